@@ -1,0 +1,20 @@
+/** The fields of a profile, in the order in which changes list them. */
+export const fieldNames = ['name', 'avatarUrl', 'introduction', 'organization'] as const;
+export type FieldName = (typeof fieldNames)[number];
+
+/** A channel's profile; `null` is unknown, `""` is cleared. */
+export type Profile = Record<FieldName, string | null>;
+
+/** One field that differs; `null` is unknown. */
+export interface FieldChange {
+  field: FieldName;
+  from: string | null;
+  to: string | null;
+}
+
+export const unknownProfile: Profile = { name: null, avatarUrl: null, introduction: null, organization: null };
+
+/** The fields that differ, in the order of `fieldNames`. */
+export function diff(before: Profile, after: Profile): FieldChange[] {
+  return fieldNames.filter(field => before[field] !== after[field]).map(field => ({ field, from: before[field], to: after[field] }));
+}

@@ -1,0 +1,144 @@
+import { v7 as uuid } from 'uuid';
+import { eachStore } from '../../test/support/stores.js';
+import type { Database } from '../database/database.js';
+import { registerSinks } from '../delivery/registry.js';
+import { type Receipt, Recorder, fingerprint } from './recorder.js';
+
+const start = Date.UTC(2026, 0, 1);
+
+function receipt(overrides: Partial<Receipt> = {}): Receipt {
+  return {
+    id: uuid(),
+    sdkAppId: '1400000001',
+    channelId: '@TOA#_shop',
+    command: 'changed',
+    operator: 'leckie',
+    eventTime: start,
+    eventTimeEstimated: false,
+    receivedAt: start,
+    fields: { name: '商店' },
+    body: Buffer.from('{"raw":"\u0000 bytes"}'),
+    ...overrides,
+  };
+}
+
+function recorderOf(database: Database, onOwed: (sinks: Set<number>) => void = () => undefined): Recorder {
+  return new Recorder(
+    database,
+    () => start,
+    onOwed,
+    error => {
+      throw error;
+    },
+  );
+}
+
+eachStore('recorder', store => {
+  test('a change is kept with its raw bytes, a repeat is a no-op', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const one = receipt();
+    await expect(recorder.record(one, 5000)).resolves.toBe('recorded');
+    await expect(recorder.record({ ...one, id: uuid(), body: Buffer.from('{ }') }, 5000)).resolves.toBe('repeat');
+    const kept = await database.kysely.selectFrom('change').selectAll().execute();
+    expect(kept).toHaveLength(1);
+    expect(kept[0]).toMatchObject({
+      id: one.id,
+      revision: 1,
+      position: 1,
+      type: 'channel.profile.updated',
+      operator: 'leckie',
+      received_at: start,
+    });
+    expect(Buffer.from(kept[0]!.body)).toEqual(one.body);
+  });
+
+  test('repeats inside one group count once, and estimated times never', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const one = receipt();
+    const group = [one, { ...one, id: uuid() }, receipt({ eventTimeEstimated: true }), receipt({ eventTimeEstimated: true })];
+    await expect(Promise.all(group.map(each => recorder.record(each, 5000)))).resolves.toEqual([
+      'recorded',
+      'repeat',
+      'recorded',
+      'recorded',
+    ]);
+  });
+
+  test('revisions have no gaps, whatever arrives together', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const channels = ['@TOA#_a', '@TOA#_b', '@TOA#_c'];
+    const storm = Array.from({ length: 300 }, (_, index) =>
+      receipt({ channelId: channels[index % 3]!, eventTime: start + ((index * 7919) % 300), fields: { name: `name ${index % 5}` } }),
+    );
+    await Promise.all(storm.map(one => recorder.record(one, 10_000)));
+    for (const channelId of channels) {
+      const rows = await database.kysely
+        .selectFrom('change')
+        .innerJoin('channel', 'channel.id', 'change.channel')
+        .select(['change.revision', 'change.position'])
+        .where('channel_id', '=', channelId)
+        .orderBy('change.position')
+        .execute();
+      expect(rows.map(row => row.position)).toEqual(rows.map((_, index) => index + 1));
+      const revisions = rows.flatMap(row => row.revision ?? []);
+      expect(revisions).toEqual(revisions.map((_, index) => index + 1));
+    }
+  });
+
+  test('what is owed is written with the change: filters choose, report sinks get what altered nothing', async () => {
+    const database = await store.open();
+    const sinks = await registerSinks(
+      database,
+      [
+        { name: 'all', type: 'log', mode: 'log', filters: {} },
+        { name: 'avatars', type: 'log', mode: 'log', filters: { fields: ['avatarUrl'] } },
+        { name: 'report', type: 'slack', mode: 'report', filters: {} },
+      ],
+      start,
+    );
+    const owed: number[][] = [];
+    const recorder = recorderOf(database, set => owed.push([...set].sort((one, other) => one - other)));
+    await recorder.record(receipt(), 5000);
+    await recorder.record(receipt({ eventTime: start + 1, fields: { name: 'New' } }), 5000);
+    await recorder.record(receipt({ eventTime: start - 1, fields: { name: 'Old' } }), 5000);
+    const [all, avatars, report] = sinks.map(sink => sink.id);
+    // The first change is one of existence, which every filter wants.
+    expect(owed).toEqual([[all, avatars, report], [all, report], [report]]);
+    const lanes = await database.kysely.selectFrom('lane').selectAll().execute();
+    expect(lanes.map(lane => lane.due_at)).toEqual([start, start, start]);
+  });
+
+  test('it says Unavailable in time when the database does not answer', async () => {
+    const database = await store.open();
+    database.ready = false;
+    const failures: string[] = [];
+    const recorder = new Recorder(
+      database,
+      () => start,
+      () => undefined,
+      error => failures.push(error.message),
+    );
+    await expect(recorder.record(receipt(), 5000)).rejects.toThrow('refused');
+    expect(failures).toHaveLength(1);
+  });
+});
+
+test('the fingerprint looks at what the contract names and at nothing else', () => {
+  const one = receipt();
+  expect(fingerprint({ ...one, id: uuid(), receivedAt: 5, body: Buffer.from('x') })).toBe(fingerprint(one));
+  const others: Partial<Receipt>[] = [
+    { sdkAppId: '2' },
+    { channelId: 'x' },
+    { command: 'created' },
+    { operator: null },
+    { eventTime: 1 },
+    { fields: { name: '' } },
+    { fields: {} },
+    { fields: { introduction: '商店' } },
+  ];
+  const prints = [one, ...others.map(other => ({ ...one, ...other }))].map(fingerprint);
+  expect(new Set(prints).size).toBe(prints.length);
+});

@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto';
+import type { Transaction } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { type OwedChange, owe } from '../delivery/owe.js';
+import { apply } from './change.js';
+import { type ChannelState, type Told, emptyState } from './merge.js';
+import { type FieldName, fieldNames } from './profile.js';
+
+/** A webhook that passed every check, ready to be kept. */
+export interface Receipt extends Told {
+  /** Given on arrival; becomes the change's id. */
+  id: string;
+  sdkAppId: string;
+  channelId: string;
+  operator: string | null;
+  eventTimeEstimated: boolean;
+  receivedAt: number;
+  /** The body as it arrived, inflated. */
+  body: Uint8Array;
+}
+
+export type Recorded = 'recorded' | 'repeat';
+
+/** Nothing could keep the webhook in time. */
+export class Unavailable extends Error {}
+
+/** The most webhooks of one transaction; with 17 values a row this stays far below SQLite's 32,766 parameters. */
+const groupLimit = 256;
+
+interface Waiting {
+  receipt: Receipt;
+  settled: boolean;
+  resolve(result: Recorded): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Keeps webhooks: those that arrive while a transaction is in flight go together into the next one (group commit). A promise that
+ * resolves means that the change, and what every sink must still get, are on disk.
+ */
+export class Recorder {
+  private waiting: Waiting[] = [];
+  private busy = false;
+
+  /**
+   * @param onOwed told after each commit which sinks have something to do
+   * @param onFailure told when a whole group failed
+   */
+  constructor(
+    private readonly database: Database,
+    private readonly now: () => number,
+    private readonly onOwed: (sinks: Set<number>) => void,
+    private readonly onFailure: (error: Error) => void,
+  ) {}
+
+  /** @throws Unavailable if the webhook was not kept within `timeoutMs`; it may still be kept afterwards if its group was in flight */
+  record(receipt: Receipt, timeoutMs: number): Promise<Recorded> {
+    return new Promise((resolve, reject) => {
+      const one: Waiting = { receipt, settled: false, resolve, reject };
+      const timer = setTimeout(() => end(() => reject(new Unavailable('the database did not answer in time'))), timeoutMs);
+      const end = (how: () => void): void => {
+        if (one.settled) return;
+        one.settled = true;
+        clearTimeout(timer);
+        how();
+      };
+      one.resolve = result => end(() => resolve(result));
+      one.reject = error => end(() => reject(error));
+      this.waiting.push(one);
+      if (!this.busy) {
+        this.busy = true;
+        // After this turn of the event loop, so that everything that it read from sockets joins the group.
+        setImmediate(() => void this.work());
+      }
+    });
+  }
+
+  private async work(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const group = this.waiting.splice(0, groupLimit).filter(one => !one.settled);
+      if (group.length > 0) await this.keep(group);
+    }
+    this.busy = false;
+  }
+
+  private async keep(group: Waiting[]): Promise<void> {
+    try {
+      if (!this.database.ready) throw new Unavailable('the database has not answered since the start');
+      const { results, owed } = await this.database.kysely.transaction().execute(trx =>
+        recordGroup(
+          trx,
+          group.map(({ receipt }) => receipt),
+          this.now(),
+        ),
+      );
+      if (owed.size > 0) this.onOwed(owed);
+      group.forEach((one, index) => one.resolve(results[index]!));
+    } catch (error) {
+      this.onFailure(error as Error);
+      for (const one of group) one.reject(new Unavailable('the database refused'));
+    }
+  }
+}
+
+/** One transaction's work; the number of its statements does not grow with the group. */
+async function recordGroup(
+  trx: Transaction<Tables>,
+  receipts: readonly Receipt[],
+  now: number,
+): Promise<{ results: Recorded[]; owed: Set<number> }> {
+  const channels = await lockChannels(trx, receipts);
+  const fingerprints = receipts.map(fingerprint);
+  const kept = await trx.selectFrom('change').select('fingerprint').where('fingerprint', 'in', fingerprints).execute();
+  const seen = new Set(kept.map(row => row.fingerprint));
+
+  const results: Recorded[] = [];
+  const changes: (OwedChange & { row: ReturnType<typeof changeRow> })[] = [];
+  receipts.forEach((receipt, index) => {
+    const mark = fingerprints[index]!;
+    results.push(seen.has(mark) ? 'repeat' : 'recorded');
+    if (seen.has(mark)) return;
+    seen.add(mark);
+    changes.push(applyTo(channels.get(keyOf(receipt))!, receipt, mark));
+  });
+  if (changes.length === 0) return { results, owed: new Set() };
+
+  await trx
+    .insertInto('change')
+    .values(changes.map(({ row }) => row))
+    .execute();
+  await updateChannels(
+    trx,
+    [...channels.values()].filter(channel => channel.touched),
+  );
+  return { results, owed: await owe(trx, changes, now) };
+}
+
+interface LockedChannel {
+  id: number;
+  sdk_app_id: string;
+  channel_id: string;
+  known: ChannelState;
+  revision: number;
+  position: number;
+  version: number;
+  updated_at: number | null;
+  touched: boolean;
+}
+
+/** Makes the rows that are missing and locks all, in one order for everybody. */
+async function lockChannels(trx: Transaction<Tables>, receipts: readonly Receipt[]): Promise<Map<string, LockedChannel>> {
+  const keys = new Map(receipts.map(receipt => [keyOf(receipt), receipt]));
+  const rows = await trx
+    .insertInto('channel')
+    .values(
+      [...keys.entries()]
+        .sort(([one], [other]) => (one < other ? -1 : 1))
+        .map(([, { sdkAppId, channelId }]) => ({
+          sdk_app_id: sdkAppId,
+          channel_id: channelId,
+          state: JSON.stringify(emptyState),
+          revision: 0,
+          position: 0,
+          version: 0,
+        })),
+    )
+    // An update that changes nothing, for the sake of its lock and of the row that it returns.
+    .onConflict(conflict => conflict.columns(['sdk_app_id', 'channel_id']).doUpdateSet({ channel_id: eb => eb.ref('excluded.channel_id') }))
+    .returning(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'position', 'version', 'updated_at'])
+    .execute();
+  return new Map(
+    rows.map(({ state, ...row }) => [
+      `${row.sdk_app_id} ${row.channel_id}`,
+      { ...row, known: JSON.parse(state) as ChannelState, touched: false },
+    ]),
+  );
+}
+
+/** Moves the locked channel on by one webhook and gives the change that this makes. */
+function applyTo(channel: LockedChannel, receipt: Receipt, mark: string): OwedChange & { row: ReturnType<typeof changeRow> } {
+  const effect = apply(channel.known, receipt);
+  channel.known = effect.state;
+  channel.position += 1;
+  channel.touched = true;
+  if (effect.altered) {
+    channel.revision += 1;
+    channel.updated_at = Math.max(channel.updated_at ?? 0, receipt.eventTime);
+    channel.version = Math.max(channel.version + 1, channel.updated_at);
+  }
+  const revision = effect.altered ? channel.revision : null;
+  const named = fieldNames.filter(field => receipt.command !== 'destroyed' && receipt.fields[field] !== undefined);
+  return {
+    id: receipt.id,
+    channel: channel.id,
+    position: channel.position,
+    revision,
+    sdkAppId: receipt.sdkAppId,
+    channelId: receipt.channelId,
+    existenceChanged: effect.existenceChanged,
+    fields: effect.altered ? effect.changes.map(({ field }) => field) : named,
+    row: changeRow(channel, receipt, mark, revision, effect),
+  };
+}
+
+function changeRow(channel: LockedChannel, receipt: Receipt, mark: string, revision: number | null, effect: ReturnType<typeof apply>) {
+  return {
+    id: receipt.id,
+    fingerprint: mark,
+    channel: channel.id,
+    position: channel.position,
+    revision,
+    type: effect.type,
+    operator: receipt.operator,
+    event_time: receipt.eventTime,
+    estimated: Number(receipt.eventTimeEstimated),
+    tie: Number(effect.tie),
+    received_at: receipt.receivedAt,
+    exist: Number(effect.exists),
+    changes: JSON.stringify(effect.changes),
+    profile: JSON.stringify(effect.profile),
+    stale: JSON.stringify(effect.stale),
+    body: receipt.body,
+  };
+}
+
+async function updateChannels(trx: Transaction<Tables>, channels: LockedChannel[]): Promise<void> {
+  await trx
+    .insertInto('channel')
+    .values(
+      channels.map(({ sdk_app_id, channel_id, known, revision, position, version, updated_at }) => ({
+        sdk_app_id,
+        channel_id,
+        state: JSON.stringify(known),
+        revision,
+        position,
+        version,
+        updated_at,
+      })),
+    )
+    .onConflict(conflict =>
+      conflict.columns(['sdk_app_id', 'channel_id']).doUpdateSet(eb => ({
+        state: eb.ref('excluded.state'),
+        revision: eb.ref('excluded.revision'),
+        position: eb.ref('excluded.position'),
+        version: eb.ref('excluded.version'),
+        updated_at: eb.ref('excluded.updated_at'),
+      })),
+    )
+    .execute();
+}
+
+function keyOf({ sdkAppId, channelId }: { sdkAppId: string; channelId: string }): string {
+  return `${sdkAppId} ${channelId}`;
+}
+
+/**
+ * What an exact repeat shares (contract, section 2): app, command, channel, EventTime, operator and profile fields. A webhook whose
+ * time was estimated is never a repeat of another, so its own id stands in.
+ */
+export function fingerprint(receipt: Receipt): string {
+  if (receipt.eventTimeEstimated) return receipt.id;
+  const { sdkAppId, command, channelId, eventTime, operator, fields } = receipt;
+  const told = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map((field: FieldName) => fields[field] ?? null)];
+  return createHash('sha256').update(JSON.stringify(told)).digest('base64url');
+}

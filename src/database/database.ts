@@ -1,0 +1,70 @@
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
+import { UnusableFile, openSqlite } from './sqlite.js';
+import type { Tables } from './tables.js';
+
+/** How long a second process waits for the file of the embedded store. */
+const lockWaitMs = 10_000;
+/** How long a statement may take before the database counts as not answering. */
+const statementTimeoutMs = 10_000;
+
+/** Our tables, on either dialect; where they differ, this says how. */
+export class Database {
+  /** Resolves when the tables are up to date; before that nothing can be kept. */
+  ready = false;
+
+  private constructor(
+    readonly kysely: Kysely<Tables>,
+    /** True for the embedded store: one process, nobody else can hold a lease. */
+    readonly embedded: boolean,
+    private readonly words: DialectWords,
+  ) {}
+
+  /**
+   * Opens the store named by `DATABASE_URL`, `sqlite:` and a path or `postgres://…`. PostgreSQL is not connected to yet.
+   * @throws UnusableFile
+   */
+  static async open(url: string, onError: (error: Error) => void): Promise<Database> {
+    if (url.startsWith('sqlite:')) {
+      const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
+      const words = { identity: 'integer primary key autoincrement', bytes: 'blob', clustered: ' without rowid' };
+      return new Database(new Kysely<Tables>({ dialect }), true, words);
+    }
+    const { default: pg } = await import('pg');
+    const pool = new pg.Pool({
+      connectionString: url,
+      max: 10,
+      connectionTimeoutMillis: 2000,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs,
+      keepAlive: true,
+      application_name: 'channel-sync',
+      // bigint holds milliseconds, revisions and counts here, all far below 2^53.
+      types: {
+        getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)),
+      } as import('pg').CustomTypesConfig,
+    });
+    pool.on('error', onError);
+    const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', clustered: '' };
+    return new Database(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), false, words);
+  }
+
+  /** @throws NewerDatabase, or whatever the database answers */
+  async migrate(now: number): Promise<void> {
+    await migrate(this.kysely, this.words, now, async trx => {
+      if (!this.embedded) await sql`select pg_advisory_xact_lock(4739201)`.execute(trx);
+    });
+    this.ready = true;
+  }
+
+  /** @throws if the database does not answer */
+  async ping(): Promise<void> {
+    await sql`select 1`.execute(this.kysely);
+  }
+
+  async close(): Promise<void> {
+    await this.kysely.destroy();
+  }
+}
+
+export { NewerDatabase, UnusableFile };

@@ -1,0 +1,78 @@
+import { type Kysely, sql } from 'kysely';
+import type { Tables } from './tables.js';
+
+/** The words in which the two dialects differ. */
+export interface DialectWords {
+  identity: string;
+  bytes: string;
+  /** Appended to tables that are read by their primary key only. */
+  clustered: string;
+}
+
+interface Migration {
+  /** `major.minor`: one major version only adds, so that releases can roll. */
+  version: string;
+  statements: (words: DialectWords) => string[];
+}
+
+const first: Migration = {
+  version: '1.0',
+  statements: ({ identity, bytes, clustered }) => [
+    `create table channel (id ${identity}, sdk_app_id text not null, channel_id text not null, state text not null,
+       revision bigint not null, position bigint not null, version bigint not null, updated_at bigint, unique (sdk_app_id, channel_id))`,
+    `create table change (id text not null primary key, fingerprint text not null unique, channel bigint not null, position bigint not null,
+       revision bigint, type text not null, operator text, event_time bigint not null, estimated int not null, tie int not null,
+       received_at bigint not null, exist int not null, changes text not null, profile text not null, stale text not null, body ${bytes} not null)`,
+    `create index change_by_channel on change (channel, position)`,
+    `create table sink (id ${identity}, name text not null, type text not null, mode text not null, filters text not null,
+       registered_at bigint not null, removed_at bigint, paused_at bigint, held_until bigint)`,
+    `create table lane (sink int not null, channel bigint not null, due_at bigint, lease text, tries int not null,
+       sent_revision bigint, sent_profile text, primary key (sink, channel))${clustered}`,
+    `create index lane_due on lane (sink, due_at) where due_at is not null`,
+    `create table delivery (change_id text not null, sink int not null, channel bigint not null, position bigint not null, state text not null,
+       open int not null, tries int not null, failing_since bigint, cause text, reason text, advice text, owed_at bigint not null,
+       updated_at bigint not null, duration_ms int, moved int not null, receipt text, primary key (change_id, sink))${clustered}`,
+    `create index delivery_open on delivery (sink, channel, position) where open = 1`,
+    `create index delivery_pending on delivery (sink, owed_at) where state = 'pending'`,
+    `create index delivery_parked on delivery (sink, change_id) where state = 'parked'`,
+    `create table attempt (change_id text not null, sink int not null, at bigint not null, duration_ms int not null,
+       outcome text not null, status int, error text, primary key (change_id, sink, at))${clustered}`,
+  ],
+};
+
+const migrations: readonly Migration[] = [first];
+
+/** The database is of a newer major version than this release knows. */
+export class NewerDatabase extends Error {}
+
+/**
+ * Brings the tables up to date, in one transaction, one process at a time.
+ * @param lock makes others wait inside the transaction; the embedded store is locked as a whole
+ * @throws NewerDatabase if a later major version was here
+ */
+export async function migrate(
+  db: Kysely<Tables>,
+  words: DialectWords,
+  now: number,
+  lock: (trx: Kysely<Tables>) => Promise<void>,
+): Promise<void> {
+  await db.transaction().execute(async trx => {
+    await lock(trx);
+    await sql`create table if not exists migration (version text primary key, applied_at bigint not null)`.execute(trx);
+    const { rows } = await sql<{ version: string }>`select version from migration`.execute(trx);
+    const applied = rows.map(row => row.version);
+    const known = Math.max(...migrations.map(({ version }) => major(version)));
+    const newer = applied.find(version => major(version) > known);
+    if (newer !== undefined)
+      throw new NewerDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
+    for (const { version, statements } of migrations) {
+      if (applied.includes(version)) continue;
+      for (const statement of statements(words)) await sql.raw(statement).execute(trx);
+      await sql`insert into migration (version, applied_at) values (${version}, ${now})`.execute(trx);
+    }
+  });
+}
+
+function major(version: string): number {
+  return Number(version.split('.')[0]);
+}

@@ -1,0 +1,96 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
+import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+
+/** The embedded store cannot be used: the message names the file and says what to do. */
+export class UnusableFile extends Error {}
+
+/** How many prepared statements are kept; groups of different sizes are statements of their own. */
+const preparedLimit = 500;
+
+/**
+ * Opens the embedded store: WAL, fsync at every commit, and locked against every other process until it is closed.
+ * @param waitMs how long to wait for another process to let go of the file
+ * @throws UnusableFile
+ */
+export async function openSqlite(path: string, waitMs: number): Promise<{ dialect: SqliteDialect; checkpoint: () => void }> {
+  // Loaded here, so that an older Node gets as far as our own message about its version.
+  const { DatabaseSync: Database } = await import('node:sqlite');
+  const file = path === ':memory:' ? path : resolve(path);
+  let database: DatabaseSync | undefined;
+  try {
+    if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true });
+    database = new Database(file, { timeout: waitMs });
+    // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
+    database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+    database.exec('pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
+  } catch (error) {
+    database?.close();
+    throw new UnusableFile(`${file}: ${explain(error)}`);
+  }
+  const opened = database;
+  return { dialect: new SqliteDialect({ database: new Shim(opened) }), checkpoint: () => opened.exec('pragma wal_checkpoint(truncate)') };
+}
+
+function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (/locked|busy/i.test(message)) return 'another process holds this file; SQLite serves one process, use postgres:// for several';
+  if (/not a database|malformed/i.test(message))
+    return `${message}: this is not (or no longer) a SQLite database; move it away or restore it`;
+  return message;
+}
+
+/** What Kysely expects of a SQLite library, on Node's own. */
+class Shim implements SqliteDatabase {
+  private readonly prepared = new Map<string, SqliteStatement>();
+
+  constructor(private readonly database: DatabaseSync) {}
+
+  prepare(sql: string): SqliteStatement {
+    let statement = this.prepared.get(sql);
+    if (!statement) {
+      statement = new ShimStatement(this.database.prepare(sql));
+      if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
+      this.prepared.set(sql, statement);
+    }
+    return statement;
+  }
+
+  close(): void {
+    this.database.close();
+  }
+}
+
+class ShimStatement implements SqliteStatement {
+  readonly reader: boolean;
+
+  constructor(private readonly statement: StatementSync) {
+    this.reader = statement.columns().length > 0;
+  }
+
+  all(parameters: readonly unknown[]): unknown[] {
+    return this.statement.all(...bindable(parameters));
+  }
+
+  run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
+    return this.statement.run(...bindable(parameters));
+  }
+
+  iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
+    return this.statement.iterate(...bindable(parameters));
+  }
+}
+
+/**
+ * Lets through what SQLite stores as it is. A Date, an object or NaN would silently become NULL or a list of named parameters.
+ * @throws TypeError
+ */
+export function bindable(parameters: readonly unknown[]): SQLInputValue[] {
+  for (const value of parameters) {
+    const ok =
+      value === null || typeof value === 'string' || typeof value === 'bigint' || Number.isFinite(value) || value instanceof Uint8Array;
+    if (!ok) throw new TypeError(`SQLite cannot store this ${value instanceof Date ? 'Date' : typeof value} as it is`);
+  }
+  return parameters as SQLInputValue[];
+}

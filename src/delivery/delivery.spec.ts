@@ -1,0 +1,306 @@
+import { v4, v7 as uuid } from 'uuid';
+import { eachStore } from '../../test/support/stores.js';
+import { until } from '../../test/support/until.js';
+import { type Receipt, Recorder } from '../channel/recorder.js';
+import type { Database } from '../database/database.js';
+import { type Delivery, Misconfigured, type Mode, Refused, type Report, type Sink, SinkSettings, TryAgain } from '../sinks/sink.js';
+import { Lanes } from './lanes.js';
+import { registerSinks } from './registry.js';
+import { type AttemptEnd, Worker } from './worker.js';
+
+const start = Date.UTC(2026, 0, 1);
+
+/** A clock that moves only when told. */
+class TestClock {
+  time = start;
+  now = (): number => this.time;
+  random = (): number => 0.5;
+}
+
+/** A sink that does as it is told and remembers what it got. */
+class ScriptedSink {
+  readonly got: Delivery[] = [];
+  script: (delivery: Delivery, signal: AbortSignal) => Promise<void> | void = () => undefined;
+
+  async deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    this.got.push(structuredClone(delivery));
+    await this.script(delivery, signal);
+  }
+
+  get revisions(): (number | null)[] {
+    return this.got.map(one => one.event.data.revision);
+  }
+}
+
+class ScriptedReport {
+  readonly got: Report[] = [];
+  async report(report: Report): Promise<string | { postponedUntil: number }> {
+    this.got.push(structuredClone(report));
+    return `card ${report.event.data.changeId}`;
+  }
+}
+
+function stage(database: Database) {
+  const clock = new TestClock();
+  const workers = new Map<number, Worker>();
+  const ends: AttemptEnd[] = [];
+  const wake = (sinks: Iterable<number>): void => {
+    for (const sink of sinks) workers.get(sink)?.wake();
+  };
+  const recorder = new Recorder(database, clock.now, wake, error => {
+    throw error;
+  });
+  const serve = async (sinks: Record<string, [Mode, Sink]>, settings: Partial<SinkSettings> = {}): Promise<void> => {
+    const lanes = new Lanes(database, v4);
+    const configured = Object.entries(sinks).map(([name, [mode]]) => ({ name, type: 'scripted', mode, filters: {} }));
+    const registered = await registerSinks(database, configured, clock.now());
+    const events = {
+      attempt: (end: AttemptEnd) => void ends.push(end),
+      deliveries: () => undefined,
+      wake,
+      trouble: (error: Error) => {
+        throw error;
+      },
+    };
+    for (const one of registered) {
+      const defaults = Object.assign(new SinkSettings(), { TIMEOUT_MS: 2000, CONCURRENCY: 4, RETRY_MAX_AGE: 86_400_000, ...settings });
+      workers.set(one.id, new Worker(one, sinks[one.name]![1], defaults, lanes, events, clock));
+      workers.get(one.id)!.start();
+    }
+  };
+  const change = (overrides: Partial<Receipt> = {}): Promise<unknown> => {
+    clock.time += 1;
+    const receipt: Receipt = {
+      id: uuid(),
+      sdkAppId: '1',
+      channelId: 'a',
+      command: 'changed',
+      operator: null,
+      eventTime: clock.time,
+      eventTimeEstimated: false,
+      receivedAt: clock.time,
+      fields: { name: `name ${clock.time}` },
+      body: Buffer.from('{}'),
+      ...overrides,
+    };
+    return recorder.record(receipt, 5000);
+  };
+  /** Moves the clock past every back-off. */
+  const later = (ms = 3_600_000): void => {
+    clock.time += ms;
+    wake(workers.keys());
+  };
+  const states = async (): Promise<string[]> =>
+    (await database.kysely.selectFrom('delivery').select('state').orderBy('channel').orderBy('position').orderBy('sink').execute()).map(
+      row => row.state,
+    );
+  const settled = (): Promise<void> => until(async () => !(await states()).includes('pending'), 'nothing pending');
+  const drain = (graceMs = 5000): Promise<unknown> => Promise.all([...workers.values()].map(worker => worker.drain(graceMs)));
+  return { clock, workers, ends, serve, change, later, states, settled, drain };
+}
+
+eachStore('delivery', store => {
+  test('a log sink gets every change in revision order, also under retry', async () => {
+    const { serve, change, later, settled, drain, ends } = stage(await store.open());
+    const sink = new ScriptedSink();
+    let failures = 2;
+    sink.script = () => {
+      if (failures-- > 0) throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await serve({ crm: ['log', sink] });
+    await Promise.all([change(), change(), change()]);
+    await until(() => ends.length === 1, 'first try');
+    later();
+    await until(() => ends.length === 2, 'second try');
+    later();
+    await settled();
+    expect(sink.revisions).toEqual([1, 1, 1, 2, 3]);
+    expect(new Set(sink.got.slice(0, 3).map(one => one.id)).size).toBe(1);
+    expect(new Set(sink.got.map(one => one.id)).size).toBe(3);
+    await drain();
+  });
+
+  test('a refused delivery is parked and the channel goes on', async () => {
+    const database = await store.open();
+    const { serve, change, states, settled, drain } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = ({ event }) => {
+      if (event.data.revision === 2) throw new Refused('answered 422', 'mend it', 422);
+    };
+    await serve({ crm: ['log', sink] });
+    for (let count = 0; count < 3; count++) await change();
+    await settled();
+    expect(sink.revisions).toEqual([1, 2, 3]);
+    expect(await states()).toEqual(['delivered', 'parked', 'delivered']);
+    const parked = await database.kysely.selectFrom('delivery').selectAll().where('state', '=', 'parked').executeTakeFirstOrThrow();
+    expect(parked).toMatchObject({ cause: 'refused', reason: 'answered 422', advice: 'mend it', tries: 1, open: 0 });
+    expect(await database.kysely.selectFrom('attempt').select(['outcome', 'status']).where('outcome', '=', 'refused').execute()).toEqual([
+      { outcome: 'refused', status: 422 },
+    ]);
+    await drain();
+  });
+
+  test('what keeps failing for longer than RETRY_MAX_AGE is parked as expired', async () => {
+    const database = await store.open();
+    const { serve, change, later, settled, states, drain, ends } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      throw new Misconfigured('answered 401', 'check the credentials', 401);
+    };
+    await serve({ crm: ['log', sink] });
+    await change();
+    await until(() => ends.length === 1, 'first try');
+    later(86_400_000);
+    await settled();
+    expect(await states()).toEqual(['parked']);
+    expect(await database.kysely.selectFrom('delivery').select(['cause', 'tries']).executeTakeFirst()).toEqual({
+      cause: 'expired',
+      tries: 2,
+    });
+    await drain();
+  });
+
+  test('a state sink gets the newest state once, as the difference to what it has; the rest is superseded', async () => {
+    const { serve, change, later, settled, states, drain, ends } = stage(await store.open());
+    const sink = new ScriptedSink();
+    await serve({ index: ['state', sink] });
+    await change({ fields: { name: 'one', organization: 'org' } });
+    await settled();
+    let failed = false;
+    sink.script = () => {
+      if (!failed) {
+        failed = true;
+        throw new TryAgain('answered 503', 'wait', 503);
+      }
+    };
+    await change({ fields: { name: 'two' } });
+    await until(() => ends.length === 2, 'the failure');
+    await change({ fields: { name: 'three' } });
+    await change({ fields: { name: 'four' } });
+    later();
+    await settled();
+    expect(sink.revisions).toEqual([1, 2, 4]);
+    expect(sink.got.at(-1)!.event.data.changes).toEqual([{ field: 'name', from: 'one', to: 'four' }]);
+    expect(await states()).toEqual(['delivered', 'superseded', 'superseded', 'delivered']);
+    const versions = sink.got.map(one => one.version);
+    expect(versions.every((version, index) => index === 0 || version > versions[index - 1]!)).toBe(true);
+    await drain();
+  });
+
+  test('a report sink gets the change with its results, again when they move, and delays nobody', async () => {
+    const database = await store.open();
+    const { serve, change, later, drain, ends } = stage(database);
+    const [crm, slack] = [new ScriptedSink(), new ScriptedReport()];
+    let failures = 1;
+    crm.script = () => {
+      if (failures-- > 0) throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await serve({ crm: ['log', crm], slack: ['report', slack] });
+    await change();
+    await until(() => slack.got.some(one => one.results[0]?.state === 'retrying'), 'the card tells of the failure');
+    later();
+    await until(() => slack.got.at(-1)!.results[0]?.state === 'delivered', 'the card tells of the success');
+    expect(slack.got[0]!.receipt).toBeNull();
+    expect(slack.got.at(-1)!.receipt).toBe(`card ${slack.got[0]!.event.data.changeId}`);
+    expect(new Set(slack.got.map(one => one.id)).size).toBe(1);
+    await until(
+      async () => (await database.kysely.selectFrom('delivery').select('change_id').where('open', '=', 1).execute()).length === 0,
+      'nothing open',
+    );
+    expect(ends.filter(one => one.sink === 'slack').every(one => one.outcome === 'delivered')).toBe(true);
+    // What altered nothing is for report sinks only.
+    await change({ eventTime: start - 5, fields: { name: 'old' } });
+    await until(() => slack.got.at(-1)!.event.data.revision === null, 'the stale change is shown');
+    expect(slack.got.at(-1)!.stale).toEqual(['name']);
+    await drain();
+  });
+
+  test('one bad channel delays no other, one dead sink no other', async () => {
+    const { serve, change, drain } = stage(await store.open());
+    const [dead, well] = [new ScriptedSink(), new ScriptedSink()];
+    dead.script = () => new Promise(() => undefined);
+    well.script = ({ event }) => {
+      if (event.data.channelId === 'a') throw new TryAgain('answered 500', 'wait', 500);
+    };
+    await serve({ dead: ['log', dead], well: ['log', well] });
+    for (const channelId of ['a', 'b', 'c', 'd', 'e', 'f']) await change({ channelId });
+    await until(() => well.got.length === 6, 'the healthy sink got all');
+    expect(dead.got).toHaveLength(4);
+    await drain(0);
+  });
+
+  test('Retry-After holds back the whole sink', async () => {
+    const { serve, change, later, drain, settled } = stage(await store.open());
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      if (sink.got.length === 1) throw new TryAgain('answered 429', 'wait', 429, 60_000);
+    };
+    await serve({ crm: ['log', sink] });
+    await change();
+    await until(() => sink.got.length === 1, 'the 429');
+    await change({ channelId: 'b' });
+    later(30_000);
+    await change({ channelId: 'c' });
+    expect(sink.got).toHaveLength(1);
+    later(60_000);
+    await settled();
+    expect(sink.got).toHaveLength(4);
+    await drain();
+  });
+
+  test('a paused sink gets nothing until it is resumed', async () => {
+    const database = await store.open();
+    const { serve, change, later, settled, drain } = stage(database);
+    const [paused, other] = [new ScriptedSink(), new ScriptedSink()];
+    await serve({ paused: ['log', paused], other: ['log', other] });
+    await database.kysely.updateTable('sink').set({ paused_at: start }).where('name', '=', 'paused').execute();
+    await change();
+    await until(() => other.got.length === 1, 'the other one');
+    expect(paused.got).toHaveLength(0);
+    await database.kysely.updateTable('sink').set({ paused_at: null }).execute();
+    later();
+    await settled();
+    expect(paused.got).toHaveLength(1);
+    await drain();
+  });
+
+  test('draining ends what is under way and gives back the rest without an attempt', async () => {
+    const database = await store.open();
+    const { serve, change, drain, states, ends } = stage(database);
+    const sink = new ScriptedSink();
+    let release = (): void => undefined;
+    sink.script = ({ event }) =>
+      event.data.channelId === 'slow' ? new Promise<void>(resolve => (release = resolve)) : new Promise(() => undefined);
+    await serve({ crm: ['log', sink] });
+    await change({ channelId: 'slow' });
+    await change({ channelId: 'hang' });
+    await until(() => sink.got.length === 2, 'both under way');
+    const drained = drain(200);
+    release();
+    await drained;
+    expect((await states()).sort()).toEqual(['delivered', 'pending']);
+    expect(ends.map(one => one.outcome).sort()).toEqual(['cancelled', 'delivered']);
+    const lanes = await database.kysely.selectFrom('lane').select(['lease', 'tries']).execute();
+    expect(lanes).toEqual([
+      { lease: null, tries: 0 },
+      { lease: null, tries: 0 },
+    ]);
+    expect(await database.kysely.selectFrom('attempt').select('outcome').execute()).toEqual([{ outcome: 'delivered' }]);
+  });
+
+  test('a settle whose lease was lost changes nothing', async () => {
+    const database = await store.open();
+    const { serve, change, drain, states } = stage(database);
+    const sink = new ScriptedSink();
+    let release = (): void => undefined;
+    sink.script = () => new Promise<void>(resolve => (release = resolve));
+    await serve({ crm: ['log', sink] });
+    await change();
+    await until(() => sink.got.length === 1, 'under way');
+    await database.kysely.updateTable('lane').set({ lease: 'somebody else' }).execute();
+    release();
+    await drain();
+    expect(await states()).toEqual(['pending']);
+    expect(await database.kysely.selectFrom('lane').select('lease').execute()).toEqual([{ lease: 'somebody else' }]);
+  });
+});

@@ -1,0 +1,50 @@
+import type { Transaction } from 'kysely';
+import type { Tables } from '../database/tables.js';
+import type { Mode } from '../sinks/sink.js';
+import { type Filterable, type Filters, wants } from './filters.js';
+
+/** A recorded change on its way to being owed. */
+export interface OwedChange extends Filterable {
+  id: string;
+  /** The key of its channel's row. */
+  channel: number;
+  position: number;
+  revision: number | null;
+}
+
+/**
+ * Writes what every registered sink is owed of these changes, in the transaction that records them: a delivery for each (change, sink) and the lane,
+ * due at once unless it is at work or backing off. A change without a revision is owed to report sinks only.
+ * @returns the ids of the sinks that are owed something
+ */
+export async function owe(trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
+  const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
+  // Everybody who locks lanes of several sinks takes those of report sinks last.
+  const ordered = sinks
+    .map(({ id, mode, filters }) => ({ id, mode: mode as Mode, filters: JSON.parse(filters) as Filters }))
+    .sort((one, other) => Number(one.mode === 'report') - Number(other.mode === 'report'));
+  const owed = ordered.flatMap(sink =>
+    changes
+      .filter(change => (change.revision !== null || sink.mode === 'report') && wants(sink.filters, change))
+      .map(change => ({ sink: sink.id, change })),
+  );
+  if (owed.length === 0) return new Set();
+
+  const lanes = new Map(
+    owed.map(({ sink, change }) => [`${sink} ${change.channel}`, { sink, channel: change.channel, due_at: now, tries: 0 }]),
+  );
+  // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
+  await trx
+    .insertInto('lane')
+    .values([...lanes.values()])
+    .onConflict(conflict =>
+      conflict.columns(['sink', 'channel']).doUpdateSet({ due_at: eb => eb.fn.coalesce('lane.due_at', 'excluded.due_at') }),
+    )
+    .execute();
+  const fresh = { state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, moved: 0 };
+  await trx
+    .insertInto('delivery')
+    .values(owed.map(({ sink, change }) => ({ change_id: change.id, sink, channel: change.channel, position: change.position, ...fresh })))
+    .execute();
+  return new Set(owed.map(({ sink }) => sink));
+}

@@ -1,0 +1,38 @@
+import type { Database } from '../database/database.js';
+import type { Mode } from '../sinks/sink.js';
+import type { Filters } from './filters.js';
+import type { RegisteredSink } from './lanes.js';
+
+/** A sink as the environment configures it. */
+export interface ConfiguredSink {
+  name: string;
+  type: string;
+  mode: Mode;
+  filters: Filters;
+}
+
+/**
+ * Brings the registered sinks up to date with the configured ones, so that what is owed follows the database. The same name with
+ * another type or mode is a new sink; one that is no longer configured keeps what it is owed.
+ */
+export async function registerSinks(database: Database, configured: readonly ConfiguredSink[], now: number): Promise<RegisteredSink[]> {
+  return database.kysely.transaction().execute(async trx => {
+    const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
+    const registered: RegisteredSink[] = [];
+    for (const { name, type, mode, filters } of configured) {
+      const row = known.findLast(one => one.name === name && one.type === type && one.mode === mode);
+      const values = { filters: JSON.stringify(filters), removed_at: null };
+      const { id } = row
+        ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
+        : await trx
+            .insertInto('sink')
+            .values({ name, type, mode, ...values, registered_at: now })
+            .returning('id')
+            .executeTakeFirstOrThrow();
+      registered.push({ id, name, type, mode });
+    }
+    const gone = known.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
+    if (gone.length > 0) await trx.updateTable('sink').set({ removed_at: now }).where('id', 'in', gone).execute();
+    return registered;
+  });
+}

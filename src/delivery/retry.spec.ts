@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { matches, wants } from './filters.js';
+import { Pace, backOffMs } from './retry.js';
+
+describe('back-off', () => {
+  const dice = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
+
+  test('starts with 1–5 s, grows, and never exceeds 15 min', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 100_000 }), dice, (failures, random) => {
+        const ms = backOffMs(failures, random);
+        expect(ms).toBeGreaterThanOrEqual(1000);
+        expect(ms).toBeLessThanOrEqual(failures === 1 ? 5000 : 900_000);
+        expect(backOffMs(failures + 1, random)).toBeGreaterThanOrEqual(ms);
+      }),
+    );
+  });
+});
+
+describe('pace', () => {
+  test('never lets more start than the burst and what has accrued', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.1, max: 100, noNaN: true }), fc.array(fc.integer({ min: 0, max: 3000 })), (perSecond, steps) => {
+        const pace = new Pace(perSecond, 0);
+        let [now, started] = [0, 0];
+        for (const step of steps) {
+          now += step;
+          const free = pace.free(now);
+          pace.take(free);
+          started += free;
+          expect(started).toBeLessThanOrEqual(Math.max(1, perSecond) + (now / 1000) * perSecond + 1e-6);
+          now += pace.waitMs(now);
+          expect(pace.free(now)).toBeGreaterThanOrEqual(1);
+        }
+      }),
+    );
+  });
+});
+
+describe('filters', () => {
+  test.each([
+    ['*', 'anything', true],
+    ['@TOA#_shop_*', '@TOA#_shop_news', true],
+    ['@TOA#_shop_*', '@TOA#_other', false],
+    ['a?c', 'abc', true],
+    ['a?c', 'a😀c', true],
+    ['a?c', 'ac', false],
+    ['*a*b', 'xaxxb', true],
+    ['*a*b', 'xaxxbc', false],
+    ['a.c', 'abc', false],
+  ])('%s on %s: %s', (pattern, text, expected) => expect(matches(pattern, text)).toBe(expected));
+
+  test('no pattern is slow', () => {
+    const startedAt = performance.now();
+    matches('*a'.repeat(100), 'a'.repeat(255) + 'b');
+    expect(performance.now() - startedAt).toBeLessThan(200);
+  });
+
+  test('a change of existence is wanted whatever the fields, but not of another channel or app', () => {
+    const change = { sdkAppId: '1', channelId: 'a', existenceChanged: true, fields: [] };
+    expect(wants({ fields: ['name'] }, change)).toBe(true);
+    expect(wants({ fields: ['name'] }, { ...change, existenceChanged: false })).toBe(false);
+    expect(wants({ channels: ['b*'] }, change)).toBe(false);
+    expect(wants({ sdkAppIds: ['2'] }, change)).toBe(false);
+  });
+});

@@ -1,0 +1,213 @@
+import { type Transaction, sql } from 'kysely';
+import type { ChangeType } from '../channel/change.js';
+import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
+import type { Tables } from '../database/tables.js';
+import type { ChangeEvent, Delivery, Mode, Report, SinkResult } from '../sinks/sink.js';
+
+/** The delivery that a lane is to attempt. */
+export interface Head {
+  changeId: string;
+  position: number;
+  tries: number;
+  failingSince: number | null;
+  moved: number;
+  state: 'pending' | 'delivered';
+  delivery: Delivery | Report;
+}
+
+/** A claimed lane. */
+export interface LaneWork {
+  channel: number;
+  lease: string;
+  laneTries: number;
+  head: Head;
+}
+
+/** A delivery's public id: the same on every try, different from any other's at any sink. */
+export function deliveryId(changeId: string, sink: number): string {
+  return `${changeId}_${sink}`;
+}
+
+/** The change and the sink of a delivery's id; `null` if it is none. */
+export function parseDeliveryId(id: string): { changeId: string; sink: number } | null {
+  const match = /^([0-9a-f-]{36})_(\d{1,9})$/.exec(id);
+  return match ? { changeId: match[1]!, sink: Number(match[2]) } : null;
+}
+
+const headOf: Record<Mode, ReturnType<typeof sql>> = {
+  log: sql`select min(d.position)`,
+  state: sql`select max(d.position)`,
+  // A change that was never shown goes before one that is to be shown again.
+  report: sql`select coalesce(min(case when d.state = 'pending' then d.position end), min(d.position))`,
+};
+
+type Row = Awaited<ReturnType<typeof selectHeads>>[number];
+
+function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode }, channels: number[]) {
+  return trx
+    .selectFrom('lane')
+    .innerJoin('delivery', join =>
+      join
+        .onRef('delivery.sink', '=', 'lane.sink')
+        .onRef('delivery.channel', '=', 'lane.channel')
+        .on('delivery.open', '=', 1)
+        .on(
+          'delivery.position',
+          '=',
+          sql<number>`(${headOf[sink.mode]} from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1)`,
+        ),
+    )
+    .innerJoin('change', 'change.id', 'delivery.change_id')
+    .innerJoin('channel', 'channel.id', 'lane.channel')
+    .select(['lane.channel', 'lane.tries as lane_tries', 'lane.sent_profile'])
+    .select([
+      'delivery.change_id',
+      'delivery.position',
+      'delivery.tries',
+      'delivery.failing_since',
+      'delivery.moved',
+      'delivery.state',
+      'delivery.receipt',
+    ])
+    .select([
+      'change.revision',
+      'change.type',
+      'change.operator',
+      'change.event_time',
+      'change.estimated',
+      'change.tie',
+      'change.received_at',
+      'change.exist',
+    ])
+    .select(['change.changes', 'change.profile', 'change.stale'])
+    .select(['channel.sdk_app_id', 'channel.channel_id', 'channel.version', 'channel.updated_at', 'channel.revision as newest_revision'])
+    .where('lane.sink', '=', sink.id)
+    .where('lane.channel', 'in', channels)
+    .execute();
+}
+
+/** Loads what claimed lanes are to attempt; `idle` are those that have nothing open. */
+export async function loadWork(
+  trx: Transaction<Tables>,
+  sink: { id: number; mode: Mode },
+  channels: number[],
+  lease: string,
+): Promise<{ work: LaneWork[]; idle: number[] }> {
+  const rows = await selectHeads(trx, sink, channels);
+  const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
+  const results =
+    sink.mode === 'report'
+      ? await resultsOf(
+          trx,
+          rows.map(row => row.change_id),
+        )
+      : new Map<string, SinkResult[]>();
+  const work = rows.map((row): LaneWork => {
+    const event = sink.mode === 'state' ? stateEvent(row, newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
+    const delivery: Delivery = {
+      id: deliveryId(row.change_id, sink.id),
+      event,
+      version: row.version,
+      updatedAt: new Date(row.updated_at ?? row.event_time).toISOString(),
+    };
+    return {
+      channel: row.channel,
+      lease,
+      laneTries: row.lane_tries,
+      head: {
+        changeId: row.change_id,
+        position: row.position,
+        tries: row.tries,
+        failingSince: row.failing_since,
+        moved: row.moved,
+        state: row.state as Head['state'],
+        delivery: sink.mode === 'report' ? reportOf(row, delivery, results.get(row.change_id) ?? []) : delivery,
+      },
+    };
+  });
+  const busy = new Set(rows.map(row => row.channel));
+  return { work, idle: channels.filter(channel => !busy.has(channel)) };
+}
+
+function eventOf(row: Row): ChangeEvent {
+  return {
+    type: row.type as ChangeType,
+    timestamp: new Date(row.event_time).toISOString(),
+    data: {
+      changeId: row.change_id,
+      sdkAppId: row.sdk_app_id,
+      channelId: row.channel_id,
+      revision: row.revision,
+      exists: row.exist === 1,
+      operator: row.operator,
+      changes: JSON.parse(row.changes) as ChangeEvent['data']['changes'],
+      profile: JSON.parse(row.profile) as Profile,
+    },
+  };
+}
+
+interface Newest {
+  exist: number;
+  profile: string;
+}
+
+/** The newest revision of each channel, where it is not the owed change itself: filters may have left it out. */
+async function newestChanges(trx: Transaction<Tables>, rows: readonly Row[]): Promise<Map<string, Newest>> {
+  const behind = rows.filter(row => row.revision !== row.newest_revision);
+  if (behind.length === 0) return new Map();
+  const found = await trx
+    .selectFrom('change')
+    .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
+    .select(['change.channel', 'change.revision', 'change.exist', 'change.profile'])
+    .where(
+      'change.channel',
+      'in',
+      behind.map(row => row.channel),
+    )
+    .execute();
+  return new Map(found.map(row => [`${row.channel} ${row.revision}`, row]));
+}
+
+/** The channel as it is now, told as the difference to what the sink has. */
+function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
+  const event = eventOf(row);
+  if (newest)
+    Object.assign(event.data, {
+      revision: row.newest_revision,
+      exists: newest.exist === 1,
+      profile: JSON.parse(newest.profile) as Profile,
+    });
+  const sent = row.sent_profile === null ? unknownProfile : (JSON.parse(row.sent_profile) as Profile);
+  event.data.changes = diff(sent, event.data.profile);
+  return event;
+}
+
+function reportOf(row: Row, delivery: Delivery, results: SinkResult[]): Report {
+  return {
+    ...delivery,
+    receivedAt: row.received_at,
+    eventTimeEstimated: row.estimated === 1,
+    tie: row.tie === 1,
+    stale: JSON.parse(row.stale) as FieldName[],
+    results,
+    receipt: row.receipt,
+  };
+}
+
+async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
+  if (changeIds.length === 0) return new Map();
+  const rows = await trx
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .select(['change_id', 'sink.name', 'sink.type', 'state', 'tries', 'reason', 'duration_ms'])
+    .where('change_id', 'in', changeIds)
+    .where('sink.mode', '<>', 'report')
+    .orderBy('sink.name')
+    .execute();
+  const results = new Map<string, SinkResult[]>();
+  for (const { change_id, name, type, state, tries, reason, duration_ms } of rows) {
+    const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
+    results.set(change_id, [...(results.get(change_id) ?? []), { sink: name, type, state: shown, reason, durationMs: duration_ms }]);
+  }
+  return results;
+}

@@ -1,0 +1,63 @@
+import { v4 as uuid } from 'uuid';
+import type { Clock } from '../clock.js';
+import type { Database } from '../database/database.js';
+import type { SinkSettings, SinkType } from '../sinks/sink.js';
+import type { Filters } from './filters.js';
+import { Lanes } from './lanes.js';
+import { registerSinks } from './registry.js';
+import { Worker, type WorkerEvents } from './worker.js';
+
+/** A sink to be served. */
+export interface ServedSink {
+  name: string;
+  type: SinkType;
+  settings: SinkSettings;
+}
+
+/** One worker for each sink of this process. */
+export class Workers {
+  private readonly workers = new Map<number, Worker>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly sinks: readonly ServedSink[],
+    private readonly events: Omit<WorkerEvents, 'wake'>,
+    private readonly clock: Clock,
+    private readonly warn: (message: string, fields: object) => void,
+  ) {}
+
+  /** Registers the sinks and starts their workers; the database must be up to date. */
+  async start(): Promise<void> {
+    const lanes = new Lanes(this.database, uuid);
+    const configured = this.sinks.map(({ name, type, settings }) => ({
+      name,
+      type: type.type,
+      mode: type.mode(settings),
+      filters: filtersOf(settings),
+    }));
+    const registered = await registerSinks(this.database, configured, this.clock.now());
+    await lanes.releaseAll(this.clock.now());
+    const events: WorkerEvents = { ...this.events, wake: sinks => this.wake(sinks) };
+    for (const [index, { name, type, settings }] of this.sinks.entries()) {
+      const context = { name, now: () => this.clock.now(), warn: (message: string) => this.warn(message, { sink: name }) };
+      const sink = await type.open(settings, context);
+      const worker = new Worker(registered[index]!, sink, settings, lanes, events, this.clock);
+      this.workers.set(worker.registered.id, worker);
+      worker.start();
+    }
+  }
+
+  /** Something became due at these sinks. */
+  wake(sinks: Iterable<number>): void {
+    for (const sink of sinks) this.workers.get(sink)?.wake();
+  }
+
+  /** Claims nothing more; attempts under way get `graceMs` to end and are then given back. */
+  async drain(graceMs: number): Promise<void> {
+    await Promise.all([...this.workers.values()].map(worker => worker.drain(graceMs)));
+  }
+}
+
+function filtersOf({ FIELDS, CHANNELS, SDK_APP_IDS }: SinkSettings): Filters {
+  return { ...(FIELDS && { fields: FIELDS }), ...(CHANNELS && { channels: CHANNELS }), ...(SDK_APP_IDS && { sdkAppIds: SDK_APP_IDS }) };
+}

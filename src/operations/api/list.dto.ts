@@ -1,0 +1,97 @@
+import { BadRequestException } from '@nestjs/common';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
+import { fromIso } from './times.js';
+
+/** Digits as a number; anything else, repeated parameters too, becomes NaN, which the rules of the property refuse. */
+const WholeNumber = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN));
+const Time = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => fromIso(value));
+
+/** Which part of a list is wanted. Unknown parameters are ignored. */
+export class PageQuery {
+  @ApiPropertyOptional({ type: 'integer', description: 'The most items of one answer', default: 50, minimum: 1, maximum: 500 })
+  @WholeNumber()
+  @IsInt({ message: 'limit must be a whole number from 1 to 500' })
+  @Min(1)
+  @Max(500)
+  limit: number = 50;
+
+  @ApiPropertyOptional({ description: 'The nextCursor of the answer before: the list goes on after it' })
+  @IsOptional()
+  @IsString({ message: 'cursor must be given once' })
+  cursor?: string;
+}
+
+/** Which changes are wanted; all that is given must fit. */
+export class ChangesQuery extends PageQuery {
+  @ApiPropertyOptional({ description: 'Only of this app', example: '1400000001' })
+  @IsOptional()
+  @IsString()
+  @IsNotEmpty()
+  sdkAppId?: string;
+
+  @ApiPropertyOptional({ description: 'Only of channels with this id', example: '@TOA#_shop_news' })
+  @IsOptional()
+  @IsString()
+  @IsNotEmpty()
+  channelId?: string;
+
+  @ApiPropertyOptional({
+    type: String,
+    format: 'date-time',
+    description: 'Only what arrived at this time or later, ISO 8601; without a zone it is UTC',
+  })
+  @Time()
+  @IsOptional()
+  @IsInt({ message: 'since must be a time in ISO 8601' })
+  since?: number;
+
+  @ApiPropertyOptional({
+    type: String,
+    format: 'date-time',
+    description: 'Only what arrived before this time, ISO 8601; without a zone it is UTC',
+  })
+  @Time()
+  @IsOptional()
+  @IsInt({ message: 'until must be a time in ISO 8601' })
+  until?: number;
+}
+
+/** One part of a list. */
+export class Page<Item> {
+  items!: Item[];
+
+  @ApiProperty({ type: String, nullable: true, description: 'Give it as cursor to get what comes next; null at the end' })
+  nextCursor!: string | null;
+}
+
+/**
+ * Makes the answer of rows that were asked for with one more than the limit.
+ * @param idOf what the cursor remembers of the last item
+ */
+export function pageOf<Row, Item>(rows: readonly Row[], limit: number, idOf: (row: Row) => string, show: (row: Row) => Item): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return { items: shown.map(show), nextCursor: rows.length > limit && last ? Buffer.from(idOf(last)).toString('base64url') : null };
+}
+
+/**
+ * The id that a cursor remembers.
+ * @param parse gives `null` for what cannot be an id of this list
+ * @throws BadRequestException
+ */
+export function afterCursor<Id>(cursor: string | undefined, parse: (id: string) => Id | null): Id | null {
+  if (cursor === undefined) return null;
+  const id = Buffer.from(cursor, 'base64url').toString();
+  // Base64 readers skip what they do not know; only what we gave out ourselves counts.
+  const parsed = Buffer.from(id).toString('base64url') === cursor ? parse(id) : null;
+  if (parsed === null) throw new BadRequestException('cursor must be the nextCursor of an answer of this list');
+  return parsed;
+}
+
+/** Stored texts have U+FFFD in place of NUL, which PostgreSQL would refuse even to compare. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}

@@ -1,0 +1,78 @@
+import { Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
+import { Clock } from '../../clock.js';
+import { Database } from '../../database/database.js';
+import { Log } from '../log.js';
+import { sinkStates } from '../sink-states.js';
+import { Api, ApiProblem } from './api.decorator.js';
+import { PageQuery, afterCursor, pageOf, storable } from './list.dto.js';
+import { SinkDto, SinkPageDto } from './sink.dto.js';
+import { type Moved, pauseSink, resumeSink, showSinks } from './sinks.queries.js';
+
+/** Tells the workers of these sinks that there may be something to do. */
+export abstract class Waker {
+  abstract wake(sinkIds: number[]): void;
+}
+
+/** The sinks that are or were configured. */
+@Api('sinks')
+export class SinksController {
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(Clock) private readonly clock: Clock,
+    @Inject(Log) private readonly log: Log,
+    @Inject(Waker) private readonly waker: Waker,
+  ) {}
+
+  /** Sinks with their state and accounts, the newest first. 400 for a bad parameter. */
+  @Get()
+  @ApiOperation({ summary: 'Sinks with their state and accounts, the newest first' })
+  @ApiOkResponse({ type: SinkPageDto })
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() { limit, cursor }: PageQuery): Promise<SinkPageDto> {
+    const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));
+    const sinks = (await sinkStates(this.database, this.clock.now())).filter(({ id }) => after === null || id < after);
+    const { nextCursor, items } = pageOf(
+      sinks,
+      limit,
+      ({ id }) => String(id),
+      sink => sink,
+    );
+    return { items: await showSinks(this.database, items), nextCursor };
+  }
+
+  /** Stops a sink on all replicas until it is resumed; what it is owed waits. 404 if there is no such sink. */
+  @Post(':name/pause')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Stop a sink on all replicas, across restarts; what it is owed waits' })
+  @ApiOkResponse({ type: SinkDto })
+  @ApiProblem(404, 'No sink has this name')
+  async pause(@Param('name') name: string): Promise<SinkDto> {
+    const done = await pauseSink(this.database, storable(name), this.clock.now());
+    return this.answer(name, 'sink paused', done);
+  }
+
+  /** Lets a paused sink go on. 404 if there is no such sink. */
+  @Post(':name/resume')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE' })
+  @ApiOkResponse({ type: SinkDto })
+  @ApiProblem(404, 'No sink has this name')
+  async resume(@Param('name') name: string): Promise<SinkDto> {
+    const done = await resumeSink(this.database, storable(name), this.clock.now());
+    if (done) this.waker.wake([done.id]);
+    return this.answer(name, 'sink resumed', done);
+  }
+
+  private async answer(name: string, msg: string, done: Moved | null): Promise<SinkDto> {
+    if (!done) throw new NotFoundException('no sink has this name');
+    if (done.moved) this.log.info(msg, { sink: name, by: 'api' });
+    const sinks = await sinkStates(this.database, this.clock.now());
+    const [shown] = await showSinks(
+      this.database,
+      sinks.filter(({ id }) => id === done.id),
+    );
+    if (!shown) throw new NotFoundException('the sink was replaced just now');
+    return shown;
+  }
+}

@@ -1,0 +1,187 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Transaction } from 'kysely';
+import type { Database } from '../../database/database.js';
+import type { Tables } from '../../database/tables.js';
+import { type SinkStatus, currentOf } from '../sink-states.js';
+import { deliveryStates } from './delivery.dto.js';
+import type { CountsDto, SinkDto } from './sink.dto.js';
+import { toIsoOrNull } from './times.js';
+
+/** What is wrong with a sink, since when and what to do. */
+type Trouble = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
+
+/** Sinks as the API shows them, with their accounts. */
+export async function showSinks(database: Database, sinks: readonly SinkStatus[]): Promise<SinkDto[]> {
+  const counts = await countsOf(
+    database,
+    sinks.map(({ id }) => id),
+  );
+  const troubles = await Promise.all(sinks.map(sink => troubleOf(database, sink)));
+  return sinks.map((sink, index) => {
+    const { since, reason, advice } = troubles[index]!;
+    const { id, name, type, mode, state, lagSeconds } = sink;
+    return { name, type, mode, state, since: toIsoOrNull(since), reason, advice, lagSeconds, counts: counts.get(id)! };
+  });
+}
+
+/** How many deliveries are counted at once: the embedded store counts in our own thread, where webhooks wait meanwhile. */
+const countedAtOnce = 20_000;
+
+async function countsOf(database: Database, sinks: number[]): Promise<Map<number, CountsDto>> {
+  const none = Object.fromEntries(deliveryStates.map(state => [state, 0])) as unknown as Omit<CountsDto, 'owed'>;
+  const counts = new Map(sinks.map(sink => [sink, { owed: 0, ...none }]));
+  let from: string | null = '';
+  while (from !== null && sinks.length > 0) {
+    const until = await changeAfter(database, from, countedAtOnce);
+    const rows = await countPart(database, sinks, from, until);
+    for (const { sink, state, count } of rows) {
+      const account = counts.get(sink)!;
+      account[state as keyof CountsDto] += count;
+      account.owed += count;
+    }
+    from = until;
+    await nextTurn();
+  }
+  return counts;
+}
+
+/** The change that so many deliveries lie before; `null` if there are not as many. */
+async function changeAfter(database: Database, from: string, deliveries: number): Promise<string | null> {
+  const query = database.kysely.selectFrom('delivery').select('change_id').where('change_id', '>=', from);
+  const row = await query.orderBy('change_id').offset(deliveries).limit(1).executeTakeFirst();
+  // Were all of them of one change, the next part would begin where this one did.
+  return row && row.change_id > from ? row.change_id : null;
+}
+
+function countPart(
+  database: Database,
+  sinks: number[],
+  from: string,
+  until: string | null,
+): Promise<{ sink: number; state: string; count: number }[]> {
+  return database.kysely
+    .selectFrom('delivery')
+    .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
+    .where('change_id', '>=', from)
+    .$if(until !== null, found => found.where('change_id', '<', until!))
+    .where('sink', 'in', sinks)
+    .groupBy(['sink', 'state'])
+    .execute();
+}
+
+async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
+  switch (sink.state) {
+    case 'ok':
+      return { since: null, reason: null, advice: null };
+    case 'paused':
+      return {
+        since: sink.pausedAt,
+        reason: 'paused by a person',
+        advice: `Resume it with POST /api/v1/sinks/${sink.name}/resume; until then what it is owed waits.`,
+      };
+    case 'removed':
+      return {
+        since: sink.removedAt,
+        reason: 'no longer configured',
+        advice: `Declare it again with SINK_${sink.name.toUpperCase()}_TYPE=${sink.type} if it should go on; otherwise nothing is to be done.`,
+      };
+    case 'retrying':
+      return longestFailing(database, sink.id);
+  }
+}
+
+/** Of all pending deliveries that failed the one owed for longest, which the index has first: a sink that is dead has very many. */
+async function longestFailing(database: Database, sink: number): Promise<Trouble> {
+  const failing = database.kysely
+    .selectFrom('delivery')
+    .select(['failing_since as since', 'reason', 'advice'])
+    .where('sink', '=', sink)
+    .where('failing_since', 'is not', null)
+    .limit(1);
+  const pending = await failing.where('state', '=', 'pending').orderBy('owed_at').executeTakeFirst();
+  // Of a report that was shown already, only the edit may be failing.
+  const found = pending ?? (await failing.where('open', '=', 1).orderBy('failing_since').executeTakeFirst());
+  return found ?? { since: null, reason: null, advice: null };
+}
+
+/** The sink that has this name now; `null` if none ever had. */
+async function sinkId(database: Database, name: string): Promise<number | null> {
+  const rows = await database.kysely
+    .selectFrom('sink')
+    .select(['id', 'name', 'removed_at'])
+    .where('name', '=', name)
+    .orderBy('id', 'desc')
+    .execute();
+  return currentOf(rows)[0]?.id ?? null;
+}
+
+/** What pausing or resuming did: `moved` is false if the sink already was as it should be. */
+export interface Moved {
+  id: number;
+  moved: boolean;
+}
+
+/** Stops a sink on all replicas, for good: attempts under way may end. `null` if there is no such sink. */
+export async function pauseSink(database: Database, name: string, now: number): Promise<Moved | null> {
+  const id = await sinkId(database, name);
+  if (id === null) return null;
+  const { numUpdatedRows } = await database.kysely
+    .updateTable('sink')
+    .set({ paused_at: now })
+    .where('id', '=', id)
+    .where('paused_at', 'is', null)
+    .executeTakeFirst();
+  return { id, moved: numUpdatedRows > 0n };
+}
+
+/** Lets a sink go on. The time that it was paused does not count towards RETRY_MAX_AGE. `null` if there is no such sink. */
+export async function resumeSink(database: Database, name: string, now: number): Promise<Moved | null> {
+  const id = await sinkId(database, name);
+  if (id === null) return null;
+  return database.kysely.transaction().execute(async trx => {
+    const query = trx.selectFrom('sink').select('paused_at').where('id', '=', id);
+    const { paused_at: pausedAt } = await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow();
+    if (pausedAt === null) return { id, moved: false };
+    await forgive(trx, id, pausedAt, now);
+    await trx.updateTable('sink').set({ paused_at: null }).where('id', '=', id).execute();
+    return { id, moved: true };
+  });
+}
+
+/** Takes the pause out of the time that deliveries have been failing for. Only the ends of a lane can be attempted next, and a dead sink may have very many. */
+async function forgive(trx: Transaction<Tables>, sink: number, pausedAt: number, now: number): Promise<void> {
+  const ends = (direction: 'asc' | 'desc') =>
+    trx
+      .selectFrom('lane')
+      .select(eb =>
+        eb
+          .selectFrom('delivery as d')
+          .select('d.change_id')
+          .whereRef('d.sink', '=', 'lane.sink')
+          .whereRef('d.channel', '=', 'lane.channel')
+          .where('d.open', '=', 1)
+          .orderBy('d.position', direction)
+          .limit(1)
+          .$asScalar()
+          .$notNull()
+          .as('change_id'),
+      )
+      .where('lane.sink', '=', sink)
+      .where('lane.due_at', 'is not', null)
+      .where('lane.tries', '>', 0);
+  await trx
+    .updateTable('delivery')
+    .set(eb => ({
+      // What began to fail while paused, by an attempt that was under way, starts anew.
+      failing_since: eb
+        .case()
+        .when('failing_since', '>', pausedAt)
+        .then(eb.cast<number>(eb.val(now), 'bigint'))
+        .else(eb('failing_since', '+', Math.max(0, now - pausedAt)))
+        .end(),
+    }))
+    .where('sink', '=', sink)
+    .where('failing_since', 'is not', null)
+    .where('change_id', 'in', ends('asc').unionAll(ends('desc')))
+    .execute();
+}

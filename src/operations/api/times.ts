@@ -1,0 +1,21 @@
+import { isISO8601 } from 'class-validator';
+
+/** Our milliseconds as ISO 8601 in UTC. */
+export function toIso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** The same for a time that may not be known. */
+export function toIsoOrNull(ms: number | null): string | null {
+  return ms === null ? null : toIso(ms);
+}
+
+/** An ISO 8601 date or time in milliseconds, NaN for anything else. Without a zone it is UTC, wherever the service runs. */
+export function fromIso(text: unknown): number {
+  if (typeof text !== 'string') return Number.NaN;
+  // A + that was not percent-encoded in the query arrives as a blank.
+  const told = text.replace(/ (?=\d{2}:?\d{2}$)/, '+');
+  if (!isISO8601(told, { strict: true, strictSeparator: true })) return Number.NaN;
+  const zoned = /(T.*(Z|[+-]\d{2}(:?\d{2})?)|^\d{4}(-\d{2}){0,2})$/i.test(told);
+  return Date.parse(zoned ? told : `${told}Z`);
+}

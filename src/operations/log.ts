@@ -1,0 +1,41 @@
+import type { LoggerService } from '@nestjs/common';
+
+const weights = { error: 0, warn: 1, info: 2, debug: 3 } as const;
+export type LogLevel = keyof typeof weights;
+
+/** The program's log: JSON lines on standard output. Never given a secret, a profile text or an operator. */
+export class Log implements LoggerService {
+  constructor(
+    private readonly level: LogLevel,
+    private readonly now: () => number = Date.now,
+    private readonly write: (line: string) => void = line => void process.stdout.write(line),
+  ) {}
+
+  info(msg: string, fields: object = {}): void {
+    this.line('info', msg, fields);
+  }
+
+  debug(msg: string, fields: object = {}): void {
+    this.line('debug', msg, fields);
+  }
+
+  warn(msg: string, fields: object = {}): void {
+    this.line('warn', msg, fields);
+  }
+
+  /** Nest calls this with a stack as text; ours give fields. */
+  error(msg: unknown, fields: unknown = {}): void {
+    const text = msg instanceof Error ? msg.message : String(msg);
+    this.line('error', text, typeof fields === 'object' && fields !== null ? fields : { stack: fields });
+  }
+
+  /** Nest's own word for what goes on inside it. */
+  log(msg: string): void {
+    this.line('debug', msg, {});
+  }
+
+  private line(level: LogLevel, msg: string, fields: object): void {
+    if (weights[level] > weights[this.level]) return;
+    this.write(`${JSON.stringify({ level, time: new Date(this.now()).toISOString(), msg, ...fields })}\n`);
+  }
+}

@@ -1,0 +1,84 @@
+import { type DynamicModule, type INestApplication, Module, ValidationPipe } from '@nestjs/common';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import type { Application } from 'express';
+import { Clock } from '../clock.js';
+import { Database } from '../database/database.js';
+import { Settings } from '../settings/settings.js';
+import { BearerGuard } from './api/bearer.guard.js';
+import { ChangesController } from './api/changes.controller.js';
+import { ChannelsController } from './api/channels.controller.js';
+import { DeliveriesController } from './api/deliveries.controller.js';
+import { SinksController, Waker } from './api/sinks.controller.js';
+import { UnknownController } from './api/unknown.controller.js';
+import { HealthController } from './health.controller.js';
+import { Log } from './log.js';
+import { Metrics } from './metrics.js';
+import { ProblemFilter } from './problem.filter.js';
+import { Readiness } from './readiness.js';
+
+/** What the management side is given by the program: it makes none of it itself. */
+export interface ManagementParts {
+  settings: Settings;
+  database: Database;
+  metrics: Metrics;
+  readiness: Readiness;
+  clock: Clock;
+  log: Log;
+  /** Tells the workers of these sinks that there may be something to do. */
+  wake(sinkIds: number[]): void;
+}
+
+const api = [ChannelsController, ChangesController, DeliveriesController, SinksController, UnknownController];
+
+/** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
+@Module({})
+export class ManagementModule {
+  /** Without MANAGEMENT_TOKEN there is no API. */
+  static of(parts: ManagementParts): DynamicModule {
+    return {
+      module: ManagementModule,
+      controllers: [HealthController, ...(hasApi(parts) ? api : [])],
+      providers: [
+        { provide: Settings, useValue: parts.settings },
+        { provide: Database, useValue: parts.database },
+        { provide: Metrics, useValue: parts.metrics },
+        { provide: Readiness, useValue: parts.readiness },
+        { provide: Clock, useValue: parts.clock },
+        { provide: Log, useValue: parts.log },
+        { provide: Waker, useValue: { wake: (sinkIds: number[]) => parts.wake(sinkIds) } satisfies Waker },
+        BearerGuard,
+      ],
+    };
+  }
+}
+
+/** Everything about the management port that is not a route: errors, validation, documentation. */
+export function configureManagement(app: INestApplication, parts: ManagementParts): void {
+  const express = app.getHttpAdapter().getInstance() as Application;
+  express.disable('x-powered-by').disable('etag');
+  app.useGlobalFilters(
+    new ProblemFilter((error, status) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      if (status === 503) parts.log.warn('the database failed the API', { error: text });
+      else parts.log.error('unexpected error', { error: text });
+    }),
+  );
+  app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
+  if (!hasApi(parts)) return;
+  // Built when it is first asked for: the start should not wait for it.
+  SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
+}
+
+function hasApi({ settings }: ManagementParts): boolean {
+  return settings.MANAGEMENT_TOKEN !== undefined;
+}
+
+function openApiOf(app: INestApplication): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setTitle('channel-sync')
+    .setDescription('What became of the changes of official channels. Ids are strings, times are ISO 8601, errors are RFC 9457 problems.')
+    .setVersion('1')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'MANAGEMENT_TOKEN' })
+    .build();
+  return SwaggerModule.createDocument(app, config, { ignoreGlobalPrefix: true });
+}

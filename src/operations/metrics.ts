@@ -1,0 +1,122 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Database } from '../database/database.js';
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
+
+/** Every metric, in one list (contract, section 7). */
+export class Metrics {
+  readonly registry = new Registry();
+  private readonly common = { registers: [this.registry] };
+
+  readonly webhooks = new Counter({
+    ...this.common,
+    name: 'channel_sync_webhooks_total',
+    help: 'Webhooks by command and by what became of them',
+    labelNames: ['command', 'result'],
+  });
+  readonly answerSeconds = new Histogram({
+    ...this.common,
+    name: 'channel_sync_webhook_answer_seconds',
+    help: 'Time until a webhook was answered',
+    buckets: seconds,
+  });
+  readonly lastWebhook = new Gauge({
+    ...this.common,
+    name: 'channel_sync_last_webhook_timestamp_seconds',
+    help: 'When the last webhook of ours was kept',
+  });
+  readonly deliveries = new Counter({
+    ...this.common,
+    name: 'channel_sync_deliveries_total',
+    help: 'Deliveries that ended, by sink and outcome',
+    labelNames: ['sink', 'outcome'],
+  });
+  readonly attemptSeconds = new Histogram({
+    ...this.common,
+    name: 'channel_sync_attempt_seconds',
+    help: 'Time that attempts took, by sink and outcome',
+    labelNames: ['sink', 'outcome'],
+    buckets: seconds,
+  });
+
+  constructor(database: Database, now: () => number, sinkStates: () => Promise<{ name: string; state: string }[]>) {
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_pending',
+      help: 'Deliveries that wait, by sink',
+      labelNames: ['sink'],
+      async collect() {
+        this.reset();
+        for (const row of await pendingBySink(database)) this.set({ sink: row.name }, row.pending);
+      },
+    });
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_lag_seconds',
+      help: 'Age of the oldest delivery that waits, by sink; 0 if none does',
+      labelNames: ['sink'],
+      async collect() {
+        this.reset();
+        for (const row of await pendingBySink(database))
+          this.set({ sink: row.name }, row.oldest === null ? 0 : Math.max(0, now() - row.oldest) / 1000);
+      },
+    });
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_parked',
+      help: 'Deliveries that were parked, by sink and reason',
+      labelNames: ['sink', 'reason'],
+      async collect() {
+        this.reset();
+        for (const row of await parkedBySink(database)) this.set({ sink: row.name, reason: row.cause! }, row.parked);
+      },
+    });
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_sink_state',
+      help: '1 for the state that a sink is in, 0 for the others',
+      labelNames: ['sink', 'state'],
+      async collect() {
+        this.reset();
+        for (const { name, state } of await sinkStates()) {
+          for (const one of ['ok', 'retrying', 'paused', 'removed']) this.set({ sink: name, state: one }, Number(one === state));
+        }
+      },
+    });
+  }
+}
+
+/** Pending deliveries and the oldest one's time for every configured sink; zero for the idle. */
+function pendingBySink(database: Database): Promise<{ name: string; pending: number; oldest: number | null }[]> {
+  return database.kysely
+    .selectFrom('sink')
+    .select(eb => [
+      'sink.name',
+      eb
+        .selectFrom('delivery')
+        .select(({ fn }) => fn.countAll<number>().as('n'))
+        .whereRef('delivery.sink', '=', 'sink.id')
+        .where('state', '=', 'pending')
+        .$asScalar()
+        .$notNull()
+        .as('pending'),
+      eb
+        .selectFrom('delivery')
+        .select(({ fn }) => fn.min('owed_at').as('oldest'))
+        .whereRef('delivery.sink', '=', 'sink.id')
+        .where('state', '=', 'pending')
+        .as('oldest'),
+    ])
+    .where('removed_at', 'is', null)
+    .execute() as Promise<{ name: string; pending: number; oldest: number | null }[]>;
+}
+
+function parkedBySink(database: Database): Promise<{ name: string; cause: string | null; parked: number }[]> {
+  return database.kysely
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .select(({ fn }) => ['sink.name', 'delivery.cause', fn.countAll<number>().as('parked')])
+    .where('state', '=', 'parked')
+    .groupBy(['sink.name', 'delivery.cause'])
+    .execute();
+}

@@ -1,0 +1,56 @@
+import { STATUS_CODES } from 'node:http';
+import { types } from 'node:util';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { Response } from 'express';
+
+/** RFC 9457. */
+export interface Problem {
+  type: 'about:blank';
+  /** The phrase of the status. */
+  title: string;
+  status: number;
+  /** What was wrong, in plain words. */
+  detail: string;
+}
+
+/** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  /** @param onFailure told of errors that are not the caller's */
+  constructor(private readonly onFailure: (error: unknown, status: number) => void) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<Response>();
+    const { status, detail } = this.causeOf(error);
+    if (response.headersSent || response.destroyed) return;
+    const problem: Problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
+    // Not .json(): that would say application/json.
+    response.status(status).type('application/problem+json').send(JSON.stringify(problem));
+  }
+
+  private causeOf(error: unknown): { status: number; detail: string } {
+    if (error instanceof HttpException) return { status: error.getStatus(), detail: detailOf(error) };
+    // Body parsers and the router throw errors of their own, with a status, where the caller is to blame.
+    const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
+    if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
+    const failure = isBug(error) ? 500 : 503;
+    this.onFailure(error, failure);
+    return {
+      status: failure,
+      detail: failure === 500 ? 'something unexpected happened; the log tells more' : 'the database does not answer just now',
+    };
+  }
+}
+
+/** Everything that a handler here waits for is the database, so what it throws is the database's unless the language says otherwise. */
+function isBug(error: unknown): boolean {
+  const bugs = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AssertionError'];
+  return !types.isNativeError(error) || bugs.includes(error.name);
+}
+
+/** The validation pipe gives a list of what is wrong. */
+function detailOf(error: HttpException): string {
+  const body = error.getResponse();
+  const message = typeof body === 'object' && 'message' in body ? body.message : error.message;
+  return Array.isArray(message) ? message.join('; ') : String(message);
+}

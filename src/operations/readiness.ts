@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Database } from '../database/database.js';
+
+/** How long the database may take to answer a ping. */
+const pingTimeoutMs = 1000;
+/** How long an answer is believed, so that probes cost nothing however often they come. */
+const believedMs = 1000;
+
+/** Why webhooks should not be sent here now. */
+export type NotReady = 'draining' | 'starting' | 'database does not answer';
+
+/** Whether webhooks can be kept. Sinks never matter: a dead one is no reason to turn webhooks away. */
+export class Readiness {
+  /** True once we are shutting down. */
+  draining = false;
+  private answer: Promise<boolean> = Promise.resolve(false);
+  private askedAt = -Infinity;
+  private asking = false;
+
+  constructor(private readonly database: Database) {}
+
+  async ready(): Promise<boolean> {
+    return (await this.reason()) === null;
+  }
+
+  /** @returns why we are not ready; `null` if we are */
+  async reason(): Promise<NotReady | null> {
+    if (this.draining) return 'draining';
+    if (!this.database.ready) return 'starting';
+    return (await this.databaseAnswers()) ? null : 'database does not answer';
+  }
+
+  private databaseAnswers(): Promise<boolean> {
+    const now = performance.now();
+    if (now - this.askedAt < believedMs) return this.answer;
+    this.askedAt = now;
+    // A ping that still hangs is answer enough; more of them would only use up the connections.
+    this.answer = this.asking ? Promise.resolve(false) : Promise.race([this.ping(), sleep(pingTimeoutMs, false, { ref: false })]);
+    return this.answer;
+  }
+
+  private async ping(): Promise<boolean> {
+    this.asking = true;
+    try {
+      await this.database.ping();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      this.asking = false;
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { NextFunction, Request, Response } from 'express';
+import { Clock } from './clock.js';
+import { Database, NewerDatabase } from './database/database.js';
+import { Workers } from './delivery/workers.js';
+import { Log } from './operations/log.js';
+import { ManagementModule, configureManagement } from './operations/management.module.js';
+import { Metrics } from './operations/metrics.js';
+import { Readiness } from './operations/readiness.js';
+import { Settings, isDefaultSink } from './settings/settings.js';
+import { AnswerFilter, Refusal } from './webhook/answer.js';
+import { countWebhooks } from './webhook/count.js';
+
+/** Load balancers need this long to look away after readiness is gone. */
+const lookAwayMs = 5000;
+/** What attempts under way get to end. */
+const attemptGraceMs = 10_000;
+/** What answers under way get to be read before their connections are cut. */
+const answerGraceMs = 3000;
+const databaseRetryMs = 1000;
+
+/** A stop under way. */
+export interface Stop {
+  /** Skips the rest of the wait for load balancers. */
+  hurry(): void;
+  done: Promise<void>;
+}
+
+/** The running service. */
+export interface Service {
+  port: number;
+  managementPort: number;
+  /** Not ready at once, then takes webhooks for 5 s more, then ends what is under way and closes everything within 25 s. */
+  stop(): Stop;
+}
+
+/**
+ * Starts all that the module wires: tables, workers, both ports.
+ * @throws NewerDatabase and whatever the embedded store says; PostgreSQL that does not answer is waited for in the background
+ */
+export async function startService(app: NestExpressApplication): Promise<Service> {
+  const [settings, log, database, clock, workers, readiness] = [
+    app.get(Settings),
+    app.get(Log),
+    app.get(Database),
+    app.get(Clock),
+    app.get(Workers),
+    app.get(Readiness),
+  ];
+  warnOfGaps(settings, log);
+  const stopping = new AbortController();
+  const started = bringUp(database, workers, clock, log, stopping.signal);
+  // Awaited below; until then a failure must not count as unhandled.
+  started.catch(() => undefined);
+
+  const parts = { settings, database, metrics: app.get(Metrics), readiness, clock, log, wake: (sinks: number[]) => workers.wake(sinks) };
+  const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: log, abortOnError: false });
+  configureManagement(management, parts);
+  await configurePublic(app, settings, log);
+  if (database.embedded) await started;
+  await management.listen(settings.MANAGEMENT_PORT, settings.HOST);
+  await app.listen(settings.PORT, settings.HOST);
+  const [port, managementPort] = [portOf(app), portOf(management)];
+  log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
+
+  const stop = (): Stop => {
+    const hurry = new AbortController();
+    readiness.draining = true;
+    const done = (async () => {
+      await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
+      await closePort(app);
+      stopping.abort();
+      await workers.drain(attemptGraceMs);
+      await closePort(management);
+      await database.close();
+      log.info('stopped');
+    })();
+    return { hurry: () => hurry.abort(), done };
+  };
+  return { port, managementPort, stop };
+}
+
+function warnOfGaps(settings: Settings, log: Log): void {
+  if (!settings.WEBHOOK_TOKENS) log.warn('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (settings.sinks.some(isDefaultSink)) log.warn('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
+}
+
+/** Everything about the public port that is not a route. */
+async function configurePublic(app: NestExpressApplication, settings: Settings, log: Log): Promise<void> {
+  const express = app.getHttpAdapter().getInstance();
+  express.disable('x-powered-by').disable('etag');
+  app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
+  const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
+  app.useGlobalFilters(filter);
+  app.setGlobalPrefix(settings.WEBHOOK_PATH);
+  await app.init();
+  // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
+  express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
+  express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
+  const server = app.getHttpServer() as Server & { connectionsCheckingInterval: number };
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 10_000;
+  // How often Node looks for requests that take too long; its own default is 30 s.
+  server.connectionsCheckingInterval = 500;
+  server.keepAliveTimeout = 75_000;
+}
+
+/** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */
+async function bringUp(database: Database, workers: Workers, clock: Clock, log: Log, stopping: AbortSignal): Promise<void> {
+  while (!stopping.aborted) {
+    try {
+      await database.migrate(clock.now());
+      return await workers.start();
+    } catch (error) {
+      if (database.embedded) throw error;
+      if (error instanceof NewerDatabase) {
+        process.stderr.write(`DATABASE_URL: ${error.message}\n`);
+        process.exit(78);
+      }
+      log.error('PostgreSQL does not take us; trying again', { error: (error as Error).message });
+      await sleep(databaseRetryMs, undefined, { signal: stopping }).catch(() => undefined);
+    }
+  }
+}
+
+async function closePort(app: NestExpressApplication): Promise<void> {
+  const server = app.getHttpServer() as Server;
+  const cut = setTimeout(() => server.closeAllConnections(), answerGraceMs);
+  await app.close();
+  clearTimeout(cut);
+}
+
+function portOf(app: NestExpressApplication): number {
+  return ((app.getHttpServer() as Server).address() as AddressInfo).port;
+}

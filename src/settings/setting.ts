@@ -1,0 +1,99 @@
+import { isURL, validateSync } from 'class-validator';
+
+/** How one setting is read and explained. The same text serves the mistakes, `.env.example` and the README. */
+export interface SettingOptions {
+  /** What it does, with its unit; one sentence. */
+  meaning: string;
+  /** The value when the variable is not set, written as one would write it in the environment. */
+  default?: string;
+  /** A value that works, for `.env.example`. */
+  example?: string;
+  /** True if the value may never be printed. */
+  secret?: boolean;
+  /** Turns the text into the value; an unreadable text gives a value that the class-validator rules of the property refuse. */
+  parse?: (text: string) => unknown;
+}
+
+/** One declared setting: its property is the end of the variable's name. */
+export interface DeclaredSetting extends SettingOptions {
+  property: string;
+}
+
+/** A class whose properties are settings; `check` finds what no single property can tell. */
+export interface SettingsClass<T extends object = object> {
+  new (): T;
+  /** Mistakes between settings, each as `[property, what to do]`. */
+  check?(settings: T): [property: string, message: string][];
+}
+
+const declarations = new WeakMap<object, DeclaredSetting[]>();
+
+/** Declares a property of a settings class as a variable of the environment. */
+export function Setting(options: SettingOptions): PropertyDecorator {
+  return (target, property) => {
+    const own = declarations.get(target) ?? [];
+    declarations.set(target, [...own, { ...options, property: String(property) }]);
+  };
+}
+
+/** All settings of a class in the order of their declaration, those of its own before those of its parents. */
+export function settingsOf(settings: SettingsClass): DeclaredSetting[] {
+  const found: DeclaredSetting[] = [];
+  for (let proto = settings.prototype as object | null; proto; proto = Object.getPrototypeOf(proto) as object | null) {
+    found.push(...(declarations.get(proto) ?? []).filter(one => !found.some(other => other.property === one.property)));
+  }
+  return found;
+}
+
+/** Reads one settings class out of texts by property; gives every mistake at once, by full variable name and never with a value. */
+export function readClass<T extends object>(
+  settingsClass: SettingsClass<T>,
+  texts: ReadonlyMap<string, string>,
+  prefix = '',
+): { value: T; mistakes: string[] } {
+  const value = new settingsClass();
+  for (const { property, parse = String, default: fallback } of settingsOf(settingsClass)) {
+    const text = texts.get(property) ?? fallback;
+    if (text !== undefined) Object.assign(value, { [property]: parse(text) });
+  }
+  const mistakes = validateSync(value, { forbidUnknownValues: false }).flatMap(({ property, constraints }) => {
+    if (!texts.has(property) && Object.keys(value).every(key => key !== property || value[key as keyof T] === undefined)) {
+      return [`${prefix}${property} is required`];
+    }
+    // Rules are checked from the last declared to the first; the first says best what is wrong.
+    const told = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
+    return [prefix + (told.startsWith(property) ? told : `${property} ${told}`)];
+  });
+  if (mistakes.length === 0)
+    mistakes.push(...(settingsClass.check?.(value) ?? []).map(([property, message]) => `${prefix}${property} ${message}`));
+  return { value, mistakes };
+}
+
+/** Comma-separated words, blanks around them dropped, empty ones left out. */
+export function list(text: string): string[] {
+  return text
+    .split(',')
+    .map(word => word.trim())
+    .filter(word => word !== '');
+}
+
+/** A whole number, or NaN. */
+export function wholeNumber(text: string): number {
+  return /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN;
+}
+
+const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A span such as `24h` in milliseconds, or NaN. */
+export function duration(text: string): number {
+  const match = /^(\d{1,9})([smhd])$/.exec(text.trim());
+  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+}
+
+/** Whether a text is an http(s) URL; hosts without a dot are fine, since in-cluster names have none. */
+export function isHttpUrl(text: unknown): boolean {
+  return (
+    typeof text === 'string' &&
+    isURL(text, { protocols: ['http', 'https'], require_protocol: true, require_tld: false, allow_underscores: true })
+  );
+}

@@ -1,0 +1,138 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SettingsError, readSettings } from './settings.js';
+
+const minimal = { SDK_APP_IDS: '1400000001' };
+
+function mistakesOf(environment: Record<string, string>): readonly string[] {
+  try {
+    readSettings(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof SettingsError) return error.mistakes;
+    throw error;
+  }
+}
+
+test('one variable is enough: everything else has a default, and the log stands in for sinks', () => {
+  const settings = readSettings(minimal);
+  expect(settings).toMatchObject({
+    SDK_APP_IDS: ['1400000001'],
+    PORT: 3e3,
+    MANAGEMENT_PORT: 3001,
+    HOST: '0.0.0.0',
+    WEBHOOK_PATH: '/webhooks/tencent-chat',
+    WEBHOOK_BODY_LIMIT: 1048576,
+    WEBHOOK_SIGN_WINDOW_SECONDS: 60,
+    DATABASE_URL: 'sqlite:data/channel-sync.db',
+    LOG_LEVEL: 'info',
+  });
+  expect(settings.WEBHOOK_TOKENS).toBeUndefined();
+  expect(settings.sinks).toMatchObject([{ name: 'log', type: { type: 'log' } }]);
+});
+
+test('all mistakes are told at once, by full name and never with a value', () => {
+  const mistakes = mistakesOf({
+    PORT: 'eighty',
+    MANAGEMENT_TOKEN: 'planted',
+    LOG_LEVEL: 'loud-planted',
+    DATABASE_URL: 'mysql://planted',
+    SINK_CRM_TYPE: 'webhook',
+    SINK_CRM_SECRETS: 'planted-secret',
+    SINK_CRM_TIMEOUT_MS: '0',
+    SINK_CRM_RETRY_MAX_AGE: '5 planted weeks',
+    SINK_CRM_BOT_TOKEN: 'xoxb-planted',
+    SINK_OTHER_URL: 'http://planted',
+    SINK_BAD_TYPE: 'planted',
+  });
+  for (const name of ['SDK_APP_IDS is required', 'PORT', 'MANAGEMENT_TOKEN', 'LOG_LEVEL', 'DATABASE_URL'])
+    expect(mistakes.some(line => line.startsWith(name))).toBe(true);
+  for (const name of [
+    'SINK_CRM_URL is required',
+    'SINK_CRM_SECRETS',
+    'SINK_CRM_TIMEOUT_MS',
+    'SINK_CRM_RETRY_MAX_AGE',
+    'SINK_CRM_BOT_TOKEN',
+    'SINK_OTHER_URL',
+    'SINK_BAD_TYPE',
+  ]) {
+    expect(mistakes.some(line => line.startsWith(name))).toBe(true);
+  }
+  expect(mistakes.join('\n')).not.toMatch(/planted/);
+  expect(mistakes.every(line => !line.includes('\n'))).toBe(true);
+});
+
+test('set but empty is unset', () => {
+  expect(readSettings({ ...minimal, PORT: '', WEBHOOK_TOKENS: '' })).toMatchObject({ PORT: 3000 });
+  expect(mistakesOf({ SDK_APP_IDS: '' })).toEqual(['SDK_APP_IDS is required']);
+});
+
+describe('_FILE', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'channel-sync-settings-'));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+
+  test('reads the value, one trailing newline dropped', () => {
+    const settings = readSettings({
+      ...minimal,
+      WEBHOOK_TOKENS_FILE: file('tokens', 'one,two\n'),
+      SINK_A_TYPE_FILE: file('type', 'log\n'),
+    });
+    expect(settings.WEBHOOK_TOKENS).toEqual(['one', 'two']);
+    expect(settings.sinks.map(sink => sink.name)).toEqual(['a']);
+  });
+
+  test('both given, or a file that is not there, is a mistake', () => {
+    expect(mistakesOf({ ...minimal, PORT: '1', PORT_FILE: file('port', '2') })).toEqual([expect.stringContaining('PORT_FILE')]);
+    expect(mistakesOf({ SDK_APP_IDS_FILE: join(folder, 'none') })).toContainEqual(
+      'SDK_APP_IDS_FILE names a file that cannot be read (ENOENT)',
+    );
+  });
+});
+
+describe('sinks', () => {
+  test('the longest declared name wins', () => {
+    const { sinks } = readSettings({
+      ...minimal,
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: 'http://crm/',
+      SINK_CRM_EU_TYPE: 'webhook',
+      SINK_CRM_EU_URL: 'http://crm-eu/',
+    });
+    expect(sinks.map(({ name, settings }) => [name, (settings as unknown as { URL: string }).URL])).toEqual([
+      ['crm', 'http://crm/'],
+      ['crm_eu', 'http://crm-eu/'],
+    ]);
+  });
+
+  test('what Kubernetes injects for a Service is no mistake', () => {
+    const injected = {
+      SINK_CRM_SERVICE_HOST: '10.0.0.1',
+      SINK_CRM_SERVICE_PORT: '80',
+      SINK_CRM_SERVICE_PORT_HTTP: '80',
+      SINK_CRM_PORT: 'tcp://10.0.0.1:80',
+    };
+    expect(mistakesOf({ ...minimal, ...injected, SINK_CRM_PORT_80_TCP_ADDR: '10.0.0.1', SINK_CRM_TYPE: 'log' })).toEqual([]);
+    expect(mistakesOf({ ...minimal, ...injected })).toEqual([]);
+  });
+
+  test('equal ports are a mistake, unless both are 0', () => {
+    expect(mistakesOf({ ...minimal, PORT: '4000', MANAGEMENT_PORT: '4000' })).toEqual([expect.stringContaining('MANAGEMENT_PORT')]);
+    expect(mistakesOf({ ...minimal, PORT: '0', MANAGEMENT_PORT: '0' })).toEqual([]);
+  });
+
+  test('filters are read and checked', () => {
+    const { sinks } = readSettings({
+      ...minimal,
+      SINK_A_TYPE: 'log',
+      SINK_A_FIELDS: 'name, avatarUrl',
+      SINK_A_CHANNELS: '@TOA#_*',
+      SINK_A_RETRY_MAX_AGE: '7d',
+    });
+    expect(sinks[0]!.settings).toMatchObject({ FIELDS: ['name', 'avatarUrl'], CHANNELS: ['@TOA#_*'], RETRY_MAX_AGE: 604_800_000 });
+    expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_FIELDS: 'nmae' })).toEqual([expect.stringContaining('SINK_A_FIELDS')]);
+  });
+});

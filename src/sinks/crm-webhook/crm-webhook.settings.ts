@@ -1,0 +1,147 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { ArrayNotEmpty, IsIn, IsOptional, ValidateBy } from 'class-validator';
+import { Setting, isHttpUrl, list } from '../../settings/setting.js';
+import { SinkSettings } from '../sink.js';
+
+/** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
+const ownHeaders = new Set([
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'host',
+  'user-agent',
+  'webhook-id',
+  'webhook-timestamp',
+  'webhook-signature',
+  'idempotency-key',
+  'accept-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+]);
+
+/** A rule of one setting; the message never holds the value, which may be a secret. */
+function Must(be: string, validate: (value: unknown) => boolean): PropertyDecorator {
+  return ValidateBy({ name: be, validator: { validate, defaultMessage: () => `$property must be ${be}` } });
+}
+
+/** What a CRM webhook sink can be told. */
+export class CrmWebhookSettings extends SinkSettings {
+  @Setting({ meaning: 'Where changes are posted to', example: 'https://crm.example.com/hooks/channels', secret: true })
+  @Must('an http or https URL', isUrl)
+  URL!: string;
+
+  @Setting({
+    meaning:
+      'Standard Webhooks secrets, comma-separated: every webhook is signed with all of them, so that they can be rotated; none: no signature',
+    example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr',
+    parse: list,
+    secret: true,
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  @Must(
+    'comma-separated secrets, each `whsec_` and then the base64 of 24 to 64 bytes',
+    secrets => Array.isArray(secrets) && secrets.every(isSecret),
+  )
+  SECRETS?: string[];
+
+  @Setting({ meaning: 'More headers, as a JSON object of texts', example: '{"Authorization":"Bearer …"}', parse: jsonOrText, secret: true })
+  @IsOptional()
+  @Must('a JSON object of header names and texts that HTTP can carry', isHeaders)
+  @Must(
+    'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
+    headers => !isHeaders(headers) || Object.keys(headers).every(name => !ownHeaders.has(name.toLowerCase())),
+  )
+  HEADERS?: Record<string, string>;
+
+  @Setting({ meaning: '`log`: every change in its order; `state`: the newest state only, skipping what it supersedes', default: 'log' })
+  @IsIn(['log', 'state'])
+  MODE!: 'log' | 'state';
+
+  @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
+  @IsOptional()
+  @Must('one or more certificates in PEM', isCertificates)
+  CA?: string;
+
+  @Setting({ meaning: 'Our certificate (PEM, with its chain) for mutual TLS' })
+  @IsOptional()
+  @Must('one or more certificates in PEM', isCertificates)
+  CERT?: string;
+
+  @Setting({ meaning: 'The private key (PEM, without passphrase) of `CERT`', secret: true })
+  @IsOptional()
+  @Must('a private key in PEM, without passphrase', isPrivateKey)
+  KEY?: string;
+
+  static check({ URL: url, HEADERS, CERT, KEY }: CrmWebhookSettings): [property: string, message: string][] {
+    const mistakes: [string, string][] = [];
+    if (CERT !== undefined && KEY === undefined) mistakes.push(['KEY', 'is required with CERT']);
+    if (KEY !== undefined && CERT === undefined) mistakes.push(['CERT', 'is required with KEY']);
+    if (CERT !== undefined && KEY !== undefined && !new X509Certificate(CERT).checkPrivateKey(createPrivateKey(KEY))) {
+      mistakes.push(['KEY', 'must be the private key of CERT (the first certificate in it)']);
+    }
+    const { username, password } = new URL(url);
+    if ((username || password) && Object.keys(HEADERS ?? {}).some(name => name.toLowerCase() === 'authorization')) {
+      mistakes.push(['HEADERS', 'must be without authorization when the URL has a user or password']);
+    }
+    return mistakes;
+  }
+}
+
+function isUrl(text: unknown): boolean {
+  return isHttpUrl(text) && URL.canParse(text as string);
+}
+
+function isSecret(text: unknown): boolean {
+  const base64 = typeof text === 'string' ? /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text)?.[1] : undefined;
+  if (base64 === undefined) return false;
+  const bytes = Buffer.from(base64, 'base64');
+  return bytes.toString('base64') === base64 && bytes.length >= 24 && bytes.length <= 64;
+}
+
+/** The object, or the text as it stands, which the rules then refuse. */
+function jsonOrText(text: string): unknown {
+  try {
+    return (JSON.parse(text) as unknown) ?? text;
+  } catch {
+    return text;
+  }
+}
+
+function isHeaders(value: unknown): value is Record<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([name, text]) => {
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, text as string);
+      return typeof text === 'string';
+    } catch {
+      return false;
+    }
+  });
+}
+
+function isCertificates(pem: unknown): boolean {
+  const blocks = typeof pem === 'string' ? pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
+  if (!blocks) return false;
+  try {
+    return blocks.every(block => new X509Certificate(block));
+  } catch {
+    return false;
+  }
+}
+
+function isPrivateKey(pem: unknown): boolean {
+  try {
+    return typeof pem === 'string' && createPrivateKey(pem).type === 'private';
+  } catch {
+    return false;
+  }
+}

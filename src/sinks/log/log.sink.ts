@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { type Delivery, type SingleSink, type SinkContext, SinkSettings, TryAgain, defineSink } from '../sink.js';
+
+/** Writes changes as JSON lines to standard output, whatever the log level: for those who collect logs, and for a first look. */
+export const log = defineSink<SinkSettings>({
+  type: 'log',
+  summary: 'Writes every change as a JSON line to standard output',
+  settings: SinkSettings,
+  mode: () => 'log',
+  open: async (settings, context) => openLog(settings, context, process.stdout),
+});
+
+/** The log sink over any stream. */
+export function openLog(settings: SinkSettings, context: SinkContext, stream: Writable): SingleSink {
+  // The write tells of the same failure; without a listener the stream's own event would end the process.
+  const ignore = (): void => {};
+  stream.on('error', ignore);
+
+  async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    // AbortSignal.any and AbortSignal.timeout would cost several times the CPU of the whole write.
+    const attempt = new AbortController();
+    const end = (): void => attempt.abort();
+    const timer = setTimeout(end, settings.TIMEOUT_MS);
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      // A reader that stands still gets no second copy on top of what waits for it already.
+      if (stream.writableNeedDrain) await once(stream, 'drain', { signal: attempt.signal });
+      const time = new Date(context.now()).toISOString();
+      const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });
+      await written(stream, `${line}\n`, attempt.signal);
+    } catch {
+      signal.throwIfAborted();
+      throw new TryAgain(
+        attempt.signal.aborted ? 'standard output timed out' : 'standard output is closed',
+        'Check what reads the output of this process; it is tried again by itself.',
+      );
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  return {
+    deliver,
+    async close() {
+      stream.off('error', ignore);
+    },
+  };
+}
+
+/** Resolves once the stream has passed the line on; rejects when it cannot, or when the signal comes first. */
+function written(stream: Writable, line: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
+    stream.write(line, error => {
+      signal.removeEventListener('abort', stop);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}

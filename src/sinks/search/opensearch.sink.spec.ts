@@ -1,0 +1,293 @@
+import { FakeSearch } from '../../../test/support/fake-search.ts';
+import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
+import { channelDelivery, openSearchSink, searchSettings, searchStories } from '../../../test/support/opensearch/stories.ts';
+import { ca, server as certificate } from '../../../test/support/test-certificates.ts';
+import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
+import { readClass } from '../../settings/setting.js';
+import type { BulkSink } from '../sink.js';
+import { newIndex } from './mapping.js';
+import { OpenSearchSettings, accessOf } from './opensearch.settings.js';
+
+/** A bulk answer that says the same of every document. */
+function bulkAnswer(request: ReceivedRequest, status: number, error?: object): Answer {
+  const actions = request.body.split('\n').filter((line, index) => index % 2 === 0 && line !== '');
+  const items = actions.map(line => {
+    const { index } = JSON.parse(line) as { index: { _id: string } };
+    return { index: { _index: 'official-channels-v1', _id: index._id, status, ...(error && { error }) } };
+  });
+  return { body: { took: 1, errors: error !== undefined, items } };
+}
+
+/** Answers what belongs to the making of the index as an engine does that has it already. */
+function setup(request: ReceivedRequest): Answer | undefined {
+  return request.path === '/official-channels/_mapping' ? { body: { 'official-channels-v1': newIndex('official-channels') } } : undefined;
+}
+
+const password = 'pa:ss-8d2f@/ü';
+
+sinkContract('opensearch', {
+  secrets: ['user-5b1c', password],
+  open(origin, overrides) {
+    const url = `${origin.replace('//', `//user-5b1c:${encodeURIComponent(password)}@`)}`;
+    return openSearchSink(searchSettings(url, overrides as Partial<OpenSearchSettings>));
+  },
+  setup,
+  answer: (status, text, request) =>
+    status < 300 ? { ...bulkAnswer(request, 201), status } : { status, body: { error: { type: 'some_exception', reason: text }, status } },
+  // An answer without a body says nothing of the documents.
+  classes: status => (status === 204 ? 'retry' : undefined),
+});
+
+describe('opensearch sink, on the fake', () => {
+  let fake: FakeSearch;
+  beforeAll(async () => void (fake = await new FakeSearch().open()));
+  afterAll(() => fake.close());
+  searchStories(() => fake.url);
+});
+
+describe('opensearch sink', () => {
+  const open: { close?(): Promise<void> }[] = [];
+  const signal = new AbortController().signal;
+
+  async function target(bulk: (request: ReceivedRequest) => Answer): Promise<FakeServer> {
+    const server = await fakeServer(request => setup(request) ?? bulk(request));
+    open.push(server);
+    return server;
+  }
+  async function sinkAt(url: string, overrides: Partial<OpenSearchSettings> = {}): Promise<BulkSink> {
+    const sink = await openSearchSink(searchSettings(url, overrides));
+    open.push(sink);
+    return sink;
+  }
+  async function told(sink: BulkSink): Promise<string | null> {
+    const error = await attempt(sink);
+    if (error) expectNoLeak(error, ['quoted-text']);
+    return error && `${error.outcome} ${error.status ?? '-'}: ${error.message}`;
+  }
+  afterEach(async () => {
+    for (const one of open.splice(0)) await one.close?.();
+  });
+
+  it.each([
+    [429, 'rejected_execution_exception', 'retry 429: rejected_execution_exception'],
+    [503, 'unavailable_shards_exception', 'retry 503: unavailable_shards_exception'],
+    [500, 'illegal_state_exception', 'retry 500: illegal_state_exception'],
+    [400, 'strict_dynamic_mapping_exception', 'refused 400: strict_dynamic_mapping_exception'],
+    [400, 'mapper_parsing_exception', 'refused 400: mapper_parsing_exception'],
+    [400, 'A reason: quoted-text', 'refused 400: answered 400'],
+    [400, 'index_closed_exception', 'misconfigured 400: index_closed_exception'],
+    [403, 'cluster_block_exception', 'misconfigured 403: cluster_block_exception'],
+    [403, 'security_exception', 'misconfigured 403: security_exception'],
+    [404, 'index_not_found_exception', 'retry 404: index_not_found_exception'],
+    [409, 'version_conflict_engine_exception', null],
+    [409, 'something_else', 'refused 409: something_else'],
+  ])('takes an item with %i %s as %s', async (status, type, outcome) => {
+    const { url } = await target(request => bulkAnswer(request, status, { type, reason: 'quoted-text' }));
+    expect(await told(await sinkAt(url))).toBe(outcome);
+  });
+
+  it.each<[string, (request: ReceivedRequest) => Answer]>([
+    ['HTML', () => ({ body: '<html>quoted-text</html>' })],
+    ['half an answer', () => ({ headers: { 'content-type': 'application/json' }, body: '{"took":1,"items":[{"ind' })],
+    ['null', () => ({ body: 'null' })],
+    ['no items', () => ({ body: { took: 1, errors: false } })],
+    ['too few items', () => ({ body: { took: 1, errors: false, items: [] } })],
+    ['too many items', () => ({ body: { items: [{ index: { status: 201 } }, { index: { status: 201 } }] } })],
+    ['items of another document', () => ({ body: { items: [{ index: { _id: 'x', status: 201 } }] } })],
+    ['items of another action', () => ({ body: { items: [{ delete: { _id: '1400000001:@TOA#_test_OA_for_penn', status: 200 } }] } })],
+    ['items without a status', () => ({ body: { items: [{ index: { _id: '1400000001:@TOA#_test_OA_for_penn' } }] } })],
+  ])('does not know what was done when told %s', async (_, answer) => {
+    const { url } = await target(answer);
+    expect(await told(await sinkAt(url))).toBe('retry 200: the answer is not one of OpenSearch');
+  });
+
+  it.each<[string, Answer, string]>([
+    ['HTML', { body: '<html>quoted-text</html>' }, 'misconfigured -: the answer is not one of OpenSearch'],
+    ['an empty object', { body: {} }, 'misconfigured -: the answer is not one of OpenSearch'],
+    ['404 of something else', { status: 404, body: 'quoted-text' }, 'misconfigured 404: answered 404'],
+    ['400', { status: 400, body: { error: { type: 'odd_exception', reason: 'quoted-text' } } }, 'misconfigured 400: odd_exception'],
+    ['401', { status: 401, body: 'Unauthorized' }, 'misconfigured 401: answered 401'],
+    ['503', { status: 503, body: 'quoted-text' }, 'retry 503: answered 503'],
+    [
+      'an index of another release',
+      { body: { x: { mappings: { _meta: { 'channel-sync': { schema: 99 } } } } } },
+      'misconfigured -: the index was made by another release of channel-sync',
+    ],
+  ])('sends no document when the look-up of the index is answered with %s', async (_, answer, outcome) => {
+    const server = await fakeServer(() => answer);
+    open.push(server);
+    expect(await told(await sinkAt(server.url))).toBe(outcome);
+    expect(server.requests.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it('looks the index up once, and sends one bulk for many deliveries', async () => {
+    const server = await target(request => bulkAnswer(request, 201));
+    const sink = await sinkAt(server.url);
+    const deliveries = Array.from({ length: 500 }, (_, index) => channelDelivery(`channel${index}`, 1));
+    expect(await sink.deliverMany(deliveries, signal)).toEqual(deliveries.map(() => null));
+    expect(await sink.deliverMany(deliveries.slice(0, 1), signal)).toEqual([null]);
+    expect(server.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /official-channels/_mapping',
+      'POST /_bulk?require_alias=true',
+      'POST /_bulk?require_alias=true',
+    ]);
+    expect(server.requests[1]?.headers).toMatchObject({ 'content-type': 'application/x-ndjson' });
+    expect(JSON.parse(server.requests[1]?.body.split('\n')[0] ?? '')).toEqual({
+      index: { _index: 'official-channels', _id: '1400000001:channel0', version: 1, version_type: 'external' },
+    });
+  });
+
+  const large = { name: null, avatarUrl: null, introduction: '字'.repeat(600_000), organization: null };
+  const many = Array.from({ length: 6 }, (_, index) => channelDelivery(`channel${index}`, 1, { profile: large }));
+
+  it('keeps bulks under 5 MB', async () => {
+    const server = await target(request => bulkAnswer(request, 201));
+    expect(await (await sinkAt(server.url)).deliverMany(many, signal)).toEqual(many.map(() => null));
+    const sizes = server.requests.slice(1).map(({ body }) => Buffer.byteLength(body));
+    expect(sizes).toHaveLength(3);
+    expect(Math.max(...sizes)).toBeLessThan(5_000_000);
+  });
+
+  it('halves what a proxy finds too large, down to one document', async () => {
+    const server = await target(request => (request.body.length > 700_000 ? { status: 413 } : bulkAnswer(request, 201)));
+    expect(await (await sinkAt(server.url)).deliverMany(many, signal)).toEqual(many.map(() => null));
+    const narrow = await target(() => ({ status: 413 }));
+    const results = await (await sinkAt(narrow.url)).deliverMany(many.slice(0, 2), signal);
+    expect(results.map(result => result?.outcome)).toEqual(['refused', 'refused']);
+  });
+
+  it('gives up no other document for one that a proxy refuses', async () => {
+    const server = await target(request =>
+      request.body.includes('channel3"') ? { status: 400, body: 'quoted-text' } : bulkAnswer(request, 201),
+    );
+    const results = await (
+      await sinkAt(server.url)
+    ).deliverMany(
+      many.map(({ event }) => channelDelivery(event.data.channelId, 1)),
+      signal,
+    );
+    expect(results.map(result => result?.outcome ?? null)).toEqual([null, null, null, 'refused', null, null]);
+  });
+
+  it('trusts the CA that it is given, and no other', async () => {
+    const server = await fakeServer(request => setup(request) ?? bulkAnswer(request, 201), {
+      tls: { cert: certificate.cert, key: certificate.key },
+    });
+    open.push(server);
+    expect(await told(await sinkAt(server.url, { CA: ca }))).toBeNull();
+    expect(await told(await sinkAt(server.url))).toMatch(/^misconfigured -: TLS failed/);
+    expect(await told(await sinkAt(server.url.replace('127.0.0.1', 'localhost'), { CA: ca }))).toMatch(/^misconfigured -: TLS failed/);
+  });
+
+  it('counts what was answered before a bulk failed, and sends nothing behind it', async () => {
+    let bulks = 0;
+    const server = await target(request =>
+      (bulks += 1) === 2 ? { status: 503, headers: { 'retry-after': '9' } } : bulkAnswer(request, 201),
+    );
+    const results = await (await sinkAt(server.url)).deliverMany(many, signal);
+    expect(results.map(result => result?.outcome ?? null)).toEqual([null, null, 'retry', 'retry', 'retry', 'retry']);
+    expect(results[5]).toMatchObject({ retryAfterMs: 9000 });
+    expect(bulks).toBe(2);
+  });
+
+  it('works under a path, and keeps its connection', async () => {
+    const server = await fakeServer(request =>
+      request.path === '/search/official-channels/_mapping'
+        ? { body: { 'official-channels-v1': newIndex('official-channels') } }
+        : bulkAnswer(request, 201),
+    );
+    open.push(server);
+    const sink = await sinkAt(`${server.url}/search/`);
+    expect(await told(sink)).toBeNull();
+    expect(server.requests[1]?.path).toBe('/search/_bulk?require_alias=true');
+    expect(new Set(server.requests.map(({ remotePort }) => remotePort)).size).toBe(1);
+  });
+
+  it('says nothing on standard output when an answer breaks off', async () => {
+    const server = await fakeServer((request, response) => {
+      const known = setup(request);
+      if (known) return known;
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
+      response.write('{"took":', () => response.socket?.resetAndDestroy());
+      return undefined;
+    });
+    open.push(server);
+    const { log } = console;
+    const lines: unknown[] = [];
+    console.log = (...line: unknown[]) => void lines.push(line);
+    try {
+      expect(await told(await sinkAt(server.url))).toBe('retry -: connection reset');
+    } finally {
+      console.log = log;
+    }
+    expect(lines).toEqual([]);
+  });
+
+  it('connects to nothing before the first delivery', async () => {
+    const server = await target(request => bulkAnswer(request, 201));
+    await sinkAt(server.url);
+    expect(server.requests).toEqual([]);
+  });
+
+  it('shows its credentials', async () => {
+    const server = await target(request => bulkAnswer(request, 201));
+    const shown = async (url: string, overrides: Partial<OpenSearchSettings>): Promise<unknown> => {
+      await attempt(await sinkAt(url, overrides));
+      return server.requests.at(-1)?.headers.authorization;
+    };
+    const basic = `Basic ${Buffer.from('üser:p:w').toString('base64')}`;
+    expect(await shown(server.url, {})).toBeUndefined();
+    expect(await shown(server.url, { API_KEY: 'key==' })).toBe('ApiKey key==');
+    expect(await shown(server.url, { USERNAME: 'üser', PASSWORD: 'p:w' })).toBe(basic);
+    expect(await shown(server.url.replace('//', '//%C3%BCser:p%3Aw@'), {})).toBe(basic);
+  });
+});
+
+describe('settings of an opensearch sink', () => {
+  function read(texts: Record<string, string>): { value: OpenSearchSettings; mistakes: string[] } {
+    return readClass(OpenSearchSettings, new Map(Object.entries({ URL: 'https://search:9200', ...texts })), 'SINK_S_');
+  }
+
+  it('has defaults of its own', () => {
+    const { value, mistakes } = read({});
+    expect(mistakes).toEqual([]);
+    expect(value).toMatchObject({ INDEX: 'official-channels', CONCURRENCY: 2, TIMEOUT_MS: 10_000 });
+    expect(read({ CONCURRENCY: '5' }).value.CONCURRENCY).toBe(5);
+    expect(accessOf(value)).toEqual({ url: 'https://search:9200/', authorization: null });
+  });
+
+  it.each<[Record<string, string>, string]>([
+    [{ URL: 'search:9200' }, 'SINK_S_URL must be an http(s) URL'],
+    [
+      { INDEX: 'Channels' },
+      'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
+    ],
+    [
+      { INDEX: '_all' },
+      'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
+    ],
+    [
+      { INDEX: 'a,b' },
+      'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
+    ],
+    [{ CONCURRENCY: 'many' }, 'SINK_S_CONCURRENCY must be an integer number'],
+    [{ USERNAME: 'u' }, 'SINK_S_PASSWORD is required with USERNAME'],
+    [{ PASSWORD: 'p' }, 'SINK_S_USERNAME is required with PASSWORD'],
+    [{ USERNAME: 'u', PASSWORD: 'p', API_KEY: 'k' }, 'SINK_S_API_KEY must not be set together with USERNAME and PASSWORD'],
+    [{ URL: 'http://u:p@s', API_KEY: 'k' }, 'SINK_S_URL must not hold credentials when they are set apart, too'],
+    [{ URL: 'http://u@s' }, 'SINK_S_URL must hold both a user name and a password, percent-encoded, or neither'],
+    [{ URL: 'http://s/?pretty' }, 'SINK_S_URL must not have a query or a fragment'],
+    [{ CA: 'not a certificate' }, 'SINK_S_CA must be one or more certificates in PEM'],
+    [{ CA: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' }, 'SINK_S_CA must be one or more certificates in PEM'],
+  ])('finds the mistake in %j', (texts, mistake) => {
+    expect(read(texts).mistakes).toContain(mistake);
+  });
+
+  it('takes a CA of several certificates', () => {
+    expect(read({ CA: `${ca}${certificate.cert}` }).mistakes).toEqual([]);
+  });
+
+  it('needs a URL', () => {
+    expect(readClass(OpenSearchSettings, new Map(), 'SINK_S_').mistakes).toEqual(['SINK_S_URL is required']);
+  });
+});

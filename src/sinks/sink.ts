@@ -1,0 +1,220 @@
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Max, Min } from 'class-validator';
+import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
+import { Setting, type SettingsClass, duration, list, wholeNumber } from '../settings/setting.js';
+
+export { type FieldChange, type FieldName, type Profile, fieldNames };
+
+export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
+
+/** What sinks are told of a change: the body of a CRM webhook (contract, section 3). */
+export interface ChangeEvent {
+  type: ChangeType;
+  /** The vendor's EventTime, ISO 8601. */
+  timestamp: string;
+  data: {
+    changeId: string;
+    sdkAppId: string;
+    channelId: string;
+    /** `null` if the change altered nothing; only report sinks meet that. */
+    revision: number | null;
+    exists: boolean;
+    /** Who did it; `null` if the vendor did not tell. */
+    operator: string | null;
+    changes: FieldChange[];
+    profile: Profile;
+  };
+}
+
+/** One delivery on its way to a sink. */
+export interface Delivery {
+  /** The same on every try and replay, and different from any other delivery's at any sink. */
+  id: string;
+  event: ChangeEvent;
+  /** Grows with every revision of the channel, also across the loss of our database: the external version of a search document. */
+  version: number;
+  /** The newest EventTime of a change of the channel that got a revision, ISO 8601. */
+  updatedAt: string;
+}
+
+/** What became of a change at one other sink so far; for report sinks. */
+export interface SinkResult {
+  sink: string;
+  type: string;
+  /** `retrying` is pending after a failed try. */
+  state: 'pending' | 'retrying' | 'delivered' | 'superseded' | 'parked' | 'discarded';
+  /** Why, in plain words, when it failed, was parked or discarded. */
+  reason: string | null;
+  /** How long the last attempt took, in milliseconds. */
+  durationMs: number | null;
+}
+
+/** What a report sink shows: a change together with its results so far. */
+export interface Report extends Delivery {
+  /** When the webhook arrived, in milliseconds. */
+  receivedAt: number;
+  eventTimeEstimated: boolean;
+  tie: boolean;
+  /** Fields of the webhook that were older than what we had and were not applied. */
+  stale: FieldName[];
+  /** Every sink that reports no results itself, in the order of their names. */
+  results: SinkResult[];
+  /** What this sink returned when it first showed this change; `null` before. */
+  receipt: string | null;
+}
+
+/**
+ * The outcome of an attempt that did not deliver. A sink throws one of these; anything else that it throws is tried again and
+ * recorded without its text, since only these promise that their texts hold no secret.
+ */
+export abstract class SinkError extends Error {
+  abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
+  /**
+   * @param message why, in plain words, without any secret or profile text
+   * @param advice what a person can do about it
+   * @param status the HTTP status, if there was one
+   */
+  constructor(
+    message: string,
+    readonly advice: string,
+    readonly status: number | null = null,
+  ) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** It may work later: network trouble, overload, time-outs. */
+export class TryAgain extends SinkError {
+  readonly outcome = 'retry';
+  /** @param retryAfterMs how long the whole sink asked to be left alone, 0 if it did not */
+  constructor(
+    message: string,
+    advice: string,
+    status: number | null = null,
+    readonly retryAfterMs = 0,
+  ) {
+    super(message, advice, status);
+  }
+}
+
+/** The sink will never take this delivery; it is parked for a person to decide. */
+export class Refused extends SinkError {
+  readonly outcome = 'refused';
+}
+
+/** No delivery can work until somebody mends the set-up: credentials, URL, certificate, channel. */
+export class Misconfigured extends SinkError {
+  readonly outcome = 'misconfigured';
+}
+
+/** Returned by a report sink that has nothing to show yet: look again when results move, or at this time (ms) at the latest. */
+export interface Postponed {
+  postponedUntil: number;
+}
+
+/** A log or state sink that takes one delivery at a time. Returning means delivered. */
+export interface SingleSink {
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<void>;
+  close?(): Promise<void>;
+}
+
+/** A sink that takes many deliveries of different channels in one attempt. It answers for each: `null` is delivered. A throw is the answer for all. */
+export interface BulkSink {
+  /** The most deliveries of one attempt. */
+  readonly batchSize: number;
+  deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]>;
+  close?(): Promise<void>;
+}
+
+/** A sink that shows changes with what became of them at the other sinks, and shows them again when that moves. */
+export interface ReportSink {
+  /** Returns the receipt that the next report of this change will carry. */
+  report(report: Report, signal: AbortSignal): Promise<string | Postponed>;
+  close?(): Promise<void>;
+}
+
+export type Sink = SingleSink | BulkSink | ReportSink;
+
+/**
+ * How a sink is fed. `log`: every owed change of a channel in revision order. `state`: the newest profile, skipping what it supersedes.
+ * `report`: each change with its results.
+ */
+export type Mode = 'log' | 'state' | 'report';
+
+/** What every sink can be told. Defaults that differ by type are set in the type's own class by declaring the property again. */
+export class SinkSettings {
+  @Setting({
+    meaning:
+      'Only changes that touch one of these fields (name, avatarUrl, introduction, organization); a created or destroyed channel always counts',
+    parse: list,
+    example: 'name,avatarUrl',
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  @IsIn(fieldNames, { each: true, message: `$property must list fields out of ${fieldNames.join(', ')}` })
+  FIELDS?: FieldName[];
+
+  @Setting({
+    meaning: 'Only channels whose id matches one of these patterns (`*` any characters, `?` one)',
+    parse: list,
+    example: '@TOA#_shop_*',
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  CHANNELS?: string[];
+
+  @Setting({ meaning: 'Only these apps', parse: list, example: '1400000001' })
+  @IsOptional()
+  @ArrayNotEmpty()
+  SDK_APP_IDS?: string[];
+
+  @Setting({ meaning: "One attempt's total time in milliseconds", default: '10000', parse: wholeNumber })
+  @IsInt()
+  @Min(1)
+  @Max(300_000)
+  TIMEOUT_MS!: number;
+
+  @Setting({ meaning: 'Attempts at once, per process', default: '16', parse: wholeNumber })
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  CONCURRENCY!: number;
+
+  @Setting({ meaning: 'At most this many attempts per second; may be a fraction', parse: Number, example: '50' })
+  @IsOptional()
+  @IsPositive()
+  RATE_PER_SECOND?: number;
+
+  @Setting({
+    meaning: 'A delivery that keeps failing for this long is parked: a whole number and s, m, h or d',
+    default: '24h',
+    parse: duration,
+  })
+  @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 24h' })
+  RETRY_MAX_AGE!: number;
+}
+
+/** What a sink may use of the process: handed in, so that tests can hand in their own. */
+export interface SinkContext {
+  /** The sink's name, lower case. */
+  name: string;
+  now: () => number;
+  warn: (message: string) => void;
+}
+
+/** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */
+export interface SinkType<S extends SinkSettings = SinkSettings> {
+  /** The word in `SINK_<NAME>_TYPE`. */
+  type: string;
+  /** One sentence for the README. */
+  summary: string;
+  settings: SettingsClass<S>;
+  mode(settings: S): Mode;
+  /** Makes the sink; it connects to nothing yet, so that a dead target cannot stop the service from starting. */
+  open(settings: S, context: SinkContext): Promise<Sink>;
+}
+
+/** Identity, for inference: checks a type's parts against each other and hides its settings class from the list. */
+export function defineSink<S extends SinkSettings>(type: SinkType<S>): SinkType {
+  return type as unknown as SinkType;
+}

@@ -1,0 +1,90 @@
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
+
+/** The most that is shown of one value: whole graphemes, and UTF-16 units, since one grapheme may be endless. */
+const mostGraphemes = 300;
+const mostUnits = 500;
+
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/**
+ * Text from outside, made fit for one line of a message: no control or bidi-control characters, which could reorder or break up what stands
+ * around it, no line breaks, and cut with an ellipsis. Empty if there is nothing to see in it.
+ */
+export function clean(text: string, graphemes = mostGraphemes): string {
+  const line = text
+    .toWellFormed()
+    .replace(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '')
+    .replace(/ {2,}/g, ' ')
+    .trim();
+  return /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cn}\p{Co}]/u.test(line) ? cut(line, graphemes) : '';
+}
+
+function cut(line: string, graphemes: number): string {
+  const units = Math.min(mostUnits, graphemes * 4);
+  let kept = '';
+  let short = '';
+  let count = 0;
+  // The rest is never shown, and taking megabytes of it apart would take long.
+  for (const { segment } of segmenter.segment(line.slice(0, mostUnits * 4))) {
+    if (count === graphemes || kept.length + segment.length > units) {
+      return `${(short || line.slice(0, units - 1).replace(/[\uD800-\uDBFF]$/, '')).trimEnd()}…`;
+    }
+    kept += segment;
+    count += 1;
+    if (count < graphemes && kept.length < units) short = kept;
+  }
+  return kept;
+}
+
+/** The three characters that mean something in a message's own `text`. */
+export function escape(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+const privateAddresses = new BlockList();
+for (const [net, prefix] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+] as const) {
+  privateAddresses.addSubnet(net, prefix);
+}
+// Of IPv6 only 2000::/3 is given out; these parts of it lead elsewhere (documentation, Teredo and ORCHID, 6to4).
+const publicIpv6 = new BlockList();
+publicIpv6.addSubnet('2000::', 3, 'ipv6');
+for (const [net, prefix] of [
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+] as const) {
+  privateAddresses.addSubnet(net, prefix, 'ipv6');
+}
+
+const privateName = /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|invalid|example|onion)$/;
+
+/**
+ * An avatar's URL as Slack may be told it, or `null`. Slack fetches images while it handles the call and refuses the whole message if it
+ * cannot, so what it cannot reach from outside is left out; so is user info, which would be shown to everybody.
+ */
+export function publicImageUrl(text: string | null): string | null {
+  if (text === null || text.length > 3000 || !URL.canParse(text)) return null;
+  const { protocol, username, password, hostname, href } = new URL(text);
+  if ((protocol !== 'http:' && protocol !== 'https:') || username !== '' || password !== '' || href.length > 3000) return null;
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  if (isIPv4(host)) return privateAddresses.check(host) ? null : href;
+  if (isIPv6(host)) return publicIpv6.check(host, 'ipv6') && !privateAddresses.check(host, 'ipv6') ? href : null;
+  return host.includes('.') && !privateName.test(host) ? href : null;
+}

@@ -1,0 +1,70 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { Readable } from 'node:stream';
+import axios from 'axios';
+import { classifyNetworkError, userAgent } from '../http.js';
+import { TryAgain } from '../sink.js';
+
+/** As much of an answer as is read: Slack's are a word, or a message sent back. */
+const mostBytes = 256 * 1024;
+
+/** Not `fetch`, which hides a 407. Connections are not kept, since one that the other side just closed would cost a card sent twice. */
+const http = axios.create({
+  httpAgent: new HttpAgent({ keepAlive: false }),
+  httpsAgent: new HttpsAgent({ keepAlive: false }),
+  maxRedirects: 0,
+  responseType: 'stream',
+  decompress: false,
+  validateStatus: () => true,
+  transformRequest: [],
+  transformResponse: [],
+});
+
+export interface Answer {
+  status: number;
+  body: string;
+  retryAfter: string | null;
+}
+
+/** One POST without any retry; redirects are answers, never followed. A failure below HTTP is thrown as what it means. */
+export async function post(url: string, body: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+  try {
+    const response = await http.post<Readable>(url, body, {
+      headers: { 'user-agent': userAgent, ...headers, 'accept-encoding': 'identity' },
+      signal,
+    });
+    const retryAfter: unknown = response.headers['retry-after'];
+    return { status: response.status, body: await read(response.data), retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
+  } catch (error) {
+    throw classifyNetworkError(error);
+  }
+}
+
+async function read(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Leaving the loop destroys the stream, and the connection with it.
+    if (bytes > mostBytes) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** Bounds the total time of one attempt, however many requests it takes. Our own cancellation comes out as the signal's reason. */
+export async function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const limit = AbortSignal.timeout(timeoutMs);
+  try {
+    return await work(AbortSignal.any([signal, limit]));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (limit.aborted)
+      throw new TryAgain(
+        'timed out',
+        'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.',
+      );
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { Unavailable } from '../channel/recorder.js';
+
+/** The vendor's answer packet: all three fields are mandatory (Tencent Cloud, product 1047, document 60797). */
+export interface AnswerPacket {
+  ActionStatus: 'OK' | 'FAIL';
+  ErrorCode: number;
+  ErrorInfo: string;
+}
+
+export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: '' };
+
+/** What became of a webhook, as metrics call it. */
+export type WebhookResult = 'recorded' | 'repeat' | 'ignored' | 'forbidden' | 'unauthorized' | 'too_large' | 'invalid' | 'unavailable';
+
+/** A webhook that we refuse: its HTTP status, the code of the answer packet, and the result that metrics count. */
+export class Refusal extends Error {
+  private constructor(
+    readonly status: number,
+    readonly code: number,
+    readonly result: WebhookResult | null,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  static forbidden = (): Refusal => new Refusal(403, 120001, 'forbidden', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
+  static unauthorized = (): Refusal =>
+    new Refusal(
+      401,
+      120002,
+      'unauthorized',
+      'Sign or RequestTime is missing, malformed, wrong or outside the allowed time: compare the token of the console with WEBHOOK_TOKENS',
+    );
+  static invalid = (what: string): Refusal => new Refusal(400, 120003, 'invalid', what);
+  static tooLarge = (limit: number): Refusal =>
+    new Refusal(413, 120004, 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
+  static unavailable = (): Refusal => new Refusal(503, 120005, 'unavailable', 'the webhook could not be kept just now');
+  static notFound = (): Refusal => new Refusal(404, 120006, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
+}
+
+/** Turns whatever goes wrong on the public port into the answer packet, and leaves its result for the metrics in `response.locals`. */
+@Catch()
+export class AnswerFilter implements ExceptionFilter {
+  constructor(private readonly onBug: (error: unknown) => void) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    this.answer(error, host.switchToHttp().getRequest<Request>(), host.switchToHttp().getResponse<Response>());
+  }
+
+  answer(error: unknown, request: Request, response: Response): void {
+    // The sender went away in the middle: there is nobody to answer and nothing to count.
+    if (request.destroyed && !request.readableEnded) return;
+    const refusal = this.refusalOf(error);
+    Object.assign(response.locals, { result: refusal.result });
+    // What is left of a body is read and thrown away, so that the connection can be used again.
+    request.resume();
+    if (response.headersSent || response.destroyed) return;
+    const packet: AnswerPacket = { ActionStatus: 'FAIL', ErrorCode: refusal.code, ErrorInfo: refusal.message };
+    response.status(refusal.status).json(packet);
+  }
+
+  private refusalOf(error: unknown): Refusal {
+    if (error instanceof Refusal) return error;
+    if (error instanceof Unavailable) return Refusal.unavailable();
+    // Nest's own are for paths and methods that no route has, and for paths that cannot be decoded.
+    if (error instanceof HttpException) return Refusal.notFound();
+    if (error instanceof URIError) return Refusal.notFound();
+    this.onBug(error);
+    return Refusal.unavailable();
+  }
+}

@@ -1,0 +1,22 @@
+import type { NextFunction, Request, Response } from 'express';
+import type { Metrics } from '../operations/metrics.js';
+import type { WebhookResult } from './answer.js';
+import { commands, isOurs } from './webhook.dto.js';
+
+const words = new Map(Object.entries(commands).map(([word, command]) => [command as string, word]));
+
+/** Counts and times every answered webhook; the controller or the filter leave its result in `response.locals`. */
+export function countWebhooks(metrics: Metrics, now: () => number) {
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const startedAt = performance.now();
+    response.once('finish', () => {
+      const { result, command } = response.locals as { result?: WebhookResult; command?: string };
+      if (!result) return;
+      const told = request.query['CallbackCommand'];
+      metrics.webhooks.inc({ command: isOurs(told) ? told : (words.get(command ?? '') ?? 'other'), result });
+      metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
+      if (result === 'recorded' || result === 'repeat') metrics.lastWebhook.set(now() / 1000);
+    });
+    next();
+  };
+}

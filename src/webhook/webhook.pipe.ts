@@ -1,0 +1,53 @@
+import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
+import type { Request } from 'express';
+import { v7 as uuid } from 'uuid';
+import type { Receipt } from '../channel/recorder.js';
+import { Clock } from '../clock.js';
+import { Settings } from '../settings/settings.js';
+import { Refusal } from './answer.js';
+import { parseBody, readBody } from './body.js';
+import { receiptOf } from './receipt.js';
+import { WebhookDto, isOurs, knownKeys } from './webhook.dto.js';
+
+/**
+ * Makes a receipt of a request: reads the body, agrees on the command, picks the keys that we know and only then lets the DTO be built
+ * and validated (class-transformer would overflow the stack on a deeply nested body). `null` is a webhook that is not ours.
+ */
+@Injectable()
+export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | null>> {
+  private readonly validation = new ValidationPipe({
+    transform: true,
+    exceptionFactory: errors => Refusal.invalid(errors.flatMap(({ constraints }) => Object.values(constraints ?? {})).join('; ')),
+  });
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws Refusal */
+  async transform(request: Request): Promise<Receipt | null> {
+    const told = request.query['CallbackCommand'];
+    const inQuery = typeof told === 'string' && told !== '' ? told : null;
+    if (inQuery !== null && !isOurs(inQuery)) return null;
+    const body = await readBody(request, this.settings.WEBHOOK_BODY_LIMIT);
+    const arrival = { id: uuid(), at: this.clock.now(), body };
+    if (Array.isArray(told)) throw Refusal.invalid('CallbackCommand is repeated in the query');
+    if (inQuery === null && body.length === 0) return null;
+    const parsed = parseBody(body);
+    const inBody = Object.hasOwn(parsed, 'CallbackCommand') ? parsed['CallbackCommand'] : undefined;
+    const silent = inBody === undefined || inBody === null || inBody === '';
+    if (inQuery !== null && !silent && inBody !== inQuery) throw Refusal.invalid('CallbackCommand of query and body differ');
+    const command = inQuery ?? inBody;
+    if (!isOurs(command)) return null;
+    const picked: Record<string, unknown> = { CallbackCommand: command };
+    for (const key of knownKeys) if (Object.hasOwn(parsed, key)) picked[key] = flat(parsed[key]);
+    const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
+    return receiptOf(dto, request.query['SdkAppid'] as string, arrival);
+  }
+}
+
+/** A nested value is wrong wherever we look; without its depth nothing downstream can overflow on it. */
+function flat(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? {} : value;
+}

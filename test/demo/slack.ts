@@ -1,0 +1,96 @@
+import { createEmulator } from 'emulate';
+
+export interface SlackMessage {
+  ts: string;
+  text: string;
+  blocks?: { type: string; [more: string]: unknown }[];
+  edited?: unknown;
+}
+
+/** A Slack workspace on loopback: a real API server with an inspector in the browser, a channel, and a bot that may post. */
+export interface SlackWorkspace {
+  /** The inspector's page. */
+  url: string;
+  apiUrl: string;
+  botToken: string;
+  channelId: string;
+  /** The channel's messages, newest first. */
+  messages: () => Promise<SlackMessage[]>;
+  close(): Promise<void>;
+}
+
+export async function openSlack(port: number): Promise<SlackWorkspace> {
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const botToken = 'xoxb-demo';
+  const emulator = await createEmulator({
+    service: 'slack',
+    port,
+    hostname: '127.0.0.1',
+    baseUrl,
+    seed: {
+      slack: {
+        team: { name: 'Tea House', domain: 'tea-house' },
+        users: [{ name: 'channel-sync', real_name: 'channel-sync' }],
+        tokens: [{ token: botToken, type: 'bot', user: 'channel-sync' }],
+      },
+    },
+  });
+  const call = async <T>(method: string, parameters: Record<string, string>): Promise<T> => {
+    const response = await fetch(`${baseUrl}/api/${method}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${botToken}` },
+      body: new URLSearchParams(parameters),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const answer = (await response.json()) as T & { ok: boolean; error?: string };
+    if (!answer.ok) throw new Error(`Slack's ${method} answered ${answer.error}`);
+    return answer;
+  };
+  const { channel } = await call<{ channel: { id: string } }>('conversations.create', { name: 'official-channels' });
+  return {
+    url: `${baseUrl}/?channel=${channel.id}`,
+    apiUrl: `${baseUrl}/api/`,
+    botToken,
+    channelId: channel.id,
+    messages: async () =>
+      (await call<{ messages: SlackMessage[] }>('conversations.history', { channel: channel.id, limit: '200' })).messages,
+    close: () => emulator.close(),
+  };
+}
+
+const signs: Record<string, string> = {
+  x: '❌',
+  warning: '⚠️',
+  wastebasket: '🗑️',
+  hourglass_flowing_sand: '⏳',
+  fast_forward: '⏩',
+  white_check_mark: '✅',
+};
+
+/** The sign of an emoji; its name if we do not know it. */
+export const signOf = (name: string) => signs[name] ?? `:${name}:`;
+
+/** Slack's `<!date^…^…|what to show without>`, as it would be shown here. */
+export const datesShown = (text: string) =>
+  text.replace(/<!date\^(\d+)\^[^|>]*\|[^>]*>/g, (_, seconds: string) => new Date(Number(seconds) * 1000).toLocaleString('en-GB'));
+
+interface Part {
+  type?: string;
+  text?: string | Part;
+  name?: string;
+  elements?: Part[];
+}
+
+/** What a reader sees of a message, line by line: its blocks, or its text if it has none. */
+export function linesOf(message: SlackMessage): string[] {
+  if (!message.blocks?.length) return [message.text];
+  return message.blocks
+    .flatMap((block: Part) => [...words(block.text), ...(block.elements ?? []).map(line => words(line).join(''))])
+    .filter(line => line !== '');
+}
+
+function words(part: string | Part | undefined): string[] {
+  if (part === undefined) return [];
+  if (typeof part === 'string') return [datesShown(part)];
+  return part.type === 'emoji' ? [signOf(part.name ?? '')] : [...words(part.text), ...(part.elements ?? []).flatMap(words)];
+}

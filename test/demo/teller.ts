@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual, styleText } from 'node:util';
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Colour, unless the reader is a file or asked for none (NO_COLOR). */
+export const paint = (style: Style, text: string) => styleText(style, text, { stream: process.stdout });
+
+/** Breaks off a check, saying what was expected and what came. */
+export function same(what: string, expected: unknown, came: unknown): void {
+  if (isDeepStrictEqual(expected, came)) return;
+  throw new Error(`${what}: expected ${JSON.stringify(expected)}, came ${JSON.stringify(came)}`);
+}
+
+/** As `same`, of these fields of an object. */
+export function matches(what: string, expected: object, came: object | undefined): void {
+  const fields = Object.keys(expected).map(field => [field, (came as Record<string, unknown> | undefined)?.[field]]);
+  same(what, expected, Object.fromEntries(fields));
+}
+
+/** Text from outside, for a terminal: without what would move its cursor or turn its lines round. */
+export const printable = (text: string) => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '�');
+
+const patienceMs = 30_000;
+
+/** Tells the story and keeps the score. */
+export class Teller {
+  passed = 0;
+  failed = 0;
+  #steps = 0;
+  #deadline = 0;
+  readonly #over: AbortSignal;
+
+  /** @param over ends all waiting */
+  constructor(over: AbortSignal) {
+    this.#over = over;
+  }
+
+  /** Begins a step. All the waiting of a step together may take 30 s. */
+  step(title: string, why: string): void {
+    console.log(`\n${paint('bold', `${++this.#steps}  ${title}`)}\n   ${paint('dim', why)}`);
+    this.#deadline = Date.now() + patienceMs;
+  }
+
+  /** A line that claims nothing. */
+  say(who: string, what: string): void {
+    console.log(`   ${paint('cyan', '→')} ${who.padEnd(7)} ${what}`);
+  }
+
+  /** A claim: what `prove` returns is told; what it throws counts as failed. */
+  async check(who: string, prove: () => Promise<string> | string): Promise<void> {
+    try {
+      const told = await prove();
+      this.passed++;
+      console.log(`   ${paint('green', '✔')} ${who.padEnd(7)} ${told}`);
+    } catch (error) {
+      this.#over.throwIfAborted();
+      this.fail(who, error);
+    }
+  }
+
+  fail(who: string, error: unknown): void {
+    this.failed++;
+    console.log(paint('red', `   ✘ ${who.padEnd(7)} ${error instanceof Error ? error.message : String(error)}`));
+  }
+
+  /** Waits until `look` finds something, and returns it. */
+  async until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+    for (;;) {
+      const found = await look();
+      if (found !== undefined && found !== false) return found;
+      if (Date.now() > this.#deadline) throw new Error(`waited ${patienceMs / 1000} s in vain for ${what}`);
+      await sleep(25, undefined, { signal: this.#over });
+    }
+  }
+}

@@ -1,0 +1,10 @@
+export interface RunningOpenSearch {
+  url: string;
+  pid: number;
+  home: string;
+  /** Ends the node; resolves when it is gone. */
+  stop(): Promise<unknown>;
+  exited: Promise<unknown>;
+}
+
+export function startOpenSearch(options?: { port?: number; home?: string }): Promise<RunningOpenSearch>;

@@ -1,0 +1,46 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+const main = join(import.meta.dirname, '../../dist/main.js');
+
+/** The built service as a process of its own, as a user runs it. */
+export class ServiceProcess {
+  readonly lines: Record<string, unknown>[] = [];
+  stderr = '';
+  readonly exited: Promise<number | null>;
+  private readonly child: ChildProcess;
+
+  constructor(environment: Record<string, string>) {
+    this.child = spawn(process.execPath, ['--enable-source-maps', main], {
+      env: { PATH: process.env['PATH'], SDK_APP_IDS: '1400000001', PORT: '0', MANAGEMENT_PORT: '0', HOST: '127.0.0.1', ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.exited = new Promise(resolve => this.child.once('exit', code => resolve(code)));
+    let rest = '';
+    this.child.stdout!.on('data', (chunk: Buffer) => {
+      const parts = (rest + chunk.toString()).split('\n');
+      rest = parts.pop()!;
+      for (const line of parts) this.lines.push(JSON.parse(line) as Record<string, unknown>);
+    });
+    this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+  }
+
+  /** Waits until it listens. */
+  async listening(): Promise<{ url: string; managementUrl: string }> {
+    let exitCode: number | null | undefined;
+    void this.exited.then(code => (exitCode = code));
+    for (let waited = 0; waited < 20_000; waited += 10) {
+      const line = this.lines.find(one => one['msg'] === 'listening');
+      if (line)
+        return { url: `http://127.0.0.1:${String(line['port'])}`, managementUrl: `http://127.0.0.1:${String(line['managementPort'])}` };
+      if (exitCode !== undefined) throw new Error(`the service ended with ${exitCode}: ${this.stderr}`);
+      await new Promise(resolve => setTimeout(resolve, 10));
+    }
+    throw new Error(`the service does not listen: ${this.stderr}`);
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
+    this.child.kill(signal);
+    return this.exited;
+  }
+}
