@@ -45,11 +45,11 @@ function mistakesOf(error: unknown): readonly string[] | null {
 function onSignals(starting: Promise<Service>, log: Log): void {
   let stop: Promise<Stop> | undefined;
   const signalled = (signal: string): void => {
-    if (stop) return void stop.then(({ hurry }) => hurry());
+    if (stop) return void stop.then(under => under.hurry());
     log.info('stopping', { signal });
     stop = starting.then(service => service.stop());
     stop
-      .then(({ done }) => done)
+      .then(under => under.done)
       .then(
         () => process.exit(0),
         (error: Error) => {

@@ -58,7 +58,11 @@ export async function startService(app: NestExpressApplication): Promise<Service
   started.catch(() => undefined);
 
   const parts = { settings, database, metrics: app.get(Metrics), readiness, clock, log, wake: (sinks: number[]) => workers.wake(sinks) };
-  const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: log, abortOnError: false });
+  const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
+    logger: log,
+    abortOnError: false,
+    bodyParser: false,
+  });
   configureManagement(management, parts);
   await configurePublic(app, settings, log);
   if (database.embedded) await started;

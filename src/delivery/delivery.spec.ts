@@ -303,4 +303,32 @@ eachStore('delivery', store => {
     expect(await states()).toEqual(['pending']);
     expect(await database.kysely.selectFrom('lane').select('lease').execute()).toEqual([{ lease: 'somebody else' }]);
   });
+
+  test('a lease is renewed while it is held, not after it was lost, and a lane whose worker is gone is claimed again', async () => {
+    const database = await store.open();
+    const { serve, change, drain, clock } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()] });
+    await drain();
+    await change();
+    const sink = {
+      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
+      mode: 'log' as const,
+    };
+    const lanes = new Lanes(database, v4);
+    const claim = { limit: 10, leaseMs: 1000 };
+    const lane = () => database.kysely.selectFrom('lane').select(['lease', 'due_at']).executeTakeFirstOrThrow();
+
+    const [work] = (await lanes.turn(sink, [], claim, clock.time)).claimed;
+    expect((await lanes.turn(sink, [], claim, clock.time + 999)).claimed).toEqual([]);
+    await lanes.renew(sink, [work!], clock.time + 5000);
+    expect(await lane()).toEqual({ lease: work!.lease, due_at: clock.time + 5000 });
+    expect((await lanes.turn(sink, [], claim, clock.time + 4999)).claimed).toEqual([]);
+
+    const [again] = (await lanes.turn(sink, [], claim, clock.time + 5000)).claimed;
+    expect(again!.head.changeId).toBe(work!.head.changeId);
+    expect(again!.lease).not.toBe(work!.lease);
+    await lanes.renew(sink, [work!], clock.time + 99_000);
+    await lanes.release(sink, [work!], clock.time);
+    expect(await lane()).toEqual({ lease: again!.lease, due_at: clock.time + 6000 });
+  });
 });

@@ -170,18 +170,21 @@ export class Lanes {
     return (this.database.embedded ? query : query.forUpdate()).execute();
   }
 
-  /** Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. */
-  async releaseAll(now: number): Promise<void> {
-    if (this.database.embedded)
-      await this.database.kysely.updateTable('lane').set({ lease: null, due_at: now }).where('lease', 'is not', null).execute();
+  /** Keeps the leases of lanes that are still worked on. A lease that was lost stays lost. */
+  async renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<void> {
+    await this.mine(sink, works, { due_at: until });
   }
 
   /** Gives lanes back untouched: what was under way there did not count. */
   async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+    await this.mine(sink, works, { lease: null, due_at: now });
+  }
+
+  private async mine(sink: RegisteredSink, works: readonly LaneWork[], values: { lease?: null; due_at: number }): Promise<void> {
     if (works.length === 0) return;
     await this.database.kysely
       .updateTable('lane')
-      .set({ lease: null, due_at: now })
+      .set(values)
       .where('sink', '=', sink.id)
       .where(
         'channel',
@@ -190,6 +193,12 @@ export class Lanes {
       )
       .where('lease', 'in', [...new Set(works.map(work => work.lease))])
       .execute();
+  }
+
+  /** Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. */
+  async releaseAll(now: number): Promise<void> {
+    if (this.database.embedded)
+      await this.database.kysely.updateTable('lane').set({ lease: null, due_at: now }).where('lease', 'is not', null).execute();
   }
 }
 

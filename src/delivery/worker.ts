@@ -42,8 +42,9 @@ export interface WorkerClock {
   random(): number;
 }
 
-/** How long a lease outlives the longest attempt: enough to settle, also on a slow database. */
-const leaseMarginMs = 20_000;
+/** A lane whose worker is gone waits this long; a living worker renews in time. */
+const leaseMs = 10_000;
+const renewEveryMs = 3000;
 /** How long a sink may overrun its own time limit before its attempt is ended for it. */
 const overrunMs = 2000;
 const databasePauseMs = 1000;
@@ -55,6 +56,8 @@ export class Worker {
   private readonly ended: Settlement[] = [];
   private readonly cancelled: LaneWork[] = [];
   private inFlight = 0;
+  /** Claimed and not settled yet. */
+  private readonly held = new Set<LaneWork>();
   private draining = false;
   private awake = false;
   private notify: (() => void) | null = null;
@@ -74,7 +77,13 @@ export class Worker {
   }
 
   start(): void {
-    this.finished = this.loop();
+    const renewal = setInterval(() => void this.renew(), renewEveryMs);
+    this.finished = this.loop().finally(() => clearInterval(renewal));
+  }
+
+  private async renew(): Promise<void> {
+    if (this.held.size === 0) return;
+    await this.lanes.renew(this.registered, [...this.held], this.clock.now() + leaseMs).catch((error: Error) => this.events.trouble(error));
   }
 
   /** There may be something to do. */
@@ -119,13 +128,14 @@ export class Worker {
     const slots = this.draining ? 0 : Math.min(this.settings.CONCURRENCY - this.inFlight, this.pace?.free(now) ?? Infinity);
     if (slots === 0 && settlements.length === 0) return this.pace ? now + this.pace.waitMs(now) : null;
     const batchSize = 'deliverMany' in this.sink ? this.sink.batchSize : 1;
-    const leaseMs = this.settings.TIMEOUT_MS + overrunMs + leaseMarginMs;
     const { claimed, superseded, nextDueAt, wakes } = await this.lanes.turn(
       this.registered,
       settlements,
       { limit: Math.max(0, slots) * batchSize, leaseMs },
       now,
     );
+    for (const { work } of settlements) this.held.delete(work);
+    for (const work of claimed) this.held.add(work);
     this.tellEnds(settlements, superseded);
     if (wakes.length > 0) this.events.wake(wakes);
     for (let from = 0; from < claimed.length; from += batchSize) {
