@@ -24,7 +24,8 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
     database = new Database(file, { timeout: waitMs });
     // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
     database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
-    database.exec('pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
+    // A group of webhooks rewrites the same pages as the one before: rarer checkpoints write each of them once (32 MB of WAL at most).
+    database.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
   } catch (error) {
     database?.close();
     throw new UnusableFile(`${file}: ${explain(error)}`);

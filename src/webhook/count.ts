@@ -9,6 +9,8 @@ const words = new Map(Object.entries(commands).map(([word, command]) => [command
 export function countWebhooks(metrics: Metrics, now: () => number) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
+    // Express parses the query anew at every look.
+    Object.defineProperty(request, 'query', { value: request.query });
     response.once('finish', () => {
       const { result, command } = response.locals as { result?: WebhookResult; command?: string };
       if (!result) return;
