@@ -58,7 +58,7 @@ function recorder(database: Database, served: Workers, log: Log, clock: Clock): 
   return new Recorder(
     database,
     () => clock.now(),
-    sinks => served.wake(sinks),
+    sinks => served.recorded(sinks),
     error => log.error('webhooks could not be kept', { error: error.message }),
   );
 }

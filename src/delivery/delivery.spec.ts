@@ -58,6 +58,7 @@ function stage(database: Database) {
       attempt: (end: AttemptEnd) => void ends.push(end),
       deliveries: () => undefined,
       wake,
+      giveWay: () => Promise.resolve(),
       trouble: (error: Error) => {
         throw error;
       },

@@ -33,6 +33,8 @@ export interface WorkerEvents {
   deliveries(sink: string, outcome: 'delivered' | 'superseded' | 'parked', count: number): void;
   /** Other sinks that have something to do. */
   wake(sinks: number[]): void;
+  /** Resolves when the process has time for deliveries. */
+  giveWay(): Promise<void>;
   /** The database failed; the worker goes on trying. */
   trouble(error: Error): void;
 }
@@ -47,6 +49,8 @@ const leaseMs = 10_000;
 const renewEveryMs = 3000;
 /** How long a sink may overrun its own time limit before its attempt is ended for it. */
 const overrunMs = 2000;
+/** How many attempts start before the event loop gets a turn. */
+const startsPerTurn = 4;
 const databasePauseMs = 1000;
 /** Timers beyond this are cut: a look at an idle lane costs little. */
 const longestSleepMs = 60_000;
@@ -141,6 +145,8 @@ export class Worker {
     for (let from = 0; from < claimed.length; from += batchSize) {
       this.pace?.take(1);
       void this.attempt(claimed.slice(from, from + batchSize));
+      // Starting many at once would keep webhooks waiting: the event loop accepts one connection each turn.
+      if ((from / batchSize) % startsPerTurn === startsPerTurn - 1) await nextTurn();
     }
     if (this.pace && claimed.length > 0) return now + this.pace.waitMs(now);
     return nextDueAt;
@@ -159,8 +165,12 @@ export class Worker {
       });
       this.notify = null;
     }
-    // What else this turn of the event loop brings joins the same transaction.
-    await nextTurn();
+    // What else the next turns of the event loop bring joins the same transaction.
+    for (let had = -1; had < this.ended.length;) {
+      had = this.ended.length;
+      await nextTurn();
+    }
+    await this.events.giveWay();
   }
 
   private async attempt(works: readonly LaneWork[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
@@ -6,6 +7,12 @@ import type { Filters } from './filters.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
 import { Worker, type WorkerEvents } from './worker.js';
+
+/** Webhooks count as coming in for this long after the last group. */
+const pressureMs = 50;
+/** The share of time that the event loop is busy from which on there is none to spare. */
+const pressedUtilization = 0.95;
+const restMs = 20;
 
 /** A sink to be served. */
 export interface ServedSink {
@@ -17,11 +24,13 @@ export interface ServedSink {
 /** One worker for each sink of this process. */
 export class Workers {
   private readonly workers = new Map<number, Worker>();
+  private webhooksAt = -Infinity;
+  private loop = performance.eventLoopUtilization();
 
   constructor(
     private readonly database: Database,
     private readonly sinks: readonly ServedSink[],
-    private readonly events: Omit<WorkerEvents, 'wake'>,
+    private readonly events: Omit<WorkerEvents, 'wake' | 'giveWay'>,
     private readonly clock: Clock,
     private readonly warn: (message: string, fields: object) => void,
   ) {}
@@ -37,7 +46,7 @@ export class Workers {
     }));
     const registered = await registerSinks(this.database, configured, this.clock.now());
     await lanes.releaseAll(this.clock.now());
-    const events: WorkerEvents = { ...this.events, wake: sinks => this.wake(sinks) };
+    const events: WorkerEvents = { ...this.events, wake: sinks => this.wake(sinks), giveWay: () => this.giveWay() };
     for (const [index, { name, type, settings }] of this.sinks.entries()) {
       const context = { name, now: () => this.clock.now(), warn: (message: string) => this.warn(message, { sink: name }) };
       const sink = await type.open(settings, context);
@@ -45,6 +54,20 @@ export class Workers {
       this.workers.set(worker.registered.id, worker);
       worker.start();
     }
+  }
+
+  /** Webhooks come first: the vendor waits 2 s, a sink does not. Under pressure every worker rests between its turns. */
+  private async giveWay(): Promise<void> {
+    if (performance.now() - this.webhooksAt > pressureMs) return;
+    const { utilization } = performance.eventLoopUtilization(this.loop);
+    this.loop = performance.eventLoopUtilization();
+    if (utilization > pressedUtilization) await sleep(restMs);
+  }
+
+  /** Webhooks were recorded that owe something to these sinks. */
+  recorded(sinks: Iterable<number>): void {
+    this.webhooksAt = performance.now();
+    this.wake(sinks);
   }
 
   /** Something became due at these sinks. */
