@@ -66,8 +66,9 @@ export async function startService(app: NestExpressApplication): Promise<Service
   configureManagement(management, parts);
   await configurePublic(app, settings, log);
   if (database.embedded) await started;
-  await management.listen(settings.MANAGEMENT_PORT, settings.HOST);
   await app.listen(settings.PORT, settings.HOST);
+  // Last, so that nobody is told that it is ready before webhooks can come in.
+  await management.listen(settings.MANAGEMENT_PORT, settings.HOST);
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
 
