@@ -112,6 +112,11 @@ async function configurePublic(app: NestExpressApplication, settings: Settings, 
   // How often Node looks for requests that take too long; its own default is 30 s.
   server.connectionsCheckingInterval = 500;
   server.keepAliveTimeout = 75_000;
+  // A request that took too long is dropped: Node's own answer would not be the packet. What HTTP cannot parse gets Node's 400.
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) socket.destroy();
+    else socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+  });
 }
 
 /** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */

@@ -298,6 +298,22 @@ describe('everything else', () => {
     });
     expect(text).toMatch(/^HTTP\/1\.1 403[^]*HTTP\/1\.1 200/);
   });
+  test('a request that has not arrived whole after 10 s is dropped without an answer', async () => {
+    const startedAt = Date.now();
+    const text = await new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => {
+        socket.write(`POST ${path}?${query()} HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"Official_Account"`);
+      });
+      let got = '';
+      socket
+        .on('data', chunk => (got += chunk.toString()))
+        .on('close', () => resolve(got))
+        .on('error', reject);
+    });
+    expect(text).toBe('');
+    expect(Date.now() - startedAt).toBeGreaterThan(9500);
+    expect(Date.now() - startedAt).toBeLessThan(12_000);
+  }, 20_000);
   test('no secret is in any answer', async () => {
     const asked = new URLSearchParams(query());
     asked.set('Sign', 'f'.repeat(64));
