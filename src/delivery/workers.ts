@@ -10,9 +10,12 @@ import { Worker, type WorkerEvents } from './worker.js';
 
 /** Webhooks count as coming in for this long after the last group. */
 const pressureMs = 50;
-/** The share of time that the event loop is busy from which on there is none to spare. */
-const pressedUtilization = 0.95;
-const restMs = 20;
+/** Over how long the event loop's utilization is looked at. */
+const sampleMs = 100;
+const busyFrom = 0.6;
+const busyRestMs = 4;
+const pressedFrom = 0.95;
+const pressedRestMs = 20;
 
 /** A sink to be served. */
 export interface ServedSink {
@@ -25,7 +28,8 @@ export interface ServedSink {
 export class Workers {
   private readonly workers = new Map<number, Worker>();
   private webhooksAt = -Infinity;
-  private loop = performance.eventLoopUtilization();
+  private sample = performance.eventLoopUtilization();
+  private share = 0;
 
   constructor(
     private readonly database: Database,
@@ -56,12 +60,24 @@ export class Workers {
     }
   }
 
-  /** Webhooks come first: the vendor waits 2 s, a sink does not. Under pressure every worker rests between its turns. */
+  /**
+   * A rest between two turns of a worker. On a busy process it lets more deliveries share a transaction; on one that has no time left while
+   * webhooks come in it lets those go first: the vendor waits 2 s, a sink does not.
+   */
   private async giveWay(): Promise<void> {
-    if (performance.now() - this.webhooksAt > pressureMs) return;
-    const { utilization } = performance.eventLoopUtilization(this.loop);
-    this.loop = performance.eventLoopUtilization();
-    if (utilization > pressedUtilization) await sleep(restMs);
+    const utilization = this.utilization();
+    const pressed = utilization > pressedFrom && performance.now() - this.webhooksAt < pressureMs;
+    if (utilization > busyFrom) await sleep(pressed ? pressedRestMs : busyRestMs);
+  }
+
+  /** The share of time that the event loop was busy lately. */
+  private utilization(): number {
+    const sample = performance.eventLoopUtilization(this.sample);
+    if (sample.active + sample.idle > sampleMs) {
+      this.share = sample.utilization;
+      this.sample = performance.eventLoopUtilization();
+    }
+    return this.share;
   }
 
   /** Webhooks were recorded that owe something to these sinks. */
