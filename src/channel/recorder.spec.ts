@@ -1,6 +1,7 @@
 import { v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import type { Database } from '../database/database.js';
+import { sql } from 'kysely';
+import { Database } from '../database/database.js';
 import { registerSinks } from '../delivery/registry.js';
 import { type Receipt, Recorder, fingerprint } from './recorder.js';
 
@@ -124,6 +125,18 @@ eachStore('recorder', store => {
     await expect(recorder.record(receipt(), 5000)).rejects.toThrow('refused');
     expect(failures).toHaveLength(1);
   });
+});
+
+test('the embedded store is synced at every commit again after a relaxed transaction, also after one that failed', async () => {
+  const database = await Database.open('sqlite::memory:', () => undefined);
+  const synchronous = async () => (await sql<{ synchronous: number }>`pragma synchronous`.execute(database.kysely)).rows[0]!.synchronous;
+  await expect(
+    database.relaxed(trx => sql<{ synchronous: number }>`pragma synchronous`.execute(trx).then(({ rows }) => rows[0]!.synchronous)),
+  ).resolves.toBe(1);
+  expect(await synchronous()).toBe(2);
+  await expect(database.relaxed(() => Promise.reject(new Error('planted')))).rejects.toThrow('planted');
+  expect(await synchronous()).toBe(2);
+  await database.close();
 });
 
 test('the fingerprint looks at what the contract names and at nothing else', () => {

@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely, PostgresDialect, type Transaction, sql } from 'kysely';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
@@ -15,6 +15,8 @@ export class Database {
 
   private constructor(
     readonly kysely: Kysely<Tables>,
+    /** Connections whose commits do not wait for the disk; the embedded store has one connection for all. */
+    private readonly unsynced: Kysely<Tables>,
     /** True for the embedded store: one process, nobody else can hold a lease. */
     readonly embedded: boolean,
     private readonly words: DialectWords,
@@ -28,10 +30,11 @@ export class Database {
     if (url.startsWith('sqlite:')) {
       const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = { identity: 'integer primary key autoincrement', bytes: 'blob', clustered: ' without rowid' };
-      return new Database(new Kysely<Tables>({ dialect }), true, words);
+      const kysely = new Kysely<Tables>({ dialect });
+      return new Database(kysely, kysely, true, words);
     }
     const { default: pg } = await import('pg');
-    const pool = new pg.Pool({
+    const options = (): import('pg').PoolConfig => ({
       connectionString: url,
       max: 10,
       connectionTimeoutMillis: 2000,
@@ -44,9 +47,17 @@ export class Database {
         getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)),
       } as import('pg').CustomTypesConfig,
     });
-    pool.on('error', onError);
+    const open = (pool: import('pg').Pool): Kysely<Tables> => {
+      pool.on('error', onError);
+      return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+    };
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', clustered: '' };
-    return new Database(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), false, words);
+    return new Database(
+      open(new pg.Pool(options())),
+      open(new pg.Pool({ ...options(), options: '-c synchronous_commit=off' })),
+      false,
+      words,
+    );
   }
 
   /** @throws NewerDatabase, or whatever the database answers */
@@ -57,6 +68,22 @@ export class Database {
     this.ready = true;
   }
 
+  /**
+   * A transaction that outlives the process, but that a power cut may undo: for the claims and settles of workers, which are many and small.
+   * What is lost is sent again with the same id. Nothing that was answered depends on it, and the next synced commit takes it along.
+   */
+  async relaxed<T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
+    if (!this.embedded) return this.unsynced.transaction().execute(work);
+    return this.unsynced.connection().execute(async connection => {
+      await sql`pragma synchronous = normal`.execute(connection);
+      try {
+        return await connection.transaction().execute(work);
+      } finally {
+        await sql`pragma synchronous = full`.execute(connection);
+      }
+    });
+  }
+
   /** @throws if the database does not answer */
   async ping(): Promise<void> {
     await sql`select 1`.execute(this.kysely);
@@ -64,6 +91,7 @@ export class Database {
 
   async close(): Promise<void> {
     await this.kysely.destroy();
+    if (!this.embedded) await this.unsynced.destroy();
   }
 }
 

@@ -60,7 +60,7 @@ export class Lanes {
     claim: { limit: number; leaseMs: number },
     now: number,
   ): Promise<Turn> {
-    return this.database.kysely.transaction().execute(async trx => {
+    return this.database.relaxed(async trx => {
       const { superseded, wakes } = settlements.length > 0 ? await this.settle(trx, sink, settlements, now) : { superseded: 0, wakes: [] };
       const claimed = claim.limit > 0 ? await this.claim(trx, sink, claim, now) : [];
       const nextDueAt = claimed.length < claim.limit ? await nextDue(trx, sink.id) : null;
@@ -328,7 +328,7 @@ async function freeLanes(trx: Transaction<Tables>, sink: RegisteredSink, settlem
         sent_revision: eb.fn.coalesce('excluded.sent_revision', 'lane.sent_revision'),
         sent_profile: eb.fn.coalesce('excluded.sent_profile', 'lane.sent_profile'),
         due_at: sql`case when excluded.due_at is not null then excluded.due_at
-          when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1) then ${sql.lit(now)} end`,
+          when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1) then ${now} end`,
       })),
     )
     .execute();
