@@ -1,4 +1,4 @@
-import { v7 as uuid } from 'uuid';
+import { randomUUIDv7 as uuid } from 'node:crypto';
 import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';

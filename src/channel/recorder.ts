@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Transaction } from 'kysely';
+import type { Selectable, Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type OwedChange, owe } from '../delivery/owe.js';
@@ -102,6 +102,7 @@ export class Recorder {
       if (!this.database.ready) throw new Unavailable('the database has not answered since the start');
       const { results, owed } = await this.database.kysely.transaction().execute(trx =>
         recordGroup(
+          this.database,
           trx,
           group.map(({ receipt }) => receipt),
           this.now(),
@@ -118,11 +119,12 @@ export class Recorder {
 
 /** One transaction's work; the number of its statements does not grow with the group. */
 async function recordGroup(
+  database: Database,
   trx: Transaction<Tables>,
   receipts: readonly Receipt[],
   now: number,
 ): Promise<{ results: Recorded[]; owed: Set<number> }> {
-  const channels = await lockChannels(trx, receipts);
+  const channels = await lockChannels(database, trx, receipts);
   const fingerprints = receipts.map(fingerprint);
   const kept = await trx.selectFrom('change').select('fingerprint').where('fingerprint', 'in', fingerprints).execute();
   const seen = new Set(kept.map(row => row.fingerprint));
@@ -138,15 +140,17 @@ async function recordGroup(
   });
   if (changes.length === 0) return { results, owed: new Set() };
 
-  await trx
-    .insertInto('change')
-    .values(changes.map(({ row }) => row))
-    .execute();
+  await database.insert(
+    trx,
+    'change',
+    changes.map(({ row }) => row),
+  );
   await updateChannels(
+    database,
     trx,
     [...channels.values()].filter(channel => channel.touched),
   );
-  return { results, owed: await owe(trx, changes, now) };
+  return { results, owed: await owe(database, trx, changes, now) };
 }
 
 interface LockedChannel {
@@ -162,26 +166,22 @@ interface LockedChannel {
 }
 
 /** Makes the rows that are missing and locks all, in one order for everybody. */
-async function lockChannels(trx: Transaction<Tables>, receipts: readonly Receipt[]): Promise<Map<string, LockedChannel>> {
+async function lockChannels(
+  database: Database,
+  trx: Transaction<Tables>,
+  receipts: readonly Receipt[],
+): Promise<Map<string, LockedChannel>> {
   const keys = new Map(receipts.map(receipt => [keyOf(receipt), receipt]));
-  const rows = await trx
-    .insertInto('channel')
-    .values(
-      [...keys.entries()]
-        .sort(([one], [other]) => (one < other ? -1 : 1))
-        .map(([, { sdkAppId, channelId }]) => ({
-          sdk_app_id: sdkAppId,
-          channel_id: channelId,
-          state: JSON.stringify(emptyState),
-          revision: 0,
-          position: 0,
-          version: 0,
-        })),
-    )
+  const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
+  const rows = await database.insert<'channel', Selectable<Tables['channel']>>(
+    trx,
+    'channel',
+    [...keys.entries()]
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
     // An update that changes nothing, for the sake of its lock and of the row that it returns.
-    .onConflict(conflict => conflict.columns(['sdk_app_id', 'channel_id']).doUpdateSet({ channel_id: eb => eb.ref('excluded.channel_id') }))
-    .returning(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'position', 'version', 'updated_at'])
-    .execute();
+    'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
+  );
   return new Map(
     rows.map(({ state, ...row }) => [
       `${row.sdk_app_id} ${row.channel_id}`,
@@ -237,30 +237,14 @@ function changeRow(channel: LockedChannel, receipt: Receipt, mark: string, revis
   };
 }
 
-async function updateChannels(trx: Transaction<Tables>, channels: LockedChannel[]): Promise<void> {
-  await trx
-    .insertInto('channel')
-    .values(
-      channels.map(({ sdk_app_id, channel_id, known, revision, position, version, updated_at }) => ({
-        sdk_app_id,
-        channel_id,
-        state: JSON.stringify(known),
-        revision,
-        position,
-        version,
-        updated_at,
-      })),
-    )
-    .onConflict(conflict =>
-      conflict.columns(['sdk_app_id', 'channel_id']).doUpdateSet(eb => ({
-        state: eb.ref('excluded.state'),
-        revision: eb.ref('excluded.revision'),
-        position: eb.ref('excluded.position'),
-        version: eb.ref('excluded.version'),
-        updated_at: eb.ref('excluded.updated_at'),
-      })),
-    )
-    .execute();
+async function updateChannels(database: Database, trx: Transaction<Tables>, channels: readonly LockedChannel[]): Promise<void> {
+  await database.insert(
+    trx,
+    'channel',
+    channels.map(({ id: _, known, touched: __, ...row }) => ({ ...row, state: JSON.stringify(known) })),
+    `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
+       position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
+  );
 }
 
 function keyOf({ sdkAppId, channelId }: { sdkAppId: string; channelId: string }): string {

@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, type Transaction, sql } from 'kysely';
+import { CompiledQuery, type Insertable, Kysely, PostgresDialect, type Transaction, sql } from 'kysely';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
@@ -82,6 +82,38 @@ export class Database {
         await sql`pragma synchronous = full`.execute(connection);
       }
     });
+  }
+
+  /**
+   * An INSERT of many rows, all with the columns of the first, as text: for hundreds of rows the query builder would cost more than the statement.
+   * @param tail what follows the values, such as `on conflict …` and `returning …`
+   */
+  async insert<T extends keyof Tables, R = never>(
+    trx: Transaction<Tables>,
+    table: T,
+    rows: readonly Insertable<Tables[T]>[],
+    tail = '',
+  ): Promise<R[]> {
+    const columns = Object.keys(rows[0] as object) as (keyof Insertable<Tables[T]>)[];
+    const parameters: unknown[] = [];
+    for (const row of rows) for (const column of columns) parameters.push(row[column]);
+    const values = this.placeholders(rows.length, columns.length);
+    const text = `insert into ${table} (${columns.join(', ')}) values ${values} ${tail}`;
+    return (await trx.executeQuery<R>(CompiledQuery.raw(text, parameters))).rows;
+  }
+
+  private placeholders(rows: number, columns: number): string {
+    if (this.embedded)
+      return Array<string>(rows)
+        .fill(`(${Array<string>(columns).fill('?').join(', ')})`)
+        .join(', ');
+    let texts = '';
+    for (let row = 0, next = 1; row < rows; row++) {
+      texts += row === 0 ? '($1' : `, ($${next}`;
+      for (next += 1; next <= (row + 1) * columns; next++) texts += `, $${next}`;
+      texts += ')';
+    }
+    return texts;
   }
 
   /** @throws if the database does not answer */

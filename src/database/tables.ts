@@ -1,4 +1,4 @@
-import type { ColumnType, GeneratedAlways } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 
 /** One official channel with all that is known of it. */
 interface ChannelTable {
@@ -65,7 +65,7 @@ interface LaneTable {
   /** The fencing token of whoever works on it. */
   lease: string | null;
   /** Failures in a row. */
-  tries: number;
+  tries: Generated<number>;
   /** What a state sink has. */
   sent_revision: number | null;
   sent_profile: string | null;
@@ -77,10 +77,10 @@ interface DeliveryTable {
   sink: number;
   channel: number;
   position: number;
-  state: string;
+  state: Generated<string>;
   /** 1 while the lane has something to do for it: it is pending, or a report has moved since it was shown. */
-  open: number;
-  tries: number;
+  open: Generated<number>;
+  tries: Generated<number>;
   failing_since: number | null;
   /** Parked: `refused` or `expired`. */
   cause: string | null;
@@ -91,7 +91,7 @@ interface DeliveryTable {
   updated_at: number;
   duration_ms: number | null;
   /** Of a report: how often its results moved. */
-  moved: number;
+  moved: Generated<number>;
   /** Of a report: what the sink returned when it first showed it. */
   receipt: string | null;
 }

@@ -104,10 +104,10 @@ export class Lanes {
     );
     const ours = settlements.filter(({ work }) => held.some(lane => lane.channel === work.channel && lane.lease === work.lease));
     if (ours.length === 0) return { superseded: 0, wakes: [] };
-    await writeAttempts(trx, sink, ours);
-    await writeDeliveries(trx, sink, ours, now);
+    await writeAttempts(this.database, trx, sink, ours);
+    await writeDeliveries(this.database, trx, sink, ours, now);
     const superseded = sink.mode === 'state' ? await supersede(trx, sink, ours, now) : 0;
-    await freeLanes(trx, sink, ours, now);
+    await freeLanes(this.database, trx, sink, ours, now);
     const holdUntil = Math.max(...ours.map(one => one.holdUntil ?? 0));
     if (holdUntil > now) {
       await sql`update sink set held_until = case when held_until > ${holdUntil} then held_until else ${holdUntil} end where id = ${sink.id}`.execute(
@@ -220,7 +220,12 @@ async function nextDue(trx: Transaction<Tables>, sink: number): Promise<number |
   return row.due === null || row.paused_at !== null ? null : Math.max(row.due, row.held_until ?? 0);
 }
 
-async function writeAttempts(trx: Transaction<Tables>, sink: RegisteredSink, settlements: readonly Settlement[]): Promise<void> {
+async function writeAttempts(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+): Promise<void> {
   const rows = settlements.flatMap(({ work, attempt }) =>
     attempt === null
       ? []
@@ -236,16 +241,12 @@ async function writeAttempts(trx: Transaction<Tables>, sink: RegisteredSink, set
           },
         ],
   );
-  if (rows.length > 0)
-    await trx
-      .insertInto('attempt')
-      .values(rows)
-      .onConflict(conflict => conflict.doNothing())
-      .execute();
+  if (rows.length > 0) await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
 }
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
 async function writeDeliveries(
+  database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
@@ -269,25 +270,16 @@ async function writeDeliveries(
     moved: head.moved,
     receipt: end.receipt,
   }));
-  await trx
-    .insertInto('delivery')
-    .values(rows)
-    .onConflict(conflict =>
-      conflict.columns(['change_id', 'sink']).doUpdateSet(eb => ({
-        state: eb.ref('excluded.state'),
-        // A report whose results moved while it was being shown stays open.
-        open: sql`case when excluded.open = 1 or (excluded.state = 'delivered' and delivery.moved <> excluded.moved) then 1 else 0 end`,
-        tries: eb.ref('excluded.tries'),
-        failing_since: eb.ref('excluded.failing_since'),
-        cause: eb.ref('excluded.cause'),
-        reason: eb.ref('excluded.reason'),
-        advice: eb.ref('excluded.advice'),
-        updated_at: eb.ref('excluded.updated_at'),
-        duration_ms: eb.fn.coalesce('excluded.duration_ms', 'delivery.duration_ms'),
-        receipt: eb.ref('excluded.receipt'),
-      })),
-    )
-    .execute();
+  await database.insert(
+    trx,
+    'delivery',
+    rows,
+    // A report whose results moved while it was being shown stays open.
+    `on conflict (change_id, sink) do update set state = excluded.state,
+       open = case when excluded.open = 1 or (excluded.state = 'delivered' and delivery.moved <> excluded.moved) then 1 else 0 end,
+       tries = excluded.tries, failing_since = excluded.failing_since, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
+       updated_at = excluded.updated_at, duration_ms = coalesce(excluded.duration_ms, delivery.duration_ms), receipt = excluded.receipt`,
+  );
 }
 
 /** Ends what an ended newer delivery of a state sink makes superfluous. After a refusal too: an older state is never sent instead. */
@@ -304,32 +296,32 @@ async function supersede(trx: Transaction<Tables>, sink: RegisteredSink, settlem
   return Number(numUpdatedRows);
 }
 
-async function freeLanes(trx: Transaction<Tables>, sink: RegisteredSink, settlements: readonly Settlement[], now: number): Promise<void> {
+async function freeLanes(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+  now: number,
+): Promise<void> {
   const rows = settlements.map(({ work, state, tryAgainAt, laneTries }) => {
     const sent = sink.mode === 'state' && state === 'delivered' ? work.head : null;
     const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
     return {
       sink: sink.id,
       channel: work.channel,
-      due_at: tryAgainAt,
-      lease: null,
+      due_at: tryAgainAt ?? now,
       tries: laneTries,
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sentProfile,
     };
   });
-  await trx
-    .insertInto('lane')
-    .values(rows)
-    .onConflict(conflict =>
-      conflict.columns(['sink', 'channel']).doUpdateSet(eb => ({
-        lease: null,
-        tries: eb.ref('excluded.tries'),
-        sent_revision: eb.fn.coalesce('excluded.sent_revision', 'lane.sent_revision'),
-        sent_profile: eb.fn.coalesce('excluded.sent_profile', 'lane.sent_profile'),
-        due_at: sql`case when excluded.due_at is not null then excluded.due_at
-          when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1) then ${now} end`,
-      })),
-    )
-    .execute();
+  await database.insert(
+    trx,
+    'lane',
+    rows,
+    `on conflict (sink, channel) do update set lease = null, tries = excluded.tries,
+       sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
+       due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
+         then excluded.due_at end`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { Transaction } from 'kysely';
+import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { Mode } from '../sinks/sink.js';
 import { type Filterable, type Filters, wants } from './filters.js';
@@ -17,7 +18,7 @@ export interface OwedChange extends Filterable {
  * due at once unless it is at work or backing off. A change without a revision is owed to report sinks only.
  * @returns the ids of the sinks that are owed something
  */
-export async function owe(trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
+export async function owe(database: Database, trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
   const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
   // Everybody who locks lanes of several sinks takes those of report sinks last.
   const ordered = sinks
@@ -30,21 +31,18 @@ export async function owe(trx: Transaction<Tables>, changes: readonly OwedChange
   );
   if (owed.length === 0) return new Set();
 
-  const lanes = new Map(
-    owed.map(({ sink, change }) => [`${sink} ${change.channel}`, { sink, channel: change.channel, due_at: now, tries: 0 }]),
-  );
+  const lanes = new Map(owed.map(({ sink, change }) => [`${sink} ${change.channel}`, { sink, channel: change.channel, due_at: now }]));
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
-  await trx
-    .insertInto('lane')
-    .values([...lanes.values()])
-    .onConflict(conflict =>
-      conflict.columns(['sink', 'channel']).doUpdateSet({ due_at: eb => eb.fn.coalesce('lane.due_at', 'excluded.due_at') }),
-    )
-    .execute();
-  const fresh = { state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, moved: 0 };
-  await trx
-    .insertInto('delivery')
-    .values(owed.map(({ sink, change }) => ({ change_id: change.id, sink, channel: change.channel, position: change.position, ...fresh })))
-    .execute();
+  await database.insert(
+    trx,
+    'lane',
+    [...lanes.values()],
+    'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
+  );
+  await database.insert(
+    trx,
+    'delivery',
+    owed.map(({ sink, change: { id, channel, position } }) => ({ change_id: id, sink, channel, position, owed_at: now, updated_at: now })),
+  );
   return new Set(owed.map(({ sink }) => sink));
 }

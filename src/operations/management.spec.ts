@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { sql } from 'kysely';
-import { v7 as uuid } from 'uuid';
+import { randomUUIDv7 as uuid } from 'node:crypto';
 import { eachStore } from '../../test/support/stores.ts';
 import { type Receipt, Recorder } from '../channel/recorder.js';
 import { Clock } from '../clock.js';
@@ -126,7 +126,7 @@ class Stage {
     this.clock.at = Math.max(this.clock.at, start) + 1000;
     const { name = `name ${this.arrivals}`, ...rest } = told;
     const receipt: Receipt = {
-      id: uuid({ msecs: this.clock.at }),
+      id: uuid(),
       sdkAppId: '1400000001',
       channelId,
       command: 'changed',

@@ -1,6 +1,6 @@
 import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
-import { v7 as uuid } from 'uuid';
+import { randomUUIDv7 as uuid } from 'node:crypto';
 import type { Receipt } from '../channel/recorder.js';
 import { Clock } from '../clock.js';
 import { Settings } from '../settings/settings.js';
