@@ -1,4 +1,4 @@
-import { randomUUIDv7 as uuid } from 'node:crypto';
+import { v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';

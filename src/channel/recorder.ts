@@ -241,7 +241,15 @@ async function updateChannels(database: Database, trx: Transaction<Tables>, chan
   await database.insert(
     trx,
     'channel',
-    channels.map(({ id: _, known, touched: __, ...row }) => ({ ...row, state: JSON.stringify(known) })),
+    channels.map(({ sdk_app_id, channel_id, known, revision, position, version, updated_at }) => ({
+      sdk_app_id,
+      channel_id,
+      state: JSON.stringify(known),
+      revision,
+      position,
+      version,
+      updated_at,
+    })),
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
   );

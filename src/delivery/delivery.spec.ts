@@ -1,4 +1,4 @@
-import { randomUUID, randomUUIDv7 as uuid } from 'node:crypto';
+import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import { type Receipt, Recorder } from '../channel/recorder.js';
@@ -51,7 +51,7 @@ function stage(database: Database) {
     throw error;
   });
   const serve = async (sinks: Record<string, [Mode, Sink]>, settings: Partial<SinkSettings> = {}): Promise<void> => {
-    const lanes = new Lanes(database, randomUUID);
+    const lanes = new Lanes(database, v4);
     const configured = Object.entries(sinks).map(([name, [mode]]) => ({ name, type: 'scripted', mode, filters: {} }));
     const registered = await registerSinks(database, configured, clock.now());
     const events = {
@@ -315,7 +315,7 @@ eachStore('delivery', store => {
       ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
       mode: 'log' as const,
     };
-    const lanes = new Lanes(database, randomUUID);
+    const lanes = new Lanes(database, v4);
     const claim = { limit: 10, leaseMs: 1000 };
     const lane = () => database.kysely.selectFrom('lane').select(['lease', 'due_at']).executeTakeFirstOrThrow();
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { randomUUID as uuid } from 'node:crypto';
+import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { sql } from 'kysely';
-import { randomUUIDv7 as uuid } from 'node:crypto';
+import { v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.ts';
 import { type Receipt, Recorder } from '../channel/recorder.js';
 import { Clock } from '../clock.js';

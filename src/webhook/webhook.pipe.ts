@@ -1,6 +1,6 @@
 import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
-import { randomUUIDv7 as uuid } from 'node:crypto';
+import { v7 as uuid } from 'uuid';
 import type { Receipt } from '../channel/recorder.js';
 import { Clock } from '../clock.js';
 import { Settings } from '../settings/settings.js';

@@ -43,7 +43,8 @@ class CrmWebhookSink implements SingleSink {
     private readonly context: SinkContext,
   ) {
     const { CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [] } = settings;
-    const pool = { keepAlive: true, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
+    // With another interval than the one that axios asks for, each request would set the socket's twice.
+    const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agents = {
       httpAgent: new HttpAgent(pool),
       httpsAgent: new HttpsAgent({ ...pool, ...(ca && { ca }), ...(cert && { cert, key }) }),
