@@ -81,9 +81,5 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
 }
 
 function metrics(database: Database, clock: Clock): Metrics {
-  return new Metrics(
-    database,
-    () => clock.now(),
-    () => sinkStates(database, clock.now()),
-  );
+  return new Metrics(database, () => sinkStates(database, clock.now()));
 }

@@ -70,11 +70,7 @@ class Stage {
     const parts: ManagementParts = {
       settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
       database,
-      metrics: new Metrics(
-        database,
-        () => clock.now(),
-        () => sinkStates(database, clock.now()),
-      ),
+      metrics: new Metrics(database, () => sinkStates(database, clock.now())),
       readiness: this.readiness,
       clock,
       log: new Log(

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.js';
+import { type SinkStatus, sinkStateNames } from './sink-states.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
 
@@ -39,7 +40,7 @@ export class Metrics {
     buckets: seconds,
   });
 
-  constructor(database: Database, now: () => number, sinkStates: () => Promise<{ name: string; state: string }[]>) {
+  constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>) {
     new Gauge({
       ...this.common,
       name: 'channel_sync_pending',
@@ -57,8 +58,7 @@ export class Metrics {
       labelNames: ['sink'],
       async collect() {
         this.reset();
-        for (const row of await pendingBySink(database))
-          this.set({ sink: row.name }, row.oldest === null ? 0 : Math.max(0, now() - row.oldest) / 1000);
+        for (const { name, lagSeconds } of await sinkStates()) if (lagSeconds !== null) this.set({ sink: name }, lagSeconds);
       },
     });
     new Gauge({
@@ -79,15 +79,15 @@ export class Metrics {
       async collect() {
         this.reset();
         for (const { name, state } of await sinkStates()) {
-          for (const one of ['ok', 'retrying', 'paused', 'removed']) this.set({ sink: name, state: one }, Number(one === state));
+          for (const one of sinkStateNames) this.set({ sink: name, state: one }, Number(one === state));
         }
       },
     });
   }
 }
 
-/** Pending deliveries and the oldest one's time for every configured sink; zero for the idle. */
-function pendingBySink(database: Database): Promise<{ name: string; pending: number; oldest: number | null }[]> {
+/** How many deliveries are pending at every configured sink; zero for the idle. */
+function pendingBySink(database: Database): Promise<{ name: string; pending: number }[]> {
   return database.kysely
     .selectFrom('sink')
     .select(eb => [
@@ -100,15 +100,9 @@ function pendingBySink(database: Database): Promise<{ name: string; pending: num
         .$asScalar()
         .$notNull()
         .as('pending'),
-      eb
-        .selectFrom('delivery')
-        .select(({ fn }) => fn.min('owed_at').as('oldest'))
-        .whereRef('delivery.sink', '=', 'sink.id')
-        .where('state', '=', 'pending')
-        .as('oldest'),
     ])
     .where('removed_at', 'is', null)
-    .execute() as Promise<{ name: string; pending: number; oldest: number | null }[]>;
+    .execute() as Promise<{ name: string; pending: number }[]>;
 }
 
 function parkedBySink(database: Database): Promise<{ name: string; cause: string | null; parked: number }[]> {

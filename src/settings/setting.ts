@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { isURL, validateSync } from 'class-validator';
 
 /** How one setting is read and explained. The same text serves the mistakes, `.env.example` and the README. */
@@ -96,4 +97,14 @@ export function isHttpUrl(text: unknown): boolean {
     typeof text === 'string' &&
     isURL(text, { protocols: ['http', 'https'], require_protocol: true, require_tld: false, allow_underscores: true })
   );
+}
+
+/** Whether a text is one or more certificates in PEM. */
+export function isCertificates(text: unknown): boolean {
+  const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
+  try {
+    return blocks?.every(block => new X509Certificate(block)) ?? false;
+  } catch {
+    return false;
+  }
 }

@@ -1,7 +1,8 @@
-// Three CRM webhooks, each a plain server of its own that takes everything at once; the first also plays just enough of Slack and
-// OpenSearch for a service with every sink configured. Runs as a child process.
+// Three CRM webhooks, each a plain server of its own that takes everything at once; they also play just enough of Slack and OpenSearch
+// for a service with every sink configured. Runs as a child process.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { FakeSearch } from '../support/fake-search.ts';
 import { monotonicMs, numberIn } from './webhooks.ts';
 
 export type Question = 'ports' | 'count' | 'watch' | 'arrivals';
@@ -36,12 +37,13 @@ function crm(sink: number, request: IncomingMessage, response: ServerResponse): 
   });
 }
 
+const engine = new FakeSearch();
+
 function search(request: IncomingMessage, response: ServerResponse): void {
   readAll(request, text => {
-    const actions = text.split('\n').filter(line => /^\{"(index|create|update|delete)":\{/.test(line));
-    if (request.url?.includes('_bulk'))
-      answerJson(response, { took: 1, errors: false, items: actions.map(() => ({ index: { status: 201 } })) });
-    else answerJson(response, { acknowledged: true, shards_acknowledged: true });
+    const { status = 200, body } = engine.answer({ method: request.method ?? 'GET', path: request.url ?? '/', body: text });
+    response.statusCode = status;
+    answerJson(response, body as object);
   });
 }
 

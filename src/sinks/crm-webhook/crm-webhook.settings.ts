@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ArrayNotEmpty, IsIn, IsOptional, ValidateBy } from 'class-validator';
-import { Setting, isHttpUrl, list } from '../../settings/setting.js';
+import { Setting, isCertificates, isHttpUrl, list } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 
 /** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
@@ -126,16 +126,6 @@ function isHeaders(value: unknown): value is Record<string, string> {
       return false;
     }
   });
-}
-
-function isCertificates(pem: unknown): boolean {
-  const blocks = typeof pem === 'string' ? pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
-  if (!blocks) return false;
-  try {
-    return blocks.every(block => new X509Certificate(block));
-  } catch {
-    return false;
-  }
 }
 
 function isPrivateKey(pem: unknown): boolean {

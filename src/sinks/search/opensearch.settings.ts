@@ -1,6 +1,5 @@
-import { X509Certificate } from 'node:crypto';
 import { IsInt, IsOptional, Matches, Max, Min, ValidateBy } from 'class-validator';
-import { Setting, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { Setting, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 
 /** A name that is good for an alias and, with `-v1` behind it, for an index. */
@@ -42,8 +41,8 @@ export class OpenSearchSettings extends SinkSettings {
   @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
   @IsOptional()
   @ValidateBy({
-    name: 'isCertificate',
-    validator: { validate: isCertificate, defaultMessage: () => '$property must be one or more certificates in PEM' },
+    name: 'isCertificates',
+    validator: { validate: isCertificates, defaultMessage: () => '$property must be one or more certificates in PEM' },
   })
   CA?: string;
 
@@ -67,15 +66,6 @@ export class OpenSearchSettings extends SinkSettings {
     if (inUrl && (user || API_KEY !== undefined)) mistakes.push(['URL', 'must not hold credentials when they are set apart, too']);
     if (inUrl && userInfo(url) === null) mistakes.push(['URL', 'must hold both a user name and a password, percent-encoded, or neither']);
     return mistakes;
-  }
-}
-
-function isCertificate(text: unknown): boolean {
-  const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
-  try {
-    return blocks?.every(block => new X509Certificate(block).subject !== undefined) ?? false;
-  } catch {
-    return false;
   }
 }
 
