@@ -54,6 +54,26 @@ interface SinkTable {
   paused_at: number | null;
   /** Until when a Retry-After holds the sink back. */
   held_until: number | null;
+  /** `ok`, `misconfigured` or `down`; what is not `ok` is probed until it heals. */
+  state: Generated<string>;
+  state_since: number | null;
+  /** Why it is not `ok`, and what a person can do. */
+  reason: string | null;
+  advice: string | null;
+  /** Answers "try again" in a row, whatever the lanes. */
+  failures: Generated<number>;
+  /** How often a success healed it. */
+  heals: Generated<number>;
+  /** When the last probe ended, and until when the one under way may take. */
+  probed_at: number | null;
+  probing_until: number | null;
+  /** Since when it is misconfigured, down or paused, and for how long in all it was so before. */
+  stopped_since: number | null;
+  stopped_ms: Generated<number>;
+  /** Pacing: when the attempts that were started so far are used up at the sink's rate. */
+  paced_at: number | null;
+  /** A new state sink is being owed what was before it: the key of the last channel done; `null` when it has all. */
+  filled_to: number | null;
 }
 
 /** The line of one channel towards one sink. */
@@ -66,6 +86,8 @@ interface LaneTable {
   lease: string | null;
   /** Failures in a row. */
   tries: Generated<number>;
+  /** The sink's heals when this lane got an answer that the sink is misconfigured; `null` after a success. */
+  heals_seen: number | null;
   /** What a state sink has. */
   sent_revision: number | null;
   sent_profile: string | null;
@@ -82,6 +104,8 @@ interface DeliveryTable {
   open: Generated<number>;
   tries: Generated<number>;
   failing_since: number | null;
+  /** How long the sink had been stopped in all when it began to fail: that time does not count. */
+  stopped_ms: number | null;
   /** Parked: `refused` or `expired`. */
   cause: string | null;
   reason: string | null;
@@ -107,6 +131,17 @@ interface AttemptTable {
   error: string | null;
 }
 
+/** What a person did, and who. */
+interface AuditTable {
+  id: GeneratedAlways<number>;
+  at: number;
+  /** `api`, or who clicked in Slack. */
+  actor: string;
+  action: string;
+  /** JSON. */
+  details: string;
+}
+
 export interface Tables {
   channel: ChannelTable;
   change: ChangeTable;
@@ -114,4 +149,5 @@ export interface Tables {
   lane: LaneTable;
   delivery: DeliveryTable;
   attempt: AttemptTable;
+  audit: AuditTable;
 }

@@ -199,7 +199,7 @@ async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[])
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .select(['change_id', 'sink.name', 'sink.type', 'state', 'tries', 'reason', 'duration_ms'])
+    .select(['change_id', 'sink.name', 'sink.type', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
     .where('change_id', 'in', changeIds)
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')

@@ -96,7 +96,7 @@ function pendingBySink(database: Database): Promise<{ name: string; pending: num
         .selectFrom('delivery')
         .select(({ fn }) => fn.countAll<number>().as('n'))
         .whereRef('delivery.sink', '=', 'sink.id')
-        .where('state', '=', 'pending')
+        .where('delivery.state', '=', 'pending')
         .$asScalar()
         .$notNull()
         .as('pending'),
@@ -110,7 +110,7 @@ function parkedBySink(database: Database): Promise<{ name: string; cause: string
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .select(({ fn }) => ['sink.name', 'delivery.cause', fn.countAll<number>().as('parked')])
-    .where('state', '=', 'parked')
+    .where('delivery.state', '=', 'parked')
     .groupBy(['sink.name', 'delivery.cause'])
     .execute();
 }
