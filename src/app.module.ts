@@ -72,6 +72,10 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
         metered.attemptSeconds.observe({ sink: end.sink, outcome: end.outcome }, end.durationMs / 1000);
         log.debug('delivery attempted', end);
       },
+      state: (sink, { state, reason, advice }) => {
+        if (state === 'ok') log.info('sink is well again', { sink });
+        else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
+      },
       deliveries: (sink, outcome, count) => metered.deliveries.inc({ sink, outcome }, count),
       trouble: error => log.error('the database failed a worker; it goes on trying', { error: error.message }),
     },

@@ -26,7 +26,7 @@ const first: Migration = {
     `create index change_by_channel on change (channel, position)`,
     `create table sink (id ${identity}, name text not null, type text not null, mode text not null, filters text not null,
        registered_at bigint not null, removed_at bigint, paused_at bigint, held_until bigint, state text not null default 'ok', state_since bigint,
-       reason text, advice text, failures int not null default 0, heals int not null default 0, probed_at bigint, probing_until bigint,
+       reason text, advice text, failures int not null default 0, heals int not null default 0, probe_fresh_at bigint, probe_at bigint,
        stopped_since bigint, stopped_ms bigint not null default 0, paced_at double precision, filled_to bigint)`,
     `create table lane (sink int not null, channel bigint not null, due_at bigint, lease text, tries int not null default 0, heals_seen int,
        sent_revision bigint, sent_profile text, primary key (sink, channel))${clustered}`,

@@ -64,9 +64,9 @@ interface SinkTable {
   failures: Generated<number>;
   /** How often a success healed it. */
   heals: Generated<number>;
-  /** When the last probe ended, and until when the one under way may take. */
-  probed_at: number | null;
-  probing_until: number | null;
+  /** While it is not `ok`: when a lane that has not failed yet may be probed, and when any; while a probe is under way, when it is over at the latest. */
+  probe_fresh_at: number | null;
+  probe_at: number | null;
   /** Since when it is misconfigured, down or paused, and for how long in all it was so before. */
   stopped_since: number | null;
   stopped_ms: Generated<number>;

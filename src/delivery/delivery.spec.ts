@@ -4,6 +4,7 @@ import { until } from '../../test/support/until.js';
 import { type Receipt, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import { type Delivery, Misconfigured, type Mode, Refused, type Report, type Sink, SinkSettings, TryAgain } from '../sinks/sink.js';
+import { pauseSink, resumeSink } from '../operations/api/sinks.queries.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
 import { type AttemptEnd, Worker } from './worker.js';
@@ -51,12 +52,13 @@ function stage(database: Database) {
     throw error;
   });
   const serve = async (sinks: Record<string, [Mode, Sink]>, settings: Partial<SinkSettings> = {}): Promise<void> => {
-    const lanes = new Lanes(database, v4);
+    const lanes = new Lanes(database, v4, () => 0.5);
     const configured = Object.entries(sinks).map(([name, [mode]]) => ({ name, type: 'scripted', mode, filters: {} }));
     const registered = await registerSinks(database, configured, clock.now());
     const events = {
       attempt: (end: AttemptEnd) => void ends.push(end),
       deliveries: () => undefined,
+      state: () => undefined,
       wake,
       giveWay: () => Promise.resolve(),
       trouble: (error: Error) => {
@@ -146,7 +148,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, states, drain, ends } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new Misconfigured('answered 401', 'check the credentials', 401);
+      throw new TryAgain('answered 401', 'check the credentials', 503);
     };
     await serve({ crm: ['log', sink] });
     await change();
@@ -265,6 +267,118 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  test('a sink that fails five times in a row is down: it spends no tries, is probed, and catches up at once when it is well', async () => {
+    const database = await store.open();
+    const { serve, change, later, settled, drain } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await serve({ crm: ['log', sink] });
+    const health = () => database.kysely.selectFrom('sink').select(['state', 'reason', 'failures']).executeTakeFirstOrThrow();
+    const tries = async (): Promise<number> =>
+      (await database.kysely.selectFrom('delivery').select('tries').execute()).reduce((sum, row) => sum + row.tries, 0);
+    for (const channelId of ['a', 'b', 'c', 'd']) await change({ channelId });
+    await until(async () => (await health()).failures === 4, 'four failures');
+    expect(await health()).toMatchObject({ state: 'ok' });
+    await change({ channelId: 'e' });
+    await until(async () => (await health()).state === 'down', 'down');
+    expect(await health()).toMatchObject({ reason: 'answered 503' });
+    expect(await tries()).toBe(5);
+    await change({ channelId: 'e' });
+    // A probe each time, although all lanes have something to do.
+    for (let probes = 1; probes <= 7; probes++) {
+      later(19_000);
+      await until(() => sink.got.length === 5 + probes, `probe ${probes}`);
+      await until(
+        async () => (await database.kysely.selectFrom('lane').select('lease').where('lease', 'is not', null).execute()).length === 0,
+        'its end',
+      );
+    }
+    // Round the lanes.
+    expect(new Set(sink.got.slice(5, 10).map(one => one.event.data.channelId)).size).toBe(5);
+    expect(await tries()).toBe(5);
+    sink.script = () => undefined;
+    later(19_000);
+    // No back-off of any lane has to pass.
+    await settled();
+    expect(await health()).toMatchObject({ state: 'ok', reason: null, failures: 0 });
+    expect(sink.got.slice(-6)).toHaveLength(6);
+    await drain();
+  });
+
+  test('one bad channel that looks like a misconfigured sink keeps nobody waiting, and is refused in the end', async () => {
+    const database = await store.open();
+    const { serve, change, later, states, drain } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = ({ event }) => {
+      if (event.data.channelId === 'bad') throw new Misconfigured('answered 404', 'check the URL', 404);
+    };
+    await serve({ crm: ['log', sink] });
+    const state = async () => (await database.kysely.selectFrom('sink').select('state').executeTakeFirstOrThrow()).state;
+    await change({ channelId: 'bad' });
+    await until(async () => (await state()) === 'misconfigured', 'misconfigured');
+    expect(await database.kysely.selectFrom('delivery').select(['state', 'tries']).execute()).toEqual([{ state: 'pending', tries: 0 }]);
+    await change({ channelId: 'good' });
+    await change({ channelId: 'good' });
+    await change({ channelId: 'fine' });
+    // Within 1 s, long before the next probe of the bad one.
+    later(1000);
+    await until(async () => (await states()).filter(one => one === 'delivered').length === 3, 'the others');
+    await until(async () => (await states()).includes('parked'), 'the bad one is refused');
+    expect(await state()).toBe('ok');
+    expect(await database.kysely.selectFrom('delivery').select(['cause', 'reason']).where('state', '=', 'parked').execute()).toEqual([
+      { cause: 'refused', reason: 'answered 404' },
+    ]);
+    await drain();
+  });
+
+  test('a sink is probed by one delivery at a time', async () => {
+    const database = await store.open();
+    const { serve, change, later, drain } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      throw new Misconfigured('answered 401', 'check the credentials', 401);
+    };
+    await serve({ crm: ['log', sink] }, { TIMEOUT_MS: 60_000 });
+    await change({ channelId: 'a' });
+    await until(async () => (await database.kysely.selectFrom('sink').select('state').executeTakeFirstOrThrow()).state !== 'ok', 'stopped');
+    sink.script = () => new Promise(() => undefined);
+    for (const channelId of ['b', 'c', 'd']) await change({ channelId });
+    for (let seconds = 0; seconds < 60; seconds += 10) {
+      later(10_000);
+      await until(() => sink.got.length === 2, 'the probe');
+    }
+    expect(sink.got).toHaveLength(2);
+    await drain(0);
+  });
+
+  test('the time in which a sink is paused or stopped does not count towards RETRY_MAX_AGE', async () => {
+    const database = await store.open();
+    const { serve, change, later, settled, states, drain, ends, clock } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await serve({ crm: ['log', sink] });
+    await change();
+    await until(() => ends.length === 1, 'the first try');
+    await pauseSink(database, 'crm', clock.now());
+    later(864_000_000);
+    await resumeSink(database, 'crm', clock.now());
+    later(0);
+    await until(() => ends.length === 2, 'a try after ten days');
+    await until(
+      async () => (await database.kysely.selectFrom('delivery').select('tries').executeTakeFirstOrThrow()).tries === 2,
+      'its end',
+    );
+    expect(await states()).toEqual(['pending']);
+    later(86_400_000);
+    await settled();
+    expect(await states()).toEqual(['parked']);
+    await drain();
+  });
+
   test('draining ends what is under way and gives back the rest without an attempt', async () => {
     const database = await store.open();
     const { serve, change, drain, states, ends } = stage(database);
@@ -315,17 +429,17 @@ eachStore('delivery', store => {
       ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
       mode: 'log' as const,
     };
-    const lanes = new Lanes(database, v4);
-    const claim = { limit: 10, leaseMs: 1000 };
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
     const lane = () => database.kysely.selectFrom('lane').select(['lease', 'due_at']).executeTakeFirstOrThrow();
 
-    const [work] = (await lanes.turn(sink, [], claim, clock.time)).claimed;
-    expect((await lanes.turn(sink, [], claim, clock.time + 999)).claimed).toEqual([]);
+    const [work] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed;
+    expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time + 999)).claimed).toEqual([]);
     await lanes.renew(sink, [work!], clock.time + 5000);
     expect(await lane()).toEqual({ lease: work!.lease, due_at: clock.time + 5000 });
-    expect((await lanes.turn(sink, [], claim, clock.time + 4999)).claimed).toEqual([]);
+    expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time + 4999)).claimed).toEqual([]);
 
-    const [again] = (await lanes.turn(sink, [], claim, clock.time + 5000)).claimed;
+    const [again] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time + 5000)).claimed;
     expect(again!.head.changeId).toBe(work!.head.changeId);
     expect(again!.lease).not.toBe(work!.lease);
     await lanes.renew(sink, [work!], clock.time + 99_000);

@@ -1,7 +1,14 @@
 import type { Database } from '../database/database.js';
 import type { Mode } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
-import type { RegisteredSink } from './lanes.js';
+
+/** The row of a registered sink. */
+export interface RegisteredSink {
+  id: number;
+  name: string;
+  type: string;
+  mode: Mode;
+}
 
 /** A sink as the environment configures it. */
 export interface ConfiguredSink {

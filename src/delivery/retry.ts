@@ -1,5 +1,6 @@
 const firstMs = { from: 1000, to: 5000 };
-const longestMs = 15 * 60_000;
+/** The longest wait between two tries. */
+export const longestMs = 15 * 60_000;
 
 /**
  * How long to wait before the next try.
@@ -13,36 +14,25 @@ export function backOffMs(failures: number, random: number): number {
   return Math.round(floor + random * (ceiling - floor));
 }
 
-/** Lets at most `perSecond` attempts start each second, evenly after a burst of one second's worth. */
-export class Pace {
-  private allowance: number;
-  private at: number;
+/**
+ * Pacing: attempts start evenly at `perSecond`, in bursts of a twentieth of a second's worth at most. All that is to be known is
+ * `usedUpAt`: when the attempts that were started so far are used up at this rate (milliseconds; `null` before the first).
+ */
+export function paceFree(usedUpAt: number | null, perSecond: number, now: number): number {
+  const intervalMs = 1000 / perSecond;
+  return Math.max(0, Math.floor((now + burst(perSecond) * intervalMs - Math.max(usedUpAt ?? 0, now)) / intervalMs + 1e-6));
+}
 
-  constructor(
-    private readonly perSecond: number,
-    now: number,
-  ) {
-    this.allowance = this.burst;
-    this.at = now;
-  }
+/** `usedUpAt` after so many attempts more. */
+export function paceTake(usedUpAt: number | null, perSecond: number, now: number, attempts: number): number {
+  return Math.max(usedUpAt ?? 0, now) + (attempts * 1000) / perSecond;
+}
 
-  private get burst(): number {
-    return Math.max(1, this.perSecond);
-  }
+/** When the next attempt may start. */
+export function paceNextAt(usedUpAt: number | null, perSecond: number): number {
+  return Math.ceil((usedUpAt ?? 0) - ((burst(perSecond) - 1) * 1000) / perSecond);
+}
 
-  /** How many may start now. */
-  free(now: number): number {
-    this.allowance = Math.min(this.burst, this.allowance + (Math.max(0, now - this.at) / 1000) * this.perSecond);
-    this.at = now;
-    return Math.floor(this.allowance + 1e-9);
-  }
-
-  take(count: number): void {
-    this.allowance -= count;
-  }
-
-  /** When the next one may start, in milliseconds from now; 0 if one may start now. */
-  waitMs(now: number): number {
-    return this.free(now) >= 1 ? 0 : Math.ceil(((1 - this.allowance) / this.perSecond) * 1000);
-  }
+function burst(perSecond: number): number {
+  return Math.max(1, Math.floor(perSecond / 20));
 }

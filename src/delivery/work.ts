@@ -10,6 +10,7 @@ export interface Head {
   position: number;
   tries: number;
   failingSince: number | null;
+  stoppedMs: number | null;
   moved: number;
   state: 'pending' | 'delivered';
   delivery: Delivery | Report;
@@ -20,6 +21,10 @@ export interface LaneWork {
   channel: number;
   lease: string;
   laneTries: number;
+  /** The sink's heals when it told this lane that it is misconfigured. */
+  healsSeen: number | null;
+  /** True if the sink is stopped and this finds out whether it is well again. */
+  probe: boolean;
   head: Head;
 }
 
@@ -59,12 +64,13 @@ function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode },
     )
     .innerJoin('change', 'change.id', 'delivery.change_id')
     .innerJoin('channel', 'channel.id', 'lane.channel')
-    .select(['lane.channel', 'lane.tries as lane_tries', 'lane.sent_profile'])
+    .select(['lane.channel', 'lane.tries as lane_tries', 'lane.heals_seen', 'lane.sent_profile'])
     .select([
       'delivery.change_id',
       'delivery.position',
       'delivery.tries',
       'delivery.failing_since',
+      'delivery.stopped_ms',
       'delivery.moved',
       'delivery.state',
       'delivery.receipt',
@@ -92,6 +98,7 @@ export async function loadWork(
   sink: { id: number; mode: Mode },
   channels: number[],
   lease: string,
+  probe: boolean,
 ): Promise<{ work: LaneWork[]; idle: number[] }> {
   const rows = await selectHeads(trx, sink, channels);
   const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
@@ -114,11 +121,14 @@ export async function loadWork(
       channel: row.channel,
       lease,
       laneTries: row.lane_tries,
+      healsSeen: row.heals_seen,
+      probe,
       head: {
         changeId: row.change_id,
         position: row.position,
         tries: row.tries,
         failingSince: row.failing_since,
+        stoppedMs: row.stopped_ms,
         moved: row.moved,
         state: row.state as Head['state'],
         delivery: sink.mode === 'report' ? reportOf(row, delivery, results.get(row.change_id) ?? []) : delivery,

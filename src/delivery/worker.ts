@@ -2,7 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type BulkSink,
   type Delivery,
-  type Postponed,
   type Report,
   type ReportSink,
   type Sink,
@@ -10,12 +9,13 @@ import {
   type SinkSettings,
   TryAgain,
 } from '../sinks/sink.js';
-import type { Lanes, RegisteredSink, Settlement } from './lanes.js';
-import { Pace, backOffMs } from './retry.js';
+import type { Lanes, Turn } from './lanes.js';
+import type { RegisteredSink } from './registry.js';
+import type { Health } from './breaker.js';
+import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
-/** What became of one attempt. */
-export type Answer = { receipt: string | null } | Postponed | { failure: SinkError } | { cancelled: true };
+type AnswerOrNone = Answer | { cancelled: true };
 
 /** One ended attempt, told to metrics and log. */
 export interface AttemptEnd {
@@ -35,6 +35,8 @@ export interface WorkerEvents {
   wake(sinks: number[]): void;
   /** Resolves when the process has time for deliveries. */
   giveWay(): Promise<void>;
+  /** The sink is in another state than before. */
+  state(sink: string, health: Health): void;
   /** The database failed; the worker goes on trying. */
   trouble(error: Error): void;
 }
@@ -57,17 +59,17 @@ const longestSleepMs = 60_000;
 
 /** The loop of one sink: claim what is due, attempt, settle. Everything here is this sink's own, so that a dead one delays nobody. */
 export class Worker {
-  private readonly ended: Settlement[] = [];
+  private readonly ended: Ended[] = [];
   private readonly cancelled: LaneWork[] = [];
   private inFlight = 0;
   /** Claimed and not settled yet. */
   private readonly held = new Set<LaneWork>();
+  private state: Health['state'] = 'ok';
   private draining = false;
   private awake = false;
   private notify: (() => void) | null = null;
   private finished: Promise<void> = Promise.resolve();
   private readonly stop = new AbortController();
-  private readonly pace: Pace | null;
 
   constructor(
     readonly registered: RegisteredSink,
@@ -76,9 +78,7 @@ export class Worker {
     private readonly lanes: Lanes,
     private readonly events: WorkerEvents,
     private readonly clock: WorkerClock,
-  ) {
-    this.pace = settings.RATE_PER_SECOND === undefined ? null : new Pace(settings.RATE_PER_SECOND, clock.now());
-  }
+  ) {}
 
   start(): void {
     const renewal = setInterval(() => void this.renew(), renewEveryMs);
@@ -109,12 +109,12 @@ export class Worker {
   private async loop(): Promise<void> {
     while (!this.draining || this.inFlight > 0 || this.ended.length > 0) {
       this.awake = false;
-      const settlements = this.ended.splice(0);
+      const ended = this.ended.splice(0);
       let nextDueAt: number | null;
       try {
-        nextDueAt = await this.turn(settlements);
+        nextDueAt = await this.turn(ended);
       } catch (error) {
-        this.ended.unshift(...settlements);
+        this.ended.unshift(...ended);
         this.events.trouble(error as Error);
         if (this.draining && this.inFlight === 0) break;
         nextDueAt = this.clock.now() + databasePauseMs;
@@ -127,29 +127,32 @@ export class Worker {
   }
 
   /** @returns when to look again without a wake-up, `null` for only then */
-  private async turn(settlements: readonly Settlement[]): Promise<number | null> {
+  private async turn(ended: readonly Ended[]): Promise<number | null> {
     const now = this.clock.now();
-    const slots = this.draining ? 0 : Math.min(this.settings.CONCURRENCY - this.inFlight, this.pace?.free(now) ?? Infinity);
-    if (slots === 0 && settlements.length === 0) return this.pace ? now + this.pace.waitMs(now) : null;
+    const { CONCURRENCY, RATE_PER_SECOND, RETRY_MAX_AGE, TIMEOUT_MS } = this.settings;
+    const attempts = this.draining ? 0 : Math.max(0, CONCURRENCY - this.inFlight);
+    if (attempts === 0 && ended.length === 0) return null;
     const batchSize = 'deliverMany' in this.sink ? this.sink.batchSize : 1;
-    const { claimed, superseded, nextDueAt, wakes } = await this.lanes.turn(
-      this.registered,
-      settlements,
-      { limit: Math.max(0, slots) * batchSize, leaseMs },
-      now,
-    );
-    for (const { work } of settlements) this.held.delete(work);
+    const claim = { attempts, batchSize, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000, perSecond: RATE_PER_SECOND ?? null };
+    const turn = await this.lanes.turn(this.registered, ended, RETRY_MAX_AGE, claim, now);
+    const { claimed } = turn;
+    for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
     for (const work of claimed) this.held.add(work);
-    this.tellEnds(settlements, superseded);
-    if (wakes.length > 0) this.events.wake(wakes);
+    this.tell(turn);
     for (let from = 0; from < claimed.length; from += batchSize) {
-      this.pace?.take(1);
       void this.attempt(claimed.slice(from, from + batchSize));
       // Starting many at once would keep webhooks waiting: the event loop accepts one connection each turn.
       if ((from / batchSize) % startsPerTurn === startsPerTurn - 1) await nextTurn();
     }
-    if (this.pace && claimed.length > 0) return now + this.pace.waitMs(now);
-    return nextDueAt;
+    return turn.nextDueAt;
+  }
+
+  private tell({ over, wakes, health }: Turn): void {
+    for (const outcome of ['delivered', 'parked', 'superseded'] as const)
+      if (over[outcome] > 0) this.events.deliveries(this.registered.name, outcome, over[outcome]);
+    if (wakes.length > 0) this.events.wake(wakes);
+    if (health.state !== this.state) this.events.state(this.registered.name, health);
+    this.state = health.state;
   }
 
   private async sleep(until: number | null): Promise<void> {
@@ -179,16 +182,18 @@ export class Worker {
     const answers = await this.answers(works);
     const durationMs = this.clock.now() - at;
     this.inFlight -= 1;
-    works.forEach((work, index) => {
+    const answered = works.flatMap((work, index) => {
       const answer = answers[index]!;
-      if ('cancelled' in answer) this.cancelled.push(work);
-      else this.ended.push(settlementOf(work, answer, { at, durationMs }, this.clock, this.settings.RETRY_MAX_AGE));
       if (!('postponedUntil' in answer)) this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
+      if (!('cancelled' in answer)) return [{ work, answer }];
+      this.cancelled.push(work);
+      return [];
     });
+    if (answered.length > 0) this.ended.push({ at, durationMs, answers: answered });
     this.notify?.();
   }
 
-  private async answers(works: readonly LaneWork[]): Promise<Answer[]> {
+  private async answers(works: readonly LaneWork[]): Promise<AnswerOrNone[]> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.settings.TIMEOUT_MS + overrunMs);
     const signal = AbortSignal.any([this.stop.signal, deadline.signal]);
@@ -204,18 +209,6 @@ export class Worker {
       return works.map(() => ({ failure: asSinkError(error) }));
     } finally {
       clearTimeout(timer);
-    }
-  }
-
-  private tellEnds(settlements: readonly Settlement[], superseded: number): void {
-    const count = (state: Settlement['state']): number =>
-      settlements.filter(one => one.state === state && one.work.head.state === 'pending').length;
-    for (const [outcome, many] of [
-      ['delivered', count('delivered')],
-      ['parked', count('parked')],
-      ['superseded', superseded],
-    ] as const) {
-      if (many > 0) this.events.deliveries(this.registered.name, outcome, many);
     }
   }
 }
@@ -248,64 +241,7 @@ function asSinkError(error: unknown): SinkError {
   );
 }
 
-/** What an answer means for the delivery and its lane: a function of the answer, the time and the dice. */
-export function settlementOf(
-  work: LaneWork,
-  answer: Exclude<Answer, { cancelled: true }>,
-  { at, durationMs }: { at: number; durationMs: number },
-  clock: WorkerClock,
-  retryMaxAgeMs: number,
-): Settlement {
-  const { head } = work;
-  const calm = { laneTries: 0, failingSince: null, cause: null, reason: null, advice: null, holdUntil: null } as const;
-  const receipt = 'receipt' in head.delivery ? head.delivery.receipt : null;
-  if ('postponedUntil' in answer) {
-    return { ...calm, work, state: head.state, tryAgainAt: answer.postponedUntil, tries: head.tries, receipt, attempt: null, tell: false };
-  }
-  if (!('failure' in answer)) {
-    const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null };
-    return {
-      ...calm,
-      work,
-      state: 'delivered',
-      tryAgainAt: null,
-      tries: head.tries + 1,
-      receipt: answer.receipt,
-      attempt,
-      tell: !isReport(work),
-    };
-  }
-  const { failure } = answer;
-  const now = clock.now();
-  const failingSince = head.failingSince ?? at;
-  const expired = failure.outcome !== 'refused' && now - failingSince >= retryMaxAgeMs;
-  const over = failure.outcome === 'refused' || expired;
-  // An edit that is refused or expired is given up: the card itself was posted.
-  const state = head.state === 'delivered' ? 'delivered' : over ? 'parked' : 'pending';
-  const hold = failure instanceof TryAgain && failure.retryAfterMs > 0 ? now + failure.retryAfterMs : null;
-  const laneTries = over ? 0 : work.laneTries + 1;
-  return {
-    work,
-    state,
-    tryAgainAt: over ? null : Math.max(hold ?? 0, now + backOffMs(laneTries, clock.random())),
-    laneTries,
-    tries: head.tries + 1,
-    failingSince,
-    cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
-    reason: expired ? `gave up: ${failure.message}` : failure.message,
-    advice: failure.advice,
-    receipt,
-    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: failure.message },
-    tell: !isReport(work) && (over || head.tries === 0),
-    holdUntil: hold,
-  };
-}
-
-function isReport(work: LaneWork): boolean {
-  return 'results' in work.head.delivery;
-}
-
-function endOf(sink: string, work: LaneWork, answer: Answer, durationMs: number): AttemptEnd {
+function endOf(sink: string, work: LaneWork, answer: AnswerOrNone, durationMs: number): AttemptEnd {
   const outcome = 'failure' in answer ? answer.failure.outcome : 'cancelled' in answer ? 'cancelled' : 'delivered';
   return {
     sink,

@@ -41,7 +41,7 @@ export class Workers {
 
   /** Registers the sinks and starts their workers; the database must be up to date. */
   async start(): Promise<void> {
-    const lanes = new Lanes(this.database, uuid);
+    const lanes = new Lanes(this.database, uuid, () => this.clock.random());
     const configured = this.sinks.map(({ name, type, settings }) => ({
       name,
       type: type.type,

@@ -3,7 +3,7 @@ import type { Tables } from '../database/tables.js';
 import type { Selectable } from 'kysely';
 
 /** The states that a sink can be in, as the API and metrics call them. */
-export const sinkStateNames = ['ok', 'retrying', 'paused', 'removed'] as const;
+export const sinkStateNames = ['ok', 'retrying', 'misconfigured', 'down', 'paused', 'removed'] as const;
 export type SinkState = (typeof sinkStateNames)[number];
 
 /** A registered sink and how it is. */
@@ -13,6 +13,10 @@ export interface SinkStatus {
   type: string;
   mode: string;
   state: SinkState;
+  /** Since when, why, and what a person can do, if it is misconfigured or down. */
+  since: number | null;
+  reason: string | null;
+  advice: string | null;
   pausedAt: number | null;
   removedAt: number | null;
   /** Age of its oldest pending delivery, 0 if there is none; `null` if it was removed. */
@@ -24,7 +28,18 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
   const rows = await database.kysely
     .selectFrom('sink')
     .select(eb => [
-      ...(['sink.id', 'sink.name', 'sink.type', 'sink.mode', 'sink.paused_at', 'sink.removed_at'] as const),
+      ...([
+        'sink.id',
+        'sink.name',
+        'sink.type',
+        'sink.mode',
+        'sink.paused_at',
+        'sink.removed_at',
+        'sink.state',
+        'sink.state_since',
+        'sink.reason',
+        'sink.advice',
+      ] as const),
       // Lanes with nothing open are not failing; without them the index of due lanes serves this.
       eb
         .selectFrom('lane')
@@ -48,6 +63,9 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
     name: row.name,
     type: row.type,
     mode: row.mode,
+    since: row.state_since,
+    reason: row.reason,
+    advice: row.advice,
     pausedAt: row.paused_at,
     removedAt: row.removed_at,
     state: stateOf(row, row.failing !== null),
@@ -66,8 +84,9 @@ export function currentOf<S extends { id: number; name: string; removed_at: numb
   return sinks.filter(sink => current.get(sink.name) === sink);
 }
 
-function stateOf(sink: Pick<Selectable<Tables['sink']>, 'paused_at' | 'removed_at'>, failing: boolean): SinkState {
+function stateOf(sink: Pick<Selectable<Tables['sink']>, 'state' | 'paused_at' | 'removed_at'>, failing: boolean): SinkState {
   if (sink.removed_at !== null) return 'removed';
   if (sink.paused_at !== null) return 'paused';
+  if (sink.state === 'misconfigured' || sink.state === 'down') return sink.state;
   return failing ? 'retrying' : 'ok';
 }

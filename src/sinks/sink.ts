@@ -180,7 +180,11 @@ export class SinkSettings {
   @Max(1000)
   CONCURRENCY!: number;
 
-  @Setting({ meaning: 'At most this many attempts per second; may be a fraction', parse: Number, example: '50' })
+  @Setting({
+    meaning: 'At most this many attempts per second, over all processes together; may be a fraction',
+    parse: Number,
+    example: '50',
+  })
   @IsOptional()
   @IsPositive()
   RATE_PER_SECOND?: number;

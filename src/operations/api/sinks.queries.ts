@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Transaction } from 'kysely';
+import type { Selectable, Updateable } from 'kysely';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
+import { stoppedMs } from '../../delivery/breaker.js';
 import { type SinkStatus, currentOf } from '../sink-states.js';
 import { deliveryStates } from './delivery.dto.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
@@ -85,6 +86,9 @@ async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble>
         reason: 'no longer configured',
         advice: `Declare it again with SINK_${sink.name.toUpperCase()}_TYPE=${sink.type} if it should go on; otherwise nothing is to be done.`,
       };
+    case 'misconfigured':
+    case 'down':
+      return sink;
     case 'retrying':
       return longestFailing(database, sink.id);
   }
@@ -123,65 +127,29 @@ export interface Moved {
 
 /** Stops a sink on all replicas, for good: attempts under way may end. `null` if there is no such sink. */
 export async function pauseSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  const id = await sinkId(database, name);
-  if (id === null) return null;
-  const { numUpdatedRows } = await database.kysely
-    .updateTable('sink')
-    .set({ paused_at: now })
-    .where('id', '=', id)
-    .where('paused_at', 'is', null)
-    .executeTakeFirst();
-  return { id, moved: numUpdatedRows > 0n };
+  return moveSink(database, name, sink => (sink.paused_at !== null ? null : { paused_at: now, stopped_since: sink.stopped_since ?? now }));
 }
 
 /** Lets a sink go on. The time that it was paused does not count towards RETRY_MAX_AGE. `null` if there is no such sink. */
 export async function resumeSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  const id = await sinkId(database, name);
-  if (id === null) return null;
-  return database.kysely.transaction().execute(async trx => {
-    const query = trx.selectFrom('sink').select('paused_at').where('id', '=', id);
-    const { paused_at: pausedAt } = await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow();
-    if (pausedAt === null) return { id, moved: false };
-    await forgive(trx, id, pausedAt, now);
-    await trx.updateTable('sink').set({ paused_at: null }).where('id', '=', id).execute();
-    return { id, moved: true };
+  return moveSink(database, name, sink => {
+    if (sink.paused_at === null) return null;
+    const runs = sink.state === 'ok' && { stopped_since: null, stopped_ms: stoppedMs(sink, now) };
+    return { paused_at: null, ...runs };
   });
 }
 
-/** Takes the pause out of the time that deliveries have been failing for. Only the ends of a lane can be attempted next, and a dead sink may have very many. */
-async function forgive(trx: Transaction<Tables>, sink: number, pausedAt: number, now: number): Promise<void> {
-  const ends = (direction: 'asc' | 'desc') =>
-    trx
-      .selectFrom('lane')
-      .select(eb =>
-        eb
-          .selectFrom('delivery as d')
-          .select('d.change_id')
-          .whereRef('d.sink', '=', 'lane.sink')
-          .whereRef('d.channel', '=', 'lane.channel')
-          .where('d.open', '=', 1)
-          .orderBy('d.position', direction)
-          .limit(1)
-          .$asScalar()
-          .$notNull()
-          .as('change_id'),
-      )
-      .where('lane.sink', '=', sink)
-      .where('lane.due_at', 'is not', null)
-      .where('lane.tries', '>', 0);
-  await trx
-    .updateTable('delivery')
-    .set(eb => ({
-      // What began to fail while paused, by an attempt that was under way, starts anew.
-      failing_since: eb
-        .case()
-        .when('failing_since', '>', pausedAt)
-        .then(eb.cast<number>(eb.val(now), 'bigint'))
-        .else(eb('failing_since', '+', Math.max(0, now - pausedAt)))
-        .end(),
-    }))
-    .where('sink', '=', sink)
-    .where('failing_since', 'is not', null)
-    .where('change_id', 'in', ends('asc').unionAll(ends('desc')))
-    .execute();
+async function moveSink(
+  database: Database,
+  name: string,
+  move: (sink: Selectable<Tables['sink']>) => Updateable<Tables['sink']> | null,
+): Promise<Moved | null> {
+  const id = await sinkId(database, name);
+  if (id === null) return null;
+  return database.kysely.transaction().execute(async trx => {
+    const query = trx.selectFrom('sink').selectAll().where('id', '=', id);
+    const values = move(await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow());
+    if (values) await trx.updateTable('sink').set(values).where('id', '=', id).execute();
+    return { id, moved: values !== null };
+  });
 }

@@ -1,0 +1,61 @@
+import type { SinkError } from '../sinks/sink.js';
+
+/** How a sink is, as its row holds it: shared by all processes. Times in milliseconds. */
+export interface Health {
+  state: 'ok' | 'misconfigured' | 'down';
+  state_since: number | null;
+  reason: string | null;
+  advice: string | null;
+  /** Answers "try again" in a row, whatever the lanes. */
+  failures: number;
+  /** How often a success healed it. */
+  heals: number;
+  /** When a lane that has not failed yet may be probed, and when any. */
+  probe_fresh_at: number | null;
+  probe_at: number | null;
+  paused_at: number | null;
+  stopped_since: number | null;
+  stopped_ms: number;
+}
+
+/** What one attempt told of the sink as a whole: `null` is a success. */
+export type Verdict = Pick<SinkError, 'outcome' | 'message' | 'advice'> | null;
+
+/** So many answers "try again" in a row, and the sink is down. */
+const downFrom = 5;
+
+/** How the sink is after this verdict. */
+export function healthAfter(health: Health, verdict: Verdict, now: number): Health {
+  if (verdict === null) {
+    const calm = { ...health, failures: 0 };
+    return health.state === 'ok' ? calm : { ...running(calm, now), heals: health.heals + 1 };
+  }
+  if (verdict.outcome === 'refused') return health;
+  const failures = verdict.outcome === 'retry' ? health.failures + 1 : health.failures;
+  const state = verdict.outcome === 'misconfigured' ? 'misconfigured' : failures >= downFrom ? 'down' : health.state;
+  if (state === 'ok') return { ...health, failures };
+  const since = state === health.state ? health.state_since : now;
+  // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
+  const { message: reason, advice } =
+    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? told(health) : verdict;
+  return { ...health, failures, state, state_since: since, reason, advice, stopped_since: health.stopped_since ?? now };
+}
+
+function told(health: Health): { message: string | null; advice: string | null } {
+  return { message: health.reason, advice: health.advice };
+}
+
+function running(health: Health, now: number): Health {
+  const clock = health.paused_at === null ? { stopped_since: null, stopped_ms: stoppedMs(health, now) } : {};
+  return { ...health, state: 'ok', state_since: null, reason: null, advice: null, probe_fresh_at: null, probe_at: null, ...clock };
+}
+
+/** For how long in all the sink was misconfigured, down or paused: time that does not count towards RETRY_MAX_AGE. */
+export function stoppedMs({ stopped_since: since, stopped_ms: before }: Pick<Health, 'stopped_since' | 'stopped_ms'>, now: number): number {
+  return before + (since === null ? 0 : Math.max(0, now - since));
+}
+
+/** When the next probe may start after one that failed, or after the sink stopped (contract, section 5: 15 s with jitter; within 1 s for a lane that has not failed yet). */
+export function nextProbe(now: number, random: number): Pick<Health, 'probe_fresh_at' | 'probe_at'> {
+  return { probe_fresh_at: now + Math.round(500 + 400 * random), probe_at: now + Math.round(12_000 + 6000 * random) };
+}

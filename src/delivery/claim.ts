@@ -1,0 +1,132 @@
+import { type RawBuilder, type Transaction, sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import type { Health } from './breaker.js';
+import type { RegisteredSink } from './registry.js';
+import { paceFree, paceNextAt, paceTake } from './retry.js';
+import { type LaneWork, loadWork } from './work.js';
+
+/** What a worker would take: so many attempts of so many deliveries each. */
+export interface Claim {
+  attempts: number;
+  batchSize: number;
+  leaseMs: number;
+  /** How long a probe may take at most. */
+  probeMs: number;
+  perSecond: number | null;
+}
+
+/** What a worker knows of its sink's row. */
+export type SinkRow = Health & { held_until: number | null; paced_at: number | null };
+
+/** A lane that has not failed since it was last well. */
+const freshLane = sql`tries = 0 and heals_seen is null and lease is null`;
+
+/** A lane that has something to do and that nobody works on. */
+const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
+
+/** Leases what is due, or what is to be probed, and loads it. Moves `row` on with the sink's own row. */
+export async function claimWork(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  row: SinkRow,
+  claim: Claim,
+  token: string,
+  now: number,
+): Promise<LaneWork[]> {
+  if (row.paused_at !== null || (row.held_until ?? 0) > now) return [];
+  const { perSecond, batchSize } = claim;
+  const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
+  if (attempts === 0) return [];
+  const probe = row.state !== 'ok';
+  const channels = probe
+    ? await leaseProbe(database, trx, sink, row, token, claim, now)
+    : await leaseDue(database, trx, sink, attempts * batchSize, token, now + claim.leaseMs, now);
+  if (channels.length === 0) return [];
+  const { work, idle } = await loadWork(trx, sink, channels, token, probe);
+  if (idle.length > 0)
+    await trx.updateTable('lane').set({ due_at: null, lease: null }).where('sink', '=', sink.id).where('channel', 'in', idle).execute();
+  if (perSecond !== null && work.length > 0) {
+    row.paced_at = paceTake(row.paced_at, perSecond, now, Math.ceil(work.length / batchSize));
+    await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
+  }
+  return work;
+}
+
+async function leaseDue(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  limit: number,
+  token: string,
+  until: number,
+  now: number,
+): Promise<number[]> {
+  // Materialized, so that PostgreSQL locks no more lanes than the limit.
+  const { rows } = await sql<{ channel: number }>`
+      with due as materialized (
+        select channel from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${limit} ${skipLocked(database)})
+      update lane set lease = ${token}, due_at = ${until}
+      where sink = ${sink.id} and channel in (select channel from due)
+      returning channel`.execute(trx);
+  return rows.map(row => row.channel);
+}
+
+/** One lane at a time: one that has not failed yet if there is one, else the next of the round. */
+async function leaseProbe(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  row: SinkRow,
+  token: string,
+  { leaseMs, probeMs }: Claim,
+  now: number,
+): Promise<number[]> {
+  if (now < Math.min(row.probe_fresh_at ?? 0, row.probe_at ?? 0)) return [];
+  const lease = async (lane: RawBuilder<unknown>): Promise<number[]> => {
+    const { rows } = await sql<{ channel: number }>`
+        with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
+        update lane set lease = ${token}, due_at = ${now + leaseMs}
+        where sink = ${sink.id} and channel in (select channel from next)
+        returning channel`.execute(trx);
+    return rows.map(found => found.channel);
+  };
+  const fresh = now >= (row.probe_fresh_at ?? 0) ? await lease(sql`${freshLane} and due_at <= ${now}`) : [];
+  const channels = fresh.length > 0 || now < (row.probe_at ?? 0) ? fresh : await lease(freeLane(now));
+  if (channels.length > 0) {
+    Object.assign(row, { probe_fresh_at: now + probeMs, probe_at: now + probeMs });
+    await trx
+      .updateTable('sink')
+      .set({ probe_fresh_at: now + probeMs, probe_at: now + probeMs })
+      .where('id', '=', sink.id)
+      .execute();
+  }
+  return channels;
+}
+
+function skipLocked(database: Database): RawBuilder<unknown> {
+  return database.embedded ? sql`` : sql`for update skip locked`;
+}
+
+/** When there may be something to claim again; `null` if only a wake-up can bring it. */
+export async function nextDue(
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  row: SinkRow,
+  { perSecond }: Claim,
+  now: number,
+): Promise<number | null> {
+  if (row.paused_at !== null) return null;
+  const { rows } = await sql<{
+    due: number | null;
+  }>`select min(due_at) as due from lane where sink = ${sink.id} and due_at is not null`.execute(trx);
+  const due = rows[0]!.due;
+  if (due === null) return null;
+  const from = Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
+  if (row.state === 'ok') return Math.max(due, from);
+  const fresh = await sql`select 1 from lane where sink = ${sink.id} and due_at <= ${now} and ${freshLane} limit 1`.execute(trx);
+  if (fresh.rows.length > 0) return Math.max(from, row.probe_fresh_at ?? 0);
+  const free = await sql`select 1 from lane where sink = ${sink.id} and ${freeLane(now)} limit 1`.execute(trx);
+  return Math.max(from, free.rows.length > 0 ? (row.probe_at ?? 0) : due);
+}

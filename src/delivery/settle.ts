@@ -1,0 +1,139 @@
+import type { Transaction } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import type { RegisteredSink } from './registry.js';
+import type { Settlement } from './settlement.js';
+
+/** Writes what settlements say, each under its own lease. Gives how many older deliveries were superseded. */
+export async function writeSettlements(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+  now: number,
+): Promise<number> {
+  await writeAttempts(database, trx, sink, settlements);
+  await writeDeliveries(database, trx, sink, settlements, now);
+  const superseded = sink.mode === 'state' ? await supersede(trx, sink, settlements, now) : 0;
+  await freeLanes(database, trx, sink, settlements, now);
+  return superseded;
+}
+
+/** A sink that is well again need not wait for the back-off of its lanes. */
+export async function makeAllDue(trx: Transaction<Tables>, sink: RegisteredSink, now: number): Promise<void> {
+  await trx
+    .updateTable('lane')
+    .set({ due_at: now })
+    .where('sink', '=', sink.id)
+    .where('due_at', '>', now)
+    .where('lease', 'is', null)
+    .execute();
+}
+
+async function writeAttempts(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+): Promise<void> {
+  const rows = settlements.flatMap(({ work, attempt }) =>
+    attempt === null
+      ? []
+      : [
+          {
+            change_id: work.head.changeId,
+            sink: sink.id,
+            at: attempt.at,
+            duration_ms: attempt.durationMs,
+            outcome: attempt.outcome,
+            status: attempt.status,
+            error: attempt.error,
+          },
+        ],
+  );
+  if (rows.length > 0) await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
+}
+
+/** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
+async function writeDeliveries(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+  now: number,
+): Promise<void> {
+  const rows = settlements.map(({ work: { channel, head }, ...end }) => ({
+    change_id: head.changeId,
+    sink: sink.id,
+    channel,
+    position: head.position,
+    owed_at: 0,
+    state: end.state,
+    open: Number(end.state === 'pending' || end.tryAgainAt !== null),
+    tries: end.tries,
+    failing_since: end.failingSince,
+    stopped_ms: end.stoppedMs,
+    cause: end.cause,
+    reason: end.reason,
+    advice: end.advice,
+    updated_at: now,
+    duration_ms: end.attempt?.durationMs ?? null,
+    moved: head.moved,
+    receipt: end.receipt,
+  }));
+  await database.insert(
+    trx,
+    'delivery',
+    rows,
+    // A report whose results moved while it was being shown stays open.
+    `on conflict (change_id, sink) do update set state = excluded.state,
+       open = case when excluded.open = 1 or (excluded.state = 'delivered' and delivery.moved <> excluded.moved) then 1 else 0 end,
+       tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
+       updated_at = excluded.updated_at, duration_ms = coalesce(excluded.duration_ms, delivery.duration_ms), receipt = excluded.receipt`,
+  );
+}
+
+/** Ends what an ended newer delivery of a state sink makes superfluous. After a refusal too: an older state is never sent instead. */
+async function supersede(trx: Transaction<Tables>, sink: RegisteredSink, settlements: readonly Settlement[], now: number): Promise<number> {
+  const ended = settlements.filter(one => one.state !== 'pending');
+  if (ended.length === 0) return 0;
+  const { numUpdatedRows } = await trx
+    .updateTable('delivery')
+    .set({ state: 'superseded', open: 0, updated_at: now })
+    .where('sink', '=', sink.id)
+    .where('open', '=', 1)
+    .where(eb => eb.or(ended.map(({ work }) => eb.and([eb('channel', '=', work.channel), eb('position', '<', work.head.position)]))))
+    .executeTakeFirst();
+  return Number(numUpdatedRows);
+}
+
+async function freeLanes(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+  now: number,
+): Promise<void> {
+  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, healsSeen }) => {
+    const sent = sink.mode === 'state' && state === 'delivered' ? work.head : null;
+    const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
+    return {
+      sink: sink.id,
+      channel: work.channel,
+      due_at: tryAgainAt ?? now,
+      tries: laneTries,
+      heals_seen: healsSeen,
+      sent_revision: sent?.delivery.event.data.revision ?? null,
+      sent_profile: sentProfile,
+    };
+  });
+  await database.insert(
+    trx,
+    'lane',
+    rows,
+    `on conflict (sink, channel) do update set lease = null, tries = excluded.tries, heals_seen = excluded.heals_seen,
+       sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
+       due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
+         then excluded.due_at end`,
+  );
+}
