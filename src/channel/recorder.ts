@@ -150,7 +150,9 @@ async function recordGroup(
     trx,
     [...channels.values()].filter(channel => channel.touched),
   );
-  return { results, owed: await owe(database, trx, changes, now) };
+  const owed = await owe(database, trx, changes, now);
+  if (owed.size > 0) await database.notify(trx, owed);
+  return { results, owed };
 }
 
 interface LockedChannel {

@@ -3,6 +3,8 @@ import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
 
+/** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
+const noticeChannel = 'channel_sync';
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 /** How long a statement may take before the database counts as not answering. */
@@ -20,6 +22,7 @@ export class Database {
     /** True for the embedded store: one process, nobody else can hold a lease. */
     readonly embedded: boolean,
     private readonly words: DialectWords,
+    private readonly url: string,
   ) {}
 
   /**
@@ -31,7 +34,7 @@ export class Database {
       const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = { identity: 'integer primary key autoincrement', bytes: 'blob', clustered: ' without rowid' };
       const kysely = new Kysely<Tables>({ dialect });
-      return new Database(kysely, kysely, true, words);
+      return new Database(kysely, kysely, true, words, url);
     }
     const { default: pg } = await import('pg');
     const options = (): import('pg').PoolConfig => ({
@@ -57,6 +60,7 @@ export class Database {
       open(new pg.Pool({ ...options(), options: '-c synchronous_commit=off' })),
       false,
       words,
+      url,
     );
   }
 
@@ -114,6 +118,18 @@ export class Database {
       texts += ')';
     }
     return texts;
+  }
+
+  /** Tells the other processes, once this transaction is committed, that these sinks have something to do. */
+  async notify(trx: Transaction<Tables>, sinks: Iterable<number>): Promise<void> {
+    if (!this.embedded) await sql`select pg_notify(${noticeChannel}, ${[...sinks].join(',')})`.execute(trx);
+  }
+
+  /** Calls back with what other processes tell, `null` when anything may have been missed, until it is stopped. */
+  async listen(onSinks: (sinks: number[] | null) => void, stop: AbortSignal): Promise<void> {
+    if (this.embedded) return;
+    const { listen } = await import('./listen.js');
+    await listen(this.url, noticeChannel, onSinks, stop);
   }
 
   /** @throws if the database does not answer */

@@ -21,6 +21,9 @@ export interface Turn {
   health: Health;
 }
 
+/** With several processes: the net under the notices that another one may have given, and died. */
+const pollMs = 10_000;
+
 const sinkColumns = [
   'state',
   'state_since',
@@ -52,8 +55,19 @@ export class Lanes {
       const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, now) : nothingSettled;
       const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
       const all = claimed.length >= claim.attempts * claim.batchSize;
-      return { ...settled, claimed, nextDueAt: all ? null : await nextDue(trx, sink, row, claim, now), health: row };
+      return { ...settled, claimed, nextDueAt: all ? null : await this.lookAgainAt(trx, sink, row, claim, now), health: row };
     });
+  }
+
+  private async lookAgainAt(
+    trx: Transaction<Tables>,
+    sink: RegisteredSink,
+    row: SinkRow,
+    claim: Claim,
+    now: number,
+  ): Promise<number | null> {
+    const due = await nextDue(trx, sink, row, claim, now);
+    return this.database.embedded ? due : Math.min(due ?? Infinity, now + pollMs);
   }
 
   /** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */

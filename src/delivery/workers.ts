@@ -27,6 +27,7 @@ export interface ServedSink {
 /** One worker for each sink of this process. */
 export class Workers {
   private readonly workers = new Map<number, Worker>();
+  private readonly stopping = new AbortController();
   private webhooksAt = -Infinity;
   private sample = performance.eventLoopUtilization();
   private share = 0;
@@ -58,6 +59,7 @@ export class Workers {
       this.workers.set(worker.registered.id, worker);
       worker.start();
     }
+    void this.database.listen(sinks => this.wake(sinks ?? this.workers.keys()), this.stopping.signal);
   }
 
   /**
@@ -93,6 +95,7 @@ export class Workers {
 
   /** Claims nothing more; attempts under way get `graceMs` to end and are then given back. */
   async drain(graceMs: number): Promise<void> {
+    this.stopping.abort();
     await Promise.all([...this.workers.values()].map(worker => worker.drain(graceMs)));
   }
 }

@@ -149,7 +149,10 @@ async function moveSink(
   return database.kysely.transaction().execute(async trx => {
     const query = trx.selectFrom('sink').selectAll().where('id', '=', id);
     const values = move(await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow());
-    if (values) await trx.updateTable('sink').set(values).where('id', '=', id).execute();
+    if (values) {
+      await trx.updateTable('sink').set(values).where('id', '=', id).execute();
+      await database.notify(trx, [id]);
+    }
     return { id, moved: values !== null };
   });
 }
