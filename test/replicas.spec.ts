@@ -80,10 +80,11 @@ test('a rolling restart under load loses nothing and keeps the order of every ch
   }
   going = false;
   await Promise.all(senders);
-  const total = [...kept.values()].reduce((sum, count) => sum + count, 0);
-  await until(() => crm.events.length >= total, 'all deliveries', 30_000);
+  const taken = (channel: string): number[] => revisions().get(channel) ?? [];
+  // More than was answered 200 is fine: the answer may have been lost.
+  await until(() => [...kept].every(([channel, count]) => taken(channel).length >= count), 'all deliveries', 30_000);
   // Seen failing with a claim that ignores leases.
-  for (const [channel, count] of kept) expect([channel, revisions().get(channel)]).toEqual([channel, upTo(count)]);
+  for (const channel of kept.keys()) expect([channel, taken(channel)]).toEqual([channel, upTo(taken(channel).length)]);
   expect(crm.events.filter(event => event.tries > 1)).toEqual([]);
 }, 60_000);
 
