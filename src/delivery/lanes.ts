@@ -91,7 +91,7 @@ export class Lanes {
   ): Promise<Pick<Turn, 'over' | 'wakes'>> {
     const before = { ...row };
     const settlements = ended.flatMap(one => {
-      const { health, settlements: settled } = settle(row, one, { now, random: this.random, retryMaxAgeMs });
+      const { health, settlements: settled } = settle(row, one, { random: this.random, retryMaxAgeMs });
       const stoppedNow = row.state === 'ok' && health.state !== 'ok';
       const probed = health.state !== 'ok' && one.answers.some(({ work }) => work.probe);
       Object.assign(row, health, (stoppedNow || probed) && nextProbe(now, this.random()));
@@ -99,16 +99,18 @@ export class Lanes {
     });
     row.held_until = Math.max(row.held_until ?? 0, ...settlements.map(one => one.holdUntil ?? 0)) || null;
     await writeSink(trx, sink, before, row);
+    const healed = row.heals > before.heals && row.state === 'ok';
     const held = await this.lock(
       trx,
       [sink.id],
       settlements.map(one => one.work.channel),
+      healed ? now : null,
     );
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
     const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
     if (ours.length === 0) return nothingSettled;
     const superseded = await writeSettlements(this.database, trx, sink, ours, now);
-    if (row.heals > before.heals && row.state === 'ok') await makeAllDue(trx, sink, now);
+    if (healed) await makeAllDue(trx, sink, now);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
@@ -156,12 +158,21 @@ export class Lanes {
     return ids;
   }
 
-  private lock(trx: Transaction<Tables>, sinks: number[], channels: number[]): Promise<{ channel: number; lease: string | null }[]> {
+  /** Locks lanes in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
+  private lock(
+    trx: Transaction<Tables>,
+    sinks: number[],
+    channels: number[],
+    waitingAt: number | null = null,
+  ): Promise<{ channel: number; lease: string | null }[]> {
     const query = trx
       .selectFrom('lane')
       .select(['channel', 'lease'])
       .where('sink', 'in', sinks)
-      .where('channel', 'in', channels)
+      .where(eb => {
+        const own = eb('channel', 'in', channels);
+        return waitingAt === null ? own : eb.or([own, eb.and([eb('due_at', '>', waitingAt), eb('lease', 'is', null)])]);
+      })
       .orderBy('sink')
       .orderBy('channel');
     return (this.database.embedded ? query : query.forUpdate()).execute();
@@ -181,17 +192,16 @@ export class Lanes {
 
   private async mine(sink: RegisteredSink, works: readonly LaneWork[], values: { lease?: null; due_at: number }): Promise<void> {
     if (works.length === 0) return;
-    await this.database.kysely
-      .updateTable('lane')
-      .set(values)
-      .where('sink', '=', sink.id)
-      .where(
-        'channel',
-        'in',
+    const leases = new Set(works.map(work => work.lease));
+    await this.database.kysely.transaction().execute(async trx => {
+      const held = await this.lock(
+        trx,
+        [sink.id],
         works.map(work => work.channel),
-      )
-      .where('lease', 'in', [...new Set(works.map(work => work.lease))])
-      .execute();
+      );
+      const ours = held.filter(lane => leases.has(lane.lease!)).map(lane => lane.channel);
+      if (ours.length > 0) await trx.updateTable('lane').set(values).where('sink', '=', sink.id).where('channel', 'in', ours).execute();
+    });
   }
 
   /** Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. */

@@ -20,12 +20,13 @@ export interface OwedChange extends Filterable {
  */
 export async function owe(database: Database, trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
   const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
-  // Everybody who locks lanes of several sinks takes those of report sinks last.
+  // Everybody who locks lanes takes them by sink, those of report sinks last, and by channel, so that nobody waits in a circle.
   const ordered = sinks
     .map(({ id, mode, filters }) => ({ id, mode: mode as Mode, filters: JSON.parse(filters) as Filters }))
     .sort((one, other) => Number(one.mode === 'report') - Number(other.mode === 'report'));
+  const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
   const owed = ordered.flatMap(sink =>
-    changes
+    byChannel
       .filter(change => (change.revision !== null || sink.mode === 'report') && wants(sink.filters, change))
       .map(change => ({ sink: sink.id, change })),
   );

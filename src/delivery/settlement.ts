@@ -39,20 +39,17 @@ export interface Settlement {
   holdUntil: number | null;
 }
 
-/** Time and dice of a settlement, and the sink's RETRY_MAX_AGE in milliseconds. */
+/** The dice of a settlement, and the sink's RETRY_MAX_AGE in milliseconds. */
 export interface Circumstances {
-  now: number;
   random: () => number;
   retryMaxAgeMs: number;
 }
 
-/** What an ended attempt means for the sink as a whole and for each of its deliveries: a function of the answers, the time and the dice. */
+/** What an ended attempt means for the sink as a whole and for each of its deliveries: a function of the answers, the time at which they came, and the dice. */
 export function settle(health: Health, ended: Ended, circumstances: Circumstances): { health: Health; settlements: Settlement[] } {
+  const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
-  const after = verdictsOf(answers.map(({ answer }) => answer)).reduce(
-    (before, verdict) => healthAfter(before, verdict, circumstances.now),
-    health,
-  );
+  const after = verdictsOf(answers.map(({ answer }) => answer)).reduce((before, verdict) => healthAfter(before, verdict, now), health);
   const settlements = answers.map(({ work, answer }) => settlementOf(work, answer, ended, { before: health, after }, circumstances));
   return { health: after, settlements };
 }
@@ -79,9 +76,10 @@ function settlementOf(
   answer: Answer,
   { at, durationMs }: Ended,
   { before, after }: { before: Health; after: Health },
-  { now, random, retryMaxAgeMs }: Circumstances,
+  { random, retryMaxAgeMs }: Circumstances,
 ): Settlement {
   const { head } = work;
+  const now = at + durationMs;
   const calm = {
     laneTries: 0,
     healsSeen: null,

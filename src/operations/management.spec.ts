@@ -451,7 +451,7 @@ eachStore('management', store => {
           state: 'pending',
           reason: 'it answered 502',
           advice: 'Look at the CRM.',
-          nextAttemptAt: '2026-01-01T00:00:02.000Z',
+          nextAttemptAt: '2026-01-01T00:00:02.012Z',
           attempts: [{ at, durationMs: 12, outcome: 'retry', status: 502, error: 'it answered 502' }],
         },
         {
@@ -564,7 +564,7 @@ eachStore('management', store => {
       expect((await sinks())[0]).toMatchObject({
         pending: 1,
         state: 'retrying',
-        nextAttemptAt: '2026-01-01T00:00:02.000Z',
+        nextAttemptAt: '2026-01-01T00:00:02.012Z',
         lastError: 'it answered 502',
       });
       stage.clock.at += 60_000;
