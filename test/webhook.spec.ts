@@ -284,6 +284,10 @@ describe('everything else', () => {
     ['GET', '/api/v1/sinks'],
     ['POST', '/%E0%A4%A'],
   ])('%s %s is not found', (method, at) => expectAnswer(() => send(method, service.url + at), 404, 120006));
+  test('a kept-alive connection stays open for 75 s', async () => {
+    const { headers } = await send('GET', service.url + path, undefined, { connection: 'keep-alive' });
+    expect(headers['keep-alive']).toBe('timeout=75');
+  });
   test('a refused request leaves its connection usable', async () => {
     const text = await new Promise<string>((resolve, reject) => {
       const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => {
