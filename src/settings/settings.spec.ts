@@ -35,7 +35,7 @@ test('one variable is enough: everything else has a default, and the log stands 
 test('all mistakes are told at once, by full name and never with a value', () => {
   const mistakes = mistakesOf({
     PORT: 'eighty',
-    MANAGEMENT_TOKEN: 'planted',
+    MANAGEMENT_TOKEN: 'planted token',
     LOG_LEVEL: 'loud-planted',
     DATABASE_URL: 'mysql://planted',
     SINK_CRM_TYPE: 'webhook',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import bytes from 'bytes';
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min } from 'class-validator';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { Setting, list, readClass, settingsOf, wholeNumber } from './setting.js';
@@ -77,7 +77,7 @@ export class Settings {
     example: 'a-long-random-text',
   })
   @IsOptional()
-  @MinLength(8)
+  @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
   MANAGEMENT_TOKEN?: string;
 
   @Setting({
