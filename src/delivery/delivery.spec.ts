@@ -7,6 +7,7 @@ import { type Delivery, Misconfigured, type Mode, Refused, type Report, type Sin
 import { pauseSink, resumeSink } from '../operations/api/sinks.queries.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
+import type { Ended } from './settlement.js';
 import { type AttemptEnd, Worker } from './worker.js';
 
 const start = Date.UTC(2026, 0, 1);
@@ -417,6 +418,41 @@ eachStore('delivery', store => {
     await drain();
     expect(await states()).toEqual(['pending']);
     expect(await database.kysely.selectFrom('lane').select('lease').execute()).toEqual([{ lease: 'somebody else' }]);
+  });
+
+  test('a success whose lease was lost delivers nothing, but heals the sink: every lane is due at once', async () => {
+    const database = await store.open();
+    const { serve, change, drain, clock } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()] });
+    await drain();
+    await change({ channelId: 'slow' });
+    await change({ channelId: 'failing' });
+    const sink = {
+      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
+      mode: 'log' as const,
+    };
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const turn = (ended: Ended[], now: number) => lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, now);
+    const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
+    const [failing, slow] = ['failing', 'slow'].map(id => claimed.find(work => work.head.delivery.event.data.channelId === id)!);
+    const failure = new Misconfigured('answered 401', 'check the credentials', 401);
+    await turn([{ at: clock.time, durationMs: 1, answers: [{ work: failing!, answer: { failure } }] }], clock.time);
+    await database.kysely
+      .updateTable('lane')
+      .set({ lease: 'another', due_at: clock.time + 9000 })
+      .where('channel', '=', slow!.channel)
+      .execute();
+    const { over, health } = await turn(
+      [{ at: clock.time, durationMs: 5, answers: [{ work: slow!, answer: { receipt: null } }] }],
+      clock.time + 5,
+    );
+    expect([over.delivered, health.state]).toEqual([0, 'ok']);
+    const due = await database.kysely.selectFrom('lane').select(['channel', 'due_at']).orderBy('channel').execute();
+    expect(due).toEqual([
+      { channel: slow!.channel, due_at: clock.time + 9000 },
+      { channel: failing!.channel, due_at: clock.time + 5 },
+    ]);
   });
 
   test('a lease is renewed while it is held, not after it was lost, and a lane whose worker is gone is claimed again', async () => {

@@ -108,8 +108,7 @@ export class Lanes {
     );
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
     const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
-    if (ours.length === 0) return nothingSettled;
-    const superseded = await writeSettlements(this.database, trx, sink, ours, now);
+    const superseded = ours.length > 0 ? await writeSettlements(this.database, trx, sink, ours, now) : 0;
     if (healed) await makeAllDue(trx, sink, now);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;

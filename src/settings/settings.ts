@@ -77,7 +77,7 @@ export class Settings {
     example: 'a-long-random-text',
   })
   @IsOptional()
-  @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
+  @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' })
   MANAGEMENT_TOKEN?: string;
 
   @Setting({
