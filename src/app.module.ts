@@ -1,6 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
+import { ModuleRef } from '@nestjs/core';
+import { Keeper } from './channel/keeper.js';
 import { Recorder } from './channel/recorder.js';
+import { Spool } from './channel/spool.js';
 import { Clock } from './clock.js';
 import { Database } from './database/database.js';
 import { Workers } from './delivery/workers.js';
@@ -46,9 +49,10 @@ export class AppModule {
         SignatureGuard,
         WebhookPipe,
         { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, Clock] },
+        { provide: Keeper, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
         { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock] },
-        { provide: Metrics, useFactory: metrics, inject: [Database, Clock] },
-        { provide: Readiness, useFactory: (database: Database) => new Readiness(database), inject: [Database] },
+        { provide: Metrics, useFactory: metrics, inject: [Database, Clock, ModuleRef] },
+        { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
       ],
     };
   }
@@ -84,6 +88,32 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
   );
 }
 
-function metrics(database: Database, clock: Clock): Metrics {
-  return new Metrics(database, () => sinkStates(database, clock.now()));
+function metrics(database: Database, clock: Clock, modules: ModuleRef): Metrics {
+  // Looked up late: the keeper records, recording wakes workers, and workers are metered.
+  return new Metrics(
+    database,
+    () => sinkStates(database, clock.now()),
+    () => modules.get(Keeper).spooled,
+  );
+}
+
+function keeper(settings: Settings, recorded: Recorder, database: Database, log: Log): Keeper {
+  const spool = database.embedded
+    ? null
+    : new Spool(
+        settings.SPOOL_DIR,
+        problem =>
+          problem === null
+            ? log.info('SPOOL_DIR can be written again')
+            : log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', { problem }),
+        (file, reason) => log.error('a spooled webhook cannot be taken in and was put aside', { file, reason }),
+      );
+  return new Keeper(recorded, spool, {
+    away: reason => log.warn('the database does not take webhooks: they go to SPOOL_DIR', { reason }),
+    back: takenIn => log.info('the database takes webhooks again, and has all that were spooled', { takenIn }),
+  });
+}
+
+function readiness(database: Database, kept: Keeper): Readiness {
+  return new Readiness(database, () => kept.spoolWorks);
 }

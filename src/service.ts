@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
+import { Keeper } from './channel/keeper.js';
 import { Clock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
 import { Workers } from './delivery/workers.js';
@@ -66,6 +67,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
   configureManagement(management, parts);
   await configurePublic(app, settings, log);
   if (database.embedded) await started;
+  await app.get(Keeper).start();
   await app.listen(settings.PORT, settings.HOST);
   // Last, so that nobody is told that it is ready before webhooks can come in.
   await management.listen(settings.MANAGEMENT_PORT, settings.HOST);
@@ -79,6 +81,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       await closePort(app);
       stopping.abort();
+      await app.get(Keeper).stop();
       await workers.drain(attemptGraceMs);
       await closePort(management);
       await database.close();
@@ -124,7 +127,10 @@ async function bringUp(database: Database, workers: Workers, clock: Clock, log: 
   while (!stopping.aborted) {
     try {
       await database.migrate(clock.now());
-      return await workers.start();
+      await workers.start();
+      database.ready = true;
+      log.info('delivering');
+      return;
     } catch (error) {
       if (database.embedded) throw error;
       if (error instanceof NewerDatabase) {

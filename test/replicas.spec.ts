@@ -32,7 +32,7 @@ async function replica(more: Record<string, string> = {}): Promise<{ service: Se
   const service = new ServiceProcess({ ...environment, ...more });
   running.push(service);
   const { url, managementUrl } = await service.listening();
-  await until(async () => (await send('GET', `${managementUrl}/readyz`)).status === 200, 'ready');
+  await service.delivering();
   return { service, url, managementUrl };
 }
 

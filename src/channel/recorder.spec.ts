@@ -3,7 +3,7 @@ import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';
 import { registerSinks } from '../delivery/registry.js';
-import { type Receipt, Recorder, fingerprint } from './recorder.js';
+import { type Receipt, Recorder, fingerprint, Unstorable } from './recorder.js';
 
 const start = Date.UTC(2026, 0, 1);
 
@@ -112,6 +112,25 @@ eachStore('recorder', store => {
     expect(lanes.map(lane => lane.due_at)).toEqual([start, start, start]);
   });
 
+  test('one webhook that the database refuses costs no other of its group', async () => {
+    const database = await store.open();
+    const failures: Error[] = [];
+    const recorder = new Recorder(
+      database,
+      () => start,
+      () => undefined,
+      error => failures.push(error),
+    );
+    const receipts = Array.from({ length: 9 }, (_, index) => receipt({ id: uuid(), channelId: `c${index}` }));
+    receipts[4] = { ...receipts[4]!, body: undefined as unknown as Buffer };
+    const results = await Promise.allSettled(receipts.map(one => recorder.record(one, 5000)));
+    expect(results.map(({ status }) => status)).toEqual(receipts.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
+    expect((results[4] as PromiseRejectedResult).reason).toBeInstanceOf(Unstorable);
+    expect(failures).toHaveLength(1);
+    expect(await recorder.take(receipts)).toEqual([receipts[4]]);
+    expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(8);
+  });
+
   test('it says Unavailable in time when the database does not answer', async () => {
     const database = await store.open();
     database.ready = false;
@@ -122,7 +141,7 @@ eachStore('recorder', store => {
       () => undefined,
       error => failures.push(error.message),
     );
-    await expect(recorder.record(receipt(), 5000)).rejects.toThrow('refused');
+    await expect(recorder.record(receipt(), 5000)).rejects.toThrow('has not answered');
     expect(failures).toHaveLength(1);
   });
 });

@@ -26,11 +26,19 @@ export type Recorded = 'recorded' | 'repeat';
 /** Nothing could keep the webhook in time. */
 export class Unavailable extends Error {}
 
+/** The database takes others, but not this one. */
+export class Unstorable extends Unavailable {}
+
+/** How often a transaction that lost against another one is tried again. */
+const conflictsBorne = 3;
+
 /** The most webhooks of one transaction; with 17 values a row this stays far below SQLite's 32,766 parameters. */
 const groupLimit = 256;
 
 /** The longest time that a group waits for others to join. */
 const gatherMs = 5;
+
+const notSince = 'the database has not answered since the start';
 
 interface Waiting {
   receipt: Receipt;
@@ -99,20 +107,45 @@ export class Recorder {
 
   private async keep(group: Waiting[]): Promise<void> {
     try {
-      if (!this.database.ready) throw new Unavailable('the database has not answered since the start');
-      const { results, owed } = await this.database.kysely.transaction().execute(trx =>
-        recordGroup(
-          this.database,
-          trx,
-          group.map(({ receipt }) => receipt),
-          this.now(),
-        ),
-      );
-      if (owed.size > 0) this.onOwed(owed);
-      group.forEach((one, index) => one.resolve(results[index]!));
+      const results = await this.commit(group.map(({ receipt }) => receipt));
+      for (const [index, one] of group.entries()) {
+        const result = results[index]!;
+        if (result instanceof Error) this.onFailure(result);
+        if (result instanceof Error) one.reject(new Unstorable('the database refuses this webhook'));
+        else one.resolve(result);
+      }
     } catch (error) {
       this.onFailure(error as Error);
-      for (const one of group) one.reject(new Unavailable('the database refused'));
+      for (const one of group) one.reject(new Unavailable(this.database.ready ? 'the database failed' : notSince));
+    }
+  }
+
+  /**
+   * Records webhooks that were kept elsewhere until now; none only asks whether the database takes any.
+   * @returns those that the database will never take
+   * @throws whatever the database says
+   */
+  async take(receipts: readonly Receipt[]): Promise<Receipt[]> {
+    const results = await this.commit(receipts);
+    return receipts.filter((_, index) => results[index] instanceof Error);
+  }
+
+  /** One transaction; where it is the data that the database refuses, one for each half, so that the others are kept. */
+  private async commit(receipts: readonly Receipt[], conflictsLeft = conflictsBorne): Promise<(Recorded | Error)[]> {
+    if (!this.database.ready) throw new Unavailable(notSince);
+    try {
+      if (receipts.length === 0) return (await this.database.ping(), []);
+      const { results, owed } = await this.database.kysely
+        .transaction()
+        .execute(trx => recordGroup(this.database, trx, receipts, this.now()));
+      if (owed.size > 0) this.onOwed(owed);
+      return results;
+    } catch (error) {
+      if (this.database.isConflict(error) && conflictsLeft > 0) return this.commit(receipts, conflictsLeft - 1);
+      if (!this.database.refusesData(error)) throw error;
+      if (receipts.length === 1) return [error as Error];
+      const middle = receipts.length >> 1;
+      return [...(await this.commit(receipts.slice(0, middle))), ...(await this.commit(receipts.slice(middle)))];
     }
   }
 }

@@ -1,4 +1,4 @@
-import { CompiledQuery, type Insertable, Kysely, PostgresDialect, type Transaction, sql } from 'kysely';
+import { CompiledQuery, type Insertable, Kysely, type Transaction, sql } from 'kysely';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
@@ -7,12 +7,10 @@ import type { Tables } from './tables.js';
 const noticeChannel = 'channel_sync';
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
-/** How long a statement may take before the database counts as not answering. */
-const statementTimeoutMs = 10_000;
 
 /** Our tables, on either dialect; where they differ, this says how. */
 export class Database {
-  /** Resolves when the tables are up to date; before that nothing can be kept. */
+  /** True once the tables are up to date and the sinks registered: what is kept before would be owed to nobody. */
   ready = false;
 
   private constructor(
@@ -36,32 +34,11 @@ export class Database {
       const kysely = new Kysely<Tables>({ dialect });
       return new Database(kysely, kysely, true, words, url);
     }
-    const { default: pg } = await import('pg');
-    const options = (): import('pg').PoolConfig => ({
-      connectionString: url,
-      max: 10,
-      connectionTimeoutMillis: 2000,
-      statement_timeout: statementTimeoutMs,
-      query_timeout: statementTimeoutMs,
-      keepAlive: true,
-      application_name: 'channel-sync',
-      // bigint holds milliseconds, revisions and counts here, all far below 2^53.
-      types: {
-        getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)),
-      } as import('pg').CustomTypesConfig,
-    });
-    const open = (pool: import('pg').Pool): Kysely<Tables> => {
-      pool.on('error', onError);
-      return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-    };
+    // Loaded only when it is used.
+    const { postgresDialect } = await import('./postgres.js');
+    const open = (synced: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(url, synced, onError) });
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', clustered: '' };
-    return new Database(
-      open(new pg.Pool(options())),
-      open(new pg.Pool({ ...options(), options: '-c synchronous_commit=off' })),
-      false,
-      words,
-      url,
-    );
+    return new Database(open(true), open(false), false, words, url);
   }
 
   /** @throws NewerDatabase, or whatever the database answers */
@@ -69,7 +46,6 @@ export class Database {
     await migrate(this.kysely, this.words, now, async trx => {
       if (!this.embedded) await sql`select pg_advisory_xact_lock(4739201)`.execute(trx);
     });
-    this.ready = true;
   }
 
   /**
@@ -132,9 +108,22 @@ export class Database {
     await listen(this.url, noticeChannel, onSinks, stop);
   }
 
-  /** @throws if the database does not answer */
+  /** @throws if the database does not answer, or takes nothing since it is read-only */
   async ping(): Promise<void> {
-    await sql`select 1`.execute(this.kysely);
+    await this.kysely.updateTable('channel').set({ revision: 0 }).where('id', '=', -1).execute();
+  }
+
+  /** Whether an error is about the data of a statement, so that other data may be taken. */
+  refusesData(error: unknown): boolean {
+    if (error instanceof TypeError) return true;
+    const { code, errcode } = error as { code?: string; errcode?: number };
+    // SQLSTATE classes: data exception, integrity violation, limit exceeded. SQLite: too big, constraint, mismatch.
+    return this.embedded ? [18, 19, 20].includes((errcode ?? 0) & 0xff) : /^(22|23|54)[0-9A-Z]{3}$/.test(code ?? '');
+  }
+
+  /** Whether a transaction lost against another one and may be tried again as it is. */
+  isConflict(error: unknown): boolean {
+    return /^40[0-9A-Z]{3}$/.test((error as { code?: string }).code ?? '');
   }
 
   async close(): Promise<void> {

@@ -52,7 +52,7 @@ class Stage {
   private arrivals = 0;
 
   constructor(readonly database: Database) {
-    this.readiness = new Readiness(database);
+    this.readiness = new Readiness(database, () => false);
     this.recorder = new Recorder(
       database,
       () => this.clock.now(),
@@ -69,7 +69,11 @@ class Stage {
     const parts: ManagementParts = {
       settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
       database,
-      metrics: new Metrics(database, () => sinkStates(database, clock.now())),
+      metrics: new Metrics(
+        database,
+        () => sinkStates(database, clock.now()),
+        () => 7,
+      ),
       readiness: this.readiness,
       clock,
       log: new Log(
@@ -271,15 +275,15 @@ eachStore('management', store => {
     test('not ready before the tables are, nor while the database does not answer; asked once a second at most', async () => {
       const asked: number[] = [];
       const database = { ready: false, ping: () => Promise.resolve(void asked.push(1)) };
-      const readiness = new Readiness(database as unknown as Database);
+      const readiness = new Readiness(database as unknown as Database, () => false);
       expect([await readiness.ready(), await readiness.reason()]).toEqual([false, 'starting']);
       database.ready = true;
       for (let probe = 0; probe < 100; probe += 1) expect(await readiness.ready()).toBe(true);
       expect(asked).toHaveLength(1);
 
-      const refusing = new Readiness({ ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database);
+      const refusing = new Readiness({ ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database, () => false);
       expect([await refusing.ready(), await refusing.reason()]).toEqual([false, 'database does not answer']);
-      const hanging = new Readiness({ ready: true, ping: () => new Promise(() => undefined) } as unknown as Database);
+      const hanging = new Readiness({ ready: true, ping: () => new Promise(() => undefined) } as unknown as Database, () => false);
       expect(await hanging.ready()).toBe(false);
     });
 

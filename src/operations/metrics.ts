@@ -40,7 +40,15 @@ export class Metrics {
     buckets: seconds,
   });
 
-  constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>) {
+  constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>, spooled: () => number) {
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_spooled',
+      help: 'Webhooks that are in the spool only, for as long as the database does not answer',
+      collect() {
+        this.set(spooled());
+      },
+    });
     new Gauge({
       ...this.common,
       name: 'channel_sync_pending',

@@ -17,7 +17,11 @@ export class Readiness {
   private askedAt = -Infinity;
   private asking = false;
 
-  constructor(private readonly database: Database) {}
+  /** @param spoolWorks whether webhooks can be kept without the database */
+  constructor(
+    private readonly database: Database,
+    private readonly spoolWorks: () => boolean,
+  ) {}
 
   async ready(): Promise<boolean> {
     return (await this.reason()) === null;
@@ -26,6 +30,7 @@ export class Readiness {
   /** @returns why we are not ready; `null` if we are */
   async reason(): Promise<NotReady | null> {
     if (this.draining) return 'draining';
+    if (this.spoolWorks()) return null;
     if (!this.database.ready) return 'starting';
     return (await this.databaseAnswers()) ? null : 'database does not answer';
   }

@@ -90,6 +90,13 @@ export class Settings {
   })
   DATABASE_URL!: string;
 
+  @Setting({
+    meaning:
+      'With PostgreSQL only: where webhooks are kept, fsynced, while the database does not answer; taken in when it does. Processes may share it',
+    default: 'data/spool',
+  })
+  SPOOL_DIR!: string;
+
   @Setting({ meaning: `How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, default: 'info' })
   @IsIn(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];

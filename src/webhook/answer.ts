@@ -12,7 +12,8 @@ export interface AnswerPacket {
 export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: '' };
 
 /** What became of a webhook, as metrics call it. */
-export type WebhookResult = 'recorded' | 'repeat' | 'ignored' | 'forbidden' | 'unauthorized' | 'too_large' | 'invalid' | 'unavailable';
+export type WebhookResult =
+  'recorded' | 'repeat' | 'spooled' | 'ignored' | 'forbidden' | 'unauthorized' | 'too_large' | 'invalid' | 'unavailable';
 
 /** A webhook that we refuse: its HTTP status, the code of the answer packet, and the result that metrics count. */
 export class Refusal extends Error {

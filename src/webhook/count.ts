@@ -17,7 +17,7 @@ export function countWebhooks(metrics: Metrics, now: () => number) {
       const told = request.query['CallbackCommand'];
       metrics.webhooks.inc({ command: isOurs(told) ? told : (words.get(command ?? '') ?? 'other'), result });
       metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
-      if (result === 'recorded' || result === 'repeat') metrics.lastWebhook.set(now() / 1000);
+      if (result === 'recorded' || result === 'repeat' || result === 'spooled') metrics.lastWebhook.set(now() / 1000);
     });
     next();
   };

