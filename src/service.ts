@@ -62,7 +62,6 @@ export async function startService(app: NestExpressApplication): Promise<Service
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
     logger: log,
     abortOnError: false,
-    bodyParser: false,
   });
   configureManagement(management, parts);
   await configurePublic(app, settings, log);

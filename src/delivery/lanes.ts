@@ -1,9 +1,11 @@
-import { type Transaction, sql } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
 import { type Claim, type SinkRow, claimWork, nextDue } from './claim.js';
+import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
+import { type Moved, openReports } from './reports.js';
 import { makeAllDue, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import type { LaneWork } from './work.js';
@@ -100,7 +102,8 @@ export class Lanes {
     row.held_until = Math.max(row.held_until ?? 0, ...settlements.map(one => one.holdUntil ?? 0)) || null;
     await writeSink(trx, sink, before, row);
     const healed = row.heals > before.heals && row.state === 'ok';
-    const held = await this.lock(
+    const held = await lockLanes(
+      this.database,
       trx,
       [sink.id],
       settlements.map(one => one.work.channel),
@@ -114,67 +117,8 @@ export class Lanes {
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
       over: { delivered: count('delivered'), parked: count('parked'), superseded },
-      wakes: await this.tell(
-        trx,
-        ours.filter(one => one.tell),
-        now,
-      ),
+      wakes: await openReports(this.database, trx, movedOf(ours), now),
     };
-  }
-
-  /** Opens the reports of what moved, and makes their lanes due unless they are at work or backing off. */
-  private async tell(trx: Transaction<Tables>, moved: readonly Settlement[], now: number): Promise<number[]> {
-    if (moved.length === 0) return [];
-    const reports = await trx
-      .selectFrom('sink')
-      .select('id')
-      .where('mode', '=', 'report')
-      .where('removed_at', 'is', null)
-      .orderBy('id')
-      .execute();
-    const ids = reports.map(row => row.id);
-    if (ids.length === 0) return [];
-    const channels = moved.map(one => one.work.channel);
-    await this.lock(trx, ids, channels);
-    await trx
-      .updateTable('delivery')
-      .set(eb => ({ moved: eb('moved', '+', 1), open: sql`case when state in ('pending', 'delivered') then 1 else 0 end` }))
-      .where('sink', 'in', ids)
-      .where(
-        'change_id',
-        'in',
-        moved.map(one => one.work.head.changeId),
-      )
-      .execute();
-    await trx
-      .updateTable('lane')
-      .set({ due_at: now })
-      .where('sink', 'in', ids)
-      .where('channel', 'in', channels)
-      .where('lease', 'is', null)
-      .where('tries', '=', 0)
-      .execute();
-    return ids;
-  }
-
-  /** Locks lanes in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
-  private lock(
-    trx: Transaction<Tables>,
-    sinks: number[],
-    channels: number[],
-    waitingAt: number | null = null,
-  ): Promise<{ channel: number; lease: string | null }[]> {
-    const query = trx
-      .selectFrom('lane')
-      .select(['channel', 'lease'])
-      .where('sink', 'in', sinks)
-      .where(eb => {
-        const own = eb('channel', 'in', channels);
-        return waitingAt === null ? own : eb.or([own, eb.and([eb('due_at', '>', waitingAt), eb('lease', 'is', null)])]);
-      })
-      .orderBy('sink')
-      .orderBy('channel');
-    return (this.database.embedded ? query : query.forUpdate()).execute();
   }
 
   /** Keeps the leases of lanes that are still worked on. A lease that was lost stays lost. */
@@ -193,7 +137,8 @@ export class Lanes {
     if (works.length === 0) return;
     const leases = new Set(works.map(work => work.lease));
     await this.database.kysely.transaction().execute(async trx => {
-      const held = await this.lock(
+      const held = await lockLanes(
+        this.database,
         trx,
         [sink.id],
         works.map(work => work.channel),
@@ -209,6 +154,10 @@ export class Lanes {
     await this.database.kysely.updateTable('lane').set({ lease: null, due_at: now }).where('lease', 'is not', null).execute();
     await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('state', '<>', 'ok').execute();
   }
+}
+
+function movedOf(settlements: readonly Settlement[]): Moved[] {
+  return settlements.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
 }
 
 const nothingSettled = { over: { delivered: 0, parked: 0, superseded: 0 }, wakes: [] };

@@ -8,6 +8,7 @@ import { BearerGuard } from './api/bearer.guard.js';
 import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
 import { DeliveriesController } from './api/deliveries.controller.js';
+import { ReplaysController } from './api/replays.controller.js';
 import { SinksController, Waker } from './api/sinks.controller.js';
 import { UnknownController } from './api/unknown.controller.js';
 import { HealthController } from './health.controller.js';
@@ -28,7 +29,7 @@ export interface ManagementParts {
   wake(sinkIds: number[]): void;
 }
 
-const api = [ChannelsController, ChangesController, DeliveriesController, SinksController, UnknownController];
+const api = [ChannelsController, ChangesController, DeliveriesController, ReplaysController, SinksController, UnknownController];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
 @Module({})

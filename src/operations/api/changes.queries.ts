@@ -60,7 +60,10 @@ export async function findChange(database: Database, id: string): Promise<(Chang
 }
 
 /** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */
-export function selectedChanges(database: Database, query: ChangesQuery): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
+export function selectedChanges(
+  database: Database,
+  query: Omit<ChangesQuery, 'limit' | 'cursor'>,
+): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
   const { sdkAppId, channelId, since, until } = query;
   if ([sdkAppId, channelId, since, until].every(one => one === undefined)) return null;
   const channels = database.kysely

@@ -1,16 +1,29 @@
-import { Get, Inject, Query } from '@nestjs/common';
+import { Body, ConflictException, Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
+import { Clock } from '../../clock.js';
 import { Database } from '../../database/database.js';
+import { discard } from '../../delivery/replay.js';
 import { deliveryId, parseDeliveryId } from '../../delivery/work.js';
+import { recordAction } from '../audit.js';
+import { Log } from '../log.js';
+import { Metrics } from '../metrics.js';
 import { Api, ApiProblem } from './api.decorator.js';
-import { findDeliveries, showDelivery } from './deliveries.queries.js';
-import { DeliveriesQuery, DeliveryPageDto } from './delivery.dto.js';
-import { afterCursor, pageOf } from './list.dto.js';
+import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
+import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
+import { afterCursor, pageOf, storable } from './list.dto.js';
+import { DiscardDto } from './replay.dto.js';
+import { Waker } from './sinks.controller.js';
 
 /** What became of changes at sinks. */
 @Api('deliveries')
 export class DeliveriesController {
-  constructor(@Inject(Database) private readonly database: Database) {}
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(Clock) private readonly clock: Clock,
+    @Inject(Log) private readonly log: Log,
+    @Inject(Metrics) private readonly metrics: Metrics,
+    @Inject(Waker) private readonly waker: Waker,
+  ) {}
 
   /** Deliveries, those of the newest change first. 400 for a bad parameter. */
   @Get()
@@ -20,5 +33,27 @@ export class DeliveriesController {
   async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
     const rows = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
     return pageOf(rows, query.limit, row => deliveryId(row.change_id, row.sink), showDelivery);
+  }
+
+  /** Gives up a parked delivery. 409 if it is not parked, 404 if it is not (or no longer) known. */
+  @Post(':id/discard')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Give up a parked delivery' })
+  @ApiOkResponse({ type: DeliveryDto })
+  @ApiProblem(404, 'No such delivery is kept')
+  @ApiProblem(409, 'It is not parked')
+  async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
+    const key = parseDeliveryId(id);
+    const at = this.clock.now();
+    const done = key && (await discard(this.database, key, storable(reason?.trim() || 'discarded by a person'), at));
+    if (!done) throw new NotFoundException('no delivery with this id is kept');
+    if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
+    await recordAction(this.database.kysely, { at, actor: 'api', action: 'discard', details: { delivery: id } });
+    const shown = await findDelivery(this.database, key);
+    if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
+    this.metrics.deliveries.inc({ sink: shown.sink, outcome: 'discarded' });
+    this.log.info('delivery discarded', { by: 'api', delivery: id, sink: shown.sink });
+    this.waker.wake(done.sinks);
+    return shown;
   }
 }

@@ -95,6 +95,15 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
   return keys.flatMap(key => byKey.get(deliveryId(key.change_id, key.sink)) ?? []);
 }
 
+/** One delivery; `null` if there is none of this key. */
+export async function findDelivery(database: Database, { changeId, sink }: DeliveryKey): Promise<DeliveryDto | null> {
+  const row = await selectDeliveries(database)
+    .where('delivery.change_id', '=', changeId)
+    .where('delivery.sink', '=', sink)
+    .executeTakeFirst();
+  return row ? showDelivery(row) : null;
+}
+
 /** What became of one change at every sink, in the order of their names, with all tries. */
 export async function deliveriesOf(database: Database, changeId: string): Promise<DeliveryWithAttemptsDto[]> {
   const rows = await selectDeliveries(database)

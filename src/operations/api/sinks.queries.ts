@@ -3,6 +3,7 @@ import type { Selectable, Updateable } from 'kysely';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import { stoppedMs } from '../../delivery/breaker.js';
+import { recordAction } from '../audit.js';
 import { type SinkStatus, currentOf } from '../sink-states.js';
 import { deliveryStates } from './delivery.dto.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
@@ -127,12 +128,14 @@ export interface Moved {
 
 /** Stops a sink on all replicas, for good: attempts under way may end. `null` if there is no such sink. */
 export async function pauseSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  return moveSink(database, name, sink => (sink.paused_at !== null ? null : { paused_at: now, stopped_since: sink.stopped_since ?? now }));
+  return moveSink(database, { name, action: 'pause', at: now }, sink =>
+    sink.paused_at !== null ? null : { paused_at: now, stopped_since: sink.stopped_since ?? now },
+  );
 }
 
 /** Lets a sink go on. The time that it was paused does not count towards RETRY_MAX_AGE. `null` if there is no such sink. */
 export async function resumeSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  return moveSink(database, name, sink => {
+  return moveSink(database, { name, action: 'resume', at: now }, sink => {
     if (sink.paused_at === null) return null;
     const runs = sink.state === 'ok' && { stopped_since: null, stopped_ms: stoppedMs(sink, now) };
     return { paused_at: null, ...runs };
@@ -141,7 +144,7 @@ export async function resumeSink(database: Database, name: string, now: number):
 
 async function moveSink(
   database: Database,
-  name: string,
+  { name, action, at }: { name: string; action: 'pause' | 'resume'; at: number },
   move: (sink: Selectable<Tables['sink']>) => Updateable<Tables['sink']> | null,
 ): Promise<Moved | null> {
   const id = await sinkId(database, name);
@@ -151,6 +154,7 @@ async function moveSink(
     const values = move(await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow());
     if (values) {
       await trx.updateTable('sink').set(values).where('id', '=', id).execute();
+      await recordAction(trx, { at, actor: 'api', action, details: { sink: name } });
       await database.notify(trx, [id]);
     }
     return { id, moved: values !== null };

@@ -1,0 +1,162 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { SelectQueryBuilder, Transaction } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { lockLanes } from './locks.js';
+import { openReports } from './reports.js';
+
+/** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
+const pageSize = 500;
+
+/** What is to be sent once more. */
+export interface ReplaySelection {
+  /** Only of the sink with this name. */
+  sink: string | null;
+  /** The state that they are in: anything but pending. */
+  state: string;
+  changeId: string | null;
+  /** Selects the ids of changes; `null` for all. */
+  changes: SelectQueryBuilder<Tables, 'change', { id: string }> | null;
+}
+
+/** What a replay did, or would do. */
+export interface ReplayCounts {
+  matched: number;
+  replayed: number;
+  /** Of state sinks: older than what the sink has. */
+  skippedAsStale: number;
+}
+
+/**
+ * Makes ended deliveries pending again, under their ids, to be sent as soon as their sinks take them. A page a transaction: one that is cut short may be
+ * asked for again. Sinks that are not configured are left out.
+ * @param onSinks told after each page which sinks have something to do
+ */
+export async function replay(
+  database: Database,
+  selection: ReplaySelection,
+  dryRun: boolean,
+  now: () => number,
+  onSinks: (sinks: number[]) => void,
+): Promise<ReplayCounts> {
+  const sinks = await database.kysely
+    .selectFrom('sink')
+    .select(['id', 'mode'])
+    .where('removed_at', 'is', null)
+    .$if(selection.sink !== null, found => found.where('name', '=', selection.sink!))
+    .orderBy('id')
+    .execute();
+  const counts: ReplayCounts = { matched: 0, replayed: 0, skippedAsStale: 0 };
+  for (const sink of sinks) {
+    let after: string | null = '';
+    while (after !== null) {
+      const page = await database.kysely.transaction().execute(trx => replayPage(database, trx, sink, selection, after!, dryRun, now()));
+      counts.matched += page.matched;
+      counts.skippedAsStale += page.stale;
+      counts.replayed += page.matched - page.stale;
+      after = page.last;
+      if (page.sinks.length > 0) onSinks(page.sinks);
+      await nextTurn();
+    }
+  }
+  return counts;
+}
+
+interface Page {
+  matched: number;
+  stale: number;
+  /** Where the next page begins; `null` at the end. */
+  last: string | null;
+  sinks: number[];
+}
+
+async function replayPage(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: { id: number; mode: string },
+  { state, changeId, changes }: ReplaySelection,
+  after: string,
+  dryRun: boolean,
+  now: number,
+): Promise<Page> {
+  const rows = await trx
+    .selectFrom('delivery')
+    .innerJoin('change', 'change.id', 'delivery.change_id')
+    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
+    .select(['delivery.change_id as changeId', 'delivery.channel', 'change.revision', 'lane.sent_revision'])
+    .where('delivery.sink', '=', sink.id)
+    .where('delivery.state', '=', state)
+    .where('delivery.change_id', '>', after)
+    .$if(changeId !== null, found => found.where('delivery.change_id', '=', changeId!))
+    .$if(changes !== null, found => found.where('delivery.change_id', 'in', changes!))
+    .orderBy('delivery.change_id')
+    .limit(pageSize)
+    .execute();
+  const last = rows.length < pageSize ? null : rows.at(-1)!.changeId;
+  const fresh = rows.filter(row => sink.mode !== 'state' || row.sent_revision === null || row.revision! >= row.sent_revision);
+  const page = { matched: rows.length, stale: rows.length - fresh.length, last };
+  if (dryRun || fresh.length === 0) return { ...page, sinks: [] };
+
+  const channels = [...new Set(fresh.map(row => row.channel))];
+  await lockLanes(database, trx, [sink.id], channels);
+  const { numUpdatedRows } = await trx
+    .updateTable('delivery')
+    .set({ state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, ...calm })
+    .where('sink', '=', sink.id)
+    .where('state', '=', state)
+    .where(
+      'change_id',
+      'in',
+      fresh.map(row => row.changeId),
+    )
+    .executeTakeFirst();
+  // A lane at work looks by itself for what is open when it is done.
+  await trx
+    .updateTable('lane')
+    .set({ due_at: now, tries: 0, heals_seen: null })
+    .where('sink', '=', sink.id)
+    .where('channel', 'in', channels)
+    .where('lease', 'is', null)
+    .execute();
+  const reports = sink.mode === 'report' ? [] : await openReports(database, trx, fresh, now);
+  const sinks = [sink.id, ...reports];
+  await database.notify(trx, sinks);
+  // Somebody else may have been faster with some of them.
+  return { ...page, matched: Number(numUpdatedRows) + page.stale, sinks };
+}
+
+/** As if it had never failed. */
+const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
+
+/**
+ * Gives up a parked delivery for good.
+ * @returns whether it is discarded now, or the state that forbids it; `null` if there is no such delivery
+ */
+export async function discard(
+  database: Database,
+  { changeId, sink }: { changeId: string; sink: number },
+  reason: string,
+  now: number,
+): Promise<{ state: string; discarded: boolean; sinks: number[] } | null> {
+  return database.kysely.transaction().execute(async trx => {
+    const found = await trx
+      .selectFrom('delivery')
+      .select(['channel', 'state'])
+      .where('change_id', '=', changeId)
+      .where('sink', '=', sink)
+      .executeTakeFirst();
+    if (!found) return null;
+    await lockLanes(database, trx, [sink], [found.channel]);
+    const { numUpdatedRows } = await trx
+      .updateTable('delivery')
+      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
+      .where('change_id', '=', changeId)
+      .where('sink', '=', sink)
+      .where('state', '=', 'parked')
+      .executeTakeFirst();
+    if (numUpdatedRows === 0n) return { state: found.state, discarded: false, sinks: [] };
+    const sinks = await openReports(database, trx, [{ changeId, channel: found.channel }], now);
+    if (sinks.length > 0) await database.notify(trx, sinks);
+    return { state: 'discarded', discarded: true, sinks };
+  });
+}

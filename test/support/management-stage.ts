@@ -1,0 +1,153 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { v7 as uuid } from 'uuid';
+import { type Receipt, Recorder } from '../../src/channel/recorder.js';
+import { Clock } from '../../src/clock.js';
+import type { Database } from '../../src/database/database.js';
+import { Lanes } from '../../src/delivery/lanes.js';
+import { type ConfiguredSink, type RegisteredSink, registerSinks } from '../../src/delivery/registry.js';
+import { Log } from '../../src/operations/log.js';
+import { ManagementModule, type ManagementParts, configureManagement } from '../../src/operations/management.module.js';
+import { Metrics } from '../../src/operations/metrics.js';
+import { Readiness } from '../../src/operations/readiness.js';
+import { sinkStates } from '../../src/operations/sink-states.js';
+import { readSettings } from '../../src/settings/settings.js';
+import { Refused, TryAgain } from '../../src/sinks/sink.js';
+
+export const token = 'a-token-for-tests-ü';
+export const start = Date.UTC(2026, 0, 1);
+export const channelId = '@TOA#_shop/新闻 100%';
+export const path = `/api/v1/channels/1400000001/${encodeURIComponent(channelId)}`;
+
+class TestClock extends Clock {
+  at = start;
+  override now(): number {
+    return this.at;
+  }
+  override random(): number {
+    return 0;
+  }
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // The tests read whatever the answer should have.
+  body: any; // oxlint-disable-line typescript/no-explicit-any
+}
+
+/** The management side on a free port, with a recorder and a worker's hands. */
+export class Stage {
+  readonly clock = new TestClock();
+  readonly woken: number[][] = [];
+  readonly logged: Record<string, unknown>[] = [];
+  readonly readiness: Readiness;
+  private readonly recorder: Recorder;
+  private readonly lanes: Lanes;
+  private app!: NestExpressApplication;
+  private url!: string;
+  private arrivals = 0;
+
+  constructor(readonly database: Database) {
+    this.readiness = new Readiness(database, () => false);
+    this.recorder = new Recorder(
+      database,
+      () => this.clock.now(),
+      () => undefined,
+      error => {
+        throw error;
+      },
+    );
+    this.lanes = new Lanes(database, uuid, () => 0);
+  }
+
+  async open(environment: Record<string, string> = { MANAGEMENT_TOKEN: token }): Promise<void> {
+    const { database, clock } = this;
+    const parts: ManagementParts = {
+      settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
+      database,
+      metrics: new Metrics(
+        database,
+        () => sinkStates(database, clock.now()),
+        () => 7,
+      ),
+      readiness: this.readiness,
+      clock,
+      log: new Log(
+        'debug',
+        () => clock.now(),
+        line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
+      ),
+      wake: sinks => void this.woken.push(sinks),
+    };
+    this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });
+    configureManagement(this.app, parts);
+    await this.app.listen(0, '127.0.0.1');
+    this.url = (await this.app.getUrl()).replace('[::1]', '127.0.0.1');
+  }
+
+  async close(): Promise<void> {
+    await this.app.close();
+  }
+
+  async call(
+    path: string,
+    {
+      method = 'GET',
+      authorization = `Bearer ${Buffer.from(token).toString('latin1')}`,
+      ...rest
+    }: { method?: string; authorization?: string | null; body?: string } = {},
+  ): Promise<Answer> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { ...(authorization !== null && { authorization }), 'content-type': 'application/json' },
+      ...rest,
+    });
+    const text = await response.text();
+    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+  }
+
+  register(...sinks: (Pick<ConfiguredSink, 'name'> & Partial<ConfiguredSink>)[]): Promise<RegisteredSink[]> {
+    return registerSinks(
+      this.database,
+      sinks.map(sink => ({ type: 'webhook', mode: 'log', filters: {}, ...sink })),
+      this.clock.now(),
+    );
+  }
+
+  /** Keeps a webhook that arrives one second after the one before. */
+  async record(told: Partial<Receipt> & { name?: string } = {}): Promise<string> {
+    this.arrivals += 1;
+    this.clock.at = Math.max(this.clock.at, start) + 1000;
+    const { name = `name ${this.arrivals}`, ...rest } = told;
+    const receipt: Receipt = {
+      id: uuid(),
+      sdkAppId: '1400000001',
+      channelId,
+      command: 'changed',
+      operator: 'leckie',
+      eventTime: this.clock.at - 500,
+      eventTimeEstimated: false,
+      receivedAt: this.clock.at,
+      fields: { name },
+      body: Buffer.from('{}'),
+      ...rest,
+    };
+    await this.recorder.record(receipt, 5000);
+    return receipt.id;
+  }
+
+  /** One attempt of a sink at everything that is due: a failure, or success. */
+  async attempt(sink: RegisteredSink, failure?: TryAgain | Refused): Promise<void> {
+    const claim = { attempts: 100, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
+    const at = this.clock.at;
+    const { claimed } = await this.lanes.turn(sink, [], 86_400_000, claim, at);
+    const ended = claimed.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
+    await this.lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, at);
+  }
+}
+
+export const down = (): TryAgain => new TryAgain('it answered 502', 'Look at the CRM.', 502);
+export const never = (): Refused => new Refused('it answered 422', 'Correct the name.', 422);
