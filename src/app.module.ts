@@ -6,6 +6,7 @@ import { Recorder } from './channel/recorder.js';
 import { Spool } from './channel/spool.js';
 import { Clock } from './clock.js';
 import { Database } from './database/database.js';
+import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Log } from './operations/log.js';
 import { Metrics } from './operations/metrics.js';
@@ -51,6 +52,7 @@ export class AppModule {
         { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, Clock] },
         { provide: Keeper, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
         { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock] },
+        { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
         { provide: Metrics, useFactory: metrics, inject: [Database, Clock, ModuleRef] },
         { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
       ],
@@ -86,6 +88,14 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
     clock,
     (message, fields) => log.warn(message, fields),
   );
+}
+
+function upkeep(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: Clock): Upkeep {
+  return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
+    wake: sinks => served.wake(sinks),
+    discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
+    trouble: error => log.error('the database failed the upkeep; it goes on trying', { error: error.message }),
+  });
 }
 
 function metrics(database: Database, clock: Clock, modules: ModuleRef): Metrics {

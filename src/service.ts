@@ -7,6 +7,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { Keeper } from './channel/keeper.js';
 import { Clock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
+import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Log } from './operations/log.js';
 import { ManagementModule, configureManagement } from './operations/management.module.js';
@@ -54,7 +55,10 @@ export async function startService(app: NestExpressApplication): Promise<Service
   ];
   warnOfGaps(settings, log);
   const stopping = new AbortController();
-  const started = bringUp(database, workers, clock, log, stopping.signal);
+  let upkeep: Promise<unknown> = Promise.resolve();
+  const started = bringUp(database, workers, clock, log, stopping.signal).then(
+    () => ((upkeep = app.get(Upkeep).run(stopping.signal)), undefined),
+  );
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
 
@@ -80,6 +84,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       await closePort(app);
       stopping.abort();
+      await upkeep;
       await app.get(Keeper).stop();
       await workers.drain(attemptGraceMs);
       await closePort(management);

@@ -5,6 +5,8 @@ import type { Tables } from './tables.js';
 
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
 const noticeChannel = 'channel_sync';
+/** Advisory locks, one for each thing that one process at a time may do. */
+const exclusiveKeys = { tables: 4739201, sinks: 4739202 } as const;
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 
@@ -44,8 +46,13 @@ export class Database {
   /** @throws NewerDatabase, or whatever the database answers */
   async migrate(now: number): Promise<void> {
     await migrate(this.kysely, this.words, now, async trx => {
-      if (!this.embedded) await sql`select pg_advisory_xact_lock(4739201)`.execute(trx);
+      await this.exclusively(trx, 'tables');
     });
+  }
+
+  /** Lets one process at a time go on, until the end of its transaction. */
+  async exclusively(trx: Kysely<Tables>, what: keyof typeof exclusiveKeys): Promise<void> {
+    if (!this.embedded) await sql`select pg_advisory_xact_lock(${exclusiveKeys[what]}::bigint)`.execute(trx);
   }
 
   /**

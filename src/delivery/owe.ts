@@ -30,8 +30,17 @@ export async function owe(database: Database, trx: Transaction<Tables>, changes:
       .filter(change => (change.revision !== null || sink.mode === 'report') && wants(sink.filters, change))
       .map(change => ({ sink: sink.id, change })),
   );
-  if (owed.length === 0) return new Set();
+  if (owed.length > 0) await oweTo(database, trx, owed, now);
+  return new Set(owed.map(({ sink }) => sink));
+}
 
+/** Writes deliveries and makes their lanes due; what is owed already stays as it is. In the order in which everybody locks lanes. */
+export async function oweTo(
+  database: Database,
+  trx: Transaction<Tables>,
+  owed: readonly { sink: number; change: Pick<OwedChange, 'id' | 'channel' | 'position'> }[],
+  now: number,
+): Promise<void> {
   const lanes = new Map(owed.map(({ sink, change }) => [`${sink} ${change.channel}`, { sink, channel: change.channel, due_at: now }]));
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
   await database.insert(
@@ -44,6 +53,6 @@ export async function owe(database: Database, trx: Transaction<Tables>, changes:
     trx,
     'delivery',
     owed.map(({ sink, change: { id, channel, position } }) => ({ change_id: id, sink, channel, position, owed_at: now, updated_at: now })),
+    'on conflict do nothing',
   );
-  return new Set(owed.map(({ sink }) => sink));
 }

@@ -20,20 +20,24 @@ export interface ConfiguredSink {
 
 /**
  * Brings the registered sinks up to date with the configured ones, so that what is owed follows the database. The same name with
- * another type or mode is a new sink; one that is no longer configured keeps what it is owed.
+ * another type or mode is a new sink; one that is no longer configured keeps what it is owed. A state sink of a name that was never
+ * configured before is to be filled with what was before it.
  */
 export async function registerSinks(database: Database, configured: readonly ConfiguredSink[], now: number): Promise<RegisteredSink[]> {
   return database.kysely.transaction().execute(async trx => {
+    // Two that start at once would both find a sink missing.
+    await database.exclusively(trx, 'sinks');
     const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
     for (const { name, type, mode, filters } of configured) {
       const row = known.findLast(one => one.name === name && one.type === type && one.mode === mode);
       const values = { filters: JSON.stringify(filters), removed_at: null };
+      const isNew = known.every(one => one.name !== name);
       const { id } = row
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
         : await trx
             .insertInto('sink')
-            .values({ name, type, mode, ...values, registered_at: now })
+            .values({ name, type, mode, ...values, registered_at: now, filled_to: isNew && mode === 'state' ? 0 : null })
             .returning('id')
             .executeTakeFirstOrThrow();
       registered.push({ id, name, type, mode });

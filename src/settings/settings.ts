@@ -97,6 +97,17 @@ export class Settings {
   })
   SPOOL_DIR!: string;
 
+  @Setting({
+    meaning:
+      'After how many days webhooks, changes, deliveries and attempts go, unless one of them is still pending or parked; profiles and the newest change of each channel stay',
+    default: '90',
+    parse: wholeNumber,
+  })
+  @IsInt()
+  @Min(1)
+  @Max(36_500)
+  RETENTION_DAYS!: number;
+
   @Setting({ meaning: `How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, default: 'info' })
   @IsIn(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];

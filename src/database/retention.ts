@@ -1,0 +1,72 @@
+import { type Transaction, sql } from 'kysely';
+import type { Database } from './database.js';
+import type { Tables } from './tables.js';
+
+/** How many changes are looked at in one transaction. */
+const pageSize = 200;
+
+/**
+ * Deletes a page of what arrived before `before` (ms): changes with their webhook, deliveries and attempts. What is pending or parked anywhere stays as a
+ * whole, and so do each channel's newest change and newest revision.
+ * @param after where the page before ended
+ * @returns where this one ended; `null` at the end, or if another process is at it
+ */
+export async function deletePage(database: Database, before: number, after: string): Promise<string | null> {
+  return database.relaxed(async trx => {
+    if (!(await isAlone(database, trx))) return null;
+    const page = await trx
+      .selectFrom('change')
+      .innerJoin('channel', 'channel.id', 'change.channel')
+      .select(eb => [
+        'change.id',
+        eb
+          .or([eb('change.position', '=', eb.ref('channel.position')), eb('change.revision', '=', eb.ref('channel.revision'))])
+          .as('newest'),
+      ])
+      .where('change.id', '>', after)
+      .where('change.id', '<', idFrom(before))
+      .orderBy('change.id')
+      .limit(pageSize)
+      .execute();
+    const old = page.filter(({ newest }) => !newest).map(({ id }) => id);
+    if (old.length > 0) await deleteChanges(trx, old);
+    return page.length < pageSize ? null : page.at(-1)!.id;
+  });
+}
+
+async function deleteChanges(trx: Transaction<Tables>, ids: string[]): Promise<void> {
+  const owed = await trx
+    .selectFrom('delivery')
+    .select('change_id')
+    .where('change_id', 'in', ids)
+    .where('state', 'in', ['pending', 'parked'])
+    .execute();
+  const kept = new Set(owed.map(row => row.change_id));
+  const over = ids.filter(id => !kept.has(id));
+  if (over.length === 0) return;
+  // A replay may have been faster just now: what it made pending stays, with its change.
+  await trx.deleteFrom('delivery').where('change_id', 'in', over).where('state', 'not in', ['pending', 'parked']).execute();
+  const still = trx.selectFrom('delivery').select('change_id').where('change_id', 'in', over);
+  await trx.deleteFrom('attempt').where('change_id', 'in', over).where('change_id', 'not in', still).execute();
+  await trx.deleteFrom('change').where('id', 'in', over).where('id', 'not in', still).execute();
+}
+
+/** Deletes what people did before `before` (ms). */
+export async function deleteAudit(database: Database, before: number): Promise<void> {
+  await database.kysely.deleteFrom('audit').where('at', '<', before).execute();
+}
+
+async function isAlone(database: Database, trx: Transaction<Tables>): Promise<boolean> {
+  if (database.embedded) return true;
+  const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${retentionKey}::bigint) as alone`.execute(trx);
+  return rows[0]!.alone;
+}
+
+/** Of the processes on one PostgreSQL one deletes at a time. */
+const retentionKey = 4739203;
+
+/** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
+function idFrom(ms: number): string {
+  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}

@@ -1,0 +1,59 @@
+import type { Database } from '../database/database.js';
+import { type Filters, wants } from './filters.js';
+import { oweTo } from './owe.js';
+
+const pageSize = 200;
+
+/**
+ * Owes a page of what was before it to a new state sink: the newest revision of every channel that its filters want.
+ * @returns false once it has all
+ */
+export async function fillPage(database: Database, sink: number, now: number): Promise<boolean> {
+  return database.kysely.transaction().execute(async trx => {
+    const row = trx.selectFrom('sink').select(['filled_to', 'filters']).where('id', '=', sink).where('removed_at', 'is', null);
+    const found = await (database.embedded ? row : row.forUpdate()).executeTakeFirst();
+    if (!found || found.filled_to === null) return false;
+    // Locked: who records to one of them at this moment may not know the sink yet, and is waited for.
+    const page = trx
+      .selectFrom('channel')
+      .select(['id', 'sdk_app_id', 'channel_id', 'revision'])
+      .where('id', '>', found.filled_to)
+      .orderBy('id')
+      .limit(pageSize);
+    const channels = await (database.embedded ? page : page.forUpdate()).execute();
+    const filters = JSON.parse(found.filters) as Filters;
+    const wanted = channels.filter(({ sdk_app_id: sdkAppId, channel_id: channelId }) =>
+      wants(filters, { sdkAppId, channelId, existenceChanged: true, fields: [] }),
+    );
+    const changes =
+      wanted.length === 0
+        ? []
+        : await trx
+            .selectFrom('change')
+            .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
+            .select(['change.id', 'change.channel', 'change.position'])
+            .where(
+              'channel.id',
+              'in',
+              wanted.map(({ id }) => id),
+            )
+            .orderBy('channel.id')
+            .execute();
+    if (changes.length > 0) {
+      await oweTo(
+        database,
+        trx,
+        changes.map(change => ({ sink, change })),
+        now,
+      );
+      await database.notify(trx, [sink]);
+    }
+    const more = channels.length === pageSize;
+    await trx
+      .updateTable('sink')
+      .set({ filled_to: more ? channels.at(-1)!.id : null })
+      .where('id', '=', sink)
+      .execute();
+    return more;
+  });
+}

@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../database/database.js';
+import { deleteAudit, deletePage } from '../database/retention.js';
+import { fillPage } from './fill.js';
+import { discardPage, goneSinks } from './leftovers.js';
+
+const everyMs = 3_600_000;
+const againAfterMs = 10_000;
+/** Between two pages, so that webhooks and deliveries go first. */
+const restMs = 5;
+
+/** What upkeep tells the rest of the process. */
+export interface UpkeepEvents {
+  wake(sinks: number[]): void;
+  discarded(sink: string, count: number): void;
+  /** The database failed; it is tried again. */
+  trouble(error: Error): void;
+}
+
+/**
+ * The slow work in the background, page by page: owes new state sinks what was before them, discards what sinks are owed that are gone for good, and
+ * deletes what is older than RETENTION_DAYS. Cut short anywhere, it goes on where it is needed.
+ */
+export class Upkeep {
+  constructor(
+    private readonly database: Database,
+    private readonly retentionDays: number,
+    private readonly now: () => number,
+    private readonly events: UpkeepEvents,
+  ) {}
+
+  /** Runs at once and then every hour, until it is stopped. */
+  async run(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      const done = await this.once(stop).then(
+        () => true,
+        (error: Error) => (this.events.trouble(error), false),
+      );
+      await sleep(done ? everyMs : againAfterMs, undefined, { signal: stop }).catch(() => undefined);
+    }
+  }
+
+  /** All that there is to do now. */
+  async once(stop: AbortSignal): Promise<void> {
+    await this.fill(stop);
+    await this.discard(stop);
+    await this.delete(stop);
+  }
+
+  private async fill(stop: AbortSignal): Promise<void> {
+    const sinks = await this.database.kysely
+      .selectFrom('sink')
+      .select('id')
+      .where('filled_to', 'is not', null)
+      .where('removed_at', 'is', null)
+      .execute();
+    for (const { id } of sinks) {
+      for (let more = true; more && !stop.aborted; await sleep(restMs)) {
+        more = await fillPage(this.database, id, this.now());
+        this.events.wake([id]);
+      }
+    }
+  }
+
+  private async discard(stop: AbortSignal): Promise<void> {
+    for (const sink of await goneSinks(this.database, this.retentionDays, this.now())) {
+      for (let count = 1; count > 0 && !stop.aborted; await sleep(restMs)) {
+        const page = await discardPage(this.database, sink, this.now());
+        count = page.count;
+        if (count > 0) this.events.discarded(sink.name, count);
+        if (page.reports.length > 0) this.events.wake(page.reports);
+      }
+    }
+  }
+
+  private async delete(stop: AbortSignal): Promise<void> {
+    const before = this.now() - this.retentionDays * 86_400_000;
+    await deleteAudit(this.database, before);
+    for (let after: string | null = ''; after !== null && !stop.aborted; await sleep(restMs))
+      after = await deletePage(this.database, before, after);
+  }
+}
