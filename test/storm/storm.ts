@@ -1,0 +1,226 @@
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Webhook } from 'standardwebhooks';
+import { FakeSearch } from '../support/fake-search.ts';
+import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../support/fake-server.ts';
+import { ServiceProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
+import { Dice } from './dice.ts';
+import { look } from './look.ts';
+import { Oracle, type ToldEvent } from './oracle.ts';
+import { WebhookSource } from './webhooks.ts';
+
+const secret = `whsec_${Buffer.from('a secret of thirty-two bytes !!!').toString('base64')}`;
+const channels = 12;
+const senders = 8;
+/** How often the sinks misbehave. */
+const misbehaviour = 0.1;
+const settleWithinMs = 120_000;
+
+export interface StormOptions {
+  kills: number;
+  seed: number;
+  /** Where the service keeps its tables, and its spool. */
+  databaseUrl: string;
+  folder: string;
+  /** More than one only on PostgreSQL. */
+  replicas: number;
+  tell?: (line: string) => void;
+}
+
+export interface StormReport {
+  kills: number;
+  webhooks: number;
+  acked: number;
+  unanswered: number;
+  repeats: number;
+  outOfOrder: number;
+  misbehaved: number;
+  sentAgain: number;
+  breaches: string[];
+}
+
+/** Random SIGKILLs under load, with sinks that misbehave, and an oracle that knows what was answered and what arrived. */
+export class Storm {
+  readonly #oracle = new Oracle();
+  readonly #dice: Dice;
+  readonly #source: WebhookSource;
+  readonly #search = new FakeSearch();
+  readonly #running: { service: ServiceProcess; url: string }[] = [];
+  #servers: FakeServer[] = [];
+  #quiet = false;
+  readonly #over = new AbortController();
+  #counts = { kills: 0, webhooks: 0, unanswered: 0, misbehaved: 0, sentAgain: 0 };
+  #ids = new Set<string>();
+
+  readonly #options: StormOptions;
+
+  constructor(options: StormOptions) {
+    this.#options = options;
+    this.#dice = new Dice(options.seed);
+    this.#source = new WebhookSource(new Dice(options.seed + 1), channels, Date.now);
+  }
+
+  async run(): Promise<StormReport> {
+    const { kills, replicas, tell } = this.#options;
+    const faults = new Dice(this.#options.seed + 2);
+    this.#servers = [
+      await fakeServer((request, response) => this.#crm(faults, request, response)),
+      await fakeServer((request, response) => this.#index(faults, request, response)),
+    ];
+    try {
+      while (this.#running.length < replicas) await this.#start();
+      let going = true;
+      const load = Array.from({ length: senders }, async () => {
+        while (going) await this.#send();
+      });
+      const watch = this.#watch();
+      while (this.#counts.kills < kills) {
+        await sleep(100 + this.#dice.below(600));
+        await this.#kill();
+        if (this.#counts.kills % 10 === 0)
+          tell?.(`${this.#counts.kills} of ${kills} kills, ${this.#oracle.acked.size} webhooks answered 200`);
+      }
+      going = false;
+      await Promise.all(load);
+      // What was spooled by the killed is taken over after a minute of silence.
+      this.#quiet = true;
+      await this.#settle();
+      this.#over.abort();
+      await watch;
+      return await this.#report();
+    } finally {
+      this.#over.abort();
+      await Promise.all(this.#running.map(({ service }) => service.kill()));
+      for (const server of this.#servers) await server.close();
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { databaseUrl, folder } = this.#options;
+    const [crm, index] = this.#servers;
+    const service = new ServiceProcess({
+      DATABASE_URL: databaseUrl,
+      SPOOL_DIR: join(folder, 'spool'),
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: `${crm!.url}/crm`,
+      SINK_CRM_SECRETS: secret,
+      SINK_CRM_TIMEOUT_MS: '500',
+      SINK_SEARCH_TYPE: 'opensearch',
+      SINK_SEARCH_URL: index!.url,
+      SINK_SEARCH_TIMEOUT_MS: '1000',
+      SINK_LINES_TYPE: 'log',
+    });
+    const { url } = await service.listening();
+    await service.delivering();
+    this.#running.push({ service, url });
+  }
+
+  async #kill(): Promise<void> {
+    const [victim] = this.#running.splice(this.#dice.below(this.#running.length), 1);
+    const { service } = victim!;
+    await service.kill();
+    this.#readLines(service);
+    this.#counts.kills += 1;
+    await this.#start();
+  }
+
+  /** What a process wrote on standard output is what its log sink took; two processes write side by side, so only one is held to an order. */
+  #readLines(service: ServiceProcess): void {
+    if (this.#options.replicas > 1) return;
+    for (const line of service.lines) if (line['msg'] === 'channel change') this.#oracle.took('lines', 'line', line['event'] as ToldEvent);
+    service.lines.length = 0;
+  }
+
+  async #send(): Promise<void> {
+    const target = this.#running[this.#dice.below(this.#running.length)];
+    if (!target) {
+      await sleep(5);
+      return;
+    }
+    const webhook = this.#source.next();
+    this.#counts.webhooks += 1;
+    const query = new URLSearchParams({ SdkAppid: '1400000001', CallbackCommand: webhook.CallbackCommand });
+    const answer = await fetch(`${target.url}/webhooks/tencent-chat?${query.toString()}`, {
+      method: 'POST',
+      body: JSON.stringify(webhook),
+      signal: AbortSignal.timeout(5000),
+    }).catch(() => null);
+    if (answer?.status === 200) this.#oracle.acked.add(webhook.Operator_Account);
+    else this.#counts.unanswered += 1;
+    await answer?.body?.cancel().catch(() => undefined);
+    await sleep(this.#dice.below(10));
+  }
+
+  /** The CRM verifies what it takes, and now and then fails in every way. */
+  #crm(faults: Dice, request: ReceivedRequest, response: ServerResponse): Answer | undefined {
+    new Webhook(secret).verify(request.body, request.headers as Record<string, string>);
+    const id = String(request.headers['webhook-id']);
+    if (this.#ids.has(id)) this.#counts.sentAgain += 1;
+    this.#ids.add(id);
+    const took = (): void => this.#oracle.took('crm', id, JSON.parse(request.body) as ToldEvent);
+    const fault = this.#fault(faults);
+    if (fault === 'took and reset' || fault === 'took and hung') took();
+    if (fault === 'reset' || fault === 'took and reset') return void response.destroy();
+    if (fault === 'took and hung') return undefined;
+    if (fault === 'overloaded') return { status: 503 };
+    if (fault === 'throttled') return { status: 429, headers: { 'retry-after': '1' } };
+    took();
+    return { status: 204 };
+  }
+
+  #index(faults: Dice, request: ReceivedRequest, response: ServerResponse): Answer | undefined {
+    const fault = this.#fault(faults);
+    if (fault === 'reset') return void response.destroy();
+    if (fault === 'took and hung') return void this.#search.answer(request);
+    if (fault === 'took and reset') return (this.#search.answer(request), void response.destroy());
+    if (fault === 'overloaded') return { status: 503, body: 'not now' };
+    if (fault === 'throttled') this.#search.rejectNext(1);
+    return this.#search.answer(request);
+  }
+
+  #fault(faults: Dice): 'reset' | 'took and reset' | 'took and hung' | 'overloaded' | 'throttled' | null {
+    if (this.#quiet || !faults.chance(misbehaviour)) return null;
+    this.#counts.misbehaved += 1;
+    return faults.pick(['reset', 'took and reset', 'took and hung', 'overloaded', 'throttled'] as const);
+  }
+
+  /** While it lasts, where the database can be looked at from outside. */
+  async #watch(): Promise<void> {
+    if (this.#options.databaseUrl.startsWith('sqlite:')) return;
+    const tables = await look(this.#options.databaseUrl);
+    for (; !this.#over.signal.aborted; await sleep(200)) await this.#oracle.checkAccounts(tables, ['crm', 'search', 'lines']);
+    await tables.close();
+  }
+
+  /** Waits until nothing is pending and nothing spooled. */
+  async #settle(): Promise<void> {
+    const { service } = this.#running[0]!;
+    const { managementUrl } = await service.listening();
+    const idle = async (): Promise<boolean> => {
+      const text = await (await fetch(`${managementUrl}/metrics`)).text();
+      const pending = text.match(/^channel_sync_(pending\{.*\}|spooled) \d+$/gm) ?? [];
+      return pending.length === 4 && pending.every(line => line.endsWith(' 0'));
+    };
+    await until(idle, 'nothing pending', settleWithinMs);
+  }
+
+  async #report(): Promise<StormReport> {
+    for (const { service } of this.#running.splice(0)) {
+      void service.kill('SIGTERM');
+      await service.kill('SIGTERM');
+      this.#readLines(service);
+    }
+    const tables = await look(this.#options.databaseUrl);
+    const logSinks = this.#options.replicas > 1 ? ['crm'] : ['crm', 'lines'];
+    const breaches = [...(await this.#oracle.check(tables, logSinks, this.#search.documents('official-channels')))];
+    await tables.close();
+    const { repeats, outOfOrder } = this.#source;
+    const counts = { ...this.#counts, repeats, outOfOrder, acked: this.#oracle.acked.size };
+    // A storm in which something did not happen proves nothing.
+    for (const [what, count] of Object.entries(counts))
+      if (count === 0 && what !== 'unanswered') breaches.push(`no ${what}: this was no storm`);
+    return { ...counts, breaches };
+  }
+}

@@ -1,0 +1,54 @@
+import { commands } from '../support/vendor.ts';
+import type { Dice } from './dice.ts';
+
+/** A webhook's body, as the vendor would send it. Its operator tells it from every other, so that none repeats another by chance. */
+export interface StormWebhook {
+  CallbackCommand: string;
+  Official_Account: string;
+  EventTime: number;
+  Operator_Account: string;
+  [field: string]: unknown;
+}
+
+const fields = ['Name', 'FaceUrl', 'Introduction', 'Organization'];
+/** Few times, so that ties are common; short, so that what is late is common, too. */
+const spreadMs = 20_000;
+const stepMs = 50;
+
+/** Webhooks of a few channels in no order: changes for the most part, some of them exact repeats, some created and destroyed. */
+export class WebhookSource {
+  readonly #sent: StormWebhook[] = [];
+  #newest = new Map<string, number>();
+  repeats = 0;
+  outOfOrder = 0;
+
+  readonly #dice: Dice;
+  readonly #channels: number;
+  readonly #now: () => number;
+
+  constructor(dice: Dice, channels: number, now: () => number) {
+    [this.#dice, this.#channels, this.#now] = [dice, channels, now];
+  }
+
+  next(): StormWebhook {
+    if (this.#sent.length > 0 && this.#dice.chance(0.1)) {
+      this.repeats += 1;
+      return this.#dice.pick(this.#sent);
+    }
+    const channel = `@TOA#_${this.#dice.below(this.#channels)}`;
+    const at = this.#now();
+    const kind = this.#dice.next();
+    const webhook: StormWebhook = {
+      CallbackCommand: kind < 0.04 ? commands.destroyed : kind < 0.08 ? commands.created : commands.changed,
+      Official_Account: channel,
+      EventTime: at - (at % stepMs) - (this.#dice.chance(0.3) ? this.#dice.below(spreadMs / stepMs) * stepMs : 0),
+      Operator_Account: `m${this.#sent.length}`,
+    };
+    for (const field of fields)
+      if (this.#dice.chance(0.5)) webhook[field] = this.#dice.chance(0.05) ? '' : `${field} ${this.#dice.below(1000)}`;
+    if (webhook.EventTime < (this.#newest.get(channel) ?? 0)) this.outOfOrder += 1;
+    this.#newest.set(channel, Math.max(this.#newest.get(channel) ?? 0, webhook.EventTime));
+    this.#sent.push(webhook);
+    return webhook;
+  }
+}
