@@ -200,8 +200,7 @@ test('what killed processes had spooled is taken in by another, also after kills
   const { service: last, managementUrl } = await start();
   await expectKept(answers);
   await until(async () => (await metric(managementUrl, 'spooled')) === 0, 'an empty spool');
-  void last.kill('SIGTERM');
-  expect(await last.kill('SIGTERM')).toBe(0);
+  expect(await last.stop()).toBe(0);
   expect(readdirSync(join(folder, 'spool'))).toEqual([]);
 }, 60_000);
 
@@ -211,8 +210,7 @@ test('PostgreSQL is away from the start on: the service starts, says so, keeps w
   expect(answer.status).toBe(200);
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
   await until(() => messages(service).includes('PostgreSQL does not take us; trying again'), 'a word about it');
-  void service.kill('SIGTERM');
-  expect(await service.kill('SIGTERM')).toBe(0);
+  expect(await service.stop()).toBe(0);
   expect(JSON.stringify(service.lines) + service.stderr).not.toContain('planted');
 }, 30_000);
 

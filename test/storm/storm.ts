@@ -208,8 +208,7 @@ export class Storm {
 
   async #report(): Promise<StormReport> {
     for (const { service } of this.#running.splice(0)) {
-      void service.kill('SIGTERM');
-      await service.kill('SIGTERM');
+      await service.stop();
       this.#readLines(service);
     }
     const tables = await look(this.#options.databaseUrl);

@@ -1,0 +1,271 @@
+import { mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Dice } from './storm/dice.js';
+import { look } from './storm/look.js';
+import { Oracle, type ToldEvent } from './storm/oracle.js';
+import { type StormWebhook, WebhookSource } from './storm/webhooks.js';
+import { FakeSearch } from './support/fake-search.js';
+import { type FakeServer, type ReceivedRequest, fakeServer } from './support/fake-server.js';
+import { newDatabase } from './support/postgres.js';
+import { ServiceProcess } from './support/process.js';
+import { until } from './support/until.js';
+
+const crashPoint = `--import=${join(import.meta.dirname, 'support/crash-point.mjs')}`;
+const day = 86_400_000;
+
+/** One life after the other of a service on one database, and the oracle that has seen all of them. */
+class Lives {
+  readonly oracle = new Oracle();
+  readonly source = new WebhookSource(new Dice(1), 3, () => Date.now() + this.clockShiftMs);
+  readonly search = new FakeSearch();
+  readonly folder = mkdtempSync(join(tmpdir(), 'channel-sync-crash-'));
+  databaseUrl = '';
+  clockShiftMs = 0;
+  /** Called with each request of the CRM sink before and after it is answered. */
+  onSend: (when: 'before' | 'after') => void = () => undefined;
+  service: ServiceProcess | null = null;
+  private url = '';
+  private managementUrl = '';
+  private crm!: FakeServer;
+  private readonly unanswered: StormWebhook[] = [];
+
+  async open(store: string): Promise<this> {
+    await this.search.open();
+    this.crm = await fakeServer((request, response) => {
+      this.onSend('before');
+      response.once('finish', () => this.onSend('after'));
+      this.take(request);
+      return { status: 204 };
+    });
+    this.databaseUrl =
+      store === 'sqlite' ? `sqlite:${join(this.folder, 'crash.db')}` : await newDatabase(process.env['TEST_POSTGRES_URL']!);
+    return this;
+  }
+
+  private take({ headers, body }: ReceivedRequest): void {
+    this.oracle.took('crm', String(headers['webhook-id']), JSON.parse(body) as ToldEvent);
+  }
+
+  /** @param crashAt where it ends, see crash-point.mjs */
+  async start(crashAt = '', environment: Record<string, string> = {}): Promise<void> {
+    this.service = new ServiceProcess({
+      DATABASE_URL: this.databaseUrl,
+      SPOOL_DIR: join(this.folder, 'spool'),
+      NODE_OPTIONS: crashPoint,
+      CRASH_AT: crashAt,
+      CLOCK_SHIFT_MS: String(this.clockShiftMs),
+      RETENTION_DAYS: '1',
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: this.crm.url,
+      SINK_SEARCH_TYPE: 'opensearch',
+      SINK_SEARCH_URL: this.search.url,
+      ...environment,
+    });
+    ({ url: this.url, managementUrl: this.managementUrl } = await this.service.listening());
+  }
+
+  async send(webhook: StormWebhook): Promise<void> {
+    const query = new URLSearchParams({ SdkAppid: '1400000001', CallbackCommand: webhook.CallbackCommand });
+    const answer = await fetch(`${this.url}/webhooks/tencent-chat?${query.toString()}`, {
+      method: 'POST',
+      body: JSON.stringify(webhook),
+    }).catch(() => null);
+    if (answer?.status === 200) this.oracle.acked.add(webhook.Operator_Account);
+    else this.unanswered.push(webhook);
+  }
+
+  async sendSome(count: number): Promise<void> {
+    for (let sent = 0; sent < count; sent++) await this.send(this.source.next());
+  }
+
+  /** Waits for the end at the crash point; a point that is never reached would prove nothing. */
+  async crashed(): Promise<void> {
+    const late = new Promise<'late'>(resolve => setTimeout(() => resolve('late'), 15_000).unref());
+    if ((await Promise.race([this.service!.exited, late])) !== null) throw new Error('it did not end at the crash point');
+  }
+
+  /** A life without a crash, in which the vendor repeats what was not answered. Gives every broken promise. */
+  async survives(): Promise<string[]> {
+    await this.start();
+    await this.service!.delivering();
+    for (const webhook of this.unanswered.splice(0)) await this.send(webhook);
+    await this.sendSome(3);
+    await this.idle();
+    if ((await this.service!.stop()) !== 0) throw new Error('it did not stop by itself');
+    const tables = await look(this.databaseUrl);
+    const breaches = await this.oracle.check(tables, ['crm'], this.search.documents('official-channels'));
+    await tables.close();
+    return breaches;
+  }
+
+  /** Waits until nothing is pending and nothing spooled. */
+  async idle(): Promise<void> {
+    const over = async (): Promise<boolean> =>
+      ((await this.metrics()).match(/^channel_sync_(pending\{.*\}|spooled) 0$/gm) ?? []).length === 3;
+    await until(over, 'nothing pending', 30_000);
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`${this.managementUrl}/metrics`)).text();
+  }
+
+  async close(): Promise<void> {
+    await this.service?.kill();
+    await this.crm.close();
+    await this.search.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Several at once: they spend most of their time waiting for leases of the killed to run out. */
+async function withLives<T>(store: string, story: (lives: Lives) => Promise<T>): Promise<T> {
+  const lives = await new Lives().open(store);
+  try {
+    return await story(lives);
+  } finally {
+    await lives.close();
+  }
+}
+
+describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
+  test.concurrent.each(['migration:statement', 'migration:before-commit', 'migration:after-commit'])(
+    'at %s',
+    async point => {
+      const breaches = await withLives(store, async lives => {
+        await lives.start(point).catch(() => undefined);
+        await lives.crashed();
+        return lives.survives();
+      });
+      expect(breaches).toEqual([]);
+    },
+    60_000,
+  );
+
+  test.concurrent.each([
+    'record:statement',
+    'record:before-commit',
+    'record:after-commit',
+    'claim:before-commit',
+    'claim:after-commit',
+    'settle:before-commit',
+    'settle:after-commit',
+  ])(
+    'at %s',
+    async point => {
+      const breaches = await withLives(store, async lives => {
+        await lives.start(point);
+        await lives.service!.delivering();
+        await lives.sendSome(5);
+        await lives.crashed();
+        return lives.survives();
+      });
+      expect(breaches).toEqual([]);
+    },
+    60_000,
+  );
+
+  test.concurrent.each(['before', 'after'] as const)(
+    '%s the CRM answers',
+    async when => {
+      const breaches = await withLives(store, async lives => {
+        await lives.start();
+        await lives.service!.delivering();
+        lives.onSend = now => {
+          if (now === when) void lives.service!.kill();
+        };
+        await lives.sendSome(5);
+        await lives.crashed();
+        lives.onSend = () => undefined;
+        return lives.survives();
+      });
+      expect(breaches).toEqual([]);
+    },
+    60_000,
+  );
+
+  test.concurrent.each(['retention:statement', 'retention:before-commit', 'retention:after-commit'])(
+    'at %s',
+    async point => {
+      const breaches = await withLives(store, async lives => {
+        lives.clockShiftMs = -2 * day;
+        await lives.start();
+        await lives.service!.delivering();
+        await lives.sendSome(30);
+        await lives.idle();
+        await lives.service!.kill();
+        lives.clockShiftMs = 0;
+        await lives.start(point).catch(() => undefined);
+        await lives.crashed();
+        await lives.start();
+        await lives.service!.delivering();
+        await until(async () => /^channel_sync_pending/m.test(await lives.metrics()), 'metrics');
+        await lives.service!.stop();
+        const tables = await look(lives.databaseUrl);
+        const [left] = await tables.ask<{ changes: number; channels: number; orphans: number }>(
+          `select (select count(*) from change) as changes, (select count(*) from channel) as channels,
+             (select count(*) from delivery where change_id not in (select id from change)) +
+             (select count(*) from attempt where change_id not in (select id from change)) as orphans`,
+        );
+        await tables.close();
+        expect(Number(left!.orphans)).toBe(0);
+        // The newest change and the newest revision of each channel are among what is left.
+        expect(Number(left!.changes)).toBeGreaterThanOrEqual(Number(left!.channels));
+        return lives.oracle.breaches;
+      });
+      expect(breaches).toEqual([]);
+    },
+    60_000,
+  );
+
+  test.concurrent.each(['fill:before-commit', 'fill:after-commit'])(
+    'at %s',
+    async point => {
+      const breaches = await withLives(store, async lives => {
+        await lives.start('', { SINK_SEARCH_TYPE: '', SINK_SEARCH_URL: '' });
+        await lives.service!.delivering();
+        await lives.sendSome(10);
+        await lives.service!.kill();
+        await lives.start(point).catch(() => undefined);
+        await lives.crashed();
+        await lives.start();
+        await until(() => lives.search.documents('official-channels').size === 3, 'a document for every channel', 20_000);
+        return lives.oracle.breaches;
+      });
+      expect(breaches).toEqual([]);
+    },
+    60_000,
+  );
+});
+
+// Seen failing with a file that is dropped before it is taken in.
+test.concurrent.each(['record:statement', 'record:before-commit', 'record:after-commit'])(
+  'a kill while the spool is taken in, at %s',
+  async point => {
+    const breaches = await withLives('postgres', async lives => {
+      const direct = lives.databaseUrl;
+      const url = new URL(direct);
+      // Nobody listens there.
+      url.port = '1';
+      lives.databaseUrl = url.href;
+      await lives.start();
+      await lives.sendSome(20);
+      await lives.service!.kill();
+      expect(lives.oracle.acked.size).toBeGreaterThan(10);
+      lives.databaseUrl = direct;
+      silence(join(lives.folder, 'spool'));
+      await lives.start(point).catch(() => undefined);
+      await lives.crashed();
+      silence(join(lives.folder, 'spool'));
+      return lives.survives();
+    });
+    expect(breaches).toEqual([]);
+  },
+  60_000,
+);
+
+/** Makes every folder of the spool look as if its process had been silent for a minute. */
+function silence(spool: string): void {
+  const then = Date.now() / 1000 - 61;
+  for (const name of readdirSync(spool)) utimesSync(join(spool, name, 'heartbeat'), then, then);
+}
