@@ -219,6 +219,25 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  test('a report tells also of what was superseded', async () => {
+    const { serve, change, later, settled, drain, ends } = stage(await store.open());
+    const [index, cards] = [new ScriptedSink(), new ScriptedReport()];
+    index.script = () => {
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await serve({ index: ['state', index], cards: ['report', cards] });
+    await change();
+    await until(() => ends.some(end => end.sink === 'index'), 'the first try');
+    await change();
+    index.script = () => undefined;
+    later();
+    await settled();
+    const first = cards.got[0]!.id;
+    const last = (): Report => cards.got.findLast(report => report.id === first)!;
+    await until(() => last().results[0]!.state === 'superseded', 'the end of the first change');
+    await drain();
+  });
+
   test('one bad channel delays no other, one dead sink no other', async () => {
     const { serve, change, drain } = stage(await store.open());
     const [dead, well] = [new ScriptedSink(), new ScriptedSink()];

@@ -111,13 +111,13 @@ export class Lanes {
     );
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
     const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
-    const superseded = ours.length > 0 ? await writeSettlements(this.database, trx, sink, ours, now) : 0;
+    const superseded = ours.length > 0 ? await writeSettlements(this.database, trx, sink, ours, now) : [];
     if (healed) await makeAllDue(trx, sink, now);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
-      over: { delivered: count('delivered'), parked: count('parked'), superseded },
-      wakes: await openReports(this.database, trx, movedOf(ours), now),
+      over: { delivered: count('delivered'), parked: count('parked'), superseded: superseded.length },
+      wakes: await openReports(this.database, trx, [...movedOf(ours), ...superseded], now),
     };
   }
 

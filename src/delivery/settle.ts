@@ -2,19 +2,20 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { RegisteredSink } from './registry.js';
+import type { Moved } from './reports.js';
 import type { Settlement } from './settlement.js';
 
-/** Writes what settlements say, each under its own lease. Gives how many older deliveries were superseded. */
+/** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded. */
 export async function writeSettlements(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
   now: number,
-): Promise<number> {
+): Promise<Moved[]> {
   await writeAttempts(database, trx, sink, settlements);
   await writeDeliveries(database, trx, sink, settlements, now);
-  const superseded = sink.mode === 'state' ? await supersede(trx, sink, settlements, now) : 0;
+  const superseded = sink.mode === 'state' ? await supersede(trx, sink, settlements, now) : [];
   await freeLanes(database, trx, sink, settlements, now);
   return superseded;
 }
@@ -94,17 +95,22 @@ async function writeDeliveries(
 }
 
 /** Ends what an ended newer delivery of a state sink makes superfluous. After a refusal too: an older state is never sent instead. */
-async function supersede(trx: Transaction<Tables>, sink: RegisteredSink, settlements: readonly Settlement[], now: number): Promise<number> {
+async function supersede(
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+  now: number,
+): Promise<Moved[]> {
   const ended = settlements.filter(one => one.state !== 'pending');
-  if (ended.length === 0) return 0;
-  const { numUpdatedRows } = await trx
+  if (ended.length === 0) return [];
+  return trx
     .updateTable('delivery')
     .set({ state: 'superseded', open: 0, updated_at: now })
     .where('sink', '=', sink.id)
     .where('open', '=', 1)
     .where(eb => eb.or(ended.map(({ work }) => eb.and([eb('channel', '=', work.channel), eb('position', '<', work.head.position)]))))
-    .executeTakeFirst();
-  return Number(numUpdatedRows);
+    .returning(['change_id as changeId', 'channel'])
+    .execute();
 }
 
 async function freeLanes(

@@ -142,7 +142,12 @@ export class Worker {
     for (let from = 0; from < claimed.length; from += batchSize) {
       void this.attempt(claimed.slice(from, from + batchSize));
       // Starting many at once would keep webhooks waiting: the event loop accepts one connection each turn.
-      if ((from / batchSize) % startsPerTurn === startsPerTurn - 1) await nextTurn();
+      if ((from / batchSize) % startsPerTurn !== startsPerTurn - 1) continue;
+      await nextTurn();
+      if (this.clock.now() < now + leaseMs) continue;
+      // This process stood still for so long that others have these lanes now.
+      for (const work of claimed.slice(from + batchSize)) this.held.delete(work);
+      break;
     }
     return turn.nextDueAt;
   }

@@ -1,0 +1,41 @@
+import type { Database } from '../../src/database/database.js';
+
+type Kysely = Database['kysely'];
+
+/** A hold on the shared store that ends with the process that has it: what is asked afterwards is never answered, and neither is what was under way. */
+export class Mortal {
+  readonly database: Database;
+  dead = false;
+
+  constructor(shared: Database) {
+    const kysely = this.#watched(shared);
+    this.database = Object.create(shared, {
+      kysely: { get: () => (this.dead ? silence : kysely) },
+      relaxed: { value: (work: Parameters<Database['relaxed']>[0]) => this.#guard(() => shared.relaxed(work)) },
+    }) as Database;
+  }
+
+  #watched(shared: Database): Kysely {
+    return new Proxy(shared.kysely, {
+      get: (target, property) => {
+        if (property === 'transaction') return () => ({ execute: (work: never) => this.#guard(() => target.transaction().execute(work)) });
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (this.dead) return never;
+    const result = await work();
+    return this.dead ? never : result;
+  }
+}
+
+const never = new Promise<never>(() => undefined);
+
+/** Any query of the dead. */
+const silence: never = new Proxy(() => undefined, {
+  get: (_, property) => (property === 'then' ? undefined : silence),
+  apply: () => new Proxy(never, { get: (target, property) => (property === 'then' ? target.then.bind(target) : silence) }),
+}) as never;

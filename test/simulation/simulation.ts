@@ -1,0 +1,375 @@
+import { createHash } from 'node:crypto';
+import type { Recorder as RecorderType, Receipt } from '../../src/channel/recorder.js';
+import type { Database } from '../../src/database/database.js';
+import type { Worker as WorkerType } from '../../src/delivery/worker.js';
+import type { Delivery, Report, Sink, SinkSettings } from '../../src/sinks/sink.js';
+import { Dice } from '../storm/dice.ts';
+import { expectedProfile } from '../storm/oracle.ts';
+import { type StormWebhook, WebhookSource } from '../storm/webhooks.ts';
+import { commands } from '../support/vendor.ts';
+import type { Code } from './code.ts';
+import { Mortal } from './mortal.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+const start = Date.UTC(2026, 0, 1);
+const hourMs = 3_600_000;
+const channels = 20;
+const bursts = 55;
+const faults = 24;
+/** Longer than the longest back-off, twice. */
+const settleMs = 2 * 900_000 + 60_000;
+
+/** One process. */
+interface Replica {
+  number: number;
+  mortal: Mortal;
+  recorder: RecorderType;
+  workers: Map<number, WorkerType>;
+  skewMs: number;
+}
+
+type Behaviour = 'well' | 'failing' | 'took but failed' | 'hanging' | 'misconfigured' | 'throttling' | 'slow' | 'flaky';
+const misbehaviours: readonly Behaviour[] = ['failing', 'took but failed', 'hanging', 'misconfigured', 'throttling', 'slow', 'flaky'];
+
+export interface Outcome {
+  seed: number;
+  breaches: string[];
+  /** The same for the same seed, byte for byte. */
+  journal: string[];
+  digest: string;
+  webhooks: number;
+  faults: number;
+}
+
+/** One simulated hour of several replicas on one store, out of one seed. */
+export class Simulation {
+  readonly #journal: string[] = [];
+  readonly #breaches: string[] = [];
+  readonly #code: Code;
+  readonly #time: VirtualTime;
+  readonly #seed: number;
+  readonly #dice: Dice;
+  readonly #source: WebhookSource;
+  readonly #replicas: Replica[] = [];
+  readonly #behaviour: Record<string, Behaviour> = { crm: 'well', index: 'well', cards: 'well' };
+  readonly #acked = new Set<string>();
+  readonly #told = new Map<string, { newest: number; ids: Map<number, string> }>();
+  readonly #documents = new Map<string, { version: number; delivery: Delivery }>();
+  readonly #cards = new Map<string, Report>();
+  #database!: Database;
+  #started = 0;
+  #ids = 0;
+  #faults = 0;
+  #webhooks = 0;
+  #replaying = false;
+
+  constructor(code: Code, time: VirtualTime, seed: number) {
+    [this.#code, this.#time, this.#seed, this.#dice] = [code, time, seed, new Dice(seed)];
+    this.#source = new WebhookSource(new Dice(seed + 1_000_003), channels, () => time.now);
+  }
+
+  async run(): Promise<Outcome> {
+    this.#time.reset(start);
+    this.#database = await this.#code.Database.open('sqlite::memory:', () => undefined);
+    await this.#database.migrate(start);
+    this.#database.ready = true;
+    const count = 1 + this.#dice.below(3);
+    for (let number = 0; number < count; number++) await this.#startReplica(count);
+    for (let burst = 0; burst < bursts; burst++) this.#at(this.#dice.below(hourMs), () => this.#burst(count));
+    for (let fault = 0; fault < faults; fault++) this.#at(this.#dice.below(hourMs), () => this.#fault(count));
+    await this.#time.run(start + hourMs);
+    for (const sink of Object.keys(this.#behaviour)) this.#behaviour[sink] = 'well';
+    await this.#settle();
+    await this.#replayParked();
+    await this.#check();
+    for (const replica of this.#replicas.splice(0)) replica.mortal.dead = true;
+    await this.#database.close();
+    const digest = createHash('sha256').update(this.#journal.join('\n')).digest('hex');
+    return { seed: this.#seed, breaches: this.#breaches, journal: this.#journal, digest, webhooks: this.#webhooks, faults: this.#faults };
+  }
+
+  #at(ms: number, work: () => unknown): void {
+    setTimeout(() => void work(), ms);
+  }
+
+  #note(text: string): void {
+    this.#journal.push(`${this.#time.now - start} ${text}`);
+  }
+
+  #breach(text: string): void {
+    this.#note(`BREACH ${text}`);
+    this.#breaches.push(text);
+  }
+
+  async #startReplica(count: number): Promise<void> {
+    const { Recorder, Lanes, Worker, registerSinks, sinks } = this.#code;
+    const number = this.#started++;
+    const mortal = new Mortal(this.#database);
+    // Clocks of machines differ; a lease lasts much longer.
+    const skewMs = count > 1 ? this.#dice.below(2000) - 1000 : 0;
+    const clock = { now: () => this.#time.now + skewMs, random: () => this.#dice.next() };
+    const wake = (ids: Iterable<number>): void => {
+      // To this process at once, to the others a little later, as notices travel.
+      for (const id of ids) {
+        replica.workers.get(id)?.wake();
+        for (const other of this.#replicas) if (other !== replica) this.#notice(other, id);
+      }
+    };
+    const recorder = new Recorder(mortal.database, clock.now, wake, error => this.#breach(`recording failed: ${error.message}`));
+    const replica: Replica = { number, mortal, recorder, workers: new Map(), skewMs };
+    const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
+    const modes = { crm: 'log', index: 'state', cards: 'report' } as const;
+    const configured = Object.entries(modes).map(([name, mode]) => ({ name, type: 'simulated', mode, filters: {} }));
+    const registered = await registerSinks(this.#database, configured, clock.now());
+    // One process is alone with the embedded store, and does what it does then.
+    if (count === 1) await lanes.releaseAll(clock.now());
+    const settings = Object.assign(new sinks.SinkSettings(), {
+      TIMEOUT_MS: 5000,
+      CONCURRENCY: 16,
+      RETRY_MAX_AGE: 24 * hourMs,
+    }) as SinkSettings;
+    for (const one of registered) {
+      const events = {
+        attempt: (end: { outcome: string; deliveryId: string }) => this.#note(`${number} ${one.name} ${end.outcome} ${end.deliveryId}`),
+        deliveries: () => undefined,
+        state: (name: string, { state }: { state: string }) => this.#note(`${number} ${name} is ${state}`),
+        wake,
+        giveWay: () => Promise.resolve(),
+        trouble: (error: Error) => this.#breach(`a worker failed: ${error.message}`),
+      };
+      const worker = new Worker(one, this.#sink(one.name), settings, lanes, events, clock);
+      replica.workers.set(one.id, worker);
+      this.#time.as(mortal, () => worker.start());
+    }
+    this.#replicas.push(replica);
+    this.#note(`replica ${number} starts, its clock off by ${skewMs} ms`);
+  }
+
+  /** Travels by itself, also when its sender dies meanwhile. */
+  #notice(to: Replica, sink: number): void {
+    const after = 1 + this.#dice.below(50);
+    this.#time.as(to.mortal, () => this.#at(after, () => to.workers.get(sink)?.wake()));
+  }
+
+  #burst(replicas: number): void {
+    for (let count = 14 + this.#dice.below(16); count > 0; count--) {
+      const webhook = this.#source.next();
+      const replica = this.#replicas.length > 0 ? this.#dice.pick(this.#replicas) : null;
+      if (!replica) continue;
+      this.#webhooks += 1;
+      const id = `00000000-0000-7000-8000-${String(this.#ids++).padStart(12, '0')}`;
+      void this.#time
+        .as(replica.mortal, () => replica.recorder.record(receiptOf(webhook, id, this.#time.now), 1400))
+        .then(
+          result => {
+            this.#acked.add(webhook.Operator_Account);
+            this.#note(`${replica.number} ${result} ${webhook.Operator_Account}`);
+          },
+          (error: Error) => this.#breach(`not kept: ${error.message}`),
+        );
+    }
+    this.#at(this.#dice.below(1000), () => this.#invariants());
+    // While there is something in hand.
+    if (this.#dice.chance(0.2)) this.#at(this.#dice.below(400), () => this.#harm(replicas));
+  }
+
+  #fault(count: number): void {
+    if (this.#dice.chance(0.4)) return this.#harm(count);
+    this.#faults += 1;
+    const sink = this.#dice.pick(Object.keys(this.#behaviour));
+    const behaviour = this.#dice.pick(misbehaviours);
+    this.#behaviour[sink] = behaviour;
+    this.#note(`${sink} is ${behaviour}`);
+    this.#at(1000 + this.#dice.below(600_000), () => {
+      if (this.#behaviour[sink] === behaviour) this.#behaviour[sink] = 'well';
+    });
+  }
+
+  #harm(count: number): void {
+    if (this.#replicas.length === 0) return;
+    this.#faults += 1;
+    if (this.#dice.chance(0.5)) this.#kill(count);
+    else this.#freeze();
+  }
+
+  #kill(count: number): void {
+    const [gone] = this.#replicas.splice(this.#dice.below(this.#replicas.length), 1);
+    gone!.mortal.dead = true;
+    this.#time.end(gone!.mortal);
+    this.#note(`replica ${gone!.number} is killed`);
+    this.#at(this.#dice.below(20_000), () => this.#startReplica(count));
+  }
+
+  /** For longer than a lease lasts, or not. */
+  #freeze(): void {
+    const replica = this.#dice.pick(this.#replicas);
+    const ms = 1000 + this.#dice.below(40_000);
+    this.#time.freeze(replica.mortal, ms);
+    this.#note(`replica ${replica.number} stands still for ${ms} ms`);
+  }
+
+  #sink(name: string): Sink {
+    if (name === 'cards') return { report: (report, signal) => this.#act(name, signal, () => this.#card(report)) };
+    return {
+      deliver: (delivery, signal) => {
+        if (name === 'crm') this.#checkSend(delivery);
+        return this.#act(name, signal, () => (name === 'crm' ? this.#take(delivery) : this.#store(delivery)));
+      },
+    };
+  }
+
+  /** One attempt at a target that behaves as it does at this moment. */
+  async #act<T>(name: string, signal: AbortSignal, take: () => T): Promise<T> {
+    const { TryAgain, Misconfigured } = this.#code.sinks;
+    const behaviour = this.#behaviour[name]!;
+    await rest(behaviour === 'slow' ? this.#dice.below(7000) : 50 * (1 + this.#dice.below(3)), signal);
+    const failing = new TryAgain('answered 503', 'wait', 503);
+    if (behaviour === 'failing' || (behaviour === 'flaky' && this.#dice.chance(0.4))) throw failing;
+    if (behaviour === 'misconfigured') throw new Misconfigured('answered 401', 'mend it', 401);
+    if (behaviour === 'throttling') throw new TryAgain('answered 429', 'wait', 429, 1000 + this.#dice.below(60_000));
+    if (behaviour === 'hanging') await rest(3_600_000, signal);
+    const taken = take();
+    if (behaviour === 'took but failed') throw failing;
+    return taken;
+  }
+
+  /** Only a replay may send to a log sink what is older than its newest. What was under way in a process that stood still arrives when it does. */
+  #checkSend({ event: { data } }: Delivery): void {
+    const newest = this.#told.get(data.channelId)?.newest ?? 0;
+    if (data.revision! < newest && !this.#replaying) this.#breach(`revision ${data.revision} of ${data.channelId} is sent after ${newest}`);
+  }
+
+  /** A log sink takes revision after revision; what was parked is left out, and comes with the replay. */
+  #take({ id, event: { data } }: Delivery): void {
+    const told = this.#told.get(data.channelId) ?? { newest: 0, ids: new Map<number, string>() };
+    this.#told.set(data.channelId, told);
+    const revision = data.revision!;
+    const known = told.ids.get(revision);
+    if (known !== undefined && known !== id) this.#breach(`revision ${revision} of ${data.channelId} came with another id`);
+    if (known === undefined && revision < told.newest && !this.#replaying)
+      this.#breach(`revision ${revision} of ${data.channelId} came after ${told.newest}`);
+    told.ids.set(revision, id);
+    told.newest = Math.max(told.newest, revision);
+  }
+
+  /** An index keeps the greatest version, as an external one does. */
+  #store(delivery: Delivery): void {
+    const { channelId } = delivery.event.data;
+    if ((this.#documents.get(channelId)?.version ?? -1) < delivery.version)
+      this.#documents.set(channelId, { version: delivery.version, delivery });
+  }
+
+  #card(report: Report): string {
+    this.#cards.set(report.event.data.changeId, report);
+    return `card ${report.event.data.changeId}`;
+  }
+
+  #ask<Row>(text: string): Promise<Row[]> {
+    return this.#database.kysely
+      .executeQuery({ sql: text, parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: '' } } as never)
+      .then(({ rows }) => rows as Row[]);
+  }
+
+  /** What must hold at every moment. */
+  async #invariants(): Promise<void> {
+    const [row] = await this.#ask<{ forgotten: number; unowed: number; odd: number }>(
+      `select (select count(*) from delivery d where open = 1 and not exists
+           (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)) as forgotten,
+         (select count(*) from change c, sink s where (c.revision is not null or s.mode = 'report') and not exists
+           (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
+         (select count(*) from delivery where state not in ('pending', 'delivered', 'superseded', 'parked', 'discarded')
+           or (state = 'pending' and open = 0) or (state not in ('pending', 'delivered') and open = 1)) as odd`,
+    );
+    if (row!.forgotten > 0) this.#breach(`${row!.forgotten} open deliveries are in no lane that is due`);
+    if (row!.unowed > 0) this.#breach(`${row!.unowed} changes are not owed to a sink that wants them`);
+    if (row!.odd > 0) this.#breach(`${row!.odd} deliveries are in no state or in two`);
+  }
+
+  /** Lets time pass until nothing is open any more, or for so long that it never will. */
+  async #settle(): Promise<void> {
+    const until = this.#time.now + settleMs;
+    do {
+      await this.#time.run(this.#time.now + 60_000);
+    } while (this.#time.now < until && (await this.#ask(`select 1 from delivery where open = 1 limit 1`)).length > 0);
+  }
+
+  /** A lane that alone was told "misconfigured" is refused, as the contract says; a person replays it. */
+  async #replayParked(): Promise<void> {
+    this.#replaying = true;
+    const selection = { sink: null, state: 'parked', changeId: null, changes: null };
+    const done = this.#code.replay(
+      this.#database,
+      selection,
+      false,
+      () => this.#time.now,
+      ids => this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
+    );
+    await this.#time.run(this.#time.now + 60_000);
+    await this.#settle();
+    const { replayed } = await done;
+    this.#note(`${replayed} replayed`);
+  }
+
+  async #check(): Promise<void> {
+    await this.#invariants();
+    const open = await this.#ask<{ name: string; state: string; n: number }>(
+      `select name, delivery.state, count(*) as n from delivery join sink on sink.id = delivery.sink where delivery.open = 1 or delivery.state = 'parked' group by 1, 2`,
+    );
+    for (const { name, state, n } of open) this.#breach(`${n} deliveries of ${name} are still ${state}`);
+    const kept = await this.#ask<{ id: string; body: Uint8Array; revision: number | null; channelId: string; newest: number }>(
+      `select change.id, body, change.revision, channel.channel_id as "channelId", channel.revision as newest from change join channel on channel.id = change.channel`,
+    );
+    const webhooks = kept.map(row => ({ ...row, webhook: JSON.parse(Buffer.from(row.body).toString()) as StormWebhook }));
+    const markers = webhooks.map(({ webhook }) => webhook.Operator_Account);
+    for (const marker of this.#acked) if (!markers.includes(marker)) this.#breach(`${marker} was acknowledged and is not there`);
+    if (new Set(markers).size < markers.length) this.#breach('a webhook was recorded twice');
+    for (const [channelId, own] of Map.groupBy(webhooks, row => row.channelId)) {
+      const { profile, exists } = expectedProfile(own.map(({ webhook }) => webhook));
+      const newest = own[0]!.newest;
+      const told = this.#told.get(channelId);
+      for (let revision = 1; revision <= newest; revision++)
+        if (!told?.ids.has(revision)) this.#breach(`the CRM never got revision ${revision} of ${channelId}`);
+      const document = this.#documents.get(channelId)?.delivery.event.data;
+      if (JSON.stringify([document?.profile, document?.exists, document?.revision]) !== JSON.stringify([profile, exists, newest]))
+        this.#breach(`the index has a wrong document of ${channelId}`);
+    }
+    for (const { id } of kept) {
+      const results = this.#cards.get(id)?.results ?? [];
+      if (!this.#cards.has(id)) this.#breach(`there is no card of ${id}`);
+      if (results.some(({ state }) => state !== 'delivered' && state !== 'superseded'))
+        this.#breach(`the card of ${id} does not tell the end: ${results.map(r => r.sink + ' ' + r.state).join(', ')}`);
+    }
+    if (this.#webhooks < 1000 || this.#faults < 20) this.#breach(`only ${this.#webhooks} webhooks and ${this.#faults} faults: no hour`);
+  }
+}
+
+function rest(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => (clearTimeout(timer), reject(new Error('aborted'))), { once: true });
+  });
+}
+
+function receiptOf(webhook: StormWebhook, id: string, receivedAt: number): Receipt {
+  const fields: Record<string, string> = {};
+  for (const [told, field] of [
+    ['Name', 'name'],
+    ['FaceUrl', 'avatarUrl'],
+    ['Introduction', 'introduction'],
+    ['Organization', 'organization'],
+  ] as const)
+    if (typeof webhook[told] === 'string') fields[field] = webhook[told];
+  const command = (Object.keys(commands) as (keyof typeof commands)[]).find(word => commands[word] === webhook.CallbackCommand)!;
+  return {
+    id,
+    sdkAppId: '1400000001',
+    channelId: webhook.Official_Account,
+    command,
+    operator: webhook.Operator_Account,
+    eventTime: webhook.EventTime,
+    eventTimeEstimated: false,
+    receivedAt,
+    fields,
+    body: Buffer.from(JSON.stringify(webhook)),
+  };
+}
