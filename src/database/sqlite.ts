@@ -51,7 +51,7 @@ class Shim implements SqliteDatabase {
   prepare(sql: string): SqliteStatement {
     let statement = this.prepared.get(sql);
     if (!statement) {
-      statement = new ShimStatement(this.database.prepare(sql));
+      statement = new ShimStatement(this.database, sql);
       if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
       this.prepared.set(sql, statement);
     }
@@ -66,8 +66,14 @@ class Shim implements SqliteDatabase {
 class ShimStatement implements SqliteStatement {
   readonly reader: boolean;
 
-  constructor(private readonly statement: StatementSync) {
-    this.reader = statement.columns().length > 0;
+  private readonly statement: StatementSync;
+
+  constructor(
+    private readonly database: DatabaseSync,
+    private readonly sql: string,
+  ) {
+    this.statement = database.prepare(sql);
+    this.reader = this.statement.columns().length > 0;
   }
 
   all(parameters: readonly unknown[]): unknown[] {
@@ -75,6 +81,8 @@ class ShimStatement implements SqliteStatement {
   }
 
   run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
+    // A full disk has ended the transaction by itself: an error of this would hide what has happened.
+    if (this.sql === 'rollback' && !this.database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
     return this.statement.run(...bindable(parameters));
   }
 

@@ -37,6 +37,10 @@ export class ServiceProcess {
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   /** Waits until it listens. */
   async listening(): Promise<{ url: string; managementUrl: string }> {
     let exitCode: number | null | undefined;
