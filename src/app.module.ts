@@ -65,7 +65,7 @@ function recorder(database: Database, served: Workers, log: Log, clock: Clock): 
     database,
     () => clock.now(),
     sinks => served.recorded(sinks),
-    error => log.error('webhooks could not be kept', { error: error.message }),
+    error => log.error('the database did not take webhooks', { error: error.message }),
   );
 }
 

@@ -3,6 +3,7 @@ import { v7 as uuid } from 'uuid';
 import { type Answer, Stage, channelId, down, never, path, start, token } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import type { Database } from '../database/database.js';
+import { Misconfigured } from '../sinks/sink.js';
 import { Readiness } from './readiness.js';
 
 eachStore('management', store => {
@@ -511,6 +512,17 @@ eachStore('management', store => {
       }
       const counts = { owed: 25_000, pending: 0, delivered: 20_000, superseded: 0, parked: 5000, discarded: 0 };
       expect((await stage.call('/api/v1/sinks')).body.items).toMatchObject([{ counts }, { counts }]);
+    });
+
+    test('while it is stopped, what waits is tried with the next probe', async () => {
+      const stage = await stageOf();
+      const [crm] = await stage.register({ name: 'crm' });
+      await stage.record();
+      await stage.attempt(crm!, new Misconfigured('answered 401', 'Check the credentials.', 401));
+      const nextAttemptAt = '2026-01-01T00:00:13.000Z';
+      expect((await stage.call(path)).body.sinks[0]).toMatchObject({ pending: 1, nextAttemptAt });
+      expect((await stage.call('/api/v1/deliveries')).body.items[0]).toMatchObject({ state: 'pending', tries: 0, nextAttemptAt });
+      expect((await stage.call('/api/v1/sinks')).body.items[0]).toMatchObject({ state: 'misconfigured', reason: 'answered 401' });
     });
 
     test('page by page; a removed sink has no lag; a replaced one gives way to its successor', async () => {

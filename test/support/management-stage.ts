@@ -13,7 +13,7 @@ import { Metrics } from '../../src/operations/metrics.js';
 import { Readiness } from '../../src/operations/readiness.js';
 import { sinkStates } from '../../src/operations/sink-states.js';
 import { readSettings } from '../../src/settings/settings.js';
-import { Refused, TryAgain } from '../../src/sinks/sink.js';
+import { Refused, type SinkError, TryAgain } from '../../src/sinks/sink.js';
 
 export const token = 'a-token-for-tests-ü';
 export const start = Date.UTC(2026, 0, 1);
@@ -140,7 +140,7 @@ export class Stage {
   }
 
   /** One attempt of a sink at everything that is due: a failure, or success. */
-  async attempt(sink: RegisteredSink, failure?: TryAgain | Refused): Promise<void> {
+  async attempt(sink: RegisteredSink, failure?: SinkError): Promise<void> {
     const claim = { attempts: 100, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
     const at = this.clock.at;
     const { claimed } = await this.lanes.turn(sink, [], 86_400_000, claim, at);

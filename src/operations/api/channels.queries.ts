@@ -42,6 +42,8 @@ function selectSinks(database: Database, channel: number) {
       'sink.paused_at',
       'sink.removed_at',
       'sink.held_until',
+      'sink.state as sink_state',
+      'sink.probe_at',
       'lane.due_at',
       'lane.lease',
       'lane.tries',
@@ -92,7 +94,6 @@ function deliveriesOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
 }
 
 function showSink(row: Row): ChannelSinkDto {
-  const lane = { due_at: row.due_at, lease: row.lease, held_until: row.held_until, paused_at: row.paused_at, removed_at: row.removed_at };
   return {
     sink: row.name,
     mode: row.mode,
@@ -100,7 +101,7 @@ function showSink(row: Row): ChannelSinkDto {
     revision: row.sent_revision ?? row.delivered,
     pending: row.pending,
     state: stateOf(row),
-    nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt(lane)) : null,
+    nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt({ ...row, state: row.sink_state })) : null,
     lastError: row.failure ?? row.refusal,
   };
 }

@@ -34,6 +34,8 @@ function selectDeliveries(database: Database) {
       'sink.paused_at',
       'sink.removed_at',
       'sink.held_until',
+      'sink.state as sink_state',
+      'sink.probe_at',
       'channel.sdk_app_id',
       'channel.channel_id',
       'change.revision',
@@ -54,7 +56,7 @@ export function showDelivery(row: Row): DeliveryDto {
     tries: row.tries,
     reason: row.reason,
     advice: row.advice,
-    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt(row)) : null,
+    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt({ ...row, state: row.sink_state })) : null,
     updatedAt: toIso(row.updated_at),
   };
 }
@@ -63,12 +65,15 @@ export function showDelivery(row: Row): DeliveryDto {
 export function nextAttemptAt(lane: {
   due_at: number | null;
   lease: string | null;
+  state: string;
+  probe_at: number | null;
   held_until: number | null;
   paused_at: number | null;
   removed_at: number | null;
 }): number | null {
   if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
-  return Math.max(lane.due_at, lane.held_until ?? 0);
+  // A stopped sink is probed, whatever the lane waits for.
+  return Math.max(lane.state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
 }
 
 /** The deliveries that fit, those of the newest change first, after `after`; one more than the limit if there are more. */
