@@ -353,6 +353,31 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  test('a sink that is dead for weeks does not fill the database with its probes', async () => {
+    const database = await store.open();
+    const { serve, change, later, drain, ends } = stage(database);
+    const sink = new ScriptedSink();
+    sink.script = () => {
+      throw new Misconfigured('answered 401', 'check the credentials', 401);
+    };
+    await serve({ crm: ['log', sink] });
+    await change();
+    const attempts = async () => (await database.kysely.selectFrom('attempt').select('at').orderBy('at').execute()).map(row => row.at);
+    for (let probes = 1; probes <= 110; probes++) {
+      await until(() => ends.length === probes, `attempt ${probes}`);
+      await until(
+        async () => (await database.kysely.selectFrom('lane').select('lease').executeTakeFirstOrThrow()).lease === null,
+        'its end',
+      );
+      later(19_000);
+    }
+    await drain();
+    const kept = await attempts();
+    expect(kept.length).toBeGreaterThanOrEqual(100);
+    expect(kept.length).toBeLessThanOrEqual(101);
+    expect(kept[0]).toBeGreaterThan(start + 5 * 19_000);
+  });
+
   test('a sink is probed by one delivery at a time', async () => {
     const database = await store.open();
     const { serve, change, later, drain } = stage(database);

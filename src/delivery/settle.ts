@@ -4,6 +4,10 @@ import type { Tables } from '../database/tables.js';
 import type { RegisteredSink } from './registry.js';
 import type { Moved } from './reports.js';
 import type { Settlement } from './settlement.js';
+import type { LaneWork } from './work.js';
+
+/** Of a delivery that probes a dead sink. */
+const attemptsKept = 100;
 
 /** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded. */
 export async function writeSettlements(
@@ -53,6 +57,15 @@ async function writeAttempts(
         ],
   );
   if (rows.length > 0) await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
+  for (const { work, attempt } of settlements) if (work.probe && attempt?.outcome !== 'delivered') await pruneAttempts(trx, sink, work);
+}
+
+/** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
+async function pruneAttempts(trx: Transaction<Tables>, sink: RegisteredSink, { head: { changeId } }: LaneWork): Promise<void> {
+  const own = trx.selectFrom('attempt').where('change_id', '=', changeId).where('sink', '=', sink.id);
+  const oldest = await own.select('at').orderBy('at', 'desc').offset(attemptsKept).limit(1).executeTakeFirst();
+  if (oldest)
+    await trx.deleteFrom('attempt').where('change_id', '=', changeId).where('sink', '=', sink.id).where('at', '<=', oldest.at).execute();
 }
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
