@@ -2,13 +2,16 @@ import '../support/node-version.ts';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { catchUp } from './catch-up.ts';
 import { Load } from './load.ts';
 import { type Bench, acks, burst, idle, latency } from './measures.ts';
 import { Report, machine } from './report.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
 
-const parts: Record<string, (bench: Bench) => Promise<void>> = { acks, latency, burst, sustained, idle };
+const parts: Record<string, (bench: Bench) => Promise<void>> = { acks, latency, burst, sustained, idle, 'catch-up': catchUp };
+/** What is measured unless told otherwise: the others take long. */
+const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
 const longestMs = 10 * 60_000;
 const resultFile = 'bench-result.json';
 
@@ -21,7 +24,8 @@ and writes ${resultFile}. Takes under 10 minutes; --quick, with fewer and shorte
   latency    answers at 200 webhooks/s, webhook → sink at 10/s
   burst      10,000 webhooks at once
   sustained  the highest arrival rate at which three webhook sinks keep up
-  idle       start to ready, and memory, with a sink of every type`;
+  idle       start to ready, and memory, with a sink of every type
+  catch-up   100,000 changes on 1,000 channels towards a state and a log sink that were away (only when asked for)`;
 
 function chosen<T extends string>(text: string | undefined, all: readonly T[], option: string): T[] {
   const words = text?.split(',') ?? all;
@@ -44,7 +48,7 @@ function options(): { quick: boolean; only: string[]; stores: Store[] } {
     }
     return {
       quick: values.quick ?? false,
-      only: chosen(values.only, Object.keys(parts), 'only'),
+      only: chosen(values.only ?? usual.join(','), Object.keys(parts), 'only'),
       stores: chosen(values.stores, stores, 'stores'),
     };
   } catch (error) {

@@ -34,6 +34,7 @@ export interface Service {
   rssMb(): number;
   /** Pauses every sink. */
   pause(): Promise<void>;
+  resume(sink: string): Promise<void>;
   /** The sum of a metric over its labels, or of those lines that contain `label`. */
   metric(name: string, label?: string): Promise<number>;
   stop(): Promise<void>;
@@ -104,7 +105,7 @@ export class Stage {
   }
 
   /** Starts the service on an empty database: with three webhook sinks, or with one sink of every type. */
-  async startService(store: Store, sinks: 'webhooks' | 'every type' = 'webhooks'): Promise<Service> {
+  async startService(store: Store, sinks: keyof typeof sinksOf = 'webhooks'): Promise<Service> {
     const name = `bench_${++this.#services}`;
     const { ports } = await this.ask('ports');
     const port = await freePort();
@@ -121,7 +122,7 @@ export class Stage {
       MANAGEMENT_TOKEN: managementToken,
       DATABASE_URL: database,
       SPOOL_DIR: join(this.folder, name, 'spool'),
-      ...(sinks === 'webhooks' ? threeWebhooks(ports) : everyType(ports)),
+      ...sinksOf[sinks](ports),
     };
     const logFile = join(this.folder, `${name}.log`);
     const log = openSync(logFile, 'w');
@@ -145,8 +146,9 @@ export class Stage {
       readyMs,
       rssMb: () => rssMb(child.pid ?? 0),
       pause: async () => {
-        for (const sink of crmNames) await pause(base, sink);
+        for (const sink of sinks === 'both modes' ? ['crm1', 'crm2'] : crmNames) await tell(base, sink, 'pause');
       },
+      resume: sink => tell(base, sink, 'resume'),
       metric: (metric, label = '') => readMetric(base, metric, label),
       stop: async () => {
         await this.#end(child);
@@ -173,6 +175,12 @@ export class Stage {
     child.kill('SIGKILL');
     await exited;
   }
+}
+
+const sinksOf = { webhooks: threeWebhooks, 'every type': everyType, 'both modes': bothModes } as const;
+
+function bothModes([log, state]: number[]): Record<string, string> {
+  return { ...webhookSink('crm1', log), ...webhookSink('crm2', state), SINK_CRM2_MODE: 'state' };
 }
 
 function threeWebhooks(ports: number[]): Record<string, string> {
@@ -249,12 +257,12 @@ async function waitForSinks(base: string): Promise<void> {
   throw new Error('the service did not register its sinks');
 }
 
-async function pause(base: string, sink: string): Promise<void> {
-  const answer = await fetch(`${base}/api/v1/sinks/${sink}/pause`, {
+async function tell(base: string, sink: string, verb: 'pause' | 'resume'): Promise<void> {
+  const answer = await fetch(`${base}/api/v1/sinks/${sink}/${verb}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${managementToken}` },
   });
-  if (answer.status !== 200) throw new Error(`pausing ${sink} was answered ${answer.status}: ${await answer.text()}`);
+  if (answer.status !== 200) throw new Error(`${verb} of ${sink} was answered ${answer.status}: ${await answer.text()}`);
 }
 
 async function readMetric(base: string, name: string, label: string): Promise<number> {
