@@ -190,6 +190,21 @@ describe('spool', () => {
     expect(await drained(spool)).toEqual(ids);
   });
 
+  test('a file that cannot be read is told, stays, and keeps no other waiting', async () => {
+    const spool = spoolAt();
+    await append(spool, 1);
+    await spool.takeIn(() => Promise.resolve([]));
+    const ids = await append(spool, 2);
+    const [folder] = await readdir(root);
+    const [first] = (await readdir(join(root, folder!))).filter(name => name.endsWith('.log'));
+    const file = join(root, folder!, first!);
+    await rm(file);
+    await mkdir(file);
+    expect(await drained(spool)).toEqual(ids);
+    expect(damages).toEqual([[file, 'it cannot be read (EISDIR)']]);
+    expect(spool.size).toBe(0);
+  });
+
   test('what is damaged or refused is put aside and told, the rest is taken in', async () => {
     const spool = spoolAt();
     const ids = await append(spool, 3);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, rmdir, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Receipt } from './recorder.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
@@ -186,7 +186,7 @@ export class Spool {
       );
       if (!taken) continue;
       await syncFolder(folder);
-      for (const path of await recordFiles(mine)) this.held.set(path, decodeRecords(await readFile(path)).receipts.length);
+      for (const path of await recordFiles(mine)) this.held.set(path, await countOf(path));
     }
   }
 
@@ -204,14 +204,28 @@ export class Spool {
       else await this.seal();
       return 0;
     }
-    const { receipts, damaged } = decodeRecords(await readFile(path));
+    const bytes = await this.read(path);
+    if (bytes === null) return 0;
+    const { receipts, damaged } = decodeRecords(bytes);
     const refused = await record(receipts);
     for (const [index, line] of damaged.entries()) await this.putAside(`${randomUUID()}-${index}.damaged`, line, 'it is damaged');
     for (const receipt of refused) await this.putAside(`${receipt.id}.json`, encodeRecord(receipt), 'the database refuses it');
-    await unlink(path);
+    await rm(path, { force: true });
     this.held.delete(path);
     if (dirname(path) !== this.folder) await removeEmpty(dirname(path));
     return receipts.length;
+  }
+
+  /** A file that cannot be read stays where it is, for people, and keeps no other waiting; one that is gone is somebody else's now. */
+  private async read(path: string): Promise<Buffer | null> {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      this.held.delete(path);
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') this.onDamage(path, `it cannot be read (${code})`);
+      return null;
+    }
   }
 
   private async putAside(name: string, bytes: Buffer, reason: string): Promise<void> {
@@ -247,6 +261,14 @@ async function heartbeatOf(folder: string): Promise<number> {
     .catch(() => stat(folder))
     .catch(() => null);
   return found?.mtimeMs ?? Infinity;
+}
+
+/** How many webhooks a file holds; of one that cannot be read nobody knows, but it is to be looked at. */
+function countOf(path: string): Promise<number> {
+  return readFile(path).then(
+    bytes => decodeRecords(bytes).receipts.length,
+    () => 1,
+  );
 }
 
 /** A folder that was taken over may hold others that its owner had taken over. */
