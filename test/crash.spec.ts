@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Dice } from './storm/dice.js';
@@ -9,6 +9,7 @@ import { FakeSearch } from './support/fake-search.js';
 import { type FakeServer, type ReceivedRequest, fakeServer } from './support/fake-server.js';
 import { newDatabase } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
+import { silence } from './support/silence.js';
 import { until } from './support/until.js';
 
 const crashPoint = `--import=${join(import.meta.dirname, 'support/crash-point.mjs')}`;
@@ -263,9 +264,3 @@ test.concurrent.each(['record:statement', 'record:before-commit', 'record:after-
   },
   60_000,
 );
-
-/** Makes every folder of the spool look as if its process had been silent for a minute. */
-function silence(spool: string): void {
-  const then = Date.now() / 1000 - 61;
-  for (const name of readdirSync(spool)) utimesSync(join(spool, name, 'heartbeat'), then, then);
-}

@@ -8,15 +8,10 @@ import fc from 'fast-check';
 import { ServiceProcess } from './support/process.js';
 import { send, startTestService } from './support/service.js';
 import { until } from './support/until.js';
+import { commands as vendorCommands } from './support/vendor.js';
 
 const path = '/webhooks/tencent-chat';
-const commands = ['Create', 'OfficialAccountInfoChanged', 'Destroyed'].map(word =>
-  word === 'Create'
-    ? 'OfficialAccount.CallbackAfterCreateOfficialAccount'
-    : word === 'Destroyed'
-      ? 'OfficialAccount.CallbackAfterOfficialAccountDestroyed'
-      : 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged',
-);
+const commands = Object.values(vendorCommands);
 
 /** A sink that wants nothing, so that standard output stays readable. */
 const quiet = { SINK_A_TYPE: 'log', SINK_A_CHANNELS: 'nothing' };
@@ -137,7 +132,7 @@ describe('who does not behave', () => {
     return socket;
   };
   const kept = async (name: string): Promise<number> => {
-    const query = `SdkAppid=1400000001&CallbackCommand=${commands[1]!}`;
+    const query = `SdkAppid=1400000001&CallbackCommand=${vendorCommands.changed}`;
     return (await send('POST', `${url}${path}?${query}`, JSON.stringify({ Official_Account: 'a', Name: name }))).status;
   };
 
@@ -166,7 +161,7 @@ describe('who does not behave', () => {
     const rssMb = (): number => Number(execFileSync('ps', ['-o', 'rss=', '-p', String(service.pid)], { encoding: 'utf8' })) / 1024;
     const bomb = zlib.gzipSync(Buffer.alloc(200 * 1024 * 1024));
     const large = Buffer.alloc(20 * 1024 * 1024, ' ');
-    const query = `SdkAppid=1400000001&CallbackCommand=${commands[1]!}`;
+    const query = `SdkAppid=1400000001&CallbackCommand=${vendorCommands.changed}`;
     let most = 0;
     for (let round = 0; round < 5; round++) {
       const answers = await Promise.all(

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -6,6 +6,7 @@ import { FaultyProxy } from './support/faulty-proxy.js';
 import { newDatabase, startPostgres } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
+import { silence } from './support/silence.js';
 import { until } from './support/until.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
@@ -88,14 +89,6 @@ async function expectKept(answers: ReturnType<typeof load>['answers']): Promise<
 
 const messages = ({ lines }: ServiceProcess): unknown[] => lines.map(line => line['msg']);
 const isBack = 'the database takes webhooks again, and has all that were spooled';
-
-/** Makes every folder of the spool look as if its process had been silent for a minute. */
-function silence(): void {
-  const then = Date.now() / 1000 - 61;
-  for (const name of readdirSync(join(folder, 'spool'))) {
-    if (name !== 'refused') utimesSync(join(folder, 'spool', name, 'heartbeat'), then, then);
-  }
-}
 
 test('PostgreSQL refuses every connection: webhooks go to the spool, the service stays ready, and all is taken in within 5 s', async () => {
   const { service, url, managementUrl } = await start();
@@ -186,7 +179,7 @@ test('what killed processes had spooled is taken in by another, also after kills
   await first.kill();
   await proxy.open();
   for (let kill = 0; kill < 2; kill++) {
-    silence();
+    silence(join(folder, 'spool'));
     const { service } = await start();
     await service.delivering();
     const before = await countInDatabase();
@@ -196,7 +189,7 @@ test('what killed processes had spooled is taken in by another, also after kills
   }
   const cut = await countInDatabase();
   expect(cut).toBeLessThan(answers.length);
-  silence();
+  silence(join(folder, 'spool'));
   const { service: last, managementUrl } = await start();
   await expectKept(answers);
   await until(async () => (await metric(managementUrl, 'spooled')) === 0, 'an empty spool');

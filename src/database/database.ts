@@ -6,7 +6,7 @@ import type { Tables } from './tables.js';
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
 const noticeChannel = 'channel_sync';
 /** Advisory locks, one for each thing that one process at a time may do. */
-const exclusiveKeys = { tables: 4739201, sinks: 4739202 } as const;
+const exclusiveKeys = { tables: 4739201, sinks: 4739202, retention: 4739203 } as const;
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 
@@ -53,6 +53,13 @@ export class Database {
   /** Lets one process at a time go on, until the end of its transaction. */
   async exclusively(trx: Kysely<Tables>, what: keyof typeof exclusiveKeys): Promise<void> {
     if (!this.embedded) await sql`select pg_advisory_xact_lock(${exclusiveKeys[what]}::bigint)`.execute(trx);
+  }
+
+  /** As `exclusively`, but who is not alone learns it at once and does not wait. */
+  async isAlone(trx: Kysely<Tables>, what: keyof typeof exclusiveKeys): Promise<boolean> {
+    if (this.embedded) return true;
+    const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${exclusiveKeys[what]}::bigint) as alone`.execute(trx);
+    return rows[0]!.alone;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Transaction, sql } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Database } from './database.js';
 import type { Tables } from './tables.js';
 
@@ -13,7 +13,7 @@ const pageSize = 200;
  */
 export async function deletePage(database: Database, before: number, after: string): Promise<string | null> {
   return database.relaxed(async trx => {
-    if (!(await isAlone(database, trx))) return null;
+    if (!(await database.isAlone(trx, 'retention'))) return null;
     const page = await trx
       .selectFrom('change')
       .innerJoin('channel', 'channel.id', 'change.channel')
@@ -55,15 +55,6 @@ async function deleteChanges(trx: Transaction<Tables>, ids: string[]): Promise<v
 export async function deleteAudit(database: Database, before: number): Promise<void> {
   await database.kysely.deleteFrom('audit').where('at', '<', before).execute();
 }
-
-async function isAlone(database: Database, trx: Transaction<Tables>): Promise<boolean> {
-  if (database.embedded) return true;
-  const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${retentionKey}::bigint) as alone`.execute(trx);
-  return rows[0]!.alone;
-}
-
-/** Of the processes on one PostgreSQL one deletes at a time. */
-const retentionKey = 4739203;
 
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
 function idFrom(ms: number): string {
