@@ -10,6 +10,9 @@ const exclusiveKeys = { tables: 4739201, sinks: 4739202, retention: 4739203 } as
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 
+const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');
+const syncedCommits = CompiledQuery.raw('pragma synchronous = full');
+
 /** Our tables, on either dialect; where they differ, this says how. */
 export class Database {
   /** True once the tables are up to date and the sinks registered: what is kept before would be owed to nobody. */
@@ -69,11 +72,11 @@ export class Database {
   async relaxed<T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
     if (!this.embedded) return this.unsynced.transaction().execute(work);
     return this.unsynced.connection().execute(async connection => {
-      await sql`pragma synchronous = normal`.execute(connection);
+      await connection.executeQuery(unsyncedCommits);
       try {
         return await connection.transaction().execute(work);
       } finally {
-        await sql`pragma synchronous = full`.execute(connection);
+        await connection.executeQuery(syncedCommits);
       }
     });
   }

@@ -15,6 +15,7 @@ interface Migration {
   statements: (words: DialectWords) => string[];
 }
 
+// Queries write what the partial indexes compare with as literals: a bound value would make SQLite plan them anew each time.
 const first: Migration = {
   version: '1.0',
   statements: ({ identity, bytes, clustered }) => [

@@ -19,6 +19,23 @@ export interface Claim {
 /** What a worker knows of its sink's row. */
 export type SinkRow = Health & { held_until: number | null; paced_at: number | null };
 
+export const sinkColumnNames = [
+  'state',
+  'state_since',
+  'reason',
+  'advice',
+  'failures',
+  'heals',
+  'probe_fresh_at',
+  'probe_at',
+  'paused_at',
+  'stopped_since',
+  'stopped_ms',
+  'held_until',
+  'paced_at',
+] as const satisfies (keyof SinkRow)[];
+const sinkColumns = sql.raw(sinkColumnNames.join(', '));
+
 /** A lane that has not failed since it was last well. */
 const freshLane = sql`tries = 0 and heals_seen is null and lease is null`;
 
@@ -63,10 +80,10 @@ async function leaseDue(
   until: number,
   now: number,
 ): Promise<number[]> {
-  // Materialized, so that PostgreSQL locks no more lanes than the limit.
+  // Materialized, so that PostgreSQL locks no more lanes than the limit; for a limit that is bound SQLite would plan the statement anew each time.
   const { rows } = await sql<{ channel: number }>`
       with due as materialized (
-        select channel from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${limit} ${skipLocked(database)})
+        select channel from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
       update lane set lease = ${token}, due_at = ${until}
       where sink = ${sink.id} and channel in (select channel from due)
       returning channel`.execute(trx);
@@ -109,19 +126,36 @@ function skipLocked(database: Database): RawBuilder<unknown> {
   return database.embedded ? sql`` : sql`for update skip locked`;
 }
 
-/** When there may be something to claim again; `null` if only a wake-up can bring it. */
+/** When the first lane is due; `null` if none is. */
+const firstDue = ({ id }: RegisteredSink): RawBuilder<number | null> =>
+  sql`(select min(due_at) from lane where sink = ${id} and due_at is not null)`;
+
+/** The sink's row, and when its first lane is due: all that a turn without work has to know. */
+export async function readSink(
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  lock: boolean,
+): Promise<{ row: SinkRow; due: number | null }> {
+  const { rows } = await sql<SinkRow & { due: number | null }>`
+      select ${sinkColumns}, ${firstDue(sink)} as due from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(trx);
+  const { due, ...row } = rows[0]!;
+  return { row, due };
+}
+
+/**
+ * When there may be something to claim again; `null` if only a wake-up can bring it.
+ * @param known when the first lane is due, if nothing has moved since it was read
+ */
 export async function nextDue(
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   row: SinkRow,
   { perSecond }: Claim,
   now: number,
+  known?: number | null,
 ): Promise<number | null> {
   if (row.paused_at !== null) return null;
-  const { rows } = await sql<{
-    due: number | null;
-  }>`select min(due_at) as due from lane where sink = ${sink.id} and due_at is not null`.execute(trx);
-  const due = rows[0]!.due;
+  const due = known === undefined ? (await sql<{ due: number | null }>`select ${firstDue(sink)} as due`.execute(trx)).rows[0]!.due : known;
   if (due === null) return null;
   const from = Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
   if (row.state === 'ok') return Math.max(due, from);

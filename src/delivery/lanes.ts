@@ -2,7 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
-import { type Claim, type SinkRow, claimWork, nextDue } from './claim.js';
+import { type Claim, type SinkRow, claimWork, nextDue, readSink, sinkColumnNames } from './claim.js';
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, openReports } from './reports.js';
@@ -26,22 +26,6 @@ export interface Turn {
 /** With several processes: the net under the notices that another one may have given, and died. */
 const pollMs = 10_000;
 
-const sinkColumns = [
-  'state',
-  'state_since',
-  'reason',
-  'advice',
-  'failures',
-  'heals',
-  'probe_fresh_at',
-  'probe_at',
-  'paused_at',
-  'stopped_since',
-  'stopped_ms',
-  'held_until',
-  'paced_at',
-] as const;
-
 /** A worker's protocol with the database: settle what ended, claim what is due. Each settle is fenced by the lease's token. */
 export class Lanes {
   constructor(
@@ -53,34 +37,34 @@ export class Lanes {
   /** Settles and claims in one transaction. What ended without its lease is dropped: whoever has the lane now tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
     return this.database.relaxed(async trx => {
-      const row = await this.sinkRow(trx, sink, ended, claim);
+      const { row, due } = await this.readSink(trx, sink, ended, claim);
+      // Most wake-ups: another turn, or another process, took what there was.
+      if (ended.length === 0 && row.state === 'ok' && (due === null || due > now))
+        return { ...nothingSettled, claimed: [], nextDueAt: this.polled(await nextDue(trx, sink, row, claim, now, due), now), health: row };
       const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, now) : nothingSettled;
       const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
       const all = claimed.length >= claim.attempts * claim.batchSize;
-      return { ...settled, claimed, nextDueAt: all ? null : await this.lookAgainAt(trx, sink, row, claim, now), health: row };
+      const nextDueAt = all ? null : this.polled(await nextDue(trx, sink, row, claim, now), now);
+      return { ...settled, claimed, nextDueAt, health: row };
     });
   }
 
-  private async lookAgainAt(
-    trx: Transaction<Tables>,
-    sink: RegisteredSink,
-    row: SinkRow,
-    claim: Claim,
-    now: number,
-  ): Promise<number | null> {
-    const due = await nextDue(trx, sink, row, claim, now);
+  private polled(due: number | null, now: number): number | null {
     return this.database.embedded ? due : Math.min(due ?? Infinity, now + pollMs);
   }
 
   /** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
-  private async sinkRow(trx: Transaction<Tables>, sink: RegisteredSink, ended: readonly Ended[], { perSecond }: Claim): Promise<SinkRow> {
-    const query = trx.selectFrom('sink').select(sinkColumns).where('id', '=', sink.id).$castTo<SinkRow>();
+  private async readSink(
+    trx: Transaction<Tables>,
+    sink: RegisteredSink,
+    ended: readonly Ended[],
+    { perSecond }: Claim,
+  ): ReturnType<typeof readSink> {
+    if (this.database.embedded) return readSink(trx, sink, false);
     const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-    if (this.database.embedded) return query.executeTakeFirstOrThrow();
-    const locked = (): Promise<SinkRow> => query.forUpdate().executeTakeFirstOrThrow();
-    if (failed || perSecond !== null) return locked();
-    const row = await query.executeTakeFirstOrThrow();
-    return row.state === 'ok' && row.failures === 0 ? row : locked();
+    if (failed || perSecond !== null) return readSink(trx, sink, true);
+    const read = await readSink(trx, sink, false);
+    return read.row.state === 'ok' && read.row.failures === 0 ? read : readSink(trx, sink, true);
   }
 
   private async settle(
@@ -163,7 +147,7 @@ function movedOf(settlements: readonly Settlement[]): Moved[] {
 const nothingSettled = { over: { delivered: 0, parked: 0, superseded: 0 }, wakes: [] };
 
 async function writeSink(trx: Transaction<Tables>, sink: RegisteredSink, before: SinkRow, after: SinkRow): Promise<void> {
-  const changed = sinkColumns.filter(column => before[column] !== after[column]);
+  const changed = sinkColumnNames.filter(column => before[column] !== after[column]);
   if (changed.length === 0) return;
   const values = Object.fromEntries(changed.map(column => [column, after[column]]));
   await trx.updateTable('sink').set(values).where('id', '=', sink.id).execute();

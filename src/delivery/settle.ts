@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import { type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { RegisteredSink } from './registry.js';
@@ -120,7 +120,7 @@ async function supersede(
     .updateTable('delivery')
     .set({ state: 'superseded', open: 0, updated_at: now })
     .where('sink', '=', sink.id)
-    .where('open', '=', 1)
+    .where('open', '=', sql.lit(1))
     .where(eb => eb.or(ended.map(({ work }) => eb.and([eb('channel', '=', work.channel), eb('position', '<', work.head.position)]))))
     .returning(['change_id as changeId', 'channel'])
     .execute();

@@ -55,7 +55,7 @@ function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode },
       join
         .onRef('delivery.sink', '=', 'lane.sink')
         .onRef('delivery.channel', '=', 'lane.channel')
-        .on('delivery.open', '=', 1)
+        .on('delivery.open', '=', sql.lit(1))
         .on(
           'delivery.position',
           '=',

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.js';
 import { type SinkStatus, sinkStateNames } from './sink-states.js';
@@ -104,7 +105,7 @@ function pendingBySink(database: Database): Promise<{ name: string; pending: num
         .selectFrom('delivery')
         .select(({ fn }) => fn.countAll<number>().as('n'))
         .whereRef('delivery.sink', '=', 'sink.id')
-        .where('delivery.state', '=', 'pending')
+        .where('delivery.state', '=', sql.lit('pending'))
         .$asScalar()
         .$notNull()
         .as('pending'),
@@ -118,7 +119,7 @@ function parkedBySink(database: Database): Promise<{ name: string; cause: string
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .select(({ fn }) => ['sink.name', 'delivery.cause', fn.countAll<number>().as('parked')])
-    .where('delivery.state', '=', 'parked')
+    .where('delivery.state', '=', sql.lit('parked'))
     .groupBy(['sink.name', 'delivery.cause'])
     .execute();
 }

@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 
 /** The states that a sink can be in, as the API and metrics call them. */
 export const sinkStateNames = ['ok', 'retrying', 'misconfigured', 'down', 'paused', 'removed'] as const;
@@ -53,7 +53,7 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
         .selectFrom('delivery')
         .select(({ fn }) => fn.min('delivery.owed_at').as('at'))
         .whereRef('delivery.sink', '=', 'sink.id')
-        .where('delivery.state', '=', 'pending')
+        .where('delivery.state', '=', sql.lit('pending'))
         .as('oldest'),
     ])
     .orderBy('sink.id', 'desc')

@@ -82,11 +82,11 @@ function selectSinks(database: Database, channel: number) {
 
 function pendingOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
   // What is pending is open, and the index is of the open ones.
-  return deliveriesOf(eb, channel).where('delivery.open', '=', 1).where('delivery.state', '=', 'pending');
+  return deliveriesOf(eb, channel).where('delivery.open', '=', sql.lit(1)).where('delivery.state', '=', 'pending');
 }
 
 function parkedOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
-  return deliveriesOf(eb, channel).where('delivery.state', '=', 'parked');
+  return deliveriesOf(eb, channel).where('delivery.state', '=', sql.lit('parked'));
 }
 
 function deliveriesOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {

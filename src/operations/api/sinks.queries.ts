@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Selectable, Updateable } from 'kysely';
+import { type Selectable, type Updateable, sql } from 'kysely';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import { stoppedMs } from '../../delivery/breaker.js';
@@ -103,9 +103,9 @@ async function longestFailing(database: Database, sink: number): Promise<Trouble
     .where('sink', '=', sink)
     .where('failing_since', 'is not', null)
     .limit(1);
-  const pending = await failing.where('state', '=', 'pending').orderBy('owed_at').executeTakeFirst();
+  const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('owed_at').executeTakeFirst();
   // Of a report that was shown already, only the edit may be failing.
-  const found = pending ?? (await failing.where('open', '=', 1).orderBy('failing_since').executeTakeFirst());
+  const found = pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst());
   return found ?? { since: null, reason: null, advice: null };
 }
 
