@@ -1,24 +1,18 @@
-import type { Transaction } from 'kysely';
+import { type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 
 /** Locks lanes in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
-export function lockLanes(
+export async function lockLanes(
   database: Database,
   trx: Transaction<Tables>,
   sinks: number[],
   channels: number[],
   waitingAt: number | null = null,
 ): Promise<{ channel: number; lease: string | null }[]> {
-  const query = trx
-    .selectFrom('lane')
-    .select(['channel', 'lease'])
-    .where('sink', 'in', sinks)
-    .where(eb => {
-      const own = eb('channel', 'in', channels);
-      return waitingAt === null ? own : eb.or([own, eb.and([eb('due_at', '>', waitingAt), eb('lease', 'is', null)])]);
-    })
-    .orderBy('sink')
-    .orderBy('channel');
-  return (database.embedded ? query : query.forUpdate()).execute();
+  const waiting = waitingAt === null ? sql`` : sql`or (due_at > ${waitingAt} and lease is null)`;
+  const { rows } = await sql<{ channel: number; lease: string | null }>`
+      select channel, lease from lane where sink in (${sql.join(sinks)}) and (channel in (${sql.join(channels)}) ${waiting})
+      order by sink, channel ${database.embedded ? sql`` : sql`for update`}`.execute(trx);
+  return rows;
 }

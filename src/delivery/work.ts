@@ -1,4 +1,4 @@
-import { type Transaction, sql } from 'kysely';
+import { type SelectType, type Transaction, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
 import type { Tables } from '../database/tables.js';
@@ -46,50 +46,34 @@ const headOf: Record<Mode, ReturnType<typeof sql>> = {
   report: sql`select coalesce(min(case when d.state = 'pending' then d.position end), min(d.position))`,
 };
 
-type Row = Awaited<ReturnType<typeof selectHeads>>[number];
+/** What is read of each table. */
+const columns = {
+  lane: ['channel', 'heals_seen', 'sent_profile'],
+  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'moved', 'state', 'receipt'],
+  change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
+  channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
+} as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
+type Read<Table extends keyof typeof columns> = {
+  [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
+};
+type Row = Read<'lane'> & Read<'delivery'> & Read<'change'> & Read<'channel'> & { lane_tries: number; newest_revision: number };
+const selected = sql.raw(
+  Object.entries(columns)
+    .flatMap(([table, names]) => names.map(name => `${table}.${name}`))
+    .join(', '),
+);
 
-function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode }, channels: number[]) {
-  return trx
-    .selectFrom('lane')
-    .innerJoin('delivery', join =>
-      join
-        .onRef('delivery.sink', '=', 'lane.sink')
-        .onRef('delivery.channel', '=', 'lane.channel')
-        .on('delivery.open', '=', sql.lit(1))
-        .on(
-          'delivery.position',
-          '=',
-          sql<number>`(${headOf[sink.mode]} from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1)`,
-        ),
-    )
-    .innerJoin('change', 'change.id', 'delivery.change_id')
-    .innerJoin('channel', 'channel.id', 'lane.channel')
-    .select(['lane.channel', 'lane.tries as lane_tries', 'lane.heals_seen', 'lane.sent_profile'])
-    .select([
-      'delivery.change_id',
-      'delivery.position',
-      'delivery.tries',
-      'delivery.failing_since',
-      'delivery.stopped_ms',
-      'delivery.moved',
-      'delivery.state',
-      'delivery.receipt',
-    ])
-    .select([
-      'change.revision',
-      'change.type',
-      'change.operator',
-      'change.event_time',
-      'change.estimated',
-      'change.tie',
-      'change.received_at',
-      'change.exist',
-    ])
-    .select(['change.changes', 'change.profile', 'change.stale'])
-    .select(['channel.sdk_app_id', 'channel.channel_id', 'channel.version', 'channel.updated_at', 'channel.revision as newest_revision'])
-    .where('lane.sink', '=', sink.id)
-    .where('lane.channel', 'in', channels)
-    .execute();
+/** As text: what every attempt needs is asked for so often that building the query would cost more than its answer. */
+async function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode }, channels: number[]): Promise<Row[]> {
+  const { rows } = await sql<Row>`
+      select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision
+      from lane
+      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1 and delivery.position =
+        (${headOf[sink.mode]} from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1)
+      join change on change.id = delivery.change_id
+      join channel on channel.id = lane.channel
+      where lane.sink = ${sink.id} and lane.channel in (${sql.join(channels)})`.execute(trx);
+  return rows;
 }
 
 /** Loads what claimed lanes are to attempt; `idle` are those that have nothing open. */

@@ -6,8 +6,11 @@ type Kysely = Database['kysely'];
 export class Mortal {
   readonly database: Database;
   dead = false;
+  readonly #ended: () => void;
 
-  constructor(shared: Database) {
+  /** @param ended told of every transaction that has ended */
+  constructor(shared: Database, ended: () => void) {
+    this.#ended = ended;
     const kysely = this.#watched(shared);
     this.database = Object.create(shared, {
       kysely: { get: () => (this.dead ? silence : kysely) },
@@ -27,7 +30,7 @@ export class Mortal {
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
     if (this.dead) return never;
-    const result = await work();
+    const result = await work().finally(this.#ended);
     return this.dead ? never : result;
   }
 }

@@ -92,10 +92,10 @@ export class VirtualTime {
     [this.now, this.#timers, this.#order] = [now, [], 0];
   }
 
-  /** Lets time pass, from one timer to the next, until `until` or until `done` says so. */
-  async run(until: number, done: () => boolean = () => false): Promise<void> {
+  /** Lets time pass, from one timer to the next. */
+  async run(until: number, afterStep: () => Promise<void>): Promise<void> {
     await this.#quiet();
-    while (!done()) {
+    while (true) {
       const timer = this.#next();
       if (!timer || timer.at > until) break;
       this.now = Math.max(this.now, timer.at);
@@ -103,8 +103,9 @@ export class VirtualTime {
       else timer.at = this.now + timer.every;
       timer.work();
       await this.#quiet();
+      await afterStep();
     }
-    this.now = Math.max(this.now, done() ? this.now : until);
+    this.now = Math.max(this.now, until);
   }
 
   /** Every promise that can go on has gone on. */
