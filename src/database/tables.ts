@@ -62,8 +62,9 @@ interface SinkTable {
   advice: string | null;
   /** Answers "try again" in a row, whatever the lanes. */
   failures: Generated<number>;
-  /** How often a success healed it. */
-  heals: Generated<number>;
+  /** How often it told that it is misconfigured, and how many of these complaints had come when the newest attempt that succeeded was claimed. */
+  complaints: Generated<number>;
+  proven: Generated<number>;
   /** While it is not `ok`: when a lane that has not failed yet may be probed, and when any; while a probe is under way, when it is over at the latest. */
   probe_fresh_at: number | null;
   probe_at: number | null;
@@ -86,8 +87,8 @@ interface LaneTable {
   lease: string | null;
   /** Failures in a row. */
   tries: Generated<number>;
-  /** The sink's heals when this lane got an answer that the sink is misconfigured; `null` after a success. */
-  heals_seen: number | null;
+  /** Which of the sink's complaints was the first to this lane since its last success. */
+  complaint: number | null;
   /** What a state sink has. */
   sent_revision: number | null;
   sent_profile: string | null;

@@ -8,8 +8,10 @@ export interface Health {
   advice: string | null;
   /** Answers "try again" in a row, whatever the lanes. */
   failures: number;
-  /** How often a success healed it. */
-  heals: number;
+  /** How often it told that it is misconfigured. */
+  complaints: number;
+  /** How many complaints had come when the newest attempt that succeeded was claimed: what came before them is proven wrong since. */
+  proven: number;
   /** When a lane that has not failed yet may be probed, and when any. */
   probe_fresh_at: number | null;
   probe_at: number | null;
@@ -28,17 +30,18 @@ const downFrom = 5;
 export function healthAfter(health: Health, verdict: Verdict, now: number): Health {
   if (verdict === null) {
     const calm = { ...health, failures: 0 };
-    return health.state === 'ok' ? calm : { ...running(calm, now), heals: health.heals + 1 };
+    return health.state === 'ok' ? calm : running(calm, now);
   }
   if (verdict.outcome === 'refused') return health;
   const failures = verdict.outcome === 'retry' ? health.failures + 1 : health.failures;
   const state = verdict.outcome === 'misconfigured' ? 'misconfigured' : failures >= downFrom ? 'down' : health.state;
+  const complaints = health.complaints + Number(verdict.outcome === 'misconfigured');
   if (state === 'ok') return { ...health, failures };
   const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
   const { message: reason, advice } =
     health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? told(health) : verdict;
-  return { ...health, failures, state, state_since: since, reason, advice, stopped_since: health.stopped_since ?? now };
+  return { ...health, failures, complaints, state, state_since: since, reason, advice, stopped_since: health.stopped_since ?? now };
 }
 
 function told(health: Health): { message: string | null; advice: string | null } {

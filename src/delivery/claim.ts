@@ -25,7 +25,8 @@ export const sinkColumnNames = [
   'reason',
   'advice',
   'failures',
-  'heals',
+  'complaints',
+  'proven',
   'probe_fresh_at',
   'probe_at',
   'paused_at',
@@ -37,7 +38,7 @@ export const sinkColumnNames = [
 const sinkColumns = sql.raw(sinkColumnNames.join(', '));
 
 /** A lane that has not failed since it was last well. */
-const freshLane = sql`tries = 0 and heals_seen is null and lease is null`;
+const freshLane = sql`tries = 0 and complaint is null and lease is null`;
 
 /** A lane that has something to do and that nobody works on. */
 const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
@@ -61,7 +62,7 @@ export async function claimWork(
     ? await leaseProbe(database, trx, sink, row, token, claim, now)
     : await leaseDue(database, trx, sink, attempts * batchSize, token, now + claim.leaseMs, now);
   if (channels.length === 0) return [];
-  const { work, idle } = await loadWork(trx, sink, channels, token, probe);
+  const { work, idle } = await loadWork(trx, sink, channels, { lease: token, complaints: row.complaints, probe });
   if (idle.length > 0)
     await trx.updateTable('lane').set({ due_at: null, lease: null }).where('sink', '=', sink.id).where('channel', 'in', idle).execute();
   if (perSecond !== null && work.length > 0) {

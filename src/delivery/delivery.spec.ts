@@ -7,7 +7,8 @@ import { type Delivery, Misconfigured, type Mode, Refused, type Report, type Sin
 import { pauseSink, resumeSink } from '../operations/api/sinks.queries.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
-import type { Ended } from './settlement.js';
+import type { Answer, Ended } from './settlement.js';
+import type { LaneWork } from './work.js';
 import { type AttemptEnd, Worker } from './worker.js';
 
 const start = Date.UTC(2026, 0, 1);
@@ -497,6 +498,43 @@ eachStore('delivery', store => {
       { channel: slow!.channel, due_at: clock.time + 9000 },
       { channel: failing!.channel, due_at: clock.time + 5 },
     ]);
+  });
+
+  test('a success that was under way when a lane was told that the sink is misconfigured proves nothing: only one that was claimed after that gets the lane refused', async () => {
+    const database = await store.open();
+    const { serve, change, drain, clock, states } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()] });
+    await drain();
+    for (const channelId of ['bad', 'slow', 'bad', 'bad']) await change({ channelId });
+    const sink = {
+      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
+      mode: 'log' as const,
+    };
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const take = async () => {
+      const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
+      return (id: string) => claimed.find(work => work.head.delivery.event.data.channelId === id)!;
+    };
+    const end = async (work: LaneWork, answer: Answer) => {
+      clock.time += 10;
+      const ended = [{ at: clock.time - 5, durationMs: 5, answers: [{ work, answer }] }];
+      return (await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time)).health.state;
+    };
+    const misconfigured = { failure: new Misconfigured('answered 401', 'check the credentials', 401) };
+    const fine = { receipt: null };
+
+    const first = await take();
+    expect(await end(first('bad'), misconfigured)).toBe('misconfigured');
+    expect(await end(first('slow'), fine)).toBe('ok');
+    await change({ channelId: 'slow' });
+    const second = await take();
+    expect(await end(second('bad'), misconfigured)).toBe('misconfigured');
+    expect(await states()).toEqual(['pending', 'pending', 'pending', 'delivered', 'pending']);
+    expect(await end(second('slow'), fine)).toBe('ok');
+    const third = await take();
+    expect(await end(third('bad'), misconfigured)).toBe('ok');
+    expect(await states()).toEqual(['parked', 'pending', 'pending', 'delivered', 'delivered']);
   });
 
   test('a lease is renewed while it is held, not after it was lost, and a lane whose worker is gone is claimed again', async () => {

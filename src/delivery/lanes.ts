@@ -64,7 +64,8 @@ export class Lanes {
     const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
     if (failed || perSecond !== null) return readSink(trx, sink, true);
     const read = await readSink(trx, sink, false);
-    return read.row.state === 'ok' && read.row.failures === 0 ? read : readSink(trx, sink, true);
+    const { state, failures, complaints, proven } = read.row;
+    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(trx, sink, true);
   }
 
   private async settle(
@@ -76,16 +77,18 @@ export class Lanes {
     now: number,
   ): Promise<Pick<Turn, 'over' | 'wakes'>> {
     const before = { ...row };
+    let healed = false;
     const settlements = ended.flatMap(one => {
-      const { health, settlements: settled } = settle(row, one, { random: this.random, retryMaxAgeMs });
+      const outcome = settle(row, one, { random: this.random, retryMaxAgeMs });
+      const { health } = outcome;
       const stoppedNow = row.state === 'ok' && health.state !== 'ok';
       const probed = health.state !== 'ok' && one.answers.some(({ work }) => work.probe);
       Object.assign(row, health, (stoppedNow || probed) && nextProbe(now, this.random()));
-      return settled;
+      healed = health.state === 'ok' && (healed || outcome.healed);
+      return outcome.settlements;
     });
     row.held_until = Math.max(row.held_until ?? 0, ...settlements.map(one => one.holdUntil ?? 0)) || null;
     await writeSink(trx, sink, before, row);
-    const healed = row.heals > before.heals && row.state === 'ok';
     const held = await lockLanes(
       this.database,
       trx,

@@ -113,7 +113,7 @@ async function replayPage(
   // A lane at work looks by itself for what is open when it is done.
   await trx
     .updateTable('lane')
-    .set({ due_at: now, tries: 0, heals_seen: null })
+    .set({ due_at: now, tries: 0, complaint: null })
     .where('sink', '=', sink.id)
     .where('channel', 'in', channels)
     .where('lease', 'is', null)

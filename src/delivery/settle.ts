@@ -133,7 +133,7 @@ async function freeLanes(
   settlements: readonly Settlement[],
   now: number,
 ): Promise<void> {
-  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, healsSeen }) => {
+  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, complaint }) => {
     const sent = sink.mode === 'state' && state === 'delivered' ? work.head : null;
     const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
     return {
@@ -141,7 +141,7 @@ async function freeLanes(
       channel: work.channel,
       due_at: tryAgainAt ?? now,
       tries: laneTries,
-      heals_seen: healsSeen,
+      complaint,
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sentProfile,
     };
@@ -150,7 +150,7 @@ async function freeLanes(
     trx,
     'lane',
     rows,
-    `on conflict (sink, channel) do update set lease = null, tries = excluded.tries, heals_seen = excluded.heals_seen,
+    `on conflict (sink, channel) do update set lease = null, tries = excluded.tries, complaint = excluded.complaint,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
        due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
          then excluded.due_at end`,

@@ -1,5 +1,5 @@
 import { Refused, type SinkError, TryAgain, type Postponed } from '../sinks/sink.js';
-import { type Health, type Verdict, healthAfter, stoppedMs } from './breaker.js';
+import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
 import type { LaneWork } from './work.js';
 
@@ -23,8 +23,8 @@ export interface Settlement {
   /** Failures in a row of the lane, and tries of the delivery. */
   laneTries: number;
   tries: number;
-  /** The sink's heals when it told this lane that it is misconfigured; `null` if it did not. */
-  healsSeen: number | null;
+  /** Which of the sink's complaints was the first to this lane since its last success; `null` if there was none. */
+  complaint: number | null;
   failingSince: number | null;
   stoppedMs: number | null;
   cause: 'refused' | 'expired' | null;
@@ -39,36 +39,47 @@ export interface Settlement {
   holdUntil: number | null;
 }
 
+/** What an ended attempt means for the sink as a whole and for each of its deliveries. */
+export interface Outcome {
+  health: Health;
+  /** True if a success ended a time in which the sink was stopped. */
+  healed: boolean;
+  settlements: Settlement[];
+}
+
 /** The dice of a settlement, and the sink's RETRY_MAX_AGE in milliseconds. */
 export interface Circumstances {
   random: () => number;
   retryMaxAgeMs: number;
 }
 
-/** What an ended attempt means for the sink as a whole and for each of its deliveries: a function of the answers, the time at which they came, and the dice. */
-export function settle(health: Health, ended: Ended, circumstances: Circumstances): { health: Health; settlements: Settlement[] } {
+/** What an ended attempt means: a function of the answers, the time at which they came, and the dice. */
+export function settle(health: Health, ended: Ended, circumstances: Circumstances): Outcome {
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
-  const after = verdictsOf(answers.map(({ answer }) => answer)).reduce((before, verdict) => healthAfter(before, verdict, now), health);
+  const succeeded = answers.filter(({ answer }) => 'receipt' in answer);
+  const failed = failuresOf(answers.map(({ answer }) => answer)).reduce<Health>((before, failure) => healthAfter(before, failure, now), health);
+  // A success comes last: what works for one delivery of a bulk works.
+  const proven = Math.max(health.proven, ...succeeded.map(({ work }) => work.complaints));
+  const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), proven } : failed;
   const settlements = answers.map(({ work, answer }) => settlementOf(work, answer, ended, { before: health, after }, circumstances));
-  return { health: after, settlements };
+  return { health: after, healed: failed.state !== 'ok' && after.state === 'ok', settlements };
 }
 
-/** A lane that is told again that the sink is misconfigured, after another lane had success in between, is refused. */
-function judged(work: LaneWork, answer: Answer, { heals }: Health): Answer {
+/** A lane that is told again that the sink is misconfigured, after another lane had success in between, is refused. A success that was under way when the lane was told for the first time proves nothing. */
+function judged({ complaint }: LaneWork, answer: Answer, { proven }: Health): Answer {
   if (!('failure' in answer) || answer.failure.outcome !== 'misconfigured') return answer;
-  if (work.healsSeen === null || heals <= work.healsSeen) return answer;
+  if (complaint === null || proven < complaint) return answer;
   const { message, status } = answer.failure;
   return {
     failure: new Refused(message, 'Other channels are taken: look at what is special about this one, mend that, then replay.', status),
   };
 }
 
-/** One verdict of each kind, a success last: what works for one delivery of a bulk works. */
-function verdictsOf(answers: readonly Answer[]): Verdict[] {
+/** One failure of each kind that tells something of the whole sink. */
+function failuresOf(answers: readonly Answer[]): SinkError[] {
   const failures = answers.flatMap(answer => ('failure' in answer ? [answer.failure] : []));
-  const kinds = (['retry', 'misconfigured'] as const).flatMap(outcome => failures.find(failure => failure.outcome === outcome) ?? []);
-  return answers.some(answer => 'receipt' in answer) ? [...kinds, null] : kinds;
+  return (['retry', 'misconfigured'] as const).flatMap(outcome => failures.find(failure => failure.outcome === outcome) ?? []);
 }
 
 function settlementOf(
@@ -82,7 +93,7 @@ function settlementOf(
   const now = at + durationMs;
   const calm = {
     laneTries: 0,
-    healsSeen: null,
+    complaint: null,
     failingSince: null,
     stoppedMs: null,
     cause: null,
@@ -119,7 +130,7 @@ function settlementOf(
     tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
     laneTries,
     tries: head.tries + Number(spends),
-    healsSeen: over ? null : failure.outcome === 'misconfigured' ? before.heals : work.healsSeen,
+    complaint: over ? null : (work.complaint ?? (failure.outcome === 'misconfigured' ? after.complaints : null)),
     failingSince,
     stoppedMs: stopped,
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,

@@ -21,8 +21,10 @@ export interface LaneWork {
   channel: number;
   lease: string;
   laneTries: number;
-  /** The sink's heals when it told this lane that it is misconfigured. */
-  healsSeen: number | null;
+  /** Which of the sink's complaints was the first to this lane since its last success. */
+  complaint: number | null;
+  /** How many complaints of the sink were known when this was claimed. */
+  complaints: number;
   /** True if the sink is stopped and this finds out whether it is well again. */
   probe: boolean;
   head: Head;
@@ -48,7 +50,7 @@ const headOf: Record<Mode, ReturnType<typeof sql>> = {
 
 /** What is read of each table. */
 const columns = {
-  lane: ['channel', 'heals_seen', 'sent_profile'],
+  lane: ['channel', 'complaint', 'sent_profile'],
   delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'moved', 'state', 'receipt'],
   change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
@@ -81,8 +83,7 @@ export async function loadWork(
   trx: Transaction<Tables>,
   sink: { id: number; mode: Mode },
   channels: number[],
-  lease: string,
-  probe: boolean,
+  claimed: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
 ): Promise<{ work: LaneWork[]; idle: number[] }> {
   const rows = await selectHeads(trx, sink, channels);
   const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
@@ -102,11 +103,10 @@ export async function loadWork(
       updatedAt: new Date(row.updated_at ?? row.event_time).toISOString(),
     };
     return {
+      ...claimed,
       channel: row.channel,
-      lease,
       laneTries: row.lane_tries,
-      healsSeen: row.heals_seen,
-      probe,
+      complaint: row.complaint,
       head: {
         changeId: row.change_id,
         position: row.position,

@@ -8,7 +8,7 @@ const transactions = {
   migration: /^create table change /,
   record: /^insert into change /,
   // Reads what was leased, if anything was.
-  claim: /^select lane\.channel, lane\.heals_seen/,
+  claim: /^select lane\.channel, lane\.complaint/,
   settle: /^insert into attempt /,
   retention: /^delete from "change"/,
   fill: /^update "sink" set "filled_to"/,
