@@ -159,7 +159,7 @@ export class Simulation {
   }
 
   #burst(replicas: number): void {
-    for (let count = 28 + this.#dice.below(20); count > 0; count--) {
+    for (let count = 30 + this.#dice.below(20); count > 0; count--) {
       const webhook = this.#source.next();
       const replica = this.#replicas.length > 0 ? this.#dice.pick(this.#replicas) : null;
       if (!replica) continue;
@@ -187,7 +187,8 @@ export class Simulation {
     if (this.#dice.chance(0.4)) return this.#harm(count);
     this.#faults += 1;
     const sink = this.#dice.pick(Object.keys(this.#behaviour));
-    const behaviour = this.#dice.pick(misbehaviours);
+    // A card is not refused: what it shows last would not be true then.
+    const behaviour = this.#dice.pick(misbehaviours.filter(one => one !== 'picky' || sink !== 'cards'));
     this.#behaviour[sink] = behaviour;
     this.#note(`${sink} is ${behaviour}`);
     this.#at(1000 + this.#dice.below(600_000), () => {
@@ -250,7 +251,7 @@ export class Simulation {
     return taken;
   }
 
-  /** A target that is picky refuses one in five; a card is not refused, since what it shows last would not be true then. */
+  /** A target that is picky refuses one in five. */
   #refusal(name: string): SinkError | null {
     const { Refused } = this.#code.sinks;
     return this.#behaviour[name] === 'picky' && this.#dice.chance(0.2) ? new Refused('answered 400', 'look at it', 400) : null;
