@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
@@ -103,6 +105,9 @@ function stage(database: Database) {
   const drain = (graceMs = 5000): Promise<unknown> => Promise.all([...workers.values()].map(worker => worker.drain(graceMs)));
   return { clock, workers, ends, serve, change, later, states, settled, drain };
 }
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 eachStore('delivery', store => {
   test('a log sink gets every change in revision order, also under retry', async () => {
@@ -251,6 +256,24 @@ eachStore('delivery', store => {
     await until(() => well.got.length === 6, 'the healthy sink got all');
     expect(dead.got).toHaveLength(4);
     await drain(0);
+  });
+
+  test('an attempt leaves nothing behind in memory', async () => {
+    const { serve, change, drain, settled } = stage(await store.open());
+    const sink = new ScriptedSink();
+    const signals: WeakRef<AbortSignal>[] = [];
+    sink.script = (_, signal) => {
+      signal.addEventListener('abort', () => undefined);
+      signals.push(new WeakRef(signal));
+    };
+    await serve({ crm: ['log', sink] });
+    await Promise.all(Array.from({ length: 50 }, (_, channel) => change({ channelId: `${channel}` })));
+    await settled();
+    collectGarbage();
+    expect(signals).toHaveLength(50);
+    // The last of them may still be on the stack.
+    expect(signals.filter(signal => signal.deref()).length).toBeLessThan(10);
+    await drain();
   });
 
   test('Retry-After holds back the whole sink', async () => {

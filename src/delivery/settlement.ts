@@ -58,7 +58,10 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
   const succeeded = answers.filter(({ answer }) => 'receipt' in answer);
-  const failed = failuresOf(answers.map(({ answer }) => answer)).reduce<Health>((before, failure) => healthAfter(before, failure, now), health);
+  const failed = failuresOf(answers.map(({ answer }) => answer)).reduce<Health>(
+    (before, failure) => healthAfter(before, failure, now),
+    health,
+  );
   // A success comes last: what works for one delivery of a bulk works.
   const proven = Math.max(health.proven, ...succeeded.map(({ work }) => work.complaints));
   const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), proven } : failed;

@@ -199,9 +199,12 @@ export class Worker {
   }
 
   private async answers(works: readonly LaneWork[]): Promise<AnswerOrNone[]> {
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), this.settings.TIMEOUT_MS + overrunMs);
-    const signal = AbortSignal.any([this.stop.signal, deadline.signal]);
+    // Not AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
+    const attempt = new AbortController();
+    const { signal } = attempt;
+    const cancel = (): void => attempt.abort();
+    const timer = setTimeout(cancel, this.settings.TIMEOUT_MS + overrunMs);
+    this.stop.signal.addEventListener('abort', cancel);
     const ended = new Promise<never>((_, reject) =>
       signal.addEventListener('abort', () => reject(new TryAgain('timed out', 'Check that the target answers.')), { once: true }),
     );
@@ -214,6 +217,7 @@ export class Worker {
       return works.map(() => ({ failure: asSinkError(error) }));
     } finally {
       clearTimeout(timer);
+      this.stop.signal.removeEventListener('abort', cancel);
     }
   }
 }
