@@ -9,6 +9,7 @@ import { FakeSearch } from './support/fake-search.js';
 import { type FakeServer, type ReceivedRequest, fakeServer } from './support/fake-server.js';
 import { newDatabase } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
+import { send } from './support/service.js';
 import { silence } from './support/silence.js';
 import { until } from './support/until.js';
 
@@ -68,10 +69,8 @@ class Lives {
 
   async send(webhook: StormWebhook): Promise<void> {
     const query = new URLSearchParams({ SdkAppid: '1400000001', CallbackCommand: webhook.CallbackCommand });
-    const answer = await fetch(`${this.url}/webhooks/tencent-chat?${query.toString()}`, {
-      method: 'POST',
-      body: JSON.stringify(webhook),
-    }).catch(() => null);
+    const url = `${this.url}/webhooks/tencent-chat?${query.toString()}`;
+    const answer = await send('POST', url, JSON.stringify(webhook)).catch(() => null);
     if (answer?.status === 200) this.oracle.acked.add(webhook.Operator_Account);
     else this.unanswered.push(webhook);
   }
@@ -108,7 +107,7 @@ class Lives {
   }
 
   async metrics(): Promise<string> {
-    return (await fetch(`${this.managementUrl}/metrics`)).text();
+    return (await send('GET', `${this.managementUrl}/metrics`)).text;
   }
 
   async close(): Promise<void> {

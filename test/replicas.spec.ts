@@ -1,4 +1,5 @@
 import { CrmCatcher } from './support/crm-catcher.js';
+import { mark, signingSecret } from './support/planted.js';
 import { newDatabase } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
@@ -6,21 +7,19 @@ import { until } from './support/until.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
 const query = `SdkAppid=1400000001&CallbackCommand=${changed}`;
-const secret = `whsec_${Buffer.from('a secret of thirty-two bytes !!!').toString('base64')}`;
-const management = { headers: { authorization: 'Bearer planted-token' } };
+const management = { headers: { authorization: `Bearer ${mark}` } };
 
 const running: ServiceProcess[] = [];
 let crm: CrmCatcher;
 let environment: Record<string, string>;
 
 beforeEach(async () => {
-  crm = await new CrmCatcher(secret).open();
+  crm = await new CrmCatcher(signingSecret).open();
   environment = {
     DATABASE_URL: await newDatabase(process.env['TEST_POSTGRES_URL']!),
-    MANAGEMENT_TOKEN: 'planted-token',
+    MANAGEMENT_TOKEN: mark,
     SINK_CRM_TYPE: 'webhook',
     SINK_CRM_URL: crm.url,
-    SINK_CRM_SECRETS: secret,
   };
 });
 afterEach(async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FakeSearch } from './support/fake-search.js';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from './support/fake-server.js';
+import { mark } from './support/planted.js';
 import { freePort } from './support/postgres.js';
 import { send, startTestService } from './support/service.js';
 import { server } from './support/test-certificates.js';
@@ -11,7 +12,6 @@ import { until } from './support/until.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
 const query = `SdkAppid=1400000001&CallbackCommand=${changed}`;
-const token = 'planted-management-token';
 const webhooks = 8;
 
 interface SinkItem {
@@ -110,7 +110,7 @@ test('every way in which sinks fail: what the operator reads, nothing parked, no
   const closedPort = await freePort();
   const service = await startTestService({
     DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
-    MANAGEMENT_TOKEN: token,
+    MANAGEMENT_TOKEN: mark,
     ...crm('well', well.url),
     ...crm('tls', tls.url),
     ...crm('nobody', `http://127.0.0.1:${closedPort}`),
@@ -124,7 +124,7 @@ test('every way in which sinks fail: what the operator reads, nothing parked, no
   try {
     const items = async (): Promise<Map<string, SinkItem>> => {
       const { text } = await send('GET', `${service.managementUrl}/api/v1/sinks?limit=500`, undefined, {
-        authorization: `Bearer ${token}`,
+        authorization: `Bearer ${mark}`,
       });
       return new Map((JSON.parse(text) as { items: SinkItem[] }).items.map(item => [item.name, item]));
     };

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import zlib from 'node:zlib';
+import { mark } from './support/planted.js';
 import { type HttpAnswer, send, startTestService } from './support/service.js';
 
-const token = 'xxxxyyyy';
 const path = '/webhooks/tencent-chat';
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
 const folder = mkdtempSync(join(tmpdir(), 'channel-sync-webhook-'));
@@ -15,7 +15,7 @@ let time = Date.now();
 
 beforeAll(async () => {
   service = await startTestService({
-    WEBHOOK_TOKENS: `${token},older`,
+    WEBHOOK_TOKENS: `${mark},${mark}-older`,
     WEBHOOK_BODY_LIMIT: '64kb',
     DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
     SINK_A_TYPE: 'log',
@@ -31,7 +31,7 @@ afterAll(async () => {
 function query(overrides: Record<string, string | string[] | undefined> = {}): string {
   const requestTime = String(Math.floor(Date.now() / 1000));
   const Sign = createHash('sha256')
-    .update(token + requestTime)
+    .update(mark + requestTime)
     .digest('hex');
   const all = {
     SdkAppid: '1400000001',
@@ -95,7 +95,7 @@ describe('row 1: SdkAppid', () => {
 });
 
 describe('row 2: signature', () => {
-  const signedAt = (seconds: string, by = token) =>
+  const signedAt = (seconds: string, by = mark) =>
     query({
       RequestTime: seconds,
       Sign: createHash('sha256')
@@ -118,7 +118,7 @@ describe('row 2: signature', () => {
     await expectAnswer(() => post(body(), signedAt(now(-58))), 200, 0, 1);
   });
   test('any token matches, upper-case hex too', async () => {
-    await expectAnswer(() => post(body(), signedAt(now(0), 'older')), 200, 0, 1);
+    await expectAnswer(() => post(body(), signedAt(now(0), `${mark}-older`)), 200, 0, 1);
     const asked = new URLSearchParams(query());
     asked.set('Sign', asked.get('Sign')!.toUpperCase());
     await expectAnswer(() => post(body(), asked.toString()), 200, 0, 1);
@@ -318,9 +318,4 @@ describe('everything else', () => {
     expect(Date.now() - startedAt).toBeGreaterThan(9500);
     expect(Date.now() - startedAt).toBeLessThan(12_000);
   }, 20_000);
-  test('no secret is in any answer', async () => {
-    const asked = new URLSearchParams(query());
-    asked.set('Sign', 'f'.repeat(64));
-    expect((await post(body(), asked.toString())).text).not.toMatch(/xxxxyyyy|older|ffff/);
-  });
 });

@@ -115,7 +115,6 @@ eachStore('management', store => {
         'until',
       ]);
       expect(body.paths['/api/v1/sinks'].get.security).toEqual([{ bearer: [] }]);
-      expect(JSON.stringify(body)).not.toContain(token);
     });
   });
 

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { FakeSearch } from '../support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../support/fake-server.ts';
+import { expectNoSecret, signingSecret } from '../support/planted.ts';
 import { ServiceProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
 import { Dice } from './dice.ts';
@@ -11,7 +12,6 @@ import { look } from './look.ts';
 import { Oracle, type ToldEvent } from './oracle.ts';
 import { WebhookSource } from './webhooks.ts';
 
-const secret = `whsec_${Buffer.from('a secret of thirty-two bytes !!!').toString('base64')}`;
 const channels = 12;
 const senders = 8;
 /** How often the sinks misbehave. */
@@ -105,7 +105,6 @@ export class Storm {
       SPOOL_DIR: join(folder, 'spool'),
       SINK_CRM_TYPE: 'webhook',
       SINK_CRM_URL: `${crm!.url}/crm`,
-      SINK_CRM_SECRETS: secret,
       SINK_CRM_TIMEOUT_MS: '500',
       SINK_SEARCH_TYPE: 'opensearch',
       SINK_SEARCH_URL: index!.url,
@@ -149,13 +148,13 @@ export class Storm {
     }).catch(() => null);
     if (answer?.status === 200) this.#oracle.acked.add(webhook.Operator_Account);
     else this.#counts.unanswered += 1;
-    await answer?.body?.cancel().catch(() => undefined);
+    expectNoSecret((await answer?.text().catch(() => '')) ?? '');
     await sleep(this.#dice.below(10));
   }
 
   /** The CRM verifies what it takes, and now and then fails in every way. */
   #crm(faults: Dice, request: ReceivedRequest, response: ServerResponse): Answer | undefined {
-    new Webhook(secret).verify(request.body, request.headers as Record<string, string>);
+    new Webhook(signingSecret).verify(request.body, request.headers as Record<string, string>);
     const id = String(request.headers['webhook-id']);
     if (this.#ids.has(id)) this.#counts.sentAgain += 1;
     this.#ids.add(id);
@@ -200,6 +199,7 @@ export class Storm {
     const { managementUrl } = await service.listening();
     const idle = async (): Promise<boolean> => {
       const text = await (await fetch(`${managementUrl}/metrics`)).text();
+      expectNoSecret(text);
       const pending = text.match(/^channel_sync_(pending\{.*\}|spooled) \d+$/gm) ?? [];
       return pending.length === 4 && pending.every(line => line.endsWith(' 0'));
     };

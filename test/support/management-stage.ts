@@ -14,8 +14,9 @@ import { Readiness } from '../../src/operations/readiness.js';
 import { sinkStates } from '../../src/operations/sink-states.js';
 import { readSettings } from '../../src/settings/settings.js';
 import { Refused, type SinkError, TryAgain } from '../../src/sinks/sink.js';
+import { expectNoSecret, mark } from './planted.js';
 
-export const token = 'a-token-for-tests-ü';
+export const token = `${mark}-ü`;
 export const start = Date.UTC(2026, 0, 1);
 export const channelId = '@TOA#_shop/新闻 100%';
 export const path = `/api/v1/channels/1400000001/${encodeURIComponent(channelId)}`;
@@ -37,7 +38,7 @@ export interface Answer {
   body: any; // oxlint-disable-line typescript/no-explicit-any
 }
 
-/** The management side on a free port, with a recorder and a worker's hands. */
+/** The management side on a free port, with a recorder and a worker's hands. No answer and no line of its log may hold a secret. */
 export class Stage {
   readonly clock = new TestClock();
   readonly woken: number[][] = [];
@@ -89,6 +90,7 @@ export class Stage {
 
   async close(): Promise<void> {
     await this.app.close();
+    expectNoSecret(JSON.stringify(this.logged));
   }
 
   async call(
@@ -105,6 +107,7 @@ export class Stage {
       ...rest,
     });
     const text = await response.text();
+    expectNoSecret(JSON.stringify([...response.headers]) + text);
     const json = response.headers.get('content-type')?.includes('json') ?? false;
     return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
   }

