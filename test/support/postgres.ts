@@ -20,8 +20,9 @@ export interface TestPostgres {
   stop: () => Promise<void>;
 }
 
-export async function startPostgres(): Promise<TestPostgres> {
-  const databaseDir = mkdtempSync(join(tmpdir(), 'channel-sync-postgres-'));
+/** @param disk where it keeps its data */
+export async function startPostgres(disk = tmpdir()): Promise<TestPostgres> {
+  const databaseDir = mkdtempSync(join(disk, 'channel-sync-postgres-'));
   const port = await freePort();
   const server = new EmbeddedPostgres({
     databaseDir,
