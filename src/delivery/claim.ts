@@ -17,7 +17,7 @@ export interface Claim {
 }
 
 /** What a worker knows of its sink's row. */
-export type SinkRow = Health & { held_until: number | null; paced_at: number | null };
+export type SinkRow = Health & { removed_at: number | null; held_until: number | null; paced_at: number | null };
 
 export const sinkColumnNames = [
   'state',
@@ -29,6 +29,7 @@ export const sinkColumnNames = [
   'proven',
   'probe_fresh_at',
   'probe_at',
+  'removed_at',
   'paused_at',
   'stopped_since',
   'stopped_ms',
@@ -36,6 +37,9 @@ export const sinkColumnNames = [
   'paced_at',
 ] as const satisfies (keyof SinkRow)[];
 const sinkColumns = sql.raw(sinkColumnNames.join(', '));
+
+/** Paused by a person, or removed by a process of another release: that one may send to the same target under other settings. */
+const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
 
 /** A lane that has not failed since it was last well. */
 const freshLane = sql`tries = 0 and complaint is null and lease is null`;
@@ -53,7 +57,7 @@ export async function claimWork(
   token: string,
   now: number,
 ): Promise<LaneWork[]> {
-  if (row.paused_at !== null || (row.held_until ?? 0) > now) return [];
+  if (standsStill(row) || (row.held_until ?? 0) > now) return [];
   const { perSecond, batchSize } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
   if (attempts === 0) return [];
@@ -155,7 +159,7 @@ export async function nextDue(
   now: number,
   known?: number | null,
 ): Promise<number | null> {
-  if (row.paused_at !== null) return null;
+  if (standsStill(row)) return null;
   const due = known === undefined ? (await sql<{ due: number | null }>`select ${firstDue(sink)} as due`.execute(trx)).rows[0]!.due : known;
   if (due === null) return null;
   const from = Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
