@@ -117,6 +117,7 @@ function keeper(settings: Settings, recorded: Recorder, database: Database, log:
             ? log.info('SPOOL_DIR can be written again')
             : log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', { problem }),
         (file, reason) => log.error('a spooled webhook cannot be taken in and was put aside', { file, reason }),
+        (file, reason) => log.error('a spooled file cannot be read: it stays and is tried again after the next start', { file, reason }),
       );
   return new Keeper(recorded, spool, {
     away: reason => log.warn('the database does not take webhooks: they go to SPOOL_DIR', { reason }),

@@ -53,12 +53,14 @@ export class Spool {
   /**
    * @param directory SPOOL_DIR; made when it is missing
    * @param onProblem told when it cannot be written any more, and with `null` when it can again
-   * @param onDamage told of records that nobody can read or the database refuses, and where they are kept
+   * @param onAside told of records that are damaged or that the database refuses, and where they were put
+   * @param onUnreadable told of a file that cannot be read and stays where it is
    */
   constructor(
     directory: string,
     private readonly onProblem: (problem: string | null) => void,
-    private readonly onDamage: (file: string, reason: string) => void,
+    private readonly onAside: (file: string, reason: string) => void,
+    private readonly onUnreadable: (file: string, reason: string) => void,
   ) {
     this.root = resolve(directory);
   }
@@ -216,14 +218,14 @@ export class Spool {
     return receipts.length;
   }
 
-  /** A file that cannot be read stays where it is, for people, and keeps no other waiting; one that is gone is somebody else's now. */
+  /** A file that cannot be read stays where it is, for the next process, and keeps no other waiting; one that is gone is somebody else's now. */
   private async read(path: string): Promise<Buffer | null> {
     try {
       return await readFile(path);
     } catch (error) {
       this.held.delete(path);
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT') this.onDamage(path, `it cannot be read (${code})`);
+      if (code !== 'ENOENT') this.onUnreadable(path, String(code));
       return null;
     }
   }
@@ -232,14 +234,15 @@ export class Spool {
     const folder = join(this.root, asideFolder);
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, name), bytes, { flush: true });
-    this.onDamage(join(folder, name), reason);
+    this.onAside(join(folder, name), reason);
   }
 
   /** Leaves the folder to whoever comes next, at once and not after a minute of silence; nothing may be appended any more. */
   async close(): Promise<void> {
     await this.seal();
     if (this.folder === null) return;
-    if (this.size === 0) return rm(this.folder, { recursive: true, force: true });
+    // A file that could not be read is still there.
+    if ((await recordFiles(this.folder)).length === 0) return rm(this.folder, { recursive: true, force: true });
     await utimes(join(this.folder, 'heartbeat'), 0, 0).catch(() => undefined);
   }
 
