@@ -130,6 +130,7 @@ const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null,
 
 /**
  * Gives up a parked delivery for good.
+ * @param record puts it on record in the same transaction
  * @returns whether it is discarded now, or the state that forbids it; `null` if there is no such delivery
  */
 export async function discard(
@@ -137,6 +138,7 @@ export async function discard(
   { changeId, sink }: { changeId: string; sink: number },
   reason: string,
   now: number,
+  record: (trx: Transaction<Tables>) => Promise<void>,
 ): Promise<{ state: string; discarded: boolean; sinks: number[] } | null> {
   return database.kysely.transaction().execute(async trx => {
     const found = await trx
@@ -155,6 +157,7 @@ export async function discard(
       .where('state', '=', 'parked')
       .executeTakeFirst();
     if (numUpdatedRows === 0n) return { state: found.state, discarded: false, sinks: [] };
+    await record(trx);
     const sinks = await openReports(database, trx, [{ changeId, channel: found.channel }], now);
     if (sinks.length > 0) await database.notify(trx, sinks);
     return { state: 'discarded', discarded: true, sinks };

@@ -45,10 +45,11 @@ export class DeliveriesController {
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
     const at = this.clock.now();
-    const done = key && (await discard(this.database, key, storable(reason?.trim() || 'discarded by a person'), at));
+    const told = { at, actor: 'api', action: 'discard', details: { delivery: id } } as const;
+    const why = storable(reason?.trim() || 'discarded by a person');
+    const done = key && (await discard(this.database, key, why, at, trx => recordAction(trx, told)));
     if (!done) throw new NotFoundException('no delivery with this id is kept');
     if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
-    await recordAction(this.database.kysely, { at, actor: 'api', action: 'discard', details: { delivery: id } });
     const shown = await findDelivery(this.database, key);
     if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
     this.metrics.deliveries.inc({ sink: shown.sink, outcome: 'discarded' });
