@@ -83,7 +83,10 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
         else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
       },
       deliveries: (sink, outcome, count) => metered.deliveries.inc({ sink, outcome }, count),
-      trouble: error => log.error('the database failed a worker; it goes on trying', { error: error.message }),
+      trouble: error =>
+        error
+          ? log.error('the database fails the workers; they go on trying', { error: error.message })
+          : log.info('the database serves the workers again'),
     },
     clock,
     (message, fields) => log.warn(message, fields),
@@ -94,7 +97,10 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
   return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
     wake: sinks => served.wake(sinks),
     discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
-    trouble: error => log.error('the database failed the upkeep; it goes on trying', { error: error.message }),
+    trouble: error =>
+      error
+        ? log.error('the database fails the upkeep; it goes on trying', { error: error.message })
+        : log.info('the database serves the upkeep again'),
   });
 }
 

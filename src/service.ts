@@ -128,7 +128,7 @@ async function configurePublic(app: NestExpressApplication, settings: Settings, 
 
 /** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */
 async function bringUp(database: Database, workers: Workers, clock: Clock, log: Log, stopping: AbortSignal): Promise<void> {
-  while (!stopping.aborted) {
+  for (let told = ''; !stopping.aborted;) {
     try {
       await database.migrate(clock.now());
       await workers.start();
@@ -141,7 +141,9 @@ async function bringUp(database: Database, workers: Workers, clock: Clock, log: 
         process.stderr.write(`DATABASE_URL: ${error.message}\n`);
         process.exit(78);
       }
-      log.error('PostgreSQL does not take us; trying again', { error: (error as Error).message });
+      const { message } = error as Error;
+      if (message !== told) log.error('PostgreSQL does not take us; trying again until it does', { error: message });
+      told = message;
       await sleep(databaseRetryMs, undefined, { signal: stopping }).catch(() => undefined);
     }
   }

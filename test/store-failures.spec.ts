@@ -93,15 +93,17 @@ const messages = ({ lines }: ServiceProcess): unknown[] => lines.map(line => lin
 const isBack = 'the database takes webhooks again, and has all that were spooled';
 
 test('PostgreSQL refuses every connection: webhooks go to the spool, the service stays ready, and all is taken in within 5 s', async () => {
-  const { service, url, managementUrl } = await start();
+  const { service, url, managementUrl } = await start({ SINK_A_TYPE: 'log', SINK_B_TYPE: 'log', SINK_C_TYPE: 'log' });
   await service.delivering();
   const { answers, stop } = load(url);
   await until(() => answers.length > 100, 'answers');
   await proxy.cut();
+  const cutAt = Date.now();
   const before = answers.length;
   await until(() => answers.length > before + 300, 'answers without the database');
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
   expect(await metric(managementUrl, 'spooled')).toBeGreaterThan(100);
+  await until(() => Date.now() - cutAt > 3000, 'several tries of every worker');
   await proxy.open();
   const openedAt = Date.now();
   await until(() => messages(service).includes(isBack), 'all that was spooled', 5000);
@@ -110,6 +112,10 @@ test('PostgreSQL refuses every connection: webhooks go to the spool, the service
   await expectKept(answers);
   expect(await metric(managementUrl, 'spooled')).toBe(0);
   expect((await send('GET', `${managementUrl}/metrics`)).text).toMatch(/webhooks_total\{command="[^"]+",result="spooled"\} \d/);
+  // However many workers there are and however often they try.
+  const ofWorkers = (): unknown[] => messages(service).filter(message => String(message).includes('the workers'));
+  await until(() => ofWorkers().length === 2, 'a word about the end');
+  expect(ofWorkers()).toEqual(['the database fails the workers; they go on trying', 'the database serves the workers again']);
 }, 60_000);
 
 test('a firewall forgets the connections without a word: no answer is late, and new connections are made', async () => {
@@ -274,7 +280,7 @@ test('PostgreSQL is away from the start on: the service starts, says so, keeps w
   const answer = await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'x' }));
   expect(answer.status).toBe(200);
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
-  await until(() => messages(service).includes('PostgreSQL does not take us; trying again'), 'a word about it');
+  await until(() => messages(service).includes('PostgreSQL does not take us; trying again until it does'), 'a word about it');
   expect(await service.stop()).toBe(0);
 }, 30_000);
 

@@ -65,8 +65,8 @@ function stage(database: Database) {
       state: () => undefined,
       wake,
       giveWay: () => Promise.resolve(),
-      trouble: (error: Error) => {
-        throw error;
+      trouble: (_: string, error: Error | null) => {
+        if (error) throw error;
       },
     };
     for (const one of registered) {

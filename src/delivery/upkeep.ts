@@ -13,8 +13,8 @@ const restMs = 5;
 export interface UpkeepEvents {
   wake(sinks: number[]): void;
   discarded(sink: string, count: number): void;
-  /** The database failed; it is tried again. */
-  trouble(error: Error): void;
+  /** The database failed, and is tried again until `null` tells that it served. */
+  trouble(error: Error | null): void;
 }
 
 /**
@@ -31,12 +31,14 @@ export class Upkeep {
 
   /** Runs at once and then every hour, until it is stopped. */
   async run(stop: AbortSignal): Promise<void> {
-    while (!stop.aborted) {
-      const done = await this.once(stop).then(
-        () => true,
-        (error: Error) => (this.events.trouble(error), false),
+    for (let troubled = false; !stop.aborted;) {
+      const error = await this.once(stop).then(
+        () => null,
+        (failure: Error) => failure,
       );
-      await sleep(done ? everyMs : againAfterMs, undefined, { signal: stop }).catch(() => undefined);
+      if (troubled !== (error !== null)) this.events.trouble(error);
+      troubled = error !== null;
+      await sleep(troubled ? againAfterMs : everyMs, undefined, { signal: stop }).catch(() => undefined);
     }
   }
 

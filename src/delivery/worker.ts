@@ -37,8 +37,8 @@ export interface WorkerEvents {
   giveWay(): Promise<void>;
   /** The sink is in another state than before. */
   state(sink: string, health: Health): void;
-  /** The database failed; the worker goes on trying. */
-  trouble(error: Error): void;
+  /** The database failed, and the worker goes on trying; `null` after each turn that it served. */
+  trouble(sink: string, error: Error | null): void;
 }
 
 export interface WorkerClock {
@@ -85,9 +85,11 @@ export class Worker {
     this.finished = this.loop().finally(() => clearInterval(renewal));
   }
 
+  private readonly troubled = (error: Error): void => this.events.trouble(this.registered.name, error);
+
   private async renew(): Promise<void> {
     if (this.held.size === 0) return;
-    await this.lanes.renew(this.registered, [...this.held], this.clock.now() + leaseMs).catch((error: Error) => this.events.trouble(error));
+    await this.lanes.renew(this.registered, [...this.held], this.clock.now() + leaseMs).catch(this.troubled);
   }
 
   /** There may be something to do. */
@@ -113,9 +115,10 @@ export class Worker {
       let nextDueAt: number | null;
       try {
         nextDueAt = await this.turn(ended);
+        this.events.trouble(this.registered.name, null);
       } catch (error) {
         this.ended.unshift(...ended);
-        this.events.trouble(error as Error);
+        this.troubled(error as Error);
         if (this.draining && this.inFlight === 0) break;
         nextDueAt = this.clock.now() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.
@@ -123,7 +126,7 @@ export class Worker {
       }
       await this.sleep(nextDueAt);
     }
-    await this.lanes.release(this.registered, this.cancelled, this.clock.now()).catch((error: Error) => this.events.trouble(error));
+    await this.lanes.release(this.registered, this.cancelled, this.clock.now()).catch(this.troubled);
   }
 
   /** @returns when to look again without a wake-up, `null` for only then */

@@ -31,11 +31,16 @@ export class Workers {
   private webhooksAt = -Infinity;
   private sample = performance.eventLoopUtilization();
   private share = 0;
+  /** Sinks whose workers the database failed last. */
+  private readonly troubled = new Set<string>();
 
   constructor(
     private readonly database: Database,
     private readonly sinks: readonly ServedSink[],
-    private readonly events: Omit<WorkerEvents, 'wake' | 'giveWay'>,
+    private readonly events: Omit<WorkerEvents, 'wake' | 'giveWay' | 'trouble'> & {
+      /** The database failed a worker, which goes on trying; `null` once it serves all again. */
+      trouble(error: Error | null): void;
+    },
     private readonly clock: Clock,
     private readonly warn: (message: string, fields: object) => void,
   ) {}
@@ -51,7 +56,12 @@ export class Workers {
     }));
     const registered = await registerSinks(this.database, configured, this.clock.now());
     await lanes.releaseAll(this.clock.now());
-    const events: WorkerEvents = { ...this.events, wake: sinks => this.wake(sinks), giveWay: () => this.giveWay() };
+    const events: WorkerEvents = {
+      ...this.events,
+      wake: sinks => this.wake(sinks),
+      giveWay: () => this.giveWay(),
+      trouble: (sink, error) => this.trouble(sink, error),
+    };
     for (const [index, { name, type, settings }] of this.sinks.entries()) {
       const context = { name, now: () => this.clock.now(), warn: (message: string) => this.warn(message, { sink: name }) };
       const sink = await type.open(settings, context);
@@ -80,6 +90,14 @@ export class Workers {
       this.sample = performance.eventLoopUtilization();
     }
     return this.share;
+  }
+
+  /** Tells when the first worker is failed and when the last is served again: an outage is two lines, however long it is and however many sinks there are. */
+  private trouble(sink: string, error: Error | null): void {
+    const before = this.troubled.size;
+    if (error) this.troubled.add(sink);
+    else this.troubled.delete(sink);
+    if ((before === 0) !== (this.troubled.size === 0)) this.events.trouble(error);
   }
 
   /** Webhooks were recorded that owe something to these sinks. */

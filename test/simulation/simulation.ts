@@ -142,7 +142,7 @@ export class Simulation {
         state: (name: string, { state }: { state: string }) => this.#note(`${number} ${name} is ${state}`),
         wake,
         giveWay: () => Promise.resolve(),
-        trouble: (error: Error) => this.#breach(`a worker failed: ${error.message}`),
+        trouble: (_: string, error: Error | null) => void (error && this.#breach(`a worker failed: ${error.message}`)),
       };
       const worker = new Worker(one, this.#sink(one.name), settings, lanes, events, clock);
       replica.workers.set(one.id, worker);
