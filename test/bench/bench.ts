@@ -3,13 +3,14 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { catchUp } from './catch-up.ts';
+import { isolation } from './isolation.ts';
 import { Load } from './load.ts';
 import { type Bench, acks, burst, idle, latency } from './measures.ts';
 import { Report, machine } from './report.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
 
-const parts: Record<string, (bench: Bench) => Promise<void>> = { acks, latency, burst, sustained, idle, 'catch-up': catchUp };
+const parts: Record<string, (bench: Bench) => Promise<void>> = { acks, latency, burst, sustained, idle, 'catch-up': catchUp, isolation };
 /** What is measured unless told otherwise: the others take long. */
 const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
 const longestMs = 10 * 60_000;
@@ -25,7 +26,11 @@ and writes ${resultFile}. Takes under 10 minutes; --quick, with fewer and shorte
   burst      10,000 webhooks at once
   sustained  the highest arrival rate at which three webhook sinks keep up
   idle       start to ready, and memory, with a sink of every type
-  catch-up   100,000 changes on 1,000 channels towards a state and a log sink that were away (only when asked for)`;
+
+and only when asked for
+
+  catch-up   100,000 changes on 500 channels towards a state and a log sink that were away
+  isolation  webhook → well sinks while another one refuses connections, or hangs, beside the same while all are well`;
 
 function chosen<T extends string>(text: string | undefined, all: readonly T[], option: string): T[] {
   const words = text?.split(',') ?? all;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bench, complain } from './measures.ts';
 import type { Service } from './stage.ts';
 
+const channels = 500;
 const partSize = 10_000;
 const longestMs = 180_000;
 
@@ -14,7 +15,7 @@ export async function catchUp({ stage, load, report, stores, quick }: Bench): Pr
     await service.pause();
     // In parts: the generator waits 30 s for the last answer of each.
     for (let sent = 0; sent < changes; sent += partSize) {
-      complain(report, await load.run({ port: service.port, connections: 64, count: partSize }), `catch-up, ${store}`);
+      complain(report, await load.run({ port: service.port, connections: 64, count: partSize, channels }), `catch-up, ${store}`);
     }
     for (const [sink, mode, unit] of [
       ['crm2', 'state', 'sends'],

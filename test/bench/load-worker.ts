@@ -40,11 +40,11 @@ class Connection {
     return !this.#socket.destroyed && !this.#socket.readableEnded;
   }
 
-  send(dueAt: number): void {
+  send(dueAt: number, channels: number): void {
     this.busy = true;
     this.dueAt = dueAt;
     this.sentAt = monotonicMs();
-    this.#socket.write(this.#webhook.number(nextNumber++));
+    this.#socket.write(this.#webhook.number(nextNumber++, channels));
   }
 
   close(): void {
@@ -80,9 +80,10 @@ class Run {
 
   async run(): Promise<Outcome> {
     const { connections, port, seconds, rate } = this.#job;
+    const ports = [port].flat();
     const sockets = await Promise.all(
-      Array.from({ length: connections }, async () => {
-        const socket = connect(port, '127.0.0.1');
+      Array.from({ length: connections }, async (_, index) => {
+        const socket = connect(ports[index % ports.length] ?? 0, '127.0.0.1');
         await once(socket, 'connect');
         return socket;
       }),
@@ -139,7 +140,7 @@ class Run {
       const connection = this.#idle.pop();
       if (!connection?.usable) continue;
       this.#issued++;
-      connection.send(dueAt);
+      connection.send(dueAt, this.#job.channels ?? 1000);
       this.#outcome.sentAt.push(connection.sentAt);
     }
     const nothingLeft = this.#dueAt(this.#issued, now) === null;

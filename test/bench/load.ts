@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
 export interface Job {
-  port: number;
+  /** Of the service; of several replicas, which share the connections. */
+  port: number | readonly number[];
   connections: number;
   /** Open loop: webhooks are due at this rate, whether answers come or not. */
   rate?: number;
@@ -10,6 +11,8 @@ export interface Job {
   count?: number;
   /** With a rate how long it lasts; alone, every connection sends its next webhook on its answer, for so long. */
   seconds?: number;
+  /** How many channels there are; 1,000 unless told. */
+  channels?: number;
 }
 
 export interface Outcome {

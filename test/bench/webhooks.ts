@@ -6,7 +6,6 @@ export const token = 'bench-token';
 export const path = '/webhooks/tencent-chat';
 
 const command = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
-const channels = 1000;
 /** Yesterday, so that no EventTime is ahead of the clock however many webhooks one run sends. */
 const firstEventTime = Date.now() - 86_400_000;
 
@@ -45,7 +44,7 @@ export class WebhookBuffer {
     this.#eventTime = this.bytes.indexOf('1000000000000');
   }
 
-  number(number: number): Buffer {
+  number(number: number, channels: number): Buffer {
     this.bytes.write(String(number % channels).padStart(4, '0'), this.#channel, 'latin1');
     this.bytes.write(String(number).padStart(10, '0'), this.#name, 'latin1');
     this.bytes.write(String(firstEventTime + number), this.#eventTime, 'latin1');
