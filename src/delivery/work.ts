@@ -41,11 +41,12 @@ export function parseDeliveryId(id: string): { changeId: string; sink: number } 
   return match ? { changeId: match[1]!, sink: Number(match[2]) } : null;
 }
 
-const headOf: Record<Mode, ReturnType<typeof sql>> = {
-  log: sql`select min(d.position)`,
-  state: sql`select max(d.position)`,
+/** Which of a lane's open deliveries goes first. */
+const headFirst: Record<Mode, ReturnType<typeof sql>> = {
+  log: sql`d.position`,
+  state: sql`d.position desc`,
   // A change that was never shown goes before one that is to be shown again.
-  report: sql`select coalesce(min(case when d.state = 'pending' then d.position end), min(d.position))`,
+  report: sql`(d.state = 'pending') desc, d.position`,
 };
 
 /** What is read of each table. */
@@ -65,13 +66,16 @@ const selected = sql.raw(
     .join(', '),
 );
 
-/** As text: what every attempt needs is asked for so often that building the query would cost more than its answer. */
+/**
+ * As text: what every attempt needs is asked for so often that building the query would cost more than its answer. The head is joined by its primary
+ * key: by its lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog.
+ */
 async function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode }, channels: number[]): Promise<Row[]> {
   const { rows } = await sql<Row>`
       select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision
       from lane
-      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1 and delivery.position =
-        (${headOf[sink.mode]} from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1)
+      join delivery on delivery.sink = lane.sink and delivery.change_id =
+        (select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by ${headFirst[sink.mode]} limit 1)
       join change on change.id = delivery.change_id
       join channel on channel.id = lane.channel
       where lane.sink = ${sink.id} and lane.channel in (${sql.join(channels)})`.execute(trx);
