@@ -3,14 +3,28 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { catchUp } from './catch-up.ts';
+import { crowd } from './crowd.ts';
 import { isolation } from './isolation.ts';
 import { Load } from './load.ts';
 import { type Bench, acks, burst, idle, latency } from './measures.ts';
+import { replicated } from './replicas.ts';
 import { Report, machine } from './report.ts';
+import { retention } from './retention.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
 
-const parts: Record<string, (bench: Bench) => Promise<void>> = { acks, latency, burst, sustained, idle, 'catch-up': catchUp, isolation };
+const parts: Record<string, (bench: Bench) => Promise<void>> = {
+  acks,
+  latency,
+  burst,
+  sustained,
+  idle,
+  'catch-up': catchUp,
+  isolation,
+  crowd,
+  replicas: replicated,
+  retention,
+};
 /** What is measured unless told otherwise: the others take long. */
 const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
 const longestMs = 10 * 60_000;
@@ -30,7 +44,10 @@ and writes ${resultFile}. Takes under 10 minutes; --quick, with fewer and shorte
 and only when asked for
 
   catch-up   100,000 changes on 500 channels towards a state and a log sink that were away
-  isolation  webhook → well sinks while another one refuses connections, or hangs, beside the same while all are well`;
+  isolation  webhook → well sinks while another one refuses connections, or hangs, beside the same while all are well
+  crowd      webhook → well sinks while 1,000,000 deliveries wait for a dead one, beside 10, and that sink's sends when it is back
+  replicas   acks and sustained rate of 3 replicas on PostgreSQL beside 1
+  retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store`;
 
 function chosen<T extends string>(text: string | undefined, all: readonly T[], option: string): T[] {
   const words = text?.split(',') ?? all;

@@ -27,14 +27,18 @@ export async function sustained(bench: Bench): Promise<void> {
   }
 }
 
-class Search {
+/** Finds the highest arrival rate that so many processes keep up with. */
+export class Search {
   readonly #bench: Bench;
   readonly #store: Store;
+  readonly #processes: number;
   #service: Service | null = null;
+  #ports: number[] = [];
 
-  constructor(bench: Bench, store: Store) {
+  constructor(bench: Bench, store: Store, processes = 1) {
     this.#bench = bench;
     this.#store = store;
+    this.#processes = processes;
   }
 
   /** Steps up or down from the aim until bracketed, then halves the bracket, then confirms at length. */
@@ -64,7 +68,7 @@ class Search {
     this.#service ??= await this.#warmService();
     const service = this.#service;
     const before = (await stage.ask('count')).count;
-    const outcome = await load.run({ port: service.port, connections, rate, seconds });
+    const outcome = await load.run({ port: this.#ports, connections, rate, seconds });
     const backlog = outcome.ok * sinks - ((await stage.ask('count')).count - before);
     const tolerated = toleratedBacklogSeconds * rate * sinks;
     const [pending, lagSeconds] = [await service.metric('pending'), await service.metric('lag_seconds')];
@@ -85,7 +89,9 @@ class Search {
   async #warmService(): Promise<Service> {
     const { load, stage } = this.#bench;
     const service = await stage.startService(this.#store);
-    await load.run({ port: service.port, connections, rate: 300, seconds: 2 });
+    this.#ports = [service.port];
+    while (this.#ports.length < this.#processes) this.#ports.push(await service.replicate());
+    await load.run({ port: this.#ports, connections, rate: 300, seconds: 2 });
     await drained(stage, service);
     return service;
   }
