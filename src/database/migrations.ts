@@ -32,6 +32,7 @@ const first: Migration = {
     `create table lane (sink int not null, channel bigint not null, due_at bigint, lease text, tries int not null default 0, complaint int,
        sent_revision bigint, sent_profile text, primary key (sink, channel))${clustered}`,
     `create index lane_due on lane (sink, due_at) where due_at is not null`,
+    `create index lane_failing on lane (sink, tries) where due_at is not null and tries > 0`,
     `create table delivery (change_id text not null, sink int not null, channel bigint not null, position bigint not null, state text not null default 'pending',
        open int not null default 1, tries int not null default 0, failing_since bigint, stopped_ms bigint, cause text, reason text, advice text, owed_at bigint not null,
        updated_at bigint not null, duration_ms int, moved int not null default 0, receipt text, primary key (change_id, sink))${clustered}`,

@@ -40,13 +40,13 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
         'sink.reason',
         'sink.advice',
       ] as const),
-      // Lanes with nothing open are not failing; without them the index of due lanes serves this.
+      // Lanes with nothing open are not failing. The others have an index of their own: a sink may have very many that only wait.
       eb
         .selectFrom('lane')
         .select('lane.channel')
         .whereRef('lane.sink', '=', 'sink.id')
         .where('lane.due_at', 'is not', null)
-        .where('lane.tries', '>', 0)
+        .where('lane.tries', '>', sql.lit(0))
         .limit(1)
         .as('failing'),
       eb
