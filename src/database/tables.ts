@@ -65,7 +65,7 @@ interface SinkTable {
   /** How often it told that it is misconfigured, and how many of these complaints had come when the newest attempt that succeeded was claimed. */
   complaints: Generated<number>;
   proven: Generated<number>;
-  /** While it is not `ok`: when a lane that has not failed yet may be probed, and when any; while a probe is under way, when it is over at the latest. */
+  /** While it is not `ok`: when the next probe may start (while one is under way: when that is over at the latest), and when the next lane of the round is to be probed. */
   probe_fresh_at: number | null;
   probe_at: number | null;
   /** Since when it is misconfigured, down or paused, and for how long in all it was so before. */

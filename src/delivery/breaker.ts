@@ -12,7 +12,7 @@ export interface Health {
   complaints: number;
   /** How many complaints had come when the newest attempt that succeeded was claimed: what came before them is proven wrong since. */
   proven: number;
-  /** When a lane that has not failed yet may be probed, and when any. */
+  /** When the next probe may start, and when the next lane of the round is to be probed. */
   probe_fresh_at: number | null;
   probe_at: number | null;
   paused_at: number | null;
@@ -58,7 +58,12 @@ export function stoppedMs({ stopped_since: since, stopped_ms: before }: Pick<Hea
   return before + (since === null ? 0 : Math.max(0, now - since));
 }
 
-/** When the next probe may start after one that failed, or after the sink stopped (contract, section 5: 15 s with jitter; within 1 s for a lane that has not failed yet). */
-export function nextProbe(now: number, random: number): Pick<Health, 'probe_fresh_at' | 'probe_at'> {
-  return { probe_fresh_at: now + Math.round(500 + 400 * random), probe_at: now + Math.round(12_000 + 6000 * random) };
+/**
+ * When the next probe may start after one that failed, or after the sink stopped (contract, section 5: 15 s with jitter; within 1 s for a lane
+ * that has not failed yet).
+ * @param fresh true after the probe of a lane that had not failed yet: it was none of the round's
+ */
+export function nextProbe(now: number, random: number, fresh: boolean): Partial<Pick<Health, 'probe_fresh_at' | 'probe_at'>> {
+  const soon = { probe_fresh_at: now + Math.round(500 + 400 * random) };
+  return fresh ? soon : { ...soon, probe_at: now + Math.round(12_000 + 6000 * random) };
 }

@@ -41,8 +41,8 @@ const sinkColumns = sql.raw(sinkColumnNames.join(', '));
 /** Paused by a person, or removed by a process of another release: that one may send to the same target under other settings. */
 const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
 
-/** A lane that has not failed since it was last well. */
-const freshLane = sql`tries = 0 and complaint is null and lease is null`;
+/** A lane that is due and has not failed since it was last well. */
+const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and complaint is null and lease is null and due_at <= ${now}`;
 
 /** A lane that has something to do and that nobody works on. */
 const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
@@ -105,7 +105,8 @@ async function leaseProbe(
   { leaseMs, probeMs }: Claim,
   now: number,
 ): Promise<number[]> {
-  if (now < Math.min(row.probe_fresh_at ?? 0, row.probe_at ?? 0)) return [];
+  const [freshAt, roundAt] = [row.probe_fresh_at ?? 0, row.probe_at ?? 0];
+  if (now < freshAt) return [];
   const lease = async (lane: RawBuilder<unknown>): Promise<number[]> => {
     const { rows } = await sql<{ channel: number }>`
         with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
@@ -114,15 +115,15 @@ async function leaseProbe(
         returning channel`.execute(trx);
     return rows.map(found => found.channel);
   };
-  const fresh = now >= (row.probe_fresh_at ?? 0) ? await lease(sql`${freshLane} and due_at <= ${now}`) : [];
-  const channels = fresh.length > 0 || now < (row.probe_at ?? 0) ? fresh : await lease(freeLane(now));
+  const fresh = freshLane(now);
+  const round = sql`${freeLane(now)} and not (${fresh})`;
+  // The round was to come before the fresh lane that failed last: more of them must not keep it waiting.
+  const turns = now < roundAt ? [fresh] : roundAt < freshAt ? [round, fresh] : [fresh, round];
+  let channels: number[] = [];
+  for (const lane of turns) if (channels.length === 0) channels = await lease(lane);
   if (channels.length > 0) {
-    Object.assign(row, { probe_fresh_at: now + probeMs, probe_at: now + probeMs });
-    await trx
-      .updateTable('sink')
-      .set({ probe_fresh_at: now + probeMs, probe_at: now + probeMs })
-      .where('id', '=', sink.id)
-      .execute();
+    row.probe_fresh_at = now + probeMs;
+    await trx.updateTable('sink').set({ probe_fresh_at: row.probe_fresh_at }).where('id', '=', sink.id).execute();
   }
   return channels;
 }
@@ -164,8 +165,8 @@ export async function nextDue(
   if (due === null) return null;
   const from = Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
   if (row.state === 'ok') return Math.max(due, from);
-  const fresh = await sql`select 1 from lane where sink = ${sink.id} and due_at <= ${now} and ${freshLane} limit 1`.execute(trx);
+  const fresh = await sql`select 1 from lane where sink = ${sink.id} and ${freshLane(now)} limit 1`.execute(trx);
   if (fresh.rows.length > 0) return Math.max(from, row.probe_fresh_at ?? 0);
   const free = await sql`select 1 from lane where sink = ${sink.id} and ${freeLane(now)} limit 1`.execute(trx);
-  return Math.max(from, free.rows.length > 0 ? (row.probe_at ?? 0) : due);
+  return Math.max(from, row.probe_fresh_at ?? 0, free.rows.length > 0 ? (row.probe_at ?? 0) : due);
 }

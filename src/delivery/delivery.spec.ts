@@ -422,6 +422,36 @@ eachStore('delivery', store => {
     await drain(0);
   });
 
+  // Seen failing when a probe of a fresh lane put off the round.
+  test('lanes that fail for the first time, one after the other, do not keep the round from coming', async () => {
+    const database = await store.open();
+    const { serve, change, drain, clock } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()] });
+    await drain();
+    const sink = {
+      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
+      mode: 'log' as const,
+    };
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+    const failure = new Misconfigured('answered 404', 'check the URL', 404);
+    const probed: Record<number, string> = {};
+    await change({ channelId: 'first' });
+    const from = clock.time;
+    for (let second = 0; second <= 39; second += 3) {
+      clock.time = from + second * 1000;
+      const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
+      expect(claimed).toHaveLength(1);
+      // One at a time.
+      expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed).toEqual([]);
+      if (claimed[0]!.complaint !== null) probed[second] = claimed[0]!.head.delivery.event.data.channelId;
+      const ended = { at: clock.time, durationMs: 5, answers: [{ work: claimed[0]!, answer: { failure } }] };
+      await lanes.turn(sink, [ended], 86_400_000, { ...claim, attempts: 0 }, clock.time + 5);
+      await change({ channelId: `after ${second}` });
+    }
+    expect(probed).toEqual({ 18: 'first', 36: 'after 0' });
+  });
+
   test('the time in which a sink is paused or stopped does not count towards RETRY_MAX_AGE', async () => {
     const database = await store.open();
     const { serve, change, later, settled, states, drain, ends, clock } = stage(database);

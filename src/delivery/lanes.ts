@@ -8,7 +8,7 @@ import type { RegisteredSink } from './registry.js';
 import { type Moved, openReports } from './reports.js';
 import { makeAllDue, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
-import type { LaneWork } from './work.js';
+import { type LaneWork, isFresh } from './work.js';
 
 /** What one turn of a worker brought. */
 export interface Turn {
@@ -82,8 +82,10 @@ export class Lanes {
       const outcome = settle(row, one, { random: this.random, retryMaxAgeMs });
       const { health } = outcome;
       const stoppedNow = row.state === 'ok' && health.state !== 'ok';
-      const probed = health.state !== 'ok' && one.answers.some(({ work }) => work.probe);
-      Object.assign(row, health, (stoppedNow || probed) && nextProbe(now, this.random()));
+      const probe = one.answers.find(({ work }) => work.probe)?.work;
+      const probed = health.state !== 'ok' && probe !== undefined;
+      const fresh = !stoppedNow && probed && isFresh(probe);
+      Object.assign(row, health, (stoppedNow || probed) && nextProbe(now, this.random(), fresh));
       healed = health.state === 'ok' && (healed || outcome.healed);
       return outcome.settlements;
     });

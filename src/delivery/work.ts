@@ -30,6 +30,11 @@ export interface LaneWork {
   head: Head;
 }
 
+/** Whether a lane had not failed yet when it was claimed, since it was last well. */
+export function isFresh({ laneTries, complaint }: LaneWork): boolean {
+  return laneTries === 0 && complaint === null;
+}
+
 /** A delivery's public id: the same on every try, different from any other's at any sink. */
 export function deliveryId(changeId: string, sink: number): string {
   return `${changeId}_${sink}`;
