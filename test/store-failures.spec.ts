@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import pg from 'pg';
+import { Database } from '../src/database/database.js';
 import { FaultyProxy } from './support/faulty-proxy.js';
 import { mark } from './support/planted.js';
 import { newDatabase, startPostgres } from './support/postgres.js';
@@ -282,6 +284,23 @@ test('PostgreSQL is away from the start on: the service starts, says so, keeps w
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
   await until(() => messages(service).includes('PostgreSQL does not take us; trying again until it does'), 'a word about it');
   expect(await service.stop()).toBe(0);
+}, 30_000);
+
+// Seen failing with a pool that was renewed, and so ended a second time, after its end.
+test('a connection that falls silent while the database is being closed is told to its user alone', async () => {
+  const store = await Database.open(viaProxy, () => undefined);
+  const slow = sql`select pg_sleep(60)`.execute(store.kysely);
+  const failed = slow.catch((error: Error) => error.message);
+  await until(async () => (await ask("select 1 from pg_stat_activity where query like '%pg_sleep(60)'")).length > 0, 'the query');
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  proxy.freeze(true);
+  await store.close();
+  expect(await failed).toBe('Query read timeout');
+  await new Promise(resolve => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
 }, 30_000);
 
 test('neither database nor spool: 503 in time, not ready, and the log names SPOOL_DIR', async () => {

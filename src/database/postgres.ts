@@ -35,6 +35,7 @@ export function postgresDialect(url: string, synced: boolean, onError: (error: E
  */
 class RenewedPool implements PostgresPool {
   private pool: pg.Pool;
+  private ending = false;
 
   constructor(
     readonly options: pg.PoolConfig,
@@ -62,7 +63,7 @@ class RenewedPool implements PostgresPool {
   }
 
   private renew(silent: pg.Pool): void {
-    if (this.pool !== silent) return;
+    if (this.pool !== silent || this.ending) return;
     this.pool = this.fresh();
     void silent.end();
   }
@@ -74,6 +75,7 @@ class RenewedPool implements PostgresPool {
   }
 
   end(): Promise<void> {
+    this.ending = true;
     return this.pool.end();
   }
 }
