@@ -1,4 +1,5 @@
 import './node-version.js';
+import { onStopSignal } from './stop-signal.js';
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -6,12 +7,14 @@ import { AppModule } from './app.module.js';
 import { NewerDatabase, UnusableFile } from './database/database.js';
 import { Log } from './operations/log.js';
 import { SettingsError } from './settings/settings.js';
-import { type Service, type Stop, startService } from './service.js';
+import { type Service, type Stop, UnusablePort, startService } from './service.js';
 
 /** A mistake that a restart cannot mend: sysexits' EX_CONFIG. */
 const configExit = 78;
 
 async function main(): Promise<void> {
+  // Whoever read our output may go away; webhooks must still be kept.
+  process.stdout.on('error', () => undefined);
   try {
     const app = await NestFactory.create<NestExpressApplication>(AppModule.with(), {
       bodyParser: false,
@@ -20,9 +23,7 @@ async function main(): Promise<void> {
     });
     const log = app.get(Log);
     app.useLogger(log);
-    const starting = startService(app);
-    onSignals(starting, log);
-    await starting;
+    drainOnSignals(await startService(app), log);
   } catch (error) {
     const mistakes = mistakesOf(error);
     process.stderr.write(`${(mistakes ?? [`could not start: ${(error as Error).stack}`]).join('\n')}\n`);
@@ -34,31 +35,24 @@ async function main(): Promise<void> {
 function mistakesOf(error: unknown): readonly string[] | null {
   if (error instanceof SettingsError) return error.mistakes;
   if (error instanceof UnusableFile || error instanceof NewerDatabase) return [`DATABASE_URL: ${error.message}`];
-  const { code, port } = error as { code?: string; port?: number };
-  if (code === 'EADDRINUSE' || code === 'EACCES')
-    return [`PORT, MANAGEMENT_PORT or HOST: port ${port} ${code === 'EACCES' ? 'may not be used' : 'is taken'} (${code})`];
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return [`HOST is no address of this machine (${code})`];
-  return null;
+  return error instanceof UnusablePort ? [error.message] : null;
 }
 
 /** SIGTERM and SIGINT drain; a second one skips the time that load balancers need to look away. */
-function onSignals(starting: Promise<Service>, log: Log): void {
-  let stop: Promise<Stop> | undefined;
-  const signalled = (signal: string): void => {
-    if (stop) return void stop.then(under => under.hurry());
+function drainOnSignals(service: Service, log: Log): void {
+  let stop: Stop | undefined;
+  onStopSignal(signal => {
+    if (stop) return stop.hurry();
     log.info('stopping', { signal });
-    stop = starting.then(service => service.stop());
-    stop
-      .then(under => under.done)
-      .then(
-        () => process.exit(0),
-        (error: Error) => {
-          log.error('stopping failed', { error: error.message });
-          process.exit(1);
-        },
-      );
-  };
-  process.on('SIGTERM', signalled).on('SIGINT', signalled);
+    stop = service.stop();
+    stop.done.then(
+      () => process.exit(0),
+      (error: Error) => {
+        log.error('stopping failed', { error: error.message });
+        process.exit(1);
+      },
+    );
+  });
 }
 
 await main();

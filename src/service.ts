@@ -21,8 +21,13 @@ import { countWebhooks } from './webhook/count.js';
 const lookAwayMs = 5000;
 /** What attempts under way get to end. */
 const attemptGraceMs = 10_000;
-/** What answers under way get to be read before their connections are cut. */
-const answerGraceMs = 3000;
+/** What a webhook gets to arrive whole. */
+const requestMs = 10_000;
+/** What requests under way get to be answered before their connections are cut. */
+const webhookGraceMs = requestMs + 2000;
+const managementGraceMs = 3000;
+/** How often connections that are through with their request are looked for while a port closes. */
+const sweepEveryMs = 100;
 const databaseRetryMs = 1000;
 
 /** A stop under way. */
@@ -31,6 +36,9 @@ export interface Stop {
   hurry(): void;
   done: Promise<void>;
 }
+
+/** A port that cannot be listened on; the message names its variable. */
+export class UnusablePort extends Error {}
 
 /** The running service. */
 export interface Service {
@@ -42,7 +50,7 @@ export interface Service {
 
 /**
  * Starts all that the module wires: tables, workers, both ports.
- * @throws NewerDatabase and whatever the embedded store says; PostgreSQL that does not answer is waited for in the background
+ * @throws UnusablePort, NewerDatabase and whatever the embedded store says; PostgreSQL that does not answer is waited for in the background
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
   const [settings, log, database, clock, workers, readiness] = [
@@ -53,6 +61,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     app.get(Workers),
     app.get(Readiness),
   ];
+  readiness.closed = 'starting';
   warnOfGaps(settings, log);
   const stopping = new AbortController();
   let upkeep: Promise<unknown> = Promise.resolve();
@@ -71,23 +80,22 @@ export async function startService(app: NestExpressApplication): Promise<Service
   await configurePublic(app, settings, log);
   if (database.embedded) await started;
   await app.get(Keeper).start();
-  await app.listen(settings.PORT, settings.HOST);
-  // Last, so that nobody is told that it is ready before webhooks can come in.
-  await management.listen(settings.MANAGEMENT_PORT, settings.HOST);
+  // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
+  await listen(management, 'MANAGEMENT_PORT', settings);
+  await listen(app, 'PORT', settings);
+  readiness.closed = null;
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
 
   const stop = (): Stop => {
     const hurry = new AbortController();
-    readiness.draining = true;
+    readiness.closed = 'draining';
     const done = (async () => {
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
-      await closePort(app);
       stopping.abort();
-      await upkeep;
+      await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), upkeep]);
       await app.get(Keeper).stop();
-      await workers.drain(attemptGraceMs);
-      await closePort(management);
+      await closePort(management, managementGraceMs);
       await database.close();
       log.info('stopped');
     })();
@@ -114,8 +122,8 @@ async function configurePublic(app: NestExpressApplication, settings: Settings, 
   express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
   const server = app.getHttpServer() as Server & { connectionsCheckingInterval: number };
-  server.requestTimeout = 10_000;
-  server.headersTimeout = 10_000;
+  server.requestTimeout = requestMs;
+  server.headersTimeout = requestMs;
   // How often Node looks for requests that take too long; its own default is 30 s.
   server.connectionsCheckingInterval = 500;
   server.keepAliveTimeout = 75_000;
@@ -149,10 +157,27 @@ async function bringUp(database: Database, workers: Workers, clock: Clock, log: 
   }
 }
 
-async function closePort(app: NestExpressApplication): Promise<void> {
+/** @throws UnusablePort */
+async function listen(app: NestExpressApplication, variable: 'PORT' | 'MANAGEMENT_PORT', settings: Settings): Promise<void> {
+  try {
+    await app.listen(settings[variable], settings.HOST);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') throw new UnusablePort(`${variable}: port ${settings[variable]} is taken (${code})`);
+    if (code === 'EACCES') throw new UnusablePort(`${variable}: port ${settings[variable]} may not be used (${code})`);
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new UnusablePort(`HOST is no address of this machine (${code})`);
+    throw error;
+  }
+}
+
+/** Takes no more connections, and closes each that there is once its request is answered, all of them after `graceMs`. */
+async function closePort(app: NestExpressApplication, graceMs: number): Promise<void> {
   const server = app.getHttpServer() as Server;
-  const cut = setTimeout(() => server.closeAllConnections(), answerGraceMs);
+  // Node closes those that are idle once, and would leave one that is answered after that open for as long as it is kept alive.
+  const sweep = setInterval(() => server.closeIdleConnections(), sweepEveryMs);
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
   await app.close();
+  clearInterval(sweep);
   clearTimeout(cut);
 }
 

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type Socket, connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceProcess } from './support/process.js';
@@ -53,3 +54,82 @@ test('SIGTERM: not ready at once, webhooks are still taken, a second one skips t
   expect(await service.kill('SIGTERM')).toBe(0);
   expect(Date.now() - startedAt).toBeLessThan(4000);
 }, 30_000);
+
+// Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
+test('SIGTERM: a webhook that comes slowly is answered while attempts end, and what nobody ends is cut', async () => {
+  const service = start({ DATABASE_URL: `sqlite:${join(folder, 'slow.db')}` });
+  const { url } = await service.listening();
+  const body = JSON.stringify({ Official_Account: 'a', Name: 'slow' });
+  const open = async (path: string): Promise<Socket> => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+    await new Promise(resolve => socket.once('connect', resolve));
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body.slice(0, 5)}`);
+    return socket;
+  };
+  const slow = await open(`/webhooks/tencent-chat?${query}`);
+  let answer = '';
+  slow.on('data', chunk => (answer += chunk.toString()));
+  (await open(`/webhooks/tencent-chat?${query}`)).resume();
+  // Until both requests have begun for the service, too.
+  expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'b' }))).status).toBe(200);
+  const ended = service.stop();
+  const startedAt = Date.now();
+  await until(() => Date.now() - startedAt > 5000, 'five seconds');
+  slow.write(body.slice(5));
+  await until(() => answer.includes('"OK"'), 'the answer');
+  await until(() => slow.closed, 'the end of its connection', 1000);
+  expect(await ended).toBe(0);
+  expect(Date.now() - startedAt).toBeLessThan(15_000);
+}, 40_000);
+
+// Seen failing with SQLite's own wait: it was over after its 10 s, with 78.
+test('SIGTERM ends it with 0 also while it waits for the SQLite file, before it listens', async () => {
+  const DATABASE_URL = `sqlite:${join(folder, 'held.db')}`;
+  await start({ DATABASE_URL }).listening();
+  const waiting = start({ DATABASE_URL });
+  const startedAt = Date.now();
+  await until(() => Date.now() - startedAt > 4000, 'its start');
+  expect(await waiting.kill('SIGTERM')).toBe(0);
+  expect(Date.now() - startedAt).toBeLessThan(8000);
+  expect(waiting.lines.filter(line => line['msg'] === 'listening')).toEqual([]);
+}, 30_000);
+
+test.each(['PORT', 'MANAGEMENT_PORT'])(
+  'a %s that is taken ends it with 78 and is told by name, and no webhook was taken',
+  async variable => {
+    const taken = createServer();
+    await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as AddressInfo;
+    const service = start({ DATABASE_URL: `sqlite:${join(folder, 'taken.db')}`, [variable]: String(port) });
+    expect(await service.exited).toBe(78);
+    expect(service.stderr).toBe(`${variable}: port ${port} is taken (EADDRINUSE)\n`);
+    expect(service.lines.filter(line => line['msg'] === 'listening')).toEqual([]);
+    await new Promise(resolve => taken.close(resolve));
+  },
+  30_000,
+);
+
+// Seen failing without a listener of standard output's errors. A log sink would bring one.
+test.each(['webhook', 'log'])(
+  'whoever reads the output goes away: webhooks are taken all the same (a %s sink)',
+  async type => {
+    const service = start({
+      DATABASE_URL: `sqlite:${join(folder, 'mute.db')}`,
+      MANAGEMENT_TOKEN: 'token',
+      SINK_A_TYPE: type,
+      ...(type === 'webhook' && { SINK_A_URL: 'http://127.0.0.1:1/' }),
+    });
+    const { url, managementUrl } = await service.listening();
+    service.closeOutput();
+    const body = JSON.stringify({ Official_Account: 'a', Name: 'one' });
+    expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status).toBe(200);
+    const reason = type === 'log' ? 'standard output is closed' : 'refused';
+    await until(async () => {
+      const { text } = await send('GET', `${managementUrl}/api/v1/deliveries`, undefined, { authorization: 'Bearer token' });
+      return text.includes(reason);
+    }, 'an attempt, of which the log tells');
+    expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status).toBe(200);
+    expect(await service.kill('SIGTERM')).toBe(0);
+  },
+  30_000,
+);

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 
 /** The embedded store cannot be used: the message names the file and says what to do. */
@@ -8,6 +9,8 @@ export class UnusableFile extends Error {}
 
 /** How many prepared statements are kept; groups of different sizes are statements of their own. */
 const preparedLimit = 500;
+/** How long a file that another process holds is left alone between two looks. */
+const lockedPauseMs = 100;
 
 /**
  * Opens the embedded store: WAL, fsync at every commit, and locked against every other process until it is closed.
@@ -18,25 +21,35 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
   // Loaded here, so that an older Node gets as far as our own message about its version.
   const { DatabaseSync: Database } = await import('node:sqlite');
   const file = path === ':memory:' ? path : resolve(path);
-  let database: DatabaseSync | undefined;
-  try {
-    if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true });
-    database = new Database(file, { timeout: waitMs });
-    // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
-    database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
-    // A group of webhooks rewrites the same pages as the one before: rarer checkpoints write each of them once (32 MB of WAL at most).
-    database.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
-  } catch (error) {
-    database?.close();
-    throw new UnusableFile(`${file}: ${explain(error)}`);
+  for (const giveUpAt = performance.now() + waitMs; ;) {
+    let database: DatabaseSync | undefined;
+    try {
+      if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true });
+      const opened = (database = new Database(file));
+      // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
+      opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+      // A group of webhooks rewrites the same pages as the one before: rarer checkpoints write each of them once (32 MB of WAL at most).
+      opened.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
+      return {
+        dialect: new SqliteDialect({ database: new Shim(opened) }),
+        checkpoint: () => opened.exec('pragma wal_checkpoint(truncate)'),
+      };
+    } catch (error) {
+      database?.close();
+      if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableFile(`${file}: ${explain(error)}`);
+      // Not in SQLite's own wait: nothing else would get a turn, not even a signal to stop.
+      await sleep(lockedPauseMs);
+    }
   }
-  const opened = database;
-  return { dialect: new SqliteDialect({ database: new Shim(opened) }), checkpoint: () => opened.exec('pragma wal_checkpoint(truncate)') };
+}
+
+function isLocked(error: unknown): boolean {
+  return /locked|busy/i.test((error as Error).message);
 }
 
 function explain(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  if (/locked|busy/i.test(message)) return 'another process holds this file; SQLite serves one process, use postgres:// for several';
+  if (isLocked(error)) return 'another process holds this file; SQLite serves one process, use postgres:// for several';
   if (/not a database|malformed/i.test(message))
     return `${message}: this is not (or no longer) a SQLite database; move it away or restore it`;
   return message;

@@ -119,11 +119,13 @@ eachStore('management', store => {
   });
 
   describe('health', () => {
-    test('ready while webhooks can be kept, not while draining', async () => {
+    test('ready while webhooks can be kept, not while starting or draining', async () => {
       const stage = await stageOf({});
       expect(await stage.call('/readyz')).toMatchObject({ status: 200, body: { status: 'ready', reason: null } });
-      stage.readiness.draining = true;
-      expect(await stage.call('/readyz')).toMatchObject({ status: 503, body: { status: 'not ready', reason: 'draining' } });
+      for (const closed of ['starting', 'draining'] as const) {
+        stage.readiness.closed = closed;
+        expect(await stage.call('/readyz')).toMatchObject({ status: 503, body: { status: 'not ready', reason: closed } });
+      }
       expect(await stage.call('/livez')).toMatchObject({ status: 200, body: { status: 'ok' } });
     });
 

@@ -11,8 +11,8 @@ export type NotReady = 'draining' | 'starting' | 'database does not answer';
 
 /** Whether webhooks can be kept. Sinks never matter: a dead one is no reason to turn webhooks away. */
 export class Readiness {
-  /** True once we are shutting down. */
-  draining = false;
+  /** Why no webhooks should come in, whatever could be kept. */
+  closed: 'starting' | 'draining' | null = null;
   private answer: Promise<boolean> = Promise.resolve(false);
   private askedAt = -Infinity;
   private asking = false;
@@ -29,7 +29,7 @@ export class Readiness {
 
   /** @returns why we are not ready; `null` if we are */
   async reason(): Promise<NotReady | null> {
-    if (this.draining) return 'draining';
+    if (this.closed) return this.closed;
     if (this.spoolWorks()) return null;
     if (!this.database.ready) return 'starting';
     return (await this.databaseAnswers()) ? null : 'database does not answer';

@@ -91,6 +91,11 @@ export class ServiceProcess {
     return this.exited;
   }
 
+  /** As if whoever reads its standard output had gone. */
+  closeOutput(): void {
+    this.child.stdout!.destroy();
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     this.child.kill(signal);
     return this.exited;

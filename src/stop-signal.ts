@@ -1,0 +1,8 @@
+// Second of all imports of main.ts: as process 1 of a container we would not be ended by a signal that nobody listens to.
+let told = (_signal: string): void => process.exit(0);
+process.on('SIGTERM', signal => told(signal)).on('SIGINT', signal => told(signal));
+
+/** Is told of SIGTERM and SIGINT from now on. Before, they end the process at once: nothing was taken yet. */
+export function onStopSignal(listener: (signal: string) => void): void {
+  told = listener;
+}
