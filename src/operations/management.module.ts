@@ -4,13 +4,12 @@ import type { Application } from 'express';
 import { Clock } from '../clock.js';
 import { Database } from '../database/database.js';
 import { Settings } from '../settings/settings.js';
-import { BearerGuard } from './api/bearer.guard.js';
+import { bearer } from './api/bearer.js';
 import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
 import { DeliveriesController } from './api/deliveries.controller.js';
 import { ReplaysController } from './api/replays.controller.js';
 import { SinksController, Waker } from './api/sinks.controller.js';
-import { UnknownController } from './api/unknown.controller.js';
 import { HealthController } from './health.controller.js';
 import { Log } from './log.js';
 import { Metrics } from './metrics.js';
@@ -29,7 +28,7 @@ export interface ManagementParts {
   wake(sinkIds: number[]): void;
 }
 
-const api = [ChannelsController, ChangesController, DeliveriesController, ReplaysController, SinksController, UnknownController];
+const api = [ChannelsController, ChangesController, DeliveriesController, ReplaysController, SinksController];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
 @Module({})
@@ -38,7 +37,7 @@ export class ManagementModule {
   static of(parts: ManagementParts): DynamicModule {
     return {
       module: ManagementModule,
-      controllers: [HealthController, ...(hasApi(parts) ? api : [])],
+      controllers: [HealthController, ...(parts.settings.MANAGEMENT_TOKEN === undefined ? [] : api)],
       providers: [
         { provide: Settings, useValue: parts.settings },
         { provide: Database, useValue: parts.database },
@@ -47,7 +46,6 @@ export class ManagementModule {
         { provide: Clock, useValue: parts.clock },
         { provide: Log, useValue: parts.log },
         { provide: Waker, useValue: { wake: (sinkIds: number[]) => parts.wake(sinkIds) } satisfies Waker },
-        BearerGuard,
       ],
     };
   }
@@ -65,13 +63,11 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
     }),
   );
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
-  if (!hasApi(parts)) return;
+  const { MANAGEMENT_TOKEN: token } = parts.settings;
+  if (token === undefined) return;
+  app.use('/api/v1', bearer(token));
   // Built when it is first asked for: the start should not wait for it.
   SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
-}
-
-function hasApi({ settings }: ManagementParts): boolean {
-  return settings.MANAGEMENT_TOKEN !== undefined;
 }
 
 function openApiOf(app: INestApplication): OpenAPIObject {

@@ -54,8 +54,10 @@ eachStore('management', store => {
           ]);
           expect(body).toEqual({ type: 'about:blank', title: 'Unauthorized', status: 401, detail: expect.stringContaining('Bearer') });
         }
-        for (const call of ['/api/v1/sinks/crm/pause', '/api/v1/sinks/crm/resume'])
-          expect((await stage.call(call, { method: 'POST', authorization })).status).toBe(401);
+        // Nothing of what is sent is looked at.
+        for (const sent of ['', '{', `"${'x'.repeat(200_000)}"`])
+          for (const call of ['/api/v1/sinks/crm/pause', '/api/v1/sinks/crm/resume', '/api/v1/%zz', '/api/v1/channels/1/%zz'])
+            expect((await stage.call(call, { method: 'POST', authorization, body: sent })).status).toBe(401);
       },
     );
 
