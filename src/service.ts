@@ -1,5 +1,6 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { parse as parseQuery } from 'node:querystring';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -113,6 +114,10 @@ function warnOfGaps(settings: Settings, log: Log): void {
 async function configurePublic(app: NestExpressApplication, settings: Settings, log: Log): Promise<void> {
   const express = app.getHttpAdapter().getInstance();
   express.disable('x-powered-by').disable('etag');
+  // Nest has made the router already: Express's own setting would come too late.
+  Object.assign(express.router, { caseSensitive: true });
+  // However many parameters there are: a second SdkAppid behind them must not go unseen.
+  express.set('query parser', (text: string) => parseQuery(text, '&', '=', { maxKeys: 0 }));
   app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
   const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
   app.useGlobalFilters(filter);
@@ -127,6 +132,21 @@ async function configurePublic(app: NestExpressApplication, settings: Settings, 
   // How often Node looks for requests that take too long; its own default is 30 s.
   server.connectionsCheckingInterval = 500;
   server.keepAliveTimeout = 75_000;
+  server.on('checkContinue', (request, response) => {
+    // Whether a body follows a refusal is up to the sender: the connection cannot be used again.
+    response.shouldKeepAlive = false;
+    server.emit('request', request, response);
+  });
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    // It names a host and a port, with which Express could do nothing.
+    request.url = '/';
+    const response = new ServerResponse(request);
+    response.assignSocket(socket);
+    response.shouldKeepAlive = false;
+    response.on('finish', () => socket.end());
+    server.emit('request', request, response);
+  });
   // A request that took too long is dropped: Node's own answer would not be the packet. What HTTP cannot parse gets Node's 400.
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) socket.destroy();

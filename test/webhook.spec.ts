@@ -28,6 +28,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const compressors: [string, (data: Buffer) => Buffer][] = [
+  ['gzip', zlib.gzipSync],
+  ['deflate', zlib.deflateSync],
+  ['br', zlib.brotliCompressSync],
+  ['zstd', zlib.zstdCompressSync],
+];
+
 function query(overrides: Record<string, string | string[] | undefined> = {}): string {
   const requestTime = String(Math.floor(Date.now() / 1000));
   const Sign = createHash('sha256')
@@ -88,6 +95,11 @@ describe('row 1: SdkAppid', () => {
   test.each([undefined, '1400000002', '', ['1400000001', '1400000001'], '1400000001 ', '0x537'])('%j is forbidden', SdkAppid =>
     expectAnswer(() => post(body(), query({ SdkAppid })), 403, 120001),
   );
+  test('a second one is seen behind however many parameters, and the only one, too', async () => {
+    const many = 'x&'.repeat(2000);
+    await expectAnswer(() => post(body(), `${query()}&${many}SdkAppid=1400000001`), 403, 120001);
+    await expectAnswer(() => post(body(), `${many}${query()}`), 200, 0, 1);
+  });
   test('it comes before the signature, and parameter names are case-sensitive', async () => {
     await expectAnswer(() => post(body(), query({ SdkAppid: '2', Sign: 'x' })), 403, 120001);
     await expectAnswer(() => post(body(), query({ SdkAppid: undefined, sdkappid: '1400000001' })), 403, 120001);
@@ -136,6 +148,8 @@ describe('row 3 and 6: not ours', () => {
   test('no command and no body is a probe', async () => {
     await expectAnswer(() => post('', query({ CallbackCommand: undefined })), 200, 0);
     await expectAnswer(() => post('', query({ CallbackCommand: '' })), 200, 0);
+    for (const encoding of ['gzip', 'br', 'compress', 'constructor'])
+      await expectAnswer(() => post('', query({ CallbackCommand: undefined }), { 'content-encoding': encoding }), 200, 0);
   });
   test('no command in the query: that of the body counts', async () => {
     await expectAnswer(() => post(body(), query({ CallbackCommand: undefined })), 200, 0, 1);
@@ -174,6 +188,13 @@ describe('row 5: cannot be read', () => {
       query(),
       { 'content-encoding': 'gzip' },
     ],
+    ['an encoding that an object has by itself', '{}', query(), { 'content-encoding': 'constructor' }],
+    ...compressors.map(([encoding, compress]): [string, Buffer, string, Record<string, string>] => [
+      `${encoding} with something behind it`,
+      Buffer.concat([compress(Buffer.from(JSON.stringify(body()))), Buffer.from('{}')]),
+      query(),
+      { 'content-encoding': encoding },
+    ]),
     ['corrupt zstd', 'not zstd', query(), { 'content-encoding': 'zstd' }],
     ['no JSON', 'nope', query(), {}],
     ['an empty body with a command', '', query(), {}],
@@ -221,12 +242,7 @@ describe('row 9: kept', () => {
     const again = Object.fromEntries(Object.entries({ ...one, Unknown: 1, EventTime: String(one['EventTime']) }).toReversed());
     await expectAnswer(() => post(JSON.stringify(again, null, 3), query({ ClientIP: '::1', OptPlatform: 'Web' })), 200, 0);
   });
-  test.each([
-    ['gzip', zlib.gzipSync],
-    ['deflate', zlib.deflateSync],
-    ['br', zlib.brotliCompressSync],
-    ['zstd', zlib.zstdCompressSync],
-  ] as [string, (data: Buffer) => Buffer][])('%s is inflated', (encoding, compress) =>
+  test.each(compressors)('%s is inflated', (encoding, compress) =>
     expectAnswer(() => post(compress(Buffer.from(JSON.stringify(body()))), query(), { 'content-encoding': encoding }), 200, 0, 1),
   );
   test('any content type, a byte-order mark, invalid UTF-8, NUL and lone surrogates', async () => {
@@ -279,11 +295,50 @@ describe('everything else', () => {
     ['GET', '/'],
     ['POST', '/'],
     ['POST', `${path}x`],
+    ['GET', '/Webhooks/tencent-chat'],
+    ['POST', path.toUpperCase()],
     ['GET', '/metrics'],
     ['GET', '/livez'],
     ['GET', '/api/v1/sinks'],
     ['POST', '/%E0%A4%A'],
   ])('%s %s is not found', (method, at) => expectAnswer(() => send(method, service.url + at), 404, 120006));
+  /** Says this on a connection of its own and gives what is said back until `end` comes. */
+  const say = (text: string, end: RegExp): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let got = '';
+      const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => void socket.write(text));
+      socket
+        .on('data', chunk => {
+          got += chunk.toString();
+          if (!end.test(got)) return;
+          socket.destroy();
+          resolve(got);
+        })
+        .on('end', () => reject(new Error(`ended after ${got}`)))
+        .on('error', reject);
+    });
+  test('CONNECT is not found, and an unknown expectation is a request as any other', async () => {
+    expect(await say('CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n', /120006/)).toMatch(
+      /^HTTP\/1\.1 404 .*"ActionStatus":"FAIL"/s,
+    );
+    await expectAnswer(() => post(body(), query(), { expect: 'wonders' }), 200, 0, 1);
+  });
+  test('who waits for 100 Continue is told to go on only if the query lets them in', async () => {
+    const text = JSON.stringify(body());
+    const head = (asked: string): string =>
+      `POST ${path}?${asked} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n`;
+    expect(await say(head(query()), /\r\n\r\n/)).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    expect(await say(head(query({ Sign: 'x' })), /120002/)).toMatch(/^HTTP\/1\.1 401 /);
+    expect(await say(head(query()) + text, /"OK"/)).toMatch(/^HTTP\/1\.1 100 [^]*HTTP\/1\.1 200 /);
+  });
+  test('what is refused by its body is counted under the command of the body', async () => {
+    const told = body({ CallbackCommand: 'OfficialAccount.CallbackAfterOfficialAccountDestroyed', Name: 7 });
+    await expectAnswer(() => post(told, query({ CallbackCommand: undefined })), 400, 120003);
+    const { text } = await send('GET', `${service.managementUrl}/metrics`);
+    expect(text).toContain(
+      `channel_sync_webhooks_total{command="OfficialAccount.CallbackAfterOfficialAccountDestroyed",result="invalid"} 1`,
+    );
+  });
   test('a kept-alive connection stays open for 75 s', async () => {
     const { headers } = await send('GET', service.url + path, undefined, { connection: 'keep-alive' });
     expect(headers['keep-alive']).toBe('timeout=75');

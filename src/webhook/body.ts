@@ -3,37 +3,35 @@ import zlib from 'node:zlib';
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from './answer.js';
 
-const inflaters: Record<string, (() => Transform) | undefined> = {
-  gzip: () => zlib.createGunzip(),
-  'x-gzip': () => zlib.createGunzip(),
-  deflate: () => zlib.createInflate(),
-  br: () => zlib.createBrotliDecompress(),
-  zstd: () => zlib.createZstdDecompress(),
-};
+const inflaters = new Map<string, () => Transform & { bytesWritten: number }>([
+  ['gzip', () => zlib.createGunzip()],
+  ['x-gzip', () => zlib.createGunzip()],
+  ['deflate', () => zlib.createInflate()],
+  ['br', () => zlib.createBrotliDecompress()],
+  ['zstd', () => zlib.createZstdDecompress()],
+]);
 
 /**
- * Reads and inflates a body, holding at most `limit` bytes of it.
+ * Reads and inflates a body, holding at most three times `limit` bytes of it. An empty one is empty whatever its encoding.
  * @throws Refusal if it is too large (counted after decompression), or its encoding is unknown or its data corrupt
  */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return collect(request, limit);
-  const inflater = inflaters[encoding]?.();
-  if (!inflater) {
-    // Its size comes before its encoding in the order of the checks.
-    await collect(request, limit);
-    throw Refusal.invalid('Content-Encoding is none of gzip, deflate, br, zstd');
-  }
-  request.pipe(inflater);
-  const aborted = (): void => void inflater.destroy(new Error('aborted'));
-  request.once('close', () => request.readableEnded || aborted());
+  const inflate = inflaters.get(encoding);
+  // What cannot be compressed grows a little. Size comes before an unknown encoding in the order of the checks.
+  const sent = await collect(request, inflate ? 2 * limit : limit);
+  if (sent.length === 0 || encoding === 'identity' || encoding === '') return sent;
+  if (!inflate) throw Refusal.invalid('Content-Encoding is none of gzip, deflate, br, zstd');
+  const inflater = inflate();
   try {
-    return await collect(inflater, limit);
+    inflater.end(sent);
+    const body = await collect(inflater, limit);
+    if (inflater.bytesWritten < sent.length) throw new Error('something follows the data');
+    return body;
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw Refusal.invalid('the body is not what its Content-Encoding says');
   } finally {
-    request.unpipe(inflater);
     inflater.destroy();
   }
 }

@@ -36,6 +36,7 @@ describe('EventTime', () => {
   test.each([
     [1670574414123, 1670574414123],
     ['1670574414123', 1670574414123],
+    ['00000000001670574414123', 1670574414123],
     [arrival + 600_000, arrival + 600_000],
     [Date.UTC(2010, 0, 1), Date.UTC(2010, 0, 1)],
   ])('%p is taken', (told, eventTime) => expect(eventTimeOf(told, arrival)).toEqual({ eventTime, eventTimeEstimated: false }));

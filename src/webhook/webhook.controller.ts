@@ -21,7 +21,7 @@ export class WebhookController {
   @UseGuards(SdkAppIdGuard, SignatureGuard)
   async receive(@Incoming(WebhookPipe) receipt: Receipt | null, @Res({ passthrough: true }) response: Response): Promise<AnswerPacket> {
     const result: WebhookResult = receipt === null ? 'ignored' : await this.keeper.keep(receipt);
-    Object.assign(response.locals, { result, command: receipt?.command });
+    Object.assign(response.locals, { result });
     return okPacket;
   }
 

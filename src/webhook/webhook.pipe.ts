@@ -30,6 +30,8 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
     const told = request.query['CallbackCommand'];
     const inQuery = typeof told === 'string' && told !== '' ? told : null;
     if (inQuery !== null && !isOurs(inQuery)) return null;
+    // Only now: who is refused need not send a body.
+    if (request.httpVersion === '1.1' && /^100-continue$/i.test(request.headers.expect ?? '')) request.res!.writeContinue();
     const body = await readBody(request, this.settings.WEBHOOK_BODY_LIMIT);
     const arrival = { id: uuid(), at: this.clock.now(), body };
     if (Array.isArray(told)) throw Refusal.invalid('CallbackCommand is repeated in the query');
@@ -40,6 +42,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
     if (inQuery !== null && !silent && inBody !== inQuery) throw Refusal.invalid('CallbackCommand of query and body differ');
     const command = inQuery ?? inBody;
     if (!isOurs(command)) return null;
+    Object.assign(request.res!.locals, { command });
     const picked: Record<string, unknown> = { CallbackCommand: command };
     for (const key of knownKeys) if (Object.hasOwn(parsed, key)) picked[key] = flat(parsed[key]);
     const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
