@@ -23,8 +23,11 @@ export interface DeclaredSetting extends SettingOptions {
 /** A class whose properties are settings; `check` finds what no single property can tell. */
 export interface SettingsClass<T extends object = object> {
   new (): T;
-  /** Mistakes between settings, each as `[property, what to do]`. */
-  check?(settings: T): [property: string, message: string][];
+  /**
+   * Mistakes between settings, each as `[property, what to do]`.
+   * @param valid whether these settings are right each by itself, so that their values can be looked at
+   */
+  check?(settings: T, valid: (...properties: string[]) => boolean): [property: string, message: string][];
 }
 
 const declarations = new WeakMap<object, DeclaredSetting[]>();
@@ -57,17 +60,18 @@ export function readClass<T extends object>(
     const text = texts.get(property) ?? fallback;
     if (text !== undefined) Object.assign(value, { [property]: parse(text) });
   }
-  const mistakes = validateSync(value, { forbidUnknownValues: false }).flatMap(({ property, constraints }) => {
+  const invalid = validateSync(value, { forbidUnknownValues: false });
+  const mistakes = invalid.map(({ property, constraints }) => {
     if (!texts.has(property) && Object.keys(value).every(key => key !== property || value[key as keyof T] === undefined)) {
-      return [`${prefix}${property} is required`];
+      return `${prefix}${property} is required`;
     }
     // Rules are checked from the last declared to the first; the first says best what is wrong.
     const told = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
-    return [prefix + (told.startsWith(property) ? told : `${property} ${told}`)];
+    return prefix + (told.startsWith(property) ? told : `${property} ${told}`);
   });
-  if (mistakes.length === 0)
-    mistakes.push(...(settingsClass.check?.(value) ?? []).map(([property, message]) => `${prefix}${property} ${message}`));
-  return { value, mistakes };
+  const valid = (...properties: string[]): boolean => !invalid.some(({ property }) => properties.includes(property));
+  const between = settingsClass.check?.(value, valid) ?? [];
+  return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }
 
 /** Comma-separated words, blanks around them dropped, empty ones left out. */
@@ -83,6 +87,14 @@ export function wholeNumber(text: string): number {
   return /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN;
 }
 
+const unitBytes = { b: 1, kb: 1024, mb: 1024 ** 2 } as const;
+
+/** A size such as `1mb` in bytes, or NaN. */
+export function size(text: string): number {
+  const match = /^(\d{1,9}(?:\.\d{1,9})?)(b|kb|mb)?$/i.exec(text.trim());
+  return match ? Math.floor(Number(match[1]) * unitBytes[(match[2]?.toLowerCase() ?? 'b') as keyof typeof unitBytes]) : Number.NaN;
+}
+
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** A span such as `24h` in milliseconds, or NaN. */
@@ -91,12 +103,25 @@ export function duration(text: string): number {
   return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
 }
 
-/** Whether a text is an http(s) URL; hosts without a dot are fine, since in-cluster names have none. */
+/** Whether a text is an http(s) URL, of any length; hosts without a dot are fine, since in-cluster names have none, and so are those that end with one. */
 export function isHttpUrl(text: unknown): boolean {
   return (
     typeof text === 'string' &&
-    isURL(text, { protocols: ['http', 'https'], require_protocol: true, require_tld: false, allow_underscores: true })
+    isURL(text, {
+      protocols: ['http', 'https'],
+      require_protocol: true,
+      require_tld: false,
+      allow_underscores: true,
+      allow_trailing_dot: true,
+      validate_length: false,
+    })
   );
+}
+
+/** Whether a text is `sqlite:` and a path, or a `postgres://` URL that can be read; one of a socket has no host. */
+export function isDatabaseUrl(text: unknown): boolean {
+  if (typeof text !== 'string') return false;
+  return /^sqlite:./s.test(text) || (/^postgres(ql)?:\/\/./.test(text) && URL.canParse(text.replace('@/', '@socket/')));
 }
 
 /** Whether a text is one or more certificates in PEM. */

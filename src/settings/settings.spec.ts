@@ -63,6 +63,74 @@ test('all mistakes are told at once, by full name and never with a value', () =>
   expect(mistakes.every(line => !line.includes('\n'))).toBe(true);
 });
 
+// Seen failing when they were looked for only if no setting was wrong by itself.
+test('mistakes between settings are told together with those of single ones, where their values can be looked at', () => {
+  const mistakes = mistakesOf({
+    LOG_LEVEL: 'loud',
+    PORT: '4000',
+    MANAGEMENT_PORT: '4000',
+    SINK_CRM_TYPE: 'webhook',
+    SINK_CRM_URL: 'not one',
+    SINK_CRM_CERT: 'no PEM',
+    SINK_SEARCH_TYPE: 'opensearch',
+    SINK_SEARCH_URL: 'http://user:planted@search/?a=b',
+    SINK_SEARCH_TIMEOUT_MS: 'long',
+    SINK_CHAT_TYPE: 'slack',
+    SINK_CHAT_BOT_TOKEN: 'with blanks',
+  });
+  expect(mistakes.map(line => line.split(' ', 1)[0]!).sort()).toEqual([
+    'LOG_LEVEL',
+    'MANAGEMENT_PORT',
+    'SDK_APP_IDS',
+    'SINK_CHAT_BOT_TOKEN',
+    'SINK_CHAT_CHANNEL',
+    'SINK_CRM_CERT',
+    'SINK_CRM_KEY',
+    'SINK_CRM_URL',
+    'SINK_SEARCH_TIMEOUT_MS',
+    'SINK_SEARCH_URL',
+  ]);
+});
+
+test.each([
+  ['5000', 5000],
+  ['64kb', 65_536],
+  ['1MB', 1_048_576],
+  ['1.5mb', 1_572_864],
+  ['2048b', 2048],
+])('a body limit of %s is %i bytes', (WEBHOOK_BODY_LIMIT, expected) =>
+  expect(readSettings({ ...minimal, WEBHOOK_BODY_LIMIT }).WEBHOOK_BODY_LIMIT).toBe(expected),
+);
+test.each(['5000 potatoes', '1gb', '1e6', 'mb', '-5mb', '5,000', '0x10000'])('a body limit of %s is a mistake', WEBHOOK_BODY_LIMIT =>
+  expect(mistakesOf({ ...minimal, WEBHOOK_BODY_LIMIT })).toEqual([
+    'WEBHOOK_BODY_LIMIT must be bytes, or a number and kb or mb, such as 65536 or 1mb',
+  ]),
+);
+
+test.each(['Infinity', '1e-9', '0', '-1', 'fast'])('a rate of %s is a mistake', rate =>
+  expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_RATE_PER_SECOND: rate })).toEqual([
+    'SINK_A_RATE_PER_SECOND must be a finite number of at least 0.001',
+  ]),
+);
+
+test.each(['postgres://u:planted@h:notaport/d', 'postgres://u:planted@h:99999/d', 'postgres://[planted/d'])(
+  'a database that cannot be read is a mistake, without its value: %s',
+  DATABASE_URL => {
+    const mistakes = mistakesOf({ ...minimal, DATABASE_URL });
+    expect(mistakes).toEqual([expect.stringMatching(/^DATABASE_URL must be /)]);
+    expect(mistakes[0]).not.toContain('planted');
+  },
+);
+test.each(['postgres://h/d', 'postgresql://u:p%40@h:5432/d', 'postgres://u@/d?host=/run', 'postgres:///d', 'sqlite:a b'])(
+  'a database such as %s is none',
+  DATABASE_URL => expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([]),
+);
+
+test('a URL may be long, and its host may end with a dot', () => {
+  for (const SINK_CRM_URL of ['https://h.example.com./x', 'http://h./x', `http://h/${'x'.repeat(5000)}`])
+    expect(mistakesOf({ ...minimal, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL })).toEqual([]);
+});
+
 test('set but empty is unset', () => {
   expect(readSettings({ ...minimal, PORT: '', WEBHOOK_TOKENS: '' })).toMatchObject({ PORT: 3000 });
   expect(mistakesOf({ SDK_APP_IDS: '' })).toEqual(['SDK_APP_IDS is required']);
@@ -87,9 +155,18 @@ describe('_FILE', () => {
 
   test('both given, or a file that is not there, is a mistake', () => {
     expect(mistakesOf({ ...minimal, PORT: '1', PORT_FILE: file('port', '2') })).toEqual([expect.stringContaining('PORT_FILE')]);
-    expect(mistakesOf({ SDK_APP_IDS_FILE: join(folder, 'none') })).toContainEqual(
+    expect(mistakesOf({ SDK_APP_IDS_FILE: join(folder, 'none'), SINK_A_TYPE_FILE: folder })).toEqual([
       'SDK_APP_IDS_FILE names a file that cannot be read (ENOENT)',
-    );
+      'SINK_A_TYPE_FILE names a file that cannot be read (EISDIR)',
+    ]);
+  });
+
+  test('one that no sink knows is told by its own name', () => {
+    const path = file('any', 'text');
+    expect(mistakesOf({ ...minimal, SINK_FOO_BAR_FILE: path, SINK_A_TYPE: 'log', SINK_A_URL_FILE: path })).toEqual([
+      expect.stringMatching(/^SINK_FOO_BAR_FILE belongs to no sink/),
+      'SINK_A_URL_FILE is not a setting of a log sink',
+    ]);
   });
 });
 
@@ -113,6 +190,8 @@ describe('sinks', () => {
       SINK_CRM_SERVICE_HOST: '10.0.0.1',
       SINK_CRM_SERVICE_PORT: '80',
       SINK_CRM_SERVICE_PORT_HTTP: '80',
+      // Ports called `http` and `file`.
+      SINK_CRM_SERVICE_PORT_FILE: '81',
       SINK_CRM_PORT: 'tcp://10.0.0.1:80',
     };
     expect(mistakesOf({ ...minimal, ...injected, SINK_CRM_PORT_80_TCP_ADDR: '10.0.0.1', SINK_CRM_TYPE: 'log' })).toEqual([]);

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import bytes from 'bytes';
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, ValidateBy } from 'class-validator';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
-import { Setting, list, readClass, settingsOf, wholeNumber } from './setting.js';
+import { Setting, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
@@ -49,9 +48,9 @@ export class Settings {
   @Setting({
     meaning: 'The largest body, counted after decompression: bytes, or a number and kb or mb',
     default: '1mb',
-    parse: text => bytes.parse(text) ?? Number.NaN,
+    parse: size,
   })
-  @IsInt({ message: '$property must be a size such as 1mb or 65536' })
+  @IsInt({ message: '$property must be bytes, or a number and kb or mb, such as 65536 or 1mb' })
   @Min(1024)
   @Max(64 * 1024 * 1024)
   WEBHOOK_BODY_LIMIT!: number;
@@ -85,8 +84,12 @@ export class Settings {
     default: 'sqlite:data/channel-sync.db',
     secret: true,
   })
-  @Matches(/^(sqlite:.+|postgres(ql)?:\/\/.+)$/s, {
-    message: '$property must be sqlite: and a path, or postgres://user:password@host/database',
+  @ValidateBy({
+    name: 'isDatabaseUrl',
+    validator: {
+      validate: isDatabaseUrl,
+      defaultMessage: () => '$property must be sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded',
+    },
   })
   DATABASE_URL!: string;
 
@@ -139,12 +142,14 @@ const injected = /(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_\d+_.*)$/;
  */
 export function readSettings(environment: Environment): Settings {
   const mistakes: string[] = [];
-  const texts = textsOf(environment, mistakes);
+  const { texts, names, unreadable } = textsOf(environment, mistakes);
   const { value: settings, mistakes: own } = readClass(Settings, texts);
   mistakes.push(...own);
-  settings.sinks = readSinks(texts, mistakes);
+  settings.sinks = readSinks(texts, names, mistakes);
   if (settings.sinks.length === 0) settings.sinks = [defaultSink()];
-  if (mistakes.length > 0) throw new SettingsError([...new Set(mistakes)]);
+  // What is wrong with a value that could not be read has been told already.
+  const told = [...new Set(mistakes)].filter(line => !unreadable.has(line.split(' ', 1)[0]!));
+  if (told.length > 0) throw new SettingsError(told);
   return settings;
 }
 
@@ -162,33 +167,46 @@ function defaultSink(): DeclaredSink {
   return { name: 'log', type, settings };
 }
 
-/** Variables by name, those given as a file read from it; set but empty is unset. */
-function textsOf(environment: Environment, mistakes: string[]): Map<string, string> {
+/** What the environment says, by the names of the settings. */
+interface Given {
+  /** Those given as a file read from it; set but empty is unset. */
+  texts: Map<string, string>;
+  /** The variable that each was given as. */
+  names: Map<string, string>;
+  /** Those whose file cannot be read: set, to nothing. */
+  unreadable: Set<string>;
+}
+
+function textsOf(environment: Environment, mistakes: string[]): Given {
   const wanted = (name: string): boolean => name.startsWith('SINK_') || settingsOf(Settings).some(({ property }) => property === name);
-  const texts = new Map<string, string>();
+  // A port of a Service may be called `file`.
+  const isFile = (name: string): boolean => name.endsWith('_FILE') && !(name.startsWith('SINK_') && injected.test(name));
+  const given: Given = { texts: new Map(), names: new Map(), unreadable: new Set() };
+  const { texts, names, unreadable } = given;
+  const set = (name: string, text: string, as: string): void => void (texts.set(name, text), names.set(name, as));
   for (const [name, text] of Object.entries(environment)) {
-    if (typeof text === 'string' && text !== '' && wanted(name) && !name.endsWith('_FILE')) texts.set(name, text);
+    if (typeof text === 'string' && text !== '' && wanted(name) && !isFile(name)) set(name, text, name);
   }
   for (const [name, path] of Object.entries(environment)) {
     const base = name.slice(0, -'_FILE'.length);
-    if (!name.endsWith('_FILE') || typeof path !== 'string' || path === '' || !wanted(base)) continue;
+    if (!isFile(name) || typeof path !== 'string' || path === '' || !wanted(base)) continue;
     if (texts.has(base)) {
       mistakes.push(`${base} and ${name} are both set: keep one of them`);
       continue;
     }
     try {
       const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-      if (text !== '') texts.set(base, text);
+      if (text !== '') set(base, text, name);
     } catch (error) {
-      // Its value is required below, but the reason is this file.
-      texts.set(base, '');
+      set(base, '', name);
+      unreadable.add(base);
       mistakes.push(`${name} names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
     }
   }
-  return texts;
+  return given;
 }
 
-function readSinks(texts: ReadonlyMap<string, string>, mistakes: string[]): DeclaredSink[] {
+function readSinks(texts: ReadonlyMap<string, string>, given: ReadonlyMap<string, string>, mistakes: string[]): DeclaredSink[] {
   const variables = [...texts.keys()].filter(name => name.startsWith('SINK_'));
   const names = variables.flatMap(name => /^SINK_([A-Z0-9_]*[A-Z0-9])_TYPE$/.exec(name)?.[1] ?? []).sort();
   const parts = new Map<string, Map<string, string>>(names.map(name => [name, new Map()]));
@@ -197,12 +215,17 @@ function readSinks(texts: ReadonlyMap<string, string>, mistakes: string[]): Decl
     const owner = names.filter(name => variable.startsWith(`SINK_${name}_`)).sort((one, other) => other.length - one.length)[0];
     if (owner !== undefined) parts.get(owner)!.set(variable.slice(`SINK_${owner}_`.length), texts.get(variable)!);
     else if (!injected.test(variable))
-      mistakes.push(`${variable} belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name`);
+      mistakes.push(`${given.get(variable)} belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name`);
   }
-  return names.flatMap(name => readSink(name, parts.get(name)!, mistakes) ?? []);
+  return names.flatMap(name => readSink(name, parts.get(name)!, given, mistakes) ?? []);
 }
 
-function readSink(name: string, texts: ReadonlyMap<string, string>, mistakes: string[]): DeclaredSink | null {
+function readSink(
+  name: string,
+  texts: ReadonlyMap<string, string>,
+  given: ReadonlyMap<string, string>,
+  mistakes: string[],
+): DeclaredSink | null {
   const prefix = `SINK_${name}_`;
   const type = sinkTypes.find(one => one.type === texts.get('TYPE'));
   if (!type) {
@@ -212,7 +235,7 @@ function readSink(name: string, texts: ReadonlyMap<string, string>, mistakes: st
   const known = new Set(['TYPE', ...settingsOf(type.settings).map(({ property }) => property)]);
   for (const property of texts.keys()) {
     if (!known.has(property) && !injected.test(prefix + property))
-      mistakes.push(`${prefix}${property} is not a setting of a ${type.type} sink`);
+      mistakes.push(`${given.get(prefix + property)} is not a setting of a ${type.type} sink`);
   }
   const { value, mistakes: own } = readClass(type.settings, texts, prefix);
   mistakes.push(...own);

@@ -1,4 +1,4 @@
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Max, Min } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Max, Min } from 'class-validator';
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import { Setting, type SettingsClass, duration, list, wholeNumber } from '../settings/setting.js';
 
@@ -186,7 +186,8 @@ export class SinkSettings {
     example: '50',
   })
   @IsOptional()
-  @IsPositive()
+  @IsNumber({}, { message: '$property must be a finite number of at least 0.001' })
+  @Min(0.001, { message: '$property must be a finite number of at least 0.001' })
   RATE_PER_SECOND?: number;
 
   @Setting({

@@ -80,13 +80,18 @@ export class CrmWebhookSettings extends SinkSettings {
   @Must('a private key in PEM, without passphrase', isPrivateKey)
   KEY?: string;
 
-  static check({ URL: url, HEADERS, CERT, KEY }: CrmWebhookSettings): [property: string, message: string][] {
+  static check(
+    { URL: url, HEADERS, CERT, KEY }: CrmWebhookSettings,
+    valid: (...properties: string[]) => boolean,
+  ): [property: string, message: string][] {
     const mistakes: [string, string][] = [];
     if (CERT !== undefined && KEY === undefined) mistakes.push(['KEY', 'is required with CERT']);
     if (KEY !== undefined && CERT === undefined) mistakes.push(['CERT', 'is required with KEY']);
-    if (CERT !== undefined && KEY !== undefined && !new X509Certificate(CERT).checkPrivateKey(createPrivateKey(KEY))) {
+    const both = CERT !== undefined && KEY !== undefined && valid('CERT', 'KEY');
+    if (both && !new X509Certificate(CERT).checkPrivateKey(createPrivateKey(KEY))) {
       mistakes.push(['KEY', 'must be the private key of CERT (the first certificate in it)']);
     }
+    if (!valid('URL', 'HEADERS')) return mistakes;
     const { username, password } = new URL(url);
     if ((username || password) && Object.keys(HEADERS ?? {}).some(name => name.toLowerCase() === 'authorization')) {
       mistakes.push(['HEADERS', 'must be without authorization when the URL has a user or password']);

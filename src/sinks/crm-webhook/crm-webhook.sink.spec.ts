@@ -320,7 +320,8 @@ describe('settings', () => {
     ['CERT', 'planted', 'in PEM'],
     ['KEY', 'planted', 'a private key in PEM'],
   ])('refuse %s=%s in one line that does not repeat it', (property, text, told) => {
-    const { mistakes } = read({ URL, [property]: text });
+    // One of CERT and KEY asks for the other one, too.
+    const mistakes = read({ URL, [property]: text }).mistakes.filter(line => !/ is required with /.test(line));
     expect(mistakes).toEqual([expect.stringMatching(new RegExp(`^SINK_CRM_${property} `))]);
     expect(mistakes[0]).toContain(told);
     expect(mistakes[0]).not.toMatch(/planted/i);

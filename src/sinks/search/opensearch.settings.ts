@@ -53,14 +53,15 @@ export class OpenSearchSettings extends SinkSettings {
   override CONCURRENCY = 2;
 
   /** Credentials are given in one way only, and whole. */
-  static check(settings: OpenSearchSettings): [property: string, message: string][] {
+  static check(settings: OpenSearchSettings, valid: (...properties: string[]) => boolean): [property: string, message: string][] {
     const { API_KEY, USERNAME, PASSWORD } = settings;
-    const url = new URL(settings.URL);
     const mistakes: [string, string][] = [];
     if (USERNAME !== undefined && PASSWORD === undefined) mistakes.push(['PASSWORD', 'is required with USERNAME']);
     if (PASSWORD !== undefined && USERNAME === undefined) mistakes.push(['USERNAME', 'is required with PASSWORD']);
     const user = USERNAME !== undefined || PASSWORD !== undefined;
     if (API_KEY !== undefined && user) mistakes.push(['API_KEY', 'must not be set together with USERNAME and PASSWORD']);
+    if (!valid('URL')) return mistakes;
+    const url = new URL(settings.URL);
     if (url.search !== '' || url.hash !== '') mistakes.push(['URL', 'must not have a query or a fragment']);
     const inUrl = url.username !== '' || url.password !== '';
     if (inUrl && (user || API_KEY !== undefined)) mistakes.push(['URL', 'must not hold credentials when they are set apart, too']);

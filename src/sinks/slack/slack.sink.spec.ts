@@ -56,7 +56,7 @@ describe('settings', () => {
     [{ BOT_TOKEN: 'ключ', CHANNEL }, ['SINK_TEAM_BOT_TOKEN must be a token: letters, digits and signs without blanks']],
     [{ BOT_TOKEN, CHANNEL, API_URL: 'http://a/api?x=1' }, ['SINK_TEAM_API_URL must not have a query or fragment']],
     [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must not be less than 1']],
-    [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a positive number']],
+    [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a finite number of at least 0.001']],
   ])('explains what is wrong with %j', (texts, told) => {
     expect(mistakes(texts)).toEqual(told);
     expect(mistakes(texts).join()).not.toMatch(/TheToken|pw@|ключ/);
