@@ -30,9 +30,11 @@ export async function registerSinks(database: Database, configured: readonly Con
     const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
     for (const { name, type, mode, filters } of configured) {
-      const row = known.findLast(one => one.name === name && one.type === type && one.mode === mode);
+      // Only the newest of its name: what an older one was owed has been given up.
+      const newest = known.findLast(one => one.name === name);
+      const row = newest?.type === type && newest.mode === mode ? newest : undefined;
       const values = { filters: JSON.stringify(filters), removed_at: null };
-      const isNew = known.every(one => one.name !== name);
+      const isNew = newest === undefined;
       const { id } = row
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
         : await trx
