@@ -455,7 +455,10 @@ eachStore('management', store => {
       const names = async (): Promise<string[]> => (await stage.call(path)).body.sinks.map(({ sink }: { sink: string }) => sink);
       expect(await names()).toEqual(['crm', 'log']);
       expect((await stage.call(path)).body.sinks[0]).toMatchObject({ pending: 1, nextAttemptAt: null });
+      // It returns, gets it, and goes again.
+      await stage.register({ name: 'crm' }, { name: 'log', type: 'log' });
       await stage.attempt(crm!);
+      await stage.register({ name: 'log', type: 'log' });
       expect(await names()).toEqual(['log']);
       for (const unknown of ['1400000001/nobody', '1/@TOA', '1400000001/%00'])
         expect((await stage.call(`/api/v1/channels/${unknown}`)).status).toBe(404);
