@@ -1,4 +1,4 @@
-// First of all imports of main.ts: on an older Node the others fail with errors that nobody understands.
+// Loaded before the program: on an older Node that fails with errors that nobody understands.
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
   process.stderr.write(

@@ -95,8 +95,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       stopping.abort();
       await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), upkeep]);
-      await app.get(Keeper).stop();
-      await closePort(management, managementGraceMs);
+      await Promise.all([app.get(Keeper).stop(), closePort(management, managementGraceMs)]);
       await database.close();
       log.info('stopped');
     })();

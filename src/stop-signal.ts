@@ -1,4 +1,4 @@
-// Second of all imports of main.ts: as process 1 of a container we would not be ended by a signal that nobody listens to.
+// Loaded before the program: as process 1 of a container we would not be ended by a signal that nobody listens to.
 let told = (_signal: string): void => process.exit(0);
 process.on('SIGTERM', signal => told(signal)).on('SIGINT', signal => told(signal));
 

@@ -34,8 +34,8 @@ const forbidden = [
   { name: 'the database knows nothing of ours', from: { path: '^src/database' }, to: { path: '^src', pathNot: '^src/database' } },
   {
     name: 'nobody imports the wiring',
-    from: { path: '^src', pathNot: '^src/(main|service|app\\.module)\\.ts$' },
-    to: { path: '^src/(main|service|app\\.module)\\.ts$' },
+    from: { path: '^src', pathNot: '^src/(main|program|service|app\\.module)\\.ts$' },
+    to: { path: '^src/(main|program|service|app\\.module)\\.ts$' },
   },
 ];
 
