@@ -8,8 +8,11 @@ import { Clock } from './clock.js';
 import { Database } from './database/database.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
+import { Deeds } from './operations/deeds.js';
 import { Log } from './operations/log.js';
 import { Metrics } from './operations/metrics.js';
+import { Notices } from './operations/notices/notices.js';
+import { ReportSinks, SlackInteractionsController } from './operations/slack-interactions.controller.js';
 import { Readiness } from './operations/readiness.js';
 import { sinkStates } from './operations/sink-states.js';
 import { Settings, readSettings } from './settings/settings.js';
@@ -31,7 +34,7 @@ export class AppModule {
           validate: env => ({ settings: readSettings(environment ?? env) }),
         }),
       ],
-      controllers: [WebhookController],
+      controllers: [WebhookController, SlackInteractionsController],
       providers: [
         { provide: Settings, useFactory: (config: ConfigService) => config.getOrThrow<Settings>('settings'), inject: [ConfigService] },
         Clock,
@@ -49,10 +52,17 @@ export class AppModule {
         SdkAppIdGuard,
         SignatureGuard,
         WebhookPipe,
+        {
+          provide: ReportSinks,
+          useFactory: (served: Workers): ReportSinks => ({ all: () => served.opened.filter(sink => 'report' in sink) }),
+          inject: [Workers],
+        },
         { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, Clock] },
         { provide: Keeper, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
-        { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock] },
+        { provide: Deeds, useFactory: deeds, inject: [Database, Clock, Log, Metrics, ModuleRef] },
+        { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock, Deeds] },
         { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
+        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
         { provide: Metrics, useFactory: metrics, inject: [Database, Clock, ModuleRef] },
         { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
       ],
@@ -69,7 +79,12 @@ function recorder(database: Database, served: Workers, log: Log, clock: Clock): 
   );
 }
 
-function workers(settings: Settings, database: Database, metered: Metrics, log: Log, clock: Clock): Workers {
+function deeds(database: Database, clock: Clock, log: Log, metered: Metrics, modules: ModuleRef): Deeds {
+  // Looked up late: the sinks' buttons do what the workers then see to.
+  return new Deeds(database, clock, log, metered, sinks => modules.get(Workers).wake(sinks));
+}
+
+function workers(settings: Settings, database: Database, metered: Metrics, log: Log, clock: Clock, actions: Deeds): Workers {
   return new Workers(
     database,
     settings.sinks,
@@ -90,6 +105,7 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
     },
     clock,
     (message, fields) => log.warn(message, fields),
+    actions,
   );
 }
 
@@ -102,6 +118,22 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
         ? log.error('the database fails the upkeep; it goes on trying', { error: error.message })
         : log.info('the database serves the upkeep again'),
   });
+}
+
+function notices(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: Clock): Notices {
+  const startedAt = clock.now();
+  return new Notices(
+    database,
+    () => served.reportSinks,
+    async () => ({ ...(await metered.heard()), startedAt }),
+    settings.SILENCE_ALERT_AFTER ?? null,
+    clock,
+    {
+      failed: (sink, reason) => log.warn('a notice could not be shown', { sink, reason }),
+      trouble: error =>
+        error ? log.error('the database failed the notices; they go on trying', { error: error.message }) : log.info('the notices go on'),
+    },
+  );
 }
 
 function metrics(database: Database, clock: Clock, modules: ModuleRef): Metrics {

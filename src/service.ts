@@ -10,9 +10,12 @@ import { Clock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
+import { Deeds } from './operations/deeds.js';
 import { Log } from './operations/log.js';
 import { ManagementModule, configureManagement } from './operations/management.module.js';
+import { interactionsPath } from './operations/slack-interactions.controller.js';
 import { Metrics } from './operations/metrics.js';
+import { Notices } from './operations/notices/notices.js';
 import { Readiness } from './operations/readiness.js';
 import { Settings, isDefaultSink } from './settings/settings.js';
 import { AnswerFilter, Refusal } from './webhook/answer.js';
@@ -65,14 +68,23 @@ export async function startService(app: NestExpressApplication): Promise<Service
   readiness.closed = 'starting';
   warnOfGaps(settings, log);
   const stopping = new AbortController();
-  let upkeep: Promise<unknown> = Promise.resolve();
-  const started = bringUp(database, workers, clock, log, stopping.signal).then(
-    () => ((upkeep = app.get(Upkeep).run(stopping.signal)), undefined),
-  );
+  let background: Promise<unknown>[] = [];
+  await workers.open();
+  const started = bringUp(database, workers, clock, log, stopping.signal).then(() => {
+    background = [app.get(Upkeep).run(stopping.signal), app.get(Notices).run(stopping.signal)];
+  });
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
 
-  const parts = { settings, database, metrics: app.get(Metrics), readiness, clock, log, wake: (sinks: number[]) => workers.wake(sinks) };
+  const parts = {
+    settings,
+    database,
+    metrics: app.get(Metrics),
+    readiness,
+    clock,
+    log,
+    deeds: app.get(Deeds),
+  };
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
     logger: log,
     abortOnError: false,
@@ -94,7 +106,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     const done = (async () => {
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       stopping.abort();
-      await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), upkeep]);
+      await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), ...background]);
       await Promise.all([app.get(Keeper).stop(), closePort(management, managementGraceMs)]);
       await database.close();
       log.info('stopped');
@@ -120,7 +132,7 @@ async function configurePublic(app: NestExpressApplication, settings: Settings, 
   app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
   const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
   app.useGlobalFilters(filter);
-  app.setGlobalPrefix(settings.WEBHOOK_PATH);
+  app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
   await app.init();
   // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
   express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));

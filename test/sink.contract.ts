@@ -107,7 +107,9 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     eventTimeEstimated: false,
     tie: false,
     stale: [],
-    results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42 }],
+    results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null }],
+    deeds: [],
+    mayStandSince: null,
     receipt: null,
     ...overrides,
   };
@@ -268,7 +270,8 @@ function answers(bench: Bench, { statuses, cases = [] }: SinkContract): void {
       if (error) expect([status, null]).toContain(error.status);
     }
     expect(told).toEqual(expected);
-  });
+    // Hundreds of attempts, each on a connection of its own, on a machine that may be busy.
+  }, 30_000);
 
   it('sends one request per attempt: the retries are not the sink’s', async () => {
     const target = await bench.target(request => bench.answer(503, request));

@@ -6,7 +6,7 @@ import type { Tables } from './tables.js';
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
 const noticeChannel = 'channel_sync';
 /** Advisory locks, one for each thing that one process at a time may do. */
-const exclusiveKeys = { tables: 4739201, sinks: 4739202, retention: 4739203 } as const;
+const exclusiveKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, notices: 4739204 } as const;
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 

@@ -51,13 +51,14 @@ async function deleteChanges(trx: Transaction<Tables>, ids: string[]): Promise<v
   await trx.deleteFrom('change').where('id', 'in', over).where('id', 'not in', still).execute();
 }
 
-/** Deletes what people did before `before` (ms). */
-export async function deleteAudit(database: Database, before: number): Promise<void> {
-  await database.kysely.deleteFrom('audit').where('at', '<', before).execute();
+/** Deletes what people did, and the notices that were over, before `before` (ms). */
+export async function deleteRecords({ kysely }: Database, before: number): Promise<void> {
+  await kysely.deleteFrom('audit').where('at', '<', before).execute();
+  await kysely.deleteFrom('notice').where('over_at', '<', before).execute();
 }
 
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
-function idFrom(ms: number): string {
+export function idFrom(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }

@@ -49,6 +49,9 @@ interface SinkTable {
   mode: string;
   /** JSON of Filters. */
   filters: string;
+  /** Of a report sink: how long a change waits for its results before it is shown first, and whether (1) it can be shown anew. */
+  patience_ms: Generated<number>;
+  edits: Generated<number>;
   registered_at: number;
   removed_at: number | null;
   paused_at: number | null;
@@ -87,6 +90,8 @@ interface LaneTable {
   lease: string | null;
   /** Failures in a row. */
   tries: Generated<number>;
+  /** Attempts since the last that ended whose end nobody knows: their process was gone, or ended them. */
+  lost: Generated<number>;
   /** Which of the sink's complaints was the first to this lane since its last success. */
   complaint: number | null;
   /** What a state sink has. */
@@ -139,8 +144,30 @@ interface AuditTable {
   /** `api`, or who clicked in Slack. */
   actor: string;
   action: string;
+  /** If it was about one change. */
+  change_id: string | null;
   /** JSON. */
   details: string;
+}
+
+/** Something that a report sink tells of the service itself: one message, shown anew until it is over. */
+interface NoticeTable {
+  id: GeneratedAlways<number>;
+  /** The report sink. */
+  sink: number;
+  /** What it is about; of the same sink and key one at most is not over. */
+  key: string;
+  opened_at: number;
+  /** When it was over; `null` before. */
+  over_at: number | null;
+  /** JSON of the Notice: as it is, and as it was shown last. */
+  facts: string;
+  told: string | null;
+  receipt: string | null;
+  /** When it may be shown next, or when the lease of whoever shows it ends. */
+  due_at: number;
+  lease: string | null;
+  tries: Generated<number>;
 }
 
 export interface Tables {
@@ -151,4 +178,5 @@ export interface Tables {
   delivery: DeliveryTable;
   attempt: AttemptTable;
   audit: AuditTable;
+  notice: NoticeTable;
 }

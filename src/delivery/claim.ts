@@ -4,7 +4,12 @@ import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
 import type { RegisteredSink } from './registry.js';
 import { paceFree, paceNextAt, paceTake } from './retry.js';
-import { type LaneWork, loadWork } from './work.js';
+import { waits } from './reports.js';
+import { type LaneWork, loadDigest, loadWork } from './work.js';
+
+/** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
+const foldFrom = 5;
+const foldMost = 200;
 
 /** What a worker would take: so many attempts of so many deliveries each. */
 export interface Claim {
@@ -47,7 +52,7 @@ const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and compla
 /** A lane that has something to do and that nobody works on. */
 const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
 
-/** Leases what is due, or what is to be probed, and loads it. Moves `row` on with the sink's own row. */
+/** Leases what is due, or what is to be probed, and loads it: what each attempt carries. Moves `row` on with the sink's own row. */
 export async function claimWork(
   database: Database,
   trx: Transaction<Tables>,
@@ -56,40 +61,94 @@ export async function claimWork(
   claim: Claim,
   token: string,
   now: number,
-): Promise<LaneWork[]> {
+): Promise<LaneWork[][]> {
   if (standsStill(row) || (row.held_until ?? 0) > now) return [];
-  const { perSecond, batchSize } = claim;
+  const { perSecond } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
   if (attempts === 0) return [];
   const probe = row.state !== 'ok';
-  const channels = probe
-    ? await leaseProbe(database, trx, sink, row, token, claim, now)
-    : await leaseDue(database, trx, sink, attempts * batchSize, token, now + claim.leaseMs, now);
-  if (channels.length === 0) return [];
-  const { work, idle } = await loadWork(trx, sink, channels, { lease: token, complaints: row.complaints, probe });
-  if (idle.length > 0)
-    await trx.updateTable('lane').set({ due_at: null, lease: null }).where('sink', '=', sink.id).where('channel', 'in', idle).execute();
-  if (perSecond !== null && work.length > 0) {
-    row.paced_at = paceTake(row.paced_at, perSecond, now, Math.ceil(work.length / batchSize));
+  const lease = { lease: token, complaints: row.complaints, probe };
+  const digest = sink.mode === 'report' && !probe ? await claimDigest(database, trx, sink, lease, claim, now) : [];
+  const claimed = digest.length > 0 ? [digest] : await claimHeads(database, trx, sink, row, { ...claim, attempts }, lease, now);
+  if (perSecond !== null && claimed.length > 0) {
+    row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.length);
     await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
   }
-  return work;
+  return claimed;
 }
+
+type Lease = Pick<LaneWork, 'lease' | 'complaints' | 'probe'>;
+
+/** What each lane is to attempt next, in batches. */
+async function claimHeads(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  row: SinkRow,
+  claim: Claim,
+  lease: Lease,
+  now: number,
+): Promise<LaneWork[][]> {
+  const { attempts, batchSize, leaseMs } = claim;
+  const channels = lease.probe
+    ? await leaseProbe(database, trx, sink, row, lease.lease, claim, now)
+    : await leaseDue(database, trx, sink, sql`due_at <= ${now}`, attempts * batchSize, lease.lease, now + leaseMs);
+  if (channels.length === 0) return [];
+  const { work, idle } = await loadWork(trx, sink, channels, lease, now);
+  for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt))
+    await trx
+      .updateTable('lane')
+      .set({ due_at: dueAt, lease: null })
+      .where('sink', '=', sink.id)
+      .where(
+        'channel',
+        'in',
+        lanes.map(({ channel }) => channel),
+      )
+      .execute();
+  return Array.from({ length: Math.ceil(work.length / batchSize) }, (_, index) => work.slice(index * batchSize, (index + 1) * batchSize));
+}
+
+/** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
+async function claimDigest(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  lease: Lease,
+  { leaseMs }: Claim,
+  now: number,
+): Promise<LaneWork[]> {
+  const { rows } = await sql<{ id: string; channel: number }>`
+      select delivery.change_id as id, delivery.channel from lane join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel
+      where lane.sink = ${sink.id} and lane.due_at <= ${now} and delivery.open = 1 and delivery.state = 'pending'
+        and delivery.receipt is null and delivery.tries < 2 and not ${waits(sql.ref('delivery.change_id'))} and not exists
+        (select 1 from delivery o where o.change_id = delivery.change_id and o.state in ('parked', 'discarded'))
+      order by lane.due_at, delivery.position limit ${sql.lit(foldMost)}`.execute(trx);
+  if (rows.length <= foldFrom) return [];
+  const channels = [...new Set(rows.map(row => row.channel))];
+  const due = sql`due_at <= ${now} and channel in (${sql.join(channels)})`;
+  const leased = new Set(await leaseDue(database, trx, sink, due, channels.length, lease.lease, now + leaseMs));
+  const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
+  return loadDigest(trx, sink, [...leased], ids, lease);
+}
+
+/** A lease that is still there was not settled by whoever had it. */
+const countLost = sql`lost = lost + case when lease is null then 0 else 1 end,`;
 
 async function leaseDue(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
+  due: RawBuilder<unknown>,
   limit: number,
   token: string,
   until: number,
-  now: number,
 ): Promise<number[]> {
   // Materialized, so that PostgreSQL locks no more lanes than the limit; for a limit that is bound SQLite would plan the statement anew each time.
   const { rows } = await sql<{ channel: number }>`
       with due as materialized (
-        select channel from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
-      update lane set lease = ${token}, due_at = ${until}
+        select channel from lane where sink = ${sink.id} and ${due} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
+      update lane set ${countLost} lease = ${token}, due_at = ${until}
       where sink = ${sink.id} and channel in (select channel from due)
       returning channel`.execute(trx);
   return rows.map(row => row.channel);
@@ -110,7 +169,7 @@ async function leaseProbe(
   const lease = async (lane: RawBuilder<unknown>): Promise<number[]> => {
     const { rows } = await sql<{ channel: number }>`
         with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
-        update lane set lease = ${token}, due_at = ${now + leaseMs}
+        update lane set ${countLost} lease = ${token}, due_at = ${now + leaseMs}
         where sink = ${sink.id} and channel in (select channel from next)
         returning channel`.execute(trx);
     return rows.map(found => found.channel);

@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { ExpressionBuilder, Transaction, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
@@ -6,13 +6,15 @@ import { type Claim, type SinkRow, claimWork, nextDue, readSink, sinkColumnNames
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, openReports } from './reports.js';
+import { paceTake } from './retry.js';
 import { makeAllDue, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
 /** What one turn of a worker brought. */
 export interface Turn {
-  claimed: LaneWork[];
+  /** What each attempt is to carry. */
+  claimed: LaneWork[][];
   /** How many deliveries ended, and how: older ones that were superseded, too. */
   over: { delivered: number; parked: number; superseded: number };
   /** When to look again; `null` if only a wake-up can bring work. */
@@ -41,9 +43,9 @@ export class Lanes {
       // Most wake-ups: another turn, or another process, took what there was.
       if (ended.length === 0 && row.state === 'ok' && (due === null || due > now))
         return { ...nothingSettled, claimed: [], nextDueAt: this.polled(await nextDue(trx, sink, row, claim, now, due), now), health: row };
-      const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, now) : nothingSettled;
+      const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
-      const all = claimed.length >= claim.attempts * claim.batchSize;
+      const all = claimed.length >= claim.attempts;
       const nextDueAt = all ? null : this.polled(await nextDue(trx, sink, row, claim, now), now);
       return { ...settled, claimed, nextDueAt, health: row };
     });
@@ -74,6 +76,7 @@ export class Lanes {
     row: SinkRow,
     ended: readonly Ended[],
     retryMaxAgeMs: number,
+    { perSecond }: Claim,
     now: number,
   ): Promise<Pick<Turn, 'over' | 'wakes'>> {
     const before = { ...row };
@@ -90,6 +93,8 @@ export class Lanes {
       return outcome.settlements;
     });
     row.held_until = Math.max(row.held_until ?? 0, ...settlements.map(one => one.holdUntil ?? 0)) || null;
+    const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
+    if (perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, extraCalls);
     await writeSink(trx, sink, before, row);
     const held = await lockLanes(
       this.database,
@@ -112,17 +117,21 @@ export class Lanes {
 
   /** Keeps the leases of lanes that are still worked on. A lease that was lost stays lost. */
   async renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<void> {
-    await this.mine(sink, works, { due_at: until });
+    await this.mine(sink, works, () => ({ due_at: until }));
   }
 
   /** Gives lanes back untouched: what was under way there did not count. */
   async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
-    await this.mine(sink, works, { lease: null, due_at: now });
+    await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
     if (works.some(work => work.probe))
       await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('id', '=', sink.id).execute();
   }
 
-  private async mine(sink: RegisteredSink, works: readonly LaneWork[], values: { lease?: null; due_at: number }): Promise<void> {
+  private async mine(
+    sink: RegisteredSink,
+    works: readonly LaneWork[],
+    values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
+  ): Promise<void> {
     if (works.length === 0) return;
     const leases = new Set(works.map(work => work.lease));
     await this.database.kysely.transaction().execute(async trx => {
@@ -140,7 +149,11 @@ export class Lanes {
   /** Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. */
   async releaseAll(now: number): Promise<void> {
     if (!this.database.embedded) return;
-    await this.database.kysely.updateTable('lane').set({ lease: null, due_at: now }).where('lease', 'is not', null).execute();
+    await this.database.kysely
+      .updateTable('lane')
+      .set(eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }))
+      .where('lease', 'is not', null)
+      .execute();
     await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('state', '<>', 'ok').execute();
   }
 }

@@ -15,20 +15,31 @@ export interface OwedChange extends Filterable {
 
 /**
  * Writes what every registered sink is owed of these changes, in the transaction that records them: a delivery for each (change, sink) and the lane,
- * due at once unless it is at work or backing off. A change without a revision is owed to report sinks only.
+ * due at once (a report's when its patience ends) unless it is at work or backing off. A change without a revision is owed to report sinks only.
  * @returns the ids of the sinks that are owed something
  */
 export async function owe(database: Database, trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
-  const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
+  const sinks = await trx
+    .selectFrom('sink')
+    .select(['id', 'mode', 'filters', 'patience_ms'])
+    .where('removed_at', 'is', null)
+    .orderBy('id')
+    .execute();
   // Everybody who locks lanes takes them by sink, those of report sinks last, and by channel, so that nobody waits in a circle.
   const ordered = sinks
-    .map(({ id, mode, filters }) => ({ id, mode: mode as Mode, filters: JSON.parse(filters) as Filters }))
+    .map(({ id, mode, filters, patience_ms: patienceMs }) => ({
+      id,
+      mode: mode as Mode,
+      filters: JSON.parse(filters) as Filters,
+      patienceMs,
+    }))
     .sort((one, other) => Number(one.mode === 'report') - Number(other.mode === 'report'));
   const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
   const owed = ordered.flatMap(sink =>
     byChannel
       .filter(change => (change.revision !== null || sink.mode === 'report') && wants(sink.filters, change))
-      .map(change => ({ sink: sink.id, change })),
+      // Nothing more will become of a change without a revision.
+      .map(change => ({ sink: sink.id, change, dueAt: now + (change.revision === null ? 0 : sink.patienceMs) })),
   );
   if (owed.length > 0) await oweTo(database, trx, owed, now);
   return new Set(owed.map(({ sink }) => sink));
@@ -38,10 +49,10 @@ export async function owe(database: Database, trx: Transaction<Tables>, changes:
 export async function oweTo(
   database: Database,
   trx: Transaction<Tables>,
-  owed: readonly { sink: number; change: Pick<OwedChange, 'id' | 'channel' | 'position'> }[],
+  owed: readonly { sink: number; change: Pick<OwedChange, 'id' | 'channel' | 'position'>; dueAt: number }[],
   now: number,
 ): Promise<void> {
-  const lanes = new Map(owed.map(({ sink, change }) => [`${sink} ${change.channel}`, { sink, channel: change.channel, due_at: now }]));
+  const lanes = new Map(owed.map(({ sink, change: { channel }, dueAt }) => [`${sink} ${channel}`, { sink, channel, due_at: dueAt }]));
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
   await database.insert(
     trx,

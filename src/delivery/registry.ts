@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.js';
-import type { Mode } from '../sinks/sink.js';
+import type { Mode, ReportSink } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
 
 /** The row of a registered sink. */
@@ -8,15 +8,12 @@ export interface RegisteredSink {
   name: string;
   type: string;
   mode: Mode;
+  /** Of a report sink, how it shows changes; by default at once, and anew whenever something moves. */
+  report?: Pick<ReportSink, 'patienceMs' | 'edits'>;
 }
 
 /** A sink as the environment configures it. */
-export interface ConfiguredSink {
-  name: string;
-  type: string;
-  mode: Mode;
-  filters: Filters;
-}
+export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };
 
 /**
  * Brings the registered sinks up to date with the configured ones, so that what is owed follows the database. The same name with
@@ -29,11 +26,12 @@ export async function registerSinks(database: Database, configured: readonly Con
     await database.exclusively(trx, 'sinks');
     const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
-    for (const { name, type, mode, filters } of configured) {
+    for (const { filters, ...sink } of configured) {
+      const { name, type, mode, report = { patienceMs: 0, edits: true } } = sink;
       // Only the newest of its name: what an older one was owed has been given up.
       const newest = known.findLast(one => one.name === name);
       const row = newest?.type === type && newest.mode === mode ? newest : undefined;
-      const values = { filters: JSON.stringify(filters), removed_at: null };
+      const values = { filters: JSON.stringify(filters), patience_ms: report.patienceMs, edits: Number(report.edits), removed_at: null };
       const isNew = newest === undefined;
       const { id } = row
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
@@ -42,7 +40,7 @@ export async function registerSinks(database: Database, configured: readonly Con
             .values({ name, type, mode, ...values, registered_at: now, filled_to: isNew && mode === 'state' ? 0 : null })
             .returning('id')
             .executeTakeFirstOrThrow();
-      registered.push({ id, name, type, mode });
+      registered.push({ id, ...sink });
     }
     const gone = known.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
     if (gone.length > 0) await trx.updateTable('sink').set({ removed_at: now }).where('id', 'in', gone).execute();

@@ -1,9 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { SelectQueryBuilder, Transaction } from 'kysely';
+import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { lockLanes } from './locks.js';
 import { openReports } from './reports.js';
+import { deliveryId } from './work.js';
 
 /** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
 const pageSize = 500;
@@ -128,38 +130,45 @@ async function replayPage(
 /** As if it had never failed. */
 const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
 
-/**
- * Gives up a parked delivery for good.
- * @param record puts it on record in the same transaction
- * @returns whether it is discarded now, or the state that forbids it; `null` if there is no such delivery
- */
+/** What became of a wish to discard: whether it is done, else the state that forbids it. */
+export interface Discarded {
+  discarded: boolean;
+  state: string;
+  /** The name of its sink. */
+  name: string;
+  /** The report sinks that have to tell of it. */
+  sinks: number[];
+}
+
+/** Gives up a parked delivery for good, on record with who did it. `null` if there is no such delivery. */
 export async function discard(
   database: Database,
   { changeId, sink }: { changeId: string; sink: number },
   reason: string,
-  now: number,
-  record: (trx: Transaction<Tables>) => Promise<void>,
-): Promise<{ state: string; discarded: boolean; sinks: number[] } | null> {
+  doing: Doing,
+): Promise<Discarded | null> {
   return database.kysely.transaction().execute(async trx => {
     const found = await trx
       .selectFrom('delivery')
-      .select(['channel', 'state'])
-      .where('change_id', '=', changeId)
-      .where('sink', '=', sink)
+      .innerJoin('sink', 'sink.id', 'delivery.sink')
+      .select(['delivery.channel', 'delivery.state', 'sink.name'])
+      .where('delivery.change_id', '=', changeId)
+      .where('delivery.sink', '=', sink)
       .executeTakeFirst();
     if (!found) return null;
+    const { name } = found;
     await lockLanes(database, trx, [sink], [found.channel]);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
-      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
+      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: doing.at })
       .where('change_id', '=', changeId)
       .where('sink', '=', sink)
       .where('state', '=', 'parked')
       .executeTakeFirst();
-    if (numUpdatedRows === 0n) return { state: found.state, discarded: false, sinks: [] };
-    await record(trx);
-    const sinks = await openReports(database, trx, [{ changeId, channel: found.channel }], now);
+    if (numUpdatedRows === 0n) return { state: found.state, discarded: false, name, sinks: [] };
+    await recordAction(trx, doing, 'discard', { delivery: deliveryId(changeId, sink) }, changeId);
+    const sinks = await openReports(database, trx, [{ changeId, channel: found.channel }], doing.at);
     if (sinks.length > 0) await database.notify(trx, sinks);
-    return { state: 'discarded', discarded: true, sinks };
+    return { state: 'discarded', discarded: true, name, sinks };
   });
 }

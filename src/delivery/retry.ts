@@ -36,3 +36,18 @@ export function paceNextAt(usedUpAt: number | null, perSecond: number): number {
 function burst(perSecond: number): number {
   return Math.max(1, Math.floor(perSecond / 20));
 }
+
+/** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
+export function nextAttemptAt(lane: {
+  due_at: number | null;
+  lease: string | null;
+  state: string;
+  probe_at: number | null;
+  held_until: number | null;
+  paused_at: number | null;
+  removed_at: number | null;
+}): number | null {
+  if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
+  // A stopped sink is probed, whatever the lane waits for.
+  return Math.max(lane.state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
+}

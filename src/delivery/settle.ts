@@ -8,6 +8,8 @@ import type { LaneWork } from './work.js';
 
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
+/** Several bulks may end at once; SQLite takes 32,766 values in a statement, and conditions up to 1,000 deep. */
+const writtenAtOnce = 500;
 
 /** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded. */
 export async function writeSettlements(
@@ -17,10 +19,14 @@ export async function writeSettlements(
   settlements: readonly Settlement[],
   now: number,
 ): Promise<Moved[]> {
-  await writeAttempts(database, trx, sink, settlements);
-  await writeDeliveries(database, trx, sink, settlements, now);
-  const superseded = sink.mode === 'state' ? await supersede(trx, sink, settlements, now) : [];
-  await freeLanes(database, trx, sink, settlements, now);
+  const superseded: Moved[] = [];
+  for (let from = 0; from < settlements.length; from += writtenAtOnce) {
+    const some = settlements.slice(from, from + writtenAtOnce);
+    await writeAttempts(database, trx, sink, some);
+    await writeDeliveries(database, trx, sink, some, now);
+    if (sink.mode === 'state') superseded.push(...(await supersede(trx, sink, some, now)));
+    await freeLanes(database, trx, sink, some, now);
+  }
   return superseded;
 }
 
@@ -41,23 +47,17 @@ async function writeAttempts(
   sink: RegisteredSink,
   settlements: readonly Settlement[],
 ): Promise<void> {
-  const rows = settlements.flatMap(({ work, attempt }) =>
-    attempt === null
-      ? []
-      : [
-          {
-            change_id: work.head.changeId,
-            sink: sink.id,
-            at: attempt.at,
-            duration_ms: attempt.durationMs,
-            outcome: attempt.outcome,
-            status: attempt.status,
-            error: attempt.error,
-          },
-        ],
-  );
-  if (rows.length > 0) await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
-  for (const { work, attempt } of settlements) if (work.probe && attempt?.outcome !== 'delivered') await pruneAttempts(trx, sink, work);
+  const rows = settlements.map(({ work, attempt }) => ({
+    change_id: work.head.changeId,
+    sink: sink.id,
+    at: attempt.at,
+    duration_ms: attempt.durationMs,
+    outcome: attempt.outcome,
+    status: attempt.status,
+    error: attempt.error,
+  }));
+  await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
+  for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(trx, sink, work);
 }
 
 /** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
@@ -91,7 +91,7 @@ async function writeDeliveries(
     reason: end.reason,
     advice: end.advice,
     updated_at: now,
-    duration_ms: end.attempt?.durationMs ?? null,
+    duration_ms: end.attempt.durationMs,
     moved: head.moved,
     receipt: end.receipt,
   }));
@@ -99,11 +99,11 @@ async function writeDeliveries(
     trx,
     'delivery',
     rows,
-    // A report whose results moved while it was being shown stays open.
+    // A report whose results moved while it was being shown stays open, where it can be shown anew.
     `on conflict (change_id, sink) do update set state = excluded.state,
-       open = case when excluded.open = 1 or (excluded.state = 'delivered' and delivery.moved <> excluded.moved) then 1 else 0 end,
+       open = case when excluded.open = 1 or (${sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved"}) then 1 else 0 end,
        tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
-       updated_at = excluded.updated_at, duration_ms = coalesce(excluded.duration_ms, delivery.duration_ms), receipt = excluded.receipt`,
+       updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, receipt = excluded.receipt`,
   );
 }
 
@@ -149,8 +149,9 @@ async function freeLanes(
   await database.insert(
     trx,
     'lane',
-    rows,
-    `on conflict (sink, channel) do update set lease = null, tries = excluded.tries, complaint = excluded.complaint,
+    // Those of a digest share lanes, and their end.
+    [...new Map(rows.map(row => [row.channel, row])).values()],
+    `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, complaint = excluded.complaint,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
        due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
          then excluded.due_at end`,

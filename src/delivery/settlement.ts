@@ -1,15 +1,17 @@
-import { Refused, type SinkError, TryAgain, type Postponed } from '../sinks/sink.js';
+import { Refused, type SinkError, TryAgain } from '../sinks/sink.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
 import type { LaneWork } from './work.js';
 
 /** What the sink said to one delivery. */
-export type Answer = { receipt: string | null } | Postponed | { failure: SinkError };
+export type Answer = { receipt: string | null } | { failure: SinkError };
 
 /** One ended attempt; a bulk sink's carries many deliveries. */
 export interface Ended {
   at: number;
   durationMs: number;
+  /** How many calls it took beyond the first, if any: the sink's rate counts them too. */
+  extraCalls?: number;
   answers: { work: LaneWork; answer: Answer }[];
 }
 
@@ -31,8 +33,7 @@ export interface Settlement {
   reason: string | null;
   advice: string | null;
   receipt: string | null;
-  /** `null` if it was no attempt. */
-  attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null } | null;
+  attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null };
   /** True if other sinks' reports should tell of it. */
   tell: boolean;
   /** Until when the whole sink must be left alone. */
@@ -105,9 +106,6 @@ function settlementOf(
     holdUntil: null,
   } as const;
   const receipt = 'receipt' in head.delivery ? head.delivery.receipt : null;
-  if ('postponedUntil' in answer) {
-    return { ...calm, work, state: head.state, tryAgainAt: answer.postponedUntil, tries: head.tries, receipt, attempt: null, tell: false };
-  }
   if (!('failure' in answer)) {
     const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null };
     const tries = head.tries + 1;

@@ -75,7 +75,7 @@ class Stage {
   async attempt(sink: RegisteredSink, failure?: TryAgain | Failure): Promise<void> {
     const claim = { attempts: 1000, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
     const { claimed } = await this.lanes.turn(sink, [], day, claim, this.time);
-    const ended = claimed.map(work => ({
+    const ended = claimed.flat().map(work => ({
       at: this.time,
       durationMs: 1,
       answers: [{ work, answer: failure ? { failure } : { receipt: null } }],

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
-import { deleteAudit, deletePage } from '../database/retention.js';
+import { deletePage, deleteRecords } from '../database/retention.js';
 import { fillPage } from './fill.js';
 import { discardPage, goneSinks } from './leftovers.js';
 
@@ -78,7 +78,7 @@ export class Upkeep {
 
   private async delete(stop: AbortSignal): Promise<void> {
     const before = this.now() - this.retentionDays * 86_400_000;
-    await deleteAudit(this.database, before);
+    await deleteRecords(this.database, before);
     let after: string | null = '';
     await pages(stop, async () => (after = await deletePage(this.database, before, after!)) !== null);
   }

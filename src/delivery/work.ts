@@ -1,8 +1,11 @@
-import { type SelectType, type Transaction, sql } from 'kysely';
+import { type RawBuilder, type SelectType, type Transaction, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
 import type { Tables } from '../database/tables.js';
-import type { ChangeEvent, Delivery, Mode, Report, SinkResult } from '../sinks/sink.js';
+import type { ChangeEvent, Deed, Delivery, Report, SinkResult } from '../sinks/sink.js';
+import type { RegisteredSink } from './registry.js';
+import { waits } from './reports.js';
+import { nextAttemptAt } from './retry.js';
 
 /** The delivery that a lane is to attempt. */
 export interface Head {
@@ -46,17 +49,23 @@ export function parseDeliveryId(id: string): { changeId: string; sink: number } 
   return match ? { changeId: match[1]!, sink: Number(match[2]) } : null;
 }
 
-/** Which of a lane's open deliveries goes first. */
-const headFirst: Record<Mode, ReturnType<typeof sql>> = {
-  log: sql`d.position`,
-  state: sql`d.position desc`,
-  // A change that was never shown goes before one that is to be shown again.
-  report: sql`(d.state = 'pending') desc, d.position`,
-};
+/** The delivery that is attempted next in a lane. */
+function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<string | null> {
+  const open = sql`from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1`;
+  if (mode === 'log') return sql`select d.change_id ${open} order by d.position limit 1`;
+  if (mode === 'state') return sql`select d.change_id ${open} order by d.position desc limit 1`;
+  // A change that was never shown goes before one that is to be shown again, once it has its results or its patience ends.
+  return sql`select coalesce(
+      (select first.id from (select d.change_id as id ${open} and d.state = 'pending' order by d.position limit 1) first
+       join change c on c.id = first.id where c.received_at <= ${now - patienceOf(report)} or not ${waits(sql.ref('first.id'))}),
+      (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
+}
+
+const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
 
 /** What is read of each table. */
 const columns = {
-  lane: ['channel', 'complaint', 'sent_profile'],
+  lane: ['channel', 'complaint', 'sent_profile', 'lost'],
   delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'moved', 'state', 'receipt'],
   change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
@@ -72,38 +81,89 @@ const selected = sql.raw(
 );
 
 /**
- * As text: what every attempt needs is asked for so often that building the query would cost more than its answer. The head is joined by its primary
- * key: by its lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog.
+ * As text: what every attempt needs is asked for so often that building the query would cost more than its answer.
+ * @param which names deliveries by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog
  */
-async function selectHeads(trx: Transaction<Tables>, sink: { id: number; mode: Mode }, channels: number[]): Promise<Row[]> {
+async function select(trx: Transaction<Tables>, sink: RegisteredSink, channels: number[], which: RawBuilder<unknown>): Promise<Row[]> {
   const { rows } = await sql<Row>`
       select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision
       from lane
-      join delivery on delivery.sink = lane.sink and delivery.change_id =
-        (select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by ${headFirst[sink.mode]} limit 1)
+      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${which}
       join change on change.id = delivery.change_id
       join channel on channel.id = lane.channel
       where lane.sink = ${sink.id} and lane.channel in (${sql.join(channels)})`.execute(trx);
   return rows;
 }
 
-/** Loads what claimed lanes are to attempt; `idle` are those that have nothing open. */
+/** A claimed lane with nothing to attempt now, and when there will be something; `null` if nothing is open. */
+export interface IdleLane {
+  channel: number;
+  dueAt: number | null;
+}
+
+/** Loads what claimed lanes are to attempt. */
 export async function loadWork(
   trx: Transaction<Tables>,
-  sink: { id: number; mode: Mode },
+  sink: RegisteredSink,
   channels: number[],
-  claimed: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
-): Promise<{ work: LaneWork[]; idle: number[] }> {
-  const rows = await selectHeads(trx, sink, channels);
-  const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
-  const results =
+  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+  now: number,
+): Promise<{ work: LaneWork[]; idle: IdleLane[] }> {
+  const rows = await select(trx, sink, channels, sql`delivery.change_id = (${headOf(sink, now)})`);
+  const busy = new Set(rows.map(row => row.channel));
+  const idle = channels.filter(channel => !busy.has(channel));
+  return { work: await workOf(trx, sink, rows, lease), idle: await idleLanes(trx, sink, idle) };
+}
+
+/** Loads these changes of claimed lanes, for one message. */
+export async function loadDigest(
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  channels: number[],
+  changeIds: readonly string[],
+  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+): Promise<LaneWork[]> {
+  if (changeIds.length === 0) return [];
+  const rows = await select(trx, sink, channels, sql`delivery.state = 'pending' and delivery.change_id in (${sql.join(changeIds)})`);
+  return workOf(
+    trx,
+    sink,
+    rows.toSorted((one, other) => (one.change_id < other.change_id ? -1 : 1)),
+    lease,
+  );
+}
+
+/** Lanes of report sinks may have changes that still wait for their results. */
+async function idleLanes(trx: Transaction<Tables>, sink: RegisteredSink, channels: number[]): Promise<IdleLane[]> {
+  if (channels.length === 0) return [];
+  const waiting =
     sink.mode === 'report'
-      ? await resultsOf(
-          trx,
-          rows.map(row => row.change_id),
-        )
-      : new Map<string, SinkResult[]>();
-  const work = rows.map((row): LaneWork => {
+      ? await trx
+          .selectFrom('delivery')
+          .innerJoin('change', 'change.id', 'delivery.change_id')
+          .select(eb => ['delivery.channel', eb.fn.min('change.received_at').as('since')])
+          .where('delivery.sink', '=', sink.id)
+          .where('delivery.channel', 'in', channels)
+          .where('delivery.open', '=', sql.lit(1))
+          .groupBy('delivery.channel')
+          .execute()
+      : [];
+  const since = new Map(waiting.map(row => [row.channel, row.since]));
+  return channels.map(channel => {
+    const at = since.get(channel);
+    return { channel, dueAt: at === undefined ? null : at + patienceOf(sink.report) };
+  });
+}
+
+async function workOf(
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  rows: readonly Row[],
+  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+): Promise<LaneWork[]> {
+  const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
+  const known = sink.mode === 'report' ? await knownOf(trx, rows) : null;
+  return rows.map((row): LaneWork => {
     const event = sink.mode === 'state' ? stateEvent(row, newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
     const delivery: Delivery = {
       id: deliveryId(row.change_id, sink.id),
@@ -112,7 +172,7 @@ export async function loadWork(
       updatedAt: new Date(row.updated_at ?? row.event_time).toISOString(),
     };
     return {
-      ...claimed,
+      ...lease,
       channel: row.channel,
       laneTries: row.lane_tries,
       complaint: row.complaint,
@@ -124,12 +184,10 @@ export async function loadWork(
         stoppedMs: row.stopped_ms,
         moved: row.moved,
         state: row.state as Head['state'],
-        delivery: sink.mode === 'report' ? reportOf(row, delivery, results.get(row.change_id) ?? []) : delivery,
+        delivery: known ? reportOf(row, delivery, known) : delivery,
       },
     };
   });
-  const busy = new Set(rows.map(row => row.channel));
-  return { work, idle: channels.filter(channel => !busy.has(channel)) };
 }
 
 function eventOf(row: Row): ChangeEvent {
@@ -185,32 +243,66 @@ function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
   return event;
 }
 
-function reportOf(row: Row, delivery: Delivery, results: SinkResult[]): Report {
+/** What is known of changes beyond themselves, by their ids. */
+interface Known {
+  results: Map<string, SinkResult[]>;
+  deeds: Map<string, Deed[]>;
+}
+
+function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Report {
   return {
     ...delivery,
     receivedAt: row.received_at,
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
     stale: JSON.parse(row.stale) as FieldName[],
-    results,
+    results: results.get(row.change_id) ?? [],
+    deeds: deeds.get(row.change_id) ?? [],
+    mayStandSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
     receipt: row.receipt,
   };
 }
 
+async function knownOf(trx: Transaction<Tables>, rows: readonly Row[]): Promise<Known> {
+  const changeIds = rows.map(row => row.change_id);
+  if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
+  const done = await trx
+    .selectFrom('audit')
+    .select(['change_id', 'at', 'actor', 'action'])
+    .where('change_id', 'in', changeIds)
+    .orderBy('id')
+    .execute();
+  const deeds = new Map<string, Deed[]>();
+  for (const { change_id, at, actor, action } of done)
+    deeds.set(change_id!, [...(deeds.get(change_id!) ?? []), { at, actor, action: action as Deed['action'] }]);
+  return { results: await resultsOf(trx, changeIds), deeds };
+}
+
 async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
-  if (changeIds.length === 0) return new Map();
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
     .select(['change_id', 'sink.name', 'sink.type', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
+    .select([
+      'lane.due_at',
+      'lane.lease',
+      'sink.state as sink_state',
+      'sink.probe_at',
+      'sink.held_until',
+      'sink.paused_at',
+      'sink.removed_at',
+    ])
     .where('change_id', 'in', changeIds)
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')
     .execute();
   const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, type, state, tries, reason, duration_ms } of rows) {
+  for (const { change_id, name, type, state, tries, reason, duration_ms, sink_state, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
-    results.set(change_id, [...(results.get(change_id) ?? []), { sink: name, type, state: shown, reason, durationMs: duration_ms }]);
+    const next = state === 'pending' ? nextAttemptAt({ ...lane, state: sink_state }) : null;
+    const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next };
+    results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;
 }

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type BulkSink,
   type Delivery,
+  Refused,
   type Report,
   type ReportSink,
   type Sink,
@@ -140,16 +141,16 @@ export class Worker {
     const turn = await this.lanes.turn(this.registered, ended, RETRY_MAX_AGE, claim, now);
     const { claimed } = turn;
     for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
-    for (const work of claimed) this.held.add(work);
+    for (const work of claimed.flat()) this.held.add(work);
     this.tell(turn);
-    for (let from = 0; from < claimed.length; from += batchSize) {
-      void this.attempt(claimed.slice(from, from + batchSize));
+    for (const [index, works] of claimed.entries()) {
+      void this.attempt(works);
       // Starting many at once would keep webhooks waiting: the event loop accepts one connection each turn.
-      if ((from / batchSize) % startsPerTurn !== startsPerTurn - 1) continue;
+      if (index % startsPerTurn !== startsPerTurn - 1) continue;
       await nextTurn();
       if (this.clock.now() < now + leaseMs) continue;
       // This process stood still for so long that others have these lanes now.
-      for (const work of claimed.slice(from + batchSize)) this.held.delete(work);
+      for (const work of claimed.slice(index + 1).flat()) this.held.delete(work);
       break;
     }
     return turn.nextDueAt;
@@ -187,21 +188,22 @@ export class Worker {
   private async attempt(works: readonly LaneWork[]): Promise<void> {
     this.inFlight += 1;
     const at = this.clock.now();
-    const answers = await this.answers(works);
+    let extraCalls = 0;
+    const answers = await this.answers(works, () => (extraCalls += 1));
     const durationMs = this.clock.now() - at;
     this.inFlight -= 1;
     const answered = works.flatMap((work, index) => {
       const answer = answers[index]!;
-      if (!('postponedUntil' in answer)) this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
+      this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
       if (!('cancelled' in answer)) return [{ work, answer }];
       this.cancelled.push(work);
       return [];
     });
-    if (answered.length > 0) this.ended.push({ at, durationMs, answers: answered });
+    if (answered.length > 0) this.ended.push({ at, durationMs, extraCalls, answers: answered });
     this.notify?.();
   }
 
-  private async answers(works: readonly LaneWork[]): Promise<AnswerOrNone[]> {
+  private async answers(works: readonly LaneWork[], spend: () => void): Promise<AnswerOrNone[]> {
     // Not AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
     const attempt = new AbortController();
     const { signal } = attempt;
@@ -214,7 +216,7 @@ export class Worker {
     // Without a listener of its own an abort after the end would be an unhandled rejection.
     ended.catch(() => undefined);
     try {
-      return await Promise.race([callSink(this.sink, works, signal), ended]);
+      return await Promise.race([callSink(this.sink, works, signal, spend), ended]);
     } catch (error) {
       if (this.stop.signal.aborted) return works.map(() => ({ cancelled: true }));
       return works.map(() => ({ failure: asSinkError(error) }));
@@ -225,10 +227,10 @@ export class Worker {
   }
 }
 
-async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal): Promise<Answer[]> {
+async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
   const deliveries = works.map(work => work.head.delivery);
   if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { receipt: null }));
-  if ('report' in sink) return [await report(sink, deliveries[0] as Report, signal)];
+  if ('report' in sink) return report(sink, deliveries as Report[], signal, spend);
   await sink.deliver(deliveries[0]!, signal);
   return [{ receipt: null }];
 }
@@ -239,9 +241,15 @@ async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: Abo
   return failures;
 }
 
-async function report(sink: ReportSink, one: Report, signal: AbortSignal): Promise<Answer> {
-  const shown = await sink.report(one, signal);
-  return typeof shown === 'string' ? { receipt: shown } : shown;
+async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
+  if (reports.length === 1) return [{ receipt: await sink.report(reports[0]!, signal, spend) }];
+  try {
+    const receipt = await sink.digest(reports, signal, spend);
+    return reports.map(() => ({ receipt }));
+  } catch (error) {
+    // Whichever of them it is about: they are told one by one soon.
+    throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
+  }
 }
 
 /** Only our own errors promise that their text holds no secret. */

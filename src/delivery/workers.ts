@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
-import type { SinkSettings, SinkType } from '../sinks/sink.js';
+import type { Actions, ReportSink, Sink, SinkSettings, SinkType } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from './registry.js';
+import { type ConfiguredSink, type RegisteredSink, registerSinks } from './registry.js';
 import { Worker, type WorkerEvents } from './worker.js';
 
 /** Webhooks count as coming in for this long after the last group. */
@@ -26,8 +26,12 @@ export interface ServedSink {
 
 /** One worker for each sink of this process. */
 export class Workers {
+  /** In the order of `sinks`. */
+  readonly opened: Sink[] = [];
   private readonly workers = new Map<number, Worker>();
   private readonly stopping = new AbortController();
+  /** Those of this process that are served. */
+  readonly reportSinks: (RegisteredSink & { sink: ReportSink; settings: SinkSettings })[] = [];
   private webhooksAt = -Infinity;
   private sample = performance.eventLoopUtilization();
   private share = 0;
@@ -43,16 +47,31 @@ export class Workers {
     },
     private readonly clock: Clock,
     private readonly warn: (message: string, fields: object) => void,
+    private readonly actions: Actions,
   ) {}
+
+  /** Makes the sinks; none of them connects to anything yet. */
+  async open(): Promise<void> {
+    for (const { name, type, settings } of this.sinks) {
+      const context = {
+        name,
+        now: () => this.clock.now(),
+        warn: (message: string) => this.warn(message, { sink: name }),
+        actions: this.actions,
+      };
+      this.opened.push(await type.open(settings, context));
+    }
+  }
 
   /** Registers the sinks and starts their workers; the database must be up to date. */
   async start(): Promise<void> {
     const lanes = new Lanes(this.database, uuid, () => this.clock.random());
-    const configured = this.sinks.map(({ name, type, settings }) => ({
+    const configured = this.sinks.map(({ name, type, settings }, index) => ({
       name,
       type: type.type,
       mode: type.mode(settings),
       filters: filtersOf(settings),
+      ...reportOf(this.opened[index]!),
     }));
     const registered = await registerSinks(this.database, configured, this.clock.now());
     await lanes.releaseAll(this.clock.now());
@@ -62,12 +81,14 @@ export class Workers {
       giveWay: () => this.giveWay(),
       trouble: (sink, error) => this.trouble(sink, error),
     };
-    for (const [index, { name, type, settings }] of this.sinks.entries()) {
-      const context = { name, now: () => this.clock.now(), warn: (message: string) => this.warn(message, { sink: name }) };
-      const sink = await type.open(settings, context);
-      const worker = new Worker(registered[index]!, sink, settings, lanes, events, this.clock);
+    for (const [index, { settings }] of this.sinks.entries()) {
+      const worker = new Worker(registered[index]!, this.opened[index]!, settings, lanes, events, this.clock);
       this.workers.set(worker.registered.id, worker);
       worker.start();
+      const sink = this.opened[index]!;
+      if (!('report' in sink)) continue;
+      this.reportSinks.push({ ...registered[index]!, sink, settings });
+      sink.listen?.();
     }
     void this.database.listen(sinks => this.wake(sinks ?? this.workers.keys()), this.stopping.signal);
   }
@@ -116,6 +137,10 @@ export class Workers {
     this.stopping.abort();
     await Promise.all([...this.workers.values()].map(worker => worker.drain(graceMs)));
   }
+}
+
+function reportOf(sink: Sink): Pick<ConfiguredSink, 'report'> {
+  return 'report' in sink ? { report: { patienceMs: sink.patienceMs, edits: sink.edits } } : {};
 }
 
 function filtersOf({ FIELDS, CHANNELS, SDK_APP_IDS }: SinkSettings): Filters {

@@ -9,7 +9,8 @@ import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
 import { DeliveriesController } from './api/deliveries.controller.js';
 import { ReplaysController } from './api/replays.controller.js';
-import { SinksController, Waker } from './api/sinks.controller.js';
+import { SinksController } from './api/sinks.controller.js';
+import { Deeds } from './deeds.js';
 import { HealthController } from './health.controller.js';
 import { Log } from './log.js';
 import { Metrics } from './metrics.js';
@@ -24,8 +25,7 @@ export interface ManagementParts {
   readiness: Readiness;
   clock: Clock;
   log: Log;
-  /** Tells the workers of these sinks that there may be something to do. */
-  wake(sinkIds: number[]): void;
+  deeds: Deeds;
 }
 
 const api = [ChannelsController, ChangesController, DeliveriesController, ReplaysController, SinksController];
@@ -45,7 +45,7 @@ export class ManagementModule {
         { provide: Readiness, useValue: parts.readiness },
         { provide: Clock, useValue: parts.clock },
         { provide: Log, useValue: parts.log },
-        { provide: Waker, useValue: { wake: (sinkIds: number[]) => parts.wake(sinkIds) } satisfies Waker },
+        { provide: Deeds, useValue: parts.deeds },
       ],
     };
   }

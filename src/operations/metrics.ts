@@ -41,6 +41,16 @@ export class Metrics {
     buckets: seconds,
   });
 
+  /** What this process heard of webhooks: when the last of ours came (ms, `null` before), and how many failed the check of their signature. */
+  async heard(): Promise<{ webhookAt: number | null; unauthorized: number }> {
+    const [last, counts] = await Promise.all([this.lastWebhook.get(), this.webhooks.get()]);
+    const seconds = last.values[0]?.value ?? 0;
+    const unauthorized = counts.values
+      .filter(({ labels }) => labels['result'] === 'unauthorized')
+      .reduce((sum, { value }) => sum + value, 0);
+    return { webhookAt: seconds === 0 ? null : seconds * 1000, unauthorized };
+  }
+
   constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>, spooled: () => number) {
     new Gauge({
       ...this.common,

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, ValidateBy } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, ValidateBy } from 'class-validator';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
-import { Setting, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
@@ -111,6 +111,15 @@ export class Settings {
   @Max(36_500)
   RETENTION_DAYS!: number;
 
+  @Setting({
+    meaning: 'Tell the Slack sinks when no webhook came for this long: a whole number and s, m, h or d; off unless set',
+    parse: duration,
+    example: '6h',
+  })
+  @IsOptional()
+  @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 6h' })
+  SILENCE_ALERT_AFTER?: number;
+
   @Setting({ meaning: `How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, default: 'info' })
   @IsIn(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];
@@ -120,7 +129,12 @@ export class Settings {
 
   static check(settings: Settings): [string, string][] {
     const same = settings.PORT === settings.MANAGEMENT_PORT && settings.PORT !== 0;
-    return same ? [['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']] : [];
+    const mistakes: [string, string][] = same
+      ? [['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']]
+      : [];
+    if (/^\/slack\/interactions\/?$/.test(settings.WEBHOOK_PATH))
+      mistakes.push(['WEBHOOK_PATH', 'must not be where Slack tells of clicks: choose another path']);
+    return mistakes;
   }
 }
 

@@ -46,6 +46,16 @@ export interface SinkResult {
   reason: string | null;
   /** How long the last attempt took, in milliseconds. */
   durationMs: number | null;
+  /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink stands still. */
+  nextAttemptAt: number | null;
+}
+
+/** What a person did to the deliveries of a change. */
+export interface Deed {
+  at: number;
+  action: 'replay' | 'discard';
+  /** Who: `api`, or `slack:` and the id of a Slack user. */
+  actor: string;
 }
 
 /** What a report sink shows: a change together with its results so far. */
@@ -58,8 +68,72 @@ export interface Report extends Delivery {
   stale: FieldName[];
   /** Every sink that reports no results itself, in the order of their names. */
   results: SinkResult[];
-  /** What this sink returned when it first showed this change; `null` before. */
+  /** What people did to its deliveries, the oldest first. */
+  deeds: Deed[];
+  /** Since when an attempt to show it may have arrived without our knowing (ms): it failed, or its process ended. `null` if there was none. */
+  mayStandSince: number | null;
+  /** What this sink returned when it last showed this change; `null` before. */
   receipt: string | null;
+}
+
+/**
+ * What a report sink is told of the service itself. Each is one message, shown anew while it lasts; `until` is when it was over, `null` before. Times in
+ * milliseconds.
+ */
+export type Notice =
+  | {
+      kind: 'incident';
+      /** A sink that stands still. */
+      sink: string;
+      state: 'misconfigured' | 'down';
+      since: number;
+      until: number | null;
+      reason: string;
+      advice: string;
+      /** How many changes wait for it. */
+      waiting: number;
+      /** Its newest failed attempts, the newest first; a few. */
+      failures: { at: number; error: string }[];
+      /** True while a person has paused it, and who did so last, or resumed it. */
+      paused: boolean;
+      by: string | null;
+    }
+  | { kind: 'silence'; /** When the last webhook came, or we started. */ since: number; until: number | null; afterMs: number }
+  | {
+      kind: 'unauthorized';
+      since: number;
+      until: number | null;
+      /** How many webhooks, and when the last of them came. */
+      count: number;
+      last: number;
+    }
+  | {
+      kind: 'parked';
+      sink: string;
+      since: number;
+      until: number | null;
+      count: number;
+      /** Of the newest of them. */
+      reason: string;
+      advice: string;
+    }
+  | {
+      kind: 'summary';
+      since: number;
+      until: number;
+      changes: number;
+      channels: number;
+      sinks: { sink: string; delivered: number; slowestMs: number | null; parked: number; waiting: number }[];
+    };
+
+/** What people may do by a sink's buttons. `actor` goes on record. Each does nothing, and says 0 or false, where there is nothing (left) to do; `null` if no sink has this name. */
+export interface Actions {
+  /** Sends once more what is parked of a change, at all sinks. @returns how many deliveries */
+  retry(changeId: string, actor: string): Promise<number>;
+  /** Gives up what is parked of a change, at all sinks. @returns how many deliveries */
+  discard(changeId: string, actor: string): Promise<number>;
+  pause(sink: string, actor: string): Promise<boolean | null>;
+  resume(sink: string, actor: string): Promise<boolean | null>;
 }
 
 /**
@@ -107,11 +181,6 @@ export class Misconfigured extends SinkError {
   readonly outcome = 'misconfigured';
 }
 
-/** Returned by a report sink that has nothing to show yet: look again when results move, or at this time (ms) at the latest. */
-export interface Postponed {
-  postponedUntil: number;
-}
-
 /** A log or state sink that takes one delivery at a time. Returning means delivered. */
 export interface SingleSink {
   deliver(delivery: Delivery, signal: AbortSignal): Promise<void>;
@@ -128,8 +197,28 @@ export interface BulkSink {
 
 /** A sink that shows changes with what became of them at the other sinks, and shows them again when that moves. */
 export interface ReportSink {
-  /** Returns the receipt that the next report of this change will carry. */
-  report(report: Report, signal: AbortSignal): Promise<string | Postponed>;
+  /** How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived. */
+  readonly patienceMs: number;
+  /** Whether it can show a change anew once it was shown. */
+  readonly edits: boolean;
+  /**
+   * Returns the receipt that the next report of this change will carry.
+   * @param spend to be told of each call beyond the first: the sink's rate is one of calls
+   */
+  report(report: Report, signal: AbortSignal, spend?: () => void): Promise<string>;
+  /** Shows many changes at once that all other sinks have. Returns the receipt of each of them. */
+  digest(reports: readonly Report[], signal: AbortSignal, spend?: () => void): Promise<string>;
+  /** @param receipt what this returned for the notice before, `null` for a new one */
+  notice(notice: Notice, receipt: string | null, signal: AbortSignal): Promise<string>;
+  /** When it wants the summary of a day; `null` for never. */
+  readonly summary: { hour: number; minute: number; timeZone: string } | null;
+  /** Begins to listen for what people click, where that needs a connection of its own. */
+  listen?(): void;
+  /**
+   * Takes a request that came to the path for clicks.
+   * @returns false if it is not signed for this sink
+   */
+  interact?(body: string, headers: Readonly<Record<string, string | string[] | undefined>>): boolean;
   close?(): Promise<void>;
 }
 
@@ -205,6 +294,7 @@ export interface SinkContext {
   name: string;
   now: () => number;
   warn: (message: string) => void;
+  actions: Actions;
 }
 
 /** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */

@@ -1,5 +1,5 @@
 // Three CRM webhooks, each a plain server of its own that takes everything at once, or under /hang never answers; they also play just
-// enough of Slack and OpenSearch for a service with every sink configured. Runs as a child process.
+// enough of Slack, with its limit, and OpenSearch for a service with every sink configured. Runs as a child process.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FakeSearch } from '../support/fake-search.ts';
@@ -8,6 +8,17 @@ import { monotonicMs, numberIn } from './webhooks.ts';
 export type Question = 'ports' | 'count' | 'watch' | 'arrivals';
 /** Which webhook arrived at which sink, and when. */
 export type Arrival = [sink: number, number: number, at: number];
+
+/** What Slack was asked. `replies` are posts in threads, `refused` is what came too fast. */
+export interface SlackCalls {
+  posts: number;
+  replies: number;
+  edits: number;
+  refused: number;
+}
+
+/** Slack takes a message per second and channel, and says no more of bursts than that they may be short. */
+const slackBurst = 5;
 
 let count = 0;
 let watching = false;
@@ -47,8 +58,24 @@ function search(request: IncomingMessage, response: ServerResponse): void {
   });
 }
 
+const slackCalls: SlackCalls = { posts: 0, replies: 0, edits: 0, refused: 0 };
+/** When the calls that were taken so far are used up at one per second. */
+let slackUsedUpAt = 0;
+
 function slack(request: IncomingMessage, response: ServerResponse): void {
-  readAll(request, () => answerJson(response, { ok: true, channel: 'C0BENCH', ts: `${Date.now()}.000100`, message: {} }));
+  readAll(request, text => {
+    const now = monotonicMs();
+    if (slackUsedUpAt > now + (slackBurst - 1) * 1000) {
+      slackCalls.refused++;
+      response.statusCode = 429;
+      response.setHeader('Retry-After', '1');
+      response.end();
+      return;
+    }
+    slackUsedUpAt = Math.max(slackUsedUpAt, now) + 1000;
+    slackCalls[request.url?.endsWith('chat.update') ? 'edits' : new URLSearchParams(text).has('thread_ts') ? 'replies' : 'posts']++;
+    answerJson(response, { ok: true, channel: 'C0BENCH', ts: `${Date.now()}.000100`, message: {} });
+  });
 }
 
 const servers: Server[] = [0, 1, 2].map(sink =>
@@ -70,6 +97,7 @@ process.on('message', (question: Question) => {
   process.send?.({
     ports: servers.map(server => (server.address() as AddressInfo).port),
     count,
+    slackCalls,
     arrivals: question === 'arrivals' ? arrivals : [],
   });
 });

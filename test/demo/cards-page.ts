@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type SlackMessage, datesShown, signOf } from './slack.ts';
+import { type SlackMessage, datesShown, signOf, timeShown } from './slack.ts';
 
 /**
  * A page on loopback that draws the channel's cards about as Slack does. Whatever comes from a message is text: it is escaped, links
@@ -51,6 +51,7 @@ interface Part {
   accessory?: Part;
   style?: Record<string, boolean> | string;
   name?: string;
+  timestamp?: number;
   url?: string;
   image_url?: string;
   alt_text?: string;
@@ -92,6 +93,8 @@ function draw(part: Part | undefined): string {
       return `<pre>${drawEach(part.elements)}</pre>`;
     case 'emoji':
       return escape(signOf(part.name ?? ''));
+    case 'date':
+      return escape(timeShown(part.timestamp ?? 0));
     case 'text':
     case 'link':
       return styled(escape(part.text ?? part.url), part.style);

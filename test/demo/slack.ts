@@ -65,19 +65,24 @@ const signs: Record<string, string> = {
   hourglass_flowing_sand: '⏳',
   fast_forward: '⏩',
   white_check_mark: '✅',
+  repeat: '🔁',
 };
 
 /** The sign of an emoji; its name if we do not know it. */
 export const signOf = (name: string) => signs[name] ?? `:${name}:`;
 
-/** Slack's `<!date^…^…|what to show without>`, as it would be shown here. */
+/** A time as it would be shown here. */
+export const timeShown = (seconds: number) => new Date(seconds * 1000).toLocaleString('en-GB');
+
+/** Slack's `<!date^…^…|what to show without>` likewise. */
 export const datesShown = (text: string) =>
-  text.replace(/<!date\^(\d+)\^[^|>]*\|[^>]*>/g, (_, seconds: string) => new Date(Number(seconds) * 1000).toLocaleString('en-GB'));
+  text.replace(/<!date\^(\d+)\^[^|>]*\|[^>]*>/g, (_, seconds: string) => timeShown(Number(seconds)));
 
 interface Part {
   type?: string;
   text?: string | Part;
   name?: string;
+  timestamp?: number;
   elements?: Part[];
 }
 
@@ -92,5 +97,6 @@ export function linesOf(message: SlackMessage): string[] {
 function words(part: string | Part | undefined): string[] {
   if (part === undefined) return [];
   if (typeof part === 'string') return [datesShown(part)];
+  if (part.type === 'date') return [timeShown(part.timestamp ?? 0)];
   return part.type === 'emoji' ? [signOf(part.name ?? '')] : [...words(part.text), ...(part.elements ?? []).flatMap(words)];
 }

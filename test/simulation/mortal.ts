@@ -29,16 +29,17 @@ export class Mortal {
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
-    if (this.dead) return never;
+    if (this.dead) return never();
     const result = await work().finally(this.#ended);
-    return this.dead ? never : result;
+    return this.dead ? never() : result;
   }
 }
 
-const never = new Promise<never>(() => undefined);
+/** A new one each time: one for all would hold on to everybody who ever waited for it. */
+const never = (): Promise<never> => new Promise(() => undefined);
 
 /** Any query of the dead. */
 const silence: never = new Proxy(() => undefined, {
   get: (_, property) => (property === 'then' ? undefined : silence),
-  apply: () => new Proxy(never, { get: (target, property) => (property === 'then' ? target.then.bind(target) : silence) }),
+  apply: () => new Proxy(never(), { get: (target, property) => (property === 'then' ? target.then.bind(target) : silence) }),
 }) as never;

@@ -126,7 +126,8 @@ export class Simulation {
     const replica: Replica = { number, mortal, recorder, workers: new Map(), skewMs, stillUntil: 0 };
     const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
     const modes = { crm: 'log', index: 'state', cards: 'report' } as const;
-    const configured = Object.entries(modes).map(([name, mode]) => ({ name, type: 'simulated', mode, filters: {} }));
+    const report = { patienceMs: 2000, edits: true };
+    const configured = Object.entries(modes).map(([name, mode]) => ({ name, type: 'simulated', mode, filters: {}, report }));
     const registered = await registerSinks(this.#database, configured, clock.now());
     // One process is alone with the embedded store, and does what it does then.
     if (count === 1) await lanes.releaseAll(clock.now());
@@ -221,7 +222,15 @@ export class Simulation {
   }
 
   #sink(name: string): Sink {
-    if (name === 'cards') return { report: (report, signal) => this.#act(name, signal, () => this.#card(report)) };
+    if (name === 'cards')
+      return {
+        patienceMs: 2000,
+        edits: true,
+        summary: null,
+        report: (report, signal) => this.#act(name, signal, () => this.#card(report)),
+        digest: (reports, signal) => this.#act(name, signal, () => reports.map(report => this.#card(report))[0]!),
+        notice: () => Promise.reject(new Error('there are no notices in here')),
+      };
     if (name === 'index')
       return { batchSize: 20, deliverMany: (all, signal) => this.#act(name, signal, () => all.map(one => this.#storeOrNot(one))) };
     return {
@@ -311,13 +320,12 @@ export class Simulation {
     if (writes === this.#writes) return;
     this.#writes = writes;
     const [row] = await this.#ask<{ forgotten: number; unowed: number; odd: number; newest: number }>(
-      `select (select count(*) from delivery d where open = 1 and not exists
-           (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)) as forgotten,
+      `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)) as forgotten,
          (select count(*) from change c, sink s where c.rowid > ? and (c.revision is not null or s.mode = 'report') and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
-         (select count(*) from delivery where open = 1 and state not in ('pending', 'delivered'))
-           + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
-         (select max(rowid) from change) as newest`,
+         total(state not in ('pending', 'delivered')) + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
+         (select max(rowid) from change) as newest
+       from delivery d where open = 1`,
       this.#looked,
     );
     this.#looked = row!.newest ?? 0;

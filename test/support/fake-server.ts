@@ -30,6 +30,8 @@ export interface FakeServer {
   /** `http://127.0.0.1:<port>`, without a slash at its end. */
   url: string;
   port: number;
+  /** The server itself, for what is not a plain request. */
+  http: Server;
   /** Every request in the order of their arrival. */
   requests: ReceivedRequest[];
   close(): Promise<void>;
@@ -67,7 +69,7 @@ export async function fakeServer(handler: Handler, { onHead, tls }: FakeServerOp
     server.closeAllConnections();
     await closed;
   }
-  return { url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, port, requests, close };
+  return { url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, port, http: server, requests, close };
 }
 
 function send(response: ServerResponse, { status = 200, headers = {}, body = '' }: Answer): void {

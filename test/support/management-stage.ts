@@ -7,13 +7,14 @@ import { Clock } from '../../src/clock.js';
 import type { Database } from '../../src/database/database.js';
 import { Lanes } from '../../src/delivery/lanes.js';
 import { type ConfiguredSink, type RegisteredSink, registerSinks } from '../../src/delivery/registry.js';
+import { Deeds } from '../../src/operations/deeds.js';
 import { Log } from '../../src/operations/log.js';
 import { ManagementModule, type ManagementParts, configureManagement } from '../../src/operations/management.module.js';
 import { Metrics } from '../../src/operations/metrics.js';
 import { Readiness } from '../../src/operations/readiness.js';
 import { sinkStates } from '../../src/operations/sink-states.js';
 import { readSettings } from '../../src/settings/settings.js';
-import { Refused, type SinkError, TryAgain } from '../../src/sinks/sink.js';
+import { type Delivery, Refused, type SinkError, TryAgain } from '../../src/sinks/sink.js';
 import { expectNoSecret, mark } from './planted.js';
 
 export const token = `${mark}-ü`;
@@ -65,22 +66,24 @@ export class Stage {
 
   async open(environment: Record<string, string> = { MANAGEMENT_TOKEN: token }): Promise<void> {
     const { database, clock } = this;
+    const metrics = new Metrics(
+      database,
+      () => sinkStates(database, clock.now()),
+      () => 7,
+    );
+    const log = new Log(
+      'debug',
+      () => clock.now(),
+      line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
+    );
     const parts: ManagementParts = {
       settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
       database,
-      metrics: new Metrics(
-        database,
-        () => sinkStates(database, clock.now()),
-        () => 7,
-      ),
+      metrics,
       readiness: this.readiness,
       clock,
-      log: new Log(
-        'debug',
-        () => clock.now(),
-        line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
-      ),
-      wake: sinks => void this.woken.push(sinks),
+      log,
+      deeds: new Deeds(database, clock, log, metrics, sinks => void this.woken.push(sinks)),
     };
     this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });
     configureManagement(this.app, parts);
@@ -142,12 +145,20 @@ export class Stage {
     return receipt.id;
   }
 
+  /** Keeps a webhook of each of so many channels. */
+  async recordMany(channels: number): Promise<void> {
+    await Promise.all(Array.from({ length: channels }, (_, index) => this.record({ channelId: `channel ${index}` })));
+  }
+
   /** One attempt of a sink at everything that is due: a failure, or success. */
-  async attempt(sink: RegisteredSink, failure?: SinkError): Promise<void> {
-    const claim = { attempts: 100, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
+  async attempt(sink: RegisteredSink, failure?: SinkError, take?: (deliveries: Delivery[]) => Promise<unknown>): Promise<void> {
+    const claim = { attempts: 2000, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
     const at = this.clock.at;
     const { claimed } = await this.lanes.turn(sink, [], 86_400_000, claim, at);
-    const ended = claimed.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
+    await take?.(claimed.flat().map(work => work.head.delivery));
+    const ended = claimed
+      .flat()
+      .map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
     await this.lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, at);
   }
 }

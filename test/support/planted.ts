@@ -18,7 +18,8 @@ export function plant(environment: Record<string, string>): Record<string, strin
   const planted: Record<string, string> = { MANAGEMENT_TOKEN: `${mark}-management`, ...environment };
   for (const [name, value] of Object.entries(environment)) {
     const sink = /^SINK_.+_(?=URL$)/.exec(name)?.[0];
-    if (sink === undefined || value === '') continue;
+    // A Slack sink's URLs must not hold credentials.
+    if (sink === undefined || environment[`${sink}TYPE`] === undefined || value === '') continue;
     const url = new URL(value);
     if (url.username === '') Object.assign(url, { username: `${mark}-user`, password: `${mark}-password` });
     planted[name] = url.href;

@@ -3,7 +3,7 @@ import { type ChannelState, existsIn, profileOf } from '../../channel/merge.js';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
-import { nextAttemptAt } from './deliveries.queries.js';
+import { nextAttemptAt } from '../../delivery/retry.js';
 import { storable } from './list.dto.js';
 import { toIsoOrNull } from './times.js';
 

@@ -1,28 +1,20 @@
 import { Body, ConflictException, Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
-import { Clock } from '../../clock.js';
 import { Database } from '../../database/database.js';
-import { discard } from '../../delivery/replay.js';
 import { deliveryId, parseDeliveryId } from '../../delivery/work.js';
-import { recordAction } from '../audit.js';
-import { Log } from '../log.js';
-import { Metrics } from '../metrics.js';
+import { Deeds } from '../deeds.js';
 import { Api, ApiProblem } from './api.decorator.js';
 import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
 import { afterCursor, pageOf, storable } from './list.dto.js';
 import { DiscardDto } from './replay.dto.js';
-import { Waker } from './sinks.controller.js';
 
 /** What became of changes at sinks. */
 @Api('deliveries')
 export class DeliveriesController {
   constructor(
     @Inject(Database) private readonly database: Database,
-    @Inject(Clock) private readonly clock: Clock,
-    @Inject(Log) private readonly log: Log,
-    @Inject(Metrics) private readonly metrics: Metrics,
-    @Inject(Waker) private readonly waker: Waker,
+    @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
   /** Deliveries, those of the newest change first. 400 for a bad parameter. */
@@ -44,17 +36,11 @@ export class DeliveriesController {
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
-    const at = this.clock.now();
-    const told = { at, actor: 'api', action: 'discard', details: { delivery: id } } as const;
-    const why = storable(reason?.trim() || 'discarded by a person');
-    const done = key && (await discard(this.database, key, why, at, trx => recordAction(trx, told)));
+    const done = key && (await this.deeds.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
     if (!done) throw new NotFoundException('no delivery with this id is kept');
     if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);
     if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
-    this.metrics.deliveries.inc({ sink: shown.sink, outcome: 'discarded' });
-    this.log.info('delivery discarded', { by: 'api', delivery: id, sink: shown.sink });
-    this.waker.wake(done.sinks);
     return shown;
   }
 }

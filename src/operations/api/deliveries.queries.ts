@@ -1,4 +1,5 @@
 import type { Database } from '../../database/database.js';
+import { nextAttemptAt } from '../../delivery/retry.js';
 import { deliveryId } from '../../delivery/work.js';
 import { selectedChanges } from './changes.queries.js';
 import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
@@ -59,21 +60,6 @@ export function showDelivery(row: Row): DeliveryDto {
     nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt({ ...row, state: row.sink_state })) : null,
     updatedAt: toIso(row.updated_at),
   };
-}
-
-/** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
-export function nextAttemptAt(lane: {
-  due_at: number | null;
-  lease: string | null;
-  state: string;
-  probe_at: number | null;
-  held_until: number | null;
-  paused_at: number | null;
-  removed_at: number | null;
-}): number | null {
-  if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
-  // A stopped sink is probed, whatever the lane waits for.
-  return Math.max(lane.state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
 }
 
 /** The deliveries that fit, those of the newest change first, after `after`; one more than the limit if there are more. */

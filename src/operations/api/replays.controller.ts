@@ -1,15 +1,11 @@
 import { BadRequestException, Body, HttpCode, Inject, Post, ValidationPipe } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
-import { Clock } from '../../clock.js';
 import { Database } from '../../database/database.js';
-import { replay } from '../../delivery/replay.js';
-import { recordAction } from '../audit.js';
-import { Log } from '../log.js';
+import { Deeds } from '../deeds.js';
 import { Api, ApiProblem } from './api.decorator.js';
 import { selectedChanges } from './changes.queries.js';
 import { storable } from './list.dto.js';
 import { ReplayDto, ReplayedDto } from './replay.dto.js';
-import { Waker } from './sinks.controller.js';
 
 /** A misspelled selector must not select everything. */
 const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, whitelist: true, forbidNonWhitelisted: true });
@@ -19,9 +15,7 @@ const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, wh
 export class ReplaysController {
   constructor(
     @Inject(Database) private readonly database: Database,
-    @Inject(Clock) private readonly clock: Clock,
-    @Inject(Log) private readonly log: Log,
-    @Inject(Waker) private readonly waker: Waker,
+    @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
   /** Sends ended deliveries once more, under the same ids. 400 without any selector. */
@@ -36,21 +30,16 @@ export class ReplaysController {
     const { sink, changeId, state, ...ofChanges } = selectors;
     if (Object.values(selectors).every(value => value === undefined))
       throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
-    const told = { actor: 'api', action: 'replay', details: selectors } as const;
-    if (!dryRun) await recordAction(this.database.kysely, { at: this.clock.now(), ...told });
-    const counts = await replay(
-      this.database,
+    return this.deeds.replay(
       {
         sink: sink === undefined ? null : storable(sink),
         changeId: changeId === undefined ? null : storable(changeId),
         state: state ?? 'parked',
         changes: selectedChanges(this.database, ofChanges),
       },
+      selectors,
       dryRun,
-      () => this.clock.now(),
-      sinks => this.waker.wake(sinks),
+      'api',
     );
-    if (!dryRun) this.log.info('deliveries replayed', { by: 'api', ...selectors, ...counts });
-    return counts;
   }
 }

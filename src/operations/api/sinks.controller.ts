@@ -2,17 +2,12 @@ import { Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@n
 import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { Clock } from '../../clock.js';
 import { Database } from '../../database/database.js';
-import { Log } from '../log.js';
+import { Deeds } from '../deeds.js';
 import { sinkStates } from '../sink-states.js';
 import { Api, ApiProblem } from './api.decorator.js';
 import { PageQuery, afterCursor, pageOf, storable } from './list.dto.js';
 import { SinkDto, SinkPageDto } from './sink.dto.js';
-import { type Moved, pauseSink, resumeSink, showSinks } from './sinks.queries.js';
-
-/** Tells the workers of these sinks that there may be something to do. */
-export abstract class Waker {
-  abstract wake(sinkIds: number[]): void;
-}
+import { showSinks } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
 @Api('sinks')
@@ -20,8 +15,7 @@ export class SinksController {
   constructor(
     @Inject(Database) private readonly database: Database,
     @Inject(Clock) private readonly clock: Clock,
-    @Inject(Log) private readonly log: Log,
-    @Inject(Waker) private readonly waker: Waker,
+    @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
   /** Sinks with their state and accounts, the newest first. 400 for a bad parameter. */
@@ -48,8 +42,7 @@ export class SinksController {
   @ApiOkResponse({ type: SinkDto })
   @ApiProblem(404, 'No sink has this name')
   async pause(@Param('name') name: string): Promise<SinkDto> {
-    const done = await pauseSink(this.database, storable(name), this.clock.now());
-    return this.answer(name, 'sink paused', done);
+    return this.shown(name, await this.deeds.pause(storable(name), 'api'));
   }
 
   /** Lets a paused sink go on. 404 if there is no such sink. */
@@ -59,20 +52,17 @@ export class SinksController {
   @ApiOkResponse({ type: SinkDto })
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
-    const done = await resumeSink(this.database, storable(name), this.clock.now());
-    if (done) this.waker.wake([done.id]);
-    return this.answer(name, 'sink resumed', done);
+    return this.shown(name, await this.deeds.resume(storable(name), 'api'));
   }
 
-  private async answer(name: string, msg: string, done: Moved | null): Promise<SinkDto> {
-    if (!done) throw new NotFoundException('no sink has this name');
-    if (done.moved) this.log.info(msg, { sink: name, by: 'api' });
+  private async shown(name: string, done: boolean | null): Promise<SinkDto> {
+    if (done === null) throw new NotFoundException('no sink has this name');
     const sinks = await sinkStates(this.database, this.clock.now());
     const [shown] = await showSinks(
       this.database,
-      sinks.filter(({ id }) => id === done.id),
+      sinks.filter(one => one.name === name),
     );
-    if (!shown) throw new NotFoundException('the sink was replaced just now');
+    if (!shown) throw new NotFoundException('no sink has this name');
     return shown;
   }
 }

@@ -1,10 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Selectable, type Updateable, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../../database/database.js';
-import type { Tables } from '../../database/tables.js';
-import { stoppedMs } from '../../delivery/breaker.js';
-import { recordAction } from '../audit.js';
-import { type SinkStatus, currentOf } from '../sink-states.js';
+import type { SinkStatus } from '../sink-states.js';
 import { deliveryStates } from './delivery.dto.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
 import { toIsoOrNull } from './times.js';
@@ -107,56 +104,4 @@ async function longestFailing(database: Database, sink: number): Promise<Trouble
   // Of a report that was shown already, only the edit may be failing.
   const found = pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst());
   return found ?? { since: null, reason: null, advice: null };
-}
-
-/** The sink that has this name now; `null` if none ever had. */
-async function sinkId(database: Database, name: string): Promise<number | null> {
-  const rows = await database.kysely
-    .selectFrom('sink')
-    .select(['id', 'name', 'removed_at'])
-    .where('name', '=', name)
-    .orderBy('id', 'desc')
-    .execute();
-  return currentOf(rows)[0]?.id ?? null;
-}
-
-/** What pausing or resuming did: `moved` is false if the sink already was as it should be. */
-export interface Moved {
-  id: number;
-  moved: boolean;
-}
-
-/** Stops a sink on all replicas, for good: attempts under way may end. `null` if there is no such sink. */
-export async function pauseSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  return moveSink(database, { name, action: 'pause', at: now }, sink =>
-    sink.paused_at !== null ? null : { paused_at: now, stopped_since: sink.stopped_since ?? now },
-  );
-}
-
-/** Lets a sink go on. The time that it was paused does not count towards RETRY_MAX_AGE. `null` if there is no such sink. */
-export async function resumeSink(database: Database, name: string, now: number): Promise<Moved | null> {
-  return moveSink(database, { name, action: 'resume', at: now }, sink => {
-    if (sink.paused_at === null) return null;
-    const runs = sink.state === 'ok' && { stopped_since: null, stopped_ms: stoppedMs(sink, now) };
-    return { paused_at: null, ...runs };
-  });
-}
-
-async function moveSink(
-  database: Database,
-  { name, action, at }: { name: string; action: 'pause' | 'resume'; at: number },
-  move: (sink: Selectable<Tables['sink']>) => Updateable<Tables['sink']> | null,
-): Promise<Moved | null> {
-  const id = await sinkId(database, name);
-  if (id === null) return null;
-  return database.kysely.transaction().execute(async trx => {
-    const query = trx.selectFrom('sink').selectAll().where('id', '=', id);
-    const values = move(await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow());
-    if (values) {
-      await trx.updateTable('sink').set(values).where('id', '=', id).execute();
-      await recordAction(trx, { at, actor: 'api', action, details: { sink: name } });
-      await database.notify(trx, [id]);
-    }
-    return { id, moved: values !== null };
-  });
 }

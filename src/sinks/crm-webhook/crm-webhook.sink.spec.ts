@@ -7,6 +7,7 @@ import { readClass } from '../../settings/setting.js';
 import { type SingleSink, type SinkSettings, TryAgain } from '../sink.js';
 import { crmWebhook } from './crm-webhook.sink.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
+import { noActions } from '../../../test/support/no-actions.ts';
 
 const secrets = [1, 2].map(byte => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
 
@@ -23,7 +24,8 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
   const { value, mistakes } = read(texts);
   expect(mistakes).toEqual([]);
   const warnings: string[] = [];
-  const sink = await crmWebhook.open(Object.assign(value, overrides), { name: 'crm', now, warn: message => warnings.push(message) });
+  const context = { name: 'crm', now, warn: (message: string) => void warnings.push(message), actions: noActions };
+  const sink = await crmWebhook.open(Object.assign(value, overrides), context);
   return { sink: sink as SingleSink, warnings };
 }
 

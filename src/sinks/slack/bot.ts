@@ -1,115 +1,191 @@
-import type { FetchFunction, Logger, WebClient } from '@slack/web-api';
-import { retryAfterMs } from '../http.js';
-import { type Report, type ReportSink, SinkError } from '../sink.js';
-import { type Card, card, withoutImage } from './card.js';
-import { classifyApiAnswer, classifyApiWord } from './slack-errors.js';
-import { post, withinTime } from './slack-http.js';
+import { createHash } from 'node:crypto';
+import type { WebClient } from '@slack/web-api';
+import { Misconfigured, type Notice, type Report, type ReportSink } from '../sink.js';
+import { type Manner, type Message, withoutImage } from './blocks.js';
+import { card, fullTexts } from './card.js';
+import { digest, digestThread } from './digest.js';
+import { failures, keyOf, notice } from './notice.js';
+import { type Receipt, digestReceipt, readReceipt } from './receipt.js';
+import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
+import { classifyApiWord } from './slack-errors.js';
+import { withinTime } from './slack-http.js';
 
 export interface BotOptions {
   token: string;
   channel: string;
   apiUrl: string | undefined;
   timeoutMs: number;
+  summary: ReportSink['summary'];
 }
 
-/** Where a card stands; `image: false` if Slack could not fetch its image, so that edits need not find that out again. */
-interface Receipt {
-  channel: string;
-  ts: string;
-  image?: false;
+/** What is to stand in the channel. */
+interface Shown {
+  message: Message;
+  /** What goes into its thread, once. */
+  thread: Message[];
+  /** What its metadata carry, so that it is found again. */
+  key: { name: 'delivery_id' | 'digest_id' | 'notice_id'; value: string };
+  receipt: Receipt | null;
+  /** From when on it may stand there without our knowing, in milliseconds; `null` if it cannot. */
+  mayStandSince: number | null;
 }
 
-/** `{ok: false}`, as the SDK throws it. */
-interface PlatformError {
-  code: 'slack_webapi_platform_error';
-  data: { error: unknown; errors?: unknown; response_metadata?: { retryAfter?: number; messages?: unknown } };
-}
-
-/** Errors of an edit after which the card cannot be edited any more. */
-const lostCard = new Set(['message_not_found', 'edit_window_closed', 'cant_update_message', 'block_mismatch']);
-/** These too, if the card stands in another channel than the one set now. */
+/** Errors of an edit after which the message cannot be edited any more. */
+const lostMessage = new Set(['message_not_found', 'edit_window_closed', 'cant_update_message', 'block_mismatch']);
+/** These too, if it stands in another channel than the one set now. */
 const lostChannel = new Set(['channel_not_found', 'is_archived', 'not_in_channel']);
 
-const silent = () => {};
-/** The SDK's own log may print message texts. */
-const logger = {
-  debug: silent,
-  info: silent,
-  warn: silent,
-  error: silent,
-  setLevel: silent,
-  setName: silent,
-  getLevel: () => 'error',
-} as unknown as Logger;
+const eventType = 'channel_sync';
+/** By how much Slack's clock may differ from ours, in milliseconds. */
+const clockMs = 60_000;
 
-/** Cards by a bot token: posted with the first report of a change, edited with every later one. */
+/** Messages by a bot token: posted once, then edited. */
 export class BotCards implements ReportSink {
+  readonly patienceMs = 2000;
+  readonly edits = true;
+  readonly summary: ReportSink['summary'];
+  /** Set when the token may not read the channel: there is no use in asking again. */
+  private blind = false;
+
   /** @param Client the SDK's client, handed in so that it is loaded only where there is a bot token */
   constructor(
     private readonly options: BotOptions,
+    private readonly manner: Manner,
     private readonly now: () => number,
+    private readonly warn: (message: string) => void,
     private readonly Client: typeof WebClient,
-  ) {}
+  ) {
+    this.summary = options.summary;
+  }
 
-  async report(report: Report, signal: AbortSignal): Promise<string> {
-    const receipt = readReceipt(report.receipt);
-    const full = card(report);
-    const shown = receipt?.image === false ? (withoutImage(full) ?? full) : full;
+  async report(report: Report, signal: AbortSignal, spend?: () => void): Promise<string> {
+    const full = fullTexts(report, this.manner);
+    const shown: Shown = {
+      message: card(report, this.manner, this.now()),
+      thread: full ? [full] : [],
+      key: { name: 'delivery_id', value: report.id },
+      receipt: readReceipt(report.receipt),
+      mayStandSince: report.mayStandSince,
+    };
+    return JSON.stringify(await this.show(shown, signal, spend));
+  }
+
+  async digest(reports: readonly Report[], signal: AbortSignal, spend?: () => void): Promise<string> {
+    // The same set of changes is the same digest, in whatever order they come.
+    const ids = reports.map(({ id }) => id).sort();
+    const value = createHash('sha256').update(ids.join()).digest('hex');
+    const shown: Shown = {
+      message: digest(reports, this.manner),
+      thread: digestThread(reports, this.manner),
+      key: { name: 'digest_id', value },
+      receipt: null,
+      mayStandSince: earliest(reports.map(report => report.mayStandSince)),
+    };
+    return digestReceipt(await this.show(shown, signal, spend));
+  }
+
+  async notice(told: Notice, receipt: string | null, signal: AbortSignal): Promise<string> {
+    const details = failures(told, this.manner);
+    const shown: Shown = {
+      message: notice(told, this.manner),
+      thread: details ? [details] : [],
+      key: { name: 'notice_id', value: keyOf(told) },
+      receipt: readReceipt(receipt),
+      // Notices are few, so that each new one may cost one look.
+      mayStandSince: told.since,
+    };
+    return JSON.stringify(await this.show(shown, signal));
+  }
+
+  private show(shown: Shown, signal: AbortSignal, spend?: () => void): Promise<Receipt> {
     return withinTime(this.options.timeoutMs, signal, async within => {
-      const client = this.client(within);
+      const client = clientOf(this.Client, this.options, within, this.now);
       try {
-        const edited = receipt && (await this.edit(client, shown, receipt));
-        return JSON.stringify(edited ?? (await this.post(client, shown, report.id)));
+        const known = shown.receipt ?? (await this.find(client, shown));
+        const edited = known && (await this.edit(client, shown.message, known));
+        return await this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), spend);
       } catch (error) {
         throw told(error, this.now());
       }
     });
   }
 
-  /** Made for each attempt, since the SDK knows no signals: its `fetch` must obey this attempt's, which bounds the time as well. */
-  private client(signal: AbortSignal): WebClient {
-    return new this.Client(this.options.token, {
-      ...(this.options.apiUrl !== undefined && { slackApiUrl: this.options.apiUrl }),
-      retryConfig: { retries: 0 },
-      rejectRateLimitedCalls: true,
-      allowAbsoluteUrls: false,
-      logger,
-      fetch: boundFetch(signal, this.now),
-    });
-  }
-
-  private post(client: WebClient, shown: Card, deliveryId: string): Promise<Receipt> {
+  /** Looks for a message that a former attempt may have posted without hearing of it. */
+  private async find(client: WebClient, { key, mayStandSince }: Shown): Promise<Receipt | null> {
+    if (this.blind || mayStandSince === null) return null;
     const { channel } = this.options;
-    const metadata = { event_type: 'channel_sync_change', event_payload: { delivery_id: deliveryId } };
-    return show(shown, one =>
-      client.chat.postMessage({ channel, ...one, ...plainly, mrkdwn: false, unfurl_links: false, unfurl_media: false, metadata }),
-    );
+    try {
+      // Without the second bound it would be the oldest of a long time, not the newest.
+      const bounds = { oldest: seconds(mayStandSince - clockMs), latest: seconds(this.now() + clockMs) };
+      const { messages } = await client.conversations.history({ channel, ...bounds, limit: 100, include_all_metadata: true });
+      const found = messages?.find(({ metadata }) => {
+        const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
+        return payload[key.name] === key.value;
+      });
+      if (found?.ts === undefined) return null;
+      return { channel, ts: found.ts, ...((found.reply_count ?? 0) > 0 && { thread: true }) };
+    } catch (error) {
+      const word = wordOf(error);
+      if (word === '' || /^rate_?limited$/.test(word)) throw error;
+      // The scope for it is optional: without, a message may rarely stand there twice.
+      this.blind ||= told(error, this.now()) instanceof Misconfigured;
+      return null;
+    }
   }
 
-  /** `null` if the card is lost and a fresh one must be posted. */
-  private async edit(client: WebClient, shown: Card, { channel, ts, image }: Receipt): Promise<Receipt | null> {
+  private post(client: WebClient, { message, key }: Shown): Promise<Receipt> {
+    const metadata = { event_type: eventType, event_payload: { [key.name]: key.value } };
+    return send(message, one => client.chat.postMessage({ channel: this.options.channel, ...one, ...plainly, ...quietly, metadata }));
+  }
+
+  /** `null` if the message is lost and a fresh one must be posted. */
+  private async edit(client: WebClient, message: Message, known: Receipt): Promise<Receipt | null> {
+    const { channel, ts, image } = known;
+    const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
-      const edited = await show(shown, one => client.chat.update({ channel, ts, ...one, ...plainly }));
-      return { channel, ts, ...((image ?? edited.image) === false && { image: false }) };
+      const edited = await send(shown, one => client.chat.update({ channel, ts, ...one, ...plainly }));
+      return { ...known, ...(edited.image === false && { image: false }) };
     } catch (error) {
-      const word = isPlatformError(error) ? String(error.data.error) : '';
-      if (lostCard.has(word) || (lostChannel.has(word) && channel !== this.options.channel)) return null;
+      const word = wordOf(error);
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== this.options.channel)) return null;
       throw error;
+    }
+  }
+
+  /** The message stands: what goes wrong in its thread may not have it posted again, so that a later edit completes the thread. */
+  private async reply(client: WebClient, thread: readonly Message[], known: Receipt, spend?: () => void): Promise<Receipt> {
+    if (thread.length === 0 || known.thread) return known;
+    const { channel, ts } = known;
+    try {
+      for (const message of thread) {
+        spend?.();
+        await client.chat.postMessage({ channel, thread_ts: ts, ...message, ...plainly, ...quietly });
+      }
+      return { ...known, thread: true };
+    } catch (error) {
+      this.warn(`could not add to the thread of a message: ${told(error, this.now()).message}`);
+      return known;
     }
   }
 }
 
+/** A time as Slack's history knows it. */
+function seconds(ms: number): string {
+  return String(Math.floor(ms / 1000));
+}
+
 /** Nothing in the text becomes a mention or a link. */
 const plainly = { parse: 'none', link_names: false } as const;
+const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
 
-/** Sends a card, once more without its image if that is what Slack did not like. */
-async function show(shown: Card, send: (one: Card) => Promise<{ channel?: string; ts?: string }>): Promise<Receipt> {
+/** Sends a message, once more without its image if that is what Slack did not like. */
+async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<Receipt> {
   try {
-    return receiptOf(await send(shown));
+    return receiptOf(await call(message));
   } catch (error) {
-    const imageless = isAboutImage(error) ? withoutImage(shown) : null;
+    const imageless = isAboutImage(error) ? withoutImage(message) : null;
     if (!imageless) throw error;
-    return { ...receiptOf(await send(imageless)), image: false };
+    return { ...receiptOf(await call(imageless)), image: false };
   }
 }
 
@@ -118,47 +194,7 @@ function receiptOf({ channel, ts }: { channel?: string; ts?: string }): Receipt 
   return { channel, ts };
 }
 
-/** `null` for what is not ours, such as the receipt of an incoming webhook that this sink was before. */
-function readReceipt(text: string | null): Receipt | null {
-  try {
-    const { channel, ts, image } = JSON.parse(text ?? '{}') as Partial<Receipt>;
-    return typeof channel === 'string' && typeof ts === 'string' ? { channel, ts, ...(image === false && { image }) } : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Slack fetches images while it handles the call, and its word for a failure of that is the same as for a malformed block. */
-function isAboutImage(error: unknown): boolean {
-  if (!isPlatformError(error) || !String(error.data.error).startsWith('invalid_blocks')) return false;
-  const explained = JSON.stringify([error.data.response_metadata?.messages ?? [], error.data.errors ?? []]);
-  return explained === '[[],[]]' || /image/i.test(explained);
-}
-
-/** Answers other than 2xx are dealt with here, before the SDK turns them into errors of its own that know less. */
-function boundFetch(signal: AbortSignal, now: () => number): FetchFunction {
-  return async (url, init) => {
-    const { status, body, retryAfter } = await post(
-      String(url),
-      typeof init?.body === 'string' ? init.body : '',
-      init?.headers ?? {},
-      signal,
-    );
-    const error = classifyApiAnswer(status, body, retryAfter, now());
-    if (error) throw error;
-    return new Response(body, { headers: retryAfter === null ? {} : { 'retry-after': retryAfter } });
-  };
-}
-
-function isPlatformError(error: unknown): error is PlatformError {
-  return typeof error === 'object' && error !== null && (error as PlatformError).code === 'slack_webapi_platform_error';
-}
-
-function told(error: unknown, now: number): SinkError {
-  if (error instanceof SinkError) return error;
-  if (isPlatformError(error)) {
-    return classifyApiWord(error.data.error, retryAfterMs(String(error.data.response_metadata?.retryAfter ?? ''), now));
-  }
-  const { original } = error as { original?: unknown };
-  return original instanceof SinkError ? original : classifyApiWord(null);
+function earliest(times: readonly (number | null)[]): number | null {
+  const known = times.filter(time => time !== null);
+  return known.length > 0 ? Math.min(...known) : null;
 }

@@ -1,90 +1,97 @@
-import type { SinkResult } from '../sink.js';
+import type { Deed, Report, SinkResult } from '../sink.js';
+import { type Manner, type RichElement, type RichText, date, lengthOf, richText, words } from './blocks.js';
 import { clean } from './card-text.js';
-
-interface Style {
-  bold?: boolean;
-  italic?: boolean;
-  strike?: boolean;
-  code?: boolean;
-}
-
-/** What our rich text is made of: none of it can mention or link. */
-export type RichElement = { type: 'text'; text: string; style?: Style } | { type: 'emoji'; name: string };
-
-/** A block whose texts are data to Slack. */
-export interface RichText {
-  type: 'rich_text';
-  elements: { type: 'rich_text_section'; elements: RichElement[] }[];
-}
+import type { Words } from './en.js';
 
 type State = SinkResult['state'];
 
-/** An icon and a word for each state. Those that want a person come first: they are the last to be folded. */
-const states: Record<State, { icon: string; said: string; count: string }> = {
-  parked: { icon: 'x', said: 'parked', count: 'parked' },
-  retrying: { icon: 'warning', said: 'failing, is tried again', count: 'failing' },
-  discarded: { icon: 'wastebasket', said: 'discarded', count: 'discarded' },
-  pending: { icon: 'hourglass_flowing_sand', said: 'waiting', count: 'waiting' },
-  superseded: { icon: 'fast_forward', said: 'superseded by something newer', count: 'superseded' },
-  delivered: { icon: 'white_check_mark', said: 'delivered', count: 'delivered' },
+/** An icon for each state. Those that want a person come first: they are the last to be folded. */
+const icons: Record<State, string> = {
+  parked: 'x',
+  retrying: 'warning',
+  discarded: 'wastebasket',
+  pending: 'hourglass_flowing_sand',
+  superseded: 'fast_forward',
+  delivered: 'white_check_mark',
 };
-const order = Object.keys(states) as State[];
+const order = Object.keys(icons) as State[];
 
-/** How much all lines together may take up: Slack refuses messages whose texts are too long in sum (from about 11,000 characters). */
-const mostUnits = 2800;
+/** How much all lines together may take up. */
+const mostUnits = 2000;
 const mostLines = 20;
+const mostDeeds = 5;
+/** The reason of a discard for which a person gave none. The line that tells who did it says more. */
+const givenUp = 'discarded by a person';
 
-/** Whether nothing more will become of a change at this sink unless a person replays it. */
-export function isEnded({ state }: SinkResult): boolean {
-  return state !== 'pending' && state !== 'retrying';
-}
-
-/** Our own words. */
-export function words(text: string, style?: Style): RichElement[] {
-  return [{ type: 'text', text, ...(style && { style }) }];
-}
-
-/** One line per sink and one for all of them. If there are too many, the most harmless ones become one line. */
-export function results(all: readonly SinkResult[]): RichText {
-  const kept = new Set<SinkResult>();
+/** One line per sink, one for all of them, and what people did. If there are too many, the most harmless ones become one line. */
+export function results({ results: all, deeds }: Report, manner: Manner, now: number): RichText {
+  const texts = manner.words.results;
+  const kept = new Map<SinkResult, RichElement[]>();
   let units = 0;
   for (const result of [...all].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))) {
-    units += line(result).reduce((sum, element) => sum + ('text' in element ? element.text.length : 0), 0);
+    const line = lineOf(result, manner, now);
+    units += lengthOf(line);
     if (kept.size === mostLines || units > mostUnits) break;
-    kept.add(result);
+    kept.set(result, line);
   }
+  const lines = all.flatMap(result => (kept.has(result) ? [kept.get(result) ?? []] : []));
   const folded = all.filter(result => !kept.has(result));
-  const lines = all.filter(result => kept.has(result)).map(line);
-  if (folded.length > 0) lines.push(words(`… and ${folded.length} more: ${counts(folded)}`));
-  lines.push(words(summary(all), { bold: true }));
-  return { type: 'rich_text', elements: lines.map(elements => ({ type: 'rich_text_section', elements })) };
+  if (folded.length > 0) lines.push(words(texts.folded(folded.length, counts(folded, manner.words))));
+  lines.push(words(summary(all, manner.words), { bold: true }));
+  if (deeds.length > mostDeeds) lines.push(words(texts.deedsBefore(deeds.length - mostDeeds), { italic: true }));
+  lines.push(...deeds.slice(-mostDeeds).map(deed => deedLine(deed, manner)));
+  return richText(lines);
 }
 
 /** All sinks in one phrase; once each has its result it says so. */
-export function summary(all: readonly SinkResult[]): string {
-  if (all.length === 0) return 'No other sink to tell';
-  const open = all.filter(result => !isEnded(result)).length;
-  if (open > 0) return `Waiting for ${open} of ${all.length} ${all.length === 1 ? 'sink' : 'sinks'}`;
-  if (all.every(({ state }) => state === 'delivered')) return 'All sinks have it';
-  if (all.every(({ state }) => state === 'delivered' || state === 'superseded')) return 'All sinks have it or something newer';
-  return `Done: ${counts(all)}`;
+export function summary(all: readonly SinkResult[], spoken: Words): string {
+  const texts = spoken.results;
+  if (all.length === 0) return texts.none;
+  const open = all.filter(({ state }) => state === 'pending' || state === 'retrying').length;
+  if (open > 0) return texts.waiting(open, all.length);
+  if (all.every(({ state }) => state === 'delivered')) return texts.all;
+  if (all.every(({ state }) => state === 'delivered' || state === 'superseded')) return texts.allOrNewer;
+  return texts.done(counts(all, spoken));
 }
 
-function counts(all: readonly SinkResult[]): string {
-  return order
-    .map(state => ({ state, count: all.filter(result => result.state === state).length }))
-    .filter(({ count }) => count > 0)
-    .map(({ state, count }) => `${count} ${states[state].count}`)
-    .join(', ');
+/** Our words around who did something. A user of Slack is shown by name: nobody is called by it, since a deed only ever comes with an edit. */
+export function byActor(text: (who: string) => string, actor: string, { api }: Words): RichElement[] {
+  const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
+  if (user === undefined) return words(text(actor === 'api' ? api : clean(actor, 40)));
+  const [before = '', after = ''] = text('\0').split('\0');
+  return [before, null, after].flatMap((one): RichElement[] =>
+    one === null ? [{ type: 'user', user_id: user }] : one === '' ? [] : words(one),
+  );
 }
 
-function line({ sink, state, reason, durationMs }: SinkResult): RichElement[] {
-  const { icon, said } = states[state];
-  const took = state === 'delivered' && durationMs !== null ? ` in ${Math.round(durationMs)} ms` : '';
-  const why = state !== 'delivered' && reason !== null ? clean(reason, 150) : '';
+function counts(all: readonly SinkResult[], { results: { count } }: Words): string[] {
+  return order.flatMap(state => {
+    const found = all.filter(result => result.state === state).length;
+    return found > 0 ? [count[state](found)] : [];
+  });
+}
+
+function lineOf({ sink, state, reason, durationMs, nextAttemptAt }: SinkResult, manner: Manner, now: number): RichElement[] {
+  const texts = manner.words.results;
+  const said = ` ${state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts[state]}`;
+  const told = state !== 'delivered' && reason !== null && reason !== givenUp ? clean(reason, 150) : '';
+  const why = told === '' ? '' : texts.because(told);
+  const isOpen = state === 'pending' || state === 'retrying';
   return [
-    { type: 'emoji', name: icon },
+    { type: 'emoji', name: icons[state] },
     ...words(` ${clean(sink, 60)}`, { bold: true }),
-    ...words(` ${said}${took}${why === '' ? '' : `: ${why}`}`),
+    ...(isOpen && nextAttemptAt !== null && nextAttemptAt > now
+      ? [...words(said + why + texts[`${state}Next`]), date(nextAttemptAt, manner)]
+      : words(said + why + (state === 'retrying' ? texts.again : ''))),
+  ];
+}
+
+function deedLine({ at, action, actor }: Deed, manner: Manner): RichElement[] {
+  const texts = manner.words.results;
+  return [
+    { type: 'emoji', name: action === 'replay' ? 'repeat' : 'wastebasket' },
+    ...words(' '),
+    ...byActor(action === 'replay' ? texts.replay : texts.discard, actor, manner.words),
+    date(at, manner),
   ];
 }

@@ -11,22 +11,46 @@ const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
  * around it, no line breaks, and cut with an ellipsis. Empty if there is nothing to see in it.
  */
 export function clean(text: string, graphemes = mostGraphemes): string {
-  const line = text
+  const line = flat(text);
+  return isVisible(line) ? cut(line, graphemes, Math.min(mostUnits, graphemes * 4)) : '';
+}
+
+/** Whether `clean` has to cut a text. */
+export function isLong(text: string): boolean {
+  const line = flat(text);
+  return isVisible(line) && clean(text) !== line;
+}
+
+/** As `clean`, with its line breaks, and as long as may be. */
+export function cleanLines(text: string, units: number): string {
+  const lines = text
+    .toWellFormed()
+    .replace(/\r\n?|[\v\f\u0085\u2028\u2029]/g, '\n')
+    .replace(/\t/g, ' ')
+    .replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, '')
+    .trim();
+  return cut(lines, Infinity, units);
+}
+
+function flat(text: string): string {
+  return text
     .toWellFormed()
     .replace(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, ' ')
     .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '')
     .replace(/ {2,}/g, ' ')
     .trim();
-  return /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cn}\p{Co}]/u.test(line) ? cut(line, graphemes) : '';
 }
 
-function cut(line: string, graphemes: number): string {
-  const units = Math.min(mostUnits, graphemes * 4);
+function isVisible(line: string): boolean {
+  return /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cn}\p{Co}]/u.test(line);
+}
+
+function cut(line: string, graphemes: number, units: number): string {
   let kept = '';
   let short = '';
   let count = 0;
   // The rest is never shown, and taking megabytes of it apart would take long.
-  for (const { segment } of segmenter.segment(line.slice(0, mostUnits * 4))) {
+  for (const { segment } of segmenter.segment(line.slice(0, units * 4))) {
     if (count === graphemes || kept.length + segment.length > units) {
       return `${(short || line.slice(0, units - 1).replace(/[\uD800-\uDBFF]$/, '')).trimEnd()}…`;
     }

@@ -1,11 +1,17 @@
-import fc from 'fast-check';
-import { type ChangeType, type FieldName, type Report, type SinkResult, fieldNames } from '../sink.js';
+import { linesOf } from '../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
-import { clean, publicImageUrl } from './card-text.js';
-import { type Card, card, withoutImage } from './card.js';
+import { type ChangeType, type FieldName, type Report, type SinkResult } from '../sink.js';
+import { type Manner, type Message, withoutImage } from './blocks.js';
+import { card, fullTexts } from './card.js';
+import { clean, cleanLines, isLong, publicImageUrl } from './card-text.js';
+import { en } from './en.js';
+import { zhCN } from './zh-cn.js';
+
+const manner: Manner = { words: en, timeZone: 'UTC', threads: true, buttons: true };
+const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, type: 'webhook', state, reason: null, durationMs: null, ...rest };
+  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, ...rest };
 }
 
 function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType }, rest: Partial<Report> = {}): Report {
@@ -13,35 +19,13 @@ function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType
   return exampleReport({ event: { ...exampleEvent(others), type }, ...rest });
 }
 
-/** A card as people read it: one line per line, ~old~ and *new* as Slack would show them. */
-function read({ blocks }: Card): string[] {
-  return blocks.flatMap(block => {
-    if (block.type === 'section') return [block.text.text];
-    if (block.type === 'context') return [block.elements.map(({ text }) => text).join(' | ')];
-    return block.elements.map(({ elements }) =>
-      elements
-        .map(element => {
-          if (element.type === 'emoji') return `:${element.name}:`;
-          const marks = `${element.style?.bold ? '*' : ''}${element.style?.strike ? '~' : ''}${element.style?.italic ? '_' : ''}${element.style?.code ? '`' : ''}`;
-          return `${marks}${element.text}${marks.split('').reverse().join('')}`;
-        })
-        .join(''),
-    );
-  });
-}
-
-/** Every text of a card that is shown, in its order. */
-function shownTexts(value: unknown): string[] {
-  if (Array.isArray(value)) return value.flatMap(shownTexts);
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, one]) =>
-    typeof one === 'string' ? (key === 'text' || key === 'alt_text' ? [one] : []) : shownTexts(one),
-  );
+function cardOf(report: Report, how: Partial<Manner> = {}): Message {
+  return card(report, { ...manner, ...how }, now);
 }
 
 describe('card', () => {
   it('tells what changed, who, when, and what became of it', () => {
-    const shown = card(
+    const shown = cardOf(
       reportOf(
         {
           changes: [
@@ -52,30 +36,126 @@ describe('card', () => {
         { results: [result('crm', 'delivered', { durationMs: 81 }), result('search', 'retrying', { reason: 'answered 503' })] },
       ),
     );
-    expect(read(shown)).toEqual([
+    expect(linesOf(shown)).toEqual([
       'NewName',
       '*Profile changed* `@TOA#_test_OA_for_penn`',
       'Name: ~Old name~ → *NewName*',
       'Introduction: ~_(empty)_~ → *Hello there*',
-      'by leckie | <!date^1670574414^{date_short_pretty} {time_secs}|2022-12-09T08:26:54.123Z> | app 1400000001, revision 3, change 01980000-0000-7000-8000-000000000001',
+      'by leckie | Dec 9, 2022, 08:26:54 UTC | app 1400000001, revision 3, change 01980000-0000-7000-8000-000000000001',
       ':white_check_mark:* crm* delivered in 81 ms',
-      ':warning:* search* failing, is tried again: answered 503',
+      ':warning:* search* failing: answered 503, is tried again',
       '*Waiting for 1 of 2 sinks*',
     ]);
-    expect(shown.text).toBe('NewName (@TOA#_test_OA_for_penn): Profile changed (name, introduction). Waiting for 1 of 2 sinks.');
+    expect(shown.text).toBe('NewName (@TOA#_test_OA_for_penn): Profile changed (name and introduction). Waiting for 1 of 2 sinks.');
     expect(shown.blocks[0]).toMatchObject({ accessory: { type: 'image', image_url: 'http://this.is.newface.url/' } });
+    expect(shown.blocks[2]).toMatchObject({
+      elements: [{}, { text: '<!date^1670574414^{date_short_pretty} {time_secs}|Dec 9, 2022, 08:26:54 UTC>' }, {}],
+    });
+  });
+
+  it('speaks Chinese, and tells times without Slack in the time zone', () => {
+    const results = [
+      result('crm', 'delivered', { durationMs: 1234 }),
+      result('search', 'retrying', { reason: 'answered 503', nextAttemptAt: now + 90_000 }),
+    ];
+    const shown = cardOf(reportOf({}, { results }), { words: zhCN, timeZone: 'Asia/Shanghai' });
+    expect(linesOf(shown)).toEqual([
+      'NewName',
+      '*资料已更新* `@TOA#_test_OA_for_penn`',
+      '名称：~Old name~ → *NewName*',
+      '操作者：leckie | 2022年12月9日 16:26:54 GMT+8 | 应用 1400000001，版本 3，变更 01980000-0000-7000-8000-000000000001',
+      ':white_check_mark:* crm* 已送达，用时 1.2 秒',
+      ':warning:* search* 失败：answered 503，下次重试：2022年12月9日 16:28:30 GMT+8',
+      '*正在等待 2 个目标中的 1 个*',
+    ]);
+    expect(shown.text).toBe('NewName（@TOA#_test_OA_for_penn）：资料已更新（名称）。正在等待 2 个目标中的 1 个。');
+  });
+
+  it.each(['pending', 'retrying'] as const)('says when what is %s is tried next, if that is to come', state => {
+    const line = (nextAttemptAt: number | null) =>
+      linesOf(cardOf(reportOf({}, { results: [result('x', state, { nextAttemptAt })] }))).at(-2);
+    expect(line(now + 60_000)).toMatch(/, is tried (again )?Dec 9, 2022, 08:28:00 UTC$/);
+    expect(line(now)).not.toContain('2022');
+    expect(line(null)).not.toContain('2022');
+  });
+
+  it('has buttons while something is parked, where clicks can reach us', () => {
+    const parked = reportOf({}, { results: [result('crm', 'delivered'), result('search', 'parked')] });
+    const { changeId } = parked.event.data;
+    expect(linesOf(cardOf(parked)).at(-1)).toBe('[Retry] [Discard]');
+    expect(cardOf(parked).blocks.at(-1)).toMatchObject({
+      type: 'actions',
+      elements: [
+        { action_id: 'retry', value: changeId },
+        { action_id: 'discard', value: changeId, style: 'danger', confirm: { confirm: { text: 'Discard' }, deny: { text: 'Keep' } } },
+      ],
+    });
+    expect(cardOf(parked, { buttons: false }).blocks.map(({ type }) => type)).not.toContain('actions');
+    const retried = reportOf({}, { results: [result('crm', 'delivered'), result('search', 'retrying')] });
+    expect(cardOf(retried).blocks.map(({ type }) => type)).toEqual(['section', 'rich_text', 'context', 'rich_text']);
+  });
+
+  // Planted: the line of the sink repeated that a person did it.
+  it('tells of a discard without a reason once', () => {
+    const results = [result('crm', 'delivered'), result('search', 'discarded', { reason: 'discarded by a person' })];
+    const deeds = [{ at: now, action: 'discard' as const, actor: 'api' }];
+    expect(linesOf(cardOf(reportOf({}, { results, deeds }), { words: zhCN })).slice(-3)).toEqual([
+      ':wastebasket:* search* 已放弃',
+      '*已结束：1 个已放弃，1 个已送达*',
+      ':wastebasket: 由 API 放弃，2022年12月9日 08:27:00 UTC',
+    ]);
+  });
+
+  it('tells what people did, the last of it', () => {
+    const deeds = [
+      ...Array.from({ length: 6 }, (_, index) => ({ at: now + index, action: 'replay' as const, actor: 'slack:U012AB3CD' })),
+      { at: now, action: 'discard' as const, actor: 'api' },
+    ];
+    expect(linesOf(cardOf(reportOf({}, { deeds }))).slice(-6)).toEqual([
+      '_… and 2 deeds before_',
+      ...Array.from({ length: 4 }, () => ':repeat: Retried by @U012AB3CD, Dec 9, 2022, 08:27:00 UTC'),
+      ':wastebasket: Discarded by the API, Dec 9, 2022, 08:27:00 UTC',
+    ]);
+  });
+
+  it('tells long texts in full in its thread, with their lines', () => {
+    const long = `${'first line, '.repeat(40)}\u202e\r\nlast line`;
+    const report = reportOf({
+      changes: [
+        { field: 'introduction', from: 'short', to: long },
+        { field: 'organization', from: 'a\nb', to: 'c' },
+      ],
+    });
+    expect(linesOf(cardOf(report))[2]).toMatch(/^Introduction: ~short~ → \*first line, .*…\*_ \(in full in the thread\)_$/);
+    expect(linesOf(cardOf(report))[3]).toBe('Organization: ~a b~ → *c*');
+    expect(linesOf(cardOf(report, { threads: false }))[2]).toMatch(/…\*$/);
+    expect(linesOf(fullTexts(report, manner)!)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
+  });
+
+  it('has nothing for its thread if nothing was cut', () => {
+    expect(fullTexts(reportOf({ changes: [{ field: 'name', from: '\u200b'.repeat(9000), to: 'a\n'.repeat(150) }] }), manner)).toBeNull();
+  });
+
+  it('says in its thread what is too long for that, too', () => {
+    const changes = [{ field: 'introduction' as const, from: 'a'.repeat(20_000), to: 'b'.repeat(400) }];
+    expect(linesOf(fullTexts(reportOf({ changes }), manner)!)).toEqual([
+      '*Introduction before*',
+      `> ${'a'.repeat(4399)}…_\nCut here: all of it is in the API._`,
+      '*Introduction now*',
+      `> ${'b'.repeat(400)}`,
+    ]);
   });
 
   it.each([
     [['delivered', 'delivered'], 'All sinks have it'],
     [['delivered', 'superseded'], 'All sinks have it or something newer'],
     [['parked'], 'Done: 1 parked'],
-    [['delivered', 'parked', 'discarded', 'parked'], 'Done: 2 parked, 1 discarded, 1 delivered'],
+    [['delivered', 'parked', 'discarded', 'parked'], 'Done: 2 parked, 1 discarded, and 1 delivered'],
     [['pending'], 'Waiting for 1 of 1 sink'],
     [[], 'No other sink to tell'],
   ] as const)('sums up %j', (states, said) => {
-    const shown = card(reportOf({}, { results: states.map((state, index) => result(`s${index}`, state)) }));
-    expect(read(shown).at(-1)).toBe(`*${said}*`);
+    const shown = cardOf(reportOf({}, { results: states.map((state, index) => result(`s${index}`, state)) }), { buttons: false });
+    expect(linesOf(shown).at(-1)).toBe(`*${said}*`);
     expect(shown.text).toContain(`${said}.`);
   });
 
@@ -84,9 +164,9 @@ describe('card', () => {
     const all = (['pending', 'retrying', 'delivered', 'superseded', 'parked', 'discarded'] as const).map(state =>
       result('x', state, { reason }),
     );
-    expect(read(card(reportOf({}, { results: all }))).slice(-7, -1)).toEqual([
+    expect(linesOf(cardOf(reportOf({}, { results: all }), { buttons: false })).slice(-7, -1)).toEqual([
       ':hourglass_flowing_sand:* x* waiting: answered 400',
-      ':warning:* x* failing, is tried again: answered 400',
+      ':warning:* x* failing: answered 400, is tried again',
       ':white_check_mark:* x* delivered',
       ':fast_forward:* x* superseded by something newer: answered 400',
       ':x:* x* parked: answered 400',
@@ -98,20 +178,20 @@ describe('card', () => {
     const all = Array.from({ length: 200 }, (_, index) =>
       result(`sink-${index}`, index === 150 ? 'parked' : 'delivered', { reason: 'answered 400' }),
     );
-    const lines = read(card(reportOf({}, { results: all })));
+    const lines = linesOf(cardOf(reportOf({}, { results: all }), { buttons: false }));
     expect(lines).toContain(':x:* sink-150* parked: answered 400');
     expect(lines.at(-2)).toBe('… and 180 more: 180 delivered');
-    expect(lines.at(-1)).toBe('*Done: 1 parked, 199 delivered*');
+    expect(lines.at(-1)).toBe('*Done: 1 parked and 199 delivered*');
   });
 
   it('tells of a destroyed channel by its last name', () => {
     const unknown = { name: null, avatarUrl: null, introduction: null, organization: null };
     const changes = [{ field: 'name' as const, from: 'Shop', to: null }];
-    const shown = card(reportOf({ type: 'channel.destroyed', exists: false, operator: null, changes, profile: unknown }));
-    expect(read(shown).slice(0, 4)).toEqual([
+    const shown = cardOf(reportOf({ type: 'channel.destroyed', exists: false, operator: null, changes, profile: unknown }));
+    expect(linesOf(shown).slice(0, 4)).toEqual([
       'Shop',
       '*Channel destroyed* `@TOA#_test_OA_for_penn`',
-      'Name: ~Shop~ → *_unknown_*',
+      'Name: ~Shop~',
       expect.stringMatching(/^operator not told \| /),
     ]);
     expect(withoutImage(shown)).toBeNull();
@@ -119,41 +199,50 @@ describe('card', () => {
 
   it('tells of a created one, of a tie, of stale fields and of an estimated time', () => {
     const changes = [{ field: 'name' as const, from: null, to: 'Shop' }];
-    const lines = read(
-      card(reportOf({ type: 'channel.created', changes }, { tie: true, stale: ['organization'], eventTimeEstimated: true })),
+    const lines = linesOf(
+      cardOf(reportOf({ type: 'channel.created', revision: 1, changes }, { tie: true, stale: ['organization'], eventTimeEstimated: true })),
     );
     expect(lines.slice(1, 6)).toEqual([
       '*Channel created* `@TOA#_test_OA_for_penn`',
-      'Name: ~_unknown_~ → *Shop*',
-      '_Not applied: organization, because what we have is newer or of the same time._',
+      'Name: *Shop*',
+      '_Not applied: organization. What we have is newer or of the same time._',
       '_Another webhook of the same time says something else; of two such texts the greater one counts._',
       '_The webhook carried no usable time: this is when it arrived._',
     ]);
   });
 
+  it('tells of one that was created again, and of a value that is unknown', () => {
+    const changes = [{ field: 'name' as const, from: null, to: 'Shop' }];
+    expect(linesOf(cardOf(reportOf({ type: 'channel.created', revision: 2, changes })))[1]).toMatch(/^\*Channel created again\*/);
+    expect(linesOf(cardOf(reportOf({ revision: 1, changes })))[2]).toBe('Name: ~_unknown_~ → *Shop*');
+  });
+
   it('says when two values differ only in what is not shown', () => {
     const changes = [{ field: 'name' as const, from: 'Shop\u202e', to: 'Shop' }];
-    expect(read(card(reportOf({ changes })))[2]).toBe('Name: ~Shop~ → *Shop*_ (they differ in what is not shown here)_');
+    expect(linesOf(cardOf(reportOf({ changes })))[2]).toBe('Name: ~Shop~ → *Shop*_ (they differ in what is not shown here)_');
   });
 
   it.each([
     [{}, {}, 'equal to what we have'],
-    [{}, { stale: ['name', 'avatarUrl'] as FieldName[] }, 'older than what we have (name, avatar)'],
+    [{}, { stale: ['name', 'avatarUrl'] as FieldName[] }, 'older than what we have; not applied (name and avatar)'],
+    [{}, { tie: true }, 'another webhook of the same time counts'],
     [{}, { stale: ['name'] as FieldName[], tie: true }, 'another webhook of the same time counts (name)'],
-    [{ type: 'channel.destroyed' as const }, {}, 'older than what we have'],
+    [{ type: 'channel.destroyed' as const }, {}, 'older than what we have; not applied'],
     [{ type: 'channel.destroyed' as const, exists: false }, {}, 'the channel was destroyed already'],
   ])('gives one line to a change that altered nothing (%j %j)', (data, rest, why) => {
-    const shown = card(reportOf({ ...data, revision: null, changes: [] }, { ...rest, results: [] }));
-    expect(read(shown).slice(0, 2)).toEqual(['NewName', `Nothing changed: ${why}. \`@TOA#_test_OA_for_penn\``]);
+    const shown = cardOf(reportOf({ ...data, revision: null, changes: [] }, { ...rest, results: [] }));
+    expect(linesOf(shown).slice(0, 2)).toEqual(['NewName', `Nothing changed: ${why} \`@TOA#_test_OA_for_penn\``]);
     expect(shown.blocks).toHaveLength(3);
     expect(shown.text).toBe(`NewName (@TOA#_test_OA_for_penn): Nothing changed: ${why}.`);
   });
 
   it('shows <!channel> as these ten characters', () => {
     const name = '<!channel>';
-    const shown = card(reportOf({ changes: [{ field: 'name', from: 'a', to: name }], profile: { ...exampleEvent().data.profile, name } }));
-    expect(read(shown)[0]).toBe(name);
-    expect(read(shown)[2]).toBe('Name: ~a~ → *<!channel>*');
+    const shown = cardOf(
+      reportOf({ changes: [{ field: 'name', from: 'a', to: name }], profile: { ...exampleEvent().data.profile, name } }),
+    );
+    expect(linesOf(shown)[0]).toBe(name);
+    expect(linesOf(shown)[2]).toBe('Name: ~a~ → *<!channel>*');
     expect(shown.text).toMatch(/^&lt;!channel&gt; /);
   });
 
@@ -162,7 +251,7 @@ describe('card', () => {
     ['', '(no name)'],
     [' \u200b\u202e', '(no name)'],
   ])('has a title without a name (%j)', (name, title) => {
-    expect(read(card(reportOf({ changes: [], profile: { ...exampleEvent().data.profile, name } })))[0]).toBe(title);
+    expect(linesOf(cardOf(reportOf({ changes: [], profile: { ...exampleEvent().data.profile, name } })))[0]).toBe(title);
   });
 });
 
@@ -182,6 +271,16 @@ describe('clean', () => {
     expect(clean('👩‍👩‍👧‍👦'.repeat(400))).toMatch(/^(👩‍👩‍👧‍👦){45}…$/u);
     expect(clean(`a${'\u0301'.repeat(9000)}`)).toMatch(/^a\u0301{498}…$/u);
     expect(clean('abcdef', 4)).toBe('abc…');
+  });
+
+  it('knows what it has to cut', () => {
+    expect([`${'a'.repeat(300)}`, 'a\n'.repeat(150), '', '\u200b'.repeat(9000)].map(isLong)).toEqual([false, false, false, false]);
+    expect(['a'.repeat(301), `a${'\u0301'.repeat(500)}`].map(isLong)).toEqual([true, true]);
+  });
+
+  it('keeps lines where they are wanted', () => {
+    expect(cleanLines(' a\r\nb\tc\u2028\u202ed\u0000\n', 100)).toBe('a\nb c\nd');
+    expect(cleanLines('abcdef', 4)).toBe('abc…');
   });
 
   it('is quick with a megabyte of anything', () => {
@@ -237,178 +336,3 @@ describe('publicImageUrl', () => {
     `https://example.com/${'你'.repeat(1000)}`,
   ])('leaves out %s', url => expect(publicImageUrl(url)).toBeNull());
 });
-
-const hostile = fc.constantFrom(
-  '<!channel>',
-  '<!here>',
-  '<!everyone>',
-  '<@U012AB3CD>',
-  '<#C012AB3CD>',
-  '<!subteam^S1>',
-  '<https://evil.example|bank>',
-  'https://evil.example',
-  '@channel',
-  '*b* _i_ ~s~ `c`',
-  '&lt;!channel&gt;',
-  ':bomb:',
-  '\u202egnp.exe',
-  '\u0000\u0007\u009b',
-  '\n\r\u2028',
-  '\ud800',
-  '\udfff',
-  '\u200b',
-  ' ',
-  'a'.repeat(20_000),
-  '你'.repeat(5000),
-  '👩‍👩‍👧‍👦'.repeat(500),
-  `Z${'\u0310'.repeat(5000)}`,
-  '&'.repeat(5000),
-  '<'.repeat(5000),
-);
-const text = fc.oneof(
-  fc.string({ unit: 'binary' }),
-  fc.string({ unit: 'grapheme', maxLength: 900 }),
-  hostile,
-  fc.array(hostile, { maxLength: 4 }).map(all => all.join('')),
-);
-const value = fc.option(text);
-const avatar = fc.oneof(value, fc.webUrl(), fc.webUrl({ withQueryParameters: true, size: 'large' }));
-const profile = fc.record({ name: value, avatarUrl: avatar, introduction: value, organization: value });
-const states = ['pending', 'retrying', 'delivered', 'superseded', 'parked', 'discarded'] as const;
-const sinkResults = fc.array(
-  fc.record({
-    sink: fc.oneof(fc.string({ minLength: 1 }), hostile),
-    type: fc.constant('webhook'),
-    state: fc.constantFrom(...states),
-    reason: value,
-    durationMs: fc.option(fc.double({ min: 0, max: 1e6, noNaN: true })),
-  }),
-  { maxLength: 60 },
-);
-const reports: fc.Arbitrary<Report> = fc
-  .record({
-    type: fc.constantFrom<ChangeType[]>('channel.created', 'channel.profile.updated', 'channel.destroyed'),
-    sdkAppId: text,
-    channelId: text,
-    operator: value,
-    revision: fc.option(fc.nat()),
-    exists: fc.boolean(),
-    before: profile,
-    after: profile,
-    results: sinkResults,
-    stale: fc.subarray<FieldName>([...fieldNames]),
-    tie: fc.boolean(),
-    eventTimeEstimated: fc.boolean(),
-    at: fc.date({ min: new Date('2010-01-01'), max: new Date('2100-01-01'), noInvalidDate: true }),
-  })
-  .map(({ type, before, after, at, sdkAppId, channelId, operator, revision, exists, ...rest }) => {
-    const changes = fieldNames.map(field => ({ field, from: before[field], to: after[field] }));
-    const data = { sdkAppId, channelId, operator, revision, exists, changes, profile: after };
-    return exampleReport({ event: { ...exampleEvent(data), type, timestamp: at.toISOString() }, ...rest });
-  });
-
-describe('any card', () => {
-  const runs = { numRuns: 300 };
-
-  it('is short enough when everything is as long as can be', () => {
-    const most = '👩‍👩‍👧‍👦'.repeat(500);
-    const [before, after] = [most, `x${most}`].map(one => ({ name: one, avatarUrl: one, introduction: one, organization: one }));
-    const changes = fieldNames.map(field => ({ field, from: before?.[field] ?? '', to: after?.[field] ?? '' }));
-    const data = { sdkAppId: '&'.repeat(500), channelId: '&'.repeat(500), operator: most, changeId: most, changes, profile: after! };
-    const results = Array.from({ length: 100 }, (_, index) =>
-      result(most, states[index % 6] ?? 'parked', { reason: most, durationMs: 1e9 }),
-    );
-    const shown = card(reportOf(data, { tie: true, eventTimeEstimated: true, stale: [...fieldNames], results }));
-    const length = shownTexts(shown.blocks).join('').length + shown.text.length;
-    expect(length).toBeGreaterThan(7000);
-    expect(length).toBeLessThan(10_000);
-  });
-
-  it('keeps to what Slack takes', () => {
-    fc.assert(
-      fc.property(reports, report => {
-        const shown = card(report);
-        expect(shown.blocks.length).toBeLessThanOrEqual(50);
-        expect(shown.text.length).toBeLessThan(4000);
-        const texts = shownTexts(shown.blocks);
-        expect(texts.join('').length + shown.text.length).toBeLessThan(10_000);
-        for (const one of [...texts, shown.text]) {
-          expect(one).not.toBe('');
-          expect(one.isWellFormed()).toBe(true);
-          expect(one).not.toMatch(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u);
-        }
-        expect(shown.blocks.flatMap(faultsOf)).toEqual([]);
-      }),
-      runs,
-    );
-  });
-
-  it('never has data where it could be live', () => {
-    fc.assert(
-      fc.property(reports, report => {
-        const { text: top, blocks } = card(report);
-        expect(top).not.toMatch(/[<>]/);
-        expect(top.replaceAll(/&(amp|lt|gt);/g, '')).not.toContain('&');
-        for (const block of blocks) {
-          if (block.type !== 'context') continue;
-          for (const element of block.elements) {
-            if (element.type !== 'mrkdwn') continue;
-            expect(element.text).toMatch(/^<!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z>$/);
-          }
-        }
-      }),
-      runs,
-    );
-  });
-
-  it('has the same kinds of blocks whatever its results', () => {
-    const kinds = (report: Report) => card(report).blocks.map(({ type }) => type);
-    fc.assert(
-      fc.property(reports, sinkResults, (report, results) => {
-        expect(kinds({ ...report, results })).toEqual(kinds(report));
-      }),
-      runs,
-    );
-  });
-
-  it('is the same without its image but for the image', () => {
-    fc.assert(
-      fc.property(reports, report => {
-        const full = card(report);
-        const bare = withoutImage(full);
-        expect(JSON.stringify(bare ?? full)).not.toContain('image_url');
-        expect(shownTexts((bare ?? full).blocks)).toEqual(
-          shownTexts(full.blocks).filter((one, index) => index !== 1 || one !== 'Avatar' || !bare),
-        );
-      }),
-      runs,
-    );
-  });
-});
-
-/** The limits of the block reference, and that nothing is in a block but what its kind has: what does not fit, in words. */
-function faultsOf(block: Card['blocks'][number]): string[] {
-  const faults: [boolean, string][] = [];
-  if (block.type === 'section') {
-    const { text, accessory, ...rest } = block;
-    faults.push([text.type !== 'plain_text' || text.emoji || text.text.length > 3000, 'section.text']);
-    faults.push([Object.keys(rest).join() !== 'type', 'section']);
-    if (accessory) {
-      faults.push([Object.keys(accessory).sort().join() !== 'alt_text,image_url,type', 'accessory']);
-      faults.push([accessory.image_url.length > 3000 || !/^https?:\/\/[^/]+\//.test(accessory.image_url), 'image_url']);
-      faults.push([accessory.alt_text.length > 2000, 'alt_text']);
-    }
-  } else if (block.type === 'context') {
-    faults.push([block.elements.length === 0 || block.elements.length > 10, 'context.elements']);
-    faults.push([block.elements.some(one => one.type !== 'mrkdwn' && one.emoji), 'context emoji']);
-  } else {
-    faults.push([block.elements.length === 0, 'rich_text.elements']);
-    const sections = block.elements.every(one => one.type === 'rich_text_section' && one.elements.length > 0);
-    faults.push([!sections, 'rich_text_section']);
-    const safe = block.elements
-      .flatMap(({ elements }) => elements)
-      .every(one => one.type === 'text' || (one.type === 'emoji' && /^[a-z_]+$/.test(one.name)));
-    faults.push([!safe, 'rich text element']);
-  }
-  return faults.filter(([is]) => is).map(([, what]) => what);
-}

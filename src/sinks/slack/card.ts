@@ -1,148 +1,177 @@
-import type { FieldChange, FieldName, Report } from '../sink.js';
-import { clean, escape, publicImageUrl } from './card-text.js';
-import { type RichElement, type RichText, results, summary, words } from './card-results.js';
-
-interface PlainText {
-  type: 'plain_text';
-  text: string;
-  emoji: false;
-}
-
-interface Section {
-  type: 'section';
-  text: PlainText;
-  accessory?: { type: 'image'; image_url: string; alt_text: string };
-}
-
-interface Context {
-  type: 'context';
-  elements: (PlainText | { type: 'mrkdwn'; text: string })[];
-}
-
-/** One message: its blocks, and the text for notifications and screen readers. */
-export interface Card {
-  text: string;
-  blocks: (Section | RichText | Context)[];
-}
-
-const typeWords = {
-  'channel.created': 'Channel created',
-  'channel.profile.updated': 'Profile changed',
-  'channel.destroyed': 'Channel destroyed',
-} as const;
-
-const fieldWords: Record<FieldName, string> = {
-  name: 'Name',
-  avatarUrl: 'Avatar',
-  introduction: 'Introduction',
-  organization: 'Organization',
-};
+import type { ChangeType, FieldChange, Report } from '../sink.js';
+import {
+  type Button,
+  type Manner,
+  type Message,
+  type RichElement,
+  type RichText,
+  dateMarkup,
+  mostInAll,
+  plain,
+  richText,
+  words,
+} from './blocks.js';
+import { results, summary } from './card-results.js';
+import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
+import type { Words } from './en.js';
 
 /**
  * The card of a change. What comes from webhooks only ever goes into plain_text and rich_text, where it cannot mention, link or format;
  * mrkdwn is for our own numbers. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
- * edits that change them.
+ * edits that change them; only the buttons at the end come and go.
  */
-export function card(report: Report): Card {
-  const { sdkAppId, channelId, revision, changes, operator, changeId } = report.event.data;
-  const title = titleOf(report);
+export function card(report: Report, manner: Manner, now: number): Message {
+  const { changeId, channelId, revision } = report.event.data;
+  const spoken = manner.words;
   const altered = revision !== null;
-  const facts: Context = {
-    type: 'context',
-    elements: [
-      plain(operator === null ? 'operator not told' : `by ${clean(operator) || '(blank)'}`),
-      whenOf(report.event.timestamp),
-      plain(`app ${clean(sdkAppId, 40)}${altered ? `, revision ${revision}` : ''}, change ${clean(changeId, 60)}`),
+  const said = saidOf(report, spoken);
+  const name = nameOf(report, spoken);
+  const head = [...words(said, { bold: altered }), ...words(' '), idOf(channelId, spoken)];
+  const parked = report.results.some(({ state }) => state === 'parked');
+  return {
+    text: escape(
+      spoken.card.notification(
+        clean(name, 100),
+        clean(channelId, 100),
+        altered && report.event.type === 'channel.profile.updated'
+          ? spoken.card.updatedFields(report.event.data.changes.map(({ field }) => field))
+          : said,
+        altered ? summary(report.results, spoken) : '',
+      ),
+    ),
+    blocks: [
+      { type: 'section', text: plain(name), ...accessoryOf(report, spoken) },
+      richText([head, ...(altered ? [...changeLines(report, manner), ...notesOf(report, spoken)] : [])]),
+      factsOf(report, manner),
+      ...(altered ? [results(report, manner, now)] : []),
+      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttonsOf(changeId, spoken) }] : []),
     ],
   };
-  const id: RichElement = { type: 'text', text: clean(channelId) || '(blank)', style: { code: true } };
-  const said = altered ? typeWords[report.event.type] : `Nothing changed: ${reasonOf(report)}`;
-  const head = [...words(altered ? said : `${said}.`, { bold: altered }), ...words(' '), id];
-  const what: RichText = {
-    type: 'rich_text',
-    elements: [head, ...(altered ? [...changes.map(changeLine), ...notesOf(report).map(note => words(note, { italic: true }))] : [])].map(
-      elements => ({ type: 'rich_text_section', elements }),
-    ),
-  };
-  const names = altered && changes.length > 0 ? ` (${fieldList(changes.map(({ field }) => field))})` : '';
-  const end = altered ? `. ${summary(report.results)}.` : '.';
-  return {
-    text: escape(`${clean(title, 100)} (${clean(channelId, 100)}): ${said}${names}`) + end,
-    blocks: [section(title, report), what, facts, ...(altered ? [results(report.results)] : [])],
-  };
 }
 
-/** The same card without its image, for when Slack cannot fetch that; `null` if it has none. */
-export function withoutImage({ text, blocks }: Card): Card | null {
-  let found = false;
-  const rest = blocks.map(block => {
-    if (block.type !== 'section' || !block.accessory) return block;
-    found = true;
-    return { type: block.type, text: block.text };
+/** The texts that the card had to cut, for its thread; `null` if there are none. */
+export function fullTexts({ event }: Report, { words: spoken }: Manner): Message | null {
+  const all = event.data.changes.flatMap(({ field, from, to }) => [
+    { label: spoken.card.before(spoken.card.field[field]), text: from ?? '' },
+    { label: spoken.card.now(spoken.card.field[field]), text: to ?? '' },
+  ]);
+  const long = all.filter(({ text }) => isLong(text));
+  if (event.data.revision === null || long.length === 0) return null;
+  const units = Math.floor(mostInAll / long.length) - 100;
+  const elements = long.flatMap(({ label, text }): RichText['elements'] => {
+    const shown = cleanLines(text, units);
+    const rest = shown === cleanLines(text, text.length + 1) ? [] : words(`\n${spoken.card.cut}`, { italic: true });
+    return [
+      { type: 'rich_text_section', elements: words(label, { bold: true }) },
+      { type: 'rich_text_quote', elements: [...words(shown), ...rest] },
+    ];
   });
-  return found ? { text, blocks: rest } : null;
+  return { text: spoken.card.inFull, blocks: [{ type: 'rich_text', elements }] };
 }
 
-function section(title: string, { event }: Report): Section {
-  const image = publicImageUrl(event.data.profile.avatarUrl);
-  return {
-    type: 'section',
-    text: plain(title),
-    ...(image !== null && { accessory: { type: 'image', image_url: image, alt_text: 'Avatar' } }),
-  };
-}
-
-function plain(text: string): PlainText {
-  return { type: 'plain_text', text, emoji: false };
+/** What a change did, in a few words. */
+export function saidOf({ event, stale, tie }: Report, { card: texts }: Words): string {
+  const { exists, revision } = event.data;
+  if (revision === null) {
+    if (tie) return texts.nothing(stale.length > 0 ? texts.tieFields(stale) : texts.tie);
+    if (stale.length > 0) return texts.nothing(texts.olderFields(stale));
+    if (event.type === 'channel.destroyed') return texts.nothing(exists ? texts.older : texts.destroyedAlready);
+    return texts.nothing(texts.equal);
+  }
+  if (event.type === 'channel.profile.updated') return texts.updated;
+  if (event.type === 'channel.destroyed') return texts.destroyed;
+  // A channel's first revision cannot come after it was destroyed.
+  return revision === 1 ? texts.created : texts.reCreated;
 }
 
 /** The channel's name; of a destroyed one the last that was known. */
-function titleOf({ event }: Report): string {
+export function nameOf({ event }: Report, { card: texts }: Words): string {
   const name = event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
-  if (name === null) return '(name unknown)';
-  return clean(name) || '(no name)';
+  if (name === null) return texts.nameUnknown;
+  return clean(name) || texts.noName;
 }
 
-function whenOf(timestamp: string): Context['elements'][number] {
-  const ms = Date.parse(timestamp);
-  if (Number.isNaN(ms)) return plain('at a time unknown');
-  return { type: 'mrkdwn', text: `<!date^${Math.floor(ms / 1000)}^{date_short_pretty} {time_secs}|${new Date(ms).toISOString()}>` };
+/** A channel's id, as data. */
+export function idOf(channelId: string, { card: texts }: Words, graphemes?: number): RichElement {
+  return { type: 'text', text: clean(channelId, graphemes) || texts.blank, style: { code: true } };
 }
 
-function changeLine({ field, from, to }: FieldChange): RichElement[] {
-  const [before, after] = [shown(from), shown(to)];
+/** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
+export function changeLine({ field, from, to }: FieldChange, type: ChangeType, { card: texts }: Words, graphemes?: number): RichElement[] {
+  const before = from === null && type === 'channel.created' ? null : shown(from, texts, graphemes);
+  const after = to === null && type === 'channel.destroyed' ? null : shown(to, texts, graphemes);
   return [
-    ...words(`${fieldWords[field]}: `),
-    { type: 'text', text: before.text, style: { strike: true, ...before.style } },
-    ...words(' → '),
-    { type: 'text', text: after.text, style: { bold: true, ...after.style } },
-    ...(before.text === after.text ? words(' (they differ in what is not shown here)', { italic: true }) : []),
+    ...words(texts.label(texts.field[field])),
+    ...(before ? words(before.text, { strike: true, ...before.style }) : []),
+    ...(before && after ? words(' → ') : []),
+    ...(after ? words(after.text, { bold: true, ...after.style }) : []),
+    ...(before?.text === after?.text ? words(texts.alike, { italic: true }) : []),
   ];
 }
 
+/** Who did it, as far as the vendor told. */
+export function operatorOf({ event }: Report, { card: texts }: Words, graphemes?: number): string {
+  const { operator } = event.data;
+  return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
+}
+
+function changeLines({ event }: Report, { words: spoken, threads }: Manner): RichElement[][] {
+  return event.data.changes.map(change => [
+    ...changeLine(change, event.type, spoken),
+    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? words(spoken.card.inThread, { italic: true }) : []),
+  ]);
+}
+
 /** A value, or in italics the word for one that cannot be seen. */
-function shown(value: string | null): { text: string; style?: { italic: true } } {
-  if (value === null) return { text: 'unknown', style: { italic: true } };
-  if (value === '') return { text: '(empty)', style: { italic: true } };
-  const text = clean(value);
-  return text === '' ? { text: '(blank)', style: { italic: true } } : { text };
+function shown(value: string | null, texts: Words['card'], graphemes?: number): { text: string; style?: { italic: true } } {
+  if (value === null) return { text: texts.unknown, style: { italic: true } };
+  if (value === '') return { text: texts.empty, style: { italic: true } };
+  const text = clean(value, graphemes);
+  return text === '' ? { text: texts.blank, style: { italic: true } } : { text };
 }
 
-function fieldList(fields: readonly FieldName[]): string {
-  return fields.map(field => fieldWords[field].toLowerCase()).join(', ');
+function factsOf(report: Report, manner: Manner): Message['blocks'][number] {
+  const { sdkAppId, changeId, revision } = report.event.data;
+  const [texts, app, change] = [manner.words.card, clean(sdkAppId, 40), clean(changeId, 60)];
+  return {
+    type: 'context',
+    elements: [
+      plain(operatorOf(report, manner.words)),
+      { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), manner) },
+      plain(revision === null ? texts.facts(app, change) : texts.factsWithRevision(app, revision, change)),
+    ],
+  };
 }
 
-function reasonOf({ event, stale, tie }: Report): string {
-  if (tie) return `another webhook of the same time counts (${fieldList(stale) || 'the values'})`;
-  if (stale.length > 0) return `older than what we have (${fieldList(stale)})`;
-  if (event.type === 'channel.destroyed' && event.data.exists) return 'older than what we have';
-  return event.type === 'channel.destroyed' ? 'the channel was destroyed already' : 'equal to what we have';
+function accessoryOf({ event }: Report, { card: texts }: Words): object {
+  const image = publicImageUrl(event.data.profile.avatarUrl);
+  return image === null ? {} : { accessory: { type: 'image', image_url: image, alt_text: texts.avatar } };
 }
 
-function notesOf({ stale, tie, eventTimeEstimated }: Report): string[] {
+function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: texts }: Words): RichElement[][] {
   const notes = [];
-  if (stale.length > 0) notes.push(`Not applied: ${fieldList(stale)}, because what we have is newer${tie ? ' or of the same time' : ''}.`);
-  if (tie) notes.push('Another webhook of the same time says something else; of two such texts the greater one counts.');
-  if (eventTimeEstimated) notes.push('The webhook carried no usable time: this is when it arrived.');
-  return notes;
+  if (stale.length > 0) notes.push(tie ? texts.notAppliedTie(stale) : texts.notApplied(stale));
+  if (tie) notes.push(texts.tieNote);
+  if (eventTimeEstimated) notes.push(texts.estimated);
+  return notes.map(note => words(note, { italic: true }));
+}
+
+function buttonsOf(changeId: string, { buttons: texts }: Words): Button[] {
+  return [
+    { type: 'button', action_id: 'retry', text: plain(texts.retry), value: changeId },
+    {
+      type: 'button',
+      action_id: 'discard',
+      text: plain(texts.discard),
+      value: changeId,
+      style: 'danger',
+      confirm: {
+        title: plain(texts.sure),
+        text: plain(texts.sureText),
+        confirm: plain(texts.yes),
+        deny: plain(texts.no),
+        style: 'danger',
+      },
+    },
+  ];
 }

@@ -1,39 +1,53 @@
-import type { Postponed, Report, ReportSink } from '../sink.js';
-import { isEnded } from './card-results.js';
-import { type Card, card, withoutImage } from './card.js';
+import type { Notice, Report, ReportSink } from '../sink.js';
+import { type Manner, type Message, withoutImage } from './blocks.js';
+import { card } from './card.js';
+import { digest } from './digest.js';
+import { notice } from './notice.js';
 import { classifyWebhookAnswer } from './slack-errors.js';
 import { post, withinTime } from './slack-http.js';
 
-/** How long a card waits for the last result; there is no editing it afterwards. */
-const patienceMs = 60_000;
-
 /** An incoming webhook tells nothing of what it posted, so that the receipt only says that it did. */
 const posted = JSON.stringify({ posted: true });
+/** Also that a notice is over. */
+const over = JSON.stringify({ posted: true, over: true });
 
-/** Cards by an incoming-webhook URL: each posted once, as late as its results need. */
+/** Messages by an incoming-webhook URL: each posted once; of a notice that ends, its end too. */
 export class IncomingWebhookCards implements ReportSink {
+  readonly patienceMs = 60_000;
+  readonly edits = false;
+
   constructor(
     private readonly url: string,
     private readonly timeoutMs: number,
+    private readonly manner: Manner,
+    readonly summary: ReportSink['summary'],
     private readonly now: () => number,
   ) {}
 
-  async report(report: Report, signal: AbortSignal): Promise<string | Postponed> {
-    signal.throwIfAborted();
-    if (report.receipt !== null) return report.receipt;
-    const due = report.receivedAt + patienceMs;
-    if (!report.results.every(isEnded) && this.now() < due) return { postponedUntil: due };
-    const shown = card(report);
-    await withinTime(this.timeoutMs, signal, within => this.send(shown, within));
-    return posted;
+  async report(report: Report, signal: AbortSignal): Promise<string> {
+    return report.receipt ?? (await this.show(card(report, this.manner, this.now()), posted, signal));
   }
 
-  private async send(shown: Card, signal: AbortSignal): Promise<void> {
-    const { status, body, retryAfter } = await post(this.url, JSON.stringify(shown), { 'content-type': 'application/json' }, signal);
+  digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
+    return this.show(digest(reports, this.manner), posted, signal);
+  }
+
+  async notice(told: Notice, receipt: string | null, signal: AbortSignal): Promise<string> {
+    const next = told.until === null ? posted : over;
+    return receipt === over || receipt === next ? receipt : this.show(notice(told, this.manner), next, signal);
+  }
+
+  private async show(message: Message, receipt: string, signal: AbortSignal): Promise<string> {
+    await withinTime(this.timeoutMs, signal, within => this.send(message, within));
+    return receipt;
+  }
+
+  private async send(message: Message, signal: AbortSignal): Promise<void> {
+    const { status, body, retryAfter } = await post(this.url, JSON.stringify(message), { 'content-type': 'application/json' }, signal);
     const error = classifyWebhookAnswer(status, body, retryAfter, this.now());
     if (error === null) return;
     // Here Slack does not say what is wrong with the blocks; the image is the one part whose fate is not ours.
-    const imageless = status === 400 && body.startsWith('invalid_blocks') ? withoutImage(shown) : null;
+    const imageless = status === 400 && body.startsWith('invalid_blocks') ? withoutImage(message) : null;
     if (!imageless) throw error;
     await this.send(imageless, signal);
   }

@@ -5,8 +5,8 @@ import axios from 'axios';
 import { classifyNetworkError, userAgent } from '../http.js';
 import { TryAgain } from '../sink.js';
 
-/** As much of an answer as is read: Slack's are a word, or a message sent back. */
-const mostBytes = 256 * 1024;
+/** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
+const mostBytes = 8 * 1024 * 1024;
 
 /** Not `fetch`, which hides a 407. Connections are not kept, since one that the other side just closed would cost a card sent twice. */
 const http = axios.create({

@@ -1,33 +1,70 @@
 import { type Emulator, createEmulator } from 'emulate';
 import { type Answer, type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
-import { attempt, exampleEvent, exampleReport, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
+import { linesOf } from '../../../test/support/slack-messages.ts';
+import { type SinkContract, attempt, exampleEvent, exampleReport, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass, settingsOf } from '../../settings/setting.js';
-import { Misconfigured, type Report, type ReportSink, type SinkContext, SinkError, type SinkResult, TryAgain } from '../sink.js';
+import {
+  Misconfigured,
+  type Notice,
+  type Report,
+  type ReportSink,
+  type SinkContext,
+  SinkError,
+  type SinkResult,
+  TryAgain,
+} from '../sink.js';
 import { slack } from './slack.sink.js';
 
 const token = 'xoxb-1111-2222-TheTokenOfTheBot';
 const hookPath = '/services/T0SECRET1/B0SECRET2/TheTokenOfTheHook';
-const context: SinkContext = { name: 'team', now: Date.now, warn: () => {} };
+const never = new AbortController().signal;
+const none = () => Promise.reject(new Error('nobody clicked'));
+const warnings: string[] = [];
+const context: SinkContext = {
+  name: 'team',
+  now: Date.now,
+  warn: message => warnings.push(message),
+  actions: { retry: none, discard: none, pause: none, resume: none },
+};
+beforeEach(() => void warnings.splice(0));
 
-async function open(texts: Record<string, string>, overrides: object = {}, now = context.now): Promise<ReportSink> {
+async function open(texts: Record<string, string>, overrides: object = {}): Promise<ReportSink> {
   const { value, mistakes } = readClass(slack.settings, new Map(Object.entries(texts)));
   expect(mistakes).toEqual([]);
-  return (await slack.open(Object.assign(value, overrides), { ...context, now })) as ReportSink;
+  return (await slack.open(Object.assign(value, overrides), context)) as ReportSink;
 }
 
 function bot(origin: string, overrides: object = {}, texts: Record<string, string> = {}): Promise<ReportSink> {
   return open({ BOT_TOKEN: token, CHANNEL: 'C000000001', API_URL: `${origin}/api`, ...texts }, overrides);
 }
 
-function hook(origin: string, overrides: object = {}, now?: () => number): Promise<ReportSink> {
-  return open({ WEBHOOK_URL: origin + hookPath }, overrides, now);
+function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
+  return open({ WEBHOOK_URL: origin + hookPath }, overrides);
 }
-
-const never = new AbortController().signal;
 
 function result(state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink: 'crm', type: 'webhook', state, reason: null, durationMs: null, ...rest };
+  return { sink: 'crm', type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, ...rest };
 }
+
+/** A change whose card has something for its thread. */
+function longReport(rest: Partial<Report> = {}): Report {
+  const changes = [{ field: 'introduction' as const, from: '', to: 'long '.repeat(200) }];
+  return exampleReport({ event: exampleEvent({ changes }), ...rest });
+}
+
+const incident: Notice = {
+  kind: 'incident',
+  sink: 'crm',
+  state: 'down',
+  since: Date.now(),
+  until: null,
+  reason: 'answered 503',
+  advice: 'Wait.',
+  waiting: 2,
+  failures: [{ at: Date.now(), error: 'answered 503' }],
+  paused: false,
+  by: null,
+};
 
 describe('settings', () => {
   function mistakes(texts: Record<string, string>): string[] {
@@ -35,12 +72,18 @@ describe('settings', () => {
   }
   const [BOT_TOKEN, CHANNEL, WEBHOOK_URL] = [token, 'C1', `https://hooks.slack.com${hookPath}`];
 
-  it.each([[{ BOT_TOKEN, CHANNEL }], [{ WEBHOOK_URL }], [{ BOT_TOKEN, CHANNEL, API_URL: 'http://127.0.0.1:4003/api/' }]])(
-    'takes %#',
-    texts => expect(mistakes(texts)).toEqual([]),
-  );
+  const [SIGNING_SECRET, APP_TOKEN] = ['8f742231b10e', 'xapp-1-A0-TheTokenOfTheApp'];
 
   it.each([
+    [{ BOT_TOKEN, CHANNEL }],
+    [{ WEBHOOK_URL }],
+    [{ BOT_TOKEN, CHANNEL, API_URL: 'http://127.0.0.1:4003/api/' }],
+    [{ BOT_TOKEN, CHANNEL, SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS: 'U012AB3CD, W012AB3CD' }],
+    [{ WEBHOOK_URL, SIGNING_SECRET, LOCALE: 'zh-CN', TIMEZONE: 'Asia/Shanghai', DAILY_SUMMARY: '09:00' }],
+    [{ WEBHOOK_URL, TIMEZONE: 'Etc/GMT+8', DAILY_SUMMARY: '23:59' }],
+  ])('takes %#', texts => expect(mistakes(texts)).toEqual([]));
+
+  it.each<[Record<string, string>, unknown[]]>([
     [{}, ['SINK_TEAM_BOT_TOKEN is required, together with CHANNEL; or set WEBHOOK_URL instead of both']],
     [{ BOT_TOKEN }, ['SINK_TEAM_CHANNEL is required, since BOT_TOKEN is set: the id of the channel to post to']],
     [{ CHANNEL }, ['SINK_TEAM_BOT_TOKEN is required, since CHANNEL is set']],
@@ -55,6 +98,22 @@ describe('settings', () => {
     ],
     [{ BOT_TOKEN: 'ключ', CHANNEL }, ['SINK_TEAM_BOT_TOKEN must be a token: letters, digits and signs without blanks']],
     [{ BOT_TOKEN, CHANNEL, API_URL: 'http://a/api?x=1' }, ['SINK_TEAM_API_URL must not have a query or fragment']],
+    [{ WEBHOOK_URL, APP_TOKEN }, ['SINK_TEAM_APP_TOKEN goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL']],
+    [
+      { BOT_TOKEN, CHANNEL, APP_TOKEN: token },
+      ['SINK_TEAM_APP_TOKEN must be an app-level token: xapp- and then letters, digits and signs without blanks'],
+    ],
+    [{ WEBHOOK_URL, SIGNING_SECRET: 'a b' }, ['SINK_TEAM_SIGNING_SECRET must be a secret: letters, digits and signs without blanks']],
+    [{ WEBHOOK_URL, ALLOWED_USERS: 'U1,leckie' }, ['SINK_TEAM_ALLOWED_USERS must list ids of Slack users, such as U012AB3CD']],
+    [{ WEBHOOK_URL, LOCALE: 'de' }, ['SINK_TEAM_LOCALE must be en or zh-CN']],
+    ...['+08:00', 'Asia/Atlantis', 'x y'].map((TIMEZONE): [Record<string, string>, string[]] => [
+      { WEBHOOK_URL, TIMEZONE },
+      ['SINK_TEAM_TIMEZONE must be a time zone by its IANA name, such as Asia/Shanghai'],
+    ]),
+    ...['9:00', '24:00', '09:60', '09:00:00'].map((DAILY_SUMMARY): [Record<string, string>, string[]] => [
+      { WEBHOOK_URL, DAILY_SUMMARY },
+      ['SINK_TEAM_DAILY_SUMMARY must be a time of the day, such as 09:00'],
+    ]),
     [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must not be less than 1']],
     [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a finite number of at least 0.001']],
   ])('explains what is wrong with %j', (texts, told) => {
@@ -64,13 +123,13 @@ describe('settings', () => {
 
   it('has its own defaults and keeps the secrets secret', () => {
     const { value } = readClass(slack.settings, new Map(Object.entries({ WEBHOOK_URL })));
-    expect(value).toMatchObject({ CONCURRENCY: 2, RATE_PER_SECOND: 1, TIMEOUT_MS: 10_000 });
+    expect(value).toMatchObject({ CONCURRENCY: 2, RATE_PER_SECOND: 1, TIMEOUT_MS: 10_000, LOCALE: 'en', TIMEZONE: 'UTC' });
     expect(slack.mode(value)).toBe('report');
     expect(
       settingsOf(slack.settings)
         .filter(({ secret }) => secret)
         .map(({ property }) => property),
-    ).toEqual(['BOT_TOKEN', 'WEBHOOK_URL']);
+    ).toEqual(['BOT_TOKEN', 'WEBHOOK_URL', 'SIGNING_SECRET', 'APP_TOKEN']);
   });
 });
 
@@ -107,11 +166,11 @@ describe('against a Slack API server', () => {
     const receipt = await sink.report(report, never);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
-    expect(JSON.parse(receipt as string)).toEqual({ channel: 'C000000001', ts: posted?.ts });
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts });
     expect(posted?.text).toContain('Waiting for 1 of 1 sink');
-    expect(posted?.metadata).toEqual({ event_type: 'channel_sync_change', event_payload: { delivery_id: report.id } });
+    expect(posted?.metadata).toEqual({ event_type: 'channel_sync', event_payload: { delivery_id: report.id } });
 
-    const later = { ...report, receipt: receipt as string, results: [result('parked', { reason: 'answered 400' })] };
+    const later = { ...report, receipt: receipt, results: [result('parked', { reason: 'answered 400' })] };
     expect(await sink.report(later, never)).toBe(receipt);
     const [edited, ...more] = await history();
     expect(more).toEqual([]);
@@ -119,6 +178,55 @@ describe('against a Slack API server', () => {
     expect(edited?.edited).toBeDefined();
     expect(edited?.text).toContain('Done: 1 parked');
     expect(JSON.stringify(edited?.blocks)).toContain('parked: answered 400');
+  });
+
+  async function thread(ts: string): Promise<Message[]> {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const body = JSON.stringify({ channel: 'C000000001', ts });
+    const response = await fetch(`${server.url}/api/conversations.replies`, { method: 'POST', headers, body });
+    return ((await response.json()) as { messages: Message[] }).messages.slice(1);
+  }
+
+  it('posts long texts in full into the thread, once', async () => {
+    const sink = await bot(server.url);
+    const receipt = await sink.report(longReport(), never);
+    const [posted] = await history();
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts, thread: true });
+    expect(await sink.report(longReport({ receipt }), never)).toBe(receipt);
+    const replies = await thread(posted?.ts ?? '');
+    expect(replies.map(({ blocks }) => linesOf({ blocks }))).toEqual([['*Introduction now*', `> ${'long '.repeat(200).trim()}`]]);
+    expect(await history()).toHaveLength(1);
+  });
+
+  it('posts a digest with its list in the thread; a change of it that moves again gets a card of its own', async () => {
+    const sink = await bot(server.url);
+    const reports = Array.from({ length: 30 }, () => exampleReport());
+    let more = 0;
+    const receipt = await sink.digest(reports, never, () => (more += 1));
+    expect(more).toBe(1);
+    const [posted, ...others] = await history();
+    expect(others).toEqual([]);
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts, digest: true });
+    expect(posted?.text).toMatch(/^30 changes, every sink has them/);
+    const [list] = await thread(posted?.ts ?? '');
+    expect(linesOf({ blocks: list?.blocks ?? [] })).toHaveLength(30);
+    const own = await sink.report({ ...reports[0]!, receipt, results: [result('parked')] }, never);
+    const [card] = await history();
+    expect(JSON.parse(own)).toEqual({ channel: 'C000000001', ts: card?.ts });
+    expect(card?.ts).not.toBe(posted?.ts);
+    expect(await sink.report({ ...reports[0]!, receipt: own }, never)).toBe(own);
+  });
+
+  it('posts a notice with its details in the thread, edits it while it lasts, and closes it', async () => {
+    const sink = await bot(server.url);
+    const receipt = await sink.notice(incident, null, never);
+    expect(await sink.notice({ ...incident, waiting: 9, failures: [] }, receipt, never)).toBe(receipt);
+    expect(linesOf({ blocks: (await history())[0]?.blocks ?? [] })[3]).toMatch(/^9 changes wait for it/);
+    expect(await sink.notice({ ...incident, until: Date.now() }, receipt, never)).toBe(receipt);
+    const [posted, ...others] = await history();
+    expect(others).toEqual([]);
+    expect(posted?.text).toMatch(/^✅ crm is well again/);
+    expect(await thread(posted?.ts ?? '')).toHaveLength(1);
   });
 
   it('takes any text to the other side unharmed', async () => {
@@ -134,7 +242,7 @@ describe('against a Slack API server', () => {
     const sink = await bot(server.url);
     const receipt = await sink.report(exampleReport({ receipt: JSON.stringify({ channel: 'C000000001', ts: '1.000001' }) }), never);
     const [posted] = await history();
-    expect(JSON.parse(receipt as string).ts).toBe(posted?.ts);
+    expect(JSON.parse(receipt).ts).toBe(posted?.ts);
   });
 
   it.each(['{"posted":true}', 'garbage', 'null', '{}'])('posts a fresh card for a receipt that is not of a card (%s)', async receipt => {
@@ -156,8 +264,21 @@ describe('against a Slack API server', () => {
     expect(others).toEqual([]);
     expect(posted?.text).toContain('All sinks have it');
     expect(JSON.stringify(posted?.blocks)).toContain('NewName');
-    expect(await sink.report(exampleReport({ receipt: receipt as string }), never)).toBe(receipt);
+    expect(await sink.report(exampleReport({ receipt: receipt }), never)).toBe(receipt);
     expect(await history()).toHaveLength(1);
+  });
+
+  it('posts digests and notices by an incoming webhook, and the end of a notice as a message of its own', async () => {
+    const sink = await open({ WEBHOOK_URL: `${server.url}/services/T000000001/B000000001/X000000001` });
+    expect(sink).toMatchObject({ patienceMs: 60_000, edits: false });
+    expect(await sink.digest([exampleReport(), exampleReport()], never)).toBe('{"posted":true}');
+    let receipt = await sink.notice(incident, null, never);
+    receipt = await sink.notice({ ...incident, waiting: 9 }, receipt, never);
+    expect(await history()).toHaveLength(2);
+    const over = { ...incident, until: Date.now() };
+    receipt = await sink.notice(over, receipt, never);
+    expect(await sink.notice(over, receipt, never)).toBe(receipt);
+    expect((await history()).map(({ text }) => text.slice(0, 9))).toEqual(['✅ crm is ', '🔴 crm is', '2 changes']);
   });
 });
 
@@ -273,9 +394,9 @@ describe('with a Slack that', () => {
     const origin = await target(({ body: form }) => (form.includes('image_url') ? { body } : ok));
     const sink = await bot(origin);
     const receipt = await sink.report(exampleReport(), never);
-    expect(JSON.parse(receipt as string)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', image: false });
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', image: false });
     expect(server?.requests).toHaveLength(2);
-    expect(await sink.report(exampleReport({ receipt: receipt as string }), never)).toBe(receipt);
+    expect(await sink.report(exampleReport({ receipt: receipt }), never)).toBe(receipt);
     expect(server?.requests.map(({ path }) => path)).toEqual(['/api/chat.postMessage', '/api/chat.postMessage', '/api/chat.update']);
   });
 
@@ -295,7 +416,7 @@ describe('with a Slack that', () => {
   ])('refuses an edit with %s in %s gets a fresh card', async (error, channel) => {
     const sink = await bot(await target(({ path }) => (path.endsWith('update') ? { body: { ok: false, error } } : ok)));
     const receipt = await sink.report(exampleReport({ receipt: JSON.stringify({ channel, ts: '1.1' }) }), never);
-    expect(JSON.parse(receipt as string)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
   });
 
   it('refuses an edit since the channel is archived stops the sink', async () => {
@@ -303,6 +424,148 @@ describe('with a Slack that', () => {
     const sink = await bot(await target(() => ({ body: { ok: false, error: 'is_archived' } })));
     await expect(sink.report(exampleReport({ receipt }), never)).rejects.toBeInstanceOf(Misconfigured);
     expect(server?.requests).toHaveLength(1);
+  });
+
+  it.each(['message_not_found', 'edit_window_closed'])('refuses to edit a notice with %s gets a fresh one', async error => {
+    const sink = await bot(await target(({ path }) => (path.endsWith('update') ? { body: { ok: false, error } } : ok)));
+    const receipt = await sink.notice(incident, JSON.stringify({ channel: 'C000000001', ts: '1.1', thread: true }), never);
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', thread: true });
+    expect(server?.requests.map(({ path }) => path.slice(5))).toEqual(['chat.update', 'chat.postMessage', 'chat.postMessage']);
+  });
+
+  it('refuses what goes into the thread has the card stand, and the thread completed with the next edit', async () => {
+    let broken = true;
+    const sink = await bot(
+      await target(({ body }) => (broken && body.includes('thread_ts') ? { status: 429, headers: { 'retry-after': '9' } } : ok)),
+    );
+    const receipt = await sink.report(longReport(), never);
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    expect(warnings).toEqual(['could not add to the thread of a message: answered 429']);
+    broken = false;
+    expect(JSON.parse(await sink.report(longReport({ receipt }), never))).toEqual({ ...JSON.parse(receipt), thread: true });
+    expect(server?.requests.map(({ path }) => path.slice(5))).toEqual([
+      'chat.postMessage',
+      'chat.postMessage',
+      'chat.update',
+      'chat.postMessage',
+    ]);
+  });
+
+  describe('may have posted without our hearing of it', () => {
+    interface Posted {
+      ts: string;
+      text: string;
+      metadata?: unknown;
+      reply_count: number;
+    }
+
+    /** As much of Slack as keeps messages. Answers are lost while `loses` says so. */
+    function keeping(loses: (posted: Posted[]) => boolean, historyAnswer?: Answer): { posted: Posted[]; handler: Handler } {
+      const posted: Posted[] = [];
+      const handler: Handler = ({ path, body }, response) => {
+        const form = Object.fromEntries(new URLSearchParams(body));
+        if (path.endsWith('history')) return historyAnswer ?? { body: { ok: true, messages: [...posted].reverse() } };
+        if (path.endsWith('update')) return { body: { ok: true, channel: form['channel'], ts: form['ts'] } };
+        const parent = posted.find(({ ts }) => ts === form['thread_ts']);
+        if (parent) parent.reply_count += 1;
+        const message = { ts: `170000000${posted.length}.000100`, text: form['text'] ?? '', reply_count: 0 };
+        if (!parent) posted.push({ ...message, ...(form['metadata'] && { metadata: JSON.parse(form['metadata']) as unknown }) });
+        if (!parent && loses(posted)) return void response.socket?.resetAndDestroy();
+        return { body: { ok: true, channel: form['channel'], ts: message.ts } };
+      };
+      return { posted, handler };
+    }
+
+    const called = () => server?.requests.map(({ path }) => path.slice(5)) ?? [];
+
+    it.each<[string, (sink: ReportSink, reports: Report[], mayStandSince: number | null) => Promise<string>]>([
+      ['a card', (sink, [report], mayStandSince) => sink.report({ ...report!, mayStandSince }, never)],
+      // The same digest, in another order.
+      [
+        'a digest',
+        (sink, reports, since) =>
+          sink.digest(since === null ? reports : reports.toReversed().map(one => ({ ...one, mayStandSince: since })), never),
+      ],
+      ['a notice', sink => sink.notice(incident, null, never)],
+    ])('finds %s again', async (_, show) => {
+      const { posted, handler } = keeping(all => all.length === 2);
+      const sink = await bot(await target(handler));
+      const reports = [longReport(), ...Array.from({ length: 24 }, () => exampleReport())];
+      // Another one stands there, too.
+      await sink.report(exampleReport(), never);
+      await expect(show(sink, reports, null)).rejects.toBeInstanceOf(TryAgain);
+      const receipt = await show(sink, reports, Date.now());
+      expect(JSON.parse(receipt)).toMatchObject({ channel: 'C000000001', ts: '1700000001.000100' });
+      expect(posted).toHaveLength(2);
+      expect(called().slice(-3)).toEqual(['conversations.history', 'chat.update', 'chat.postMessage']);
+      const asked = new URLSearchParams(server?.requests.findLast(({ path }) => path.endsWith('history'))?.body);
+      expect(Object.fromEntries(asked)).toMatchObject({ channel: 'C000000001', limit: '100', include_all_metadata: 'true' });
+      expect(Number(asked.get('oldest'))).toBeLessThan(Date.now() / 1000 - 30);
+      expect(Number(asked.get('oldest'))).toBeGreaterThan(Date.now() / 1000 - 600);
+      expect(Number(asked.get('latest'))).toBeGreaterThan(Date.now() / 1000 + 30);
+    });
+
+    it('posts what is not there', async () => {
+      const { posted, handler } = keeping(() => false);
+      const sink = await bot(await target(handler));
+      await sink.report(exampleReport(), never);
+      await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
+      expect(posted).toHaveLength(2);
+      expect(called()).toEqual(['chat.postMessage', 'conversations.history', 'chat.postMessage']);
+    });
+
+    it('finds it among as long messages as there can be', async () => {
+      const report = exampleReport({ mayStandSince: Date.now() });
+      const metadata = { event_type: 'channel_sync', event_payload: { delivery_id: report.id } };
+      const messages = Array.from({ length: 100 }, (_, index) => ({
+        ts: `${index}.1`,
+        text: 'x'.repeat(60_000),
+        ...(index === 99 && { metadata }),
+      }));
+      const { handler } = keeping(() => false, { body: { ok: true, messages } });
+      expect(JSON.parse(await (await bot(await target(handler))).report(report, never))).toEqual({ channel: 'C000000001', ts: '99.1' });
+    });
+
+    it('leaves a thread alone that has something', async () => {
+      const { handler } = keeping(all => all.length === 1);
+      const sink = await bot(await target(handler));
+      const report = longReport();
+      await expect(sink.report(report, never)).rejects.toBeInstanceOf(TryAgain);
+      const receipt = await sink.report({ ...report, mayStandSince: Date.now() }, never);
+      expect(await sink.report({ ...report, mayStandSince: Date.now() }, never)).toBe(receipt);
+      expect(called().slice(-2)).toEqual(['conversations.history', 'chat.update']);
+    });
+
+    it.each(['missing_scope', 'not_in_channel', 'not_allowed_token_type'])(
+      'posts without looking, and looks no more, if it may not look (%s)',
+      async error => {
+        const { handler } = keeping(() => false, { body: { ok: false, error } });
+        const sink = await bot(await target(handler));
+        await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
+        await sink.notice({ ...incident, failures: [] }, null, never);
+        expect(called()).toEqual(['conversations.history', 'chat.postMessage', 'chat.postMessage']);
+      },
+    );
+
+    it('posts if looking fails in a way of its own, and looks again the next time', async () => {
+      const { handler } = keeping(() => false, { body: { ok: false, error: 'method_deprecated' } });
+      const sink = await bot(await target(handler));
+      for (let index = 0; index < 2; index += 1) await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
+      expect(called()).toEqual(['conversations.history', 'chat.postMessage', 'conversations.history', 'chat.postMessage']);
+    });
+
+    it.each<[string, Answer]>([
+      ['429', { status: 429, headers: { 'retry-after': '7' } }],
+      ['ratelimited', { headers: { 'retry-after': '7' }, body: { ok: false, error: 'ratelimited' } }],
+    ])('waits if looking is rate limited (%s)', async (_, answer) => {
+      const { posted, handler } = keeping(() => false, answer);
+      const sink = await bot(await target(handler));
+      await expect(sink.report(exampleReport({ mayStandSince: Date.now() }), never)).rejects.toMatchObject({
+        outcome: 'retry',
+        retryAfterMs: 7000,
+      });
+      expect(posted).toEqual([]);
+    });
   });
 
   it('gets the token in a header only, and nothing that could mention', async () => {
@@ -376,44 +639,21 @@ describe('with a Slack that', () => {
   });
 });
 
-describe('patience of an incoming webhook', () => {
-  let server: FakeServer;
-  beforeEach(async () => {
-    server = await fakeServer(() => ({ body: 'ok' }));
-  });
-  afterEach(() => server.close());
+/** Digests and notices obey the same rules: here each is what `report` does. */
+async function instead(sink: Promise<ReportSink>, report: (sink: ReportSink) => ReportSink['report']): Promise<ReportSink> {
+  const opened = await sink;
+  return Object.assign(Object.create(opened) as ReportSink, { report: report(opened) });
+}
+const asDigest =
+  (sink: ReportSink): ReportSink['report'] =>
+  (report, signal) =>
+    sink.digest([report], signal);
+const asNotice =
+  (sink: ReportSink): ReportSink['report'] =>
+  (_, signal) =>
+    sink.notice({ ...incident, failures: [] }, null, signal);
 
-  async function at(ms: number, rest: Partial<Report>): Promise<unknown> {
-    const sink = await hook(server.url, {}, () => 1_000_000 + ms);
-    return sink.report(exampleReport({ receivedAt: 1_000_000, ...rest }), never);
-  }
-
-  it.each(['pending', 'retrying'] as const)('waits 60 s for what is %s', async state => {
-    const results = [result('delivered'), result(state)];
-    expect(await at(0, { results })).toEqual({ postponedUntil: 1_060_000 });
-    expect(await at(59_999, { results })).toEqual({ postponedUntil: 1_060_000 });
-    expect(server.requests).toEqual([]);
-    expect(await at(60_000, { results })).toBe('{"posted":true}');
-    expect(server.requests[0]?.body).toContain('Waiting for 1 of 2 sinks');
-  });
-
-  it('posts at once when every result is there', async () => {
-    const results = (['delivered', 'superseded', 'parked', 'discarded'] as const).map(state => result(state));
-    expect(await at(0, { results })).toBe('{"posted":true}');
-  });
-
-  it('posts at once when there is no other sink', async () => {
-    expect(await at(0, { results: [] })).toBe('{"posted":true}');
-  });
-
-  it('posts once', async () => {
-    expect(await at(0, { receipt: '{"channel":"C1","ts":"1.1"}' })).toBe('{"channel":"C1","ts":"1.1"}');
-    expect(server.requests).toEqual([]);
-  });
-});
-
-sinkContract('slack, bot token', {
-  open: (origin, overrides) => bot(origin, overrides),
+const botContract: Omit<SinkContract, 'open'> = {
   secrets: [token],
   answer: (status, text) => ({
     status,
@@ -421,10 +661,33 @@ sinkContract('slack, bot token', {
   }),
   // It carries no body, so that nothing tells where the card stands.
   classes: status => (status === 204 ? 'retry' : undefined),
-});
-
-sinkContract('slack, incoming webhook', {
-  open: (origin, overrides) => hook(origin, overrides),
+  setup: ({ path }) => (path.endsWith('history') ? { body: { ok: true, messages: [] } } : undefined),
+};
+const hookContract: Omit<SinkContract, 'open'> = {
   secrets: ['T0SECRET1', 'B0SECRET2', 'TheTokenOfTheHook'],
   answer: (status, text) => ({ status, body: status < 300 ? 'ok' : text }),
+};
+const statuses = [200, 204, 302, 400, 401, 403, 404, 408, 410, 422, 429, 500, 503];
+
+sinkContract('slack, bot token', { ...botContract, open: (origin, overrides) => bot(origin, overrides) });
+sinkContract('slack, bot token, digest', {
+  ...botContract,
+  open: (origin, overrides) => instead(bot(origin, overrides), asDigest),
+  statuses,
+});
+sinkContract('slack, bot token, notice', {
+  ...botContract,
+  open: (origin, overrides) => instead(bot(origin, overrides), asNotice),
+  statuses,
+});
+sinkContract('slack, incoming webhook', { ...hookContract, open: (origin, overrides) => hook(origin, overrides) });
+sinkContract('slack, incoming webhook, digest', {
+  ...hookContract,
+  open: (origin, overrides) => instead(hook(origin, overrides), asDigest),
+  statuses,
+});
+sinkContract('slack, incoming webhook, notice', {
+  ...hookContract,
+  open: (origin, overrides) => instead(hook(origin, overrides), asNotice),
+  statuses,
 });

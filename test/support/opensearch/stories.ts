@@ -2,6 +2,7 @@ import type { OpenSearchSettings } from '../../../src/sinks/search/opensearch.se
 import { opensearch } from '../../../src/sinks/search/opensearch.sink.js';
 import { type BulkSink, type ChangeEvent, type Delivery, SinkError, type SinkSettings } from '../../../src/sinks/sink.js';
 import { exampleDelivery, exampleEvent } from '../../sink.contract.ts';
+import { noActions } from '../no-actions.ts';
 
 /** The settings of an OpenSearch sink, as they come out of the environment. */
 export function searchSettings(url: string, overrides: Partial<OpenSearchSettings> = {}): OpenSearchSettings {
@@ -17,7 +18,7 @@ export function searchSettings(url: string, overrides: Partial<OpenSearchSetting
 const warnings: string[] = [];
 
 export async function openSearchSink(settings: SinkSettings): Promise<BulkSink> {
-  const context = { name: 'search', now: Date.now, warn: (message: string) => void warnings.push(message) };
+  const context = { name: 'search', now: Date.now, warn: (message: string) => void warnings.push(message), actions: noActions };
   return (await opensearch.open(settings, context)) as BulkSink;
 }
 

@@ -1,0 +1,80 @@
+import type { Clock } from '../clock.js';
+import { type Doing, recordAction } from '../database/audit.js';
+import type { Database } from '../database/database.js';
+import { type Discarded, type ReplayCounts, type ReplaySelection, discard, replay } from '../delivery/replay.js';
+import { deliveryId } from '../delivery/work.js';
+import type { Actions } from '../sinks/sink.js';
+import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
+import { pauseSink, resumeSink } from './pause.js';
+
+/** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
+export class Deeds implements Actions {
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly metrics: Metrics,
+    private readonly wake: (sinks: number[]) => void,
+  ) {}
+
+  /** Sends ended deliveries once more. @param told the selection as it was asked for, for the record */
+  async replay(selection: ReplaySelection, told: object, dryRun: boolean, actor: string): Promise<ReplayCounts> {
+    // Before the first page: one that is cut short was done as well.
+    if (!dryRun) await recordAction(this.database.kysely, this.by(actor), 'replay', told, selection.changeId);
+    const counts = await replay(this.database, selection, dryRun, () => this.clock.now(), this.wake);
+    if (!dryRun) this.log.info('deliveries replayed', { by: actor, ...told, ...counts });
+    return counts;
+  }
+
+  /** Gives up a parked delivery. `null` if there is no such delivery. */
+  async discardOne(key: { changeId: string; sink: number }, reason: string, actor: string): Promise<Discarded | null> {
+    const done = await discard(this.database, key, reason, this.by(actor));
+    if (!done?.discarded) return done;
+    this.metrics.deliveries.inc({ sink: done.name, outcome: 'discarded' });
+    this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
+    this.wake(done.sinks);
+    return done;
+  }
+
+  async retry(changeId: string, actor: string): Promise<number> {
+    if ((await this.parkedOf(changeId)).length === 0) return 0;
+    const selection = { sink: null, state: 'parked', changeId, changes: null };
+    return (await this.replay(selection, { changeId }, false, actor)).replayed;
+  }
+
+  async discard(changeId: string, actor: string): Promise<number> {
+    let count = 0;
+    for (const { sink } of await this.parkedOf(changeId)) {
+      const done = await this.discardOne({ changeId, sink }, 'discarded by a person', actor);
+      if (done?.discarded) count += 1;
+    }
+    return count;
+  }
+
+  async pause(sink: string, actor: string): Promise<boolean | null> {
+    const done = await pauseSink(this.database, sink, this.by(actor));
+    if (done?.moved) this.log.info('sink paused', { sink, by: actor });
+    return done && done.moved;
+  }
+
+  async resume(sink: string, actor: string): Promise<boolean | null> {
+    const done = await resumeSink(this.database, sink, this.by(actor));
+    if (done) this.wake([done.id]);
+    if (done?.moved) this.log.info('sink resumed', { sink, by: actor });
+    return done && done.moved;
+  }
+
+  private by(actor: string): Doing {
+    return { at: this.clock.now(), actor };
+  }
+
+  private parkedOf(changeId: string): Promise<{ sink: number }[]> {
+    return this.database.kysely
+      .selectFrom('delivery')
+      .select('sink')
+      .where('change_id', '=', changeId)
+      .where('state', '=', 'parked')
+      .execute();
+  }
+}

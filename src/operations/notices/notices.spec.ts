@@ -1,0 +1,280 @@
+import { sql } from 'kysely';
+import { v7 as uuid } from 'uuid';
+import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
+import { eachStore } from '../../../test/support/stores.ts';
+import type { RegisteredSink } from '../../delivery/registry.js';
+import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
+import { pauseSink } from '../pause.js';
+import { Notices, type ServedReportSink } from './notices.js';
+import { summaryDue } from './summary.js';
+import { moveOn } from './watch.js';
+
+/** A report sink that remembers what it was told. */
+class Told implements ReportSink {
+  readonly patienceMs = 0;
+  readonly edits = true;
+  readonly notices: [Notice, string | null][] = [];
+  script: () => void = () => undefined;
+  summary: ReportSink['summary'] = null;
+
+  report = (): Promise<string> => Promise.reject(new Error('not asked for'));
+  digest = this.report;
+
+  async notice(notice: Notice, receipt: string | null): Promise<string> {
+    this.script();
+    this.notices.push([notice, receipt]);
+    return receipt ?? `message ${this.notices.length}`;
+  }
+
+  get last(): [Notice, string | null] {
+    return this.notices.at(-1)!;
+  }
+}
+
+const heardBefore = { webhookAt: null as number | null, startedAt: start, unauthorized: 0 };
+const unauthorized401 = () => new Misconfigured('answered 401', 'Check SECRETS.', 401);
+
+eachStore('notices', store => {
+  const stageOf = async () => {
+    const stage = new Stage(await store.open());
+    stage.clock.at = start + 60_000;
+    const [crm, slack] = await stage.register({ name: 'crm' }, { name: 'team', type: 'slack', mode: 'report' });
+    const told = new Told();
+    const failed: string[] = [];
+    const heard = { ...heardBefore };
+    const process = (sink: ReportSink = told, silenceAfterMs: number | null = null) => {
+      const served: ServedReportSink[] = [{ id: slack!.id, name: 'team', sink, settings: { RATE_PER_SECOND: 1, TIMEOUT_MS: 1000 } }];
+      const notices = new Notices(
+        stage.database,
+        () => served,
+        async () => ({ ...heard }),
+        silenceAfterMs,
+        stage.clock,
+        {
+          failed: (sink, reason) => void failed.push(`${sink}: ${reason}`),
+          trouble: error => {
+            throw error;
+          },
+        },
+      );
+      return { look: () => notices.once(new AbortController().signal) };
+    };
+    /** Fails until the sink stands still. */
+    const stop = async (sink: RegisteredSink) => {
+      await stage.record();
+      await stage.attempt(sink, unauthorized401());
+    };
+    return { stage, crm: crm!, slack: slack!, told, failed, heard, process, stop };
+  };
+
+  test('a sink that stands still for a minute is one message, edited while it lasts and closed when it is well', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    await stop(crm);
+    // The attempt took 12 ms.
+    const since = stage.clock.at + 12;
+    stage.clock.at = since + 59_999;
+    await look();
+    expect(told.notices).toEqual([]);
+    stage.clock.at += 1;
+    await look();
+    await look();
+    expect(told.notices).toEqual([
+      [
+        {
+          kind: 'incident',
+          sink: 'crm',
+          state: 'misconfigured',
+          reason: 'answered 401',
+          advice: 'Check SECRETS.',
+          waiting: 1,
+          since,
+          until: null,
+          failures: [{ at: since - 12, error: 'answered 401' }],
+          paused: false,
+          by: null,
+        },
+        null,
+      ],
+    ]);
+    // Numbers alone are edited now and then, news at once.
+    await stage.record({ channelId: 'another' });
+    await look();
+    expect(told.notices).toHaveLength(1);
+    stage.clock.at += 30_000;
+    await look();
+    expect(told.last).toMatchObject([{ waiting: 2, since }, 'message 1']);
+    await pauseSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
+    await look();
+    expect(told.last).toMatchObject([{ paused: true, by: 'api' }, 'message 1']);
+    await stage.database.kysely.updateTable('sink').set({ paused_at: null }).where('id', '=', crm.id).execute();
+    stage.clock.at += 20_000;
+    await stage.attempt(crm);
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'incident', since, until: stage.clock.at }, 'message 1']);
+    // The next time is another message.
+    await stop(crm);
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.last).toMatchObject([{ until: null }, null]);
+  });
+
+  test('what was parked is one message for each sink, closed once a person has dealt with it', async () => {
+    const { stage, crm, told, process } = await stageOf();
+    const { look } = process();
+    for (const channelId of ['a', 'b']) await stage.record({ channelId });
+    await stage.attempt(crm, never());
+    await look();
+    expect(told.notices).toMatchObject([
+      [{ kind: 'parked', sink: 'crm', count: 2, reason: 'it answered 422', advice: 'Correct the name.', until: null }, null],
+    ]);
+    await stage.database.kysely.updateTable('delivery').set({ state: 'discarded' }).where('state', '=', 'parked').execute();
+    await look();
+    expect(told.notices).toHaveLength(2);
+    expect(told.last).toMatchObject([{ kind: 'parked', until: stage.clock.at }, 'message 1']);
+  });
+
+  test('silence is told after the time that was set, from the last webhook or the start on, and its end', async () => {
+    const { stage, told, process, heard } = await stageOf();
+    const { look } = process(told, 3_600_000);
+    stage.clock.at = start + 3_599_999;
+    await look();
+    expect(told.notices).toEqual([]);
+    stage.clock.at += 1;
+    await look();
+    expect(told.last).toEqual([{ kind: 'silence', since: start, until: null, afterMs: 3_600_000 }, null]);
+    // A repeat is no change, and yet a webhook.
+    heard.webhookAt = stage.clock.at;
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'silence', until: stage.clock.at }, 'message 1']);
+    await stage.record();
+    stage.clock.at += 3_599_999;
+    await look();
+    expect(told.notices).toHaveLength(2);
+    stage.clock.at += 1;
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'silence', since: stage.clock.at - 3_600_000 }, null]);
+  });
+
+  test('webhooks that fail the check of their signature are told at the first, then rarely, until an hour without', async () => {
+    const { stage, told, process, heard } = await stageOf();
+    const { look } = process();
+    heard.unauthorized = 1;
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'unauthorized', count: 1, until: null }, null]);
+    heard.unauthorized = 5;
+    await look();
+    expect(told.notices).toHaveLength(1);
+    stage.clock.at += 30_000;
+    await look();
+    expect(told.last).toMatchObject([{ count: 5, last: stage.clock.at - 30_000 }, 'message 1']);
+    stage.clock.at += 3_600_000;
+    await look();
+    expect(told.last).toMatchObject([{ count: 5, until: stage.clock.at }, 'message 1']);
+  });
+
+  test('a message that failed is tried again, one that was refused is left out; both are logged without what they say', async () => {
+    const { stage, crm, told, failed, process } = await stageOf();
+    const { look } = process();
+    await stage.record();
+    await stage.attempt(crm, never());
+    told.script = () => {
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await look();
+    await look();
+    expect(failed).toEqual(['team: answered 503']);
+    told.script = () => undefined;
+    stage.clock.at += 5000;
+    await look();
+    expect(told.notices).toHaveLength(1);
+    told.script = () => {
+      throw new Refused('answered invalid_blocks', 'report it');
+    };
+    await stage.record({ channelId: 'b' });
+    await stage.attempt(crm, never());
+    stage.clock.at += 30_000;
+    await look();
+    stage.clock.at += 900_000;
+    await look();
+    expect(failed).toEqual(['team: answered 503', 'team: answered invalid_blocks']);
+  });
+
+  test('a report sink that stands still is told when it is well again', async () => {
+    const { stage, slack, told, process } = await stageOf();
+    const { look } = process();
+    await stage.record();
+    for (let tries = 0; tries < 5; tries++) {
+      await stage.attempt(slack, down());
+      stage.clock.at += 900_000;
+    }
+    await look();
+    expect(told.notices).toEqual([]);
+    await stage.attempt(slack);
+    await look();
+    expect(told.notices).toMatchObject([[{ kind: 'incident', sink: 'team', state: 'down', until: stage.clock.at }, null]]);
+  });
+
+  test('a process that died while it told is followed by another, which tells the rest', async () => {
+    const { stage, crm, told, process } = await stageOf();
+    await stage.record();
+    await stage.attempt(crm, never());
+    const dead = new Told();
+    dead.notice = () => new Promise(() => undefined);
+    void process(dead).look();
+    const leased = async () => (await stage.database.kysely.selectFrom('notice').select('lease').execute()).some(row => row.lease !== null);
+    while (!(await leased())) await new Promise(setImmediate);
+    const { look } = process();
+    await look();
+    expect(told.notices).toEqual([]);
+    stage.clock.at += 11_000;
+    await look();
+    expect(told.notices).toHaveLength(1);
+  });
+
+  test('one process sends the summary of a day, with what every sink got', async () => {
+    const { stage, crm, told, process } = await stageOf();
+    told.summary = { hour: 9, minute: 0, timeZone: 'Asia/Shanghai' };
+    const processes = [process(), process()];
+    stage.clock.at = start + 30_000;
+    const record = (channelId: string) => stage.record({ channelId, id: uuid({ msecs: stage.clock.at }) });
+    await record('a');
+    await stage.attempt(crm);
+    await record('b');
+    await stage.attempt(crm, never());
+    await record('c');
+    // 9:00 in Shanghai is 1:00 UTC.
+    stage.clock.at = start + 3_599_000;
+    await Promise.all(processes.map(({ look }) => look()));
+    told.notices.splice(0);
+    stage.clock.at = start + 3_600_000;
+    for (const { look } of [...processes, ...processes]) await look();
+    const sinks = [{ sink: 'crm', delivered: 1, slowestMs: 0, parked: 1, waiting: 1 }];
+    expect(told.notices).toEqual([
+      [{ kind: 'summary', since: start + 3_600_000 - 86_400_000, until: start + 3_600_000, changes: 3, channels: 3, sinks }, null],
+    ]);
+    // The next day begins where this one ended; a day without anything says nothing.
+    await sql`delete from delivery`.execute(stage.database.kysely);
+    stage.clock.at += 86_400_000;
+    await processes[0]!.look();
+    expect(told.notices.filter(([{ kind }]) => kind === 'summary')).toHaveLength(1);
+  });
+});
+
+test('the summary of a day is due from its time on, in its zone, and two hours late at most', () => {
+  const at = (time: string, timeZone = 'Europe/Berlin') => summaryDue({ hour: 9, minute: 30, timeZone }, Date.parse(time));
+  expect(at('2026-07-01T07:29:59Z')).toBeNull();
+  expect(at('2026-07-01T07:30:00Z')).toBe('2026-07-01');
+  expect(at('2026-07-01T09:29:59Z')).toBe('2026-07-01');
+  expect(at('2026-07-01T09:30:00Z')).toBeNull();
+  expect(at('2026-12-01T07:30:00Z')).toBeNull();
+  expect(at('2026-12-01T08:30:00Z')).toBe('2026-12-01');
+  expect(at('2026-12-01T00:30:00Z', 'Asia/Tokyo')).toBe('2026-12-01');
+});
+
+test('signature failures are one story until an hour without', () => {
+  const before: Notice = { kind: 'unauthorized', since: 0, until: null, count: 3, last: 1000 };
+  expect(moveOn(before, { kind: 'unauthorized', count: 2, last: 0 }, 5000)).toEqual({ ...before, count: 5, last: 5000 });
+  expect(moveOn(before, undefined, 3_600_999)).toEqual(before);
+  expect(moveOn(before, undefined, 3_601_000)).toEqual({ ...before, until: 3_601_000 });
+});

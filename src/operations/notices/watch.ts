@@ -1,0 +1,171 @@
+import { type Transaction, sql } from 'kysely';
+import type { Database } from '../../database/database.js';
+import type { Tables } from '../../database/tables.js';
+import type { Notice } from '../../sinks/sink.js';
+
+/** A notice before it is known since when there is reason for it, and until when. */
+export type Observed = Notice extends infer N ? (N extends Notice ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
+
+/** What this process heard itself. */
+export interface Heard {
+  /** When the last webhook came; `null` before the first. */
+  webhookAt: number | null;
+  startedAt: number;
+  /** Webhooks that failed the check of their signature since the last look. */
+  unauthorized: number;
+}
+
+/** A sink that stops for less than this is not worth a message. */
+const stoppedForMs = 60_000;
+/** Signature failures count as one story until none came for so long. */
+const calmMs = 3_600_000;
+/** More are not counted: it says that there are more. */
+export const countedMost = 10_000;
+const failuresTold = 3;
+
+/** What there is to tell now of sinks and webhooks, by what it is about. */
+export async function observe(
+  database: Database,
+  heard: Heard,
+  silenceAfterMs: number | null,
+  now: number,
+): Promise<Map<string, Observed>> {
+  const { kysely } = database;
+  const found = new Map<string, Observed>();
+  const sinks = await kysely.selectFrom('sink').selectAll().where('removed_at', 'is', null).orderBy('id').execute();
+  for (const sink of sinks) {
+    const { id, name, state, state_since: since, reason, advice, paused_at: pausedAt } = sink;
+    if ((state === 'misconfigured' || state === 'down') && since !== null && now - since >= stoppedForMs)
+      found.set(`incident ${id}`, {
+        kind: 'incident',
+        sink: name,
+        state,
+        since,
+        reason: reason ?? '',
+        advice: advice ?? '',
+        waiting: await countUpTo(database, id, 'pending'),
+        failures: await newestFailures(database, id),
+        paused: pausedAt !== null,
+        by: await pausedOrResumedBy(database, name),
+      });
+    const newest = await newestParked(database, id);
+    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(database, id, 'parked'), ...newest });
+  }
+  if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
+  if (silenceAfterMs !== null) {
+    const last = await kysely.selectFrom('change').select('received_at').orderBy('id', 'desc').limit(1).executeTakeFirst();
+    const since = Math.max(last?.received_at ?? 0, heard.webhookAt ?? 0) || heard.startedAt;
+    if (now - since >= silenceAfterMs) found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs });
+  }
+  return found;
+}
+
+/** A sink that is dead for long owes very many. */
+async function countUpTo({ kysely }: Database, sink: number, state: 'pending' | 'parked'): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+      select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
+    kysely,
+  );
+  return rows[0]!.n;
+}
+
+/** Of the delivery that is owed for longest, which is probed while others wait. */
+async function newestFailures({ kysely }: Database, sink: number): Promise<{ at: number; error: string }[]> {
+  const failing = await kysely
+    .selectFrom('delivery')
+    .select('change_id')
+    .where('sink', '=', sink)
+    .where('state', '=', sql.lit('pending'))
+    .where('failing_since', 'is not', null)
+    .orderBy('owed_at')
+    .limit(1)
+    .executeTakeFirst();
+  if (!failing) return [];
+  const rows = await kysely
+    .selectFrom('attempt')
+    .select(['at', 'error'])
+    .where('change_id', '=', failing.change_id)
+    .where('sink', '=', sink)
+    .where('error', 'is not', null)
+    .orderBy('at', 'desc')
+    .limit(failuresTold)
+    .execute();
+  return rows.map(({ at, error }) => ({ at, error: error! }));
+}
+
+async function newestParked({ kysely }: Database, sink: number): Promise<{ reason: string; advice: string } | null> {
+  const row = await kysely
+    .selectFrom('delivery')
+    .select(['reason', 'advice'])
+    .where('sink', '=', sink)
+    .where('state', '=', sql.lit('parked'))
+    .orderBy('change_id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
+}
+
+async function pausedOrResumedBy({ kysely }: Database, sink: string): Promise<string | null> {
+  const row = await kysely
+    .selectFrom('audit')
+    .select('actor')
+    .where('action', 'in', ['pause', 'resume'])
+    .where('details', '=', JSON.stringify({ sink }))
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.actor ?? null;
+}
+
+/** How soon a message is edited again if only numbers in it have moved. */
+const editEveryMs = 30_000;
+
+/** Writes what was observed: opens, moves on and ends the notices of these report sinks. */
+export async function writeNotices(
+  trx: Transaction<Tables>,
+  reportSinks: readonly number[],
+  observed: ReadonlyMap<string, Observed>,
+  now: number,
+): Promise<void> {
+  for (const sink of reportSinks) {
+    const rows = await trx.selectFrom('notice').selectAll().where('sink', '=', sink).where('over_at', 'is', null).execute();
+    for (const row of rows) {
+      const before = JSON.parse(row.facts) as Notice;
+      const after = moveOn(before, observed.get(row.key), now);
+      const facts = JSON.stringify(after);
+      if (facts === row.facts) continue;
+      const urgent = isNews(before, after) && row.lease === null;
+      await trx
+        .updateTable('notice')
+        .set({ facts, over_at: after.until, ...(urgent && { due_at: now }) })
+        .where('id', '=', row.id)
+        .execute();
+    }
+    const known = new Set(rows.map(row => row.key));
+    for (const [key, one] of observed) {
+      if (known.has(key)) continue;
+      const facts = JSON.stringify({ ...one, since: one.since ?? now, until: null });
+      await trx.insertInto('notice').values({ sink, key, opened_at: now, facts, due_at: now }).execute();
+    }
+  }
+}
+
+/** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
+export function moveOn(before: Notice, seen: Observed | undefined, now: number): Notice {
+  if (before.kind === 'unauthorized') {
+    const more = seen?.kind === 'unauthorized' ? seen.count : 0;
+    if (more > 0) return { ...before, count: before.count + more, last: now };
+    return now - before.last < calmMs ? before : { ...before, until: now };
+  }
+  return { ...before, ...seen, since: before.since, until: seen ? null : now } as Notice;
+}
+
+/** When the message may be edited after this one was shown. */
+export const nextEditAt = (now: number): number => now + editEveryMs;
+
+/** Whether people should read it at once: it is over, or another story now. */
+function isNews(before: Notice, after: Notice): boolean {
+  if (after.until !== null) return true;
+  if (before.kind !== 'incident' || after.kind !== 'incident') return false;
+  return before.state !== after.state || before.reason !== after.reason || before.paused !== after.paused;
+}

@@ -1,0 +1,32 @@
+import type { ReportSink, SinkContext } from '../sink.js';
+import { Clicks, isSignedBySlack, payloadOf } from './clicks.js';
+import type { Words } from './en.js';
+import type { SlackSettings } from './slack.settings.js';
+
+const reconnectMs = 1000;
+
+type Settings = Pick<SlackSettings, 'SIGNING_SECRET' | 'APP_TOKEN' | 'ALLOWED_USERS' | 'API_URL' | 'TIMEOUT_MS'>;
+
+/** The part of a sink that takes what people click on its cards: over HTTP with a signing secret, over Socket Mode with an app token. */
+export async function buttons(
+  { SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS = [], API_URL: apiUrl, TIMEOUT_MS: timeoutMs }: Settings,
+  texts: Words['clicks'],
+  { now, warn, actions }: Pick<SinkContext, 'now' | 'warn' | 'actions'>,
+): Promise<Pick<ReportSink, 'listen' | 'interact' | 'close'>> {
+  if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
+  const clicks = new Clicks({ allowedUsers: ALLOWED_USERS, texts, apiUrl, timeoutMs }, actions, warn);
+  const overHttp: Pick<ReportSink, 'interact'> =
+    SIGNING_SECRET === undefined
+      ? {}
+      : {
+          interact: (body, headers) => {
+            if (!isSignedBySlack(body, headers, SIGNING_SECRET, now())) return false;
+            clicks.take(payloadOf(body));
+            return true;
+          },
+        };
+  if (APP_TOKEN === undefined) return { ...overHttp, close: () => clicks.close() };
+  const [{ Socket }, { SocketModeClient }] = await Promise.all([import('./socket.js'), import('@slack/socket-mode')]);
+  const socket = new Socket({ appToken: APP_TOKEN, apiUrl, timeoutMs, pauseMs: reconnectMs }, clicks, warn, SocketModeClient);
+  return { ...overHttp, listen: () => socket.listen(), close: () => (socket.close(), clicks.close()) };
+}

@@ -1,0 +1,152 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { type Actions, SinkError } from '../sink.js';
+import type { Words } from './en.js';
+import { post, withinTime } from './slack-http.js';
+
+export type ClickAction = keyof Actions;
+
+/** One click on a button of ours. */
+export interface Click {
+  action: ClickAction;
+  /** The id of a change (retry, discard) or the name of a sink (pause, resume). */
+  value: string;
+  /** The id of the Slack user. */
+  user: string;
+  /** Where Slack takes a private word to this user, for 30 minutes. */
+  responseUrl: string | null;
+}
+
+const windowSeconds = 300;
+
+/**
+ * Checks Slack's v0 signature: the HMAC of `v0:<time>:<body>`, in constant time. What is older than 5 minutes could be a replay; what is from the
+ * future by more than that could be replayed for longer.
+ * @param headers as Node has them: what was repeated is joined by a comma, which matches neither pattern
+ */
+export function isSignedBySlack(
+  body: string,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  secret: string,
+  nowMs: number,
+): boolean {
+  const time = headers['x-slack-request-timestamp'];
+  const signature = headers['x-slack-signature'];
+  if (typeof time !== 'string' || !/^\d{10}$/.test(time)) return false;
+  if (typeof signature !== 'string' || !/^v0=[0-9a-f]{64}$/.test(signature)) return false;
+  if (Math.abs(Math.floor(nowMs / 1000) - Number(time)) > windowSeconds) return false;
+  const expected = createHmac('sha256', secret).update(`v0:${time}:${body}`).digest();
+  return timingSafeEqual(expected, Buffer.from(signature.slice('v0='.length), 'hex'));
+}
+
+/** The JSON in the field `payload` of a form; `null` for anything else. */
+export function payloadOf(body: string): unknown {
+  try {
+    return JSON.parse(new URLSearchParams(body).get('payload') ?? 'null');
+  } catch {
+    return null;
+  }
+}
+
+/** What a button of each kind carries. Nothing else goes anywhere: anybody with the app's own tools can make up a value. */
+const values: Record<ClickAction, RegExp> = {
+  retry: /^[\w-]{1,64}$/,
+  discard: /^[\w-]{1,64}$/,
+  pause: /^[a-z0-9_]{1,64}$/,
+  resume: /^[a-z0-9_]{1,64}$/,
+};
+
+/** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds. */
+export function clicksOf(payload: unknown): Click[] {
+  const { type, user, actions, response_url: url } = fieldsOf(payload);
+  const { id } = fieldsOf(user);
+  if (type !== 'block_actions' || typeof id !== 'string' || !/^\w{1,64}$/.test(id) || !Array.isArray(actions)) return [];
+  return actions
+    .map(fieldsOf)
+    .flatMap(({ action_id: action, value }) =>
+      isOurs(action) && typeof value === 'string' && values[action].test(value)
+        ? [{ action, value, user: id, responseUrl: typeof url === 'string' ? url : null }]
+        : [],
+    );
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function isOurs(action: unknown): action is ClickAction {
+  return typeof action === 'string' && Object.hasOwn(values, action);
+}
+
+/** Whether a response_url may be called, so that no payload can send us elsewhere. `apiUrl` is another API root, of Slack's place in tests. */
+export function isSlacks(responseUrl: string, apiUrl?: string): boolean {
+  if (!URL.canParse(responseUrl)) return false;
+  const { origin } = new URL(responseUrl);
+  return origin === 'https://hooks.slack.com' || (apiUrl !== undefined && origin === new URL(apiUrl).origin);
+}
+
+export interface ClickOptions {
+  /** Ids of Slack users; none: everybody. */
+  allowedUsers: readonly string[];
+  texts: Words['clicks'];
+  /** Another API root, whose host may take private words, too. */
+  apiUrl: string | undefined;
+  timeoutMs: number;
+}
+
+/**
+ * Does what people click. Slack waits 3 s for an answer, so that nothing is done before it: `take` returns at once. The card itself shows what
+ * became of a click; only what it cannot show is told to the one who clicked, by the payload's response_url, which cards of bots and of incoming
+ * webhooks both have and which needs no scope.
+ */
+export class Clicks {
+  private readonly underWay = new Set<Promise<void>>();
+  private readonly closing = new AbortController();
+
+  constructor(
+    private readonly options: ClickOptions,
+    private readonly actions: Actions,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /** Takes an interaction from Slack whose sender is known to be Slack. */
+  take(payload: unknown): void {
+    for (const click of clicksOf(payload)) {
+      const done = this.perform(click).finally(() => this.underWay.delete(done));
+      this.underWay.add(done);
+    }
+  }
+
+  /** Waits until all that was clicked is done; private words that Slack has not taken by now are dropped. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.all(this.underWay);
+  }
+
+  private async perform(click: Click): Promise<void> {
+    const { allowedUsers, texts } = this.options;
+    if (allowedUsers.length > 0 && !allowedUsers.includes(click.user)) return this.tell(click, texts.notAllowed);
+    try {
+      const done = await this.actions[click.action](click.value, `slack:${click.user}`);
+      if (!done) await this.tell(click, texts.nothingLeft[click.action]);
+    } catch {
+      // Its text may hold anything; the database tells its own troubles to the log.
+      this.warn(`a click on ${click.action} could not be performed`);
+      await this.tell(click, texts.failed);
+    }
+  }
+
+  private async tell({ responseUrl }: Click, text: string): Promise<void> {
+    if (responseUrl === null || !isSlacks(responseUrl, this.options.apiUrl)) return;
+    const message = JSON.stringify({ response_type: 'ephemeral', replace_original: false, text });
+    const headers = { 'content-type': 'application/json' };
+    try {
+      const { status } = await withinTime(this.options.timeoutMs, this.closing.signal, signal =>
+        post(responseUrl, message, headers, signal),
+      );
+      if (status >= 300) this.warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
+    } catch (error) {
+      // Never the URL itself: whoever has it can write in the channel.
+      if (error instanceof SinkError) this.warn(`a private word to someone who clicked did not reach Slack: ${error.message}`);
+    }
+  }
+}

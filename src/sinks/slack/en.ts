@@ -1,0 +1,187 @@
+import type { FieldName } from '../sink.js';
+import { formatsOf } from './formats.js';
+
+const formats = formatsOf('en');
+const { number, counted, duration, list } = formats;
+const changes = (count: number) => counted(count, 'change', 'changes');
+
+const field: Record<FieldName, string> = { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' };
+const fields = (all: readonly FieldName[]) => list(all.map(one => field[one].toLowerCase()));
+
+/** Every text of our messages in English, and the type that each other language has to satisfy. */
+export const en = {
+  formats,
+  api: 'the API',
+  period: (from: string, to: string) => `${from} – ${to}`,
+  since: (time: string) => `Since ${time}`,
+  notification: (title: string, first: string) => `${title}. ${first}`,
+
+  card: {
+    field,
+    created: 'Channel created',
+    reCreated: 'Channel created again',
+    updated: 'Profile changed',
+    destroyed: 'Channel destroyed',
+    updatedFields: (all: readonly FieldName[]) => `Profile changed (${fields(all)})`,
+    notification: (name: string, id: string, said: string, end: string) => `${name} (${id}): ${said}${end === '' ? '' : `. ${end}`}.`,
+    nameUnknown: '(name unknown)',
+    noName: '(no name)',
+    unknown: 'unknown',
+    empty: '(empty)',
+    blank: '(blank)',
+    avatar: 'Avatar',
+    label: (name: string) => `${name}: `,
+    alike: ' (they differ in what is not shown here)',
+    inThread: ' (in full in the thread)',
+    by: (who: string) => `by ${who}`,
+    byNobody: 'operator not told',
+    facts: (app: string, change: string) => `app ${app}, change ${change}`,
+    factsWithRevision: (app: string, revision: number, change: string) => `app ${app}, revision ${number(revision)}, change ${change}`,
+    nothing: (why: string) => `Nothing changed: ${why}`,
+    older: 'older than what we have; not applied',
+    olderFields: (all: readonly FieldName[]) => `older than what we have; not applied (${fields(all)})`,
+    tie: 'another webhook of the same time counts',
+    tieFields: (all: readonly FieldName[]) => `another webhook of the same time counts (${fields(all)})`,
+    destroyedAlready: 'the channel was destroyed already',
+    equal: 'equal to what we have',
+    notApplied: (all: readonly FieldName[]) => `Not applied: ${fields(all)}. What we have is newer.`,
+    notAppliedTie: (all: readonly FieldName[]) => `Not applied: ${fields(all)}. What we have is newer or of the same time.`,
+    tieNote: 'Another webhook of the same time says something else; of two such texts the greater one counts.',
+    estimated: 'The webhook carried no usable time: this is when it arrived.',
+    before: (name: string) => `${name} before`,
+    now: (name: string) => `${name} now`,
+    inFull: 'In full',
+    cut: 'Cut here: all of it is in the API.',
+  },
+
+  results: {
+    delivered: 'delivered',
+    deliveredIn: (ms: number) => `delivered in ${duration(ms)}`,
+    superseded: 'superseded by something newer',
+    parked: 'parked',
+    discarded: 'discarded',
+    pending: 'waiting',
+    retrying: 'failing',
+    again: ', is tried again',
+    retryingNext: ', is tried again ',
+    pendingNext: ', is tried ',
+    because: (reason: string) => `: ${reason}`,
+    count: {
+      parked: (count: number) => `${number(count)} parked`,
+      retrying: (count: number) => `${number(count)} failing`,
+      discarded: (count: number) => `${number(count)} discarded`,
+      pending: (count: number) => `${number(count)} waiting`,
+      superseded: (count: number) => `${number(count)} superseded`,
+      delivered: (count: number) => `${number(count)} delivered`,
+    },
+    folded: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
+    none: 'No other sink to tell',
+    waiting: (open: number, all: number) => `Waiting for ${number(open)} of ${counted(all, 'sink', 'sinks')}`,
+    all: 'All sinks have it',
+    allOrNewer: 'All sinks have it or something newer',
+    done: (what: readonly string[]) => `Done: ${list(what)}`,
+    replay: (who: string) => `Retried by ${who}, `,
+    discard: (who: string) => `Discarded by ${who}, `,
+    deedsBefore: (count: number) => `… and ${counted(count, 'deed', 'deeds')} before`,
+  },
+
+  buttons: {
+    retry: 'Retry',
+    discard: 'Discard',
+    pause: 'Pause',
+    resume: 'Resume',
+    sure: 'Discard it?',
+    sureText: 'What is parked of this change is given up, at every sink. It can still be replayed over the API.',
+    yes: 'Discard',
+    no: 'Keep',
+  },
+
+  digest: {
+    title: (count: number) => (count === 1 ? '1 change, every sink has it' : `${changes(count)}, every sink has them`),
+    notification: (title: string, names: readonly string[], isAll: boolean) => `${title}: ${names.join(', ')}${isAll ? '' : ' …'}`,
+    more: (count: number) => `… and ${number(count)} more`,
+    moreInThread: (count: number) => `… and ${number(count)} more: all in the thread`,
+    next: '; ',
+    part: (part: number, of: number) => `Part ${number(part)} of ${number(of)}`,
+    rest: (count: number) => `… and ${number(count)} more, to be found in the API`,
+  },
+
+  wrong: 'What is wrong: ',
+  wasWrong: 'What was wrong: ',
+  todo: 'What to do: ',
+
+  incident: {
+    misconfigured: (sink: string) => `${sink} stands still: its set-up is wrong`,
+    down: (sink: string) => `${sink} is down`,
+    paused: (sink: string) => `${sink} is paused`,
+    over: (sink: string) => `${sink} is well again`,
+    waiting: (count: number) =>
+      count === 0
+        ? 'No change waits for it. New ones will be kept until it works again.'
+        : `${counted(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out as soon as it works again.`,
+    waitingPaused: (count: number) =>
+      count === 0
+        ? 'No change waits for it. New ones will be kept until somebody resumes it.'
+        : `${counted(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out when somebody resumes it.`,
+    took: (ms: number) => `It lasted ${duration(ms)}. No change was lost.`,
+    left: (count: number) => `${counted(count, 'change that waited is', 'changes that waited are')} on the way.`,
+    pausedBy: (who: string) => `Paused by ${who}.`,
+    resumedBy: (who: string) => `Resumed by ${who}.`,
+    failures: 'The newest failures',
+    failed: (error: string) => `: ${error}`,
+  },
+
+  silence: {
+    title: (ms: number) => `No webhook for more than ${duration(ms)}`,
+    calm: 'If nobody has changed a profile, all is well.',
+    todo: 'Check in the console of Tencent Chat that the callback URL leads here and that the callbacks of official channels are on.',
+    over: 'Webhooks come again',
+    took: (ms: number) => `None came for ${duration(ms)}.`,
+  },
+
+  unauthorized: {
+    title: (count: number) => `${counted(count, 'webhook', 'webhooks')} refused: the signature is wrong`,
+    wrong: 'Webhooks fail the signature check. They are not kept, and Tencent Chat does not send them again.',
+    todo: 'Compare WEBHOOK_TOKENS with the token in the console of Tencent Chat, and the clock of this machine with the real time. If both are right, somebody else tries to get in, and is kept out.',
+    over: 'No more webhooks with a wrong signature',
+    took: (count: number, ms: number) => `${counted(count, 'webhook was', 'webhooks were')} refused in ${duration(ms)}.`,
+  },
+
+  parked: {
+    title: (count: number, sink: string) => `${counted(count, 'change is', 'changes are')} parked at ${sink}`,
+    newest: 'Why, of the newest: ',
+    decide: 'Each waits until somebody sends it again or discards it: on its card, or over the API.',
+    decideByApi: 'Each waits until somebody sends it again or discards it over the API.',
+    over: (sink: string) => `Nothing is parked at ${sink} any more`,
+    took: (ms: number) => `It lasted ${duration(ms)}.`,
+  },
+
+  /** Told privately to who clicked. */
+  clicks: {
+    notAllowed: 'You may not do this: only the people named in ALLOWED_USERS may.',
+    nothingLeft: {
+      retry: 'Nothing left to do: none of this change is parked.',
+      discard: 'Nothing left to do: none of this change is parked.',
+      pause: 'Nothing left to do: this sink is paused already.',
+      resume: 'Nothing left to do: this sink is not paused.',
+    },
+    failed: 'That did not work just now: please click again in a minute.',
+  },
+
+  summary: {
+    title: 'Summary of the day',
+    changes: (count: number, channels: number) =>
+      count === 0 ? 'No changes.' : `${changes(count)} on ${counted(channels, 'channel', 'channels')}.`,
+    delivered: (count: number) => `${number(count)} delivered`,
+    slowest: (ms: number) => `the slowest in ${duration(ms)}`,
+    parked: (count: number) => `${number(count)} parked`,
+    waiting: (count: number) => `${number(count)} waiting`,
+    sink: (what: readonly string[]) => ` ${what.join(', ')}`,
+    more: (count: number) => `… and ${counted(count, 'sink', 'sinks')} more`,
+    phrase: (what: string, state: string) => `${what} ${state}`,
+    well: 'Every sink has everything.',
+    open: (parked: number, waiting: number) => `${number(parked)} parked, ${number(waiting)} waiting.`,
+  },
+};
+
+export type Words = typeof en;

@@ -1,0 +1,53 @@
+/** How numbers, durations and times are written in one language. */
+export function formatsOf(locale: string) {
+  const numbers = new Intl.NumberFormat(locale);
+  const plurals = new Intl.PluralRules(locale);
+  const words = new Intl.ListFormat(locale, { type: 'conjunction' });
+  const spans = new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' });
+  const units = Object.fromEntries(
+    (['millisecond', 'second', 'minute', 'hour', 'day'] as const).map(unit => [
+      unit,
+      new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: 1 }),
+    ]),
+  );
+  const times = new Map<string, (ms: number) => string>();
+  const unit = (name: string, value: number) => units[name]?.format(value) ?? '';
+  return {
+    number: (value: number) => numbers.format(value),
+    /** A number with what it counts. */
+    counted: (value: number, one: string, other: string) => `${numbers.format(value)} ${plurals.select(value) === 'one' ? one : other}`,
+    list: (all: readonly string[]) => words.format(all),
+    /** A span in its one or two greatest units. */
+    duration: (ms: number): string => {
+      if (ms < 999.5) return unit('millisecond', Math.round(ms));
+      if (ms < 59_950) return unit('second', ms / 1000);
+      const seconds = Math.round(ms / 1000);
+      const parts = [
+        ['day', Math.floor(seconds / 86_400)],
+        ['hour', Math.floor(seconds / 3600) % 24],
+        ['minute', Math.floor(seconds / 60) % 60],
+        ['second', seconds % 60],
+      ] as const;
+      const first = parts.findIndex(([, value]) => value > 0);
+      return spans.format(
+        parts
+          .slice(first, first + 2)
+          .filter(([, value]) => value > 0)
+          .map(([name, value]) => unit(name, value)),
+      );
+    },
+    time: (ms: number, timeZone: string): string => {
+      // Making one takes longer than all the rest of a message.
+      const format = times.get(timeZone) ?? timeFormat(locale, timeZone);
+      times.set(timeZone, format);
+      return format(ms);
+    },
+  };
+}
+
+/** The zone comes last: by itself, Chinese puts it between the day and the time of the day. */
+function timeFormat(locale: string, timeZone: string): (ms: number) => string {
+  const time = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', timeZone });
+  const zone = new Intl.DateTimeFormat(locale, { timeZoneName: 'short', timeZone });
+  return ms => `${time.format(ms)} ${zone.formatToParts(ms).find(({ type }) => type === 'timeZoneName')?.value}`;
+}

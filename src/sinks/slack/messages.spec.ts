@@ -1,0 +1,416 @@
+import fc from 'fast-check';
+import { slackChecker } from '../../../test/support/slack-checker.ts';
+import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
+import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
+import { type ChangeType, type Deed, type FieldName, type Notice, type Report, type SinkResult, fieldNames } from '../sink.js';
+import { type Manner, type Message, withoutImage } from './blocks.js';
+import { card, fullTexts } from './card.js';
+import { digest, digestThread } from './digest.js';
+import { type Words, en } from './en.js';
+import { failures, notice } from './notice.js';
+import { zhCN } from './zh-cn.js';
+
+const hostile = fc.constantFrom(
+  '<!channel>',
+  '<!here>',
+  '<!everyone>',
+  '<@U012AB3CD>',
+  '<#C012AB3CD>',
+  '<!subteam^S1>',
+  '<!date^0^{date}|x>',
+  '<https://evil.example|bank>',
+  'https://evil.example',
+  '@channel',
+  '*b* _i_ ~s~ `c`',
+  '&lt;!channel&gt;',
+  ':bomb:',
+  '\u202egnp.exe',
+  '\u0000\u0007\u009b',
+  '\n\r\u2028',
+  '\ud800',
+  '\udfff',
+  '\u200b',
+  ' ',
+  'a'.repeat(20_000),
+  '你'.repeat(5000),
+  '👩‍👩‍👧‍👦'.repeat(500),
+  `Z${'\u0310'.repeat(5000)}`,
+  '&'.repeat(5000),
+  '<'.repeat(5000),
+);
+const text = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme', maxLength: 900 }),
+  hostile,
+  fc.array(hostile, { maxLength: 4 }).map(all => all.join('')),
+);
+const value = fc.option(text);
+const avatar = fc.oneof(value, fc.webUrl(), fc.webUrl({ withQueryParameters: true, size: 'large' }));
+const profile = fc.record({ name: value, avatarUrl: avatar, introduction: value, organization: value });
+const time = fc.integer({ min: Date.parse('2010-01-01'), max: Date.parse('2100-01-01') });
+const count = fc.nat({ max: 1e9 });
+const sinkName = fc.oneof(fc.string({ minLength: 1 }), hostile);
+const states = ['pending', 'retrying', 'delivered', 'superseded', 'parked', 'discarded'] as const;
+const sinkResults = fc.array(
+  fc.record<SinkResult>({
+    sink: sinkName,
+    type: fc.constant('webhook'),
+    state: fc.constantFrom(...states),
+    reason: value,
+    durationMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
+    nextAttemptAt: fc.option(time),
+  }),
+  { maxLength: 60 },
+);
+const deeds = fc.array(
+  fc.record<Deed>({
+    at: time,
+    action: fc.constantFrom('replay', 'discard'),
+    actor: fc.oneof(fc.constantFrom('api', 'slack:U012AB3CD'), hostile),
+  }),
+  { maxLength: 9 },
+);
+const reports: fc.Arbitrary<Report> = fc
+  .record({
+    type: fc.constantFrom<ChangeType[]>('channel.created', 'channel.profile.updated', 'channel.destroyed'),
+    sdkAppId: text,
+    channelId: text,
+    operator: value,
+    revision: fc.option(fc.nat()),
+    exists: fc.boolean(),
+    before: profile,
+    after: profile,
+    results: sinkResults,
+    deeds,
+    stale: fc.subarray<FieldName>([...fieldNames]),
+    tie: fc.boolean(),
+    eventTimeEstimated: fc.boolean(),
+    at: time,
+  })
+  .map(({ type, before, after, at, sdkAppId, channelId, operator, revision, exists, ...rest }) => {
+    const changes = fieldNames.map(field => ({ field, from: before[field], to: after[field] }));
+    const data = { sdkAppId, channelId, operator, revision, exists, changes, profile: after };
+    return exampleReport({ event: { ...exampleEvent(data), type, timestamp: new Date(at).toISOString() }, ...rest });
+  });
+const ended = { since: time, until: fc.option(time) };
+const notices: fc.Arbitrary<Notice> = fc.oneof(
+  fc.record({
+    kind: fc.constant('incident' as const),
+    // It is the value of a button, which must be whole.
+    sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
+    state: fc.constantFrom('misconfigured' as const, 'down' as const),
+    ...ended,
+    reason: text,
+    advice: text,
+    waiting: count,
+    failures: fc.array(fc.record({ at: time, error: text }), { maxLength: 40 }),
+    paused: fc.boolean(),
+    by: fc.option(text),
+  }),
+  fc.record({ kind: fc.constant('silence' as const), ...ended, afterMs: count }),
+  fc.record({ kind: fc.constant('unauthorized' as const), ...ended, count, last: time }),
+  fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text }),
+  fc.record({
+    kind: fc.constant('summary' as const),
+    since: time,
+    until: time,
+    changes: count,
+    channels: count,
+    sinks: fc.array(fc.record({ sink: sinkName, delivered: count, slowestMs: fc.option(count), parked: count, waiting: count }), {
+      maxLength: 60,
+    }),
+  }),
+);
+const now = Date.parse('2026-01-01');
+const manners: fc.Arbitrary<Manner> = fc.record({
+  words: fc.constantFrom(en, zhCN),
+  timeZone: fc.constantFrom('UTC', 'Asia/Shanghai', 'America/St_Johns'),
+  threads: fc.boolean(),
+  buttons: fc.boolean(),
+});
+
+function all(message: Message, ...more: (Message | null)[]): Message[] {
+  return [message, ...more.flatMap(one => (one ? [one, withoutImage(one)] : [])), withoutImage(message)].filter(one => one !== null);
+}
+
+/** Every message that we may send, whatever it tells of. */
+const messages: fc.Arbitrary<Message[]> = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(reports, manners).map(([report, manner]) => all(card(report, manner, now), fullTexts(report, manner))) },
+  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, manner]) => all(notice(told, manner), failures(told, manner))) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.array(reports, { minLength: 1, maxLength: 12 }), manners)
+      .map(([many, manner]) => all(digest(many, manner), ...digestThread(many, manner))),
+  },
+);
+
+describe('any message', () => {
+  const runs = { numRuns: 150 };
+  let faultsOf: ReturnType<typeof slackChecker>;
+  beforeAll(() => {
+    faultsOf = slackChecker();
+  });
+
+  it('is one that Slack takes', () => {
+    fc.assert(
+      fc.property(messages, many => {
+        for (const message of many) {
+          expect(faultsOf(message)).toEqual([]);
+          for (const one of shownTexts(message)) {
+            expect(one).not.toBe('');
+            expect(one.isWellFormed()).toBe(true);
+            expect(one).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u);
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('never has data where it could be live', () => {
+    fc.assert(
+      fc.property(messages, many => {
+        for (const { text: top, blocks } of many) {
+          expect(top).not.toMatch(/[<>]/);
+          expect(top.replaceAll(/&(amp|lt|gt);/g, '')).not.toContain('&');
+          expect(blocks.flatMap(liveParts)).toEqual([]);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('is short enough when everything is as long as can be', () => {
+    const most = '👩‍👩‍👧‍👦'.repeat(500);
+    const [before, after] = [most, `x${most}`].map(one => ({ name: one, avatarUrl: one, introduction: one, organization: one }));
+    const changes = fieldNames.map(field => ({ field, from: before?.[field] ?? '', to: after?.[field] ?? '' }));
+    const data = {
+      sdkAppId: '&'.repeat(500),
+      channelId: '&'.repeat(500),
+      operator: most,
+      changeId: most.slice(0, 60),
+      changes,
+      profile: after!,
+    };
+    const results = Array.from({ length: 100 }, (_, index) => ({
+      sink: most,
+      type: 'webhook',
+      reason: most,
+      durationMs: 1e9,
+      nextAttemptAt: now + 1e9,
+      state: states[index % 6] ?? 'parked',
+    }));
+    const deeds = Array.from({ length: 9 }, () => ({ at: now, action: 'replay' as const, actor: most }));
+    const report = exampleReport({
+      event: exampleEvent(data),
+      tie: true,
+      eventTimeEstimated: true,
+      stale: [...fieldNames],
+      results,
+      deeds,
+    });
+    for (const words of [en, zhCN]) {
+      const manner = { words, timeZone: 'UTC', threads: true, buttons: true };
+      const many = Array.from({ length: 100 }, () => report);
+      for (const message of [card(report, manner, now), fullTexts(report, manner)!, digest(many, manner), ...digestThread(many, manner)]) {
+        expect(faultsOf(message)).toEqual([]);
+        expect(shownTexts(message).join('').length).toBeGreaterThan(4000);
+      }
+      const at = { since: now, until: null };
+      const errors = Array.from({ length: 99 }, () => ({ at: now, error: most }));
+      const told: Notice[] = [
+        {
+          ...at,
+          kind: 'incident',
+          sink: 'a'.repeat(200),
+          state: 'misconfigured',
+          reason: most,
+          advice: most,
+          waiting: 1e15,
+          failures: errors,
+          paused: false,
+          by: most,
+        },
+        { ...at, kind: 'parked', sink: most, count: 1e15, reason: most, advice: most },
+        { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
+      ];
+      for (const message of told.flatMap(one => [notice(one, manner), failures(one, manner)])) {
+        expect(message && faultsOf(message)).toEqual(message && []);
+      }
+    }
+  });
+
+  it('has the same kinds of blocks whatever became of it, but for its buttons', () => {
+    const kinds = ({ blocks }: Message) => blocks.map(({ type }) => type).filter(type => type !== 'actions');
+    fc.assert(
+      fc.property(reports, sinkResults, deeds, manners, (report, results, done, manner) => {
+        expect(kinds(card({ ...report, results, deeds: done }, manner, now))).toEqual(kinds(card(report, manner, now)));
+      }),
+      runs,
+    );
+    fc.assert(
+      fc.property(notices, manners, time, (told, manner, until) => {
+        expect(kinds(notice({ ...told, until }, manner))).toEqual(kinds(notice(told, manner)));
+      }),
+      runs,
+    );
+  });
+
+  it('is the same without its image but for the image', () => {
+    fc.assert(
+      fc.property(reports, manners, (report, manner) => {
+        const full = card(report, manner, now);
+        const bare = withoutImage(full);
+        expect(JSON.stringify(bare ?? full)).not.toContain('image_url');
+        expect(linesOf(bare ?? full)).toEqual(linesOf(full));
+      }),
+      runs,
+    );
+  });
+});
+
+function manySinks(sink: string): Extract<Notice, { kind: 'summary' }>['sinks'] {
+  return Array.from({ length: 99 }, () => ({ sink, delivered: 1e15, slowestMs: 1e15, parked: 1e15, waiting: 1e15 }));
+}
+
+/** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn nothing but a few words of ours around dates. */
+function liveParts(block: Message['blocks'][number]): unknown[] {
+  if (block.type === 'rich_text') {
+    // Who clicked is no data of webhooks.
+    const isDead = (one: { type: string; name?: string; user_id?: string }) =>
+      ['text', 'date'].includes(one.type) || /^[a-z_]+$/.test(one.name ?? '') || one.user_id === 'U012AB3CD';
+    return block.elements.flatMap(({ elements }) => elements).filter(one => !isDead(one));
+  }
+  if (block.type !== 'context') return [];
+  const date = /<!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[^<>&|]{10,60}>/g;
+  const ours = ['@', '@ – @', 'Since @', '开始于 @'];
+  return block.elements.filter(one => one.type === 'mrkdwn' && !ours.includes(one.text.replaceAll(date, '@')));
+}
+
+describe.each([
+  ['en', en],
+  ['zh-CN', zhCN],
+] as const)('the texts in %s', (locale, words) => {
+  /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
+  function everyMessage(spoken: Words): Message[] {
+    const manner = { words: spoken, timeZone: 'UTC', threads: true, buttons: true };
+    const bare = { ...manner, threads: false, buttons: false };
+    const on = (data: Parameters<typeof exampleEvent>[0], rest: Partial<Report> = {}, type: ChangeType = 'channel.profile.updated') => {
+      const numbers = { sdkAppId: '1', channelId: '2', changeId: '3', operator: '4', changes: [], profile: profileOf('5') };
+      return exampleReport({ event: { ...exampleEvent({ ...numbers, ...data }), type }, results: [], ...rest });
+    };
+    const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult => ({
+      sink: '6',
+      type: 'webhook',
+      state,
+      reason: null,
+      durationMs: null,
+      nextAttemptAt: null,
+      ...rest,
+    });
+    const changes = fieldNames.map(field => ({ field, from: '7', to: '8' }));
+    const field = (from: string | null, to: string | null) => [{ field: 'name' as const, from, to }];
+    const cards = [
+      on({ changes }, { results: [result('delivered'), result('delivered', { durationMs: 1 })] }),
+      on({ changes: field('7'.repeat(999), '8'.repeat(19_999)) }, { stale: ['name'], eventTimeEstimated: true }),
+      on({ changes: field(null, '8') }, { stale: ['name'], tie: true, results: [result('superseded', { reason: '9' })] }),
+      on({ operator: null, profile: profileOf(null) }),
+      on({ changes: field('', '8') }),
+      on({ changes: field('\u200b', '7\u200b8'), operator: ' ', profile: profileOf('') }),
+      on({ changes: field('7', '7\u202e') }),
+      on({ revision: 1 }, {}, 'channel.created'),
+      on({ revision: 2 }, {}, 'channel.created'),
+      on({}, {}, 'channel.destroyed'),
+      on({ revision: null }),
+      on({ revision: null }, { stale: ['name'] }),
+      on({ revision: null }, { tie: true }),
+      on({ revision: null }, { tie: true, stale: ['name'] }),
+      on({ revision: null, exists: true }, {}, 'channel.destroyed'),
+      on({ revision: null, exists: false }, {}, 'channel.destroyed'),
+      on(
+        {},
+        {
+          results: [
+            result('pending'),
+            result('retrying', { reason: '9' }),
+            result('retrying', { nextAttemptAt: now + 1 }),
+            result('pending', { nextAttemptAt: now + 1 }),
+          ],
+        },
+      ),
+      on({}, { results: states.flatMap(state => Array.from({ length: 21 }, () => result(state))) }),
+      on({}, { results: [result('discarded'), result('parked')] }),
+      on({}, { deeds: Array.from({ length: 7 }, (_, index) => ({ at: now, action: index % 2 ? 'replay' : 'discard', actor: 'api' })) }),
+    ];
+    const incident = {
+      kind: 'incident',
+      sink: '6',
+      state: 'down',
+      since: 0,
+      until: null,
+      reason: '9',
+      advice: '1',
+      waiting: 2,
+      paused: false,
+      by: 'api',
+    } as const;
+    const notices: Notice[] = [
+      { ...incident, failures: [{ at: 0, error: '2' }] },
+      ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
+        ...[false, true].map(paused => ({ ...one, failures: [], paused })),
+        { ...one, failures: [], until: now },
+      ]),
+      ...[null, now].flatMap((until): Notice[] => [
+        { kind: 'silence', since: 0, until, afterMs: 1 },
+        { kind: 'unauthorized', since: 0, until, count: 2, last: 0 },
+        { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1' },
+      ]),
+      ...[0, 1].map((open): Notice => {
+        const sinks = Array.from({ length: 31 }, () => ({ sink: '6', delivered: 1, slowestMs: 2, parked: open, waiting: open }));
+        return { kind: 'summary', since: 0, until: now, changes: open, channels: open, sinks };
+      }),
+    ];
+    const long = fieldNames.map(name => ({ field: name, from: '7'.repeat(299), to: '8'.repeat(299) }));
+    const many = Array.from({ length: 40 }, () => on({ changes: long }));
+    return [
+      ...cards.flatMap(report => [card(report, manner, now), fullTexts(report, manner)]),
+      ...notices.flatMap(told => [notice(told, manner), notice(told, bare), failures(told, manner)]),
+      ...[many, many.slice(0, 1)].flatMap(some => [digest(some, manner), digest(some, bare), ...digestThread(some, manner)]),
+    ].filter(one => one !== null);
+  }
+
+  it('are all used', () => {
+    const { marked, marks } = mark(words);
+    // Private words are the business of clicks.spec.
+    const shown = JSON.stringify([everyMessage(marked as Words), mark(words.clicks, 'clicks').marked]);
+    expect(marks.length).toBeGreaterThan(100);
+    expect(marks.filter(one => !shown.includes(one))).toEqual([]);
+  });
+
+  it('are the only ones, and all in that language', () => {
+    const foreign = locale === 'en' ? /[^\P{L}\p{Script=Latin}]/u : /[^\P{L}\p{Script=Han}]/u;
+    const names = /API|WEBHOOK_TOKENS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
+    for (const one of everyMessage(words).flatMap(shownTexts)) {
+      expect(one.replaceAll(names, '')).not.toMatch(foreign);
+      expect(one).not.toMatch(/undefined|null|NaN|Infinity|\[object/);
+    }
+  });
+});
+
+function profileOf(name: string | null): Report['event']['data']['profile'] {
+  return { name, avatarUrl: 'https://1.1.1.1/', introduction: '8', organization: '8' };
+}
+
+/** The same texts, each with a mark in it. */
+function mark(value: unknown, path = ''): { marked: unknown; marks: string[] } {
+  const own = `⟦${path}⟧`;
+  if (typeof value === 'string') return { marked: own + value, marks: [own] };
+  if (typeof value === 'function')
+    return { marked: (...inside: unknown[]) => own + String(Reflect.apply(value, null, inside)), marks: [own] };
+  const parts = Object.entries(value as object)
+    .filter(([key]) => key !== 'formats')
+    .map(([key, one]) => [key, mark(one, path === '' ? key : `${path}.${key}`)] as const);
+  const marked = { ...(value as object), ...Object.fromEntries(parts.map(([key, one]) => [key, one.marked])) };
+  return { marked, marks: parts.flatMap(([, { marks }]) => marks) };
+}

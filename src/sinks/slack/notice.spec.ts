@@ -1,0 +1,190 @@
+import { linesOf } from '../../../test/support/slack-messages.ts';
+import type { Notice } from '../sink.js';
+import type { Manner, Message } from './blocks.js';
+import { en } from './en.js';
+import { failures, keyOf, notice } from './notice.js';
+import { zhCN } from './zh-cn.js';
+
+const manner: Manner = { words: en, timeZone: 'UTC', threads: true, buttons: true };
+const since = Date.parse('2022-12-09T08:00:00Z');
+const until = since + 7_500_000;
+
+const incident: Extract<Notice, { kind: 'incident' }> = {
+  kind: 'incident',
+  sink: 'crm',
+  state: 'misconfigured',
+  since,
+  until: null,
+  reason: 'answered 401',
+  advice: 'Check the credentials of this sink.',
+  waiting: 1200,
+  failures: [{ at: since + 1000, error: 'answered 401' }],
+  paused: false,
+  by: null,
+};
+
+function kindsOf({ blocks }: Message): string[] {
+  return blocks.map(({ type }) => type);
+}
+
+describe('notice of an incident', () => {
+  it('says what is wrong, what to do and how many changes wait', () => {
+    const shown = notice(incident, manner);
+    expect(linesOf(shown)).toEqual([
+      '🔴 crm stands still: its set-up is wrong',
+      '*What is wrong: *answered 401',
+      '*What to do: *Check the credentials of this sink.',
+      '1,200 changes wait for it. Nothing is lost: they go out as soon as it works again.',
+      'Since Dec 9, 2022, 08:00:00 UTC',
+      '[Pause]',
+    ]);
+    expect(shown.text).toBe('🔴 crm stands still: its set-up is wrong. What is wrong: answered 401');
+    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'pause', value: 'crm' }] });
+  });
+
+  it('says who paused it, and who resumed it', () => {
+    const paused = notice({ ...incident, state: 'down', paused: true, by: 'slack:U012AB3CD', waiting: 0 }, manner);
+    expect(linesOf(paused)).toEqual([
+      '⏸️ crm is paused',
+      expect.any(String),
+      expect.any(String),
+      'No change waits for it. New ones will be kept until somebody resumes it.',
+      'Paused by @U012AB3CD.',
+      expect.any(String),
+      '[Resume]',
+    ]);
+    const resumed = linesOf(notice({ ...incident, state: 'down', by: 'api', waiting: 1 }, manner));
+    expect(resumed).toContain('Resumed by the API.');
+    expect(resumed[0]).toBe('🔴 crm is down');
+    expect(resumed[3]).toBe('1 change waits for it. Nothing is lost: they go out as soon as it works again.');
+  });
+
+  it('is closed with how long it took', () => {
+    const shown = notice({ ...incident, until, waiting: 3 }, manner);
+    expect(linesOf(shown)).toEqual([
+      '✅ crm is well again',
+      'It lasted 2 hr 5 min. No change was lost.',
+      '3 changes that waited are on the way.',
+      '*What was wrong: *answered 401',
+      'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
+    ]);
+    expect(shown.text).toBe('✅ crm is well again. It lasted 2 hr 5 min. No change was lost.');
+    expect(linesOf(notice({ ...incident, until, waiting: 0 }, manner))).toHaveLength(4);
+  });
+
+  it('lists the newest failures in its thread while it lasts', () => {
+    expect(linesOf(failures(incident, manner)!)).toEqual(['*The newest failures*', 'Dec 9, 2022, 08:00:01 UTC: answered 401']);
+    expect(failures({ ...incident, failures: [] }, manner)).toBeNull();
+    expect(failures({ ...incident, until }, manner)).toBeNull();
+  });
+});
+
+const others: Notice[] = [
+  { kind: 'silence', since, until: null, afterMs: 21_600_000 },
+  { kind: 'unauthorized', since, until: null, count: 12, last: since },
+  { kind: 'parked', sink: 'crm', since, until: null, count: 3, reason: 'answered 400', advice: 'See its log.' },
+];
+
+describe('notice', () => {
+  it.each(
+    [
+      ['🔇 No webhook for more than 6 hr', '✅ Webhooks come again', 'None came for 2 hr 5 min.'],
+      [
+        '🔑 12 webhooks refused: the signature is wrong',
+        '✅ No more webhooks with a wrong signature',
+        '12 webhooks were refused in 2 hr 5 min.',
+      ],
+      ['❌ 3 changes are parked at crm', '✅ Nothing is parked at crm any more', 'It lasted 2 hr 5 min.'],
+    ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
+  )('of %s reads differently when it is over', (_, told, texts) => {
+    const [open, over] = [notice(told, manner), notice({ ...told, until } as Notice, manner)];
+    expect([linesOf(open)[0], ...linesOf(over).slice(0, 2)]).toEqual(texts);
+    expect(linesOf(open).at(-1)).toBe('Since Dec 9, 2022, 08:00:00 UTC');
+    expect(linesOf(over).at(-1)).toBe('Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC');
+    expect(kindsOf(over)).toEqual(kindsOf(open));
+  });
+
+  it('of what is parked says why and what to do', () => {
+    expect(linesOf(notice(others[2]!, manner)).slice(1, 4)).toEqual([
+      '*Why, of the newest: *answered 400',
+      '*What to do: *See its log.',
+      'Each waits until somebody sends it again or discards it: on its card, or over the API.',
+    ]);
+    expect(linesOf(notice(others[2]!, { ...manner, buttons: false }))[3]).toBe(
+      'Each waits until somebody sends it again or discards it over the API.',
+    );
+  });
+
+  it('has a key of its own', () => {
+    expect([incident, ...others].map(keyOf)).toEqual([
+      `incident:crm:${since}`,
+      `silence:${since}`,
+      `unauthorized:${since}`,
+      `parked:crm:${since}`,
+    ]);
+  });
+});
+
+describe('summary', () => {
+  const summary: Notice = {
+    kind: 'summary',
+    since: until - 86_400_000,
+    until,
+    changes: 1234,
+    channels: 56,
+    sinks: [
+      { sink: 'crm', delivered: 1230, slowestMs: 1234, parked: 4, waiting: 0 },
+      { sink: 'log', delivered: 1234, slowestMs: 3, parked: 0, waiting: 0 },
+      { sink: 'search', delivered: 1222, slowestMs: null, parked: 0, waiting: 12 },
+    ],
+  };
+
+  it('tells of each sink', () => {
+    const shown = notice(summary, manner);
+    expect(linesOf(shown)).toEqual([
+      '📋 Summary of the day',
+      '1,234 changes on 56 channels. 4 parked, 12 waiting.',
+      ':x:* crm* 1,230 delivered, the slowest in 1.2 sec, 4 parked',
+      ':white_check_mark:* log* 1,234 delivered, the slowest in 3 ms',
+      ':hourglass_flowing_sand:* search* 1,222 delivered, 12 waiting',
+      'Dec 8, 2022, 10:05:00 UTC – Dec 9, 2022, 10:05:00 UTC',
+    ]);
+    expect(shown.text).toBe('📋 Summary of the day. 1,234 changes on 56 channels. 4 parked, 12 waiting.');
+    expect(linesOf(notice(summary, { ...manner, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
+  });
+
+  it('is short on a quiet day', () => {
+    const sinks = [{ sink: 'crm', delivered: 0, slowestMs: null, parked: 0, waiting: 0 }];
+    expect(linesOf(notice({ ...summary, changes: 0, channels: 0, sinks }, manner)).slice(1, 3)).toEqual([
+      'No changes. Every sink has everything.',
+      ':white_check_mark:* crm* 0 delivered',
+    ]);
+  });
+
+  it('leaves out the well ones of too many sinks', () => {
+    const sinks = Array.from({ length: 100 }, (_, index) => ({
+      sink: `s${index}`,
+      delivered: 1,
+      slowestMs: 1,
+      parked: index === 90 ? 1 : 0,
+      waiting: 0,
+    }));
+    const lines = linesOf(notice({ ...summary, sinks }, manner));
+    expect(lines).toContain(':x:* s90* 1 delivered, the slowest in 1 ms, 1 parked');
+    expect(lines.at(-2)).toBe('… and 80 sinks more');
+  });
+});
+
+describe('durations', () => {
+  it.each([
+    [0, '0 ms'],
+    [999.4, '999 ms'],
+    [999.6, '1 sec'],
+    [59_900, '59.9 sec'],
+    [59_999, '1 min'],
+    [3_599_000, '59 min 59 sec'],
+    [3_600_000, '1 hr'],
+    [90_000_000, '1 day 1 hr'],
+    [86_400_000 * 3 + 5000, '3 days'],
+  ])('%d ms are %s', (ms, text) => expect(en.formats.duration(ms)).toBe(text));
+});

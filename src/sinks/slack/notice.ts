@@ -1,0 +1,107 @@
+import type { Notice } from '../sink.js';
+import { type Button, type Manner, type Message, type RichElement, date, header, plain, richText, words } from './blocks.js';
+import { byActor } from './card-results.js';
+import { clean, escape } from './card-text.js';
+import { periodOf } from './digest.js';
+import type { Words } from './en.js';
+import { summaryLines, summaryPhrase } from './summary.js';
+
+/** What a notice says: an icon and a title, then lines, of which the first says most. */
+interface Said {
+  icon: string;
+  title: string;
+  lines: RichElement[][];
+}
+
+/** The message of a notice. Its kinds of blocks stay the same when it is over, but for its buttons. */
+export function notice(told: Notice, manner: Manner): Message {
+  const { icon, title, lines } = saidOf(told, manner);
+  const buttons = manner.buttons ? buttonsOf(told, manner.words) : [];
+  const first = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
+  return {
+    text: escape(manner.words.notification(`${icon} ${title}`, first)),
+    blocks: [
+      header(`${icon} ${title}`),
+      richText(lines),
+      { type: 'context', elements: [{ type: 'mrkdwn', text: periodOf(told.since, told.until, manner) }] },
+      ...(buttons.length > 0 ? [{ type: 'actions' as const, elements: buttons }] : []),
+    ],
+  };
+}
+
+/** The newest failures of a sink, for the thread of its incident. */
+export function failures(told: Notice, manner: Manner): Message | null {
+  if (told.kind !== 'incident' || told.until !== null || told.failures.length === 0) return null;
+  const { failures: title, failed } = manner.words.incident;
+  const lines = told.failures.slice(0, 10).map(({ at, error }) => [date(at, manner), ...words(failed(clean(error)))]);
+  return { text: title, blocks: [richText([words(title, { bold: true }), ...lines])] };
+}
+
+/** What tells a notice from all others. */
+export function keyOf(told: Notice): string {
+  return [told.kind, ...('sink' in told ? [told.sink] : []), told.since].join(':');
+}
+
+function saidOf(told: Notice, manner: Manner): Said {
+  switch (told.kind) {
+    case 'incident':
+      return told.until === null ? incident(told, manner.words) : incidentOver(told, told.until, manner.words);
+    case 'silence': {
+      const { title, calm, todo, over, took } = manner.words.silence;
+      return told.until === null
+        ? { icon: '🔇', title: title(told.afterMs), lines: [words(calm), labelled(manner.words.todo, todo)] }
+        : { icon: '✅', title: over, lines: [words(took(told.until - told.since))] };
+    }
+    case 'unauthorized': {
+      const { title, wrong, todo, over, took } = manner.words.unauthorized;
+      return told.until === null
+        ? { icon: '🔑', title: title(told.count), lines: [words(wrong), labelled(manner.words.todo, todo)] }
+        : { icon: '✅', title: over, lines: [words(took(told.count, told.until - told.since))] };
+    }
+    case 'parked': {
+      const { title, newest, decide, decideByApi, over, took } = manner.words.parked;
+      const sink = clean(told.sink, 60);
+      return told.until === null
+        ? {
+            icon: '❌',
+            title: title(told.count, sink),
+            lines: [labelled(newest, told.reason), labelled(manner.words.todo, told.advice), words(manner.buttons ? decide : decideByApi)],
+          }
+        : { icon: '✅', title: over(sink), lines: [words(took(told.until - told.since))] };
+    }
+    case 'summary':
+      return {
+        icon: '📋',
+        title: manner.words.summary.title,
+        lines: [words(summaryPhrase(told, manner.words)), ...summaryLines(told, manner.words)],
+      };
+  }
+}
+
+type Incident = Extract<Notice, { kind: 'incident' }>;
+
+function incident({ sink, state, reason, advice, waiting, paused, by }: Incident, spoken: Words): Said {
+  const texts = spoken.incident;
+  const lines = [labelled(spoken.wrong, reason), labelled(spoken.todo, advice)];
+  lines.push(words(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)));
+  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, spoken));
+  const name = clean(sink, 60);
+  return paused ? { icon: '⏸️', title: texts.paused(name), lines } : { icon: '🔴', title: texts[state](name), lines };
+}
+
+function incidentOver({ sink, since, reason, waiting }: Incident, until: number, spoken: Words): Said {
+  const texts = spoken.incident;
+  const lines = [words(texts.took(until - since)), ...(waiting > 0 ? [words(texts.left(waiting))] : []), labelled(spoken.wasWrong, reason)];
+  return { icon: '✅', title: texts.over(clean(sink, 60)), lines };
+}
+
+/** A text, or what another sink says as it says it, after a word in bold. */
+function labelled(label: string, text: string): RichElement[] {
+  return [...words(label, { bold: true }), ...words(clean(text) || '–')];
+}
+
+function buttonsOf(told: Notice, { buttons: texts }: Words): Button[] {
+  if (told.kind !== 'incident' || told.until !== null) return [];
+  const action = told.paused ? 'resume' : 'pause';
+  return [{ type: 'button', action_id: action, text: plain(texts[action]), value: told.sink }];
+}

@@ -1,0 +1,128 @@
+import { ArrayNotEmpty, IsIn, IsOptional, Matches, ValidateBy } from 'class-validator';
+import { Setting, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
+import { SinkSettings } from '../sink.js';
+
+/** A URL that `fetch` takes: it refuses user info. */
+function IsFetchUrl(): PropertyDecorator {
+  const validate = (value: unknown) => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value));
+  return ValidateBy(
+    { name: 'isFetchUrl', validator: { validate } },
+    { message: '$property must be an http or https URL without user name and password' },
+  );
+}
+
+/** Offsets such as +08:00 are left out, since they know no summer time. */
+function isTimeZone(value: unknown): boolean {
+  try {
+    return /^[a-z]/i.test(new Intl.DateTimeFormat('en', { timeZone: String(value) }).resolvedOptions().timeZone);
+  } catch {
+    return false;
+  }
+}
+
+/** What a Slack sink can be told. The rules for the settings that all sinks share are inherited, only their defaults are not. */
+export class SlackSettings extends SinkSettings {
+  @Setting({
+    meaning:
+      'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a time-out. Needs CHANNEL',
+    secret: true,
+    example: 'xoxb-…',
+  })
+  @IsOptional()
+  @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a token: letters, digits and signs without blanks' })
+  BOT_TOKEN?: string;
+
+  @Setting({ meaning: 'Id of the channel that the messages go to; invite the bot to it', example: 'C0123456789' })
+  @IsOptional()
+  @Matches(/^\S+$/, { message: '$property must be the id of a channel, such as C0123456789' })
+  CHANNEL?: string;
+
+  @Setting({
+    meaning: 'Incoming-webhook URL, instead of BOT_TOKEN and CHANNEL; its messages cannot be edited and wait up to 60 s for the results',
+    secret: true,
+    example: 'https://hooks.slack.com/services/T…/B…/…',
+  })
+  @IsOptional()
+  @IsFetchUrl()
+  WEBHOOK_URL?: string;
+
+  @Setting({ meaning: 'Signing secret of the Slack app: buttons, whose clicks come to `/slack/interactions`', secret: true })
+  @IsOptional()
+  @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a secret: letters, digits and signs without blanks' })
+  SIGNING_SECRET?: string;
+
+  @Setting({
+    meaning: 'App-level token with the scope connections:write: buttons, whose clicks come over Socket Mode. Needs BOT_TOKEN',
+    secret: true,
+    example: 'xapp-…',
+  })
+  @IsOptional()
+  @Matches(/^xapp-[\x21-\x7e]+$/, {
+    message: '$property must be an app-level token: xapp- and then letters, digits and signs without blanks',
+  })
+  APP_TOKEN?: string;
+
+  @Setting({
+    meaning: 'Ids of the Slack users who may click the buttons; without, everybody in the channel',
+    parse: list,
+    example: 'U012AB3CD',
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  @Matches(/^[UW][A-Z0-9]+$/, { each: true, message: '$property must list ids of Slack users, such as U012AB3CD' })
+  ALLOWED_USERS?: string[];
+
+  @Setting({ meaning: 'Language of the messages: `en` or `zh-CN`', default: 'en' })
+  @IsIn(['en', 'zh-CN'], { message: '$property must be en or zh-CN' })
+  LOCALE!: 'en' | 'zh-CN';
+
+  @Setting({
+    meaning: 'Time zone of DAILY_SUMMARY, and of times that Slack does not show in the zone of the reader',
+    default: 'UTC',
+    example: 'Asia/Shanghai',
+  })
+  @ValidateBy(
+    { name: 'isTimeZone', validator: { validate: isTimeZone } },
+    { message: '$property must be a time zone by its IANA name, such as Asia/Shanghai' },
+  )
+  TIMEZONE!: string;
+
+  @Setting({ meaning: 'When to post a summary of the last 24 hours, each day; none: no summary', example: '09:00' })
+  @IsOptional()
+  @Matches(/^([01]\d|2[0-3]):[0-5]\d$/, { message: '$property must be a time of the day, such as 09:00' })
+  DAILY_SUMMARY?: string;
+
+  @Setting({ meaning: 'Another Slack API root, for BOT_TOKEN; the last slash may be left out', example: 'http://127.0.0.1:4003/api/' })
+  @IsOptional()
+  @IsFetchUrl()
+  @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment' })
+  API_URL?: string;
+
+  @Setting({ meaning: 'Attempts at once, per process', default: '2', parse: wholeNumber })
+  declare CONCURRENCY: number;
+
+  @Setting({
+    meaning: 'At most this many attempts per second; Slack allows about one message per second and channel',
+    default: '1',
+    parse: Number,
+  })
+  declare RATE_PER_SECOND?: number;
+
+  static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN }: SlackSettings): [string, string][] {
+    const mistakes: [string, string][] = [];
+    if (WEBHOOK_URL !== undefined) {
+      if (BOT_TOKEN !== undefined) mistakes.push(['BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them']);
+      if (CHANNEL !== undefined) {
+        mistakes.push(['CHANNEL', 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out']);
+      }
+      // Whoever has an app with Socket Mode has its bot token too, and cards that show what a click has done.
+      if (APP_TOKEN !== undefined) mistakes.push(['APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL']);
+      return mistakes;
+    }
+    if (BOT_TOKEN === undefined && CHANNEL === undefined) {
+      return [['BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both']];
+    }
+    if (BOT_TOKEN === undefined) return [['BOT_TOKEN', 'is required, since CHANNEL is set']];
+    return CHANNEL === undefined ? [['CHANNEL', 'is required, since BOT_TOKEN is set: the id of the channel to post to']] : [];
+  }
+}

@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger, SocketModeClient } from '@slack/socket-mode';
+import { classifyNetworkError } from '../http.js';
+import type { Clicks } from './clicks.js';
+import { classifyApiWord } from './slack-errors.js';
+
+export interface SocketOptions {
+  appToken: string;
+  apiUrl: string | undefined;
+  timeoutMs: number;
+  /** Before the first new try; doubled with each that fails, up to a minute. */
+  pauseMs: number;
+}
+
+const longestPauseMs = 60_000;
+
+/** What Slack sends down the connection, as the SDK hands it on. */
+interface Envelope {
+  type: string;
+  body: unknown;
+  ack: () => Promise<void>;
+}
+
+const silent = () => {};
+/** The SDK's own log prints payloads and URLs that let one in. */
+const logger = {
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: silent,
+  setLevel: silent,
+  setName: silent,
+  getLevel: () => 'error',
+} as unknown as Logger;
+
+/**
+ * Clicks over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
+ * the SDK for each: the SDK's own reconnecting leaves a rejection unhandled when a token is refused after the first connection, which would end
+ * the process.
+ */
+export class Socket {
+  private readonly closing = new AbortController();
+
+  /** @param Client the SDK's client, handed in so that it is loaded only where there is an app token */
+  constructor(
+    private readonly options: SocketOptions,
+    private readonly clicks: Pick<Clicks, 'take'>,
+    private readonly warn: (message: string) => void,
+    private readonly Client: typeof SocketModeClient,
+  ) {}
+
+  listen(): void {
+    void this.stayConnected();
+  }
+
+  /** Takes no more clicks. Waits for nobody: what Slack has not got an ack for it tells the one who clicked. */
+  close(): void {
+    this.closing.abort();
+  }
+
+  private async stayConnected(): Promise<void> {
+    const { signal } = this.closing;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.connection(() => {
+          if (failures > 0) this.warn('clicks come in again: Slack takes our connection');
+          failures = 0;
+        });
+      } catch (error) {
+        if (failures === 0 && !signal.aborted)
+          this.warn(
+            `no clicks come in while Slack does not take our connection (${reasonOf(error)}): check that Slack can be reached from here, and APP_TOKEN, which needs the scope connections:write; it is tried again by itself`,
+          );
+        failures += 1;
+      }
+      // Also after a connection that held: Slack ends each after some hours, and one that it ends at once must not keep us busy.
+      await sleep(Math.min(this.options.pauseMs * 2 ** failures, longestPauseMs), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Returns when a connection is over. @throws if there was none */
+  private async connection(opened: () => void): Promise<void> {
+    const { appToken, apiUrl, timeoutMs } = this.options;
+    const client = new this.Client({
+      appToken,
+      autoReconnectEnabled: false,
+      logger,
+      clientOptions: {
+        ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
+        retryConfig: { retries: 0 },
+        rejectRateLimitedCalls: true,
+        allowAbsoluteUrls: false,
+        timeout: timeoutMs,
+      },
+    });
+    const leave = (): void => void client.disconnect();
+    const over = new Promise<void>(resolve => client.once('disconnected', () => resolve()));
+    client.on('slack_event', ({ type, body, ack }: Envelope) => {
+      // If it fails the connection is lost, which is seen anyway.
+      ack().catch(() => undefined);
+      if (type === 'interactive') this.clicks.take(body);
+    });
+    this.closing.signal.addEventListener('abort', leave);
+    const late = setTimeout(leave, timeoutMs);
+    try {
+      await client.start();
+      clearTimeout(late);
+      opened();
+      await over;
+    } finally {
+      clearTimeout(late);
+      this.closing.signal.removeEventListener('abort', leave);
+      leave();
+    }
+  }
+}
+
+/** Without the text of any error, which may hold an URL that lets one in. */
+function reasonOf(error: unknown): string {
+  if (error === undefined) return 'it ended before it began';
+  const { data, statusCode } = Object(error) as { data?: { error?: unknown }; statusCode?: number };
+  if (data) return classifyApiWord(data.error).message;
+  return statusCode === undefined ? classifyNetworkError(error).message : `answered ${statusCode}`;
+}

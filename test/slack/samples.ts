@@ -1,0 +1,243 @@
+import type { ChangeEvent, FieldChange, Notice, Report, SinkResult } from '../../src/sinks/sink.js';
+
+export const locales = ['en', 'zh-CN'] as const;
+export type Locale = (typeof locales)[number];
+
+/** When all of it happened, so that pictures change only when messages do. */
+export const now = Date.parse('2026-03-02T09:30:00Z');
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** Served by the gallery itself: no picture comes from outside. */
+export const avatarUrl = 'https://cdn.example.com/avatars/tea.png';
+const formerAvatarUrl = 'https://cdn.example.com/avatars/old.png';
+
+/** What people wrote into profiles. */
+const profiles = {
+  en: {
+    name: 'Tea Palace',
+    former: 'Tea House',
+    organization: 'Tea & Co.',
+    formerOrganization: 'Tea Brothers',
+    short: 'Fresh tea every day.',
+    long: [
+      'We pick, dry and roast our tea by hand, and have done so for four generations.',
+      ...['Spring', 'Summer', 'Autumn', 'Winter'].map(
+        one => `${one}: new teas each week, tastings on Saturdays, and free delivery for members.`,
+      ),
+      'Write to us here from nine to six.',
+    ].join('\n'),
+    operator: 'leckie',
+    shop: 'Shop',
+  },
+  'zh-CN': {
+    name: '清风茶馆',
+    former: '老茶馆',
+    organization: '清风茶业有限公司',
+    formerOrganization: '兄弟茶行',
+    short: '每日新茶上市。',
+    long: [
+      '我们四代人坚持手工采摘、晾晒和烘焙，从茶园到茶杯，每一步都亲自把关，只为让您喝到一杯放心的好茶。',
+      ...['春季', '夏季', '秋季', '冬季'].map(
+        one => `${one}：每周推出新茶，每周六下午在各门店举办品鉴会，会员免费参加，另有限量礼盒可供预订，数量有限，先到先得，敬请关注。`,
+      ),
+      '客服时间为每天上午九点至下午六点，欢迎随时在此留言。',
+    ].join('\n'),
+    operator: 'lihua',
+    shop: '分店',
+  },
+} as const;
+
+const id = (number: number): string => `019cadf1-5c00-7000-8000-${String(number).padStart(12, '0')}`;
+
+interface Told extends Partial<Omit<Report, 'event'>> {
+  type?: ChangeEvent['type'];
+  data?: Partial<ChangeEvent['data']>;
+}
+
+/** The n-th is its channel's revision n, n seconds after `now`. */
+function reports(locale: Locale, told: readonly Told[]): Report[] {
+  return told.map((one, index) => report(locale, index + 1, one));
+}
+
+function report(locale: Locale, number: number, { type = 'channel.profile.updated', data = {}, ...rest }: Told): Report {
+  const { name, short, organization, operator } = profiles[locale];
+  const timestamp = new Date(now + number * second).toISOString();
+  const profile = { name, avatarUrl, introduction: short, organization };
+  const told = {
+    changeId: id(number),
+    sdkAppId: '1400000001',
+    channelId: '@TOA#_tea',
+    revision: number,
+    exists: true,
+    operator,
+    changes: [],
+    profile,
+  };
+  return {
+    id: `${id(number)}_1`,
+    version: now,
+    updatedAt: timestamp,
+    event: { type, timestamp, data: { ...told, ...data } },
+    receivedAt: now,
+    eventTimeEstimated: false,
+    tie: false,
+    stale: [],
+    results: [crm, search],
+    deeds: [],
+    mayStandSince: null,
+    receipt: null,
+    ...rest,
+  };
+}
+
+function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
+  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, ...rest };
+}
+
+const crm = result('crm', 'delivered', { durationMs: 42 });
+const shop = result('shop_crm', 'delivered', { durationMs: 1240 });
+const search = result('search', 'delivered', { durationMs: 18 });
+const refused = result('shop_crm', 'parked', { reason: 'answered 422', durationMs: 35 });
+
+/** What can happen to a channel. */
+export function cards(locale: Locale): Report[] {
+  const { name, former, short, long, organization, formerOrganization } = profiles[locale];
+  const profile = { name, avatarUrl, introduction: short, organization };
+  const unknown = { name: null, avatarUrl: null, introduction: null, organization: null };
+  const renamed: FieldChange = { field: 'name', from: former, to: name };
+  const told: Told[] = [
+    {
+      type: 'channel.created',
+      data: {
+        profile: { ...unknown, name: former, introduction: '' },
+        changes: [
+          { field: 'name', from: null, to: former },
+          { field: 'introduction', from: null, to: '' },
+        ],
+      },
+    },
+    {
+      data: {
+        profile: { ...profile, introduction: long },
+        changes: [
+          renamed,
+          { field: 'avatarUrl', from: formerAvatarUrl, to: avatarUrl },
+          { field: 'introduction', from: short, to: long },
+          { field: 'organization', from: formerOrganization, to: organization },
+        ],
+      },
+    },
+    { data: { operator: null, changes: [{ field: 'introduction', from: short, to: '' }] }, eventTimeEstimated: true },
+    { data: { changes: [renamed] }, tie: true },
+    { data: { revision: null }, stale: ['name', 'introduction'] },
+    {
+      type: 'channel.destroyed',
+      data: {
+        exists: false,
+        profile: unknown,
+        changes: [
+          { field: 'name', from: name, to: null },
+          { field: 'avatarUrl', from: avatarUrl, to: null },
+          { field: 'introduction', from: short, to: null },
+          { field: 'organization', from: organization, to: null },
+        ],
+      },
+    },
+    {
+      type: 'channel.created',
+      data: { profile: { ...unknown, name }, changes: [{ field: 'name', from: null, to: name }] },
+    },
+  ];
+  return reports(locale, told);
+}
+
+/** What can become of a change at the sinks. */
+export function results(locale: Locale): Report[] {
+  const { name, former } = profiles[locale];
+  const data = { changes: [{ field: 'name' as const, from: former, to: name }] };
+  const failing = result('search', 'retrying', { reason: 'answered 503', nextAttemptAt: now + 2 * minute });
+  const retried = { at: now + minute, action: 'replay' as const, actor: 'slack:U0ALICE' };
+  const discarded = { at: now + 2 * minute, action: 'discard' as const, actor: 'slack:U0ALICE' };
+  return reports(locale, [
+    { data, results: [crm, failing, result('shop_crm', 'pending')] },
+    { data, results: [crm, search, refused] },
+    { data, results: [crm, search, shop], deeds: [retried] },
+    {
+      data,
+      results: [crm, search, result('shop_crm', 'discarded', { reason: 'discarded by a person' })],
+      deeds: [retried, discarded],
+    },
+    { data, results: [crm, result('search', 'superseded'), shop] },
+  ]);
+}
+
+/** Many changes that every sink has. */
+export function burst(locale: Locale): Report[] {
+  const { shop: word } = profiles[locale];
+  const told = Array.from({ length: 23 }, (_, index): Told => {
+    const name = `${word} ${index + 1}`;
+    const to = `${name} ★`;
+    return {
+      data: {
+        channelId: `@TOA#_shop_${index + 1}`,
+        profile: { name: to, avatarUrl: null, introduction: null, organization: null },
+        changes: [{ field: 'name', from: name, to }],
+      },
+    };
+  });
+  return reports(locale, told);
+}
+
+const incident: Extract<Notice, { kind: 'incident' }> = {
+  kind: 'incident',
+  sink: 'crm',
+  state: 'down',
+  since: now,
+  until: null,
+  reason: 'connection refused',
+  advice: 'Check that the target runs and can be reached from here; it is tried again by itself.',
+  waiting: 1234,
+  failures: [30, 15, 0].map(seconds => ({ at: now + seconds * second, error: 'connection refused' })),
+  paused: false,
+  by: null,
+};
+
+/** What the service tells of itself. */
+export const notices: readonly Notice[] = [
+  incident,
+  {
+    ...incident,
+    sink: 'search',
+    state: 'misconfigured',
+    reason: 'answered 401',
+    advice: 'Check the credentials of this sink.',
+    failures: [],
+  },
+  { ...incident, sink: 'shop_crm', failures: [], paused: true, by: 'slack:U0ALICE' },
+  { ...incident, sink: 'mail_crm', until: now + 85 * minute, failures: [] },
+  {
+    kind: 'parked',
+    sink: 'shop_crm',
+    since: now,
+    until: null,
+    count: 3,
+    reason: 'answered 422',
+    advice: 'The sink does not take this delivery: see its own log for why, mend that, then replay.',
+  },
+  { kind: 'silence', since: now, until: null, afterMs: 6 * hour },
+  { kind: 'unauthorized', since: now, until: null, count: 27, last: now + 3 * minute },
+  {
+    kind: 'summary',
+    since: now - 24 * hour,
+    until: now,
+    changes: 1318,
+    channels: 204,
+    sinks: [
+      { sink: 'crm', delivered: 1318, slowestMs: 840, parked: 0, waiting: 0 },
+      { sink: 'search', delivered: 1296, slowestMs: 12_400, parked: 0, waiting: 22 },
+      { sink: 'shop_crm', delivered: 1315, slowestMs: 95_000, parked: 3, waiting: 0 },
+    ],
+  },
+];

@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, type Page, chromium } from 'playwright-core';
+import { fakeServer } from '../support/fake-server.ts';
+import { ServiceProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
+import { commands, sendWebhook } from '../support/vendor.ts';
+import { drawInWords } from './drawn.ts';
+import { drawGallery } from './gallery.ts';
+import { LocalSlack, type Mode, workspace } from './local-slack.ts';
+
+/** Any will do: nobody else is here. */
+const ports = { service: 3000, management: 3001, slack: 4010 };
+const managementToken = 'management-token';
+const modes: Mode[] = [{ mode: 'events', requestUrl: `http://127.0.0.1:${ports.service}/slack/interactions` }, { mode: 'socket' }];
+
+/** @returns in how many ways clicks did not do what they should */
+export async function playStory(localSlack: string, browserPath: string): Promise<number> {
+  const args = [
+    '--no-sandbox',
+    '--disable-gpu',
+    // Without coloured edges around letters the pictures are smaller.
+    '--disable-lcd-text',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ];
+  const browser = await chromium.launch({ executablePath: browserPath, args });
+  let failures = 0;
+  for (const mode of modes) {
+    const way = mode.mode === 'events' ? 'HTTP' : 'Socket Mode';
+    try {
+      await playOnce(localSlack, browser, mode);
+      console.log(`passed: clicks over ${way}`);
+    } catch (error) {
+      failures += 1;
+      console.error(`FAILED: clicks over ${way}`, error);
+    }
+  }
+  await drawGallery(localSlack, browser);
+  await browser.close();
+  return failures;
+}
+
+async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'channel-sync-slack-'));
+  const crm = { takes: false };
+  const server = await fakeServer(() => (crm.takes ? { status: 204 } : { status: 400 }));
+  const slack = new LocalSlack(localSlack, folder, ports.slack, mode);
+  const service = new ServiceProcess({
+    DATABASE_URL: `sqlite:${join(folder, 'channel-sync.db')}`,
+    WEBHOOK_TOKENS: 'token',
+    PORT: String(ports.service),
+    MANAGEMENT_PORT: String(ports.management),
+    MANAGEMENT_TOKEN: managementToken,
+    SINK_CRM_TYPE: 'webhook',
+    SINK_CRM_URL: server.url,
+    SINK_TEAM_TYPE: 'slack',
+    SINK_TEAM_BOT_TOKEN: workspace.botToken,
+    SINK_TEAM_CHANNEL: workspace.channel,
+    SINK_TEAM_API_URL: `${slack.url}/api/`,
+    SINK_TEAM_ALLOWED_USERS: workspace.alice,
+    ...(mode.mode === 'events' ? { SINK_TEAM_SIGNING_SECRET: workspace.signingSecret } : { SINK_TEAM_APP_TOKEN: workspace.appToken }),
+  });
+  const page = await browser.newPage({ viewport: { width: 1000, height: 640 }, locale: 'en-GB', timezoneId: 'UTC' });
+  try {
+    await slack.ready();
+    await service.listening();
+    await drawInWords(page);
+    await page.goto(slack.url);
+    await clickThrough(page, slack, crm);
+  } catch (error) {
+    await page.screenshot({ path: join(tmpdir(), `channel-sync-slack-${mode.mode}-failed.png`) });
+    throw new Error(`the page is in ${tmpdir()}, the service said: ${service.lines.map(line => JSON.stringify(line)).join('\n')}`, {
+      cause: error,
+    });
+  } finally {
+    await page.close();
+    await service.stop();
+    await slack.stop();
+    await server.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Created → refused → others may not → retried → delivered; changed → refused → discarded. */
+async function clickThrough(page: Page, slack: LocalSlack, crm: { takes: boolean }): Promise<void> {
+  const button = (name: string) => page.getByRole('button', { name, exact: true });
+  const actAs = (name: string) => page.locator('select').first().selectOption({ label: name });
+
+  await webhook(commands.created, { Name: 'Tea <!channel> House', Introduction: 'Green tea' });
+  await button('Retry').waitFor();
+
+  await actAs('Bob');
+  await button('Retry').click();
+  await page.getByText('You may not do this').waitFor();
+  await expectState('parked');
+
+  await actAs('Alice');
+  crm.takes = true;
+  await button('Retry').click();
+  await expectState('delivered');
+  // The card is edited: there is nothing left to click.
+  await button('Retry').waitFor({ state: 'detached' });
+  await expectRecords(slack, 1);
+
+  crm.takes = false;
+  await webhook(commands.changed, { Name: 'Tea Palace' });
+  await button('Discard').click();
+  await expectState('discarded');
+  await button('Discard').waitFor({ state: 'detached' });
+  await expectRecords(slack, 2);
+}
+
+const target = { url: `http://127.0.0.1:${ports.service}/webhooks/tencent-chat`, appId: '1400000001', token: 'token' };
+
+async function webhook(command: string, fields: Record<string, string>): Promise<void> {
+  const body = { CallbackCommand: command, Official_Account: '@TOA#_tea', Operator_Account: 'leckie', EventTime: Date.now(), ...fields };
+  const { status } = await sendWebhook(target, body);
+  if (status !== 200) throw new Error(`the webhook was answered ${status}`);
+}
+
+/** Waits until the newest change is in this state at the CRM. */
+async function expectState(state: string): Promise<void> {
+  await until(async () => (await deliveries()).at(0)?.state === state, `the CRM's delivery is ${state}`);
+}
+
+async function deliveries(): Promise<{ state: string }[]> {
+  const response = await fetch(`http://127.0.0.1:${ports.management}/api/v1/deliveries?sink=crm`, {
+    headers: { authorization: `Bearer ${managementToken}` },
+  });
+  return ((await response.json()) as { items: { state: string }[] }).items;
+}
+
+/** Waits until that many cards tell that Alice clicked. */
+async function expectRecords(slack: LocalSlack, count: number): Promise<void> {
+  const tells = (message: string) => !message.includes('"ephemeral"') && message.includes(workspace.alice);
+  await until(async () => (await slack.messages()).filter(tells).length === count, `${count} cards tell that Alice clicked`);
+}
