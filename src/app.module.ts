@@ -6,6 +6,7 @@ import { Recorder } from './channel/recorder.js';
 import { Spool } from './channel/spool.js';
 import { Clock } from './clock.js';
 import { Database } from './database/database.js';
+import { IndexJobs } from './delivery/index-jobs.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Deeds } from './operations/deeds.js';
@@ -62,6 +63,7 @@ export class AppModule {
         { provide: Deeds, useFactory: deeds, inject: [Database, Clock, Log, Metrics, ModuleRef] },
         { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock, Deeds] },
         { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
+        { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Workers, Log, Clock] },
         { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
         { provide: Metrics, useFactory: metrics, inject: [Database, Clock, ModuleRef] },
         { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
@@ -117,6 +119,17 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
       error
         ? log.error('the database fails the upkeep; it goes on trying', { error: error.message })
         : log.info('the database serves the upkeep again'),
+  });
+}
+
+function indexJobs(database: Database, served: Workers, log: Log, clock: Clock): IndexJobs {
+  return new IndexJobs(database, () => served.searchSinks, clock, {
+    wake: sinks => served.wake(sinks),
+    told: (message, fields) => log.info(message, fields),
+    trouble: error =>
+      error
+        ? log.error('the database fails the jobs of search indices; they go on trying', { error: error.message })
+        : log.info('the database serves the jobs of search indices again'),
   });
 }
 

@@ -8,6 +8,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { Keeper } from './channel/keeper.js';
 import { Clock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
+import { IndexJobs } from './delivery/index-jobs.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Deeds } from './operations/deeds.js';
@@ -71,7 +72,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
   let background: Promise<unknown>[] = [];
   await workers.open();
   const started = bringUp(database, workers, clock, log, stopping.signal).then(() => {
-    background = [app.get(Upkeep).run(stopping.signal), app.get(Notices).run(stopping.signal)];
+    background = [app.get(Upkeep).run(stopping.signal), app.get(Notices).run(stopping.signal), app.get(IndexJobs).run(stopping.signal)];
   });
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
@@ -84,6 +85,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     clock,
     log,
     deeds: app.get(Deeds),
+    searchSinks: () => workers.searchSinks,
   };
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
     logger: log,

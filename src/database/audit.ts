@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Tables } from './tables.js';
 
 /** What a person can do to deliveries and sinks. */
-export type Action = 'replay' | 'discard' | 'pause' | 'resume';
+export type Action = 'replay' | 'discard' | 'pause' | 'resume' | 'verify' | 'rebuild';
 
 /** Something that a person does: when, and who (`api`, or `slack:` and the id of a user). */
 export interface Doing {

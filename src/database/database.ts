@@ -35,14 +35,14 @@ export class Database {
   static async open(url: string, onError: (error: Error) => void): Promise<Database> {
     if (url.startsWith('sqlite:')) {
       const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
-      const words = { identity: 'integer primary key autoincrement', bytes: 'blob', clustered: ' without rowid' };
+      const words = { identity: 'integer primary key autoincrement', bytes: 'blob', bytewise: '', clustered: ' without rowid' };
       const kysely = new Kysely<Tables>({ dialect });
       return new Database(kysely, kysely, true, words, url);
     }
     // Loaded only when it is used.
     const { postgresDialect } = await import('./postgres.js');
     const open = (synced: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(url, synced, onError) });
-    const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', clustered: '' };
+    const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
     return new Database(open(true), open(false), false, words, url);
   }
 

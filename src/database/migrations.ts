@@ -5,6 +5,8 @@ import type { Tables } from './tables.js';
 export interface DialectWords {
   identity: string;
   bytes: string;
+  /** Of a text column that is ordered by its bytes. */
+  bytewise: string;
   /** Appended to tables that are read by their primary key only. */
   clustered: string;
 }
@@ -18,8 +20,8 @@ interface Migration {
 // Queries write what the partial indexes compare with as literals: a bound value would make SQLite plan them anew each time.
 const first: Migration = {
   version: '1.0',
-  statements: ({ identity, bytes, clustered }) => [
-    `create table channel (id ${identity}, sdk_app_id text not null, channel_id text not null, state text not null,
+  statements: ({ identity, bytes, bytewise, clustered }) => [
+    `create table channel (id ${identity}, sdk_app_id text ${bytewise} not null, channel_id text ${bytewise} not null, state text not null,
        revision bigint not null, position bigint not null, version bigint not null, updated_at bigint, unique (sdk_app_id, channel_id))`,
     `create table change (id text not null primary key, fingerprint text not null unique, channel bigint not null, position bigint not null,
        revision bigint, type text not null, operator text, event_time bigint not null, estimated int not null, tie int not null,
@@ -42,6 +44,8 @@ const first: Migration = {
     `create table attempt (change_id text not null, sink int not null, at bigint not null, duration_ms int not null,
        outcome text not null, status int, error text, primary key (change_id, sink, at))${clustered}`,
     `create table audit (id ${identity}, at bigint not null, actor text not null, action text not null, change_id text, details text not null)`,
+    `create table index_job (sink int not null, kind text not null, state text not null, started_at bigint not null, finished_at bigint, progress text not null,
+       error text, due_at bigint not null, lease text, primary key (sink, kind))${clustered}`,
     `create table notice (id ${identity}, sink int not null, key text not null, opened_at bigint not null, over_at bigint, facts text not null, told text,
        receipt text, due_at bigint not null, lease text, tries int not null default 0)`,
     `create unique index notice_open on notice (sink, key) where over_at is null`,

@@ -150,6 +150,24 @@ interface AuditTable {
   details: string;
 }
 
+/** A comparison or a new building of a search sink's index: the newest of each kind. */
+interface IndexJobTable {
+  sink: number;
+  /** `verify` or `rebuild`. */
+  kind: string;
+  /** `running`, `done` or `failed`. */
+  state: string;
+  started_at: number;
+  finished_at: number | null;
+  /** JSON of its Progress. */
+  progress: string;
+  /** Why it failed, or why it is not further. */
+  error: string | null;
+  /** When it goes on, or when the lease of whoever works on it ends. */
+  due_at: number;
+  lease: string | null;
+}
+
 /** Something that a report sink tells of the service itself: one message, shown anew until it is over. */
 interface NoticeTable {
   id: GeneratedAlways<number>;
@@ -179,4 +197,5 @@ export interface Tables {
   attempt: AttemptTable;
   audit: AuditTable;
   notice: NoticeTable;
+  index_job: IndexJobTable;
 }

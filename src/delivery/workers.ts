@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
-import type { Actions, ReportSink, Sink, SinkSettings, SinkType } from '../sinks/sink.js';
+import type { Actions, ReportSink, SearchSink, Sink, SinkSettings, SinkType } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, type RegisteredSink, registerSinks } from './registry.js';
@@ -32,6 +32,7 @@ export class Workers {
   private readonly stopping = new AbortController();
   /** Those of this process that are served. */
   readonly reportSinks: (RegisteredSink & { sink: ReportSink; settings: SinkSettings })[] = [];
+  readonly searchSinks: (RegisteredSink & { sink: SearchSink; settings: SinkSettings })[] = [];
   private webhooksAt = -Infinity;
   private sample = performance.eventLoopUtilization();
   private share = 0;
@@ -86,6 +87,7 @@ export class Workers {
       this.workers.set(worker.registered.id, worker);
       worker.start();
       const sink = this.opened[index]!;
+      if ('compare' in sink) this.searchSinks.push({ ...registered[index]!, sink, settings });
       if (!('report' in sink)) continue;
       this.reportSinks.push({ ...registered[index]!, sink, settings });
       sink.listen?.();

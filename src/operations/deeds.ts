@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import { type Discarded, type ReplayCounts, type ReplaySelection, discard, replay } from '../delivery/replay.js';
+import { type JobKind, beginJob } from '../delivery/index-jobs.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
 import type { Log } from './log.js';
@@ -63,6 +64,13 @@ export class Deeds implements Actions {
     if (done) this.wake([done.id]);
     if (done?.moved) this.log.info('sink resumed', { sink, by: actor });
     return done && done.moved;
+  }
+
+  /** Begins to verify or rebuild the index of a search sink. @returns false if that is under way already */
+  async beginJob(sink: number, name: string, kind: JobKind, repair: boolean, actor: string): Promise<boolean> {
+    const begun = await beginJob(this.database, sink, kind, repair, this.by(actor));
+    if (begun) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
+    return begun;
   }
 
   private by(actor: string): Doing {

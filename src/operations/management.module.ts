@@ -8,6 +8,7 @@ import { bearer } from './api/bearer.js';
 import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
 import { DeliveriesController } from './api/deliveries.controller.js';
+import { IndexesController, SearchSinks } from './api/indexes.controller.js';
 import { ReplaysController } from './api/replays.controller.js';
 import { SinksController } from './api/sinks.controller.js';
 import { Deeds } from './deeds.js';
@@ -26,9 +27,11 @@ export interface ManagementParts {
   clock: Clock;
   log: Log;
   deeds: Deeds;
+  /** The search sinks that are served. */
+  searchSinks(): readonly { id: number; name: string }[];
 }
 
-const api = [ChannelsController, ChangesController, DeliveriesController, ReplaysController, SinksController];
+const api = [ChannelsController, ChangesController, DeliveriesController, IndexesController, ReplaysController, SinksController];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
 @Module({})
@@ -46,6 +49,7 @@ export class ManagementModule {
         { provide: Clock, useValue: parts.clock },
         { provide: Log, useValue: parts.log },
         { provide: Deeds, useValue: parts.deeds },
+        { provide: SearchSinks, useValue: { all: () => parts.searchSinks() } satisfies SearchSinks },
       ],
     };
   }

@@ -1,8 +1,10 @@
 import { crmWebhook } from './crm-webhook/crm-webhook.sink.js';
 import { log } from './log/log.sink.js';
+import { elasticsearch } from './search/elasticsearch.sink.js';
+import { meilisearch } from './search/meilisearch.sink.js';
 import { opensearch } from './search/opensearch.sink.js';
 import type { SinkType } from './sink.js';
 import { slack } from './slack/slack.sink.js';
 
 /** Every type of sink there is. To add one: its folder, and its line here. */
-export const sinkTypes: readonly SinkType[] = [crmWebhook, slack, opensearch, log];
+export const sinkTypes: readonly SinkType[] = [crmWebhook, slack, opensearch, elasticsearch, meilisearch, log];

@@ -11,7 +11,11 @@ export interface FakeDocument {
 
 interface Mapping {
   dynamic?: string;
-  properties?: Record<string, { type: string }>;
+  properties?: Record<string, { type: string; analyzer?: string }>;
+}
+
+interface Analysis {
+  analysis?: { analyzer: object };
 }
 
 interface FakeIndex {
@@ -36,11 +40,27 @@ interface Action {
   version?: number;
   version_type?: string;
   require_alias?: boolean;
+  if_seq_no?: number;
 }
+
+/** How an engine introduces itself. */
+const products = {
+  opensearch: {
+    version: { distribution: 'opensearch', number: '3.8.0' },
+    tagline: 'The OpenSearch Project: https://opensearch.org/',
+    header: { 'x-opensearch-version': 'OpenSearch/3.8.0 (opensearch)' },
+  },
+  elasticsearch: {
+    version: { number: '9.1.0', build_flavor: 'default' },
+    tagline: 'You Know, for Search',
+    header: { 'x-elastic-product': 'Elasticsearch' },
+  },
+};
 
 /**
  * The part of OpenSearch 3.8 that a channel index needs, on loopback: indices with strict mappings, aliases, bulk writes with external
- * versions, and searches for everything or by id. Its answers are written after those of the real engine. Documents are seen at once.
+ * versions, and searches for everything, by id, or in the order of fields. Its answers are written after those of the real engine. Documents are
+ * seen at once. Elasticsearch says the same, under another name.
  */
 export class FakeSearch {
   readonly #indices = new Map<string, FakeIndex>();
@@ -50,6 +70,11 @@ export class FakeSearch {
   #port = 0;
   readonly #failures: Answer[] = [];
   #rejections = 0;
+  readonly #product: (typeof products)[keyof typeof products];
+
+  constructor(product: keyof typeof products = 'opensearch') {
+    this.#product = products[product];
+  }
 
   /** Opens on a free port; after a close, on the same one again, with what it had. */
   async open(): Promise<this> {
@@ -101,20 +126,22 @@ export class FakeSearch {
     const url = new URL(request.path, 'http://fake');
     const [first = '', second = '', third = ''] = url.pathname.split('/').filter(Boolean).map(decodeURIComponent);
     const { method, body } = request;
-    if (first === '') return { body: { name: 'fake', version: { distribution: 'opensearch', number: '3.8.0' }, tagline: 'a fake' } };
+    const { version, tagline } = this.#product;
+    if (first === '') return { body: { name: 'fake', cluster_name: 'fake', version, tagline } };
     if (first === '_bulk') return this.#bulk(body, null, url.searchParams);
     if (second === '_bulk') return this.#bulk(body, first, url.searchParams);
     if (first === '_aliases' && method === 'POST') return this.#changeAliases(body);
     if (first === '_alias') return this.#alias(second);
     if (first.startsWith('_')) return { status: 400, body: { error: `no handler found for uri [${request.path}] and method [${method}]` } };
     if (second === '' && method === 'PUT') return this.#create(first, body);
+    if (second === '_mget') return this.#getMany(first, body, url.searchParams);
     const found = this.#find(first);
     if (!found) return notFound(first);
     const [name, index] = found;
     switch (second) {
       case '':
         if (method === 'DELETE') return this.#delete(first);
-        return { body: { [name]: { aliases: index.aliases, mappings: index.mappings, settings: { index: { provided_name: name } } } } };
+        return { body: { [name]: { aliases: index.aliases, mappings: index.mappings, settings: {} } } };
       case '_mapping':
         return { body: Object.fromEntries(this.#all(first).map(([each, { mappings }]) => [each, { mappings }])) };
       case '_alias':
@@ -137,7 +164,7 @@ export class FakeSearch {
     const { status = 200, body } = this.answer({ method, path, body: await text(message) });
     response.writeHead(status, {
       'content-type': 'application/json; charset=UTF-8',
-      'x-opensearch-version': 'OpenSearch/3.8.0 (opensearch)',
+      ...this.#product.header,
     });
     response.end(method === 'HEAD' ? undefined : JSON.stringify(body));
   }
@@ -169,7 +196,15 @@ export class FakeSearch {
         index_uuid: uuid,
       });
     }
-    const { aliases = {}, mappings = {} } = (body === '' ? {} : JSON.parse(body)) as Partial<Pick<FakeIndex, 'aliases' | 'mappings'>>;
+    const told = (body === '' ? {} : JSON.parse(body)) as Partial<Pick<FakeIndex, 'aliases' | 'mappings'> & { settings: Analysis }>;
+    const { aliases = {}, mappings = {}, settings } = told;
+    const analyzers = ['standard', 'cjk', ...Object.keys(settings?.analysis?.analyzer ?? {})];
+    const wanted = Object.values(mappings.properties ?? {}).flatMap(({ analyzer }) => analyzer ?? []);
+    const unknown = wanted.find(analyzer => !analyzers.includes(analyzer));
+    if (unknown !== undefined) {
+      const reason = `Failed to parse mapping [_doc]: analyzer [${unknown}] has not been configured in mappings`;
+      return failed(400, { type: 'mapper_parsing_exception', reason });
+    }
     const taken = Object.keys(aliases).find(alias => this.#indices.has(alias));
     if (taken !== undefined) {
       const reason = `Invalid alias name [${taken}], an index exists with the same name as the alias`;
@@ -193,17 +228,29 @@ export class FakeSearch {
     return { body: Object.fromEntries(found.map(([name, { aliases }]) => [name, { aliases: { [alias]: aliases[alias] } }])) };
   }
 
+  /** All of it or nothing; indices go first. */
   #changeAliases(body: string): Answer {
-    const { actions } = JSON.parse(body) as { actions: Record<string, { index: string; alias: string }>[] };
-    for (const [verb = '', { index, alias }] of actions.flatMap(action => Object.entries(action))) {
-      const found = this.#indices.get(index);
-      if (!found) return notFound(index);
-      if (verb === 'add') found.aliases[alias] = {};
-      else if (verb === 'remove_index') this.#indices.delete(index);
-      else if (!Object.hasOwn(found.aliases, alias)) {
-        const resource = { 'resource.id': alias, 'resource.type': 'aliases' };
-        return failed(404, { type: 'aliases_not_found_exception', reason: `aliases [${alias}] missing`, ...resource });
-      } else delete found.aliases[alias];
+    const told = JSON.parse(body) as { actions: Record<string, { index: string; alias: string }>[] };
+    const actions = told.actions.flatMap(action => Object.entries(action));
+    const removed = actions.filter(([verb]) => verb === 'remove_index').map(([, { index }]) => index);
+    const missing = actions.find(([, { index }]) => !this.#indices.has(index));
+    if (missing) return notFound(missing[1].index);
+    // Aliases that are missing are told only if there is nothing else to do.
+    const removals = actions.filter(([verb]) => verb === 'remove').map(([, action]) => action);
+    const lacking = removals.find(({ index, alias }) => !Object.hasOwn(this.#indices.get(index)!.aliases, alias));
+    if (lacking && removals.length === actions.length) {
+      const resource = { 'resource.id': lacking.alias, 'resource.type': 'aliases' };
+      return failed(404, { type: 'aliases_not_found_exception', reason: `aliases [${lacking.alias}] missing`, ...resource });
+    }
+    const gone = actions.find(([verb, { index }]) => verb !== 'remove_index' && removed.includes(index));
+    if (gone) {
+      const [, { index }] = gone;
+      return failed(404, { type: 'index_not_found_exception', reason: `no such index [${index}]`, index, index_uuid: '_na_' });
+    }
+    for (const index of removed) this.#indices.delete(index);
+    for (const [verb, { index, alias }] of actions) {
+      if (verb === 'add') this.#indices.get(index)!.aliases[alias] = {};
+      if (verb === 'remove') delete this.#indices.get(index)!.aliases[alias];
     }
     return { body: { acknowledged: true } };
   }
@@ -228,6 +275,8 @@ export class FakeSearch {
     const { _index, _id } = action;
     const refused = (status: number, error: ErrorBody, index = _index) => ({ _index: index, _id, status, error });
     const found = this.#all(_index);
+    // A delete makes an index only if it carries a version from outside.
+    if (line === null && found.length === 0 && action.version === undefined) return refused(404, notThere(_index).root_cause[0]!);
     if (action.require_alias && (found.length === 0 || this.#indices.has(_index))) {
       const reason = `no such index [${_index}] and [require_alias] request flag is [true] and [${_index}] is not an alias`;
       return refused(404, { type: 'index_not_found_exception', reason, index: _index, index_uuid: '_na_' });
@@ -250,7 +299,7 @@ export class FakeSearch {
   }
 
   #put(
-    { _id, version, version_type = 'internal' }: Action,
+    { _id, version, version_type = 'internal', if_seq_no }: Action,
     source: Record<string, unknown> | null,
     name: string,
     index: FakeIndex,
@@ -258,6 +307,11 @@ export class FakeSearch {
   ): object {
     const known = index.documents.get(_id);
     const external = version_type !== 'internal' && version !== undefined;
+    if (if_seq_no !== undefined && known?.seqNo !== if_seq_no) {
+      const current = known ? `current document has seqNo [${known.seqNo}] and primary term [1]` : 'but no document was found';
+      const reason = `[${_id}]: version conflict, required seqNo [${if_seq_no}], primary term [1]. ${current}`;
+      return refused(409, { type: 'version_conflict_engine_exception', reason, index: name, shard: '0', index_uuid: uuid }, name);
+    }
     if (known && external && (version_type === 'external_gte' ? version < known.version : version <= known.version)) {
       const than = version_type === 'external_gte' ? 'higher than' : 'higher or equal to';
       const reason = `[${_id}]: version conflict, current version [${known.version}] is ${than} the one provided [${version}]`;
@@ -288,25 +342,52 @@ export class FakeSearch {
     return { body: { _index, _id, _version: found.version, _seq_no: found.seqNo, _primary_term: 1, found: true, _source: found.source } };
   }
 
+  #getMany(name: string, body: string, params: URLSearchParams): Answer {
+    const { ids } = JSON.parse(body) as { ids: string[] };
+    const found = this.#find(name);
+    const docs = ids.map(_id => {
+      if (!found) return { _index: name, _id, error: notThere(name) };
+      const { _source, ...rest } = this.#get(found[0], found[1], _id).body as { _source?: object };
+      return params.get('_source') === 'false' || !_source ? rest : { ...rest, _source };
+    });
+    return { body: { docs } };
+  }
+
   #search(_index: string, { documents }: FakeIndex, body: string, params: URLSearchParams): Answer {
     interface Search {
       query?: { match_all?: object; ids?: { values: string[] } };
       size?: number;
       from?: number;
       version?: boolean;
+      sort?: Record<string, 'asc'>[];
+      search_after?: string[];
+      track_total_hits?: boolean;
     }
-    const { query = { match_all: {} }, size = 10, from = 0, version = params.get('version') === 'true' } = (parsed(body) ?? {}) as Search;
+    const told = (parsed(body) ?? {}) as Search;
+    const { query = { match_all: {} }, from = 0, version = params.get('version') === 'true', sort, search_after: after } = told;
     if (!query.match_all && !query.ids) {
       const [kind = ''] = Object.keys(query);
       return failed(400, { type: 'parsing_exception', reason: `unknown query [${kind}]`, line: 1, col: 1 });
     }
-    const matching = [...documents].filter(([id]) => query.ids?.values.includes(id) ?? true);
-    const hits = matching.slice(from, from + Number(params.get('size') ?? size)).map(([_id, document]) => {
-      return { _index, _id, ...(version && { _version: document.version }), _score: 1, _source: document.source };
+    const fields = sort?.flatMap(one => Object.keys(one)) ?? [];
+    const matching = [...documents]
+      .filter(([id]) => query.ids?.values.includes(id) ?? true)
+      .map(([_id, document]) => ({ _id, document, keys: fields.map(field => document.source[field] as string) }))
+      .filter(({ keys }) => !after || compareAll(keys, after) > 0)
+      .sort((one, other) => compareAll(one.keys, other.keys));
+    const hits = matching.slice(from, from + Number(params.get('size') ?? told.size ?? 10)).map(({ _id, document, keys }) => {
+      const scored = { _index, _id, ...(version && { _version: document.version }), _score: sort ? null : 1, _source: document.source };
+      return { ...scored, ...(sort && { sort: keys }) };
     });
-    const total = { value: matching.length, relation: 'eq' };
-    return { body: { took: 1, timed_out: false, _shards: shards, hits: { total, max_score: hits.length > 0 ? 1 : null, hits } } };
+    const total = told.track_total_hits === false ? {} : { total: { value: matching.length, relation: 'eq' } };
+    const max_score = hits.length > 0 && !sort ? 1 : null;
+    return { body: { took: 1, timed_out: false, _shards: shards, hits: { ...total, max_score, hits } } };
   }
+}
+
+/** The order of keywords: that of their bytes. */
+function compareAll(one: readonly string[], other: readonly string[]): number {
+  return one.map((key, at) => Buffer.compare(Buffer.from(key), Buffer.from(other[at]!))).find(order => order !== 0) ?? 0;
 }
 
 const uuid = 'DuOYaJ7YQsq0x3aO5UTkPg';
@@ -328,6 +409,12 @@ function failed(status: number, error: ErrorBody): Answer {
 function notFound(index: string): Answer {
   const resource = { index, 'resource.id': index, 'resource.type': 'index_or_alias', index_uuid: '_na_' };
   return failed(404, { type: 'index_not_found_exception', reason: `no such index [${index}]`, ...resource });
+}
+
+function notThere(index: string): ErrorBody & { root_cause: ErrorBody[] } {
+  const resource = { index, 'resource.id': index, 'resource.type': 'index_expression', index_uuid: '_na_' };
+  const error = { type: 'index_not_found_exception', reason: `no such index [${index}]`, ...resource };
+  return { root_cause: [error], ...error };
 }
 
 function parsed(line: string): Record<string, unknown> | undefined {

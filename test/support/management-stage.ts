@@ -43,6 +43,7 @@ export interface Answer {
 export class Stage {
   readonly clock = new TestClock();
   readonly woken: number[][] = [];
+  readonly searchSinks: { id: number; name: string }[] = [];
   readonly logged: Record<string, unknown>[] = [];
   readonly readiness: Readiness;
   private readonly recorder: Recorder;
@@ -83,6 +84,7 @@ export class Stage {
       readiness: this.readiness,
       clock,
       log,
+      searchSinks: () => this.searchSinks,
       deeds: new Deeds(database, clock, log, metrics, sinks => void this.woken.push(sinks)),
     };
     this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });

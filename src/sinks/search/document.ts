@@ -1,45 +1,68 @@
-import { classifyStatus } from '../http.js';
-import { type Delivery, Misconfigured, type Profile, Refused, type SinkError, TryAgain } from '../sink.js';
+import type { ChannelKey, Delivery, Difference, Profile } from '../sink.js';
 
 /** What the index holds of one channel (contract, section 4). */
-interface ChannelDocument extends Profile {
-  sdkAppId: string;
-  channelId: string;
+export interface ChannelDocument extends Profile, ChannelKey {
   revision: number | null;
   updatedAt: string;
   deleted: boolean;
 }
 
-/** One document per channel. */
-function documentId({ event: { data } }: Delivery): string {
-  return `${data.sdkAppId}:${data.channelId}`;
+/** A document that is to be written. */
+export interface Entry {
+  key: ChannelKey;
+  document: ChannelDocument;
+  version: number;
+}
+
+/** A document that an index has: whatever somebody wrote into it. */
+export interface Found {
+  key: ChannelKey;
+  document: Readonly<Record<string, unknown>>;
+  version: number;
 }
 
 /** Always whole: a partial update cannot bear an external version. */
-function documentOf({ event: { data }, updatedAt }: Delivery): ChannelDocument {
+export function entryOf({ event: { data }, updatedAt, version }: Delivery): Entry {
   const { sdkAppId, channelId, profile, revision, exists } = data;
   const { name, avatarUrl, introduction, organization } = profile;
-  return { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists };
+  const document = { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists };
+  return { key: { sdkAppId, channelId }, document, version };
 }
 
-/** A delivery with its two lines of a bulk body. */
-export interface BulkEntry {
-  delivery: Delivery;
-  lines: string;
+/** A word for a channel in maps; ids of apps have no colon. */
+export function nameOf({ sdkAppId, channelId }: ChannelKey): string {
+  return `${sdkAppId}:${channelId}`;
 }
 
-/** The engine itself refuses what is older than the version that it has. */
-export function bulkEntry(delivery: Delivery, alias: string): BulkEntry {
-  const action = { index: { _index: alias, _id: documentId(delivery), version: delivery.version, version_type: 'external' } };
-  return { delivery, lines: `${JSON.stringify(action)}\n${JSON.stringify(documentOf(delivery))}\n` };
+/** The order in which indices are gone through: code points, which is the order of the bytes of UTF-8, not of JavaScript's strings. */
+export function compareKeys(one: ChannelKey, other: ChannelKey): number {
+  return bytewise(one.sdkAppId, other.sdkAppId) || bytewise(one.channelId, other.channelId);
+}
+
+function bytewise(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+/** What is wrong with a document; `null` if nothing is. */
+export function difference(wanted: Entry, { document, version }: Found): Difference | null {
+  const kind = kindOf(wanted, document, version);
+  return kind && { ...wanted.key, kind, version };
+}
+
+function kindOf(wanted: Entry, document: Found['document'], version: number): Difference['kind'] | null {
+  const [revision, ours] = [Number(document['revision']), Number(wanted.document.revision)];
+  if (revision !== ours) return revision > ours ? 'newer' : 'older';
+  if (!Object.entries(wanted.document).every(([field, value]) => document[field] === value)) return 'older';
+  // The engine would take what we send next for old.
+  return version > wanted.version ? 'newer' : null;
 }
 
 /** As few bulks as keep each under a size in bytes; a document that is larger than that goes alone. */
-export function split(entries: readonly BulkEntry[], maxBytes: number): BulkEntry[][] {
-  const bulks: BulkEntry[][] = [];
+export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
+  const bulks: Entry[][] = [];
   let size = Infinity;
   for (const entry of entries) {
-    const bytes = Buffer.byteLength(entry.lines);
+    const bytes = Buffer.byteLength(JSON.stringify(entry)) + 200;
     if (size + bytes > maxBytes) {
       bulks.push([]);
       size = 0;
@@ -48,46 +71,6 @@ export function split(entries: readonly BulkEntry[], maxBytes: number): BulkEntr
     size += bytes;
   }
   return bulks;
-}
-
-/** What a bulk answer says of each delivery, in their order; `null` if it is no answer to them, so that nobody knows what was done. */
-export function bulkResults(answer: unknown, deliveries: readonly Delivery[], now: number): (SinkError | null)[] | null {
-  const items = member(answer, 'items');
-  if (!Array.isArray(items) || items.length !== deliveries.length) return null;
-  const results: (SinkError | null)[] = [];
-  for (const [index, delivery] of deliveries.entries()) {
-    const item = member(items[index], 'index');
-    const status = member(item, 'status');
-    if (typeof status !== 'number' || member(item, '_id') !== documentId(delivery)) return null;
-    results.push(itemResult(status, errorType(item), now));
-  }
-  return results;
-}
-
-/** What the answer to one document means. */
-function itemResult(status: number, type: string | null, now: number): SinkError | null {
-  if (status === 409 && type === 'version_conflict_engine_exception') return null;
-  if (type === 'index_not_found_exception')
-    return new TryAgain(type, 'The index went away: the next try makes it anew. Rebuild it then.', status);
-  if (type === 'index_closed_exception') return new Misconfigured(type, 'The index behind the alias is closed: open it.', status);
-  if (type === 'cluster_block_exception' && status === 403) {
-    return new Misconfigured(type, 'Writing to the index is blocked: remove its block (index.blocks.*).', status);
-  }
-  const error = classifyStatus(status, undefined, now);
-  if (type === null || error === null) return error;
-  if (error instanceof TryAgain) return new TryAgain(type, error.advice, status);
-  if (error instanceof Misconfigured) return new Misconfigured(type, error.advice, status);
-  return new Refused(
-    type,
-    'The index does not take this document: compare its mapping with the one of a new index, mend that, then replay.',
-    status,
-  );
-}
-
-/** The type word of an error; never its reason, which may quote the document. */
-export function errorType(answer: unknown): string | null {
-  const type = member(member(answer, 'error'), 'type');
-  return typeof type === 'string' && /^[a-z_]{1,100}$/.test(type) ? type : null;
 }
 
 /** A member of something that came over the wire. */

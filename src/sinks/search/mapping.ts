@@ -1,78 +1,70 @@
-import { Misconfigured } from '../sink.js';
 import { member } from './document.js';
 
-/** Grows when the mapping changes so that an index made by an older release has to be rebuilt. */
-const schema = 1;
+/** Grows when the mapping changes, so that an index made by an older release is told as outdated. */
+const schema = 2;
 
 /** Where the mapping tells that the index is ours. */
 const mark = 'channel-sync';
 
 /**
- * `cjk` indexes pairs of Chinese characters, so that a single one finds nothing: that is what the `standard` sub-field is for. `keyword`
- * finds and sorts by the exact text, up to what Lucene takes as one term (32,766 bytes): a longer text must not fail the document.
+ * `cjk` indexes pairs of Chinese characters, so that a single one finds nothing: that is what the `standard` sub-field is for. `prefix` finds
+ * words by how they begin, up to 20 characters; a run of Chinese is a word to it, also right beside Latin letters. `keyword` finds and sorts by the exact text, up
+ * to what Lucene takes as one term (32,766 bytes): a longer text must not fail the document. All of this is in every OpenSearch and Elasticsearch, without plugins.
  */
-const text = {
-  type: 'text',
-  analyzer: 'cjk',
-  fields: { keyword: { type: 'keyword', ignore_above: 8191 }, standard: { type: 'text', analyzer: 'standard' } },
+function text(analyzer: string): object {
+  return {
+    type: 'text',
+    analyzer,
+    fields: {
+      keyword: { type: 'keyword', ignore_above: 8191 },
+      standard: { type: 'text', analyzer: 'standard' },
+      prefix: { type: 'text', analyzer: 'prefixes', search_analyzer: 'beginnings' },
+    },
+  };
+}
+
+const cjk = '[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsHangul}]';
+
+const analysis = {
+  // Between what is no letter and no digit, and where Chinese, Japanese or Korean meets another script.
+  tokenizer: { words: { type: 'pattern', pattern: `[^\\p{L}\\p{N}]+|(?<=${cjk})(?!${cjk})|(?<!${cjk})(?=${cjk})` } },
+  filter: { prefixes: { type: 'edge_ngram', min_gram: 1, max_gram: 20 }, beginning: { type: 'truncate', length: 20 } },
+  analyzer: {
+    prefixes: { type: 'custom', tokenizer: 'words', filter: ['cjk_width', 'lowercase', 'prefixes'] },
+    beginnings: { type: 'custom', tokenizer: 'words', filter: ['cjk_width', 'lowercase', 'beginning'] },
+  },
 };
 
+/** What an index of ours says of itself. */
+export function newMark(analyzer: string): object {
+  return { schema, analyzer };
+}
+
+/** What the answer to `GET /<index>/_mapping` says of that index of ours, as `newMark` would; `null` if it is not one. */
+export function markOf(definition: unknown): object | null {
+  const found = member(member(member(definition, 'mappings'), '_meta'), mark);
+  return typeof member(found, 'schema') === 'number' ? (found as object) : null;
+}
+
 /** The body that creates an index together with its alias: in one call, so that no replica ever sees the one without the other. */
-export function newIndex(alias: string): object {
+export function newIndex(alias: string, analyzer: string): object {
   return {
     aliases: { [alias]: {} },
+    settings: { analysis },
     mappings: {
       dynamic: 'strict',
-      _meta: { [mark]: { schema } },
+      _meta: { [mark]: newMark(analyzer) },
       properties: {
         sdkAppId: { type: 'keyword' },
         channelId: { type: 'keyword' },
-        name: text,
+        name: text(analyzer),
         avatarUrl: { type: 'keyword', index: false, doc_values: false },
-        introduction: text,
-        organization: text,
+        introduction: text(analyzer),
+        organization: text(analyzer),
         revision: { type: 'long' },
         updatedAt: { type: 'date' },
         deleted: { type: 'boolean' },
       },
     },
   };
-}
-
-/** The first index behind an alias; later ones count on. */
-export function firstIndex(alias: string): string {
-  return `${alias}-v1`;
-}
-
-/** Why what `GET /<alias>/_mapping` answered is not an index of ours, with what to do about it; `null` if it is one. */
-export function foreignIndex(alias: string, mappings: unknown): Misconfigured | null {
-  if (typeof mappings !== 'object' || mappings === null || Array.isArray(mappings) || Object.keys(mappings).length === 0) {
-    return new Misconfigured('the answer is not one of OpenSearch', 'Check the URL of this sink: something else seems to be there.');
-  }
-  const indices = Object.keys(mappings);
-  if (indices.length > 1) {
-    return new Misconfigured(
-      `INDEX is an alias of ${indices.length} indices`,
-      'Let the alias point at the one index that channel-sync made.',
-    );
-  }
-  const [index = ''] = indices;
-  if (index === alias) {
-    return new Misconfigured(
-      'INDEX is an index, not an alias',
-      'Set INDEX to a name that is not taken, or delete or rename that index; nothing was written to it.',
-    );
-  }
-  const found = member(member(member(member(member(mappings, index), 'mappings'), '_meta'), mark), 'schema');
-  if (found === schema) return null;
-  if (typeof found === 'number') {
-    return new Misconfigured(
-      'the index was made by another release of channel-sync',
-      'Let one release run, and rebuild the index with it.',
-    );
-  }
-  return new Misconfigured(
-    'INDEX is an alias of an index that channel-sync did not make',
-    'Set INDEX to a name that is not taken, or remove that alias; nothing was written to it.',
-  );
 }

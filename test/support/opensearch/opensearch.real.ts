@@ -1,8 +1,14 @@
 // The sink, and the fake that stands in for OpenSearch elsewhere, against a real OpenSearch; the README beside tells how to run it.
-import type { BulkSink } from '../../../src/sinks/sink.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Delivery, SearchSink } from '../../../src/sinks/sink.js';
+import { newIndex } from '../../../src/sinks/search/mapping.js';
 import { FakeSearch } from '../fake-search.ts';
+import { type FakeServer, fakeServer } from '../fake-server.ts';
+import { until } from '../until.ts';
 import { type RunningOpenSearch, startOpenSearch } from './start-opensearch.mjs';
-import { call, channelDelivery, openSearchSink, searchSettings, searchStories } from './stories.ts';
+import { call, channelDelivery, clusterStories, openSearchSink } from './stories.ts';
 
 const signal = new AbortController().signal;
 let engine: RunningOpenSearch;
@@ -11,11 +17,11 @@ beforeAll(async () => void (engine = await startOpenSearch()), 300_000);
 afterAll(() => engine.stop());
 
 describe('opensearch sink, on a real OpenSearch', () => {
-  searchStories(() => engine.url);
+  clusterStories('opensearch', () => engine.url);
 
-  const open: BulkSink[] = [];
-  async function sinkOf(INDEX: string, TIMEOUT_MS = 10_000): Promise<BulkSink> {
-    const sink = await openSearchSink(searchSettings(engine.url, { INDEX, TIMEOUT_MS }));
+  const open: SearchSink[] = [];
+  async function sinkOf(INDEX: string, TIMEOUT_MS = 10_000): Promise<SearchSink> {
+    const sink = await openSearchSink('opensearch', engine.url, { INDEX, TIMEOUT_MS });
     open.push(sink);
     return sink;
   }
@@ -26,28 +32,126 @@ describe('opensearch sink, on a real OpenSearch', () => {
   it.each([
     ['name', '官方账号', ['official']],
     ['name', '账号', ['official']],
+    ['name', '官', []],
     ['name.standard', '官', ['official']],
-    ['name', 'penguin', ['latin']],
+    ['name', 'penguin', ['latin', 'mixed']],
+    ['name', 'ＰＥＮＧＵＩＮ', ['latin', 'mixed']],
+    ['name', '企鹅 News', ['latin', 'mixed']],
+    ['name', '企鹅news', ['latin', 'mixed']],
     ['introduction', '深圳', ['official']],
     ['organization.keyword', '腾讯 科技', ['official']],
     ['organization.keyword', '腾讯', []],
+    ['name.prefix', '腾', ['official']],
+    ['name.prefix', '腾讯官', ['official']],
+    ['name.prefix', '官方', []],
+    ['name.prefix', 'peng', ['latin', 'mixed']],
+    ['name.prefix', 'ne', ['latin']],
+    ['name.prefix', '企鹅 P', ['mixed']],
+    ['name.prefix', `${'长'.repeat(20)}的名字`, ['long']],
   ])('finds by %s %s', async (field, text, found) => {
     const sink = await sinkOf('finding');
-    await sink.deliverMany(
-      [
-        channelDelivery('official', 1, {
-          profile: { name: '腾讯官方账号', avatarUrl: null, introduction: '在深圳', organization: '腾讯 科技' },
-        }),
-        channelDelivery('latin', 1, { profile: { name: 'Penguin News', avatarUrl: null, introduction: '', organization: null } }),
-      ],
-      signal,
-    );
+    const names = { official: '腾讯官方账号', latin: 'Penguin News', mixed: '企鹅Penguin-新闻', long: '长'.repeat(60) };
+    const profile = { avatarUrl: null, introduction: '', organization: null };
+    const channels = Object.entries(names).map(([channelId, name]) => channelDelivery(channelId, 1, { profile: { ...profile, name } }));
+    const more = { introduction: '在深圳', organization: '腾讯 科技' };
+    channels[0]!.event.data.profile = { ...channels[0]!.event.data.profile, ...more };
+    expect(await sink.deliverMany(channels, signal)).toEqual(channels.map(() => null));
     await call(engine.url, 'POST', '/finding/_refresh');
-    const query = field.endsWith('keyword') ? { term: { [field]: text } } : { match: { [field]: text } };
+    // All of the words, as people expect who type more to find less; the analyzed field finds the best first.
+    const query = field.endsWith('keyword')
+      ? { term: { [field]: text } }
+      : { match: { [field]: { query: text, operator: field.endsWith('prefix') ? 'and' : 'or' } } };
     const { body } = await call(engine.url, 'POST', '/finding/_search', { query });
     const { hits } = body['hits'] as { hits: { _source: { channelId: string } }[] };
-    expect(hits.map(hit => hit._source.channelId)).toEqual(found);
+    expect(hits.map(hit => hit._source.channelId).sort()).toEqual(found);
   });
+
+  it.each([
+    ['官方账号', 'official'],
+    ['官', 'official'],
+    ['腾讯官', 'official'],
+    ['深圳', 'official'],
+    ['peng', 'latin'],
+    ['Penguin 新闻', 'mixed'],
+  ])('finds %s by the query that the README tells', async (query, first) => {
+    const fields = ['name^3', 'name.prefix^2', 'name.standard', 'organization', 'introduction'];
+    const told = { bool: { must: { multi_match: { query, type: 'most_fields', fields } }, filter: { term: { deleted: false } } } };
+    const { body } = await call(engine.url, 'POST', '/finding/_search', { query: told });
+    const { hits } = body['hits'] as { hits: { _source: { channelId: string } }[] };
+    expect(hits[0]?._source.channelId).toBe(first);
+  });
+
+  it('sorts by the exact text', async () => {
+    const { body } = await call(engine.url, 'POST', '/finding/_search', { sort: [{ 'name.keyword': 'asc' }] });
+    const { hits } = body['hits'] as { hits: { _source: { channelId: string } }[] };
+    expect(hits.map(hit => hit._source.channelId)).toEqual(['latin', 'mixed', 'official', 'long']);
+  });
+
+  it('builds an index anew and swaps under load, and nobody ever finds less, or something old', async () => {
+    const [writer, builder] = [await sinkOf('loaded', 2000), await sinkOf('loaded', 2000)];
+    const channels = Array.from({ length: 20 }, (_, index) => `channel${index}`);
+    const newest = new Map<string, Delivery>();
+    let version = 0;
+    async function deliver(): Promise<void> {
+      version += 1;
+      let due = channels.map(channelId => channelDelivery(channelId, version, { revision: version }));
+      for (const delivery of due) newest.set(delivery.event.data.channelId, delivery);
+      // What did not arrive is tried again, as lanes do.
+      while (due.length > 0) {
+        const results = await writer.deliverMany(due, signal);
+        expect(results.filter(result => result && result.outcome !== 'retry')).toEqual([]);
+        due = due.filter((_, at) => results[at] !== null);
+      }
+    }
+    await deliver();
+    let over = false;
+    const load = (async () => {
+      while (!over) await deliver();
+    })();
+    const looks = (async () => {
+      let seen = 0;
+      for (; !over; seen += 1) {
+        const { status, body } = await call(engine.url, 'GET', '/loaded/_doc/1400000001:channel7');
+        expect([status, body['found']]).toEqual([200, true]);
+      }
+      return seen;
+    })();
+    const next = await builder.prepare(signal);
+    await new Promise(resolve => setTimeout(resolve, builder.settleMs));
+    const before = [...newest.values()];
+    expect(await builder.fill(next, before, signal)).toEqual(before.map(() => null));
+    await builder.swap(next, signal);
+    const swapped = version;
+    await until(() => version > swapped + 5, 'deliveries go on', 20_000);
+    over = true;
+    await load;
+    expect(await looks).toBeGreaterThan(10);
+    expect(await builder.current(signal)).toEqual({ index: 'loaded-v2', outdated: false });
+    expect(await builder.compare([...newest.values()], { after: null, until: null }, signal)).toEqual([]);
+  }, 60_000);
+
+  it('goes on after the engine was killed in the middle of a rebuild', async () => {
+    let other = await startOpenSearch({ home: mkdtempSync(join(tmpdir(), 'opensearch-')) });
+    try {
+      const sink = await openSearchSink('opensearch', other.url, { INDEX: 'killed' });
+      open.push(sink);
+      expect(await sink.deliverMany([channelDelivery('a', 1)], signal)).toEqual([null]);
+      const next = await sink.prepare(signal);
+      expect(await sink.deliverMany([channelDelivery('a', 2)], signal)).toEqual([null]);
+      process.kill(other.pid, 'SIGKILL');
+      await other.exited;
+      await expect(sink.current(signal)).rejects.toMatchObject({ outcome: 'retry' });
+      other = await startOpenSearch({ home: other.home, port: Number(new URL(other.url).port) });
+      expect(await sink.prepare(signal)).toBe(next);
+      expect(await sink.deliverMany([channelDelivery('a', 1), channelDelivery('b', 1)], signal)).toEqual([null, null]);
+      await sink.swap(next, signal);
+      expect((await call(other.url, 'GET', '/killed/_doc/1400000001:a')).body).toMatchObject({ _index: next, _version: 2 });
+      expect((await call(other.url, 'GET', '/killed/_doc/1400000001:b')).body).toMatchObject({ _index: next, _version: 1 });
+    } finally {
+      await other.stop();
+      rmSync(other.home, { recursive: true, force: true });
+    }
+  }, 120_000);
 
   it('waits for a person while the index is closed or blocked', async () => {
     const sink = await sinkOf('shut');
@@ -61,6 +165,10 @@ describe('opensearch sink, on a real OpenSearch', () => {
     await call(engine.url, 'PUT', '/shut-v1/_settings', { 'index.blocks.write': true });
     expect(await told(2)).toEqual(['misconfigured: cluster_block_exception']);
     await call(engine.url, 'PUT', '/shut-v1/_settings', { 'index.blocks.write': false });
+    // As the engine does by itself when a disk is nearly full; it lifts that by itself, too.
+    await call(engine.url, 'PUT', '/shut-v1/_settings', { 'index.blocks.read_only_allow_delete': true });
+    expect(await told(2)).toEqual(['retry: cluster_block_exception']);
+    await call(engine.url, 'PUT', '/shut-v1/_settings', { 'index.blocks.read_only_allow_delete': null });
     await call(engine.url, 'GET', '/_cluster/health/shut-v1?wait_for_status=yellow');
     expect(await told(2)).toEqual([null]);
   });
@@ -84,6 +192,27 @@ describe('opensearch sink, on a real OpenSearch', () => {
   });
 });
 
+// Elasticsearch itself cannot be had here. What its client sends is understood by OpenSearch, once its own media types are taken off.
+describe('elasticsearch sink, on a real OpenSearch that claims to be Elasticsearch', () => {
+  let proxy: FakeServer;
+  beforeAll(async () => {
+    proxy = await fakeServer(async ({ method, path, headers, body }) => {
+      const product = { 'x-elastic-product': 'Elasticsearch' };
+      if (path === '/') return { headers: product, body: { version: { number: '9.1.0' }, tagline: 'You Know, for Search' } };
+      const type = headers['content-type']?.replace(/application\/vnd\.elasticsearch\+([a-z-]+); compatible-with=8/, 'application/$1');
+      const response = await fetch(engine.url + path, { method, ...(body !== '' && { headers: { 'content-type': type ?? '' }, body }) });
+      return { status: response.status, headers: { ...product, 'content-type': 'application/json' }, body: await response.text() };
+    });
+  });
+  afterAll(() => proxy.close());
+
+  clusterStories(
+    'elasticsearch',
+    () => engine.url,
+    () => proxy.url,
+  );
+});
+
 describe('the fake search engine', () => {
   let fake: FakeSearch;
   beforeAll(async () => void (fake = await new FakeSearch().open()));
@@ -98,6 +227,23 @@ describe('the fake search engine', () => {
   const action = (more: object, verb = 'index') => JSON.stringify({ [verb]: { _index: 'alike', version_type: 'external', ...more } });
   const lines = (...all: (string | object)[]) => all.map(line => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join('');
 
+  const sorted = (_id: string) => {
+    const [s, c] = _id.split('~');
+    return [{ index: { _index: 'sorted', _id, version: 1, version_type: 'external' } }, { s, c }];
+  };
+  const inOrder = (size: number, search_after?: string[]) => ({
+    size,
+    version: true,
+    track_total_hits: false,
+    sort: [{ s: 'asc' }, { c: 'asc' }],
+    ...(search_after && { search_after }),
+  });
+  const swap = (next: string, used: string) => [
+    { add: { index: next, alias: 'sorted' } },
+    { remove: { index: next, alias: 'sorted-next' } },
+    { remove: { index: used, alias: 'sorted' } },
+  ];
+
   // In this order: each builds on those before it.
   const calls: [method: string, path: string, body?: string | object][] = [
     ['GET', '/alike/_mapping'],
@@ -107,6 +253,10 @@ describe('the fake search engine', () => {
     ['PUT', '/Alike', {}],
     ['PUT', '/plain', {}],
     ['PUT', '/other', { aliases: { plain: {} } }],
+    ['PUT', '/unknown', { mappings: { properties: { name: { type: 'text', analyzer: 'no_such' } } } }],
+    ['PUT', '/whole-v1', newIndex('whole', 'cjk')],
+    ['GET', '/whole/_mapping'],
+    ['DELETE', '/whole-v1'],
     ['GET', '/plain/_mapping'],
     ['GET', '/_alias/alike'],
     ['POST', '/_bulk', ''],
@@ -143,6 +293,37 @@ describe('the fake search engine', () => {
     ['POST', '/alike/_search', { query: { match_all: {} }, version: true }],
     ['POST', '/alike/_search', { query: { ids: { values: ['b', 'none'] } } }],
     ['POST', '/none/_search', {}],
+    ['POST', '/none/_refresh'],
+    ['POST', '/plain/_mget?_source=false', { ids: ['a', 'none'] }],
+    ['POST', '/alike/_mget', { ids: ['a', 'b', 'none'] }],
+    ['POST', '/alike/_mget?_source=false', { ids: ['a', 'none'] }],
+    ['POST', '/none/_mget?_source=false', { ids: ['a'] }],
+    ['PUT', '/sorted-v1', { aliases: { sorted: {} }, mappings: { properties: { s: { type: 'keyword' }, c: { type: 'keyword' } } } }],
+    ['POST', '/_bulk?require_alias=true', lines(...['1~a', '1~Z', '1~官', '1~\uff5e', '1~\u{1f600}', '10~a'].flatMap(sorted))],
+    ['POST', '/sorted/_refresh'],
+    ['POST', '/sorted/_search', inOrder(2)],
+    ['POST', '/sorted/_search', inOrder(3, ['1', 'Z'])],
+    ['POST', '/sorted/_search', inOrder(100, ['1', 'b'])],
+    ['POST', '/sorted/_search', inOrder(100, ['2', ''])],
+    ['POST', '/_bulk', lines({ delete: { _index: 'sorted-v1', _id: '1~a', if_seq_no: 99, if_primary_term: 1 } })],
+    [
+      'POST',
+      '/_bulk',
+      lines(
+        { delete: { _index: 'sorted-v1', _id: '1~a', if_seq_no: 0, if_primary_term: 1 } },
+        { delete: { _index: 'sorted-v1', _id: '1~a', if_seq_no: 0, if_primary_term: 1 } },
+        { delete: { _index: 'none', _id: 'a', if_seq_no: 0, if_primary_term: 1 } },
+      ),
+    ],
+    ['PUT', '/sorted-v2', { aliases: { 'sorted-next': {} } }],
+    ['POST', '/_aliases', { actions: swap('sorted-v2', 'sorted-v0') }],
+    ['POST', '/_aliases', { actions: [...swap('sorted-v2', 'sorted-v1'), { remove_index: { index: 'sorted-v1' } }] }],
+    ['POST', '/_aliases', { actions: swap('sorted-v2', 'sorted-v1') }],
+    ['GET', '/sorted'],
+    ['GET', '/sorted-next/_mapping'],
+    ['POST', '/_aliases', { actions: swap('sorted-v2', 'sorted-v1') }],
+    ['DELETE', '/sorted-v1'],
+    ['DELETE', '/sorted-v2'],
     ['POST', '/_bulk', lines(action({ _id: 'b', version: 2 }, 'delete'))],
     ['POST', '/_aliases', { actions: [{ add: { index: 'plain', alias: 'alike' } }] }],
     ['POST', '/_bulk?require_alias=true', lines(action({ _id: 'z', version: 1 }), {})],
@@ -169,7 +350,7 @@ async function raw(origin: string, method: string, path: string, body?: string |
       ? {}
       : { headers: { 'content-type': 'application/json' }, body: typeof body === 'string' ? body : JSON.stringify(body) };
   const response = await fetch(origin + path, { method, ...init });
-  const without = ['took', 'index_uuid', 'caused_by', '_shards'];
+  const without = ['took', 'index_uuid', 'caused_by', '_shards', 'settings'];
   const plain = JSON.parse(await response.text(), (key, value: unknown) => {
     if (without.includes(key)) return undefined;
     if (typeof value !== 'string' || key !== 'reason') return value;

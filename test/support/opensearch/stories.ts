@@ -1,25 +1,29 @@
-import type { OpenSearchSettings } from '../../../src/sinks/search/opensearch.settings.js';
+import { elasticsearch } from '../../../src/sinks/search/elasticsearch.sink.js';
+import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
 import { opensearch } from '../../../src/sinks/search/opensearch.sink.js';
-import { type BulkSink, type ChangeEvent, type Delivery, SinkError, type SinkSettings } from '../../../src/sinks/sink.js';
+import type { ClusterSettings } from '../../../src/sinks/search/search.settings.js';
+import { type ChangeEvent, type ChannelKey, type Delivery, type SearchSink, SinkError } from '../../../src/sinks/sink.js';
 import { exampleDelivery, exampleEvent } from '../../sink.contract.ts';
 import { noActions } from '../no-actions.ts';
 
-/** The settings of an OpenSearch sink, as they come out of the environment. */
-export function searchSettings(url: string, overrides: Partial<OpenSearchSettings> = {}): OpenSearchSettings {
-  return Object.assign(new opensearch.settings() as OpenSearchSettings, {
-    URL: url,
-    INDEX: 'official-channels',
-    TIMEOUT_MS: 10_000,
-    ...overrides,
-  });
-}
+const types = { opensearch, elasticsearch, meilisearch };
+
+export type SearchType = keyof typeof types;
 
 /** What the sinks of these tests had to warn of. */
 const warnings: string[] = [];
 
-export async function openSearchSink(settings: SinkSettings): Promise<BulkSink> {
-  const context = { name: 'search', now: Date.now, warn: (message: string) => void warnings.push(message), actions: noActions };
-  return (await opensearch.open(settings, context)) as BulkSink;
+/** A sink with the settings that come out of the environment, but for these. */
+export async function openSearchSink(
+  type: SearchType,
+  url: string,
+  overrides: Partial<ClusterSettings> = {},
+  now: () => number = Date.now,
+): Promise<SearchSink> {
+  const settings = Object.assign(new types[type].settings(), { URL: url, INDEX: 'official-channels', TIMEOUT_MS: 10_000 });
+  if (type !== 'meilisearch') Object.assign(settings, { ANALYZER: 'cjk' });
+  const context = { name: 'search', now, warn: (message: string) => void warnings.push(message), actions: noActions };
+  return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;
 }
 
 /** A delivery of a channel at a version. */
@@ -39,19 +43,23 @@ export async function call(
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-/** What the sink does with an engine: run against the fake on every `npm test`, and against a real OpenSearch on demand, so that the two stay alike. */
-export function searchStories(engine: () => string): void {
+/**
+ * What a sink does with a cluster: run against the fake on every `npm test`, and against a real OpenSearch on demand, so that the two stay alike.
+ * @param front what the sink is told of the engine, if that is not the engine itself
+ */
+export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () => string, front = engine): void {
   const signal = new AbortController().signal;
-  const sinks: BulkSink[] = [];
+  const sinks: SearchSink[] = [];
   let number = 0;
   let INDEX = '';
 
-  async function sink(): Promise<BulkSink> {
-    const opened = await openSearchSink(searchSettings(engine(), { INDEX }));
+  async function sink(overrides: Partial<ClusterSettings> = {}): Promise<SearchSink> {
+    // Its clock stands still, so that it goes on believing what it saw.
+    const opened = await openSearchSink(type, front(), { INDEX, TIMEOUT_MS: 2000, ...overrides }, () => 0);
     sinks.push(opened);
     return opened;
   }
-  async function deliver(to: BulkSink, ...deliveries: Delivery[]): Promise<(string | null)[]> {
+  async function deliver(to: SearchSink, ...deliveries: Delivery[]): Promise<(string | null)[]> {
     try {
       const results = await to.deliverMany(deliveries, signal);
       return results.map(result => result && `${result.outcome}: ${result.message}`);
@@ -67,7 +75,7 @@ export function searchStories(engine: () => string): void {
 
   beforeEach(() => {
     number += 1;
-    INDEX = `story-${number}`;
+    INDEX = `story-${type}-${number}`;
     warnings.length = 0;
   });
   afterEach(async () => {
@@ -144,10 +152,15 @@ export function searchStories(engine: () => string): void {
     expect(results.flat()).toEqual([null, null, null, null]);
   });
 
+  it('warns of nothing when a delivery and a job look for the first time at once', async () => {
+    const to = await sink();
+    const [results] = await Promise.all([deliver(to, channelDelivery('a', 1)), to.current(signal)]);
+    expect([results, warnings]).toEqual([[null], []]);
+  });
+
   it('takes over an index that it made earlier, whatever its number', async () => {
     await deliver(await sink(), channelDelivery('a', 1));
-    const { mappings } = (await call(engine(), 'GET', `/${INDEX}/_mapping`)).body[`${INDEX}-v1`] as { mappings: object };
-    await call(engine(), 'PUT', `/${INDEX}-v2`, { mappings });
+    await call(engine(), 'PUT', `/${INDEX}-v2`, { mappings: { _meta: { 'channel-sync': { schema: 1 } } } });
     const actions = [{ remove_index: { index: `${INDEX}-v1` } }, { add: { index: `${INDEX}-v2`, alias: INDEX } }];
     expect(await call(engine(), 'POST', '/_aliases', { actions })).toMatchObject({ status: 200 });
     expect(await deliver(await sink(), channelDelivery('a', 2))).toEqual([null]);
@@ -162,13 +175,13 @@ export function searchStories(engine: () => string): void {
   });
 
   it('leaves an alias of a foreign index alone, and goes on when it is gone', async () => {
-    await call(engine(), 'PUT', `/foreign-${number}`, { aliases: { [INDEX]: {} } });
+    await call(engine(), 'PUT', `/foreign-${INDEX}`, { aliases: { [INDEX]: {} } });
     const to = await sink();
     expect(await deliver(to, channelDelivery('a', 1))).toEqual([
       'all misconfigured: INDEX is an alias of an index that channel-sync did not make',
     ]);
-    expect((await call(engine(), 'GET', `/foreign-${number}/_count`)).body).toMatchObject({ count: 0 });
-    await call(engine(), 'POST', '/_aliases', { actions: [{ remove: { index: `foreign-${number}`, alias: INDEX } }] });
+    expect((await call(engine(), 'GET', `/foreign-${INDEX}/_count`)).body).toMatchObject({ count: 0 });
+    await call(engine(), 'POST', '/_aliases', { actions: [{ remove: { index: `foreign-${INDEX}`, alias: INDEX } }] });
     expect(await deliver(to, channelDelivery('a', 1))).toEqual([null]);
   });
 
@@ -196,12 +209,203 @@ export function searchStories(engine: () => string): void {
   it('gives no document up when somebody put another index behind the alias', async () => {
     const to = await sink();
     await deliver(to, channelDelivery('a', 1));
-    await call(engine(), 'PUT', `/other-${number}`, { mappings: { dynamic: 'strict' } });
-    await call(engine(), 'POST', '/_aliases', { actions: [{ add: { index: `other-${number}`, alias: INDEX } }] });
+    await call(engine(), 'PUT', `/other-${INDEX}`, { mappings: { dynamic: 'strict' } });
+    await call(engine(), 'POST', '/_aliases', { actions: [{ add: { index: `other-${INDEX}`, alias: INDEX } }] });
     expect(await deliver(to, channelDelivery('a', 2))).toEqual(['misconfigured: INDEX is an alias of 2 indices']);
     await call(engine(), 'POST', '/_aliases', { actions: [{ remove: { index: `${INDEX}-v1`, alias: INDEX } }] });
     expect(await deliver(to, channelDelivery('a', 2))).toEqual([
       'all misconfigured: INDEX is an alias of an index that channel-sync did not make',
     ]);
+  });
+
+  it('goes on with an index of another mapping or analyzer, and says that it is outdated', async () => {
+    const to = await sink();
+    expect(await to.current(signal)).toEqual({ index: `${INDEX}-v1`, outdated: false });
+    expect(await (await sink({ ANALYZER: 'standard' })).current(signal)).toEqual({ index: `${INDEX}-v1`, outdated: true });
+    expect(await deliver(await sink({ ANALYZER: 'standard' }), channelDelivery('a', 1))).toEqual([null]);
+    const mappings = { _meta: { 'channel-sync': { schema: 1 } }, properties: { name: { type: 'text' } } };
+    await call(engine(), 'PUT', `/${INDEX}-v7`, { mappings });
+    const actions = [{ remove_index: { index: `${INDEX}-v1` } }, { add: { index: `${INDEX}-v7`, alias: INDEX } }];
+    await call(engine(), 'POST', '/_aliases', { actions });
+    expect(await to.current(signal)).toEqual({ index: `${INDEX}-v7`, outdated: true });
+    expect(await to.prepare(signal)).toBe(`${INDEX}-v8`);
+  });
+
+  it('does not tell as delivered what the next index alone refuses, until that is gone', async () => {
+    const to = await sink();
+    await to.current(signal);
+    const mappings = { dynamic: 'strict', _meta: { 'channel-sync': { schema: 99 } }, properties: { name: { type: 'long' } } };
+    await call(engine(), 'PUT', `/${INDEX}-v2`, { aliases: { [`${INDEX}-next`]: {} }, mappings });
+    const other = await sink();
+    expect(await deliver(other, channelDelivery('a', 1))).toEqual([
+      expect.stringMatching(/^retry: .*_exception, in the next index .*-v2$/),
+    ]);
+    expect(await stored('a')).toMatchObject({ _version: 1 });
+    await call(engine(), 'DELETE', `/${INDEX}-v2`);
+    expect(await deliver(other, channelDelivery('a', 2))).toEqual([null]);
+    expect((await call(engine(), 'GET', `/${INDEX}-next/_count`)).status).toBe(404);
+  });
+
+  it('makes a next index anew that another release began', async () => {
+    const to = await sink();
+    await to.current(signal);
+    const mappings = { _meta: { 'channel-sync': { schema: 99 } } };
+    await call(engine(), 'PUT', `/${INDEX}-v2`, { aliases: { [`${INDEX}-next`]: {} }, mappings });
+    expect(await to.prepare(signal)).toBe(`${INDEX}-v2`);
+    expect(await to.fill(`${INDEX}-v2`, [channelDelivery('a', 1)], signal)).toEqual([null]);
+  });
+
+  it('says so when the alias was pointed elsewhere during a rebuild, and deletes nothing then', async () => {
+    const to = await sink();
+    await deliver(to, channelDelivery('a', 1));
+    const next = await to.prepare(signal);
+    await call(engine(), 'PUT', `/elsewhere-${INDEX}`, {});
+    const move = [{ remove: { index: `${INDEX}-v1`, alias: INDEX } }, { add: { index: `elsewhere-${INDEX}`, alias: INDEX } }];
+    await call(engine(), 'POST', '/_aliases', { actions: move });
+    await expect(to.swap(next, signal)).rejects.toMatchObject({
+      outcome: 'misconfigured',
+      message: 'INDEX is an alias of an index that channel-sync did not make',
+    });
+    expect((await call(engine(), 'GET', `/${INDEX}-v1/_count`)).status).toBe(200);
+  });
+
+  it('leaves a foreign alias of the name of the next index alone', async () => {
+    await call(engine(), 'PUT', `/foreign-${INDEX}`, { aliases: { [`${INDEX}-next`]: {} } });
+    expect(await deliver(await sink(), channelDelivery('a', 1))).toEqual([
+      `all misconfigured: ${INDEX}-next is an alias of an index that channel-sync did not make`,
+    ]);
+  });
+
+  it('says so when the cluster has no such analyzer', async () => {
+    expect(await deliver(await sink({ ANALYZER: 'no_such' }), channelDelivery('a', 1))).toEqual([
+      'all misconfigured: the cluster does not take our mapping',
+    ]);
+  });
+
+  lifeStories(
+    () => sink(),
+    async (index, channelId) => {
+      const { body } = await call(engine(), 'GET', `/${index}/_doc/${encodeURIComponent(`1400000001:${channelId}`)}`);
+      return body['found'] ? { ...(body['_source'] as Record<string, unknown>), version: body['_version'] } : undefined;
+    },
+    () => INDEX,
+  );
+}
+
+/**
+ * The life of an index, whatever the engine.
+ * @param open makes a sink whose clock stands still
+ * @param stored a document out of an index, with its version
+ */
+export function lifeStories(
+  open: () => Promise<SearchSink>,
+  stored: (index: string, channelId: string) => Promise<Record<string, unknown> | undefined>,
+  alias: () => string,
+): void {
+  const signal = new AbortController().signal;
+  const all = { after: null, until: null };
+  const key = (channelId: string): ChannelKey => ({ sdkAppId: '1400000001', channelId });
+
+  it('finds what is missing, older, newer and surplus', async () => {
+    const sink = await open();
+    const channels = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    const wanted = channels.map(channelId => channelDelivery(channelId, 10, { revision: 3 }));
+    const planted = [
+      channelDelivery('a', 10, { revision: 3 }),
+      channelDelivery('c', 9, { revision: 2 }),
+      channelDelivery('d', 12, { revision: 4 }),
+      channelDelivery('e', 10, { revision: 3, profile: { name: 'other', avatarUrl: null, introduction: null, organization: null } }),
+      channelDelivery('f', 11, { revision: 3 }),
+      // Its version was taken for a repair elsewhere: the content is right.
+      channelDelivery('g', 9, { revision: 3 }),
+      channelDelivery('bb', 5),
+    ];
+    expect(await sink.deliverMany(planted, signal)).toEqual(planted.map(() => null));
+    expect(await sink.compare(wanted, all, signal)).toEqual([
+      { ...key('b'), kind: 'missing', version: null },
+      { ...key('bb'), kind: 'surplus', version: 5 },
+      { ...key('c'), kind: 'older', version: 9 },
+      { ...key('d'), kind: 'newer', version: 12 },
+      { ...key('e'), kind: 'older', version: 10 },
+      { ...key('f'), kind: 'newer', version: 11 },
+    ]);
+  });
+
+  it('compares a range in the order of code points, apps first', async () => {
+    const sink = await open();
+    // By UTF-16 the last two would be the other way round; `Z` comes before `a`.
+    const names = ['Z', 'a', 'a-', 'a0', 'b', '官', '\uff5e', '\u{1f600}'];
+    const keys = [...['14', '140'].flatMap(app => names.map(channelId => [app, channelId] as const)), ['2', 'x'] as const];
+    const wanted = keys.map(([sdkAppId, channelId]) => channelDelivery(channelId, 1, { sdkAppId }));
+    expect(await sink.deliverMany(wanted, signal)).toEqual(wanted.map(() => null));
+    expect(await sink.compare(wanted, all, signal)).toEqual([]);
+    // Page by page; a key that is in no range, or in two, would be told as missing or surplus.
+    for (let from = -1; from < keys.length; from += 3) {
+      const at = (index: number): ChannelKey | null => {
+        const found = keys[index];
+        return found ? { sdkAppId: found[0], channelId: found[1] } : null;
+      };
+      const range = { after: at(from), until: at(from + 3) };
+      expect(await sink.compare(wanted.slice(from + 1, from + 4), range, signal)).toEqual([]);
+    }
+    expect(await sink.compare([], { after: { sdkAppId: '140', channelId: '官' }, until: null }, signal)).toEqual([
+      { sdkAppId: '140', channelId: '\uff5e', kind: 'surplus', version: 1 },
+      { sdkAppId: '140', channelId: '\u{1f600}', kind: 'surplus', version: 1 },
+      { sdkAppId: '2', channelId: 'x', kind: 'surplus', version: 1 },
+    ]);
+  });
+
+  it('goes through more than a page', async () => {
+    const sink = await open();
+    const wanted = Array.from({ length: 450 }, (_, index) => channelDelivery(`channel${1000 + index}`, 1));
+    expect(await sink.deliverMany(wanted, signal)).toEqual(wanted.map(() => null));
+    expect(await sink.compare(wanted, all, signal)).toEqual([]);
+    expect(await sink.compare(wanted.slice(0, 20), all, signal)).toHaveLength(430);
+  });
+
+  it('takes out what is surplus, but not what was written since', async () => {
+    const sink = await open();
+    await sink.deliverMany([channelDelivery('a', 1), channelDelivery('b', 1), channelDelivery('c', 1)], signal);
+    const surplus = await sink.compare([channelDelivery('c', 1)], all, signal);
+    expect(surplus.map(({ channelId }) => channelId)).toEqual(['a', 'b']);
+    await sink.deliverMany([channelDelivery('b', 2)], signal);
+    await sink.remove(surplus, signal);
+    await sink.remove(surplus, signal);
+    expect(await sink.compare([channelDelivery('b', 2), channelDelivery('c', 1)], all, signal)).toEqual([]);
+    await sink.remove([], signal);
+  });
+
+  it('builds an index anew beside the one that is used, and swaps', async () => {
+    const sink = await open();
+    const other = await open();
+    await sink.deliverMany([channelDelivery('a', 1), channelDelivery('surplus', 1)], signal);
+    const next = await sink.prepare(signal);
+    expect(next).toBe(`${alias()}-v2`);
+    expect(await other.prepare(signal)).toBe(next);
+    expect(await sink.current(signal)).toEqual({ index: `${alias()}-v1`, outdated: false });
+    expect(sink.settleMs).toBeGreaterThan(1000);
+    // Both see it now: what they deliver is in both, and what is filled in late is not newer than that.
+    expect(await other.deliverMany([channelDelivery('b', 5)], signal)).toEqual([null]);
+    expect(await sink.fill(next, [channelDelivery('a', 1), channelDelivery('b', 4, { revision: 1 })], signal)).toEqual([null, null]);
+    expect(await stored(alias(), 'b')).toMatchObject({ revision: 3, version: 5 });
+    expect(await stored(next, 'b')).toMatchObject({ revision: 3, version: 5 });
+    expect(await stored(next, 'surplus')).toBeUndefined();
+    await sink.swap(next, signal);
+    expect(await sink.current(signal)).toEqual({ index: next, outdated: false });
+    expect(await stored(alias(), 'surplus')).toBeUndefined();
+    expect(await stored(`${alias()}-v1`, 'a')).toBeUndefined();
+    // The other one may still believe in the old one.
+    expect(await other.deliverMany([channelDelivery('c', 1)], signal)).toEqual([null]);
+    expect(await stored(alias(), 'c')).toMatchObject({ version: 1 });
+    await other.swap(next, signal);
+    expect(await sink.compare([channelDelivery('a', 1), channelDelivery('b', 5), channelDelivery('c', 1)], all, signal)).toEqual([]);
+    expect(await sink.prepare(signal)).toBe(`${alias()}-v3`);
+  }, 20_000);
+
+  it('says so when an index that is to be filled or swapped is gone', async () => {
+    const sink = await open();
+    const gone = { outcome: 'misconfigured', message: `the index ${alias()}-v9 is gone`, advice: 'Start the rebuild again.' };
+    await expect(sink.fill(`${alias()}-v9`, [channelDelivery('a', 1)], signal)).rejects.toMatchObject(gone);
+    await expect(sink.swap(`${alias()}-v9`, signal)).rejects.toMatchObject(gone);
   });
 }

@@ -1,12 +1,21 @@
 import { FakeSearch } from '../../../test/support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
-import { channelDelivery, openSearchSink, searchSettings, searchStories } from '../../../test/support/opensearch/stories.ts';
+import { channelDelivery, clusterStories, openSearchSink } from '../../../test/support/opensearch/stories.ts';
 import { ca, server as certificate } from '../../../test/support/test-certificates.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass } from '../../settings/setting.js';
-import type { BulkSink } from '../sink.js';
+import type { BulkSink, SearchSink } from '../sink.js';
 import { newIndex } from './mapping.js';
-import { OpenSearchSettings, accessOf } from './opensearch.settings.js';
+import { ClusterSettings, clusterAccess } from './search.settings.js';
+
+const engines = { opensearch: 'OpenSearch', elasticsearch: 'Elasticsearch' } as const;
+const types = Object.keys(engines) as (keyof typeof engines)[];
+
+/** What each says of itself. */
+const products = {
+  opensearch: { version: { distribution: 'opensearch', number: '3.8.0' } },
+  elasticsearch: { version: { number: '8.19.2' }, tagline: 'You Know, for Search' },
+};
 
 /** A bulk answer that says the same of every document. */
 function bulkAnswer(request: ReceivedRequest, status: number, error?: object): Answer {
@@ -18,44 +27,56 @@ function bulkAnswer(request: ReceivedRequest, status: number, error?: object): A
   return { body: { took: 1, errors: error !== undefined, items } };
 }
 
+const made = { 'official-channels-v1': newIndex('official-channels', 'cjk') };
+
 /** Answers what belongs to the making of the index as an engine does that has it already. */
-function setup(request: ReceivedRequest): Answer | undefined {
-  return request.path === '/official-channels/_mapping' ? { body: { 'official-channels-v1': newIndex('official-channels') } } : undefined;
+function setup(type: keyof typeof engines): (request: ReceivedRequest) => Answer | undefined {
+  return ({ path }) => {
+    if (path === '/') return { body: products[type] };
+    if (path === '/official-channels/_mapping') return { body: made };
+    return path === '/official-channels-next/_mapping'
+      ? { status: 404, body: { error: { type: 'index_not_found_exception' } } }
+      : undefined;
+  };
 }
 
 const password = 'pa:ss-8d2f@/ü';
 
-sinkContract('opensearch', {
-  secrets: ['user-5b1c', password],
-  open(origin, overrides) {
-    const url = `${origin.replace('//', `//user-5b1c:${encodeURIComponent(password)}@`)}`;
-    return openSearchSink(searchSettings(url, overrides as Partial<OpenSearchSettings>));
-  },
-  setup,
-  answer: (status, text, request) =>
-    status < 300 ? { ...bulkAnswer(request, 201), status } : { status, body: { error: { type: 'some_exception', reason: text }, status } },
-  // An answer without a body says nothing of the documents.
-  classes: status => (status === 204 ? 'retry' : undefined),
+describe.each(types)('%s', type => {
+  sinkContract(type, {
+    secrets: ['user-5b1c', password],
+    open(origin, overrides) {
+      const url = `${origin.replace('//', `//user-5b1c:${encodeURIComponent(password)}@`)}`;
+      return openSearchSink(type, url, overrides as Partial<ClusterSettings>);
+    },
+    setup: setup(type),
+    answer: (status, text, request) =>
+      status < 300
+        ? { ...bulkAnswer(request, 201), status }
+        : { status, body: { error: { type: 'some_exception', reason: text }, status } },
+    // An answer without a body says nothing of the documents.
+    classes: status => (status === 204 ? 'retry' : undefined),
+  });
+
+  describe(`${type} sink, on the fake`, () => {
+    let fake: FakeSearch;
+    beforeAll(async () => void (fake = await new FakeSearch(type).open()));
+    afterAll(() => fake.close());
+    clusterStories(type, () => fake.url);
+  });
 });
 
-describe('opensearch sink, on the fake', () => {
-  let fake: FakeSearch;
-  beforeAll(async () => void (fake = await new FakeSearch().open()));
-  afterAll(() => fake.close());
-  searchStories(() => fake.url);
-});
-
-describe('opensearch sink', () => {
+describe.each(types)('%s sink', type => {
   const open: { close?(): Promise<void> }[] = [];
   const signal = new AbortController().signal;
 
   async function target(bulk: (request: ReceivedRequest) => Answer): Promise<FakeServer> {
-    const server = await fakeServer(request => setup(request) ?? bulk(request));
+    const server = await fakeServer(request => setup(type)(request) ?? bulk(request));
     open.push(server);
     return server;
   }
-  async function sinkAt(url: string, overrides: Partial<OpenSearchSettings> = {}): Promise<BulkSink> {
-    const sink = await openSearchSink(searchSettings(url, overrides));
+  async function sinkAt(url: string, overrides: Partial<ClusterSettings> = {}, now?: () => number): Promise<SearchSink> {
+    const sink = await openSearchSink(type, url, overrides, now);
     open.push(sink);
     return sink;
   }
@@ -78,6 +99,8 @@ describe('opensearch sink', () => {
     [400, 'index_closed_exception', 'misconfigured 400: index_closed_exception'],
     [403, 'cluster_block_exception', 'misconfigured 403: cluster_block_exception'],
     [403, 'security_exception', 'misconfigured 403: security_exception'],
+    [403, 'cluster_block_exception', 'misconfigured 403: cluster_block_exception'],
+    [429, 'cluster_block_exception', 'retry 429: cluster_block_exception'],
     [404, 'index_not_found_exception', 'retry 404: index_not_found_exception'],
     [409, 'version_conflict_engine_exception', null],
     [409, 'something_else', 'refused 409: something_else'],
@@ -98,41 +121,111 @@ describe('opensearch sink', () => {
     ['items without a status', () => ({ body: { items: [{ index: { _id: '1400000001:@TOA#_test_OA_for_penn' } }] } })],
   ])('does not know what was done when told %s', async (_, answer) => {
     const { url } = await target(answer);
-    expect(await told(await sinkAt(url))).toBe('retry 200: the answer is not one of OpenSearch');
+    expect(await told(await sinkAt(url))).toBe(`retry 200: the answer is not one of ${engines[type]}`);
   });
 
   it.each<[string, Answer, string]>([
-    ['HTML', { body: '<html>quoted-text</html>' }, 'misconfigured -: the answer is not one of OpenSearch'],
-    ['an empty object', { body: {} }, 'misconfigured -: the answer is not one of OpenSearch'],
+    ['HTML', { body: '<html>quoted-text</html>' }, 'misconfigured -: the answer is not one of ENGINE'],
+    ['an empty object', { body: {} }, 'misconfigured -: the answer is not one of ENGINE'],
     ['404 of something else', { status: 404, body: 'quoted-text' }, 'misconfigured 404: answered 404'],
     ['400', { status: 400, body: { error: { type: 'odd_exception', reason: 'quoted-text' } } }, 'misconfigured 400: odd_exception'],
     ['401', { status: 401, body: 'Unauthorized' }, 'misconfigured 401: answered 401'],
     ['503', { status: 503, body: 'quoted-text' }, 'retry 503: answered 503'],
-    [
-      'an index of another release',
-      { body: { x: { mappings: { _meta: { 'channel-sync': { schema: 99 } } } } } },
-      'misconfigured -: the index was made by another release of channel-sync',
-    ],
-  ])('sends no document when the look-up of the index is answered with %s', async (_, answer, outcome) => {
+    ['Meilisearch', { body: { status: 'Meilisearch is running' } }, 'misconfigured -: Meilisearch is behind the URL, not ENGINE'],
+  ])('sends no document when %s is there', async (_, answer, outcome) => {
     const server = await fakeServer(() => answer);
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe(outcome);
+    expect(await told(await sinkAt(server.url))).toBe(outcome.replace('ENGINE', engines[type]));
     expect(server.requests.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it('says so when the other one is there', async () => {
+    const [other] = types.filter(one => one !== type);
+    const fake = await new FakeSearch(other).open();
+    open.push(fake);
+    const message = `${engines[other!]} is behind the URL, not ${engines[type]}`;
+    expect(await told(await sinkAt(fake.url))).toBe(`misconfigured -: ${message}`);
+    expect(fake.documents('official-channels').size).toBe(0);
+  });
+
+  it('says which version is the oldest that works', async () => {
+    const number = type === 'opensearch' ? '0.9.0' : '7.17.29';
+    const server = await fakeServer(() => ({ body: { version: { ...products[type].version, number } } }));
+    open.push(server);
+    const error = await attempt(await sinkAt(server.url));
+    expect(error).toMatchObject({ outcome: 'misconfigured', message: `this ${engines[type]} is too old` });
+    expect(error?.advice).toBe(`Upgrade it: ${engines[type]} ${type === 'opensearch' ? '1.0' : '8.0'} is the oldest that works.`);
+  });
+
+  it.each<[string, Answer, string | null]>([
+    ['HTML', { body: '<html>quoted-text</html>' }, `misconfigured -: the answer is not one of ${engines[type]}`],
+    ['403', { status: 403, body: { error: { type: 'security_exception', reason: 'quoted-text' } } }, 'misconfigured 403: answered 403'],
+    ['a block', { status: 403, body: { error: { type: 'cluster_block_exception' } } }, 'misconfigured 403: cluster_block_exception'],
+    ['503', { status: 503 }, 'retry 503: answered 503'],
+  ])('sends no document when the look-up of the index is answered with %s', async (_, answer, outcome) => {
+    const server = await fakeServer(({ path }) => (path === '/' ? { body: products[type] } : answer));
+    open.push(server);
+    expect(await told(await sinkAt(server.url))).toBe(outcome);
+    expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'GET']);
+  });
+
+  it('works with credentials that may not ask who is there', async () => {
+    const server = await fakeServer(request =>
+      request.path === '/'
+        ? { status: 403, body: { error: { type: 'security_exception' } } }
+        : (setup(type)(request) ?? bulkAnswer(request, 201)),
+    );
+    open.push(server);
+    expect(await told(await sinkAt(server.url))).toBeNull();
+  });
+
+  it('looks at most every second which indices there are', async () => {
+    let now = 5000;
+    const server = await target(request => bulkAnswer(request, 201));
+    const sink = await sinkAt(server.url, {}, () => now);
+    const looks = async (at: number): Promise<number> => {
+      now = at;
+      server.requests.length = 0;
+      expect(await told(sink)).toBeNull();
+      return server.requests.length - 1;
+    };
+    // Who is there is asked only once; a clock that was put back must not make it blind.
+    expect(await looks(5000)).toBe(3);
+    expect(await looks(5999)).toBe(0);
+    expect(await looks(6000)).toBe(2);
+    expect(await looks(4000)).toBe(2);
+  });
+
+  it('asks for smaller pages when an answer is too long', async () => {
+    const hit = { _version: 1, _source: {}, sort: ['1400000001', 'a'] };
+    const sizes: number[] = [];
+    const server = await target(({ path, body }) => {
+      if (path.endsWith('/_refresh')) return { body: {} };
+      const { size, search_after } = JSON.parse(body) as { size: number; search_after?: string[] };
+      sizes.push(size);
+      if (size > 10) return { body: 'x'.repeat(17 * 1024 * 1024) };
+      return { body: { hits: { hits: search_after ? [] : [hit] } } };
+    });
+    const sink = await sinkAt(server.url);
+    expect(await sink.compare([], { after: null, until: null }, signal)).toHaveLength(1);
+    expect(sizes).toEqual([100, 25, 7, 100, 25, 7]);
   });
 
   it('looks the index up once, and sends one bulk for many deliveries', async () => {
     const server = await target(request => bulkAnswer(request, 201));
-    const sink = await sinkAt(server.url);
+    const sink = await sinkAt(server.url, {}, () => 0);
     const deliveries = Array.from({ length: 500 }, (_, index) => channelDelivery(`channel${index}`, 1));
     expect(await sink.deliverMany(deliveries, signal)).toEqual(deliveries.map(() => null));
     expect(await sink.deliverMany(deliveries.slice(0, 1), signal)).toEqual([null]);
     expect(server.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /',
       'GET /official-channels/_mapping',
+      'GET /official-channels-next/_mapping',
       'POST /_bulk?require_alias=true',
       'POST /_bulk?require_alias=true',
     ]);
-    expect(server.requests[1]?.headers).toMatchObject({ 'content-type': 'application/x-ndjson' });
-    expect(JSON.parse(server.requests[1]?.body.split('\n')[0] ?? '')).toEqual({
+    expect(server.requests[3]?.headers['content-type']).toMatch(/x-ndjson/);
+    expect(JSON.parse(server.requests[3]?.body.split('\n')[0] ?? '')).toEqual({
       index: { _index: 'official-channels', _id: '1400000001:channel0', version: 1, version_type: 'external' },
     });
   });
@@ -143,7 +236,7 @@ describe('opensearch sink', () => {
   it('keeps bulks under 5 MB', async () => {
     const server = await target(request => bulkAnswer(request, 201));
     expect(await (await sinkAt(server.url)).deliverMany(many, signal)).toEqual(many.map(() => null));
-    const sizes = server.requests.slice(1).map(({ body }) => Buffer.byteLength(body));
+    const sizes = server.requests.slice(3).map(({ body }) => Buffer.byteLength(body));
     expect(sizes).toHaveLength(3);
     expect(Math.max(...sizes)).toBeLessThan(5_000_000);
   });
@@ -170,7 +263,7 @@ describe('opensearch sink', () => {
   });
 
   it('trusts the CA that it is given, and no other', async () => {
-    const server = await fakeServer(request => setup(request) ?? bulkAnswer(request, 201), {
+    const server = await fakeServer(request => setup(type)(request) ?? bulkAnswer(request, 201), {
       tls: { cert: certificate.cert, key: certificate.key },
     });
     open.push(server);
@@ -191,21 +284,20 @@ describe('opensearch sink', () => {
   });
 
   it('works under a path, and keeps its connection', async () => {
-    const server = await fakeServer(request =>
-      request.path === '/search/official-channels/_mapping'
-        ? { body: { 'official-channels-v1': newIndex('official-channels') } }
-        : bulkAnswer(request, 201),
-    );
+    const server = await fakeServer(request => {
+      expect(request.path).toMatch(/^\/search\//);
+      return setup(type)({ ...request, path: request.path.slice('/search'.length) }) ?? bulkAnswer(request, 201);
+    });
     open.push(server);
     const sink = await sinkAt(`${server.url}/search/`);
     expect(await told(sink)).toBeNull();
-    expect(server.requests[1]?.path).toBe('/search/_bulk?require_alias=true');
+    expect(server.requests[3]?.path).toBe('/search/_bulk?require_alias=true');
     expect(new Set(server.requests.map(({ remotePort }) => remotePort)).size).toBe(1);
   });
 
   it('says nothing on standard output when an answer breaks off', async () => {
     const server = await fakeServer((request, response) => {
-      const known = setup(request);
+      const known = setup(type)(request);
       if (known) return known;
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
       response.write('{"took":', () => response.socket?.resetAndDestroy());
@@ -231,7 +323,7 @@ describe('opensearch sink', () => {
 
   it('shows its credentials', async () => {
     const server = await target(request => bulkAnswer(request, 201));
-    const shown = async (url: string, overrides: Partial<OpenSearchSettings>): Promise<unknown> => {
+    const shown = async (url: string, overrides: Partial<ClusterSettings>): Promise<unknown> => {
       await attempt(await sinkAt(url, overrides));
       return server.requests.at(-1)?.headers.authorization;
     };
@@ -243,17 +335,17 @@ describe('opensearch sink', () => {
   });
 });
 
-describe('settings of an opensearch sink', () => {
-  function read(texts: Record<string, string>): { value: OpenSearchSettings; mistakes: string[] } {
-    return readClass(OpenSearchSettings, new Map(Object.entries({ URL: 'https://search:9200', ...texts })), 'SINK_S_');
+describe('settings of a sink of a cluster', () => {
+  function read(texts: Record<string, string>): { value: ClusterSettings; mistakes: string[] } {
+    return readClass(ClusterSettings, new Map(Object.entries({ URL: 'https://search:9200', ...texts })), 'SINK_S_');
   }
 
   it('has defaults of its own', () => {
     const { value, mistakes } = read({});
     expect(mistakes).toEqual([]);
-    expect(value).toMatchObject({ INDEX: 'official-channels', CONCURRENCY: 2, TIMEOUT_MS: 10_000 });
+    expect(value).toMatchObject({ INDEX: 'official-channels', ANALYZER: 'cjk', CONCURRENCY: 2, TIMEOUT_MS: 10_000 });
     expect(read({ CONCURRENCY: '5' }).value.CONCURRENCY).toBe(5);
-    expect(accessOf(value)).toEqual({ url: 'https://search:9200/', authorization: null });
+    expect(clusterAccess(value)).toEqual({ url: 'https://search:9200/', authorization: null, ca: undefined, timeoutMs: 10_000 });
   });
 
   it.each<[Record<string, string>, string]>([
@@ -270,6 +362,7 @@ describe('settings of an opensearch sink', () => {
       { INDEX: 'a,b' },
       'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
     ],
+    [{ ANALYZER: '{}' }, 'SINK_S_ANALYZER must be the name of an analyzer, such as cjk'],
     [{ CONCURRENCY: 'many' }, 'SINK_S_CONCURRENCY must be an integer number'],
     [{ USERNAME: 'u' }, 'SINK_S_PASSWORD is required with USERNAME'],
     [{ PASSWORD: 'p' }, 'SINK_S_USERNAME is required with PASSWORD'],
@@ -288,6 +381,6 @@ describe('settings of an opensearch sink', () => {
   });
 
   it('needs a URL', () => {
-    expect(readClass(OpenSearchSettings, new Map(), 'SINK_S_').mistakes).toEqual(['SINK_S_URL is required']);
+    expect(readClass(ClusterSettings, new Map(), 'SINK_S_').mistakes).toEqual(['SINK_S_URL is required']);
   });
 });

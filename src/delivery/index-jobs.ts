@@ -1,0 +1,315 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Selectable, Updateable } from 'kysely';
+import { v4 as uuid } from 'uuid';
+import type { Clock } from '../clock.js';
+import { recordAction } from '../database/audit.js';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { type ChannelKey, type Difference, type SearchSink, SinkError } from '../sinks/sink.js';
+import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
+import { backOffMs } from './retry.js';
+
+/** A search sink that this process serves. */
+export interface ServedSearchSink {
+  /** Its row's key, and name. */
+  id: number;
+  name: string;
+  sink: SearchSink;
+  settings: { TIMEOUT_MS: number };
+}
+
+export type JobKind = 'verify' | 'rebuild';
+
+/** How far a comparison is. */
+export interface VerifyProgress {
+  repair: boolean;
+  after: ChannelKey | null;
+  compared: number;
+  missing: number;
+  older: number;
+  newer: number;
+  surplus: number;
+  repaired: number;
+  examples: { sdkAppId: string; channelId: string; kind: Difference['kind'] }[];
+}
+
+/** How far a new building is. */
+export interface RebuildProgress {
+  index: string | null;
+  after: ChannelKey | null;
+  filled: boolean;
+  done: number;
+  total: number;
+}
+
+export interface Job<P> {
+  state: 'running' | 'done' | 'failed';
+  startedAt: number;
+  finishedAt: number | null;
+  error: string | null;
+  progress: P;
+}
+
+/** What jobs tell the rest of the process. */
+export interface JobEvents {
+  wake(sinks: number[]): void;
+  /** A job began, ended, or is held up by what its sink says. */
+  told(message: string, fields: object): void;
+  /** The database failed, it is tried again; `null` once it does not any more. */
+  trouble(error: Error | null): void;
+}
+
+const lookEveryMs = 2000;
+const pageSize = 500;
+const examplesKept = 20;
+/** How long a page may take beyond the sink's own time until another process goes on with the job. */
+const graceMs = 30_000;
+/** What fails for this long is given up; it may be asked for again. */
+const givenUpAfterMs = 3_600_000;
+/** An index is compared with the store by itself once a day. */
+const verifyEveryMs = 86_400_000;
+/** How long an outdated index may stay unnoticed. */
+const checkEveryMs = 60_000;
+
+/** Begins a job, unless it is running already; on record if a person asked for it. @returns whether it began */
+export async function beginJob(
+  database: Database,
+  sink: number,
+  kind: JobKind,
+  repair: boolean,
+  { at: now, actor }: { at: number; actor: string | null },
+): Promise<boolean> {
+  const progress: VerifyProgress | RebuildProgress =
+    kind === 'verify'
+      ? { repair, after: null, compared: 0, missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, examples: [] }
+      : { index: null, after: null, filled: false, done: 0, total: 0 };
+  return database.kysely.transaction().execute(async trx => {
+    const begun = await database.insert<'index_job', { sink: number }>(
+      trx,
+      'index_job',
+      [
+        {
+          sink,
+          kind,
+          state: 'running',
+          started_at: now,
+          finished_at: null,
+          progress: JSON.stringify(progress),
+          error: null,
+          due_at: now,
+          lease: null,
+        },
+      ],
+      `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
+         error = null, due_at = excluded.due_at, lease = null where index_job.state <> 'running' returning sink`,
+    );
+    if (begun.length > 0 && actor !== null) {
+      const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
+      await recordAction(trx, { at: now, actor }, kind, { sink: name, ...(kind === 'verify' && { repair }) });
+    }
+    return begun.length > 0;
+  });
+}
+
+/** The newest job of a kind; `null` if there was none. */
+export async function findJob<P>(database: Database, sink: number, kind: JobKind): Promise<Job<P> | null> {
+  const row = await database.kysely
+    .selectFrom('index_job')
+    .selectAll()
+    .where('sink', '=', sink)
+    .where('kind', '=', kind)
+    .executeTakeFirst();
+  if (!row) return null;
+  const { state, started_at: startedAt, finished_at: finishedAt, error } = row;
+  return { state: state as Job<P>['state'], startedAt, finishedAt, error, progress: JSON.parse(row.progress) as P };
+}
+
+type Row = Selectable<Tables['index_job']>;
+
+/**
+ * Compares indices with the store and builds them anew, page by page, while deliveries go on. A job is a row: one process at a time works on it under a
+ * lease, and any goes on with it where another was killed.
+ */
+export class IndexJobs {
+  private readonly checkedAt = new Map<number, number>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly served: () => readonly ServedSearchSink[],
+    private readonly clock: Clock,
+    private readonly events: JobEvents,
+  ) {}
+
+  /** Looks every few seconds, until it is stopped. */
+  async run(stop: AbortSignal): Promise<void> {
+    for (let troubled = false; !stop.aborted;) {
+      const error = await this.once(stop).then(
+        () => null,
+        (failure: Error) => failure,
+      );
+      if (troubled !== (error !== null)) this.events.trouble(error);
+      troubled = error !== null;
+      await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
+    }
+  }
+
+  /** All that there is to do now. */
+  async once(stop: AbortSignal): Promise<void> {
+    for (const one of this.served()) {
+      await this.beginByItself(one, stop);
+      for (const kind of ['rebuild', 'verify'] as const)
+        for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
+    }
+  }
+
+  /** An index that another release made is built anew, and every index is compared once a day. */
+  private async beginByItself({ id, name, sink }: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    const now = this.clock.now();
+    if (now - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
+    this.checkedAt.set(id, now);
+    // Deliveries tell what is wrong with the sink itself.
+    const outdated = await sink.current(stop).then(
+      current => current.outdated,
+      () => false,
+    );
+    if (outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
+      this.events.told('the index is of another release or analyzer: it is built anew', { sink: name });
+    const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
+    const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
+    if (now - last >= verifyEveryMs) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
+  }
+
+  /** One page of a job. @returns whether there is more to do at once */
+  private async step(served: ServedSearchSink, kind: JobKind, stop: AbortSignal): Promise<boolean> {
+    const lease = uuid();
+    const row = await this.claim(served, kind, lease);
+    if (!row) return false;
+    const now = (): number => this.clock.now();
+    let values: Updateable<Tables['index_job']>;
+    try {
+      values = kind === 'verify' ? await this.verify(served, row, stop) : await this.rebuild(served, row, stop);
+    } catch (error) {
+      if (stop.aborted) values = { due_at: now() };
+      else if (error instanceof SinkError) values = this.heldUp(served, row, error);
+      else throw error;
+    }
+    if (values.state !== undefined) values = { ...values, finished_at: now() };
+    await this.database.kysely
+      .updateTable('index_job')
+      .set({ due_at: now(), error: null, ...values, lease: null })
+      .where('sink', '=', served.id)
+      .where('kind', '=', kind)
+      .where('lease', '=', lease)
+      .execute();
+    if (values.state === 'done') this.tellEnd(served, kind, values.progress as string);
+    return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
+  }
+
+  private async claim({ id, sink, settings }: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
+    const now = this.clock.now();
+    return this.database.kysely
+      .updateTable('index_job')
+      .set({ lease, due_at: now + settings.TIMEOUT_MS + sink.settleMs + graceMs })
+      .where('sink', '=', id)
+      .where('kind', '=', kind)
+      .where('state', '=', 'running')
+      .where('due_at', '<=', now)
+      .returningAll()
+      .executeTakeFirst();
+  }
+
+  private heldUp(
+    { name }: ServedSearchSink,
+    { kind, started_at: startedAt, error: before }: Row,
+    error: SinkError,
+  ): Updateable<Tables['index_job']> {
+    const { message } = error;
+    if (message !== before) this.events.told(`${kind} of the index is held up`, { sink: name, reason: message, advice: error.advice });
+    const givenUp = this.clock.now() - startedAt > givenUpAfterMs;
+    return { error: message, due_at: this.clock.now() + backOffMs(4, this.clock.random()), ...(givenUp && { state: 'failed' }) };
+  }
+
+  private tellEnd({ name, id }: ServedSearchSink, kind: JobKind, progress: string): void {
+    const { after: _, examples: __, ...told } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
+    this.events.told(`${kind} of the index is done`, { sink: name, ...told });
+    this.events.wake([id]);
+  }
+
+  private async verify({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Updateable<Tables['index_job']>> {
+    const progress = JSON.parse(row.progress) as VerifyProgress;
+    const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, false);
+    const found = await sink.compare(
+      wanted.map(({ delivery }) => delivery),
+      { after: progress.after, until: last },
+      stop,
+    );
+    const byKey = new Map(wanted.map(channel => [keyOf(channel), channel]));
+    const known = found.filter(({ kind }) => kind !== 'surplus').flatMap(one => byKey.get(keyOf(one)) ?? []);
+    const still = new Set((await stillSo(this.database, id, known)).map(keyOf));
+    const differences = found.filter(one => one.kind === 'surplus' || still.has(keyOf(one)));
+    for (const { kind, sdkAppId, channelId } of differences) {
+      progress[kind] += 1;
+      if (progress.examples.length < examplesKept) progress.examples.push({ sdkAppId, channelId, kind });
+    }
+    progress.compared += wanted.length;
+    if (progress.repair && differences.length > 0) {
+      await this.repair(id, sink, differences, byKey, stop);
+      progress.repaired += differences.length;
+    }
+    progress.after = last;
+    return { progress: JSON.stringify(progress), ...(last === null && { state: 'done' }) };
+  }
+
+  private async repair(
+    id: number,
+    sink: SearchSink,
+    differences: readonly Difference[],
+    byKey: ReadonlyMap<string, WantedChannel>,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const surplus = differences.filter(({ kind }) => kind === 'surplus');
+    if (surplus.length > 0) await sink.remove(surplus, stop);
+    const channels = differences.flatMap(one => (one.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(one))!, version: one.version }]));
+    await sendAgain(this.database, id, channels, this.clock.now());
+    this.events.wake([id]);
+  }
+
+  private async rebuild({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Updateable<Tables['index_job']>> {
+    const progress = JSON.parse(row.progress) as RebuildProgress;
+    const { index } = progress;
+    if (index === null) {
+      progress.index = await sink.prepare(stop);
+      progress.total = await this.countChannels();
+      // Who has not seen the next index yet still writes into the old one alone: what it delivers is read only afterwards.
+      return { progress: JSON.stringify(progress), due_at: this.clock.now() + sink.settleMs };
+    }
+    if (progress.filled) {
+      await sink.swap(index, stop);
+      return { progress: JSON.stringify(progress), state: 'done' };
+    }
+    const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, true);
+    const results = await sink.fill(
+      index,
+      wanted.map(({ delivery }) => delivery),
+      stop,
+    );
+    // What is refused there is refused by the deliveries, too, and parked; the others must be in.
+    const failed = results.find(result => result !== null && result.outcome !== 'refused');
+    if (failed) throw failed;
+    progress.done += wanted.length;
+    progress.after = last;
+    progress.filled = last === null;
+    return { progress: JSON.stringify(progress) };
+  }
+
+  private async countChannels(): Promise<number> {
+    const { n } = await this.database.kysely
+      .selectFrom('channel')
+      .select(({ fn }) => fn.countAll<number>().as('n'))
+      .where('revision', '>', 0)
+      .executeTakeFirstOrThrow();
+    return n;
+  }
+}
+
+const keyOf = ({ sdkAppId, channelId }: ChannelKey): string => `${sdkAppId}:${channelId}`;

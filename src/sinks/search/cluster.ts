@@ -1,0 +1,63 @@
+import { type IncomingMessage, Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
+import { addAbortSignal } from 'node:stream';
+
+/** How to reach and enter a cluster. */
+export interface Access {
+  url: string;
+  /** The value of the Authorization header. */
+  authorization: string | null;
+  ca: string | undefined;
+  timeoutMs: number;
+}
+
+/** One call of the API; `json` or `lines` (newline-delimited JSON) is its body. */
+export interface ClusterCall {
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  path: string;
+  query?: Record<string, string>;
+  json?: object;
+  lines?: string;
+}
+
+/** What the cluster said; `body` is `undefined` if it is not JSON, or too long. */
+export interface ClusterAnswer {
+  status: number;
+  retryAfter: unknown;
+  body: unknown;
+}
+
+/** The part of a client that we need, of OpenSearch's and of Elasticsearch's. */
+export interface Cluster {
+  request(call: ClusterCall, signal: AbortSignal): Promise<ClusterAnswer>;
+  close(): void;
+}
+
+/** A bulk answer of 500 documents takes a fraction of this, and a page of documents is asked for anew, smaller. */
+const answerLimit = 16 * 1024 * 1024;
+
+/** Connections that are kept for the next request. */
+export function agentFor({ url, ca }: Access): Agent | TlsAgent {
+  return url.startsWith('https:') ? new TlsAgent({ keepAlive: true, ...(ca !== undefined && { ca }) }) : new Agent({ keepAlive: true });
+}
+
+/** Reads an answer to its end, which the signal can be. */
+export async function answerOf(message: IncomingMessage, signal: AbortSignal): Promise<ClusterAnswer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of addAbortSignal(signal, message) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > answerLimit) break;
+    chunks.push(chunk);
+  }
+  return { status: message.statusCode ?? 0, retryAfter: message.headers['retry-after'], body: parsed(chunks, bytes) };
+}
+
+function parsed(chunks: readonly Buffer[], bytes: number): unknown {
+  if (bytes > answerLimit) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    return undefined;
+  }
+}

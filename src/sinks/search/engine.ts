@@ -1,0 +1,73 @@
+import { type ChannelKey, type Difference, Misconfigured, type SinkError, TryAgain } from '../sink.js';
+import type { Entry, Found } from './document.js';
+
+/** What became of each entry, in their order; `null` is written, or already newer. */
+export type Results = (SinkError | null)[];
+
+/** Which indices of ours there are. Their names end in `-v` and a number that grows with every rebuild. */
+export interface Indices {
+  /** The one that is searched. */
+  used: string;
+  /** Whether this release, with these settings, would make another one. */
+  outdated: boolean;
+  /** The one that is being built, if there is one. */
+  next: { index: string; outdated: boolean } | null;
+}
+
+/** One kind of search engine. Whatever it throws is a `SinkError`, or came from below HTTP; the signal ends it. */
+export interface Engine {
+  /** What people call it. */
+  readonly name: string;
+  /** Throws unless this engine, in a version that works, is behind the URL. */
+  check(signal: AbortSignal): Promise<void>;
+  /** Looks which indices there are; `null` if there is none. Throws if there is something that is not ours. */
+  indices(signal: AbortSignal): Promise<Indices | null>;
+  /** Makes an empty index, unless it is there already: to be used, or as the next one; `anew` if there is a next one that another release began. */
+  create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void>;
+  /** Deletes an index of ours that is not used. */
+  drop(index: string, signal: AbortSignal): Promise<void>;
+  /** Writes into the index that is used, or into this next one. An index that is gone is told by `Gone`; it is never made by writing. */
+  write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results>;
+  /** Documents of the index that is used, in the order of their keys, at most `size`; none is the end. What was acknowledged is among them. */
+  page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]>;
+  /** Takes documents out of the index that is used, unless they have another version by now. */
+  remove(index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
+  /** Makes the next index the one that is used, in one step. */
+  swap(used: string, next: string, signal: AbortSignal): Promise<void>;
+  /** What a swap left of the index that was used before this one, for `drop`; `null` if there is nothing of ours. */
+  leftover(used: string, signal: AbortSignal): Promise<string | null>;
+  close(): void;
+}
+
+/** The index that was written to is not there. */
+export class Gone extends TryAgain {}
+
+/** The name of an index of ours. */
+export function indexName(alias: string, number: number): string {
+  return `${alias}-v${number}`;
+}
+
+/** The number in the name of an index of ours; `null` if it is not one. */
+export function indexNumber(alias: string, index: string): number | null {
+  const number = index.startsWith(`${alias}-v`) ? index.slice(alias.length + 2) : '';
+  return /^[1-9]\d{0,14}$/.test(number) ? Number(number) : null;
+}
+
+/** Something else is behind the URL. */
+export function wrongEngine(found: string, wanted: string): Misconfigured {
+  return new Misconfigured(`${found} is behind the URL, not ${wanted}`, 'Correct the URL of this sink, or set its TYPE to what is there.');
+}
+
+export function tooOld(engine: string, least: string): Misconfigured {
+  return new Misconfigured(`this ${engine} is too old`, `Upgrade it: ${least} is the oldest that works.`);
+}
+
+/** The answer makes no sense as one of this engine, when it was asked whether all is well. */
+export function noEngine(wanted: string): Misconfigured {
+  return new Misconfigured(`the answer is not one of ${wanted}`, 'Check the URL of this sink: something else seems to be there.');
+}
+
+/** The answer makes no sense, so that nobody knows what was done. */
+export function unknownAnswer(engine: string, status: number): TryAgain {
+  return new TryAgain(`the answer is not one of ${engine}`, 'Check what the URL of this sink leads to, if it lasts.', status);
+}

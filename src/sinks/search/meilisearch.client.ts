@@ -1,0 +1,105 @@
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
+import axios, { type AxiosRequestConfig } from 'axios';
+import type { Meilisearch } from 'meilisearch';
+import { classifyStatus, userAgent } from '../http.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from '../sink.js';
+import { member } from './document.js';
+import { Gone, unknownAnswer, wrongEngine } from './engine.js';
+
+/** A page of documents that is longer is asked for anew, smaller. */
+const answerLimit = 16 * 1024 * 1024;
+
+/** The answer was longer than we read. */
+export class TooLong extends TryAgain {}
+
+/** How to reach Meilisearch, and what to call it with. */
+export interface Access {
+  url: string;
+  key: string | undefined;
+  ca: string | undefined;
+  now: () => number;
+}
+
+/** Does something with the client, whose requests all end with the signal, and throw a `SinkError` for what is no success. */
+export type Call = <T>(signal: AbortSignal, work: (client: Meilisearch) => Promise<T>) => Promise<T>;
+
+/** The official client, on connections that trust a CA, follow no redirect, and tell their errors by codes. */
+export async function meilisearchClient({ url, key, ca, now }: Access): Promise<{ call: Call; close: () => void }> {
+  const { Meilisearch } = await import('meilisearch');
+  const agents = {
+    httpAgent: new Agent({ keepAlive: true }),
+    httpsAgent: new TlsAgent({ keepAlive: true, ...(ca !== undefined && { ca }) }),
+  };
+
+  async function send(target: URL, { method, headers, body }: RequestInit, signal: AbortSignal): Promise<object> {
+    const request: AxiosRequestConfig = {
+      url: target.href,
+      method: method ?? 'GET',
+      headers: { ...Object.fromEntries(new Headers(headers)), 'user-agent': userAgent },
+      data: body,
+      ...agents,
+      signal,
+      maxRedirects: 0,
+      maxContentLength: answerLimit,
+      responseType: 'text',
+      transformRequest: data => data as unknown,
+      transformResponse: text => parsed(String(text)),
+      validateStatus: () => true,
+    };
+    const { status, headers: answered, data } = await axios.request<unknown>(request).catch(tooLong);
+    const error = classifyStatus(status, answered['retry-after'], now());
+    if (error && typeof member(member(data, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
+    if (error) throw failureOf(data, error);
+    if (typeof data !== 'object' || data === null) throw unknownAnswer('Meilisearch', status);
+    return data;
+  }
+
+  async function call<T>(signal: AbortSignal, work: (client: Meilisearch) => Promise<T>): Promise<T> {
+    const host = url.endsWith('/') ? url : `${url}/`;
+    const client = new Meilisearch({
+      host,
+      ...(key !== undefined && { apiKey: key }),
+      httpClient: (target, init = {}) => send(target as URL, init, signal),
+    });
+    try {
+      return await work(client);
+    } catch (error) {
+      // The client wraps what its connection threw.
+      throw error instanceof Error && error.cause instanceof SinkError ? error.cause : error;
+    }
+  }
+
+  function close(): void {
+    agents.httpAgent.destroy();
+    agents.httpsAgent.destroy();
+  }
+  return { call, close };
+}
+
+/** What an error of Meilisearch's own says, told by its code; never its message, which may quote the document. */
+export function failureOf(told: unknown, error: SinkError): SinkError {
+  const [code, type] = [member(told, 'code'), member(told, 'type')];
+  if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
+  const { advice, status } = error;
+  if (code === 'index_not_found') return new Gone(code, 'The index went away: the next try makes it anew. Rebuild it then.', status);
+  if (type === 'system') return new TryAgain(code, 'Check the disk of Meilisearch, and its log; it is tried again by itself.', status);
+  if (error instanceof TryAgain) return new TryAgain(code, advice, status, error.retryAfterMs);
+  if (error instanceof Misconfigured) return new Misconfigured(code, advice, status);
+  return new Refused(code, 'The index does not take this document: see the tasks of Meilisearch for why, mend that, then replay.', status);
+}
+
+function tooLong(error: unknown): never {
+  if (axios.isAxiosError(error) && error.code === 'ERR_BAD_RESPONSE') {
+    throw new TooLong('the answer is too long', 'Check what the URL of this sink leads to, if it lasts.');
+  }
+  throw error;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,293 @@
+import type { IndexSwap, Meilisearch } from 'meilisearch';
+import { type ChannelKey, type Difference, Misconfigured, Refused, TryAgain } from '../sink.js';
+import { type Entry, type Found, member, nameOf } from './document.js';
+import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
+import { type Call, TooLong, failureOf } from './meilisearch.client.js';
+
+/** Grows when the settings of an index change, so that one made by an older release is told as outdated. */
+const schema = 1;
+
+/**
+ * Where the settings tell that an index is ours, of which schema, and its number: among the attributes to filter by, where a name that no document has does no
+ * harm. Meilisearch keeps no other word of ours with an index, and this one moves along when two are swapped.
+ */
+const mark = /^channel-sync-schema-(\d+)-v(\d+)$/;
+
+/** The oldest version that sorts documents when they are listed. */
+const least = { major: 1, minor: 16 };
+
+/** A document with its id and its version. */
+interface Stored extends Record<string, unknown> {
+  id: string;
+  version: number;
+}
+
+/** What a task may be that has not ended. */
+const waiting = { statuses: ['enqueued', 'processing'] as ('enqueued' | 'processing')[] };
+
+/**
+ * Meilisearch knows neither aliases nor versions. What is searched is always the index called INDEX; the next one is called by its own name, and the two swap
+ * their contents.
+ *
+ * Guaranteed: what is told as delivered was read back from the index, after its task had ended, at this version or a newer one. What the index has newer is not
+ * overwritten as long as one writer at a time has the channel, which the lanes see to, over all replicas. After a write of which this process does not know what
+ * became, the next one of the same channel also waits until everything has ended that had arrived by then, reads again, and writes again what a late write undid.
+ *
+ * Not guaranteed: a write that the network held back, or a process that was stopped between its look and its write, so long that it arrives after all this. Verify
+ * finds it, and repairs it.
+ */
+export class MeilisearchEngine implements Engine {
+  readonly name = 'Meilisearch';
+  /** Where a write may still arrive: channels, with their index. */
+  private readonly doubtful = new Set<string>();
+
+  constructor(
+    private readonly client: { call: Call; close: () => void },
+    private readonly uid: string,
+  ) {}
+
+  async check(signal: AbortSignal): Promise<void> {
+    let version: unknown;
+    try {
+      version = member(await this.ask(signal, client => client.getVersion()), 'pkgVersion');
+    } catch (error) {
+      // A key for the index alone may not ask this.
+      if (error instanceof Misconfigured && error.message === 'invalid_api_key') return;
+      // What is no Meilisearch will not become one by waiting.
+      if (error instanceof TryAgain && error.status === 200) throw noEngine(this.name);
+      throw error;
+    }
+    const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(String(version)) ?? []).map(Number);
+    if (major === undefined || minor === undefined) throw noEngine(this.name);
+    if (major < least.major || (major === least.major && minor < least.minor)) {
+      throw tooOld(this.name, `${this.name} ${least.major}.${least.minor}`);
+    }
+  }
+
+  async indices(signal: AbortSignal): Promise<Indices | null> {
+    const used = await this.marked(this.uid, signal);
+    if (used === null) return null;
+    if (used === 'foreign') {
+      const advice = 'Set INDEX to another name, or delete or rename that index; nothing was written to it.';
+      throw new Misconfigured('INDEX is an index that channel-sync did not make', advice);
+    }
+    const index = indexName(this.uid, used.number + 1);
+    const next = await this.marked(index, signal);
+    return {
+      used: indexName(this.uid, used.number),
+      outdated: used.schema !== schema,
+      next: next === null || next === 'foreign' ? null : { index, outdated: next.schema !== schema },
+    };
+  }
+
+  /** Settings make an index that is not there, in the same task: no process ever sees it without its mark. */
+  async create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void> {
+    const uid = as === 'used' ? this.uid : index;
+    const found = await this.marked(uid, signal);
+    if (found === 'foreign') {
+      throw new Misconfigured(`the index ${uid} was not made by channel-sync`, 'Delete or rename it; nothing was written to it.');
+    }
+    if (found !== null && as !== 'anew') return;
+    const texts = ['name', 'organization', 'introduction'];
+    const ours = `channel-sync-schema-${schema}-${index.slice(this.uid.length + 1)}`;
+    const settings = {
+      searchableAttributes: [...texts, 'channelId'],
+      filterableAttributes: ['id', 'sdkAppId', 'channelId', 'organization', 'deleted', ours],
+      sortableAttributes: ['id', 'name', 'updatedAt'],
+      localizedAttributes: [{ attributePatterns: texts, locales: ['cmn' as const, 'eng' as const] }],
+    };
+    await this.ask(signal, async client => {
+      // Emptied, not deleted: the next write of another process would make it without its mark.
+      if (as === 'anew') await this.done(client, client.index(uid).deleteAllDocuments());
+      await this.done(client, client.index(uid).updateSettings(settings));
+    });
+  }
+
+  async drop(index: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.ask(signal, client => this.done(client, client.deleteIndex(index)));
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+    }
+  }
+
+  async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
+    const uid = next ?? this.uid;
+    const names = entries.map(({ key }) => `${uid}/${nameOf(key)}`);
+    try {
+      await this.writeUntilThere(
+        uid,
+        entries,
+        names.some(name => this.doubtful.has(name)),
+        signal,
+      );
+      for (const name of names) this.doubtful.delete(name);
+      return entries.map(() => null);
+    } catch (error) {
+      // Only a refusal says that nothing is to come.
+      if (!(error instanceof Refused || error instanceof Misconfigured)) for (const name of names) this.doubtful.add(name);
+      throw error;
+    }
+  }
+
+  /** The ids sort as the keys do. Where one belongs is searched for, since filters do not compare texts reliably (meilisearch issue 6335). */
+  async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
+    const list = (offset: number, limit: number) =>
+      this.ask(signal, client => client.index(this.uid).getDocuments({ sort: ['id:asc'], offset, limit }));
+    let low = 0;
+    let high = after ? (await list(0, 1)).total : 0;
+    while (after && low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const [one] = (await list(middle, 1)).results;
+      if (one && String(one['id']) <= idOf(after)) low = middle + 1;
+      else high = middle;
+    }
+    for (let limit = size; ; limit = Math.ceil(limit / 4)) {
+      try {
+        return (await list(low, limit)).results.map(foundIn);
+      } catch (error) {
+        if (!(error instanceof TooLong) || limit === 1) throw error;
+      }
+    }
+  }
+
+  async remove(_: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
+    const found = await this.documents(this.uid, surplus.map(idOf), signal, ['id', 'version']);
+    const known = new Set(found.map(({ id, version }) => `${id} ${version}`));
+    const ids = surplus.filter(one => known.has(`${idOf(one)} ${one.version}`)).map(idOf);
+    if (ids.length > 0) await this.ask(signal, client => this.done(client, client.index(this.uid).deleteDocuments(ids)));
+  }
+
+  /** Two swaps would undo each other: one that still waits is waited for, and a late one finds nothing, since the name of a next index is used only once. */
+  async swap(_: string, next: string, signal: AbortSignal): Promise<void> {
+    await this.ask(signal, async client => {
+      const { results } = await client.tasks.getTasks({ types: ['indexSwap'], ...waiting });
+      const earlier = results.find(task => task.details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
+      if (earlier) return this.ended(client, earlier.uid);
+      // Without its member `rename`, which older versions refuse.
+      return this.done(client, client.swapIndexes([{ indexes: [this.uid, next] } as IndexSwap]));
+    });
+  }
+
+  /** The names were swapped, too: what is called as the new one holds what was used before. */
+  async leftover(used: string, signal: AbortSignal): Promise<string | null> {
+    const left = await this.marked(used, signal);
+    return left === null || left === 'foreign' || indexName(this.uid, left.number) === used ? null : used;
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  /** Looks and writes in turn, until the index has all of it. */
+  private async writeUntilThere(uid: string, entries: readonly Entry[], doubtful: boolean, signal: AbortSignal): Promise<void> {
+    const ours = entries.map(({ key, document, version }) => ({ id: idOf(key), ...document, version }));
+    const ids = ours.map(({ id }) => id);
+    for (let waitFirst = doubtful; ;) {
+      const wanted = uid === this.uid ? ours : await this.newest(ours, signal);
+      const versions = new Map((await this.documents(uid, ids, signal, ['id', 'version'])).map(({ id, version }) => [id, version]));
+      const missing = wanted.filter(({ id, version }) => (versions.get(id) ?? -Infinity) < version);
+      if (missing.length > 0) {
+        await this.client.call(signal, client => this.done(client, client.index(uid).addDocuments(missing, { primaryKey: 'id' })));
+      } else if (waitFirst) {
+        await this.arrived(uid, signal);
+        waitFirst = false;
+      } else return;
+    }
+  }
+
+  /**
+   * The next index has two writers of a channel: who fills it, and the lane, which writes into the used index first. So the last of them to look makes it
+   * as new as that.
+   */
+  private async newest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
+    const used = await this.documents(
+      this.uid,
+      ours.map(({ id }) => id),
+      signal,
+    );
+    const newer = new Map(used.map(document => [document.id, document]));
+    return ours.map(document => {
+      const other = newer.get(document.id);
+      return other && other.version > document.version ? other : document;
+    });
+  }
+
+  /** Waits until everything has ended that has arrived for an index. */
+  private arrived(uid: string, signal: AbortSignal): Promise<void> {
+    return this.ask(signal, async client => {
+      const { results } = await client.tasks.getTasks({ indexUids: [uid], ...waiting, limit: 1 });
+      for (const task of results) await client.tasks.waitForTask(task.uid, { timeout: 0 });
+    });
+  }
+
+  /** What the settings of an index tell of it; `null` if it is not there. */
+  private async marked(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
+    try {
+      const attributes: unknown = await this.ask(signal, client => client.index(uid).getFilterableAttributes());
+      if (!Array.isArray(attributes)) throw noEngine(this.name);
+      const found = attributes.map(one => mark.exec(String(one))).find(match => match !== null);
+      return found ? { schema: Number(found[1]), number: Number(found[2]) } : 'foreign';
+    } catch (error) {
+      if (error instanceof Gone) return null;
+      throw error;
+    }
+  }
+
+  /** Documents of an index, by their ids; all of them, or only some fields. */
+  private async documents(uid: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<Stored[]> {
+    const query = { filter: `id IN [${ids.map(id => `"${id}"`).join(', ')}]`, limit: ids.length, ...(fields && { fields }) };
+    const { results } = await this.ask(signal, client => client.index<Stored>(uid).getDocuments(query));
+    if (!Array.isArray(results)) throw unknownAnswer(this.name, 200);
+    return results;
+  }
+
+  /** A refusal of what is not about documents is about the set-up: no delivery may be parked for it. */
+  private async ask<T>(signal: AbortSignal, work: (client: Meilisearch) => Promise<T>): Promise<T> {
+    try {
+      return await this.client.call(signal, work);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      throw new Misconfigured(error.message, 'The index cannot be looked up or made: see the log of Meilisearch for why.', error.status);
+    }
+  }
+
+  private async done(client: Meilisearch, enqueued: Promise<unknown>): Promise<void> {
+    const uid = member(await enqueued, 'taskUid');
+    if (typeof uid !== 'number') throw unknownAnswer(this.name, 200);
+    await this.ended(client, uid);
+  }
+
+  /** Waits for a task, however long: the signal ends it. Throws what it ended in, unless that is success. */
+  private async ended(client: Meilisearch, uid: number): Promise<void> {
+    const task = await client.tasks.waitForTask(uid, { timeout: 0 });
+    if (task.status === 'succeeded') return;
+    const error = new TryAgain(`the task ${task.status}`, 'See the tasks of Meilisearch for why; it is tried again by itself.');
+    if (task.status !== 'failed') throw error;
+    const refused = task.error?.type === 'invalid_request' ? new Refused(error.message, '') : error;
+    throw failureOf(
+      task.error,
+      task.error?.type === 'auth' ? new Misconfigured(error.message, 'Check the API key of this sink.') : refused,
+    );
+  }
+}
+
+/**
+ * An id may hold letters, digits, hyphens and underscores, and is sorted as if it had no upper case: so it is base32hex, which keeps the order of the bytes. The
+ * hyphen sorts before digits, as the end of a text does.
+ */
+function idOf({ sdkAppId, channelId }: ChannelKey): string {
+  const bytes = Buffer.from(channelId);
+  const groups =
+    bytes
+      .toString('hex')
+      .padEnd(Math.ceil(bytes.length / 5) * 10, '0')
+      .match(/.{10}/g) ?? [];
+  const digits = groups.map(group => Number.parseInt(group, 16).toString(32).padStart(8, '0')).join('');
+  return `${sdkAppId}-${digits.slice(0, Math.ceil((bytes.length * 8) / 5))}`;
+}
+
+function foundIn(document: Record<string, unknown>): Found {
+  const key = { sdkAppId: String(document['sdkAppId']), channelId: String(document['channelId']) };
+  return { key, document, version: Number(document['version']) };
+}

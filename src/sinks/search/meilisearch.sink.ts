@@ -1,0 +1,16 @@
+import { defineSink } from '../sink.js';
+import { meilisearchClient } from './meilisearch.client.js';
+import { MeilisearchEngine } from './meilisearch.engine.js';
+import { MeilisearchSettings } from './search.settings.js';
+import { ChannelIndex } from './search.sink.js';
+
+export const meilisearch = defineSink({
+  type: 'meilisearch',
+  summary: 'One document per channel in a Meilisearch index, in its newest state.',
+  settings: MeilisearchSettings,
+  mode: () => 'state',
+  async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
+    const client = await meilisearchClient({ url, key, ca, now: context.now });
+    return new ChannelIndex(new MeilisearchEngine(client, INDEX), INDEX, TIMEOUT_MS, context);
+  },
+});

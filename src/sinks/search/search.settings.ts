@@ -1,0 +1,145 @@
+import { IsInt, IsOptional, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { Setting, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { SinkSettings } from '../sink.js';
+import type { Access } from './cluster.js';
+
+/** A name that is good for an alias and, with `-v1` behind it, for an index. */
+const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
+
+/** Whether these settings are right each by itself. */
+type Valid = (...properties: string[]) => boolean;
+
+/** What every search sink can be told. */
+export class SearchSettings extends SinkSettings {
+  @Setting({
+    meaning: 'Where the search engine is; of OpenSearch and Elasticsearch it may hold a user name and a password',
+    example: 'https://search.example.com:9200',
+    secret: true,
+  })
+  @ValidateBy({ name: 'isHttpUrl', validator: { validate: isHttpUrl, defaultMessage: () => '$property must be an http(s) URL' } })
+  URL!: string;
+
+  @Setting({
+    meaning: 'The name to search by; the index behind it is made, versioned and swapped by us',
+    default: 'official-channels',
+  })
+  @Matches(aliasName, {
+    message: '$property must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
+  })
+  INDEX!: string;
+
+  @Setting({
+    meaning:
+      'An API key, instead of a user name. Of Meilisearch it may be the master key, or one with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
+    secret: true,
+  })
+  @IsOptional()
+  @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
+  API_KEY?: string;
+
+  @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
+  @IsOptional()
+  @ValidateBy({
+    name: 'isCertificates',
+    validator: { validate: isCertificates, defaultMessage: () => '$property must be one or more certificates in PEM' },
+  })
+  CA?: string;
+
+  @Setting({ meaning: 'Attempts at once, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  override CONCURRENCY = 2;
+
+  static check({ URL: text }: SearchSettings, valid: Valid): [property: string, message: string][] {
+    if (!valid('URL')) return [];
+    const url = new URL(text);
+    return url.search !== '' || url.hash !== '' ? [['URL', 'must not have a query or a fragment']] : [];
+  }
+}
+
+/** Settings of an OpenSearch or Elasticsearch sink. */
+export class ClusterSettings extends SearchSettings {
+  @Setting({ meaning: 'A user name, together with a password', secret: true })
+  @IsOptional()
+  @Matches(/^[^:]+$/, { message: '$property must not hold a colon' })
+  USERNAME?: string;
+
+  @Setting({ meaning: 'The password of that user', secret: true })
+  @IsOptional()
+  PASSWORD?: string;
+
+  @Setting({
+    meaning:
+      'The analyzer of names, introductions and organizations, such as `smartcn` or `ik_max_word` where the cluster has their plugins; after a change rebuild the index',
+    default: 'cjk',
+  })
+  @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: '$property must be the name of an analyzer, such as cjk' })
+  ANALYZER!: string;
+
+  /** Credentials are given in one way only, and whole. */
+  static override check(settings: ClusterSettings, valid: Valid): [property: string, message: string][] {
+    const { API_KEY, USERNAME, PASSWORD } = settings;
+    const mistakes = super.check(settings, valid);
+    if (USERNAME !== undefined && PASSWORD === undefined) mistakes.push(['PASSWORD', 'is required with USERNAME']);
+    if (PASSWORD !== undefined && USERNAME === undefined) mistakes.push(['USERNAME', 'is required with PASSWORD']);
+    const user = USERNAME !== undefined || PASSWORD !== undefined;
+    if (API_KEY !== undefined && user) mistakes.push(['API_KEY', 'must not be set together with USERNAME and PASSWORD']);
+    if (!valid('URL')) return mistakes;
+    const url = new URL(settings.URL);
+    const inUrl = url.username !== '' || url.password !== '';
+    if (inUrl && (user || API_KEY !== undefined)) mistakes.push(['URL', 'must not hold credentials when they are set apart, too']);
+    if (inUrl && userInfo(url) === null) mistakes.push(['URL', 'must hold both a user name and a password, percent-encoded, or neither']);
+    return mistakes;
+  }
+}
+
+const notForMeilisearch = 'Not for Meilisearch';
+
+/** Settings of a Meilisearch sink. What only the other engines know is declared too, for the advice. */
+export class MeilisearchSettings extends SearchSettings {
+  @Setting({ meaning: notForMeilisearch, secret: true })
+  USERNAME?: string;
+
+  @Setting({ meaning: notForMeilisearch, secret: true })
+  PASSWORD?: string;
+
+  @Setting({ meaning: notForMeilisearch })
+  ANALYZER?: string;
+
+  static override check(settings: MeilisearchSettings, valid: Valid): [property: string, message: string][] {
+    const mistakes = super.check(settings, valid);
+    const { username, password } = valid('URL') ? new URL(settings.URL) : { username: '', password: '' };
+    if (username !== '' || password !== '') mistakes.push(['URL', 'must not hold credentials: Meilisearch has no users, set API_KEY']);
+    if (settings.USERNAME !== undefined) mistakes.push(['USERNAME', 'must not be set: Meilisearch has no users, set API_KEY']);
+    if (settings.PASSWORD !== undefined) mistakes.push(['PASSWORD', 'must not be set: Meilisearch has no users, set API_KEY']);
+    if (settings.ANALYZER !== undefined) {
+      mistakes.push([
+        'ANALYZER',
+        'must not be set: Meilisearch has no analyzers to choose from; it is told that texts may be Chinese or English',
+      ]);
+    }
+    return mistakes;
+  }
+}
+
+/** `user:password` out of a URL; `null` if one of them is missing or unreadable. */
+function userInfo({ username, password }: URL): string | null {
+  if (username === '' || password === '') return null;
+  try {
+    return `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    return null;
+  }
+}
+
+/** How to reach a cluster: the URL without its credentials, and the Authorization header that stands for them or for those set apart. */
+export function clusterAccess(settings: ClusterSettings): Access {
+  const url = new URL(settings.URL);
+  const user = settings.USERNAME === undefined ? userInfo(url) : `${settings.USERNAME}:${settings.PASSWORD ?? ''}`;
+  url.username = '';
+  url.password = '';
+  const basic = user === null ? null : `Basic ${Buffer.from(user).toString('base64')}`;
+  const authorization = settings.API_KEY === undefined ? basic : `ApiKey ${settings.API_KEY}`;
+  return { url: url.href, authorization, ca: settings.CA, timeoutMs: settings.TIMEOUT_MS };
+}

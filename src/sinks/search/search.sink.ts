@@ -1,0 +1,253 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { classifyNetworkError } from '../http.js';
+import {
+  type ChannelKey,
+  type Delivery,
+  type Difference,
+  Misconfigured,
+  Refused,
+  type SearchSink,
+  SinkError,
+  type SinkContext,
+  TryAgain,
+} from '../sink.js';
+import { type Entry, type Found, compareKeys, difference, entryOf, nameOf, split } from './document.js';
+import { type Engine, Gone, type Indices, type Results, indexName, indexNumber } from './engine.js';
+
+/** One call after the other within the time of one attempt; what fails is thrown as a `SinkError`. */
+type Attempt = <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+
+/** What stands before a cluster often takes no more than 10 MB, and smaller bulks are no slower. */
+const maxBulkBytes = 5_000_000;
+
+/** How many documents are read at once, at least and at most. */
+const pageSizes = { least: 100, most: 1000 };
+
+/** For how long a process relies on what it saw of the indices. */
+const lookEveryMs = 1000;
+
+/** One document per channel in an index of ours, whatever the engine. */
+export class ChannelIndex implements SearchSink {
+  readonly batchSize = 500;
+  readonly settleMs: number;
+  /** What there was at a time. Looked at anew when it gets old, or when an answer makes us doubt it. */
+  private seen: { at: number; indices: Indices } | null = null;
+  private checked = false;
+  private hadIndex = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly alias: string,
+    private readonly timeoutMs: number,
+    private readonly context: SinkContext,
+  ) {
+    // Who looked just before may begin an attempt until the look gets old, and be told of its success until its time is up.
+    this.settleMs = lookEveryMs + timeoutMs + 1000;
+  }
+
+  async deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
+    const attempt = this.attempt(signal);
+    const { next } = await this.look(attempt);
+    const entries = deliveries.map(entryOf);
+    const results = await this.write(entries, null, attempt);
+    if (next) await this.writeAlso(next.index, entries, results, attempt);
+    return this.lookAgain(results, attempt);
+  }
+
+  async current(signal: AbortSignal): Promise<{ index: string; outdated: boolean }> {
+    const { used, outdated } = await this.lookNow(this.attempt(signal));
+    return { index: used, outdated };
+  }
+
+  async compare(
+    wanted: readonly Delivery[],
+    range: { after: ChannelKey | null; until: ChannelKey | null },
+    signal: AbortSignal,
+  ): Promise<Difference[]> {
+    await this.look(this.attempt(signal));
+    const missing = new Map(wanted.map(entryOf).map(entry => [nameOf(entry.key), entry]));
+    const differences: Difference[] = [];
+    let { after } = range;
+    for (;;) {
+      // One more than there should be, to see the end of the range.
+      const page = await this.page(after, Math.min(Math.max(missing.size + 1, pageSizes.least), pageSizes.most), signal);
+      const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
+      for (const found of inside) {
+        const entry = missing.get(nameOf(found.key));
+        missing.delete(nameOf(found.key));
+        const told = entry ? difference(entry, found) : { ...found.key, kind: 'surplus' as const, version: found.version };
+        if (told) differences.push(told);
+      }
+      if (page.length === 0 || inside.length < page.length) break;
+      after = page.at(-1)!.key;
+    }
+    differences.push(...[...missing.values()].map(({ key }) => ({ ...key, kind: 'missing' as const, version: null })));
+    return differences.sort(compareKeys);
+  }
+
+  async remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
+    const attempt = this.attempt(signal);
+    const { used } = await this.look(attempt);
+    await attempt(inTime => this.engine.remove(used, surplus, inTime));
+  }
+
+  async prepare(signal: AbortSignal): Promise<string> {
+    const attempt = this.attempt(signal);
+    const { used, next } = await this.lookNow(attempt);
+    if (next && !next.outdated) return next.index;
+    const index = next?.index ?? indexName(this.alias, (indexNumber(this.alias, used) ?? 0) + 1);
+    await attempt(inTime => this.engine.create(index, next ? 'anew' : 'next', inTime));
+    const made = (await this.lookNow(attempt)).next;
+    if (made) return made.index;
+    throw new Misconfigured(`the index ${index} is there, but not as the next one`, 'Delete that index, or give it another name.');
+  }
+
+  async fill(index: string, deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
+    const attempt = this.attempt(signal);
+    const { used, next } = await this.look(attempt);
+    if (index !== used && index !== next?.index) throw notThere(index);
+    return this.write(deliveries.map(entryOf), index === used ? null : index, attempt);
+  }
+
+  async swap(index: string, signal: AbortSignal): Promise<void> {
+    const attempt = this.attempt(signal);
+    const { used, next } = await this.lookNow(attempt);
+    if (index !== used) {
+      if (index !== next?.index) throw notThere(index);
+      await attempt(inTime => this.engine.swap(used, index, inTime));
+      const now = await this.lookNow(attempt);
+      if (now.used !== index) throw new TryAgain(`${now.used} is used, not ${index}`, 'It is tried again by itself.');
+    }
+    const old = await attempt(inTime => this.engine.leftover(index, inTime));
+    if (old === null) return;
+    // Searches are still under way there, and who has not seen the swap yet may write to it.
+    await sleep(this.settleMs, undefined, { signal });
+    await this.attempt(signal)(inTime => this.engine.drop(old, inTime));
+  }
+
+  close(): Promise<void> {
+    this.engine.close();
+    return Promise.resolve();
+  }
+
+  private attempt(signal: AbortSignal): Attempt {
+    signal.throwIfAborted();
+    const timeout = AbortSignal.timeout(this.timeoutMs);
+    const either = AbortSignal.any([signal, timeout]);
+    return async work => {
+      try {
+        return await work(either);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof SinkError) throw error;
+        if (timeout.aborted || (error instanceof Error && error.name === 'TimeoutError')) {
+          throw new TryAgain('timed out', 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.');
+        }
+        throw classifyNetworkError(error);
+      }
+    };
+  }
+
+  /** What there is, as far as it was seen lately. */
+  private look(attempt: Attempt): Promise<Indices> {
+    const age = this.seen ? this.context.now() - this.seen.at : Infinity;
+    return this.seen && age >= 0 && age < lookEveryMs ? Promise.resolve(this.seen.indices) : this.lookNow(attempt);
+  }
+
+  /** What there is; makes the index if there is none. */
+  private async lookNow(attempt: Attempt): Promise<Indices> {
+    const at = this.context.now();
+    // Two looks at the start both find none; only one that was seen before is gone.
+    const { hadIndex } = this;
+    this.seen = null;
+    if (!this.checked) await attempt(signal => this.engine.check(signal));
+    this.checked = true;
+    const indices = (await attempt(signal => this.engine.indices(signal))) ?? (await this.create(attempt, hadIndex));
+    this.hadIndex = true;
+    this.seen = { at, indices };
+    return indices;
+  }
+
+  private async create(attempt: Attempt, hadIndex: boolean): Promise<Indices> {
+    const index = indexName(this.alias, 1);
+    await attempt(signal => this.engine.create(index, 'used', signal));
+    const indices = await attempt(signal => this.engine.indices(signal));
+    if (!indices) {
+      const message = `the index ${index} exists, but the alias ${this.alias} does not lead to it`;
+      throw new Misconfigured(message, 'Give that index the alias again, or delete it.');
+    }
+    if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was gone; ${index} is made anew and empty: rebuild it`);
+    return indices;
+  }
+
+  /** Writes in as few bulks as the limits allow. */
+  private async write(entries: readonly Entry[], next: string | null, attempt: Attempt): Promise<Results> {
+    const results: Results = [];
+    let failure: SinkError | null = null;
+    for (const bulk of split(entries, maxBulkBytes)) {
+      const answers: Results = failure === null ? await this.send(bulk, next, attempt) : bulk.map(() => failure);
+      results.push(...answers);
+      // What stops a bulk as a whole would stop the next one, too; only a refusal is about its documents.
+      const [first] = answers;
+      if (first && !(first instanceof Refused) && answers.every(answer => answer === first)) failure = first;
+    }
+    return results;
+  }
+
+  /** What a whole bulk ended in is the end of each of its documents. */
+  private async send(bulk: readonly Entry[], next: string | null, attempt: Attempt): Promise<Results> {
+    try {
+      return await attempt(signal => this.engine.write(bulk, next, signal));
+    } catch (error) {
+      if (!(error instanceof SinkError)) throw error;
+      if (!(error instanceof Refused) || bulk.length === 1) return bulk.map(() => error);
+      // Too large for what stands before the engine, or one document that it does not like: no reason to give up the others.
+      const half = Math.ceil(bulk.length / 2);
+      return [...(await this.send(bulk.slice(0, half), next, attempt)), ...(await this.send(bulk.slice(half), next, attempt))];
+    }
+  }
+
+  /** Writes what the used index took into the next one, too. What fails there alone is not delivered, unless that index is gone by now. */
+  private async writeAlso(next: string, entries: readonly Entry[], results: Results, attempt: Attempt): Promise<void> {
+    const taken = [...entries.keys()].filter(at => results[at] === null);
+    const also = await this.write(
+      taken.map(at => entries[at]!),
+      next,
+      attempt,
+    );
+    for (const [position, at] of taken.entries()) {
+      const error = also[position];
+      if (!error || error instanceof Gone) continue;
+      results[at] =
+        error instanceof TryAgain
+          ? error
+          : new TryAgain(
+              `${error.message}, in the next index ${next}`,
+              'The rebuild cannot end: see the log of the search engine for why.',
+              error.status,
+            );
+    }
+  }
+
+  /** Before documents are given up: perhaps somebody put a foreign index into our place, and they are fine. */
+  private async lookAgain(results: Results, attempt: Attempt): Promise<Results> {
+    if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.seen = null;
+    if (results.some(result => result instanceof Misconfigured)) this.checked = false;
+    if (!results.some(result => result instanceof Refused)) return results;
+    try {
+      await this.lookNow(attempt);
+      return results;
+    } catch (error) {
+      if (!(error instanceof SinkError)) throw error;
+      return results.map(result => (result instanceof Refused ? error : result));
+    }
+  }
+
+  private page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
+    return this.attempt(signal)(inTime => this.engine.page(after, size, inTime));
+  }
+}
+
+function notThere(index: string): Misconfigured {
+  return new Misconfigured(`the index ${index} is gone`, 'Start the rebuild again.');
+}
