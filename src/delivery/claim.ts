@@ -129,7 +129,12 @@ async function claimDigest(
   const due = sql`due_at <= ${now} and channel in (${sql.join(channels)})`;
   const leased = new Set(await leaseDue(database, trx, sink, due, channels.length, lease.lease, now + leaseMs));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  return loadDigest(trx, sink, [...leased], ids, lease);
+  const work = await loadDigest(trx, sink, [...leased], ids, lease);
+  // Another process was faster with what these had.
+  const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
+  if (idle.length > 0)
+    await trx.updateTable('lane').set({ lease: null, due_at: now }).where('sink', '=', sink.id).where('channel', 'in', idle).execute();
+  return work;
 }
 
 /** A lease that is still there was not settled by whoever had it. */

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Selectable, Updateable } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
@@ -8,6 +7,7 @@ import type { Tables } from '../database/tables.js';
 import { type ChannelKey, type Difference, type SearchSink, SinkError } from '../sinks/sink.js';
 import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
 import { backOffMs } from './retry.js';
+import { repeatedly } from './repeatedly.js';
 
 /** A search sink that this process serves. */
 export interface ServedSearchSink {
@@ -141,16 +141,13 @@ export class IndexJobs {
   ) {}
 
   /** Looks every few seconds, until it is stopped. */
-  async run(stop: AbortSignal): Promise<void> {
-    for (let troubled = false; !stop.aborted;) {
-      const error = await this.once(stop).then(
-        () => null,
-        (failure: Error) => failure,
-      );
-      if (troubled !== (error !== null)) this.events.trouble(error);
-      troubled = error !== null;
-      await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
-    }
+  run(stop: AbortSignal): Promise<void> {
+    return repeatedly(
+      () => this.once(stop),
+      () => lookEveryMs,
+      error => this.events.trouble(error),
+      stop,
+    );
   }
 
   /** All that there is to do now. */

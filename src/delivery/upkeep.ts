@@ -3,6 +3,7 @@ import type { Database } from '../database/database.js';
 import { deletePage, deleteRecords } from '../database/retention.js';
 import { fillPage } from './fill.js';
 import { discardPage, goneSinks } from './leftovers.js';
+import { repeatedly } from './repeatedly.js';
 
 const everyMs = 3_600_000;
 const againAfterMs = 10_000;
@@ -30,16 +31,13 @@ export class Upkeep {
   ) {}
 
   /** Runs at once and then every hour, until it is stopped. */
-  async run(stop: AbortSignal): Promise<void> {
-    for (let troubled = false; !stop.aborted;) {
-      const error = await this.once(stop).then(
-        () => null,
-        (failure: Error) => failure,
-      );
-      if (troubled !== (error !== null)) this.events.trouble(error);
-      troubled = error !== null;
-      await sleep(troubled ? againAfterMs : everyMs, undefined, { signal: stop }).catch(() => undefined);
-    }
+  run(stop: AbortSignal): Promise<void> {
+    return repeatedly(
+      () => this.once(stop),
+      failed => (failed ? againAfterMs : everyMs),
+      error => this.events.trouble(error),
+      stop,
+    );
   }
 
   /** All that there is to do now. */

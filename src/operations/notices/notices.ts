@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../../clock.js';
@@ -8,6 +7,7 @@ import { backOffMs, paceTake } from '../../delivery/retry.js';
 import { type Notice, Refused, type ReportSink, SinkError, type SinkSettings, TryAgain } from '../../sinks/sink.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, nextEditAt, observe, writeNotices } from './watch.js';
+import { repeatedly } from '../../delivery/repeatedly.js';
 
 /** A report sink that this process serves. */
 export interface ServedReportSink {
@@ -47,16 +47,13 @@ export class Notices {
   ) {}
 
   /** Looks every few seconds, until it is stopped. */
-  async run(stop: AbortSignal): Promise<void> {
-    for (let troubled = false; !stop.aborted;) {
-      const error = await this.once(stop).then(
-        () => null,
-        (failure: Error) => failure,
-      );
-      if (troubled !== (error !== null)) this.events.trouble(error);
-      troubled = error !== null;
-      await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
-    }
+  run(stop: AbortSignal): Promise<void> {
+    return repeatedly(
+      () => this.once(stop),
+      () => lookEveryMs,
+      error => this.events.trouble(error),
+      stop,
+    );
   }
 
   /** One look, and all that there is to tell now. */

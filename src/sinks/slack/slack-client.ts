@@ -1,26 +1,15 @@
-import type { FetchFunction, Logger, WebClient } from '@slack/web-api';
+import type { FetchFunction, WebClient } from '@slack/web-api';
 import { retryAfterMs } from '../http.js';
 import { SinkError } from '../sink.js';
 import { classifyApiAnswer, classifyApiWord } from './slack-errors.js';
 import { post } from './slack-http.js';
+import { silentLogger } from './silent-logger.js';
 
 /** `{ok: false}`, as the SDK throws it. */
 interface PlatformError {
   code: 'slack_webapi_platform_error';
   data: { error: unknown; errors?: unknown; response_metadata?: { retryAfter?: number; messages?: unknown } };
 }
-
-const silent = () => {};
-/** The SDK's own log may print message texts. */
-const logger = {
-  debug: silent,
-  info: silent,
-  warn: silent,
-  error: silent,
-  setLevel: silent,
-  setName: silent,
-  getLevel: () => 'error',
-} as unknown as Logger;
 
 /**
  * A client for one attempt, since the SDK knows no signals: its `fetch` must obey the attempt's, which bounds the time as well.
@@ -37,7 +26,7 @@ export function clientOf(
     retryConfig: { retries: 0 },
     rejectRateLimitedCalls: true,
     allowAbsoluteUrls: false,
-    logger,
+    logger: silentLogger,
     fetch: boundFetch(signal, now),
   });
 }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger, SocketModeClient } from '@slack/socket-mode';
+import type { SocketModeClient } from '@slack/socket-mode';
 import { classifyNetworkError } from '../http.js';
 import type { Clicks } from './clicks.js';
 import { classifyApiWord } from './slack-errors.js';
+import { silentLogger } from './silent-logger.js';
 
 export interface SocketOptions {
   appToken: string;
@@ -20,18 +21,6 @@ interface Envelope {
   body: unknown;
   ack: () => Promise<void>;
 }
-
-const silent = () => {};
-/** The SDK's own log prints payloads and URLs that let one in. */
-const logger = {
-  debug: silent,
-  info: silent,
-  warn: silent,
-  error: silent,
-  setLevel: silent,
-  setName: silent,
-  getLevel: () => 'error',
-} as unknown as Logger;
 
 /**
  * Clicks over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
@@ -85,7 +74,7 @@ export class Socket {
     const client = new this.Client({
       appToken,
       autoReconnectEnabled: false,
-      logger,
+      logger: silentLogger,
       clientOptions: {
         ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
         retryConfig: { retries: 0 },
