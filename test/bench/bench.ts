@@ -10,6 +10,7 @@ import { type Bench, acks, burst, idle, latency } from './measures.ts';
 import { replicated } from './replicas.ts';
 import { Report, machine } from './report.ts';
 import { retention } from './retention.ts';
+import { search } from './search.ts';
 import { slack } from './slack.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
@@ -26,6 +27,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   replicas: replicated,
   retention,
   slack,
+  search,
 };
 /** What is measured unless told otherwise: the others take long. */
 const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
@@ -50,7 +52,8 @@ and only when asked for
   crowd      webhook → well sinks while 1,000,000 deliveries wait for a dead one, beside 10, and that sink's sends when it is back
   replicas   acks and sustained rate of 3 replicas on PostgreSQL beside 1
   retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store
-  slack      calls and time of a Slack sink for 10,000 changes at once and for a few, and what three webhook sinks notice of it`;
+  slack      calls and time of a Slack sink for 10,000 changes at once and for a few, and what three webhook sinks notice of it
+  search     100,000 channels into an empty index, comparing them, and building the index anew under 200 webhooks/s`;
 
 function chosen<T extends string>(text: string | undefined, all: readonly T[], option: string): T[] {
   const words = text?.split(',') ?? all;

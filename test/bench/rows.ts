@@ -48,3 +48,13 @@ export async function countKept(run: Run): Promise<number> {
   const [row] = await run('select count(*) as n from change where position < 1');
   return Number(row?.n);
 }
+
+/** Makes the first channel's first change that of `channels` more, owed to nobody. */
+export async function addChannels(run: Run, channels: number): Promise<void> {
+  const id = idAt(Date.now(), 'channel.id');
+  await run(`insert into channel (sdk_app_id, channel_id, state, revision, position, version, updated_at)
+    ${upTo(channels)} select sdk_app_id, 'stored ' || i, state, 1, 1, version, updated_at from channel cross join n where id = 1`);
+  await run(`insert into change (id, fingerprint, channel, position, revision, ${told})
+    select ${id}, ${id}, channel.id, 1, 1, ${told}
+    from channel cross join change where channel.channel_id like 'stored %' and change.channel = 1 and change.position = 1`);
+}

@@ -18,6 +18,8 @@ export type Store = (typeof stores)[number];
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const managementToken = 'bench-management-token';
+/** How long a job of a search sink may take. */
+const jobMs = 240_000;
 const crmNames = ['crm1', 'crm2', 'crm3'];
 const postgresUser = 'bench';
 
@@ -37,6 +39,8 @@ export interface Service {
   /** Pauses every sink. */
   pause(): Promise<void>;
   resume(sink: string): Promise<void>;
+  /** Runs a job of a search sink to its end. */
+  job(sink: string, kind: 'verify' | 'rebuild'): Promise<{ seconds: number; state: Record<string, unknown> }>;
   /** The sum of a metric over its labels, or of those lines that contain `label`. */
   metric(name: string, label?: string): Promise<number>;
   /** Starts a further process on the same database; gives its port. */
@@ -137,6 +141,7 @@ export class Stage {
         for (const sink of sinks === 'both modes' ? ['crm1', 'crm2'] : crmNames) await tell(base, sink, 'pause');
       },
       resume: sink => tell(base, sink, 'resume'),
+      job: (sink, kind) => runJob(base, sink, kind),
       metric: (metric, label = '') => readMetric(base, metric, label),
       replicate: async () => {
         const other = await this.#startProcess(name, env);
@@ -236,6 +241,7 @@ const sinksOf = {
   webhooks: threeWebhooks,
   'webhooks and slack': webhooksAndSlack,
   'every type': everyType,
+  log: () => ({ SINK_LINES_TYPE: 'log' }),
   'both modes': bothModes,
 } as const;
 
@@ -325,6 +331,24 @@ async function waitForSinks(base: string): Promise<void> {
     await answer.body?.cancel().catch(() => undefined);
   }
   throw new Error('the service did not register its sinks');
+}
+
+async function runJob(
+  base: string,
+  sink: string,
+  kind: 'verify' | 'rebuild',
+): Promise<{ seconds: number; state: Record<string, unknown> }> {
+  const call = async (method: string): Promise<Record<string, unknown>> => {
+    const headers = { authorization: `Bearer ${managementToken}`, 'content-type': 'application/json' };
+    const answer = await fetch(`${base}/api/v1/sinks/${sink}/${kind}`, { method, headers });
+    return (await answer.json()) as Record<string, unknown>;
+  };
+  const startedAt = performance.now();
+  let state = await call('POST');
+  for (const until = startedAt + jobMs; state['state'] === 'running' && performance.now() < until; await sleep(100))
+    state = await call('GET');
+  if (state['state'] !== 'done') throw new Error(`${kind} of ${sink} ended as ${JSON.stringify(state)}`);
+  return { seconds: (performance.now() - startedAt) / 1000, state };
 }
 
 async function tell(base: string, sink: string, verb: 'pause' | 'resume'): Promise<void> {

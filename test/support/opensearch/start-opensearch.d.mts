@@ -8,3 +8,6 @@ export interface RunningOpenSearch {
 }
 
 export function startOpenSearch(options?: { port?: number; home?: string }): Promise<RunningOpenSearch>;
+
+/** The first JDK of version 21 or later. @throws if there is none */
+export function findJava(): string;
