@@ -7,8 +7,8 @@ import { repeatedly } from './repeatedly.js';
 
 const everyMs = 3_600_000;
 const againAfterMs = 10_000;
-/** After each page it rests so many times as long as that took: webhooks and deliveries keep nine tenths of the time. */
-const restTimes = 9;
+/** After each page it rests so many times as long as that took: webhooks and deliveries keep nine tenths of the time, or half of it where a sink waits. */
+const restTimes = { calm: 9, awaited: 1 };
 
 /** What upkeep tells the rest of the process. */
 export interface UpkeepEvents {
@@ -55,7 +55,7 @@ export class Upkeep {
       .where('removed_at', 'is', null)
       .execute();
     for (const { id } of sinks) {
-      await pages(stop, async () => {
+      await pages(stop, restTimes.awaited, async () => {
         const more = await fillPage(this.database, id, this.now());
         this.events.wake([id]);
         return more;
@@ -65,7 +65,7 @@ export class Upkeep {
 
   private async discard(stop: AbortSignal): Promise<void> {
     for (const sink of await goneSinks(this.database, this.retentionDays, this.now())) {
-      await pages(stop, async () => {
+      await pages(stop, restTimes.calm, async () => {
         const { count, reports } = await discardPage(this.database, sink, this.now());
         if (count > 0) this.events.discarded(sink.name, count);
         if (reports.length > 0) this.events.wake(reports);
@@ -78,15 +78,15 @@ export class Upkeep {
     const before = this.now() - this.retentionDays * 86_400_000;
     await deleteRecords(this.database, before);
     let after: string | null = '';
-    await pages(stop, async () => (after = await deletePage(this.database, before, after!)) !== null);
+    await pages(stop, restTimes.calm, async () => (after = await deletePage(this.database, before, after!)) !== null);
   }
 }
 
 /** Goes on until there is no further page. */
-async function pages(stop: AbortSignal, page: () => Promise<boolean>): Promise<void> {
+async function pages(stop: AbortSignal, times: number, page: () => Promise<boolean>): Promise<void> {
   for (let more = true; more && !stop.aborted;) {
     const startedAt = performance.now();
     more = await page();
-    if (more) await sleep(restTimes * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
+    if (more) await sleep(times * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
   }
 }
