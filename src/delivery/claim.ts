@@ -154,7 +154,7 @@ async function leaseDue(
       with due as materialized (
         select channel from lane where sink = ${sink.id} and ${due} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
       update lane set ${countLost} lease = ${token}, due_at = ${until}
-      where sink = ${sink.id} and channel in (select channel from due)
+      where sink = ${sink.id} and ${channelOf(database, sql`due`)}
       returning channel`.execute(trx);
   return rows.map(row => row.channel);
 }
@@ -175,7 +175,7 @@ async function leaseProbe(
     const { rows } = await sql<{ channel: number }>`
         with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
         update lane set ${countLost} lease = ${token}, due_at = ${now + leaseMs}
-        where sink = ${sink.id} and channel in (select channel from next)
+        where sink = ${sink.id} and ${channelOf(database, sql`next`)}
         returning channel`.execute(trx);
     return rows.map(found => found.channel);
   };
@@ -190,6 +190,11 @@ async function leaseProbe(
     await trx.updateTable('sink').set({ probe_fresh_at: row.probe_fresh_at }).where('id', '=', sink.id).execute();
   }
   return channels;
+}
+
+/** As an array, PostgreSQL looks each channel up by the primary key; joined, it went through all lanes for each where its statistics were older than a backlog. */
+function channelOf(database: Database, chosen: RawBuilder<unknown>): RawBuilder<unknown> {
+  return database.embedded ? sql`channel in (select channel from ${chosen})` : sql`channel = any(array(select channel from ${chosen}))`;
 }
 
 function skipLocked(database: Database): RawBuilder<unknown> {
