@@ -104,6 +104,13 @@ eachStore('notices', store => {
     stage.clock.at += 30_000;
     await look();
     expect(told.last).toMatchObject([{ waiting: 2, since }, 'message 1']);
+    // More failures are no news: a probe of the new lane, then one of the first.
+    for (let probes = 0; probes < 3; probes++) {
+      stage.clock.at += 20_000;
+      await stage.attempt(crm, unauthorized401());
+    }
+    await look();
+    expect(told.notices).toHaveLength(2);
     await pauseSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ paused: true, by: 'api' }, 'message 1']);

@@ -157,7 +157,9 @@ export function moveOn(before: Notice, seen: Observed | undefined, now: number):
     if (more > 0) return { ...before, count: before.count + more, last: now };
     return now - before.last < calmMs ? before : { ...before, until: now };
   }
-  return { ...before, ...seen, since: before.since, until: seen ? null : now } as Notice;
+  // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
+  const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
+  return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Notice;
 }
 
 /** When the message may be edited after this one was shown. */
