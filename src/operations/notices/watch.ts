@@ -19,8 +19,8 @@ export interface Heard {
 const stoppedForMs = 60_000;
 /** Signature failures count as one story until none came for so long. */
 const calmMs = 3_600_000;
-/** More are not counted: it says that there are more. */
-export const countedMost = 10_000;
+/** More are not counted, since every look would cost as much: 10,001 stands for all that are more. */
+const countedMost = 10_000;
 const failuresTold = 3;
 
 /** What there is to tell now of sinks and webhooks, by what it is about. */
