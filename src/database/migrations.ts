@@ -40,7 +40,7 @@ const first: Migration = {
        updated_at bigint not null, duration_ms int, moved int not null default 0, receipt text, primary key (change_id, sink))${clustered}`,
     `create index delivery_open on delivery (sink, channel, position) where open = 1`,
     `create index delivery_pending on delivery (sink, owed_at) where state = 'pending'`,
-    `create index delivery_parked on delivery (sink, change_id) where state = 'parked'`,
+    `create index delivery_parked on delivery (sink, change_id, cause) where state = 'parked'`,
     `create table attempt (change_id text not null, sink int not null, at bigint not null, duration_ms int not null,
        outcome text not null, status int, error text, primary key (change_id, sink, at))${clustered}`,
     `create table audit (id ${identity}, at bigint not null, actor text not null, action text not null, change_id text, details text not null)`,

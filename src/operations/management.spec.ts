@@ -520,6 +520,21 @@ eachStore('management', store => {
       expect((await stage.call('/api/v1/sinks')).body.items).toMatchObject([{ counts }, { counts }]);
     });
 
+    test('metrics of more deliveries than are counted at once', async () => {
+      const stage = await stageOf();
+      const [crm] = await stage.register({ name: 'crm' });
+      await sql`insert into delivery (change_id, sink, channel, position, state, open, tries, owed_at, updated_at, moved, cause)
+        with recursive n(i) as (select 0 union all select i + 1 from n where i < 89999)
+        select 'x' || (100000 + i), ${sql.lit(crm!.id)}, 1, i, case when i % 2 = 0 then 'parked' else 'pending' end, 0, 1,
+          case when i < 60000 then 7 else i end, 1, 0, case when i % 6 = 0 then 'expired' else 'refused' end from n`.execute(
+        stage.database.kysely,
+      );
+      const { body } = await stage.call('/metrics');
+      expect(body).toContain('channel_sync_pending{sink="crm"} 45000');
+      expect(body).toContain('channel_sync_parked{sink="crm",reason="expired"} 15000');
+      expect(body).toContain('channel_sync_parked{sink="crm",reason="refused"} 30000');
+    });
+
     test('while it is stopped, what waits is tried with the next probe', async () => {
       const stage = await stageOf();
       const [crm] = await stage.register({ name: 'crm' });

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../../database/database.js';
+import { countInParts } from '../counting.js';
 import type { SinkStatus } from '../sink-states.js';
 import { deliveryStates } from './delivery.dto.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
@@ -23,33 +23,22 @@ export async function showSinks(database: Database, sinks: readonly SinkStatus[]
   });
 }
 
-/** How many deliveries are counted at once: the embedded store counts in our own thread, where webhooks wait meanwhile. */
-const countedAtOnce = 20_000;
-
 async function countsOf(database: Database, sinks: number[]): Promise<Map<number, CountsDto>> {
   const none = Object.fromEntries(deliveryStates.map(state => [state, 0])) as unknown as Omit<CountsDto, 'owed'>;
   const counts = new Map(sinks.map(sink => [sink, { owed: 0, ...none }]));
-  let from: string | null = '';
-  while (from !== null && sinks.length > 0) {
-    const until = await changeAfter(database, from, countedAtOnce);
-    const rows = await countPart(database, sinks, from, until);
-    for (const { sink, state, count } of rows) {
+  if (sinks.length === 0) return counts;
+  const changeAfter = async (from: string, deliveries: number): Promise<string | undefined> => {
+    const query = database.kysely.selectFrom('delivery').select('change_id').where('change_id', '>=', from);
+    return (await query.orderBy('change_id').offset(deliveries).limit(1).executeTakeFirst())?.change_id;
+  };
+  await countInParts('', changeAfter, async (from, until) => {
+    for (const { sink, state, count } of await countPart(database, sinks, from, until)) {
       const account = counts.get(sink)!;
       account[state as keyof CountsDto] += count;
       account.owed += count;
     }
-    from = until;
-    await nextTurn();
-  }
+  });
   return counts;
-}
-
-/** The change that so many deliveries lie before; `null` if there are not as many. */
-async function changeAfter(database: Database, from: string, deliveries: number): Promise<string | null> {
-  const query = database.kysely.selectFrom('delivery').select('change_id').where('change_id', '>=', from);
-  const row = await query.orderBy('change_id').offset(deliveries).limit(1).executeTakeFirst();
-  // Were all of them of one change, the next part would begin where this one did.
-  return row && row.change_id > from ? row.change_id : null;
 }
 
 function countPart(
