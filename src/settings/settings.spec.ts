@@ -165,7 +165,7 @@ describe('_FILE', () => {
     const path = file('any', 'text');
     expect(mistakesOf({ ...minimal, SINK_FOO_BAR_FILE: path, SINK_A_TYPE: 'log', SINK_A_URL_FILE: path })).toEqual([
       expect.stringMatching(/^SINK_FOO_BAR_FILE belongs to no sink/),
-      'SINK_A_URL_FILE is not a setting of a log sink',
+      'SINK_A_URL_FILE is not a setting of log sinks',
     ]);
   });
 });
@@ -203,6 +203,18 @@ describe('sinks', () => {
     expect(mistakesOf({ ...minimal, PORT: '0', MANAGEMENT_PORT: '0' })).toEqual([]);
   });
 
+  test('two search sinks on one index are a mistake, however it is written', () => {
+    const [a, b] = [
+      { SINK_A_TYPE: 'opensearch', SINK_A_URL: 'http://search:9200' },
+      { SINK_B_TYPE: 'elasticsearch', SINK_B_URL: 'http://u:planted@SEARCH:9200/' },
+    ];
+    expect(mistakesOf({ ...minimal, ...a, ...b })).toEqual([
+      'SINK_B_INDEX must be another one than SINK_A_INDEX, or at another URL: two sinks cannot share it',
+    ]);
+    expect(mistakesOf({ ...minimal, ...a, ...b, SINK_B_INDEX: 'others' })).toEqual([]);
+    expect(mistakesOf({ ...minimal, ...a, ...b, SINK_B_URL: 'http://search:9201' })).toEqual([]);
+  });
+
   test('filters are read and checked', () => {
     const { sinks } = readSettings({
       ...minimal,
@@ -213,5 +225,8 @@ describe('sinks', () => {
     });
     expect(sinks[0]!.settings).toMatchObject({ FIELDS: ['name', 'avatarUrl'], CHANNELS: ['@TOA#_*'], RETRY_MAX_AGE: 604_800_000 });
     expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_FIELDS: 'nmae' })).toEqual([expect.stringContaining('SINK_A_FIELDS')]);
+    expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_SDK_APP_IDS: '14000O0001' })).toEqual([
+      'SINK_A_SDK_APP_IDS must list ids made of digits, separated by commas',
+    ]);
   });
 });

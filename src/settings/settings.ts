@@ -231,7 +231,21 @@ function readSinks(texts: ReadonlyMap<string, string>, given: ReadonlyMap<string
     else if (!injected.test(variable))
       mistakes.push(`${given.get(variable)} belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name`);
   }
-  return names.flatMap(name => readSink(name, parts.get(name)!, given, mistakes) ?? []);
+  const sinks = names.flatMap(name => readSink(name, parts.get(name)!, given, mistakes) ?? []);
+  mistakes.push(...clashesOf(sinks));
+  return sinks;
+}
+
+/** Sinks that would spoil what they write for each other. */
+function clashesOf(sinks: readonly DeclaredSink[]): string[] {
+  const taken = new Map<string, string>();
+  return sinks.flatMap(({ name, type: { alone }, settings }) => {
+    if (!alone) return [];
+    const [variable, what] = [`SINK_${name.toUpperCase()}_${alone.setting}`, alone.on(settings)];
+    const other = taken.get(what);
+    if (other === undefined) taken.set(what, variable);
+    return other === undefined ? [] : [`${variable} must be another one than ${other}, or at another URL: two sinks cannot share it`];
+  });
 }
 
 function readSink(
@@ -249,7 +263,7 @@ function readSink(
   const known = new Set(['TYPE', ...settingsOf(type.settings).map(({ property }) => property)]);
   for (const property of texts.keys()) {
     if (!known.has(property) && !injected.test(prefix + property))
-      mistakes.push(`${given.get(prefix + property)} is not a setting of a ${type.type} sink`);
+      mistakes.push(`${given.get(prefix + property)} is not a setting of ${type.type} sinks`);
   }
   const { value, mistakes: own } = readClass(type.settings, texts, prefix);
   mistakes.push(...own);

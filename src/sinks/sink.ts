@@ -1,4 +1,4 @@
-import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Max, Min } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Matches, Max, Min } from 'class-validator';
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import { Setting, type SettingsClass, duration, list, wholeNumber } from '../settings/setting.js';
 
@@ -300,6 +300,7 @@ export class SinkSettings {
   @Setting({ meaning: 'Only these apps', parse: list, example: '1400000001' })
   @IsOptional()
   @ArrayNotEmpty()
+  @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS?: string[];
 
   @Setting({ meaning: "One attempt's total time in milliseconds", default: '10000', parse: wholeNumber })
@@ -350,6 +351,8 @@ export interface SinkType<S extends SinkSettings = SinkSettings> {
   summary: string;
   settings: SettingsClass<S>;
   mode(settings: S): Mode;
+  /** What two sinks would spoil for each other: the setting that names it, and what it comes to, in one spelling. */
+  alone?: { setting: string; on: (settings: S) => string };
   /** Makes the sink; it connects to nothing yet, so that a dead target cannot stop the service from starting. */
   open(settings: S, context: SinkContext): Promise<Sink>;
 }

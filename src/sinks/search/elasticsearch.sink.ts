@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import { defineSink } from '../sink.js';
 import { type Access, type Cluster, agentFor, answerOf } from './cluster.js';
 import { ClusterEngine } from './cluster.engine.js';
-import { ClusterSettings, clusterAccess } from './search.settings.js';
+import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 /** The official client of version 8, which Elasticsearch 9 takes too, kept from retrying and from hiding what failed. */
@@ -59,6 +59,7 @@ export const elasticsearch = defineSink({
   summary: 'One document per channel in an Elasticsearch index (8 or 9), in its newest state.',
   settings: ClusterSettings,
   mode: () => 'state',
+  alone: aloneOnIndex,
   async open(settings, context) {
     const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
     const cluster = await elasticsearchCluster(clusterAccess(settings));

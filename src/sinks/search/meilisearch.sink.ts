@@ -1,7 +1,7 @@
 import { defineSink } from '../sink.js';
 import { meilisearchClient } from './meilisearch.client.js';
 import { MeilisearchEngine } from './meilisearch.engine.js';
-import { MeilisearchSettings } from './search.settings.js';
+import { MeilisearchSettings, aloneOnIndex } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 export const meilisearch = defineSink({
@@ -9,6 +9,7 @@ export const meilisearch = defineSink({
   summary: 'One document per channel in a Meilisearch index, in its newest state.',
   settings: MeilisearchSettings,
   mode: () => 'state',
+  alone: aloneOnIndex,
   async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
     const client = await meilisearchClient({ url, key, ca, now: context.now });
     return new ChannelIndex(new MeilisearchEngine(client, INDEX), INDEX, TIMEOUT_MS, context);

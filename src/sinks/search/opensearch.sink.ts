@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage } from 'node:http';
 import { defineSink } from '../sink.js';
 import { type Access, type Cluster, agentFor, answerOf } from './cluster.js';
 import { ClusterEngine } from './cluster.engine.js';
-import { ClusterSettings, clusterAccess } from './search.settings.js';
+import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 /** The official client, kept from retrying, from hiding what failed, and from writing to standard output. */
@@ -60,6 +60,7 @@ export const opensearch = defineSink({
   summary: 'One document per channel in an OpenSearch index, in its newest state.',
   settings: ClusterSettings,
   mode: () => 'state',
+  alone: aloneOnIndex,
   async open(settings, context) {
     const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
     const cluster = await openSearchCluster(clusterAccess(settings));

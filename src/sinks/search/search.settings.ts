@@ -58,6 +58,15 @@ export class SearchSettings extends SinkSettings {
   }
 }
 
+/** Two sinks on one index would each take the documents of the other for surplus. */
+export const aloneOnIndex = {
+  setting: 'INDEX',
+  on: ({ URL: text, INDEX }: SearchSettings): string => {
+    const { host, pathname } = URL.canParse(text) ? new URL(text) : { host: text, pathname: '/' };
+    return `${host}${pathname.replace(/\/*$/, '/')}${INDEX}`;
+  },
+};
+
 /** Settings of an OpenSearch or Elasticsearch sink. */
 export class ClusterSettings extends SearchSettings {
   @Setting({ meaning: 'A user name, together with a password', secret: true })
