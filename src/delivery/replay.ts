@@ -29,17 +29,24 @@ export interface ReplayCounts {
   skippedAsStale: number;
 }
 
+/** Who else has to do with a replay. */
+export interface ReplayEvents {
+  /** Puts it on record, in the first transaction that replays something. */
+  record(trx: Transaction<Tables>): Promise<void>;
+  /** Told after each page which sinks have something to do. */
+  wake(sinks: number[]): void;
+}
+
 /**
  * Makes ended deliveries pending again, under their ids, to be sent as soon as their sinks take them. A page a transaction: one that is cut short may be
  * asked for again. Sinks that are not configured are left out.
- * @param onSinks told after each page which sinks have something to do
  */
 export async function replay(
   database: Database,
   selection: ReplaySelection,
   dryRun: boolean,
   now: () => number,
-  onSinks: (sinks: number[]) => void,
+  events: ReplayEvents,
 ): Promise<ReplayCounts> {
   const sinks = await database.kysely
     .selectFrom('sink')
@@ -52,12 +59,16 @@ export async function replay(
   for (const sink of sinks) {
     let after: string | null = '';
     while (after !== null) {
-      const page = await database.kysely.transaction().execute(trx => replayPage(database, trx, sink, selection, after!, dryRun, now()));
+      const page = await database.kysely.transaction().execute(async trx => {
+        const done = await replayPage(database, trx, sink, selection, after!, dryRun, now());
+        if (!dryRun && counts.replayed === 0 && done.matched > done.stale) await events.record(trx);
+        return done;
+      });
       counts.matched += page.matched;
       counts.skippedAsStale += page.stale;
       counts.replayed += page.matched - page.stale;
       after = page.last;
-      if (page.sinks.length > 0) onSinks(page.sinks);
+      if (page.sinks.length > 0) events.wake(page.sinks);
       await nextTurn();
     }
   }

@@ -21,10 +21,11 @@ export class Deeds implements Actions {
 
   /** Sends ended deliveries once more. @param told the selection as it was asked for, for the record */
   async replay(selection: ReplaySelection, told: object, dryRun: boolean, actor: string): Promise<ReplayCounts> {
-    // Before the first page: one that is cut short was done as well.
-    if (!dryRun) await recordAction(this.database.kysely, this.by(actor), 'replay', told, selection.changeId);
-    const counts = await replay(this.database, selection, dryRun, () => this.clock.now(), this.wake);
-    if (!dryRun) this.log.info('deliveries replayed', { by: actor, ...told, ...counts });
+    const counts = await replay(this.database, selection, dryRun, () => this.clock.now(), {
+      record: trx => recordAction(trx, this.by(actor), 'replay', told, selection.changeId),
+      wake: this.wake,
+    });
+    if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...told, ...counts });
     return counts;
   }
 
@@ -39,7 +40,6 @@ export class Deeds implements Actions {
   }
 
   async retry(changeId: string, actor: string): Promise<number> {
-    if ((await this.parkedOf(changeId)).length === 0) return 0;
     const selection = { sink: null, state: 'parked', changeId, changes: null };
     return (await this.replay(selection, { changeId }, false, actor)).replayed;
   }

@@ -161,7 +161,10 @@ eachStore('replays', store => {
     await stage.record();
     await stage.attempt(crm!, never());
     await replay(stage, { sink: 'crm', dryRun: true });
-    await replay(stage, { sink: 'crm', channelId });
+    // Seen failing with a record of each: of those who ask at the same time one does it, and the last asks too late.
+    for (const { body } of await Promise.all([1, 2, 3].map(() => replay(stage, { sink: 'crm', channelId }))))
+      expect(body.replayed).toBeLessThan(2);
+    expect((await replay(stage, { sink: 'crm', channelId })).body.matched).toBe(0);
     await stage.attempt(crm!, never());
     const [{ id }] = (await stage.call('/api/v1/deliveries')).body.items;
     await stage.call(`/api/v1/deliveries/${id}/discard`, { method: 'POST' });

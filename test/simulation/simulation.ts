@@ -346,13 +346,10 @@ export class Simulation {
   async #replayParked(): Promise<number> {
     this.#replaying = true;
     const selection = { sink: null, state: 'parked', changeId: null, changes: null };
-    const done = this.#code.replay(
-      this.#database,
-      selection,
-      false,
-      () => this.#time.now,
-      ids => this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
-    );
+    const done = this.#code.replay(this.#database, selection, false, () => this.#time.now, {
+      record: () => Promise.resolve(),
+      wake: ids => this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
+    });
     await this.#pass(60_000);
     await this.#settle();
     const { replayed, skippedAsStale } = await done;
