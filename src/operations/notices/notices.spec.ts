@@ -180,6 +180,24 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ count: 5, until: stage.clock.at }, 'message 1']);
   });
 
+  test('only the process that holds the lock looks; what another heard meanwhile it tells at its next turn', async () => {
+    const { stage, told, process, heard } = await stageOf();
+    const { database } = stage;
+    // The embedded store has one process.
+    if (database.embedded) return;
+    const { look } = process();
+    heard.unauthorized = 3;
+    await database.kysely.transaction().execute(async trx => {
+      expect(await database.isAlone(trx, 'notices')).toBe(true);
+      // Who looked nevertheless would wait here.
+      await sql`lock table delivery in access exclusive mode`.execute(trx);
+      await look();
+    });
+    expect(told.notices).toEqual([]);
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'unauthorized', count: 3 }, null]);
+  });
+
   test('a message that failed is tried again, one that was refused is left out; both are logged without what they say', async () => {
     const { stage, crm, told, failed, process } = await stageOf();
     const { look } = process();

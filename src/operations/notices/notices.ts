@@ -70,14 +70,15 @@ export class Notices {
     const now = this.clock.now();
     const heard = await this.hear();
     const unauthorized = heard.unauthorized - this.unauthorizedBefore;
-    const observed = await observe(this.database, { ...heard, unauthorized }, this.silenceAfterMs, now);
     const ids = this.served().map(one => one.id);
-    const written = await this.database.kysely.transaction().execute(async trx => {
+    const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.isAlone(trx, 'notices'))) return false;
+      const observed = await observe(trx, { ...heard, unauthorized }, this.silenceAfterMs, now);
       await writeNotices(trx, ids, observed, now);
       return true;
     });
-    if (written) this.unauthorizedBefore = heard.unauthorized;
+    // What was heard while another process looked is told at the next turn.
+    if (looked) this.unauthorizedBefore = heard.unauthorized;
   }
 
   /** Writes the day's summary once; a day without anything is written as told. */

@@ -1,5 +1,4 @@
 import { type Transaction, sql } from 'kysely';
-import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import type { Notice } from '../../sinks/sink.js';
 
@@ -25,14 +24,13 @@ const failuresTold = 3;
 
 /** What there is to tell now of sinks and webhooks, by what it is about. */
 export async function observe(
-  database: Database,
+  trx: Transaction<Tables>,
   heard: Heard,
   silenceAfterMs: number | null,
   now: number,
 ): Promise<Map<string, Observed>> {
-  const { kysely } = database;
   const found = new Map<string, Observed>();
-  const sinks = await kysely.selectFrom('sink').selectAll().where('removed_at', 'is', null).orderBy('id').execute();
+  const sinks = await trx.selectFrom('sink').selectAll().where('removed_at', 'is', null).orderBy('id').execute();
   for (const sink of sinks) {
     const { id, name, state, state_since: since, reason, advice, paused_at: pausedAt } = sink;
     if ((state === 'misconfigured' || state === 'down') && since !== null && now - since >= stoppedForMs)
@@ -43,17 +41,17 @@ export async function observe(
         since,
         reason: reason ?? '',
         advice: advice ?? '',
-        waiting: await countUpTo(database, id, 'pending'),
-        failures: await newestFailures(database, id),
+        waiting: await countUpTo(trx, id, 'pending'),
+        failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
-        by: await pausedOrResumedBy(database, name),
+        by: await pausedOrResumedBy(trx, name),
       });
-    const newest = await newestParked(database, id);
-    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(database, id, 'parked'), ...newest });
+    const newest = await newestParked(trx, id);
+    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest });
   }
   if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
   if (silenceAfterMs !== null) {
-    const last = await kysely.selectFrom('change').select('received_at').orderBy('id', 'desc').limit(1).executeTakeFirst();
+    const last = await trx.selectFrom('change').select('received_at').orderBy('id', 'desc').limit(1).executeTakeFirst();
     const since = Math.max(last?.received_at ?? 0, heard.webhookAt ?? 0) || heard.startedAt;
     if (now - since >= silenceAfterMs) found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs });
   }
@@ -61,17 +59,17 @@ export async function observe(
 }
 
 /** A sink that is dead for long owes very many. */
-async function countUpTo({ kysely }: Database, sink: number, state: 'pending' | 'parked'): Promise<number> {
+async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
   const { rows } = await sql<{ n: number }>`
       select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
-    kysely,
+    trx,
   );
   return rows[0]!.n;
 }
 
 /** Of the delivery that is owed for longest, which is probed while others wait. */
-async function newestFailures({ kysely }: Database, sink: number): Promise<{ at: number; error: string }[]> {
-  const failing = await kysely
+async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
+  const failing = await trx
     .selectFrom('delivery')
     .select('change_id')
     .where('sink', '=', sink)
@@ -81,7 +79,7 @@ async function newestFailures({ kysely }: Database, sink: number): Promise<{ at:
     .limit(1)
     .executeTakeFirst();
   if (!failing) return [];
-  const rows = await kysely
+  const rows = await trx
     .selectFrom('attempt')
     .select(['at', 'error'])
     .where('change_id', '=', failing.change_id)
@@ -93,8 +91,8 @@ async function newestFailures({ kysely }: Database, sink: number): Promise<{ at:
   return rows.map(({ at, error }) => ({ at, error: error! }));
 }
 
-async function newestParked({ kysely }: Database, sink: number): Promise<{ reason: string; advice: string } | null> {
-  const row = await kysely
+async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
+  const row = await trx
     .selectFrom('delivery')
     .select(['reason', 'advice'])
     .where('sink', '=', sink)
@@ -105,8 +103,8 @@ async function newestParked({ kysely }: Database, sink: number): Promise<{ reaso
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
-async function pausedOrResumedBy({ kysely }: Database, sink: string): Promise<string | null> {
-  const row = await kysely
+async function pausedOrResumedBy(trx: Transaction<Tables>, sink: string): Promise<string | null> {
+  const row = await trx
     .selectFrom('audit')
     .select('actor')
     .where('action', 'in', ['pause', 'resume'])
