@@ -97,6 +97,8 @@ export type Notice =
       /** True while a person has paused it, and who did so last, or resumed it. */
       paused: boolean;
       by: string | null;
+      /** It is over since the sink is no longer configured: what waits for it stays. */
+      removed: boolean;
     }
   | { kind: 'silence'; /** When the last webhook came, or we started. */ since: number; until: number | null; afterMs: number }
   | {
@@ -116,6 +118,8 @@ export type Notice =
       /** Of the newest of them. */
       reason: string;
       advice: string;
+      /** It is over since the sink is no longer configured: what is parked stays so. */
+      removed: boolean;
     }
   | {
       kind: 'summary';

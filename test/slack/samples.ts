@@ -202,6 +202,7 @@ const incident: Extract<Notice, { kind: 'incident' }> = {
   failures: [30, 15, 0].map(seconds => ({ at: now + seconds * second, error: 'connection refused' })),
   paused: false,
   by: null,
+  removed: false,
 };
 
 /** What the service tells of itself. */
@@ -225,6 +226,7 @@ export const notices: readonly Notice[] = [
     count: 3,
     reason: 'answered 422',
     advice: 'The sink does not take this delivery: see its own log for why, mend that, then replay.',
+    removed: false,
   },
   { kind: 'silence', since: now, until: null, afterMs: 6 * hour },
   { kind: 'unauthorized', since: now, until: null, count: 27, last: now + 3 * minute },

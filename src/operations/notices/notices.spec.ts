@@ -93,6 +93,7 @@ eachStore('notices', store => {
           failures: [{ at: since - 12, error: 'answered 401' }],
           paused: false,
           by: null,
+          removed: false,
         },
         null,
       ],
@@ -139,6 +140,33 @@ eachStore('notices', store => {
     await look();
     expect(told.notices).toHaveLength(2);
     expect(told.last).toMatchObject([{ kind: 'parked', until: stage.clock.at }, 'message 1']);
+  });
+
+  test('what is told of a sink ends when the sink is no longer configured, with what stays owed to it', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    await stage.record({ channelId: 'refused' });
+    await stage.attempt(crm, never());
+    await stop(crm);
+    await stage.record({ channelId: 'waits' });
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.notices).toMatchObject([
+      [{ kind: 'incident', removed: false, waiting: 2 }, null],
+      [{ kind: 'parked', removed: false, count: 1 }, null],
+    ]);
+    told.notices.splice(0);
+    await stage.register({ name: 'team', type: 'slack', mode: 'report' });
+    await look();
+    const until = stage.clock.at;
+    expect(told.notices).toMatchObject([
+      [{ kind: 'incident', sink: 'crm', removed: true, until, waiting: 2 }, 'message 1'],
+      [{ kind: 'parked', sink: 'crm', removed: true, until, count: 1 }, 'message 2'],
+    ]);
+    // It is no alarm from then on.
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.notices).toHaveLength(2);
   });
 
   test('silence is told after the time that was set, from the last webhook or the start on, and its end', async () => {

@@ -30,9 +30,17 @@ export async function observe(
   now: number,
 ): Promise<Map<string, Observed>> {
   const found = new Map<string, Observed>();
-  const sinks = await trx.selectFrom('sink').selectAll().where('removed_at', 'is', null).orderBy('id').execute();
+  // Of one that is no longer configured the end of what was told has to be told, too.
+  const told = sql<boolean>`exists (select 1 from notice where over_at is null and key in ('incident ' || sink.id, 'parked ' || sink.id))`;
+  const sinks = await trx
+    .selectFrom('sink')
+    .selectAll()
+    .where(eb => eb.or([eb('removed_at', 'is', null), told]))
+    .orderBy('id')
+    .execute();
   for (const sink of sinks) {
     const { id, name, state, state_since: since, reason, advice, paused_at: pausedAt } = sink;
+    const removed = sink.removed_at !== null;
     if ((state === 'misconfigured' || state === 'down') && since !== null && now - since >= stoppedForMs)
       found.set(`incident ${id}`, {
         kind: 'incident',
@@ -45,9 +53,10 @@ export async function observe(
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
         by: await pausedOrResumedBy(trx, name),
+        removed,
       });
     const newest = await newestParked(trx, id);
-    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest });
+    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed });
   }
   if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
   if (silenceAfterMs !== null) {
@@ -141,7 +150,7 @@ export async function writeNotices(
     }
     const known = new Set(rows.map(row => row.key));
     for (const [key, one] of observed) {
-      if (known.has(key)) continue;
+      if (known.has(key) || isRemoved(one)) continue;
       const facts = JSON.stringify({ ...one, since: one.since ?? now, until: null });
       await trx.insertInto('notice').values({ sink, key, opened_at: now, facts, due_at: now }).execute();
     }
@@ -157,7 +166,11 @@ export function moveOn(before: Notice, seen: Observed | undefined, now: number):
   }
   // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
   const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
-  return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Notice;
+  return { ...before, ...seen, ...failures, since: before.since, until: seen && !isRemoved(seen) ? null : now } as Notice;
+}
+
+function isRemoved(seen: Observed): boolean {
+  return 'removed' in seen && seen.removed;
 }
 
 /** When the message may be edited after this one was shown. */

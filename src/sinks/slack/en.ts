@@ -131,6 +131,17 @@ export const en = {
     failed: (error: string) => `: ${error}`,
   },
 
+  /** Of a sink of which something was told. */
+  removed: {
+    title: (sink: string) => `${sink} is no longer configured`,
+    waiting: (count: number) =>
+      count === 0
+        ? 'No change waits for it.'
+        : `${counted(count, 'change still waits', 'changes still wait')} for it, to go out if it is configured again within RETENTION_DAYS.`,
+    parked: (count: number) =>
+      `${counted(count, 'change stays', 'changes stay')} parked there, to be sent again if it is configured again within RETENTION_DAYS.`,
+  },
+
   silence: {
     title: (ms: number) => `No webhook for more than ${duration(ms)}`,
     calm: 'If nobody has changed a profile, all is well.',

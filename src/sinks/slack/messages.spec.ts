@@ -106,10 +106,11 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
     failures: fc.array(fc.record({ at: time, error: text }), { maxLength: 40 }),
     paused: fc.boolean(),
     by: fc.option(text),
+    removed: fc.boolean(),
   }),
   fc.record({ kind: fc.constant('silence' as const), ...ended, afterMs: count }),
   fc.record({ kind: fc.constant('unauthorized' as const), ...ended, count, last: time }),
-  fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text }),
+  fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text, removed: fc.boolean() }),
   fc.record({
     kind: fc.constant('summary' as const),
     since: time,
@@ -231,8 +232,9 @@ describe('any message', () => {
           failures: errors,
           paused: false,
           by: most,
+          removed: false,
         },
-        { ...at, kind: 'parked', sink: most, count: 1e15, reason: most, advice: most },
+        { ...at, kind: 'parked', sink: most, count: 1e15, reason: most, advice: most, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
       for (const message of told.flatMap(one => [notice(one, manner), failures(one, manner)])) {
@@ -354,17 +356,27 @@ describe.each([
       waiting: 2,
       paused: false,
       by: 'api',
+      removed: false,
     } as const;
     const notices: Notice[] = [
       { ...incident, failures: [{ at: 0, error: '2' }] },
       ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
         ...[false, true].map(paused => ({ ...one, failures: [], paused })),
-        { ...one, failures: [], until: now },
+        ...[false, true].map(removed => ({ ...one, failures: [], until: now, removed })),
       ]),
       ...[null, now].flatMap((until): Notice[] => [
         { kind: 'silence', since: 0, until, afterMs: 1 },
         { kind: 'unauthorized', since: 0, until, count: 2, last: 0 },
-        { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1' },
+        ...[false, true].map((removed): Notice => ({
+          kind: 'parked',
+          sink: '6',
+          since: 0,
+          until,
+          count: 2,
+          reason: '9',
+          advice: '1',
+          removed,
+        })),
       ]),
       ...[0, 1].map((open): Notice => {
         const sinks = Array.from({ length: 31 }, () => ({ sink: '6', delivered: 1, slowestMs: 2, parked: open, waiting: open }));
@@ -390,7 +402,7 @@ describe.each([
 
   it('are the only ones, and all in that language', () => {
     const foreign = locale === 'en' ? /[^\P{L}\p{Script=Latin}]/u : /[^\P{L}\p{Script=Han}]/u;
-    const names = /API|WEBHOOK_TOKENS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
+    const names = /API|WEBHOOK_TOKENS|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
     for (const one of everyMessage(words).flatMap(shownTexts)) {
       expect(one.replaceAll(names, '')).not.toMatch(foreign);
       expect(one).not.toMatch(/undefined|null|NaN|Infinity|\[object/);

@@ -21,6 +21,7 @@ const incident: Extract<Notice, { kind: 'incident' }> = {
   failures: [{ at: since + 1000, error: 'answered 401' }],
   paused: false,
   by: null,
+  removed: false,
 };
 
 function kindsOf({ blocks }: Message): string[] {
@@ -72,6 +73,21 @@ describe('notice of an incident', () => {
     expect(linesOf(notice({ ...incident, until, waiting: 0 }, manner))).toHaveLength(4);
   });
 
+  it('is closed with what stays owed when the sink is no longer configured', () => {
+    const removed = { ...incident, until, removed: true };
+    expect(linesOf(notice(removed, manner))).toEqual([
+      '⏹️ crm is no longer configured',
+      '1,200 changes still wait for it, to go out if it is configured again within RETENTION_DAYS.',
+      '*What was wrong: *answered 401',
+      'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
+    ]);
+    expect(linesOf(notice({ ...removed, waiting: 0 }, manner))[1]).toBe('No change waits for it.');
+    expect(linesOf(notice(removed, { ...manner, words: zhCN })).slice(0, 2)).toEqual([
+      '⏹️ crm 已不在配置中',
+      '1,200 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。',
+    ]);
+  });
+
   it('lists the newest failures in its thread while it lasts', () => {
     expect(linesOf(failures(incident, manner)!)).toEqual(['*The newest failures*', 'Dec 9, 2022, 08:00:01 UTC: answered 401']);
     expect(failures({ ...incident, failures: [] }, manner)).toBeNull();
@@ -82,7 +98,7 @@ describe('notice of an incident', () => {
 const others: Notice[] = [
   { kind: 'silence', since, until: null, afterMs: 21_600_000 },
   { kind: 'unauthorized', since, until: null, count: 12, last: since },
-  { kind: 'parked', sink: 'crm', since, until: null, count: 3, reason: 'answered 400', advice: 'See its log.' },
+  { kind: 'parked', sink: 'crm', since, until: null, count: 3, reason: 'answered 400', advice: 'See its log.', removed: false },
 ];
 
 describe('notice', () => {
@@ -112,6 +128,18 @@ describe('notice', () => {
     ]);
     expect(linesOf(notice(others[2]!, { ...manner, buttons: false }))[3]).toBe(
       'Each waits until somebody sends it again or discards it over the API.',
+    );
+  });
+
+  it('of what is parked tells that it stays so when the sink is no longer configured', () => {
+    const removed = { ...others[2]!, until, removed: true } as Notice;
+    expect(linesOf(notice(removed, manner)).slice(0, 3)).toEqual([
+      '⏹️ crm is no longer configured',
+      '3 changes stay parked there, to be sent again if it is configured again within RETENTION_DAYS.',
+      '*What was wrong: *answered 400',
+    ]);
+    expect(linesOf(notice(removed, { ...manner, words: zhCN }))[1]).toBe(
+      '3 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。',
     );
   });
 

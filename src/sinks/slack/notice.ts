@@ -61,6 +61,7 @@ function saidOf(told: Notice, manner: Manner): Said {
     case 'parked': {
       const { title, newest, decide, decideByApi, over, took } = manner.words.parked;
       const sink = clean(told.sink, 60);
+      if (told.removed) return removed(told, manner.words.removed.parked(told.count), manner.words);
       return told.until === null
         ? {
             icon: '❌',
@@ -89,10 +90,17 @@ function incident({ sink, state, reason, advice, waiting, paused, by }: Incident
   return paused ? { icon: '⏸️', title: texts.paused(name), lines } : { icon: '🔴', title: texts[state](name), lines };
 }
 
-function incidentOver({ sink, since, reason, waiting }: Incident, until: number, spoken: Words): Said {
+function incidentOver(told: Incident, until: number, spoken: Words): Said {
+  const { sink, since, reason, waiting } = told;
+  if (told.removed) return removed(told, spoken.removed.waiting(waiting), spoken);
   const texts = spoken.incident;
   const lines = [words(texts.took(until - since)), ...(waiting > 0 ? [words(texts.left(waiting))] : []), labelled(spoken.wasWrong, reason)];
   return { icon: '✅', title: texts.over(clean(sink, 60)), lines };
+}
+
+/** It ended without being well again. */
+function removed({ sink, reason }: Extract<Notice, { removed: boolean }>, left: string, spoken: Words): Said {
+  return { icon: '⏹️', title: spoken.removed.title(clean(sink, 60)), lines: [words(left), labelled(spoken.wasWrong, reason)] };
 }
 
 /** A text, or what another sink says as it says it, after a word in bold. */

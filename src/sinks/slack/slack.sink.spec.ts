@@ -64,6 +64,7 @@ const incident: Notice = {
   failures: [{ at: Date.now(), error: 'answered 503' }],
   paused: false,
   by: null,
+  removed: false,
 };
 
 describe('settings', () => {

@@ -129,6 +129,13 @@ export const zhCN: Words = {
     failed: error => `：${error}`,
   },
 
+  removed: {
+    title: sink => `${sink} 已不在配置中`,
+    waiting: count =>
+      count === 0 ? '没有变更在等待。' : `${number(count)} 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。`,
+    parked: count => `${number(count)} 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。`,
+  },
+
   silence: {
     title: ms => `超过 ${duration(ms)}没有收到回调`,
     calm: '如果没有人修改过资料，则一切正常。',
