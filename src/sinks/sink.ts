@@ -76,6 +76,9 @@ export interface Report extends Delivery {
   receipt: string | null;
 }
 
+/** What waits for a sink or is parked at it is counted no further: a greater count stands for any. */
+export const countedMost = 10_000;
+
 /**
  * What a report sink is told of the service itself. Each is one message, shown anew while it lasts; `until` is when it was over, `null` before. Times in
  * milliseconds.
@@ -90,7 +93,7 @@ export type Notice =
       until: number | null;
       reason: string;
       advice: string;
-      /** How many changes wait for it. */
+      /** How many changes wait for it, up to `countedMost` and one. */
       waiting: number;
       /** Its newest failed attempts, the newest first; a few. */
       failures: { at: number; error: string }[];
@@ -114,6 +117,7 @@ export type Notice =
       sink: string;
       since: number;
       until: number | null;
+      /** Up to `countedMost` and one. */
       count: number;
       /** Of the newest of them. */
       reason: string;

@@ -1,6 +1,6 @@
 import { type Transaction, sql } from 'kysely';
 import type { Tables } from '../../database/tables.js';
-import type { Notice } from '../../sinks/sink.js';
+import { type Notice, countedMost } from '../../sinks/sink.js';
 
 /** A notice before it is known since when there is reason for it, and until when. */
 export type Observed = Notice extends infer N ? (N extends Notice ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
@@ -18,8 +18,6 @@ export interface Heard {
 const stoppedForMs = 60_000;
 /** Signature failures count as one story until none came for so long. */
 const calmMs = 3_600_000;
-/** More are not counted, since every look would cost as much: 10,001 stands for all that are more. */
-const countedMost = 10_000;
 const failuresTold = 3;
 
 /** What there is to tell now of sinks and webhooks, by what it is about. */
@@ -67,7 +65,7 @@ export async function observe(
   return found;
 }
 
-/** A sink that is dead for long owes very many. */
+/** A sink that is dead for long is owed very many, and every look would cost as much. */
 async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
   const { rows } = await sql<{ n: number }>`
       select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(

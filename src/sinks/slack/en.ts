@@ -1,9 +1,12 @@
-import type { FieldName } from '../sink.js';
+import { type FieldName, countedMost } from '../sink.js';
 import { formatsOf } from './formats.js';
 
 const formats = formatsOf('en');
 const { number, counted, duration, list } = formats;
 const changes = (count: number) => counted(count, 'change', 'changes');
+/** Begins a sentence. */
+const upToMost = (count: number, one: string, other: string) =>
+  count > countedMost ? `More than ${counted(countedMost, one, other)}` : counted(count, one, other);
 
 const field: Record<FieldName, string> = { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' };
 const fields = (all: readonly FieldName[]) => list(all.map(one => field[one].toLowerCase()));
@@ -118,13 +121,13 @@ export const en = {
     waiting: (count: number) =>
       count === 0
         ? 'No change waits for it. New ones will be kept until it works again.'
-        : `${counted(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out as soon as it works again.`,
+        : `${upToMost(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out as soon as it works again.`,
     waitingPaused: (count: number) =>
       count === 0
         ? 'No change waits for it. New ones will be kept until somebody resumes it.'
-        : `${counted(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out when somebody resumes it.`,
+        : `${upToMost(count, 'change waits', 'changes wait')} for it. Nothing is lost: they go out when somebody resumes it.`,
     took: (ms: number) => `It lasted ${duration(ms)}. No change was lost.`,
-    left: (count: number) => `${counted(count, 'change that waited is', 'changes that waited are')} on the way.`,
+    left: (count: number) => `${upToMost(count, 'change that waited is', 'changes that waited are')} on the way.`,
     pausedBy: (who: string) => `Paused by ${who}.`,
     resumedBy: (who: string) => `Resumed by ${who}.`,
     failures: 'The newest failures',
@@ -137,9 +140,9 @@ export const en = {
     waiting: (count: number) =>
       count === 0
         ? 'No change waits for it.'
-        : `${counted(count, 'change still waits', 'changes still wait')} for it, to go out if it is configured again within RETENTION_DAYS.`,
+        : `${upToMost(count, 'change still waits', 'changes still wait')} for it, to go out if it is configured again within RETENTION_DAYS.`,
     parked: (count: number) =>
-      `${counted(count, 'change stays', 'changes stay')} parked there, to be sent again if it is configured again within RETENTION_DAYS.`,
+      `${upToMost(count, 'change stays', 'changes stay')} parked there, to be sent again if it is configured again within RETENTION_DAYS.`,
   },
 
   silence: {
@@ -159,7 +162,7 @@ export const en = {
   },
 
   parked: {
-    title: (count: number, sink: string) => `${counted(count, 'change is', 'changes are')} parked at ${sink}`,
+    title: (count: number, sink: string) => `${upToMost(count, 'change is', 'changes are')} parked at ${sink}`,
     newest: 'Why, of the newest: ',
     decide: 'Each waits until somebody sends it again or discards it: on its card, or over the API.',
     decideByApi: 'Each waits until somebody sends it again or discards it over the API.',

@@ -88,6 +88,17 @@ describe('notice of an incident', () => {
     ]);
   });
 
+  it('says that more are waiting than are counted', () => {
+    const shown = (rest: object, spoken = en) => linesOf(notice({ ...incident, ...rest } as Notice, { ...manner, words: spoken }));
+    expect(shown({ waiting: 10_000 })[3]).toMatch(/^10,000 changes wait /);
+    expect(shown({ waiting: 10_001 })[3]).toMatch(/^More than 10,000 changes wait /);
+    expect(shown({ waiting: 10_001, paused: true })[3]).toMatch(/^More than 10,000 changes wait /);
+    expect(shown({ waiting: 10_001, until })[2]).toBe('More than 10,000 changes that waited are on the way.');
+    expect(shown({ waiting: 10_001, until, removed: true })[1]).toMatch(/^More than 10,000 changes still wait /);
+    expect(shown({ waiting: 10_001 }, zhCN)[3]).toMatch(/^超过 10,000 项变更在等待。/);
+    expect(shown({ waiting: 10_001, until }, zhCN)[2]).toBe('超过 10,000 项等待过的变更正在发送。');
+  });
+
   it('lists the newest failures in its thread while it lasts', () => {
     expect(linesOf(failures(incident, manner)!)).toEqual(['*The newest failures*', 'Dec 9, 2022, 08:00:01 UTC: answered 401']);
     expect(failures({ ...incident, failures: [] }, manner)).toBeNull();
@@ -129,6 +140,14 @@ describe('notice', () => {
     expect(linesOf(notice(others[2]!, { ...manner, buttons: false }))[3]).toBe(
       'Each waits until somebody sends it again or discards it over the API.',
     );
+  });
+
+  it('of what is parked says that there are more than are counted', () => {
+    const [titleEn, titleZh] = [en, zhCN].map(
+      spoken => linesOf(notice({ ...others[2]!, count: 10_001 } as Notice, { ...manner, words: spoken }))[0],
+    );
+    expect(titleEn).toBe('❌ More than 10,000 changes are parked at crm');
+    expect(titleZh).toBe('❌ 超过 10,000 项变更在 crm 处被搁置');
   });
 
   it('of what is parked tells that it stays so when the sink is no longer configured', () => {

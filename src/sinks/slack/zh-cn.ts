@@ -1,9 +1,11 @@
-import type { FieldName } from '../sink.js';
+import { type FieldName, countedMost } from '../sink.js';
 import type { Words } from './en.js';
 import { formatsOf } from './formats.js';
 
 const formats = formatsOf('zh-CN');
 const { number, list } = formats;
+/** Begins a sentence. */
+const upToMost = (count: number) => (count > countedMost ? `超过 ${number(countedMost)}` : number(count));
 /** With blanks around numbers, as in all our texts. */
 const duration = (ms: number) => formats.duration(ms).replace(/(?<=\d)(?=\p{Script=Han})|(?<=\p{Script=Han})(?=\d)/gu, ' ');
 
@@ -118,11 +120,11 @@ export const zhCN: Words = {
     paused: sink => `${sink} 已暂停`,
     over: sink => `${sink} 已恢复正常`,
     waiting: count =>
-      count === 0 ? '没有变更在等待。新的变更会保留到恢复正常为止。' : `${number(count)} 项变更在等待。没有丢失：恢复正常后立即发送。`,
+      count === 0 ? '没有变更在等待。新的变更会保留到恢复正常为止。' : `${upToMost(count)} 项变更在等待。没有丢失：恢复正常后立即发送。`,
     waitingPaused: count =>
-      count === 0 ? '没有变更在等待。新的变更会保留到有人恢复它为止。' : `${number(count)} 项变更在等待。没有丢失：有人恢复它后发送。`,
+      count === 0 ? '没有变更在等待。新的变更会保留到有人恢复它为止。' : `${upToMost(count)} 项变更在等待。没有丢失：有人恢复它后发送。`,
     took: ms => `历时 ${duration(ms)}。没有丢失任何变更。`,
-    left: count => `等待过的 ${number(count)} 项变更正在发送。`,
+    left: count => `${upToMost(count)} 项等待过的变更正在发送。`,
     pausedBy: who => `由 ${who} 暂停。`,
     resumedBy: who => `由 ${who} 恢复。`,
     failures: '最近的失败',
@@ -132,8 +134,8 @@ export const zhCN: Words = {
   removed: {
     title: sink => `${sink} 已不在配置中`,
     waiting: count =>
-      count === 0 ? '没有变更在等待。' : `${number(count)} 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。`,
-    parked: count => `${number(count)} 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。`,
+      count === 0 ? '没有变更在等待。' : `${upToMost(count)} 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。`,
+    parked: count => `${upToMost(count)} 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。`,
   },
 
   silence: {
@@ -153,7 +155,7 @@ export const zhCN: Words = {
   },
 
   parked: {
-    title: (count, sink) => `${sink} 处有 ${number(count)} 项变更被搁置`,
+    title: (count, sink) => `${upToMost(count)} 项变更在 ${sink} 处被搁置`,
     newest: '最近一项的原因：',
     decide: '每一项都在等待有人重新发送或放弃：可在其卡片上操作，或通过 API。',
     decideByApi: '每一项都在等待有人通过 API 重新发送或放弃。',
