@@ -102,7 +102,8 @@ export class SlackSettings extends SinkSettings {
   declare CONCURRENCY: number;
 
   @Setting({
-    meaning: 'At most this many attempts per second; Slack allows about one message per second and channel',
+    meaning:
+      'At most this many messages, edits and replies in threads per second on average, over all processes together; may be a fraction. Slack allows about one per second and channel',
     default: '1',
     parse: Number,
   })
