@@ -126,6 +126,19 @@ export type Notice =
       removed: boolean;
     }
   | {
+      kind: 'differences';
+      /** A search sink whose index is not what the store says, as the newest comparison that has ended found it and did not mend it. */
+      sink: string;
+      since: number;
+      until: number | null;
+      missing: number;
+      older: number;
+      newer: number;
+      surplus: number;
+      /** It is over since the sink is no longer configured. */
+      removed: boolean;
+    }
+  | {
       kind: 'summary';
       since: number;
       until: number;

@@ -228,6 +228,7 @@ export const notices: readonly Notice[] = [
     advice: 'The sink does not take this delivery: see its own log for why, mend that, then replay.',
     removed: false,
   },
+  { kind: 'differences', sink: 'search', since: now, until: null, missing: 12, older: 3, newer: 0, surplus: 1, removed: false },
   { kind: 'silence', since: now, until: null, afterMs: 6 * hour },
   { kind: 'unauthorized', since: now, until: null, count: 27, last: now + 3 * minute },
   {

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
 import { eachStore } from '../../../test/support/stores.ts';
+import { beginJob } from '../../delivery/index-jobs.js';
 import type { RegisteredSink } from '../../delivery/registry.js';
 import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
 import { pauseSink } from '../pause.js';
@@ -167,6 +168,41 @@ eachStore('notices', store => {
     stage.clock.at += 61_000;
     await look();
     expect(told.notices).toHaveLength(2);
+  });
+
+  test('an index that is not what the store says is one message, until a comparison finds nothing or mends it', async () => {
+    const { stage, told, process } = await stageOf();
+    const { look } = process();
+    const slack = { name: 'team', type: 'slack', mode: 'report' as const };
+    const [, search] = await stage.register(slack, { name: 'search', type: 'opensearch', mode: 'state' });
+    /** As the job would write it. */
+    const compare = async (state: string, found: object) => {
+      await beginJob(stage.database, search!.id, 'verify', false, { at: stage.clock.at, actor: null });
+      const progress = JSON.stringify({ missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, ...found });
+      await stage.database.kysely.updateTable('index_job').set({ state, progress }).where('sink', '=', search!.id).execute();
+      await look();
+    };
+    await compare('done', {});
+    await compare('running', { missing: 3 });
+    expect(told.notices).toEqual([]);
+    await compare('done', { missing: 3, surplus: 1, repaired: 3 });
+    const since = stage.clock.at;
+    const counts = { missing: 3, older: 0, newer: 0, surplus: 1 };
+    expect(told.notices).toEqual([[{ kind: 'differences', sink: 'search', since, until: null, ...counts, removed: false }, null]]);
+    // Neither one that is under way nor one that failed says anything.
+    stage.clock.at += 86_400_000;
+    for (const state of ['running', 'failed']) await compare(state, {});
+    expect(told.notices).toHaveLength(1);
+    await compare('done', { older: 2 });
+    expect(told.last).toMatchObject([{ missing: 0, older: 2, since, until: null }, 'message 1']);
+    await compare('done', { older: 2, repaired: 2 });
+    expect(told.last).toMatchObject([{ since, until: stage.clock.at, removed: false }, 'message 1']);
+    // The end of a sink ends it, too, even in the middle of a comparison.
+    await compare('done', { newer: 1 });
+    await stage.register(slack);
+    await compare('running', {});
+    expect(told.last).toMatchObject([{ until: stage.clock.at, removed: true }, 'message 4']);
+    expect(told.notices).toHaveLength(5);
   });
 
   test('silence is told after the time that was set, from the last webhook or the start on, and its end', async () => {

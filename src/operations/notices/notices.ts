@@ -31,8 +31,8 @@ export interface NoticeEvents {
 }
 
 /**
- * Tells report sinks of the service itself: sinks that stand still, what was parked, silence, forged webhooks, and each day's summary. One process at a time
- * looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
+ * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, forged webhooks, and each day's summary.
+ * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
  */
 export class Notices {
   private unauthorizedBefore = 0;

@@ -1,5 +1,6 @@
 import { type Transaction, sql } from 'kysely';
 import type { Tables } from '../../database/tables.js';
+import type { VerifyProgress } from '../../delivery/index-jobs.js';
 import { type Notice, countedMost } from '../../sinks/sink.js';
 
 /** A notice before it is known since when there is reason for it, and until when. */
@@ -20,16 +21,17 @@ const stoppedForMs = 60_000;
 const calmMs = 3_600_000;
 const failuresTold = 3;
 
-/** What there is to tell now of sinks and webhooks, by what it is about. */
+/** What there is to tell now of sinks and webhooks, by what it is about. `null`: this is not known just now, so that what was told stands. */
 export async function observe(
   trx: Transaction<Tables>,
   heard: Heard,
   silenceAfterMs: number | null,
   now: number,
-): Promise<Map<string, Observed>> {
-  const found = new Map<string, Observed>();
+): Promise<Map<string, Observed | null>> {
+  const found = new Map<string, Observed | null>();
   // Of one that is no longer configured the end of what was told has to be told, too.
-  const told = sql<boolean>`exists (select 1 from notice where over_at is null and key in ('incident ' || sink.id, 'parked ' || sink.id))`;
+  const told = sql<boolean>`exists (select 1 from notice where over_at is null
+    and key in ('incident ' || sink.id, 'parked ' || sink.id, 'differences ' || sink.id))`;
   const sinks = await trx
     .selectFrom('sink')
     .selectAll()
@@ -55,6 +57,8 @@ export async function observe(
       });
     const newest = await newestParked(trx, id);
     if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed });
+    const differences = await differencesOf(trx, id, name, removed);
+    if (differences !== undefined) found.set(`differences ${id}`, differences);
   }
   if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
   if (silenceAfterMs !== null) {
@@ -110,6 +114,22 @@ async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
+/** `undefined` if there is none, or no comparison; `null` while one is under way or after one that failed. */
+async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, removed: boolean): Promise<Observed | null | undefined> {
+  const job = await trx
+    .selectFrom('index_job')
+    .select(['state', 'progress'])
+    .where('sink', '=', sink)
+    .where('kind', '=', 'verify')
+    .executeTakeFirst();
+  if (!job) return undefined;
+  // Of a sink that was removed nobody ends it.
+  if (job.state !== 'done' && !removed) return null;
+  const { missing, older, newer, surplus, repaired } = JSON.parse(job.progress) as VerifyProgress;
+  if (!removed && missing + older + newer + surplus <= repaired) return undefined;
+  return { kind: 'differences', sink: name, missing, older, newer, surplus, removed };
+}
+
 async function pausedOrResumedBy(trx: Transaction<Tables>, sink: string): Promise<string | null> {
   const row = await trx
     .selectFrom('audit')
@@ -129,14 +149,16 @@ const editEveryMs = 30_000;
 export async function writeNotices(
   trx: Transaction<Tables>,
   reportSinks: readonly number[],
-  observed: ReadonlyMap<string, Observed>,
+  observed: ReadonlyMap<string, Observed | null>,
   now: number,
 ): Promise<void> {
   for (const sink of reportSinks) {
     const rows = await trx.selectFrom('notice').selectAll().where('sink', '=', sink).where('over_at', 'is', null).execute();
     for (const row of rows) {
+      const seen = observed.get(row.key);
+      if (seen === null) continue;
       const before = JSON.parse(row.facts) as Notice;
-      const after = moveOn(before, observed.get(row.key), now);
+      const after = moveOn(before, seen, now);
       const facts = JSON.stringify(after);
       if (facts === row.facts) continue;
       const urgent = isNews(before, after) && row.lease === null;
@@ -148,7 +170,7 @@ export async function writeNotices(
     }
     const known = new Set(rows.map(row => row.key));
     for (const [key, one] of observed) {
-      if (known.has(key) || isRemoved(one)) continue;
+      if (one === null || known.has(key) || isRemoved(one)) continue;
       const facts = JSON.stringify({ ...one, since: one.since ?? now, until: null });
       await trx.insertInto('notice').values({ sink, key, opened_at: now, facts, due_at: now }).execute();
     }

@@ -143,6 +143,7 @@ export const en = {
         : `${upToMost(count, 'change still waits', 'changes still wait')} for it, to go out if it is configured again within RETENTION_DAYS.`,
     parked: (count: number) =>
       `${upToMost(count, 'change stays', 'changes stay')} parked there, to be sent again if it is configured again within RETENTION_DAYS.`,
+    index: 'Its index stays as it is.',
   },
 
   silence: {
@@ -168,6 +169,21 @@ export const en = {
     decideByApi: 'Each waits until somebody sends it again or discards it over the API.',
     over: (sink: string) => `Nothing is parked at ${sink} any more`,
     took: (ms: number) => `It lasted ${duration(ms)}.`,
+  },
+
+  differences: {
+    title: (sink: string) => `The index of ${sink} is not what it should be`,
+    found: (what: readonly string[]) => `the newest comparison with our store found ${list(what)}`,
+    count: {
+      missing: (count: number) => `${counted(count, 'document', 'documents')} missing`,
+      older: (count: number) => `${number(count)} out of date`,
+      newer: (count: number) => `${number(count)} newer than ours`,
+      surplus: (count: number) => `${number(count)} too many`,
+    },
+    todo: (sink: string) =>
+      `POST /api/v1/sinks/${sink}/verify with {"repair": true} mends it: what differs is sent again, what is too many goes. If it comes back, something else writes into this index.`,
+    over: (sink: string) => `The index of ${sink} is what it should be again`,
+    took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing, or mended it.`,
   },
 
   /** Told privately to who clicked. */

@@ -112,6 +112,17 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
   fc.record({ kind: fc.constant('unauthorized' as const), ...ended, count, last: time }),
   fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text, removed: fc.boolean() }),
   fc.record({
+    kind: fc.constant('differences' as const),
+    // As an incident's.
+    sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
+    ...ended,
+    missing: count,
+    older: count,
+    newer: count,
+    surplus: count,
+    removed: fc.boolean(),
+  }),
+  fc.record({
     kind: fc.constant('summary' as const),
     since: time,
     until: time,
@@ -235,6 +246,7 @@ describe('any message', () => {
           removed: false,
         },
         { ...at, kind: 'parked', sink: most, count: 1e15, reason: most, advice: most, removed: false },
+        { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
       for (const message of told.flatMap(one => [notice(one, manner), failures(one, manner)])) {
@@ -367,16 +379,10 @@ describe.each([
       ...[null, now].flatMap((until): Notice[] => [
         { kind: 'silence', since: 0, until, afterMs: 1 },
         { kind: 'unauthorized', since: 0, until, count: 2, last: 0 },
-        ...[false, true].map((removed): Notice => ({
-          kind: 'parked',
-          sink: '6',
-          since: 0,
-          until,
-          count: 2,
-          reason: '9',
-          advice: '1',
-          removed,
-        })),
+        ...[false, true].flatMap((removed): Notice[] => [
+          { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1', removed },
+          { kind: 'differences', sink: '6', since: 0, until, missing: 1, older: 2, newer: 3, surplus: 4, removed },
+        ]),
       ]),
       ...[0, 1].map((open): Notice => {
         const sinks = Array.from({ length: 31 }, () => ({ sink: '6', delivered: 1, slowestMs: 2, parked: open, waiting: open }));
@@ -402,7 +408,8 @@ describe.each([
 
   it('are the only ones, and all in that language', () => {
     const foreign = locale === 'en' ? /[^\P{L}\p{Script=Latin}]/u : /[^\P{L}\p{Script=Han}]/u;
-    const names = /API|WEBHOOK_TOKENS|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
+    const names =
+      /POST \/api\/v1\/sinks\/.*\/verify|"repair": true|API|WEBHOOK_TOKENS|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
     for (const one of everyMessage(words).flatMap(shownTexts)) {
       expect(one.replaceAll(names, '')).not.toMatch(foreign);
       expect(one).not.toMatch(/undefined|null|NaN|Infinity|\[object/);

@@ -172,6 +172,45 @@ describe('notice', () => {
   });
 });
 
+describe('notice of an index', () => {
+  const differences: Extract<Notice, { kind: 'differences' }> = {
+    kind: 'differences',
+    sink: 'search',
+    since,
+    until: null,
+    missing: 1200,
+    older: 2,
+    newer: 0,
+    surplus: 1,
+    removed: false,
+  };
+
+  it('says what differs and how it is mended', () => {
+    const shown = notice(differences, manner);
+    expect(linesOf(shown)).toEqual([
+      '🧩 The index of search is not what it should be',
+      '*What is wrong: *the newest comparison with our store found 1,200 documents missing, 2 out of date, and 1 too many',
+      '*What to do: *POST /api/v1/sinks/search/verify with {"repair": true} mends it: what differs is sent again, what is too many goes. If it comes back, something else writes into this index.',
+      'Since Dec 9, 2022, 08:00:00 UTC',
+    ]);
+    expect(linesOf(notice({ ...differences, newer: 3 }, { ...manner, words: zhCN })).slice(0, 2)).toEqual([
+      '🧩 search 的索引与应有内容不符',
+      '*问题：*最近一次与存储的比较发现：缺少 1,200 个文档，2 个过旧，3 个比存储更新，1 个多余',
+    ]);
+  });
+
+  it('is closed when it is mended, or the sink is no longer configured', () => {
+    expect(linesOf(notice({ ...differences, until }, manner)).slice(0, 2)).toEqual([
+      '✅ The index of search is what it should be again',
+      'It lasted 2 hr 5 min. The newest comparison found nothing, or mended it.',
+    ]);
+    expect(linesOf(notice({ ...differences, until, removed: true }, manner)).slice(0, 2)).toEqual([
+      '⏹️ search is no longer configured',
+      'Its index stays as it is.',
+    ]);
+  });
+});
+
 describe('summary', () => {
   const summary: Notice = {
     kind: 'summary',

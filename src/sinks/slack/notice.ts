@@ -61,7 +61,7 @@ function saidOf(told: Notice, manner: Manner): Said {
     case 'parked': {
       const { title, newest, decide, decideByApi, over, took } = manner.words.parked;
       const sink = clean(told.sink, 60);
-      if (told.removed) return removed(told, manner.words.removed.parked(told.count), manner.words);
+      if (told.removed) return removed(sink, told.reason, manner.words.removed.parked(told.count), manner.words);
       return told.until === null
         ? {
             icon: '❌',
@@ -70,6 +70,8 @@ function saidOf(told: Notice, manner: Manner): Said {
           }
         : { icon: '✅', title: over(sink), lines: [words(took(told.until - told.since))] };
     }
+    case 'differences':
+      return differences(told, manner.words);
     case 'summary':
       return {
         icon: '📋',
@@ -91,16 +93,30 @@ function incident({ sink, state, reason, advice, waiting, paused, by }: Incident
 }
 
 function incidentOver(told: Incident, until: number, spoken: Words): Said {
-  const { sink, since, reason, waiting } = told;
-  if (told.removed) return removed(told, spoken.removed.waiting(waiting), spoken);
+  const { since, reason, waiting } = told;
+  const sink = clean(told.sink, 60);
+  if (told.removed) return removed(sink, reason, spoken.removed.waiting(waiting), spoken);
   const texts = spoken.incident;
   const lines = [words(texts.took(until - since)), ...(waiting > 0 ? [words(texts.left(waiting))] : []), labelled(spoken.wasWrong, reason)];
-  return { icon: '✅', title: texts.over(clean(sink, 60)), lines };
+  return { icon: '✅', title: texts.over(sink), lines };
 }
 
 /** It ended without being well again. */
-function removed({ sink, reason }: Extract<Notice, { removed: boolean }>, left: string, spoken: Words): Said {
-  return { icon: '⏹️', title: spoken.removed.title(clean(sink, 60)), lines: [words(left), labelled(spoken.wasWrong, reason)] };
+function removed(sink: string, wasWrong: string, left: string, spoken: Words): Said {
+  return { icon: '⏹️', title: spoken.removed.title(sink), lines: [words(left), labelled(spoken.wasWrong, wasWrong)] };
+}
+
+type Differences = Extract<Notice, { kind: 'differences' }>;
+
+function differences(told: Differences, spoken: Words): Said {
+  const texts = spoken.differences;
+  const sink = clean(told.sink, 60);
+  const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => told[kind] > 0);
+  const found = texts.found(kinds.map(kind => texts.count[kind](told[kind])));
+  if (told.removed) return removed(sink, found, spoken.removed.index, spoken);
+  return told.until === null
+    ? { icon: '🧩', title: texts.title(sink), lines: [labelled(spoken.wrong, found), labelled(spoken.todo, texts.todo(sink))] }
+    : { icon: '✅', title: texts.over(sink), lines: [words(texts.took(told.until - told.since))] };
 }
 
 /** A text, or what another sink says as it says it, after a word in bold. */

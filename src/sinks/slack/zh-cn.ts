@@ -136,6 +136,7 @@ export const zhCN: Words = {
     waiting: count =>
       count === 0 ? '没有变更在等待。' : `${upToMost(count)} 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。`,
     parked: count => `${upToMost(count)} 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。`,
+    index: '其索引保持原样。',
   },
 
   silence: {
@@ -161,6 +162,21 @@ export const zhCN: Words = {
     decideByApi: '每一项都在等待有人通过 API 重新发送或放弃。',
     over: sink => `${sink} 处已没有被搁置的变更`,
     took: ms => `历时 ${duration(ms)}。`,
+  },
+
+  differences: {
+    title: sink => `${sink} 的索引与应有内容不符`,
+    found: what => `最近一次与存储的比较发现：${what.join('，')}`,
+    count: {
+      missing: count => `缺少 ${number(count)} 个文档`,
+      older: count => `${number(count)} 个过旧`,
+      newer: count => `${number(count)} 个比存储更新`,
+      surplus: count => `${number(count)} 个多余`,
+    },
+    todo: sink =>
+      `调用 POST /api/v1/sinks/${sink}/verify，内容为 {"repair": true}，即可修复：不符的重新发送，多余的删除。如果再次出现，则是他人在写入这个索引。`,
+    over: sink => `${sink} 的索引已恢复应有内容`,
+    took: ms => `历时 ${duration(ms)}。最近一次比较没有发现问题，或已修复。`,
   },
 
   clicks: {
