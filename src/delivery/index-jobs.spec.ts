@@ -341,4 +341,21 @@ eachStore('index jobs', store => {
     const audit = await stage.database.kysely.selectFrom('audit').select(['actor', 'action', 'details']).execute();
     expect(audit).toEqual([{ actor: 'api', action: 'verify', details: JSON.stringify({ sink: 'search', repair: true }) }]);
   });
+
+  test('who clicks on Repair begins a comparison that mends, on record, unless one is under way', async () => {
+    const { stage, search, index, run, deliver, verify } = await stageOf();
+    const click = (sink: string) => stage.deeds.repair(sink, 'slack:U0ALICE');
+    await stage.record({ channelId: 'a' });
+    await deliver();
+    for (const sink of ['search', 'crm']) expect(await click(sink)).toBeNull();
+    index.documents.get('1400000001:a')!.name = 'another text';
+    expect(await verify()).toMatchObject({ older: 1, repaired: 0 });
+    expect(await click('search')).toBe(true);
+    expect(await click('search')).toBe(false);
+    await run();
+    expect((await findJob<VerifyProgress>(stage.database, search.id, 'verify'))!.progress).toMatchObject({ older: 1, repaired: 1 });
+    const audit = await stage.database.kysely.selectFrom('audit').select(['actor', 'details']).orderBy('id').execute();
+    expect(audit.at(-1)).toEqual({ actor: 'slack:U0ALICE', details: JSON.stringify({ sink: 'search', repair: true }) });
+    expect(audit).toHaveLength(2);
+  });
 });

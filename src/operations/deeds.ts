@@ -66,6 +66,18 @@ export class Deeds implements Actions {
     return done && done.moved;
   }
 
+  async repair(sink: string, actor: string): Promise<boolean | null> {
+    const compared = await this.database.kysely
+      .selectFrom('sink')
+      .innerJoin('index_job', 'index_job.sink', 'sink.id')
+      .select('sink.id')
+      .where('sink.name', '=', sink)
+      .where('sink.removed_at', 'is', null)
+      .where('index_job.kind', '=', 'verify')
+      .executeTakeFirst();
+    return compared ? this.beginJob(compared.id, sink, 'verify', true, actor) : null;
+  }
+
   /** Begins to verify or rebuild the index of a search sink. @returns false if that is under way already */
   async beginJob(sink: number, name: string, kind: JobKind, repair: boolean, actor: string): Promise<boolean> {
     const begun = await beginJob(this.database, sink, kind, repair, this.by(actor));

@@ -155,6 +155,8 @@ export interface Actions {
   discard(changeId: string, actor: string): Promise<number>;
   pause(sink: string, actor: string): Promise<boolean | null>;
   resume(sink: string, actor: string): Promise<boolean | null>;
+  /** Compares the index of a search sink with the store once more and mends what differs; false while it is compared already. */
+  repair(sink: string, actor: string): Promise<boolean | null>;
 }
 
 /**

@@ -46,6 +46,8 @@ export class Stage {
   readonly searchSinks: { id: number; name: string }[] = [];
   readonly logged: Record<string, unknown>[] = [];
   readonly readiness: Readiness;
+  /** Of an opened stage. */
+  deeds!: Deeds;
   private readonly recorder: Recorder;
   private readonly lanes: Lanes;
   private app!: NestExpressApplication;
@@ -77,6 +79,7 @@ export class Stage {
       () => clock.now(),
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     );
+    this.deeds = new Deeds(database, clock, log, metrics, sinks => void this.woken.push(sinks));
     const parts: ManagementParts = {
       settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
       database,
@@ -85,7 +88,7 @@ export class Stage {
       clock,
       log,
       searchSinks: () => this.searchSinks,
-      deeds: new Deeds(database, clock, log, metrics, sinks => void this.woken.push(sinks)),
+      deeds: this.deeds,
     };
     this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });
     configureManagement(this.app, parts);

@@ -6,4 +6,5 @@ export const noActions: Actions = {
   discard: () => Promise.resolve(0),
   pause: () => Promise.resolve(null),
   resume: () => Promise.resolve(null),
+  repair: () => Promise.resolve(null),
 };

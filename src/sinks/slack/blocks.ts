@@ -41,7 +41,7 @@ interface Context {
 
 export interface Button {
   type: 'button';
-  action_id: 'retry' | 'discard' | 'pause' | 'resume';
+  action_id: 'retry' | 'discard' | 'pause' | 'resume' | 'repair';
   text: PlainText;
   value: string;
   style?: 'danger';

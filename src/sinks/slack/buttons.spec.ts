@@ -15,7 +15,7 @@ beforeEach(() => {
 function open(settings: Partial<SlackSettings>): Promise<Pick<ReportSink, 'listen' | 'interact' | 'close'>> {
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
-  const actions = { retry: act, discard: act, pause: toggle, resume: toggle };
+  const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
   return buttons({ TIMEOUT_MS: 5000, ...settings }, en.clicks, { now: () => 1_800_000_000_000, warn: () => {}, actions });
 }
 

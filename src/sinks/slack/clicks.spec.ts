@@ -78,6 +78,7 @@ describe('a payload', () => {
     ['discard', changeId],
     ['pause', 'crm_eu'],
     ['resume', 'crm_eu'],
+    ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
     expect(clicksOf(blockActions({ action_id: action, value }))).toEqual([
       { action, value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
@@ -146,7 +147,7 @@ test.each([
 test('both languages say something of everything', () => {
   for (const texts of [en.clicks, zhCN.clicks]) {
     const all = [texts.notAllowed, texts.failed, ...Object.values(texts.nothingLeft)];
-    expect(all).toHaveLength(6);
+    expect(all).toHaveLength(7);
     for (const text of all) expect(text).toMatch(/^[^<>&]+$/);
   }
 });
@@ -171,6 +172,7 @@ describe('clicks', () => {
       discard: (id, actor) => act('discard', id, actor),
       pause: async (sink, actor) => (await act('pause', sink, actor)) > 0,
       resume: async (sink, actor) => (await act('resume', sink, actor)) > 0,
+      repair: async (sink, actor) => (await act('repair', sink, actor)) > 0,
     };
   }
 
@@ -189,25 +191,29 @@ describe('clicks', () => {
   it('are done in the name of who clicked, and nothing is said when that worked', async () => {
     const clicks = open(() => 2);
     for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: changeId }));
-    for (const action of ['pause', 'resume']) clicks.take(click({ action_id: action, value: 'crm' }));
+    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'crm' }));
     await clicks.close();
     expect(calls).toEqual([
       ['retry', changeId, 'slack:U0ALICE'],
       ['discard', changeId, 'slack:U0ALICE'],
       ['pause', 'crm', 'slack:U0ALICE'],
       ['resume', 'crm', 'slack:U0ALICE'],
+      ['repair', 'crm', 'slack:U0ALICE'],
     ]);
     expect([told(), warnings]).toEqual([[], []]);
   });
 
-  it.each(['retry', 'discard', 'pause', 'resume'] as const)('on %s are told, privately, when nothing was left to do', async action => {
-    const clicks = open(() => 0);
-    clicks.take(click({ action_id: action, value: 'crm' }));
-    await until(() => server.requests.length === 1, 'a private word');
-    expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
-    expect(server.requests[0]?.headers['content-type']).toBe('application/json');
-    await clicks.close();
-  });
+  it.each(['retry', 'discard', 'pause', 'resume', 'repair'] as const)(
+    'on %s are told, privately, when nothing was left to do',
+    async action => {
+      const clicks = open(() => 0);
+      clicks.take(click({ action_id: action, value: 'crm' }));
+      await until(() => server.requests.length === 1, 'a private word');
+      expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
+      expect(server.requests[0]?.headers['content-type']).toBe('application/json');
+      await clicks.close();
+    },
+  );
 
   // Planted: with `some` for `includes` everybody passed.
   it('of others than the allowed users do nothing but tell them', async () => {

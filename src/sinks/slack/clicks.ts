@@ -8,7 +8,7 @@ export type ClickAction = keyof Actions;
 /** One click on a button of ours. */
 export interface Click {
   action: ClickAction;
-  /** The id of a change (retry, discard) or the name of a sink (pause, resume). */
+  /** The id of a change (retry, discard) or the name of a sink (pause, resume, repair). */
   value: string;
   /** The id of the Slack user. */
   user: string;
@@ -53,6 +53,7 @@ const values: Record<ClickAction, RegExp> = {
   discard: /^[\w-]{1,64}$/,
   pause: /^[a-z0-9_]{1,64}$/,
   resume: /^[a-z0-9_]{1,64}$/,
+  repair: /^[a-z0-9_]{1,64}$/,
 };
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds. */

@@ -93,6 +93,7 @@ export const en = {
     discard: 'Discard',
     pause: 'Pause',
     resume: 'Resume',
+    repair: 'Repair',
     sure: 'Discard it?',
     sureText: 'What is parked of this change is given up, at every sink. It can still be replayed over the API.',
     yes: 'Discard',
@@ -180,8 +181,10 @@ export const en = {
       newer: (count: number) => `${number(count)} newer than ours`,
       surplus: (count: number) => `${number(count)} too many`,
     },
-    todo: (sink: string) =>
-      `POST /api/v1/sinks/${sink}/verify with {"repair": true} mends it: what differs is sent again, what is too many goes. If it comes back, something else writes into this index.`,
+    todo: 'Repair it: what differs is sent again, what is too many goes.',
+    todoByApi: (sink: string) =>
+      `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: what differs is sent again, what is too many goes.`,
+    again: 'If it comes back, something else writes into this index.',
     over: (sink: string) => `The index of ${sink} is what it should be again`,
     took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing, or mended it.`,
   },
@@ -194,6 +197,7 @@ export const en = {
       discard: 'Nothing left to do: none of this change is parked.',
       pause: 'Nothing left to do: this sink is paused already.',
       resume: 'Nothing left to do: this sink is not paused.',
+      repair: 'Its index is being compared with the store already: if this message still stands afterwards, click again.',
     },
     failed: 'That did not work just now: please click again in a minute.',
   },

@@ -190,7 +190,15 @@ describe('notice of an index', () => {
     expect(linesOf(shown)).toEqual([
       '🧩 The index of search is not what it should be',
       '*What is wrong: *the newest comparison with our store found 1,200 documents missing, 2 out of date, and 1 too many',
-      '*What to do: *POST /api/v1/sinks/search/verify with {"repair": true} mends it: what differs is sent again, what is too many goes. If it comes back, something else writes into this index.',
+      '*What to do: *Repair it: what differs is sent again, what is too many goes.',
+      'If it comes back, something else writes into this index.',
+      'Since Dec 9, 2022, 08:00:00 UTC',
+      '[Repair]',
+    ]);
+    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'search' }] });
+    expect(linesOf(notice(differences, { ...manner, buttons: false })).slice(2)).toEqual([
+      '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: what differs is sent again, what is too many goes.',
+      'If it comes back, something else writes into this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
     ]);
     expect(linesOf(notice({ ...differences, newer: 3 }, { ...manner, words: zhCN })).slice(0, 2)).toEqual([

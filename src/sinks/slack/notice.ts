@@ -71,7 +71,7 @@ function saidOf(told: Notice, manner: Manner): Said {
         : { icon: '✅', title: over(sink), lines: [words(took(told.until - told.since))] };
     }
     case 'differences':
-      return differences(told, manner.words);
+      return differences(told, manner);
     case 'summary':
       return {
         icon: '📋',
@@ -108,15 +108,15 @@ function removed(sink: string, wasWrong: string, left: string, spoken: Words): S
 
 type Differences = Extract<Notice, { kind: 'differences' }>;
 
-function differences(told: Differences, spoken: Words): Said {
+function differences(told: Differences, { words: spoken, buttons }: Manner): Said {
   const texts = spoken.differences;
   const sink = clean(told.sink, 60);
   const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => told[kind] > 0);
   const found = texts.found(kinds.map(kind => texts.count[kind](told[kind])));
   if (told.removed) return removed(sink, found, spoken.removed.index, spoken);
-  return told.until === null
-    ? { icon: '🧩', title: texts.title(sink), lines: [labelled(spoken.wrong, found), labelled(spoken.todo, texts.todo(sink))] }
-    : { icon: '✅', title: texts.over(sink), lines: [words(texts.took(told.until - told.since))] };
+  if (told.until !== null) return { icon: '✅', title: texts.over(sink), lines: [words(texts.took(told.until - told.since))] };
+  const todo = buttons ? texts.todo : texts.todoByApi(sink);
+  return { icon: '🧩', title: texts.title(sink), lines: [labelled(spoken.wrong, found), labelled(spoken.todo, todo), words(texts.again)] };
 }
 
 /** A text, or what another sink says as it says it, after a word in bold. */
@@ -125,7 +125,7 @@ function labelled(label: string, text: string): RichElement[] {
 }
 
 function buttonsOf(told: Notice, { buttons: texts }: Words): Button[] {
-  if (told.kind !== 'incident' || told.until !== null) return [];
-  const action = told.paused ? 'resume' : 'pause';
+  if ((told.kind !== 'incident' && told.kind !== 'differences') || told.until !== null) return [];
+  const action = told.kind === 'differences' ? 'repair' : told.paused ? 'resume' : 'pause';
   return [{ type: 'button', action_id: action, text: plain(texts[action]), value: told.sink }];
 }

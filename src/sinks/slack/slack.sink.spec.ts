@@ -24,7 +24,7 @@ const context: SinkContext = {
   name: 'team',
   now: Date.now,
   warn: message => warnings.push(message),
-  actions: { retry: none, discard: none, pause: none, resume: none },
+  actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
 };
 beforeEach(() => void warnings.splice(0));
 
