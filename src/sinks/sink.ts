@@ -144,7 +144,15 @@ export type Notice =
       until: number;
       changes: number;
       channels: number;
-      sinks: { sink: string; delivered: number; slowestMs: number | null; parked: number; waiting: number }[];
+      sinks: {
+        sink: string;
+        delivered: number;
+        slowestMs: number | null;
+        parked: number;
+        waiting: number;
+        /** The receipts of the notices that tell of what is parked and of why it waits, while they are not over. */
+        receipts: { parked: string | null; waiting: string | null };
+      }[];
     };
 
 /** What people may do by a sink's buttons. `actor` goes on record. Each does nothing, and says 0 or false, where there is nothing (left) to do; `null` if no sink has this name. */
@@ -277,7 +285,7 @@ export interface ReportSink {
   /** Shows many changes at once that all other sinks have. Returns the receipt of each of them. */
   digest(reports: readonly Report[], signal: AbortSignal, spend?: () => void): Promise<string>;
   /** @param receipt what this returned for the notice before, `null` for a new one */
-  notice(notice: Notice, receipt: string | null, signal: AbortSignal): Promise<string>;
+  notice(notice: Notice, receipt: string | null, signal: AbortSignal, spend?: () => void): Promise<string>;
   /** When it wants the summary of a day; `null` for never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
   /** Begins to listen for what people click, where that needs a connection of its own. */

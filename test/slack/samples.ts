@@ -205,6 +205,9 @@ const incident: Extract<Notice, { kind: 'incident' }> = {
   removed: false,
 };
 
+/** It links to nothing. */
+const receipts = { parked: null, waiting: null };
+
 /** What the service tells of itself. */
 export const notices: readonly Notice[] = [
   incident,
@@ -238,9 +241,9 @@ export const notices: readonly Notice[] = [
     changes: 1318,
     channels: 204,
     sinks: [
-      { sink: 'crm', delivered: 1318, slowestMs: 840, parked: 0, waiting: 0 },
-      { sink: 'search', delivered: 1296, slowestMs: 12_400, parked: 0, waiting: 22 },
-      { sink: 'shop_crm', delivered: 1315, slowestMs: 95_000, parked: 3, waiting: 0 },
+      { sink: 'crm', delivered: 1318, slowestMs: 840, parked: 0, waiting: 0, receipts },
+      { sink: 'search', delivered: 1296, slowestMs: 12_400, parked: 0, waiting: 22, receipts },
+      { sink: 'shop_crm', delivered: 1315, slowestMs: 95_000, parked: 3, waiting: 0, receipts },
     ],
   },
 ];

@@ -15,14 +15,14 @@ class Told implements ReportSink {
   readonly patienceMs = 0;
   readonly edits = true;
   readonly notices: [Notice, string | null][] = [];
-  script: () => void = () => undefined;
+  script: (spend?: () => void) => void = () => undefined;
   summary: ReportSink['summary'] = null;
 
   report = (): Promise<string> => Promise.reject(new Error('not asked for'));
   digest = this.report;
 
-  async notice(notice: Notice, receipt: string | null): Promise<string> {
-    this.script();
+  async notice(notice: Notice, receipt: string | null, _?: AbortSignal, spend?: () => void): Promise<string> {
+    this.script(spend);
     this.notices.push([notice, receipt]);
     return receipt ?? `message ${this.notices.length}`;
   }
@@ -289,6 +289,25 @@ eachStore('notices', store => {
     expect(failed).toEqual(['team: answered 503', 'team: answered invalid_blocks']);
   });
 
+  test('every call of a notice is paid for, also of one that failed', async () => {
+    const { stage, crm, slack, told, process } = await stageOf();
+    const { look } = process();
+    const pacedAt = async () =>
+      (await stage.database.kysely.selectFrom('sink').select('paced_at').where('id', '=', slack.id).executeTakeFirstOrThrow()).paced_at;
+    await stage.record();
+    await stage.attempt(crm, never());
+    told.script = spend => {
+      for (let calls = 0; calls < 2; calls++) spend?.();
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await look();
+    expect(await pacedAt()).toBe(stage.clock.at + 3000);
+    told.script = spend => spend?.();
+    stage.clock.at += 60_000;
+    await look();
+    expect(await pacedAt()).toBe(stage.clock.at + 2000);
+  });
+
   test('a report sink that stands still is told when it is well again', async () => {
     const { stage, slack, told, process } = await stageOf();
     const { look } = process();
@@ -338,7 +357,7 @@ eachStore('notices', store => {
     told.notices.splice(0);
     stage.clock.at = start + 3_600_000;
     for (const { look } of [...processes, ...processes]) await look();
-    const sinks = [{ sink: 'crm', delivered: 1, slowestMs: 0, parked: 1, waiting: 1 }];
+    const sinks = [{ sink: 'crm', delivered: 1, slowestMs: 0, parked: 1, waiting: 1, receipts: { parked: 'message 1', waiting: null } }];
     expect(told.notices).toEqual([
       [{ kind: 'summary', since: start + 3_600_000 - 86_400_000, until: start + 3_600_000, changes: 3, channels: 3, sinks }, null],
     ]);

@@ -94,7 +94,7 @@ export class Notices {
       .execute();
     if (rows.some(row => row.key === `summary ${date}`)) return;
     const last = Math.max(...rows.map(row => row.over_at ?? 0));
-    const summary = await summarize(this.database, last > 0 ? last : null, now);
+    const summary = await summarize(this.database, id, last > 0 ? last : null, now);
     const facts = JSON.stringify(summary);
     const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
@@ -115,8 +115,9 @@ export class Notices {
     if (!row) return false;
     const signal = AbortSignal.any([stop, AbortSignal.timeout(one.settings.TIMEOUT_MS + graceMs / 2)]);
     let values: UpdateObject<Tables, 'notice'>;
+    let extraCalls = 0;
     try {
-      const receipt = await one.sink.notice(JSON.parse(row.facts) as Notice, row.receipt, signal);
+      const receipt = await one.sink.notice(JSON.parse(row.facts) as Notice, row.receipt, signal, () => (extraCalls += 1));
       const now = this.clock.now();
       const next = sql<number>`case when over_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
       values = { told: row.facts, receipt, tries: 0, due_at: next };
@@ -129,6 +130,13 @@ export class Notices {
       .where('id', '=', row.id)
       .where('lease', '=', lease)
       .execute();
+    const { RATE_PER_SECOND: perSecond } = one.settings;
+    if (perSecond !== undefined && extraCalls > 0)
+      await this.database.kysely
+        .updateTable('sink')
+        .set(eb => ({ paced_at: eb('paced_at', '+', (extraCalls * 1000) / perSecond) }))
+        .where('id', '=', one.id)
+        .execute();
     return true;
   }
 

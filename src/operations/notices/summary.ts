@@ -27,8 +27,11 @@ export function summaryDue({ hour, minute, timeZone }: NonNullable<ReportSink['s
   return late >= 0 && late < latestMinutes ? `${parts['year']}-${parts['month']}-${parts['day']}` : null;
 }
 
-/** What happened since the summary before, or in a day if there was none. Reads page by page, so that webhooks go between. */
-export async function summarize({ kysely }: Database, lastUntil: number | null, now: number): Promise<Summary> {
+/**
+ * What happened since the summary before, or in a day if there was none. Reads page by page, so that webhooks go between.
+ * @param reportSink for which it is: it links to its own notices
+ */
+export async function summarize({ kysely }: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
   const since = lastUntil === null ? now - dayMs : Math.max(lastUntil, now - 2 * dayMs);
   const sinks = await kysely
     .selectFrom('sink')
@@ -67,6 +70,7 @@ export async function summarize({ kysely }: Database, lastUntil: number | null, 
       select sink, state, count(*) as n from delivery where state = 'pending' group by sink, state
       union all select sink, state, count(*) as n from delivery where state = 'parked' group by sink, state`.execute(kysely);
   const count = (sink: number, state: string): number => owed.find(row => row.sink === sink && row.state === state)?.n ?? 0;
+  const receipts = await receiptsOf(kysely, reportSink);
   return {
     kind: 'summary',
     since,
@@ -78,6 +82,18 @@ export async function summarize({ kysely }: Database, lastUntil: number | null, 
       ...delivered.get(id)!,
       parked: count(id, 'parked'),
       waiting: count(id, 'pending'),
+      receipts: { parked: receipts.get(`parked ${id}`) ?? null, waiting: receipts.get(`incident ${id}`) ?? null },
     })),
   };
+}
+
+/** Of the notices of a report sink that are not over, by what they are about. */
+async function receiptsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
+  const rows = await kysely
+    .selectFrom('notice')
+    .select(['key', 'receipt'])
+    .where('sink', '=', reportSink)
+    .where('over_at', 'is', null)
+    .execute();
+  return new Map(rows.map(({ key, receipt }) => [key, receipt]));
 }

@@ -14,11 +14,12 @@ export interface PlainText {
   emoji: false;
 }
 
-/** What our rich text is made of: none of it can link, and only who did something is a user. */
+/** What our rich text is made of: only messages of our own are linked to, and only who did something is a user. */
 export type RichElement =
   | { type: 'text'; text: string; style?: Style }
   | { type: 'emoji'; name: string }
   | { type: 'user'; user_id: string }
+  | { type: 'link'; url: string; text: string }
   | { type: 'date'; timestamp: number; format: string; fallback: string };
 
 /** A block whose texts are data to Slack. */
@@ -126,6 +127,8 @@ function textOf(one: RichElement): string {
       return one.name;
     case 'user':
       return one.user_id;
+    case 'link':
+      return one.url + one.text;
     case 'date':
       return one.format + one.fallback;
   }

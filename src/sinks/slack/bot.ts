@@ -9,6 +9,7 @@ import { type Receipt, digestReceipt, readReceipt } from './receipt.js';
 import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
 import { classifyApiWord } from './slack-errors.js';
 import { withinTime } from './slack-http.js';
+import { receiptsOf } from './summary.js';
 
 export interface BotOptions {
   token: string;
@@ -36,6 +37,8 @@ const lostMessage = new Set(['message_not_found', 'edit_window_closed', 'cant_up
 const lostChannel = new Set(['channel_not_found', 'is_archived', 'not_in_channel']);
 
 const eventType = 'channel_sync';
+/** Each is a call. */
+const mostLinks = 10;
 /** By how much Slack's clock may differ from ours, in milliseconds. */
 const clockMs = 60_000;
 
@@ -84,21 +87,50 @@ export class BotCards implements ReportSink {
     return digestReceipt(await this.show(shown, signal, spend));
   }
 
-  async notice(told: Notice, receipt: string | null, signal: AbortSignal): Promise<string> {
+  async notice(told: Notice, receipt: string | null, signal: AbortSignal, spend?: () => void): Promise<string> {
     const details = failures(told, this.manner);
+    // Half of the time for the links, half for the message.
+    const timeoutMs = Math.ceil(this.options.timeoutMs / (told.kind === 'summary' ? 2 : 1));
+    const links = told.kind === 'summary' ? await this.links(receiptsOf(told), timeoutMs, signal, spend) : undefined;
     const shown: Shown = {
-      message: notice(told, this.manner),
+      message: notice(told, this.manner, links),
       thread: details ? [details] : [],
       key: { name: 'notice_id', value: keyOf(told) },
       receipt: readReceipt(receipt),
       // Notices are few, so that each new one may cost one look.
       mayStandSince: told.since,
     };
-    return JSON.stringify(await this.show(shown, signal));
+    return JSON.stringify(await this.show(shown, signal, spend, timeoutMs));
   }
 
-  private show(shown: Shown, signal: AbortSignal, spend?: () => void): Promise<Receipt> {
-    return withinTime(this.options.timeoutMs, signal, async within => {
+  /** Where messages stand, as far as Slack tells in time: the links are wanted, what has them is needed. */
+  private async links(
+    receipts: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal,
+    spend?: () => void,
+  ): Promise<Map<string, string>> {
+    const links = new Map<string, string>();
+    try {
+      await withinTime(timeoutMs, signal, async within => {
+        const client = clientOf(this.Client, this.options, within, this.now);
+        for (const text of receipts.slice(0, mostLinks)) {
+          const known = readReceipt(text);
+          if (!known) continue;
+          spend?.();
+          const { permalink } = await client.chat.getPermalink({ channel: known.channel, message_ts: known.ts });
+          if (permalink !== undefined) links.set(text, permalink);
+        }
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      this.warn(`could not link to messages: ${told(error, this.now()).message}`);
+    }
+    return links;
+  }
+
+  private show(shown: Shown, signal: AbortSignal, spend?: () => void, timeoutMs = this.options.timeoutMs): Promise<Receipt> {
+    return withinTime(timeoutMs, signal, async within => {
       const client = clientOf(this.Client, this.options, within, this.now);
       try {
         const known = shown.receipt ?? (await this.find(client, shown));

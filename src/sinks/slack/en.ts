@@ -210,7 +210,7 @@ export const en = {
     slowest: (ms: number) => `the slowest in ${duration(ms)}`,
     parked: (count: number) => `${number(count)} parked`,
     waiting: (count: number) => `${number(count)} waiting`,
-    sink: (what: readonly string[]) => ` ${what.join(', ')}`,
+    next: ', ',
     more: (count: number) => `… and ${counted(count, 'sink', 'sinks')} more`,
     phrase: (what: string, state: string) => `${what} ${state}`,
     well: 'Every sink has everything.',

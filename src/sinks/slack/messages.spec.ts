@@ -128,9 +128,19 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
     until: time,
     changes: count,
     channels: count,
-    sinks: fc.array(fc.record({ sink: sinkName, delivered: count, slowestMs: fc.option(count), parked: count, waiting: count }), {
-      maxLength: 60,
-    }),
+    sinks: fc.array(
+      fc.record({
+        sink: sinkName,
+        delivered: count,
+        slowestMs: fc.option(count),
+        parked: count,
+        waiting: count,
+        receipts: fc.constant({ parked: null, waiting: null }),
+      }),
+      {
+        maxLength: 60,
+      },
+    ),
   }),
 );
 const now = Date.parse('2026-01-01');
@@ -213,6 +223,7 @@ describe('any message', () => {
       nextAttemptAt: now + 1e9,
       state: states[index % 6] ?? 'parked',
     }));
+    const links = new Map(['1', '2'].map(receipt => [receipt, `https://tea.slack.com/${'a'.repeat(80)}`]));
     const deeds = Array.from({ length: 9 }, () => ({ at: now, action: 'replay' as const, actor: most }));
     const report = exampleReport({
       event: exampleEvent(data),
@@ -249,7 +260,7 @@ describe('any message', () => {
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of told.flatMap(one => [notice(one, manner), failures(one, manner)])) {
+      for (const message of told.flatMap(one => [notice(one, manner, links), failures(one, manner)])) {
         expect(message && faultsOf(message)).toEqual(message && []);
       }
     }
@@ -285,7 +296,14 @@ describe('any message', () => {
 });
 
 function manySinks(sink: string): Extract<Notice, { kind: 'summary' }>['sinks'] {
-  return Array.from({ length: 99 }, () => ({ sink, delivered: 1e15, slowestMs: 1e15, parked: 1e15, waiting: 1e15 }));
+  return Array.from({ length: 99 }, () => ({
+    sink,
+    delivered: 1e15,
+    slowestMs: 1e15,
+    parked: 1e15,
+    waiting: 1e15,
+    receipts: { parked: '1', waiting: '2' },
+  }));
 }
 
 /** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn nothing but a few words of ours around dates. */
@@ -385,7 +403,14 @@ describe.each([
         ]),
       ]),
       ...[0, 1].map((open): Notice => {
-        const sinks = Array.from({ length: 31 }, () => ({ sink: '6', delivered: 1, slowestMs: 2, parked: open, waiting: open }));
+        const sinks = Array.from({ length: 31 }, () => ({
+          sink: '6',
+          delivered: 1,
+          slowestMs: 2,
+          parked: open,
+          waiting: open,
+          receipts: { parked: null, waiting: null },
+        }));
         return { kind: 'summary', since: 0, until: now, changes: open, channels: open, sinks };
       }),
     ];

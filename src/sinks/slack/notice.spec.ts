@@ -1,6 +1,6 @@
 import { linesOf } from '../../../test/support/slack-messages.ts';
 import type { Notice } from '../sink.js';
-import type { Manner, Message } from './blocks.js';
+import type { Manner, Message, RichText } from './blocks.js';
 import { en } from './en.js';
 import { failures, keyOf, notice } from './notice.js';
 import { zhCN } from './zh-cn.js';
@@ -220,6 +220,7 @@ describe('notice of an index', () => {
 });
 
 describe('summary', () => {
+  const none = { parked: null, waiting: null };
   const summary: Notice = {
     kind: 'summary',
     since: until - 86_400_000,
@@ -227,9 +228,9 @@ describe('summary', () => {
     changes: 1234,
     channels: 56,
     sinks: [
-      { sink: 'crm', delivered: 1230, slowestMs: 1234, parked: 4, waiting: 0 },
-      { sink: 'log', delivered: 1234, slowestMs: 3, parked: 0, waiting: 0 },
-      { sink: 'search', delivered: 1222, slowestMs: null, parked: 0, waiting: 12 },
+      { sink: 'crm', delivered: 1230, slowestMs: 1234, parked: 4, waiting: 0, receipts: { parked: 'p', waiting: 'i' } },
+      { sink: 'log', delivered: 1234, slowestMs: 3, parked: 0, waiting: 0, receipts: none },
+      { sink: 'search', delivered: 1222, slowestMs: null, parked: 0, waiting: 12, receipts: { parked: null, waiting: 'w' } },
     ],
   };
 
@@ -247,8 +248,25 @@ describe('summary', () => {
     expect(linesOf(notice(summary, { ...manner, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
   });
 
+  it('links to the notices of what is parked and waits, where it is known where they stand', () => {
+    const [parked, waiting] = ['https://tea.slack.com/archives/C1/p1', 'https://tea.slack.com/archives/C1/p2'];
+    const links = new Map([
+      ['p', parked],
+      ['w', waiting],
+    ]);
+    const shown = notice(summary, manner, links);
+    const linked = (shown.blocks[1] as RichText).elements.map(({ elements }) => elements.filter(({ type }) => type === 'link'));
+    expect(linked).toEqual([
+      [],
+      [{ type: 'link', url: parked, text: '4 parked' }],
+      [],
+      [{ type: 'link', url: waiting, text: '12 waiting' }],
+    ]);
+    expect(linesOf(shown)).toEqual(linesOf(notice(summary, manner)));
+  });
+
   it('is short on a quiet day', () => {
-    const sinks = [{ sink: 'crm', delivered: 0, slowestMs: null, parked: 0, waiting: 0 }];
+    const sinks = [{ sink: 'crm', delivered: 0, slowestMs: null, parked: 0, waiting: 0, receipts: none }];
     expect(linesOf(notice({ ...summary, changes: 0, channels: 0, sinks }, manner)).slice(1, 3)).toEqual([
       'No changes. Every sink has everything.',
       ':white_check_mark:* crm* 0 delivered',
@@ -262,6 +280,7 @@ describe('summary', () => {
       slowestMs: 1,
       parked: index === 90 ? 1 : 0,
       waiting: 0,
+      receipts: none,
     }));
     const lines = linesOf(notice({ ...summary, sinks }, manner));
     expect(lines).toContain(':x:* s90* 1 delivered, the slowest in 1 ms, 1 parked');

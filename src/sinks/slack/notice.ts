@@ -13,9 +13,12 @@ interface Said {
   lines: RichElement[][];
 }
 
-/** The message of a notice. Its kinds of blocks stay the same when it is over, but for its buttons. */
-export function notice(told: Notice, manner: Manner): Message {
-  const { icon, title, lines } = saidOf(told, manner);
+/**
+ * The message of a notice. Its kinds of blocks stay the same when it is over, but for its buttons.
+ * @param links where other notices stand, by their receipts
+ */
+export function notice(told: Notice, manner: Manner, links: ReadonlyMap<string, string> = new Map()): Message {
+  const { icon, title, lines } = saidOf(told, manner, links);
   const buttons = manner.buttons ? buttonsOf(told, manner.words) : [];
   const first = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
   return {
@@ -42,7 +45,7 @@ export function keyOf(told: Notice): string {
   return [told.kind, ...('sink' in told ? [told.sink] : []), told.since].join(':');
 }
 
-function saidOf(told: Notice, manner: Manner): Said {
+function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>): Said {
   switch (told.kind) {
     case 'incident':
       return told.until === null ? incident(told, manner.words) : incidentOver(told, told.until, manner.words);
@@ -76,7 +79,7 @@ function saidOf(told: Notice, manner: Manner): Said {
       return {
         icon: '📋',
         title: manner.words.summary.title,
-        lines: [words(summaryPhrase(told, manner.words)), ...summaryLines(told, manner.words)],
+        lines: [words(summaryPhrase(told, manner.words)), ...summaryLines(told, manner.words, links)],
       };
   }
 }

@@ -67,6 +67,23 @@ const incident: Notice = {
   removed: false,
 };
 
+const parked: Notice = {
+  kind: 'parked',
+  sink: 'crm',
+  since: Date.now(),
+  until: null,
+  count: 3,
+  reason: 'answered 422',
+  advice: 'See its log.',
+  removed: false,
+};
+
+/** A day after which something is parked, as this notice tells. */
+function summaryOf(receipt: string): Notice {
+  const crm = { sink: 'crm', delivered: 9, slowestMs: 12, parked: 3, waiting: 0, receipts: { parked: receipt, waiting: null } };
+  return { kind: 'summary', since: Date.now() - 86_400_000, until: Date.now(), changes: 12, channels: 4, sinks: [crm] };
+}
+
 describe('settings', () => {
   function mistakes(texts: Record<string, string>): string[] {
     return readClass(slack.settings, new Map(Object.entries(texts)), 'SINK_TEAM_').mistakes;
@@ -228,6 +245,18 @@ describe('against a Slack API server', () => {
     expect(others).toEqual([]);
     expect(posted?.text).toMatch(/^✅ crm is well again/);
     expect(await thread(posted?.ts ?? '')).toHaveLength(1);
+  });
+
+  it('links the summary to the notice that tells of what is parked', async () => {
+    const sink = await bot(server.url);
+    const receipt = await sink.notice(parked, null, never);
+    let more = 0;
+    await sink.notice(summaryOf(receipt), null, never, () => (more += 1));
+    expect(more).toBe(1);
+    const [summary] = await history();
+    const link = { type: 'link', url: expect.stringMatching(`C000000001/p${JSON.parse(receipt).ts.replace('.', '')}`), text: '3 parked' };
+    expect(summary?.blocks[1]).toMatchObject({ elements: [{}, { elements: expect.arrayContaining([link]) }] });
+    expect(warnings).toEqual([]);
   });
 
   it('takes any text to the other side unharmed', async () => {
@@ -432,6 +461,23 @@ describe('with a Slack that', () => {
     const receipt = await sink.notice(incident, JSON.stringify({ channel: 'C000000001', ts: '1.1', thread: true }), never);
     expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', thread: true });
     expect(server?.requests.map(({ path }) => path.slice(5))).toEqual(['chat.update', 'chat.postMessage', 'chat.postMessage']);
+  });
+
+  it.each<[string, Handler, string]>([
+    ['refuses', () => ({ body: { ok: false, error: 'message_not_found' } }), 'Slack answered message_not_found'],
+    ['throttles', () => ({ status: 429, headers: { 'retry-after': '9' } }), 'answered 429'],
+    ['is silent', () => new Promise<never>(() => undefined), 'timed out'],
+  ])('%s when asked where a message stands gets the summary without the link', async (_, permalink, told) => {
+    const sink = await bot(
+      await target((request, response) => (request.path.endsWith('getPermalink') ? permalink(request, response) : ok)),
+      {
+        TIMEOUT_MS: 2000,
+      },
+    );
+    const receipt = await sink.notice(summaryOf(JSON.stringify({ channel: 'C000000001', ts: '1.1' })), null, never);
+    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    expect(new URLSearchParams(server?.requests.at(-1)?.body).get('blocks')).toMatch(/^(?!.*"link").*3 parked/);
+    expect(warnings).toEqual([`could not link to messages: ${told}`]);
   });
 
   it('refuses what goes into the thread has the card stand, and the thread completed with the next edit', async () => {

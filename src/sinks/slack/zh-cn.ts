@@ -200,7 +200,7 @@ export const zhCN: Words = {
     slowest: ms => `最慢 ${duration(ms)}`,
     parked: count => `搁置 ${number(count)} 项`,
     waiting: count => `等待 ${number(count)} 项`,
-    sink: what => ` ${what.join('，')}`,
+    next: '，',
     more: count => `…… 另有 ${number(count)} 个目标`,
     phrase: (what, state) => `${what}${state}`,
     well: '所有目标均已收到全部变更。',
