@@ -113,6 +113,8 @@ export const en = {
   wrong: 'What is wrong: ',
   wasWrong: 'What was wrong: ',
   todo: 'What to do: ',
+  /** What sinks advise, which they do in English. */
+  advice: (text: string) => text,
 
   incident: {
     misconfigured: (sink: string) => `${sink} stands still: its set-up is wrong`,

@@ -43,6 +43,13 @@ describe('notice of an incident', () => {
     expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'pause', value: 'crm' }] });
   });
 
+  it('says in Chinese what to do', () => {
+    const [, , todo] = linesOf(notice(incident, { ...manner, words: zhCN }));
+    expect(todo).toBe('*处理办法：*请检查该目标的凭据。');
+    const told = { ...others[2]!, advice: 'Check that the target answers.' } as Notice;
+    expect(linesOf(notice(told, { ...manner, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
+  });
+
   it('says who paused it, and who resumed it', () => {
     const paused = notice({ ...incident, state: 'down', paused: true, by: 'slack:U012AB3CD', waiting: 0 }, manner);
     expect(linesOf(paused)).toEqual([

@@ -69,7 +69,11 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
         ? {
             icon: '❌',
             title: title(told.count, sink),
-            lines: [labelled(newest, told.reason), labelled(manner.words.todo, told.advice), words(manner.buttons ? decide : decideByApi)],
+            lines: [
+              labelled(newest, told.reason),
+              labelled(manner.words.todo, manner.words.advice(told.advice)),
+              words(manner.buttons ? decide : decideByApi),
+            ],
           }
         : { icon: '✅', title: over(sink), lines: [words(took(told.until - told.since))] };
     }
@@ -88,7 +92,7 @@ type Incident = Extract<Notice, { kind: 'incident' }>;
 
 function incident({ sink, state, reason, advice, waiting, paused, by }: Incident, spoken: Words): Said {
   const texts = spoken.incident;
-  const lines = [labelled(spoken.wrong, reason), labelled(spoken.todo, advice)];
+  const lines = [labelled(spoken.wrong, reason), labelled(spoken.todo, spoken.advice(advice))];
   lines.push(words(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)));
   if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, spoken));
   const name = clean(sink, 60);

@@ -1,6 +1,7 @@
 import { type FieldName, countedMost } from '../sink.js';
 import type { Words } from './en.js';
 import { formatsOf } from './formats.js';
+import { adviceInChinese } from './zh-cn-advice.js';
 
 const formats = formatsOf('zh-CN');
 const { number, list } = formats;
@@ -114,6 +115,7 @@ export const zhCN: Words = {
   wrong: '问题：',
   wasWrong: '当时的问题：',
   todo: '处理办法：',
+  advice: adviceInChinese,
 
   incident: {
     misconfigured: sink => `${sink} 已停止：配置有误`,
