@@ -59,6 +59,9 @@ export class Workers {
         now: () => this.clock.now(),
         warn: (message: string) => this.warn(message, { sink: name }),
         actions: this.actions,
+        clicked: (payload: unknown) => {
+          for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload);
+        },
       };
       this.opened.push(await type.open(settings, context));
     }

@@ -295,6 +295,8 @@ export interface ReportSink {
    * @returns false if it is not signed for this sink
    */
   interact?(body: string, headers: Readonly<Record<string, string | string[] | undefined>>): boolean;
+  /** Does what was clicked on messages of its own, and nothing else of this payload. */
+  clicked?(payload: unknown): void;
   close?(): Promise<void>;
 }
 
@@ -372,6 +374,8 @@ export interface SinkContext {
   now: () => number;
   warn: (message: string) => void;
   actions: Actions;
+  /** Hands what was clicked to every report sink of this process: those of one app share its clicks, each of which reaches any of them. */
+  clicked: (payload: unknown) => void;
 }
 
 /** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */

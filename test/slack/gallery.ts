@@ -70,7 +70,7 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
       ? ((await load('en')) as typeof import('../../src/sinks/slack/en.js')).en
       : ((await load('zh-cn')) as typeof import('../../src/sinks/slack/zh-cn.js')).zhCN;
   const options = { token: workspace.botToken, channel: workspace.channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, summary: null };
-  const manner = { words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
+  const manner = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
   const complain = (message: string): never => {
     throw new Error(message);
   };

@@ -24,7 +24,7 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
   const { value, mistakes } = read(texts);
   expect(mistakes).toEqual([]);
   const warnings: string[] = [];
-  const context = { name: 'crm', now, warn: (message: string) => void warnings.push(message), actions: noActions };
+  const context = { name: 'crm', now, warn: (message: string) => void warnings.push(message), actions: noActions, clicked: () => {} };
   const sink = await crmWebhook.open(Object.assign(value, overrides), context);
   return { sink: sink as SingleSink, warnings };
 }

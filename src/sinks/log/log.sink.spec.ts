@@ -8,7 +8,11 @@ import { noActions } from '../../../test/support/no-actions.ts';
 
 function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
   const { value } = readClass(SinkSettings, new Map([['TIMEOUT_MS', String(timeoutMs)]]));
-  return openLog(value, { name: 'audit', now: () => Date.parse('2026-11-23T12:00:00.900Z'), warn: () => {}, actions: noActions }, stream);
+  return openLog(
+    value,
+    { name: 'audit', now: () => Date.parse('2026-11-23T12:00:00.900Z'), warn: () => {}, actions: noActions, clicked: () => {} },
+    stream,
+  );
 }
 
 /** A stream that takes what it is given once `release` is called. */

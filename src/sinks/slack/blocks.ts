@@ -57,6 +57,8 @@ export interface Message {
 
 /** How one sink speaks, by its settings. */
 export interface Manner {
+  /** The sink's name. */
+  sink: string;
   words: Words;
   /** For times that Slack does not show in the reader's own zone. */
   timeZone: string;

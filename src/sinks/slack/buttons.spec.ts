@@ -6,17 +6,28 @@ import { buttons } from './buttons.js';
 import { en } from './en.js';
 import type { SlackSettings } from './slack.settings.js';
 
-const payload = { type: 'block_actions', user: { id: 'U0ALICE' }, actions: [{ action_id: 'retry', value: 'change-1' }] };
+const payload = { type: 'block_actions', user: { id: 'U0ALICE' }, actions: [{ action_id: 'retry', value: 'team:change-1' }] };
 const done: string[] = [];
 beforeEach(() => {
   done.length = 0;
 });
 
-function open(settings: Partial<SlackSettings>): Promise<Pick<ReportSink, 'listen' | 'interact' | 'close'>> {
+type Buttons = Pick<ReportSink, 'listen' | 'interact' | 'clicked' | 'close'>;
+/** The sinks of one process. */
+let opened: Buttons[] = [];
+beforeEach(() => {
+  opened = [];
+});
+
+async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Buttons> {
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
   const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
-  return buttons({ TIMEOUT_MS: 5000, ...settings }, en.clicks, { now: () => 1_800_000_000_000, warn: () => {}, actions });
+  const clicked = (told: unknown) => opened.forEach(sink => sink.clicked?.(told));
+  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, actions, clicked };
+  const sink = await buttons({ TIMEOUT_MS: 5000, ...settings }, en.clicks, context);
+  opened.push(sink);
+  return sink;
 }
 
 const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString();
@@ -38,6 +49,15 @@ it('obeys ALLOWED_USERS', async () => {
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
   expect(sink.interact!(body, signed('secret'))).toBe(true);
   await sink.close!();
+  expect(done).toEqual([]);
+});
+
+// Seen failing when the sink that the click came to did it: its list counted for the messages of the other one.
+it('obeys the ALLOWED_USERS of the sink whose message it was, wherever the click arrives', async () => {
+  const other = await open({ SIGNING_SECRET: 'secret' }, 'ops');
+  const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
+  expect(other.interact!(body, signed('secret'))).toBe(true);
+  await Promise.all([sink.close!(), other.close!()]);
   expect(done).toEqual([]);
 });
 

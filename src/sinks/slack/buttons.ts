@@ -11,22 +11,23 @@ type Settings = Pick<SlackSettings, 'SIGNING_SECRET' | 'APP_TOKEN' | 'ALLOWED_US
 export async function buttons(
   { SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS = [], API_URL: apiUrl, TIMEOUT_MS: timeoutMs }: Settings,
   texts: Words['clicks'],
-  { now, warn, actions }: Pick<SinkContext, 'now' | 'warn' | 'actions'>,
-): Promise<Pick<ReportSink, 'listen' | 'interact' | 'close'>> {
+  { name, now, warn, actions, clicked }: SinkContext,
+): Promise<Pick<ReportSink, 'listen' | 'interact' | 'clicked' | 'close'>> {
   if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
-  const clicks = new Clicks({ allowedUsers: ALLOWED_USERS, texts, apiUrl, timeoutMs }, actions, warn);
+  const clicks = new Clicks({ sink: name, allowedUsers: ALLOWED_USERS, texts, apiUrl, timeoutMs }, actions, warn);
   const overHttp: Pick<ReportSink, 'interact'> =
     SIGNING_SECRET === undefined
       ? {}
       : {
           interact: (body, headers) => {
             if (!isSignedBySlack(body, headers, SIGNING_SECRET, now())) return false;
-            clicks.take(payloadOf(body));
+            clicked(payloadOf(body));
             return true;
           },
         };
-  if (APP_TOKEN === undefined) return { ...overHttp, close: () => clicks.close() };
+  const taking = { ...overHttp, clicked: (payload: unknown) => clicks.take(payload) };
+  if (APP_TOKEN === undefined) return { ...taking, close: () => clicks.close() };
   const [{ Socket }, { SocketModeClient }] = await Promise.all([import('./socket.js'), import('@slack/socket-mode')]);
-  const socket = new Socket({ appToken: APP_TOKEN, apiUrl, timeoutMs, pauseMs: reconnectMs }, clicks, warn, SocketModeClient);
-  return { ...overHttp, listen: () => socket.listen(), close: () => (socket.close(), clicks.close()) };
+  const socket = new Socket({ appToken: APP_TOKEN, apiUrl, timeoutMs, pauseMs: reconnectMs }, clicked, warn, SocketModeClient);
+  return { ...taking, listen: () => socket.listen(), close: () => (socket.close(), clicks.close()) };
 }

@@ -7,7 +7,7 @@ import { clean, cleanLines, isLong, publicImageUrl } from './card-text.js';
 import { en } from './en.js';
 import { zhCN } from './zh-cn.js';
 
-const manner: Manner = { words: en, timeZone: 'UTC', threads: true, buttons: true };
+const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
@@ -86,8 +86,13 @@ describe('card', () => {
     expect(cardOf(parked).blocks.at(-1)).toMatchObject({
       type: 'actions',
       elements: [
-        { action_id: 'retry', value: changeId },
-        { action_id: 'discard', value: changeId, style: 'danger', confirm: { confirm: { text: 'Discard' }, deny: { text: 'Keep' } } },
+        { action_id: 'retry', value: `team:${changeId}` },
+        {
+          action_id: 'discard',
+          value: `team:${changeId}`,
+          style: 'danger',
+          confirm: { confirm: { text: 'Discard' }, deny: { text: 'Keep' } },
+        },
       ],
     });
     expect(cardOf(parked, { buttons: false }).blocks.map(({ type }) => type)).not.toContain('actions');

@@ -13,6 +13,7 @@ import {
 } from './blocks.js';
 import { results, summary } from './card-results.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
+import { buttonValue } from './clicks.js';
 import type { Words } from './en.js';
 
 /**
@@ -44,7 +45,7 @@ export function card(report: Report, manner: Manner, now: number): Message {
       richText([head, ...(altered ? [...changeLines(report, manner), ...notesOf(report, spoken)] : [])]),
       factsOf(report, manner),
       ...(altered ? [results(report, manner, now)] : []),
-      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttonsOf(changeId, spoken) }] : []),
+      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttonsOf(buttonValue(manner.sink, changeId), spoken) }] : []),
     ],
   };
 }
@@ -156,14 +157,14 @@ function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: texts }: Wo
   return notes.map(note => words(note, { italic: true }));
 }
 
-function buttonsOf(changeId: string, { buttons: texts }: Words): Button[] {
+function buttonsOf(value: string, { buttons: texts }: Words): Button[] {
   return [
-    { type: 'button', action_id: 'retry', text: plain(texts.retry), value: changeId },
+    { type: 'button', action_id: 'retry', text: plain(texts.retry), value },
     {
       type: 'button',
       action_id: 'discard',
       text: plain(texts.discard),
-      value: changeId,
+      value,
       style: 'danger',
       confirm: {
         title: plain(texts.sure),

@@ -70,7 +70,7 @@ function blockActions(action: object, rest: object = {}): object {
 }
 
 const changeId = '0193a5b2-7c1e-7d2f-9b3a-1c2d3e4f5a6b';
-const retry = { action_id: 'retry', value: changeId };
+const retry = { action_id: 'retry', value: `team:${changeId}` };
 
 describe('a payload', () => {
   it.each([
@@ -80,8 +80,8 @@ describe('a payload', () => {
     ['resume', 'crm_eu'],
     ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
-    expect(clicksOf(blockActions({ action_id: action, value }))).toEqual([
-      { action, value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
+    expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
+      { action, sink: 'team', value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
     ]),
   );
 
@@ -89,15 +89,18 @@ describe('a payload', () => {
     expect(clicksOf(blockActions(retry, { response_url: undefined }))).toMatchObject([{ action: 'retry', responseUrl: null }]));
 
   it.each([
-    ['another button', blockActions({ action_id: 'open', value: changeId })],
-    ['a button named like a property of all objects', blockActions({ action_id: 'constructor', value: changeId })],
+    ['another button', blockActions({ action_id: 'open', value: `team:${changeId}` })],
+    ['a button named like a property of all objects', blockActions({ action_id: 'constructor', value: `team:${changeId}` })],
     ['no value', blockActions({ action_id: 'retry' })],
     ['an empty value', blockActions({ action_id: 'retry', value: '' })],
-    ['a value that is no id', blockActions({ action_id: 'retry', value: "x' or 1=1 --" })],
-    ['a value with a line break at its end', blockActions({ action_id: 'retry', value: `${changeId}\n` })],
-    ['a value that is too long', blockActions({ action_id: 'discard', value: 'a'.repeat(65) })],
-    ['a list as value', blockActions({ action_id: 'retry', value: [changeId] })],
-    ['a sink that cannot be named so', blockActions({ action_id: 'pause', value: 'CRM' })],
+    ['a value of no sink', blockActions({ action_id: 'retry', value: changeId })],
+    ['a value of a sink that cannot be named so', blockActions({ action_id: 'retry', value: `Team:${changeId}` })],
+    ['a value about nothing', blockActions({ action_id: 'retry', value: 'team:' })],
+    ['a value that is no id', blockActions({ action_id: 'retry', value: "team:x' or 1=1 --" })],
+    ['a value with a line break at its end', blockActions({ action_id: 'retry', value: `team:${changeId}\n` })],
+    ['a value that is too long', blockActions({ action_id: 'discard', value: `team:${'a'.repeat(65)}` })],
+    ['a list as value', blockActions({ action_id: 'retry', value: [`team:${changeId}`] })],
+    ['a sink that cannot be paused by that name', blockActions({ action_id: 'pause', value: 'team:CRM' })],
     ['another type', blockActions(retry, { type: 'view_submission' })],
     ['no user', blockActions(retry, { user: undefined })],
     ['a user that is no id', blockActions(retry, { user: { id: 'U0ALICE> <!channel' } })],
@@ -178,7 +181,7 @@ describe('clicks', () => {
 
   function open(outcome: () => number | Promise<number>, options: Partial<ClickOptions> = {}): Clicks {
     return new Clicks(
-      { allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, ...options },
+      { sink: 'team', allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, ...options },
       actions(outcome),
       text => warnings.push(text),
     );
@@ -190,8 +193,8 @@ describe('clicks', () => {
 
   it('are done in the name of who clicked, and nothing is said when that worked', async () => {
     const clicks = open(() => 2);
-    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: changeId }));
-    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'crm' }));
+    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: `team:${changeId}` }));
+    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'team:crm' }));
     await clicks.close();
     expect(calls).toEqual([
       ['retry', changeId, 'slack:U0ALICE'],
@@ -207,13 +210,22 @@ describe('clicks', () => {
     'on %s are told, privately, when nothing was left to do',
     async action => {
       const clicks = open(() => 0);
-      clicks.take(click({ action_id: action, value: 'crm' }));
+      clicks.take(click({ action_id: action, value: 'team:crm' }));
       await until(() => server.requests.length === 1, 'a private word');
       expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
       expect(server.requests[0]?.headers['content-type']).toBe('application/json');
       await clicks.close();
     },
   );
+
+  // Planted: without the comparison a click on the message of another sink, which may let others click, was done here.
+  it('on messages of other sinks are left to those', async () => {
+    const clicks = open(() => 1);
+    clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }));
+    clicks.take(click());
+    await clicks.close();
+    expect([calls, told()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
+  });
 
   // Planted: with `some` for `includes` everybody passed.
   it('of others than the allowed users do nothing but tell them', async () => {

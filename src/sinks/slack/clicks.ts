@@ -8,6 +8,8 @@ export type ClickAction = keyof Actions;
 /** One click on a button of ours. */
 export interface Click {
   action: ClickAction;
+  /** The name of the Slack sink whose message it was on. */
+  sink: string;
   /** The id of a change (retry, discard) or the name of a sink (pause, resume, repair). */
   value: string;
   /** The id of the Slack user. */
@@ -47,7 +49,12 @@ export function payloadOf(body: string): unknown {
   }
 }
 
-/** What a button of each kind carries. Nothing else goes anywhere: anybody with the app's own tools can make up a value. */
+/** What a button carries: the name of its Slack sink, and what it is about. */
+export function buttonValue(sink: string, what: string): string {
+  return `${sink}:${what}`;
+}
+
+/** What a button of each kind is about. Nothing else goes anywhere: anybody with the app's own tools can make up a value. */
 const values: Record<ClickAction, RegExp> = {
   retry: /^[\w-]{1,64}$/,
   discard: /^[\w-]{1,64}$/,
@@ -61,13 +68,11 @@ export function clicksOf(payload: unknown): Click[] {
   const { type, user, actions, response_url: url } = fieldsOf(payload);
   const { id } = fieldsOf(user);
   if (type !== 'block_actions' || typeof id !== 'string' || !/^\w{1,64}$/.test(id) || !Array.isArray(actions)) return [];
-  return actions
-    .map(fieldsOf)
-    .flatMap(({ action_id: action, value }) =>
-      isOurs(action) && typeof value === 'string' && values[action].test(value)
-        ? [{ action, value, user: id, responseUrl: typeof url === 'string' ? url : null }]
-        : [],
-    );
+  return actions.map(fieldsOf).flatMap(({ action_id: action, value }) => {
+    const [, sink, what] = /^([a-z0-9_]{1,64}):([^]*)$/.exec(typeof value === 'string' ? value : '') ?? [];
+    if (!isOurs(action) || sink === undefined || !values[action].test(what!)) return [];
+    return [{ action, sink, value: what!, user: id, responseUrl: typeof url === 'string' ? url : null }];
+  });
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {
@@ -86,6 +91,8 @@ export function isSlacks(responseUrl: string, apiUrl?: string): boolean {
 }
 
 export interface ClickOptions {
+  /** The sink's name: clicks on messages of others are theirs. */
+  sink: string;
   /** Ids of Slack users; none: everybody. */
   allowedUsers: readonly string[];
   texts: Words['clicks'];
@@ -112,6 +119,7 @@ export class Clicks {
   /** Takes an interaction from Slack whose sender is known to be Slack. */
   take(payload: unknown): void {
     for (const click of clicksOf(payload)) {
+      if (click.sink !== this.options.sink) continue;
       const done = this.perform(click).finally(() => this.underWay.delete(done));
       this.underWay.add(done);
     }

@@ -5,7 +5,7 @@ import type { Manner } from './blocks.js';
 import { digest, digestThread } from './digest.js';
 import { en } from './en.js';
 
-const manner: Manner = { words: en, timeZone: 'UTC', threads: true, buttons: true };
+const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
 
 function reportOf(name: string, rest: Partial<ChangeEvent['data']> = {}, type: ChangeEvent['type'] = 'channel.profile.updated'): Report {
   const { profile } = exampleEvent().data;

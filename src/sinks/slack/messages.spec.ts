@@ -145,6 +145,7 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
 );
 const now = Date.parse('2026-01-01');
 const manners: fc.Arbitrary<Manner> = fc.record({
+  sink: fc.constant('team'),
   words: fc.constantFrom(en, zhCN),
   timeZone: fc.constantFrom('UTC', 'Asia/Shanghai', 'America/St_Johns'),
   threads: fc.boolean(),
@@ -234,7 +235,7 @@ describe('any message', () => {
       deeds,
     });
     for (const words of [en, zhCN]) {
-      const manner = { words, timeZone: 'UTC', threads: true, buttons: true };
+      const manner = { sink: 'team', words, timeZone: 'UTC', threads: true, buttons: true };
       const many = Array.from({ length: 100 }, () => report);
       for (const message of [card(report, manner, now), fullTexts(report, manner)!, digest(many, manner), ...digestThread(many, manner)]) {
         expect(faultsOf(message)).toEqual([]);
@@ -326,7 +327,7 @@ describe.each([
 ] as const)('the texts in %s', (locale, words) => {
   /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
   function everyMessage(spoken: Words): Message[] {
-    const manner = { words: spoken, timeZone: 'UTC', threads: true, buttons: true };
+    const manner = { sink: 'team', words: spoken, timeZone: 'UTC', threads: true, buttons: true };
     const bare = { ...manner, threads: false, buttons: false };
     const on = (data: Parameters<typeof exampleEvent>[0], rest: Partial<Report> = {}, type: ChangeType = 'channel.profile.updated') => {
       const numbers = { sdkAppId: '1', channelId: '2', changeId: '3', operator: '4', changes: [], profile: profileOf('5') };

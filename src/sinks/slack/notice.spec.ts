@@ -5,7 +5,7 @@ import { en } from './en.js';
 import { failures, keyOf, notice } from './notice.js';
 import { zhCN } from './zh-cn.js';
 
-const manner: Manner = { words: en, timeZone: 'UTC', threads: true, buttons: true };
+const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
 const since = Date.parse('2022-12-09T08:00:00Z');
 const until = since + 7_500_000;
 
@@ -40,7 +40,7 @@ describe('notice of an incident', () => {
       '[Pause]',
     ]);
     expect(shown.text).toBe('🔴 crm stands still: its set-up is wrong. What is wrong: answered 401');
-    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'pause', value: 'crm' }] });
+    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'pause', value: 'team:crm' }] });
   });
 
   it('says in Chinese what to do', () => {
@@ -202,7 +202,7 @@ describe('notice of an index', () => {
       'Since Dec 9, 2022, 08:00:00 UTC',
       '[Repair]',
     ]);
-    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'search' }] });
+    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'team:search' }] });
     expect(linesOf(notice(differences, { ...manner, buttons: false })).slice(2)).toEqual([
       '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: what differs is sent again, what is too many goes.',
       'If it comes back, something else writes into this index.',

@@ -2,6 +2,7 @@ import type { Notice } from '../sink.js';
 import { type Button, type Manner, type Message, type RichElement, date, header, plain, richText, words } from './blocks.js';
 import { byActor } from './card-results.js';
 import { clean, escape } from './card-text.js';
+import { buttonValue } from './clicks.js';
 import { periodOf } from './digest.js';
 import type { Words } from './en.js';
 import { summaryLines, summaryPhrase } from './summary.js';
@@ -19,7 +20,7 @@ interface Said {
  */
 export function notice(told: Notice, manner: Manner, links: ReadonlyMap<string, string> = new Map()): Message {
   const { icon, title, lines } = saidOf(told, manner, links);
-  const buttons = manner.buttons ? buttonsOf(told, manner.words) : [];
+  const buttons = manner.buttons ? buttonsOf(told, manner) : [];
   const first = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
   return {
     text: escape(manner.words.notification(`${icon} ${title}`, first)),
@@ -131,8 +132,8 @@ function labelled(label: string, text: string): RichElement[] {
   return [...words(label, { bold: true }), ...words(clean(text) || '–')];
 }
 
-function buttonsOf(told: Notice, { buttons: texts }: Words): Button[] {
+function buttonsOf(told: Notice, { sink, words: { buttons: texts } }: Manner): Button[] {
   if ((told.kind !== 'incident' && told.kind !== 'differences') || told.until !== null) return [];
   const action = told.kind === 'differences' ? 'repair' : told.paused ? 'resume' : 'pause';
-  return [{ type: 'button', action_id: action, text: plain(texts[action]), value: told.sink }];
+  return [{ type: 'button', action_id: action, text: plain(texts[action]), value: buttonValue(sink, told.sink) }];
 }

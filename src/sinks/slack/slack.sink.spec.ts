@@ -25,6 +25,7 @@ const context: SinkContext = {
   now: Date.now,
   warn: message => warnings.push(message),
   actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
+  clicked: () => {},
 };
 beforeEach(() => void warnings.splice(0));
 

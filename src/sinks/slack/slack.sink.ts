@@ -15,6 +15,7 @@ export const slack = defineSink({
     const { BOT_TOKEN, CHANNEL, WEBHOOK_URL, API_URL, TIMEOUT_MS } = settings;
     const words = settings.LOCALE === 'en' ? en : zhCN;
     const manner: Manner = {
+      sink: context.name,
       words,
       timeZone: settings.TIMEZONE,
       threads: WEBHOOK_URL === undefined,

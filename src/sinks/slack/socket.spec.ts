@@ -30,7 +30,12 @@ describe('Socket Mode', () => {
 
   function open(options: object = {}): Socket {
     const all = { appToken, apiUrl: slack.apiUrl, timeoutMs: 5000, pauseMs: 10, ...options };
-    return new Socket(all, { take: payload => taken.push(payload) }, text => warnings.push(text), SocketModeClient);
+    return new Socket(
+      all,
+      payload => void taken.push(payload),
+      text => warnings.push(text),
+      SocketModeClient,
+    );
   }
 
   const connected = () => until(() => slack.connections.length === 1, 'a connection');

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SocketModeClient } from '@slack/socket-mode';
 import { classifyNetworkError } from '../http.js';
-import type { Clicks } from './clicks.js';
 import { classifyApiWord } from './slack-errors.js';
 import { silentLogger } from './silent-logger.js';
 
@@ -33,7 +32,7 @@ export class Socket {
   /** @param Client the SDK's client, handed in so that it is loaded only where there is an app token */
   constructor(
     private readonly options: SocketOptions,
-    private readonly clicks: Pick<Clicks, 'take'>,
+    private readonly clicked: (payload: unknown) => void,
     private readonly warn: (message: string) => void,
     private readonly Client: typeof SocketModeClient,
   ) {}
@@ -88,7 +87,7 @@ export class Socket {
     client.on('slack_event', ({ type, body, ack }: Envelope) => {
       // If it fails the connection is lost, which is seen anyway.
       ack().catch(() => undefined);
-      if (type === 'interactive') this.clicks.take(body);
+      if (type === 'interactive') this.clicked(body);
     });
     this.closing.signal.addEventListener('abort', leave);
     const late = setTimeout(leave, timeoutMs);

@@ -22,7 +22,7 @@ export async function openSearchSink(
 ): Promise<SearchSink> {
   const settings = Object.assign(new types[type].settings(), { URL: url, INDEX: 'official-channels', TIMEOUT_MS: 10_000 });
   if (type !== 'meilisearch') Object.assign(settings, { ANALYZER: 'cjk' });
-  const context = { name: 'search', now, warn: (message: string) => void warnings.push(message), actions: noActions };
+  const context = { name: 'search', now, warn: (message: string) => void warnings.push(message), actions: noActions, clicked: () => {} };
   return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;
 }
 
