@@ -107,7 +107,7 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     eventTimeEstimated: false,
     tie: false,
     stale: [],
-    results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null }],
+    results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null }],
     deeds: [],
     mayStandSince: null,
     receipt: null,

@@ -278,6 +278,10 @@ async function knownOf(trx: Transaction<Tables>, rows: readonly Row[]): Promise<
   return { results: await resultsOf(trx, changeIds), deeds };
 }
 
+function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
+  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
+}
+
 async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
   const rows = await trx
     .selectFrom('delivery')
@@ -301,7 +305,7 @@ async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[])
   for (const { change_id, name, type, state, tries, reason, duration_ms, sink_state, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
     const next = state === 'pending' ? nextAttemptAt({ ...lane, state: sink_state }) : null;
-    const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next };
+    const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;

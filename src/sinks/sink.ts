@@ -48,6 +48,8 @@ export interface SinkResult {
   durationMs: number | null;
   /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink stands still. */
   nextAttemptAt: number | null;
+  /** Why it is not tried at all for now: a person paused its sink, or that is no longer configured. */
+  held: 'paused' | 'removed' | null;
 }
 
 /** What a person did to the deliveries of a change. */
@@ -88,9 +90,10 @@ export type Notice =
       kind: 'incident';
       /** A sink that stands still. */
       sink: string;
-      state: 'misconfigured' | 'down';
+      state: 'misconfigured' | 'down' | /** Well, for all we know. */ 'paused';
       since: number;
       until: number | null;
+      /** Both empty if it is only paused. */
       reason: string;
       advice: string;
       /** How many changes wait for it, up to `countedMost` and one. */

@@ -93,7 +93,7 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
 }
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, ...rest };
+  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
 }
 
 const crm = result('crm', 'delivered', { durationMs: 42 });

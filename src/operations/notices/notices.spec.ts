@@ -5,7 +5,7 @@ import { eachStore } from '../../../test/support/stores.ts';
 import { beginJob } from '../../delivery/index-jobs.js';
 import type { RegisteredSink } from '../../delivery/registry.js';
 import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
-import { pauseSink } from '../pause.js';
+import { pauseSink, resumeSink } from '../pause.js';
 import { Notices, type ServedReportSink } from './notices.js';
 import { summaryDue } from './summary.js';
 import { moveOn } from './watch.js';
@@ -126,6 +126,25 @@ eachStore('notices', store => {
     stage.clock.at += 61_000;
     await look();
     expect(told.last).toMatchObject([{ until: null }, null]);
+  });
+
+  test('a sink that is paused for a minute is one message, which says when it goes on', async () => {
+    const { stage, told, process } = await stageOf();
+    const { look } = process();
+    const since = stage.clock.at;
+    await pauseSink(stage.database, 'crm', { at: since, actor: 'slack:U0ALICE' });
+    await stage.record();
+    stage.clock.at = since + 59_999;
+    await look();
+    expect(told.notices).toEqual([]);
+    stage.clock.at += 1;
+    await look();
+    expect(told.notices).toMatchObject([
+      [{ kind: 'incident', state: 'paused', since, until: null, paused: true, by: 'slack:U0ALICE', waiting: 1, failures: [] }, null],
+    ]);
+    await resumeSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
+    await look();
+    expect(told.last).toMatchObject([{ state: 'paused', until: stage.clock.at }, 'message 1']);
   });
 
   test('what was parked is one message for each sink, closed once a person has dealt with it', async () => {

@@ -21,6 +21,8 @@ export interface ServedReportSink {
 const lookEveryMs = 5000;
 /** How long an attempt may take beyond its own limit until another process may try. */
 const graceMs = 10_000;
+/** A notice that failed is tried again no later than this: it waits for nobody else, and people wait for it. */
+const longestPauseMs = 60_000;
 
 /** What the notices tell the rest of the process. */
 export interface NoticeEvents {
@@ -150,7 +152,10 @@ export class Notices {
     // What will never be taken is left out; what comes next of the same story is tried again.
     if (error instanceof Refused) return { told: facts, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;
-    return { tries: tries + 1, due_at: this.clock.now() + Math.max(held, backOffMs(tries + 1, this.clock.random())) };
+    return {
+      tries: tries + 1,
+      due_at: this.clock.now() + Math.max(held, Math.min(backOffMs(tries + 1, this.clock.random()), longestPauseMs)),
+    };
   }
 
   /** The oldest notice that is due, unless the sink stands still: then it is told when it is well again. Notices go before cards, which pay for it. */

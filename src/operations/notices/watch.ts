@@ -1,4 +1,4 @@
-import { type Transaction, sql } from 'kysely';
+import { type Selectable, type Transaction, sql } from 'kysely';
 import type { Tables } from '../../database/tables.js';
 import type { VerifyProgress } from '../../delivery/index-jobs.js';
 import { type Notice, countedMost } from '../../sinks/sink.js';
@@ -39,16 +39,14 @@ export async function observe(
     .orderBy('id')
     .execute();
   for (const sink of sinks) {
-    const { id, name, state, state_since: since, reason, advice, paused_at: pausedAt } = sink;
+    const { id, name, paused_at: pausedAt } = sink;
     const removed = sink.removed_at !== null;
-    if ((state === 'misconfigured' || state === 'down') && since !== null && now - since >= stoppedForMs)
+    const stands = standstillOf(sink);
+    if (stands && now - stands.since >= stoppedForMs)
       found.set(`incident ${id}`, {
         kind: 'incident',
         sink: name,
-        state,
-        since,
-        reason: reason ?? '',
-        advice: advice ?? '',
+        ...stands,
         waiting: await countUpTo(trx, id, 'pending'),
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
@@ -67,6 +65,13 @@ export async function observe(
     if (now - since >= silenceAfterMs) found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs });
   }
   return found;
+}
+
+/** Why a sink stands still, and since when; `null` if it does not. */
+function standstillOf({ state, state_since: since, reason, advice, paused_at: pausedAt }: Selectable<Tables['sink']>) {
+  if ((state === 'misconfigured' || state === 'down') && since !== null)
+    return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
+  return pausedAt === null ? null : ({ state: 'paused', since: pausedAt, reason: '', advice: '' } as const);
 }
 
 /** A sink that is dead for long is owed very many, and every look would cost as much. */

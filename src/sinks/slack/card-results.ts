@@ -71,18 +71,20 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
   });
 }
 
-function lineOf({ sink, state, reason, durationMs, nextAttemptAt }: SinkResult, manner: Manner, now: number): RichElement[] {
+function lineOf({ sink, state, reason, durationMs, nextAttemptAt, held }: SinkResult, manner: Manner, now: number): RichElement[] {
   const texts = manner.words.results;
   const said = ` ${state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts[state]}`;
-  const told = state !== 'delivered' && reason !== null && reason !== givenUp ? clean(reason, 150) : '';
-  const why = told === '' ? '' : texts.because(told);
   const isOpen = state === 'pending' || state === 'retrying';
+  // What was wrong before something newer arrived there is over.
+  const failed = state !== 'delivered' && state !== 'superseded' && reason !== null && reason !== givenUp ? clean(reason, 150) : '';
+  const told = isOpen && held !== null ? texts.held[held] : failed;
+  const why = told === '' ? '' : texts.because(told);
   return [
     { type: 'emoji', name: icons[state] },
     ...words(` ${clean(sink, 60)}`, { bold: true }),
     ...(isOpen && nextAttemptAt !== null && nextAttemptAt > now
       ? [...words(said + why + texts[`${state}Next`]), date(nextAttemptAt, manner)]
-      : words(said + why + (state === 'retrying' ? texts.again : ''))),
+      : words(said + why + (state === 'retrying' && held === null ? texts.again : ''))),
   ];
 }
 

@@ -11,7 +11,7 @@ const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, ...rest };
+  return { sink, type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
 }
 
 function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType }, rest: Partial<Report> = {}): Report {
@@ -77,6 +77,26 @@ describe('card', () => {
     expect(line(now + 60_000)).toMatch(/, is tried (again )?Dec 9, 2022, 08:28:00 UTC$/);
     expect(line(now)).not.toContain('2022');
     expect(line(null)).not.toContain('2022');
+  });
+
+  // Planted: without the exception "superseded by something newer: answered 503" told of what was over.
+  it('says why what waits is not tried, and nothing of what failed before something newer arrived', () => {
+    const failed = { reason: 'answered 503' };
+    const shown = reportOf(
+      {},
+      {
+        results: [
+          result('a', 'pending', { held: 'paused' }),
+          result('b', 'retrying', { held: 'removed', ...failed }),
+          result('c', 'superseded', failed),
+        ],
+      },
+    );
+    expect(linesOf(cardOf(shown)).slice(-4, -1)).toEqual([
+      ':hourglass_flowing_sand:* a* waiting: the sink is paused',
+      ':warning:* b* failing: the sink is no longer configured',
+      ':fast_forward:* c* superseded by something newer',
+    ]);
   });
 
   it('has buttons while something is parked, where clicks can reach us', () => {
@@ -173,7 +193,7 @@ describe('card', () => {
       ':hourglass_flowing_sand:* x* waiting: answered 400',
       ':warning:* x* failing: answered 400, is tried again',
       ':white_check_mark:* x* delivered',
-      ':fast_forward:* x* superseded by something newer: answered 400',
+      ':fast_forward:* x* superseded by something newer',
       ':x:* x* parked: answered 400',
       ':wastebasket:* x* discarded: answered 400',
     ]);

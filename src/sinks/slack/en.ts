@@ -69,6 +69,7 @@ export const en = {
     retryingNext: ', is tried again ',
     pendingNext: ', is tried ',
     because: (reason: string) => `: ${reason}`,
+    held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
     count: {
       parked: (count: number) => `${number(count)} parked`,
       retrying: (count: number) => `${number(count)} failing`,
@@ -121,6 +122,7 @@ export const en = {
     down: (sink: string) => `${sink} is down`,
     paused: (sink: string) => `${sink} is paused`,
     over: (sink: string) => `${sink} is well again`,
+    goesOn: (sink: string) => `${sink} is not paused any more`,
     waiting: (count: number) =>
       count === 0
         ? 'No change waits for it. New ones will be kept until it works again.'

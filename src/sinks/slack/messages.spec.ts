@@ -59,6 +59,7 @@ const sinkResults = fc.array(
     reason: value,
     durationMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
     nextAttemptAt: fc.option(time),
+    held: fc.constantFrom('paused', 'removed', null),
   }),
   { maxLength: 60 },
 );
@@ -98,7 +99,7 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
     kind: fc.constant('incident' as const),
     // It is the value of a button, which must be whole.
     sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
-    state: fc.constantFrom('misconfigured' as const, 'down' as const),
+    state: fc.constantFrom('misconfigured' as const, 'down' as const, 'paused' as const),
     ...ended,
     reason: text,
     advice: text,
@@ -222,6 +223,7 @@ describe('any message', () => {
       reason: most,
       durationMs: 1e9,
       nextAttemptAt: now + 1e9,
+      held: null,
       state: states[index % 6] ?? 'parked',
     }));
     const links = new Map(['1', '2'].map(receipt => [receipt, `https://tea.slack.com/${'a'.repeat(80)}`]));
@@ -340,6 +342,7 @@ describe.each([
       reason: null,
       durationMs: null,
       nextAttemptAt: null,
+      held: null,
       ...rest,
     });
     const changes = fieldNames.map(field => ({ field, from: '7', to: '8' }));
@@ -369,6 +372,8 @@ describe.each([
             result('retrying', { reason: '9' }),
             result('retrying', { nextAttemptAt: now + 1 }),
             result('pending', { nextAttemptAt: now + 1 }),
+            result('pending', { held: 'paused' }),
+            result('retrying', { held: 'removed' }),
           ],
         },
       ),
@@ -391,6 +396,7 @@ describe.each([
     } as const;
     const notices: Notice[] = [
       { ...incident, failures: [{ at: 0, error: '2' }] },
+      ...[null, now].map(until => ({ ...incident, state: 'paused' as const, failures: [], paused: true, until })),
       ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
         ...[false, true].map(paused => ({ ...one, failures: [], paused })),
         ...[false, true].map(removed => ({ ...one, failures: [], until: now, removed })),

@@ -67,6 +67,23 @@ describe('notice of an incident', () => {
     expect(resumed[3]).toBe('1 change waits for it. Nothing is lost: they go out as soon as it works again.');
   });
 
+  it('says of one that is only paused who did it, and nothing of what is wrong', () => {
+    const paused = { ...incident, state: 'paused' as const, reason: '', advice: '', failures: [], paused: true, by: 'api' };
+    expect(linesOf(notice(paused, manner))).toEqual([
+      '⏸️ crm is paused',
+      '1,200 changes wait for it. Nothing is lost: they go out when somebody resumes it.',
+      'Paused by the API.',
+      'Since Dec 9, 2022, 08:00:00 UTC',
+      '[Resume]',
+    ]);
+    expect(linesOf(notice({ ...paused, until, waiting: 0 }, manner))).toEqual([
+      '▶️ crm is not paused any more',
+      'It lasted 2 hr 5 min. No change was lost.',
+      'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
+    ]);
+    expect(linesOf(notice({ ...paused, until, removed: true }, manner))[2]).toBe('*What was wrong: *crm is paused');
+  });
+
   it('is closed with how long it took', () => {
     const shown = notice({ ...incident, until, waiting: 3 }, manner);
     expect(linesOf(shown)).toEqual([

@@ -93,7 +93,7 @@ type Incident = Extract<Notice, { kind: 'incident' }>;
 
 function incident({ sink, state, reason, advice, waiting, paused, by }: Incident, spoken: Words): Said {
   const texts = spoken.incident;
-  const lines = [labelled(spoken.wrong, reason), labelled(spoken.todo, spoken.advice(advice))];
+  const lines = state === 'paused' ? [] : [labelled(spoken.wrong, reason), labelled(spoken.todo, spoken.advice(advice))];
   lines.push(words(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)));
   if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, spoken));
   const name = clean(sink, 60);
@@ -103,10 +103,13 @@ function incident({ sink, state, reason, advice, waiting, paused, by }: Incident
 function incidentOver(told: Incident, until: number, spoken: Words): Said {
   const { since, reason, waiting } = told;
   const sink = clean(told.sink, 60);
-  if (told.removed) return removed(sink, reason, spoken.removed.waiting(waiting), spoken);
   const texts = spoken.incident;
-  const lines = [words(texts.took(until - since)), ...(waiting > 0 ? [words(texts.left(waiting))] : []), labelled(spoken.wasWrong, reason)];
-  return { icon: '✅', title: texts.over(sink), lines };
+  const onlyPaused = told.state === 'paused';
+  if (told.removed) return removed(sink, onlyPaused ? texts.paused(sink) : reason, spoken.removed.waiting(waiting), spoken);
+  const lines = [words(texts.took(until - since)), ...(waiting > 0 ? [words(texts.left(waiting))] : [])];
+  return onlyPaused
+    ? { icon: '▶️', title: texts.goesOn(sink), lines }
+    : { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(spoken.wasWrong, reason)] };
 }
 
 /** It ended without being well again. */

@@ -71,6 +71,7 @@ export const zhCN: Words = {
     retryingNext: '，下次重试：',
     pendingNext: '，下次尝试：',
     because: reason => `：${reason}`,
+    held: { paused: '该目标已暂停', removed: '该目标已不在配置中' },
     count: {
       parked: count => `${number(count)} 个已搁置`,
       retrying: count => `${number(count)} 个失败`,
@@ -122,6 +123,7 @@ export const zhCN: Words = {
     down: sink => `${sink} 无法使用`,
     paused: sink => `${sink} 已暂停`,
     over: sink => `${sink} 已恢复正常`,
+    goesOn: sink => `${sink} 已不再暂停`,
     waiting: count =>
       count === 0 ? '没有变更在等待。新的变更会保留到恢复正常为止。' : `${upToMost(count)} 项变更在等待。没有丢失：恢复正常后立即发送。`,
     waitingPaused: count =>
