@@ -2,6 +2,7 @@ import { FakeSearch } from '../../../test/support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
 import { channelDelivery, clusterStories, openSearchSink } from '../../../test/support/opensearch/stories.ts';
 import { ca, server as certificate } from '../../../test/support/test-certificates.ts';
+import { until } from '../../../test/support/until.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass } from '../../settings/setting.js';
 import type { BulkSink, SearchSink } from '../sink.js';
@@ -194,6 +195,26 @@ describe.each(types)('%s sink', type => {
     expect(await looks(5999)).toBe(0);
     expect(await looks(6000)).toBe(2);
     expect(await looks(4000)).toBe(2);
+  });
+
+  // Seen failing with the swap unseen: the write was told as delivered, and only the index that goes had it.
+  it('writes again when the indices were swapped between the two writes of a delivery', async () => {
+    const fake = new FakeSearch(type);
+    let swapping = Promise.resolve();
+    const server = await fakeServer(async request => {
+      if (request.path.startsWith('/_bulk') && request.body.includes('official-channels-next')) {
+        swapping = builder.swap('official-channels-v2', signal);
+        await until(() => fake.answer({ method: 'GET', path: '/official-channels-next/_mapping', body: '' }).status === 404, 'the swap');
+      }
+      return { headers: { 'x-elastic-product': 'Elasticsearch' }, ...fake.answer(request) };
+    });
+    open.push(server);
+    const [builder, writer] = [await sinkAt(server.url, { TIMEOUT_MS: 1000 }), await sinkAt(server.url)];
+    expect(await builder.prepare(signal)).toBe('official-channels-v2');
+    expect(await writer.deliverMany([channelDelivery('a', 2)], signal)).toEqual([null]);
+    expect(fake.documents('official-channels-v2').get('1400000001:a')).toMatchObject({ version: 2 });
+    await swapping;
+    expect(fake.documents('official-channels-v1').size).toBe(0);
   });
 
   it('asks for smaller pages when an answer is too long', async () => {

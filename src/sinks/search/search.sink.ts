@@ -47,10 +47,14 @@ export class ChannelIndex implements SearchSink {
 
   async deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
     const attempt = this.attempt(signal);
-    const { next } = await this.look(attempt);
+    const { used, next } = await this.look(attempt);
     const entries = deliveries.map(entryOf);
-    const results = await this.write(entries, null, attempt);
-    if (next) await this.writeAlso(next.index, entries, results, attempt);
+    let results = await this.write(entries, null, attempt);
+    if (next) {
+      await this.writeAlso(next.index, entries, results, attempt);
+      // A swap between the two writes: the first went into the old index, and so did the second, or nowhere.
+      if ((await this.lookNow(attempt)).used !== used) results = await this.write(entries, null, attempt);
+    }
     return this.lookAgain(results, attempt);
   }
 
