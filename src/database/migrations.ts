@@ -45,7 +45,7 @@ const first: Migration = {
        outcome text not null, status int, error text, primary key (change_id, sink, at))${clustered}`,
     `create table audit (id ${identity}, at bigint not null, actor text not null, action text not null, change_id text, details text not null)`,
     `create table index_job (sink int not null, kind text not null, state text not null, started_at bigint not null, finished_at bigint, progress text not null,
-       error text, due_at bigint not null, lease text, primary key (sink, kind))${clustered}`,
+       error text, failing_since bigint, due_at bigint not null, lease text, primary key (sink, kind))${clustered}`,
     `create table notice (id ${identity}, sink int not null, key text not null, opened_at bigint not null, over_at bigint, facts text not null, told text,
        receipt text, due_at bigint not null, lease text, tries int not null default 0)`,
     `create unique index notice_open on notice (sink, key) where over_at is null`,

@@ -163,6 +163,8 @@ interface IndexJobTable {
   progress: string;
   /** Why it failed, or why it is not further. */
   error: string | null;
+  /** Since when that has held it up. */
+  failing_since: number | null;
   /** When it goes on, or when the lease of whoever works on it ends. */
   due_at: number;
   lease: string | null;

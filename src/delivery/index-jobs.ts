@@ -15,7 +15,6 @@ export interface ServedSearchSink {
   id: number;
   name: string;
   sink: SearchSink;
-  settings: { TIMEOUT_MS: number };
 }
 
 export type JobKind = 'verify' | 'rebuild';
@@ -62,8 +61,9 @@ export interface JobEvents {
 const lookEveryMs = 2000;
 const pageSize = 500;
 const examplesKept = 20;
-/** How long a page may take beyond the sink's own time until another process goes on with the job. */
-const graceMs = 30_000;
+/** A job whose process is gone waits this long; a living process renews in time, however long a page takes. */
+const leaseMs = 10_000;
+const renewEveryMs = 3000;
 /** What fails for this long is given up; it may be asked for again. */
 const givenUpAfterMs = 3_600_000;
 /** An index is compared with the store by itself once a day. */
@@ -96,12 +96,13 @@ export async function beginJob(
           finished_at: null,
           progress: JSON.stringify(progress),
           error: null,
+          failing_since: null,
           due_at: now,
           lease: null,
         },
       ],
       `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
-         error = null, due_at = excluded.due_at, lease = null where index_job.state <> 'running' returning sink`,
+         error = null, failing_since = null, due_at = excluded.due_at, lease = null where index_job.state <> 'running' returning sink`,
     );
     if (begun.length > 0 && actor !== null) {
       const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
@@ -183,17 +184,20 @@ export class IndexJobs {
     if (!row) return false;
     const now = (): number => this.clock.now();
     let values: Updateable<Tables['index_job']>;
+    const renewal = setInterval(() => void this.renew(served, kind, lease), renewEveryMs);
     try {
       values = kind === 'verify' ? await this.verify(served, row, stop) : await this.rebuild(served, row, stop);
     } catch (error) {
       if (stop.aborted) values = { due_at: now() };
       else if (error instanceof SinkError) values = this.heldUp(served, row, error);
       else throw error;
+    } finally {
+      clearInterval(renewal);
     }
     if (values.state !== undefined) values = { ...values, finished_at: now() };
     await this.database.kysely
       .updateTable('index_job')
-      .set({ due_at: now(), error: null, ...values, lease: null })
+      .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .where('sink', '=', served.id)
       .where('kind', '=', kind)
       .where('lease', '=', lease)
@@ -202,11 +206,11 @@ export class IndexJobs {
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
-  private async claim({ id, sink, settings }: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
+  private async claim({ id }: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
     const now = this.clock.now();
     return this.database.kysely
       .updateTable('index_job')
-      .set({ lease, due_at: now + settings.TIMEOUT_MS + sink.settleMs + graceMs })
+      .set({ lease, due_at: now + leaseMs })
       .where('sink', '=', id)
       .where('kind', '=', kind)
       .where('state', '=', 'running')
@@ -215,15 +219,29 @@ export class IndexJobs {
       .executeTakeFirst();
   }
 
+  private async renew({ id }: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
+    await this.database.kysely
+      .updateTable('index_job')
+      .set({ due_at: this.clock.now() + leaseMs })
+      .where('sink', '=', id)
+      .where('kind', '=', kind)
+      .where('lease', '=', lease)
+      .execute()
+      // The end of the page finds out by itself that the database is away, or the job somebody else's.
+      .catch(() => undefined);
+  }
+
   private heldUp(
     { name }: ServedSearchSink,
-    { kind, started_at: startedAt, error: before }: Row,
+    { kind, failing_since: failingSince, error: before }: Row,
     error: SinkError,
   ): Updateable<Tables['index_job']> {
     const { message } = error;
     if (message !== before) this.events.told(`${kind} of the index is held up`, { sink: name, reason: message, advice: error.advice });
-    const givenUp = this.clock.now() - startedAt > givenUpAfterMs;
-    return { error: message, due_at: this.clock.now() + backOffMs(4, this.clock.random()), ...(givenUp && { state: 'failed' }) };
+    const now = this.clock.now();
+    const since = failingSince ?? now;
+    const dueAt = now + backOffMs(4, this.clock.random());
+    return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
 
   private tellEnd({ name, id }: ServedSearchSink, kind: JobKind, progress: string): void {
