@@ -9,7 +9,8 @@ beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-storm-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 // The large ones have a command of their own: npm run storm -- --help
-// Seen failing with answers before the commit, repeats that are recorded, a merge that ignores times, and a log sink that takes the newest first.
+// Seen failing with answers before the commit, repeats that are recorded, a merge that ignores times, a log sink that takes the newest first, documents of a
+// bulk that were answered 429 and taken for written (with a verify that is blind, too), and a rebuild that swaps before it has filled.
 test.each([
   ['sqlite', 1],
   ['postgres', 2],
@@ -17,7 +18,7 @@ test.each([
   'a small storm on %s: kills under load, webhooks out of order, repeats, sinks that misbehave',
   async (store, replicas) => {
     const databaseUrl = store === 'sqlite' ? `sqlite:${join(folder, 'storm.db')}` : await newDatabase(process.env['TEST_POSTGRES_URL']!);
-    const report = await new Storm({ kills: 3, seed: 7, databaseUrl, folder, replicas }).run();
+    const report = await new Storm({ kills: 3, seed: 7, databaseUrl, folder, replicas, rebuild: false }).run();
     expect(report.breaches).toEqual([]);
   },
   120_000,

@@ -8,8 +8,8 @@ import { Storm } from './storm.ts';
 
 const help = `npm run storm -- [--kills 50] [--store sqlite|postgres] [--seed S] [--replicas R]
 
-Kills the built service with SIGKILL again and again, at random moments under load, with webhooks out of order, repeats, and sinks that misbehave, on
-loopback and in a throw-away folder. Then checks what was answered 200 and what the sinks got against the promises. Exit 0 only if all of them held.
+Kills the built service with SIGKILL again and again, at random moments under load, with webhooks out of order, repeats, sinks that misbehave, and a
+search index that is built anew meanwhile, on loopback and in a throw-away folder. Then checks what was answered 200 and what the sinks got against the promises. Exit 0 only if all of them held.
 The same seed throws the same dice; what the machine makes of them differs.`;
 
 const { values } = parseArgs({
@@ -38,7 +38,7 @@ const postgres = values.store === 'postgres' ? await startPostgres() : null;
 try {
   const databaseUrl = postgres ? await newDatabase(postgres.url) : `sqlite:${join(folder, 'storm.db')}`;
   const startedAt = Date.now();
-  const { breaches, ...counts } = await new Storm({ kills, seed, databaseUrl, folder, replicas, tell: console.log }).run();
+  const { breaches, ...counts } = await new Storm({ kills, seed, databaseUrl, folder, replicas, rebuild: true, tell: console.log }).run();
   console.log(`\nseed ${seed}, ${values.store}, ${replicas} replica(s), ${Math.round((Date.now() - startedAt) / 1000)} s`);
   console.table(counts);
   console.log(breaches.length === 0 ? 'Every promise held.' : `BROKEN:\n${breaches.slice(0, 20).join('\n')}`);

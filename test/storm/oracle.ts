@@ -7,6 +7,13 @@ export interface ToldEvent {
   data: { changeId: string; channelId: string; revision: number; exists: boolean; profile: Record<string, string | null> };
 }
 
+/** What the API says of a rebuild or a verify. */
+export interface JobState {
+  state: 'idle' | 'running' | 'done' | 'failed';
+  startedAt: string | null;
+  [more: string]: unknown;
+}
+
 const fieldOf = { Name: 'name', FaceUrl: 'avatarUrl', Introduction: 'introduction', Organization: 'organization' } as const;
 type Field = (typeof fieldOf)[keyof typeof fieldOf];
 
@@ -31,12 +38,35 @@ function rank(one: string | null, other: string | null): number {
   return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 
+type Documents = ReadonlyMap<string, { source: Record<string, unknown> }>;
+
 /** Knows what was answered 200 and what the sinks got, and holds the service to its promises. */
 export class Oracle {
   readonly acked = new Set<string>();
   /** Breaches that were seen on the way. */
   readonly breaches: string[] = [];
+  /** Documents that there were when a rebuild began. */
+  readonly #settled = new Set<string>();
+  /** The newest revision that was seen of each document, by index. */
+  readonly #found = new WeakMap<Documents, Map<string, number>>();
   readonly #told = new Map<string, Map<string, { newest: number; bodies: Map<number, string> }>>();
+
+  rebuilds(documents: Documents): void {
+    for (const id of documents.keys()) this.#settled.add(id);
+  }
+
+  /** What a search finds at any moment: all that there was when a rebuild began, and no document of an index goes back. */
+  finds(documents: Documents): void {
+    const missing = [...this.#settled].filter(id => !documents.has(id));
+    if (missing.length > 0) this.breaches.push(`a search missed ${missing.length} of ${this.#settled.size} channels`);
+    const found = this.#found.get(documents) ?? new Map<string, number>();
+    this.#found.set(documents, found);
+    for (const [id, { source }] of documents) {
+      const revision = Number(source['revision']);
+      if (revision < (found.get(id) ?? 0)) this.breaches.push(`the search index went back to revision ${revision} of ${id}`);
+      found.set(id, revision);
+    }
+  }
 
   /** A log sink took an event: in revision order, no gap, the same id and body for the same revision. */
   took(sink: string, id: string, event: ToldEvent): void {
@@ -69,16 +99,20 @@ export class Oracle {
     }
   }
 
+  /** What the service itself says of its index, once nothing is pending. Whether it is right is checked without it. */
+  checkJobs({ rebuild, verify }: { rebuild: JobState; verify: JobState }, documents: Documents): void {
+    const { state, compared, missing, older, newer, surplus } = verify;
+    if (JSON.stringify([state, compared, missing, older, newer, surplus]) !== JSON.stringify(['done', documents.size, 0, 0, 0, 0]))
+      this.breaches.push(`verify says ${JSON.stringify(verify)}`);
+    if (!['done', 'idle'].includes(rebuild.state)) this.breaches.push(`the rebuild ended as ${JSON.stringify(rebuild)}`);
+  }
+
   /**
    * Everything, once nothing is pending any more.
    * @param logSinks those that report what they took
    * @param documents of the search sink, by id
    */
-  async check(
-    tables: Look,
-    logSinks: readonly string[],
-    documents: ReadonlyMap<string, { source: Record<string, unknown> }>,
-  ): Promise<string[]> {
+  async check(tables: Look, logSinks: readonly string[], documents: Documents): Promise<string[]> {
     await this.checkAccounts(tables, [...logSinks, 'search']);
     const rows = await tables.ask<{ body: Uint8Array; revision: number | null; channel_id: string; newest: number }>(
       `select change.body, change.revision, channel.channel_id, channel.revision as newest from change join channel on channel.id = change.channel`,
@@ -93,6 +127,8 @@ export class Oracle {
     const lost = [...this.acked].filter(marker => !markers.has(marker));
     if (lost.length > 0) this.breaches.push(`${lost.length} webhooks were answered 200 and are not there: ${lost.slice(0, 5).join(', ')}`);
     if (markers.size < kept.length) this.breaches.push(`${kept.length - markers.size} webhooks were recorded twice`);
+    const surplus = documents.size - new Set(kept.map(({ channelId }) => channelId)).size;
+    if (surplus > 0) this.breaches.push(`the search index has ${surplus} documents too many`);
     for (const [channelId, own] of Map.groupBy(kept, row => row.channelId)) this.#checkChannel(channelId, own, logSinks, documents);
     const open = await tables.ask<{ name: string; state: string; n: number }>(
       `select name, delivery.state, count(*) as n from delivery join sink on sink.id = delivery.sink
@@ -106,7 +142,7 @@ export class Oracle {
     channelId: string,
     own: readonly { revision: number | null; newest: number; webhook: StormWebhook }[],
     logSinks: readonly string[],
-    documents: ReadonlyMap<string, { source: Record<string, unknown> }>,
+    documents: Documents,
   ): void {
     const { profile, exists } = expectedProfile(own.map(({ webhook }) => webhook));
     const newest = own[0]!.newest;

@@ -4,19 +4,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { FakeSearch } from '../support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../support/fake-server.ts';
-import { expectNoSecret, signingSecret } from '../support/planted.ts';
+import { expectNoSecret, mark, signingSecret } from '../support/planted.ts';
 import { ServiceProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
 import { Dice } from './dice.ts';
 import { look } from './look.ts';
-import { Oracle, type ToldEvent } from './oracle.ts';
+import { type JobState, Oracle, type ToldEvent } from './oracle.ts';
 import { WebhookSource } from './webhooks.ts';
 
+/** How many channels there are at a time, and after how many webhooks one of them is followed by another. */
 const channels = 12;
+const silentAfter = 20;
 const senders = 8;
 /** How often the sinks misbehave. */
 const misbehaviour = 0.1;
 const settleWithinMs = 120_000;
+const alias = 'official-channels';
 
 export interface StormOptions {
   kills: number;
@@ -26,6 +29,8 @@ export interface StormOptions {
   folder: string;
   /** More than one only on PostgreSQL. */
   replicas: number;
+  /** In the first half of the kills the search index is built anew, again and again; a page of that which a kill cut off is taken up ten seconds later. */
+  rebuild: boolean;
   tell?: (line: string) => void;
 }
 
@@ -38,6 +43,9 @@ export interface StormReport {
   outOfOrder: number;
   misbehaved: number;
   sentAgain: number;
+  rebuilds: number;
+  /** How often a rebuild that was under way had to go on after a kill. */
+  rebuildsCut: number;
   breaches: string[];
 }
 
@@ -51,7 +59,8 @@ export class Storm {
   #servers: FakeServer[] = [];
   #quiet = false;
   readonly #over = new AbortController();
-  #counts = { kills: 0, webhooks: 0, unanswered: 0, misbehaved: 0, sentAgain: 0 };
+  #counts = { kills: 0, webhooks: 0, unanswered: 0, misbehaved: 0, sentAgain: 0, rebuilds: 0, rebuildsCut: 0 };
+  #rebuildBegan: string | null = null;
   #ids = new Set<string>();
 
   readonly #options: StormOptions;
@@ -59,7 +68,7 @@ export class Storm {
   constructor(options: StormOptions) {
     this.#options = options;
     this.#dice = new Dice(options.seed);
-    this.#source = new WebhookSource(new Dice(options.seed + 1), channels, Date.now);
+    this.#source = new WebhookSource(new Dice(options.seed + 1), channels, Date.now, silentAfter);
   }
 
   async run(): Promise<StormReport> {
@@ -79,6 +88,8 @@ export class Storm {
       while (this.#counts.kills < kills) {
         await sleep(100 + this.#dice.below(600));
         await this.#kill();
+        // A rebuild that ends later would make good what deliveries left out.
+        if (this.#options.rebuild) await (this.#counts.kills < kills / 2 ? this.#rebuild() : this.#ended('rebuild'));
         if (this.#counts.kills % 10 === 0)
           tell?.(`${this.#counts.kills} of ${kills} kills, ${this.#oracle.acked.size} webhooks answered 200`);
       }
@@ -87,6 +98,7 @@ export class Storm {
       // What was spooled by the killed is taken over after a minute of silence.
       this.#quiet = true;
       await this.#settle();
+      this.#oracle.checkJobs({ rebuild: await this.#ended('rebuild'), verify: await this.#verify() }, this.#search.documents(alias));
       this.#over.abort();
       await watch;
       return await this.#report();
@@ -102,6 +114,7 @@ export class Storm {
     const [crm, index] = this.#servers;
     const service = new ServiceProcess({
       DATABASE_URL: databaseUrl,
+      MANAGEMENT_TOKEN: mark,
       SPOOL_DIR: join(folder, 'spool'),
       SINK_CRM_TYPE: 'webhook',
       SINK_CRM_URL: `${crm!.url}/crm`,
@@ -172,17 +185,49 @@ export class Storm {
   #index(faults: Dice, request: ReceivedRequest, response: ServerResponse): Answer | undefined {
     const fault = this.#fault(faults);
     if (fault === 'reset') return void response.destroy();
-    if (fault === 'took and hung') return void this.#search.answer(request);
-    if (fault === 'took and reset') return (this.#search.answer(request), void response.destroy());
     if (fault === 'overloaded') return { status: 503, body: 'not now' };
-    if (fault === 'throttled') this.#search.rejectNext(1);
-    return this.#search.answer(request);
+    if (fault === 'throttled') this.#search.rejectNext(3);
+    const answer = this.#search.answer(request);
+    this.#oracle.finds(this.#search.documents(alias));
+    if (fault === 'took and hung') return undefined;
+    if (fault === 'took and reset') return void response.destroy();
+    return answer;
   }
 
   #fault(faults: Dice): 'reset' | 'took and reset' | 'took and hung' | 'overloaded' | 'throttled' | null {
     if (this.#quiet || !faults.chance(misbehaviour)) return null;
     this.#counts.misbehaved += 1;
     return faults.pick(['reset', 'took and reset', 'took and hung', 'overloaded', 'throttled'] as const);
+  }
+
+  /** Begins a rebuild, unless one is under way. */
+  async #rebuild(): Promise<void> {
+    const documents = new Map(this.#search.documents(alias));
+    const { startedAt } = await this.#job('POST', 'rebuild');
+    if (startedAt === this.#rebuildBegan) this.#counts.rebuildsCut += 1;
+    else this.#counts.rebuilds += 1;
+    if (startedAt !== this.#rebuildBegan) this.#oracle.rebuilds(documents);
+    this.#rebuildBegan = startedAt;
+  }
+
+  async #verify(): Promise<JobState> {
+    await this.#job('POST', 'verify');
+    return this.#ended('verify');
+  }
+
+  async #ended(kind: 'rebuild' | 'verify'): Promise<JobState> {
+    let job = await this.#job('GET', kind);
+    const over = async (): Promise<boolean> => (job = await this.#job('GET', kind)).state !== 'running';
+    await until(over, `the end of the ${kind}`, settleWithinMs);
+    return job;
+  }
+
+  async #job(method: 'GET' | 'POST', kind: 'rebuild' | 'verify'): Promise<JobState> {
+    const { managementUrl } = await this.#running[0]!.service.listening();
+    const answer = await fetch(`${managementUrl}/api/v1/sinks/search/${kind}`, { method, headers: { authorization: `Bearer ${mark}` } });
+    const text = await answer.text();
+    expectNoSecret(text);
+    return JSON.parse(text) as JobState;
   }
 
   /** While it lasts, where the database can be looked at from outside. */
@@ -213,13 +258,14 @@ export class Storm {
     }
     const tables = await look(this.#options.databaseUrl);
     const logSinks = this.#options.replicas > 1 ? ['crm'] : ['crm', 'lines'];
-    const breaches = [...(await this.#oracle.check(tables, logSinks, this.#search.documents('official-channels')))];
+    const breaches = [...(await this.#oracle.check(tables, logSinks, this.#search.documents(alias)))];
     await tables.close();
     const { repeats, outOfOrder } = this.#source;
     const counts = { ...this.#counts, repeats, outOfOrder, acked: this.#oracle.acked.size };
     // A storm in which something did not happen proves nothing.
     for (const [what, count] of Object.entries(counts))
-      if (count === 0 && what !== 'unanswered') breaches.push(`no ${what}: this was no storm`);
+      if (count === 0 && what !== 'unanswered' && (this.#options.rebuild || !what.startsWith('rebuilds')))
+        breaches.push(`no ${what}: this was no storm`);
     return { ...counts, breaches };
   }
 }

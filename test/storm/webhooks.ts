@@ -15,7 +15,7 @@ const fields = ['Name', 'FaceUrl', 'Introduction', 'Organization'];
 const spreadMs = 20_000;
 const stepMs = 50;
 
-/** Webhooks of a few channels in no order: changes for the most part, some of them exact repeats, some created and destroyed. */
+/** Webhooks in no order, of a few channels at a time: changes for the most part, some of them exact repeats, some created and destroyed. */
 export class WebhookSource {
   readonly #sent: StormWebhook[] = [];
   #newest = new Map<string, number>();
@@ -25,9 +25,11 @@ export class WebhookSource {
   readonly #dice: Dice;
   readonly #channels: number;
   readonly #now: () => number;
+  readonly #silentAfter: number;
 
-  constructor(dice: Dice, channels: number, now: () => number) {
-    [this.#dice, this.#channels, this.#now] = [dice, channels, now];
+  /** @param silentAfter so many webhooks until one channel falls silent and another begins: what a sink lacks of a last change no later one makes good */
+  constructor(dice: Dice, channels: number, now: () => number, silentAfter = Infinity) {
+    [this.#dice, this.#channels, this.#now, this.#silentAfter] = [dice, channels, now, silentAfter];
   }
 
   next(): StormWebhook {
@@ -35,7 +37,7 @@ export class WebhookSource {
       this.repeats += 1;
       return this.#dice.pick(this.#sent);
     }
-    const channel = `@TOA#_${this.#dice.below(this.#channels)}`;
+    const channel = `@TOA#_${Math.floor(this.#sent.length / this.#silentAfter) + this.#dice.below(this.#channels)}`;
     const at = this.#now();
     const kind = this.#dice.next();
     const webhook: StormWebhook = {
