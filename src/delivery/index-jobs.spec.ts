@@ -357,12 +357,26 @@ eachStore('index jobs', store => {
     expect(await call('search/verify', 'POST', '{"repair":true}')).toMatchObject({ status: 202, body: { state: 'running' } });
     expect((await call('search/verify')).status).toBe(202);
     expect((await findJob<VerifyProgress>(stage.database, search.id, 'verify'))!.progress.repair).toBe(true);
+    // Seen failing when a comparison that was under way swallowed the wish to repair.
+    const goesOn = { ...(await findJob<VerifyProgress>(stage.database, search.id, 'verify'))!.progress, compared: 3 };
+    const put = (progress: object) =>
+      stage.database.kysely
+        .updateTable('index_job')
+        .set({ progress: JSON.stringify(progress), lease: 'of a page' })
+        .execute();
+    await put(goesOn);
+    for (const body of ['{}', '{"repair":true}']) expect((await call('search/verify', 'POST', body)).body.compared).toBe(3);
+    await put({ ...goesOn, repair: false });
+    expect((await call('search/verify', 'POST', '{}')).body.compared).toBe(3);
+    expect((await call('search/verify', 'POST', '{"repair":true}')).body.compared).toBe(0);
+    expect(await stage.database.kysely.selectFrom('index_job').select('lease').executeTakeFirst()).toEqual({ lease: null });
     for (const path of ['crm/verify', 'crm/rebuild'])
       for (const method of ['GET', 'POST']) expect((await call(path, method)).status).toBe(409);
     expect((await call('nobody/verify')).status).toBe(404);
     expect((await call('search/verify', 'POST', '{"repair":"yes"}')).status).toBe(400);
     const audit = await stage.database.kysely.selectFrom('audit').select(['actor', 'action', 'details']).execute();
-    expect(audit).toEqual([{ actor: 'api', action: 'verify', details: JSON.stringify({ sink: 'search', repair: true }) }]);
+    const begun = { actor: 'api', action: 'verify', details: JSON.stringify({ sink: 'search', repair: true }) };
+    expect(audit).toEqual([begun, begun]);
   });
 
   test('who clicks on Repair begins a comparison that mends, on record, unless one is under way', async () => {

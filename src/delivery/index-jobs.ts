@@ -1,4 +1,4 @@
-import type { Selectable, Updateable } from 'kysely';
+import type { Selectable, Transaction, Updateable } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import { recordAction } from '../database/audit.js';
@@ -71,7 +71,10 @@ const verifyEveryMs = 86_400_000;
 /** How long an outdated index may stay unnoticed. */
 const checkEveryMs = 60_000;
 
-/** Begins a job, unless it is running already; on record if a person asked for it. @returns whether it began */
+/**
+ * Begins a job, unless it is running already; on record if a person asked for it. A comparison that only looks gives way to one that repairs.
+ * @returns whether it began
+ */
 export async function beginJob(
   database: Database,
   sink: number,
@@ -84,6 +87,8 @@ export async function beginJob(
       ? { repair, after: null, compared: 0, missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, examples: [] }
       : { index: null, after: null, filled: false, done: 0, total: 0 };
   return database.kysely.transaction().execute(async trx => {
+    const running = repair ? await runningVerify(trx, sink) : null;
+    const givesWay = running !== null && !running.repair;
     const begun = await database.insert<'index_job', { sink: number }>(
       trx,
       'index_job',
@@ -102,7 +107,7 @@ export async function beginJob(
         },
       ],
       `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
-         error = null, failing_since = null, due_at = excluded.due_at, lease = null where index_job.state <> 'running' returning sink`,
+         error = null, failing_since = null, due_at = excluded.due_at, lease = null ${givesWay ? '' : "where index_job.state <> 'running'"} returning sink`,
     );
     if (begun.length > 0 && actor !== null) {
       const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
@@ -110,6 +115,17 @@ export async function beginJob(
     }
     return begun.length > 0;
   });
+}
+
+async function runningVerify(trx: Transaction<Tables>, sink: number): Promise<VerifyProgress | null> {
+  const row = await trx
+    .selectFrom('index_job')
+    .select('progress')
+    .where('sink', '=', sink)
+    .where('kind', '=', 'verify')
+    .where('state', '=', 'running')
+    .executeTakeFirst();
+  return row ? (JSON.parse(row.progress) as VerifyProgress) : null;
 }
 
 /** The newest job of a kind; `null` if there was none. */

@@ -22,7 +22,7 @@ export class IndexesController {
     @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
-  /** Begins to compare the index with the store, unless that is under way. 404 if there is no such sink, 409 if it has no index. */
+  /** Begins to compare the index with the store, unless that is under way; anew if it is to repair and the one under way does not. 404 if there is no such sink, 409 if it has no index. */
   @Post(':name/verify')
   @HttpCode(202)
   @ApiOperation({ summary: 'Compare every channel of the store with the index of a search sink' })
