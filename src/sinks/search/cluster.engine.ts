@@ -144,8 +144,9 @@ export class ClusterEngine implements Engine {
     if (error) throw error;
   }
 
-  /** In one call, so that nobody ever finds nothing, or both. */
+  /** In one call, and once all that was written can be found, so that nobody ever finds nothing, half, or both. */
   async swap(used: string, next: string, signal: AbortSignal): Promise<void> {
+    this.throwUnlessDone(await this.cluster.request({ method: 'POST', path: `/${next}/_refresh` }, signal));
     const actions = [
       { add: { index: next, alias: this.alias } },
       { remove: { index: next, alias: this.nextAlias } },
