@@ -46,6 +46,8 @@ function isVisible(line: string): boolean {
 }
 
 function cut(line: string, graphemes: number, units: number): string {
+  // A grapheme has one unit at least. Taking texts apart is what most of the time of a digest went into.
+  if (line.length <= Math.min(graphemes, units)) return line;
   let kept = '';
   let short = '';
   let count = 0;

@@ -12,9 +12,7 @@ const mostParts = 3;
 /** Many changes that every sink has, in one message. */
 export function digest(reports: readonly Report[], manner: Manner): Message {
   const { digest: texts } = manner.words;
-  const lines = reports.map(report => lineOf(report, manner, 40));
-  const [first = []] = pages(lines, mostUnits);
-  const kept = first.slice(0, mostLines);
+  const kept = firstLines(reports, manner);
   const more = reports.length - kept.length;
   const times = reports.map(({ event }) => Date.parse(event.timestamp));
   const title = texts.title(reports.length);
@@ -32,12 +30,7 @@ export function digest(reports: readonly Report[], manner: Manner): Message {
 /** The same changes in full, for the thread, if the message itself could not take them all. */
 export function digestThread(reports: readonly Report[], manner: Manner): Message[] {
   const { digest: texts } = manner.words;
-  const shown =
-    pages(
-      reports.map(report => lineOf(report, manner, 40)),
-      mostUnits,
-    )[0] ?? [];
-  if (!manner.threads || Math.min(shown.length, mostLines) === reports.length) return [];
+  if (!manner.threads || firstLines(reports, manner).length === reports.length) return [];
   const lines = reports.map(report => [
     ...lineOf(report, manner),
     ...words(` · ${operatorOf(report, manner.words, 60)} · `),
@@ -48,6 +41,12 @@ export function digestThread(reports: readonly Report[], manner: Manner): Messag
   const rest = all.slice(mostParts).flat().length;
   if (rest > 0) parts.at(-1)?.push(words(texts.rest(rest), { italic: true }));
   return parts.map((part, index) => ({ text: texts.part(index + 1, parts.length), blocks: [richText(part)] }));
+}
+
+/** What the message itself shows: the first changes, in short. */
+function firstLines(reports: readonly Report[], manner: Manner): RichElement[][] {
+  const lines = reports.slice(0, mostLines).map(report => lineOf(report, manner, 40));
+  return pages(lines, mostUnits)[0] ?? [];
 }
 
 /** A span of time in mrkdwn. */
