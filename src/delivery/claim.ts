@@ -217,6 +217,11 @@ export async function readSink(
   return { row, due };
 }
 
+/** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */
+export function closedUntil(row: SinkRow, perSecond: number | null): number {
+  return Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
+}
+
 /**
  * When there may be something to claim again; `null` if only a wake-up can bring it.
  * @param known when the first lane is due, if nothing has moved since it was read
@@ -232,7 +237,7 @@ export async function nextDue(
   if (standsStill(row)) return null;
   const due = known === undefined ? (await sql<{ due: number | null }>`select ${firstDue(sink)} as due`.execute(trx)).rows[0]!.due : known;
   if (due === null) return null;
-  const from = Math.max(row.held_until ?? 0, perSecond === null ? 0 : paceNextAt(row.paced_at, perSecond));
+  const from = closedUntil(row, perSecond);
   if (row.state === 'ok') return Math.max(due, from);
   const fresh = await sql`select 1 from lane where sink = ${sink.id} and ${freshLane(now)} limit 1`.execute(trx);
   if (fresh.rows.length > 0) return Math.max(from, row.probe_fresh_at ?? 0);

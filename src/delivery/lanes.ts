@@ -2,7 +2,7 @@ import type { ExpressionBuilder, Transaction, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
-import { type Claim, type SinkRow, claimWork, nextDue, readSink, sinkColumnNames } from './claim.js';
+import { type Claim, type SinkRow, claimWork, closedUntil, nextDue, readSink, sinkColumnNames } from './claim.js';
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, openReports } from './reports.js';
@@ -19,6 +19,8 @@ export interface Turn {
   over: { delivered: number; parked: number; superseded: number };
   /** When to look again; `null` if only a wake-up can bring work. */
   nextDueAt: number | null;
+  /** Before this nothing can be claimed, whatever wakes the worker. */
+  closedUntil: number;
   /** Report sinks that have something to do because of what was settled. */
   wakes: number[];
   /** How the sink is after it. */
@@ -41,13 +43,15 @@ export class Lanes {
     return this.database.relaxed(async trx => {
       const { row, due } = await this.readSink(trx, sink, ended, claim);
       // Most wake-ups: another turn, or another process, took what there was.
-      if (ended.length === 0 && row.state === 'ok' && (due === null || due > now))
-        return { ...nothingSettled, claimed: [], nextDueAt: this.polled(await nextDue(trx, sink, row, claim, now, due), now), health: row };
+      if (ended.length === 0 && row.state === 'ok' && (due === null || due > now)) {
+        const nextDueAt = this.polled(await nextDue(trx, sink, row, claim, now, due), now);
+        return { ...nothingSettled, claimed: [], nextDueAt, closedUntil: closedUntil(row, claim.perSecond), health: row };
+      }
       const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
       const all = claimed.length >= claim.attempts;
       const nextDueAt = all ? null : this.polled(await nextDue(trx, sink, row, claim, now), now);
-      return { ...settled, claimed, nextDueAt, health: row };
+      return { ...settled, claimed, nextDueAt, closedUntil: closedUntil(row, claim.perSecond), health: row };
     });
   }
 

@@ -68,6 +68,8 @@ export class Worker {
   private state: Health['state'] = 'ok';
   private draining = false;
   private awake = false;
+  /** Before this a wake-up can bring nothing. */
+  private closedUntil = 0;
   private notify: (() => void) | null = null;
   private finished: Promise<void> = Promise.resolve();
   private readonly stop = new AbortController();
@@ -140,6 +142,7 @@ export class Worker {
     const claim = { attempts, batchSize, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000, perSecond: RATE_PER_SECOND ?? null };
     const turn = await this.lanes.turn(this.registered, ended, RETRY_MAX_AGE, claim, now);
     const { claimed } = turn;
+    this.closedUntil = turn.closedUntil;
     for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
     for (const work of claimed.flat()) this.held.add(work);
     this.tell(turn);
@@ -166,23 +169,28 @@ export class Worker {
 
   private async sleep(until: number | null): Promise<void> {
     const over = this.draining && this.inFlight === 0;
-    if (!this.awake && !over && this.ended.length === 0) {
-      const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.now()), longestSleepMs);
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, ms);
-        this.notify = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.notify = null;
-    }
+    if (!this.awake && !over && this.ended.length === 0) await this.rest(until);
+    // What wakes a sink that is paced is much more than it may send: each turn of it would cost others.
+    while (!this.draining && this.ended.length === 0 && this.clock.now() < this.closedUntil) await this.rest(this.closedUntil);
     // What else the next turns of the event loop bring joins the same transaction.
     for (let had = -1; had < this.ended.length;) {
       had = this.ended.length;
       await nextTurn();
     }
     await this.events.giveWay();
+  }
+
+  /** Until then, or until something happens. */
+  private async rest(until: number | null): Promise<void> {
+    const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.now()), longestSleepMs);
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, ms);
+      this.notify = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.notify = null;
   }
 
   private async attempt(works: readonly LaneWork[]): Promise<void> {
