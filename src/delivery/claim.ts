@@ -4,12 +4,14 @@ import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
 import type { RegisteredSink } from './registry.js';
 import { paceFree, paceNextAt, paceTake } from './retry.js';
-import { waits } from './reports.js';
+import { unfinishedOf } from './reports.js';
 import { type LaneWork, loadDigest, loadWork } from './work.js';
 
 /** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
 const foldFrom = 5;
 const foldMost = 200;
+/** So many of those that have waited longest are looked at: some of them may lack a result. */
+const foldLooked = 500;
 
 /** What a worker would take: so many attempts of so many deliveries each. */
 export interface Claim {
@@ -118,12 +120,17 @@ async function claimDigest(
   { leaseMs }: Claim,
   now: number,
 ): Promise<LaneWork[]> {
-  const { rows } = await sql<{ id: string; channel: number }>`
-      select delivery.change_id as id, delivery.channel from lane join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel
-      where lane.sink = ${sink.id} and lane.due_at <= ${now} and delivery.open = 1 and delivery.state = 'pending'
-        and delivery.receipt is null and delivery.tries < 2 and not ${waits(sql.ref('delivery.change_id'))} and not exists
-        (select 1 from delivery o where o.change_id = delivery.change_id and o.state in ('parked', 'discarded'))
-      order by lane.due_at, delivery.position limit ${sql.lit(foldMost)}`.execute(trx);
+  const { rows: hidden } = await sql<{ id: string; channel: number }>`
+      with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
+      select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
+      where delivery.open = 1 and delivery.state = 'pending' and delivery.receipt is null and delivery.tries < 2
+      order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
+  if (hidden.length <= foldFrom) return [];
+  const unfinished = await unfinishedOf(
+    trx,
+    hidden.map(({ id }) => id),
+  );
+  const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
   if (rows.length <= foldFrom) return [];
   const channels = [...new Set(rows.map(row => row.channel))];
   const due = sql`due_at <= ${now} and channel in (${sql.join(channels)})`;
