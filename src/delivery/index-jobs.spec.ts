@@ -379,6 +379,24 @@ eachStore('index jobs', store => {
     expect(audit).toEqual([begun, begun]);
   });
 
+  // Seen failing without the look at the lease: the end of the comparison that gave way was told, too.
+  test('a comparison that gives way to one that repairs while it reads the index ends nowhere', async () => {
+    const { stage, search, index, run, deliver, told } = await stageOf();
+    await stage.record({ channelId: 'a' });
+    await deliver();
+    index.documents.clear();
+    const begin = (repair: boolean) => beginJob(stage.database, search.id, 'verify', repair, { at: stage.clock.at, actor: 'api' });
+    await begin(false);
+    index.meanwhile = async () => {
+      index.meanwhile = () => undefined;
+      expect(await begin(true)).toBe(true);
+    };
+    await run();
+    expect(told).toEqual([]);
+    await run();
+    expect(told).toEqual([expect.stringMatching(/^verify of the index is done .*"missing":1.*"repaired":1/)]);
+  });
+
   test('who clicks on Repair begins a comparison that mends, on record, unless one is under way', async () => {
     const { stage, search, index, run, deliver, verify } = await stageOf();
     const click = (sink: string) => stage.deeds.repair(sink, 'slack:U0ALICE');

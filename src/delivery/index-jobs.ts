@@ -211,14 +211,15 @@ export class IndexJobs {
       clearInterval(renewal);
     }
     if (values.state !== undefined) values = { ...values, finished_at: now() };
-    await this.database.kysely
+    const { numUpdatedRows } = await this.database.kysely
       .updateTable('index_job')
       .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .where('sink', '=', served.id)
       .where('kind', '=', kind)
       .where('lease', '=', lease)
-      .execute();
-    if (values.state === 'done') this.tellEnd(served, kind, values.progress as string);
+      .executeTakeFirst();
+    // A lease that was lost is somebody else's job by now, and so is its end.
+    if (values.state === 'done' && numUpdatedRows > 0n) this.tellEnd(served, kind, values.progress as string);
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
