@@ -212,6 +212,11 @@ describe('sinks', () => {
       'SINK_B_INDEX must be another one than SINK_A_INDEX, or at another URL: two sinks cannot share it',
     ]);
     expect(mistakesOf({ ...minimal, ...a, ...b, SINK_B_INDEX: 'others' })).toEqual([]);
+    // Seen failing when URLs that are missing counted as the same.
+    expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'opensearch', SINK_B_TYPE: 'opensearch' })).toEqual([
+      'SINK_A_URL is required',
+      'SINK_B_URL is required',
+    ]);
     expect(mistakesOf({ ...minimal, ...a, ...b, SINK_B_URL: 'http://search:9201' })).toEqual([]);
   });
 

@@ -240,8 +240,9 @@ function readSinks(texts: ReadonlyMap<string, string>, given: ReadonlyMap<string
 function clashesOf(sinks: readonly DeclaredSink[]): string[] {
   const taken = new Map<string, string>();
   return sinks.flatMap(({ name, type: { alone }, settings }) => {
-    if (!alone) return [];
-    const [variable, what] = [`SINK_${name.toUpperCase()}_${alone.setting}`, alone.on(settings)];
+    const what = alone?.on(settings) ?? null;
+    if (!alone || what === null) return [];
+    const variable = `SINK_${name.toUpperCase()}_${alone.setting}`;
     const other = taken.get(what);
     if (other === undefined) taken.set(what, variable);
     return other === undefined ? [] : [`${variable} must be another one than ${other}, or at another URL: two sinks cannot share it`];

@@ -61,8 +61,9 @@ export class SearchSettings extends SinkSettings {
 /** Two sinks on one index would each take the documents of the other for surplus. */
 export const aloneOnIndex = {
   setting: 'INDEX',
-  on: ({ URL: text, INDEX }: SearchSettings): string => {
-    const { host, pathname } = URL.canParse(text) ? new URL(text) : { host: text, pathname: '/' };
+  on: ({ URL: text, INDEX }: SearchSettings): string | null => {
+    if (!URL.canParse(text)) return null;
+    const { host, pathname } = new URL(text);
     return `${host}${pathname.replace(/\/*$/, '/')}${INDEX}`;
   },
 };
