@@ -109,7 +109,9 @@ eachStore('recorder', store => {
     // The first change is one of existence, which every filter wants.
     expect(owed).toEqual([[all, avatars, report], [all, report], [report]]);
     const lanes = await database.kysely.selectFrom('lane').selectAll().execute();
-    expect(lanes.map(lane => lane.due_at)).toEqual([start, start, start]);
+    expect(lanes.map(lane => lane.due_at)).toEqual([start, start]);
+    // A report sink makes its lane itself.
+    expect((await database.kysely.selectFrom('news').select('sink').execute()).map(news => news.sink)).toEqual([report, report, report]);
   });
 
   test('one webhook that the database refuses costs no other of its group', async () => {

@@ -49,9 +49,6 @@ interface SinkTable {
   mode: string;
   /** JSON of Filters. */
   filters: string;
-  /** Of a report sink: how long a change waits for its results before it is shown first, and whether (1) it can be shown anew. */
-  patience_ms: Generated<number>;
-  edits: Generated<number>;
   registered_at: number;
   removed_at: number | null;
   paused_at: number | null;
@@ -126,6 +123,15 @@ interface DeliveryTable {
   receipt: string | null;
 }
 
+/** That a result of a change moved, until its report sink takes it in. */
+interface NewsTable {
+  id: GeneratedAlways<number>;
+  /** The report sink. */
+  sink: number;
+  change_id: string;
+  channel: number;
+}
+
 /** One try, for people. */
 interface AttemptTable {
   change_id: string;
@@ -196,6 +202,7 @@ export interface Tables {
   sink: SinkTable;
   lane: LaneTable;
   delivery: DeliveryTable;
+  news: NewsTable;
   attempt: AttemptTable;
   audit: AuditTable;
   notice: NoticeTable;

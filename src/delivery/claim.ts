@@ -96,7 +96,7 @@ async function claimHeads(
     ? await leaseProbe(database, trx, sink, row, lease.lease, claim, now)
     : await leaseDue(database, trx, sink, sql`due_at <= ${now}`, attempts * batchSize, lease.lease, now + leaseMs);
   if (channels.length === 0) return [];
-  const { work, idle } = await loadWork(trx, sink, channels, lease, now);
+  const { work, idle } = await loadWork(database, trx, sink, channels, lease, now);
   for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt))
     await trx
       .updateTable('lane')
@@ -136,7 +136,7 @@ async function claimDigest(
   const due = sql`due_at <= ${now} and channel in (${sql.join(channels)})`;
   const leased = new Set(await leaseDue(database, trx, sink, due, channels.length, lease.lease, now + leaseMs));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  const work = await loadDigest(trx, sink, [...leased], ids, lease);
+  const work = await loadDigest(database, trx, sink, [...leased], ids, lease);
   // Another process was faster with what these had.
   const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
   if (idle.length > 0)
@@ -212,16 +212,21 @@ function skipLocked(database: Database): RawBuilder<unknown> {
 const firstDue = ({ id }: RegisteredSink): RawBuilder<number | null> =>
   sql`(select min(due_at) from lane where sink = ${id} and due_at is not null)`;
 
-/** The sink's row, and when its first lane is due: all that a turn without work has to know. */
+/** Whether there is a report sink that tells of the others. */
+const isReported = sql`exists (select 1 from sink where mode = 'report' and removed_at is null)`;
+
+/** The sink's row, when its first lane is due, and whether somebody tells of it: all that a turn without work has to know. */
 export async function readSink(
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   lock: boolean,
-): Promise<{ row: SinkRow; due: number | null }> {
-  const { rows } = await sql<SinkRow & { due: number | null }>`
-      select ${sinkColumns}, ${firstDue(sink)} as due from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(trx);
-  const { due, ...row } = rows[0]!;
-  return { row, due };
+): Promise<{ row: SinkRow; due: number | null; reported: boolean }> {
+  const { rows } = await sql<SinkRow & { due: number | null; reported: boolean | number }>`
+      select ${sinkColumns}, ${firstDue(sink)} as due, ${isReported} as reported from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(
+    trx,
+  );
+  const { due, reported, ...row } = rows[0]!;
+  return { row, due, reported: Boolean(reported) };
 }
 
 /** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */

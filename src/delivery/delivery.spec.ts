@@ -266,6 +266,37 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  // Planted: recording made the lane of the report due, settling opened the report.
+  test('no other sink waits for the lane of a report, whoever holds it', async () => {
+    const database = await store.open();
+    // The embedded store has one transaction at a time.
+    if (database.embedded) return;
+    const { serve, change, settled, drain } = stage(database);
+    const [crm, cards] = [new ScriptedSink(), new ScriptedReport()];
+    await serve({ crm: ['log', crm], cards: ['report', cards] });
+    await change();
+    await settled();
+    const crmHas = async (): Promise<number> =>
+      (
+        await database.kysely
+          .selectFrom('delivery')
+          .innerJoin('sink', 'sink.id', 'delivery.sink')
+          .select('change_id')
+          .where('name', '=', 'crm')
+          .where('delivery.state', '=', 'delivered')
+          .execute()
+      ).length;
+    await database.kysely.transaction().execute(async trx => {
+      const report = trx.selectFrom('sink').select('id').where('name', '=', 'cards');
+      await trx.selectFrom('lane').selectAll().where('sink', '=', report).forUpdate().execute();
+      await change();
+      await until(async () => (await crmHas()) === 2, 'the CRM has the second change');
+      expect(cards.got.every(one => one.event.data.revision === 1)).toBe(true);
+    });
+    await until(() => cards.revisions.includes(2), 'the card of the second change');
+    await drain();
+  });
+
   test('a report tells also of what was superseded', async () => {
     const { serve, change, later, settled, drain, ends } = stage(await store.open());
     const [index, cards] = [new ScriptedSink(), new ScriptedReport()];

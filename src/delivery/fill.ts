@@ -43,7 +43,7 @@ export async function fillPage(database: Database, sink: number, now: number): P
       await oweTo(
         database,
         trx,
-        changes.map(change => ({ sink, change, dueAt: now })),
+        changes.map(change => ({ sink: { id: sink, mode: 'state' }, change })),
         now,
       );
       await database.notify(trx, [sink]);

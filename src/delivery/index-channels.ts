@@ -149,7 +149,7 @@ export async function sendAgain(
     for (const { channel, version, delivery } of channels.toSorted((one, other) => one.channel - other.channel))
       await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
     const ids = channels.map(({ channel }) => channel);
-    await lockLanes(database, trx, [sink], ids);
+    await lockLanes(database, trx, sink, ids);
     await database.insert(
       trx,
       'lane',

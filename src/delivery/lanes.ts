@@ -5,7 +5,7 @@ import { type Health, nextProbe } from './breaker.js';
 import { type Claim, type SinkRow, claimWork, closedUntil, nextDue, readSink, sinkColumnNames } from './claim.js';
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
-import { type Moved, openReports } from './reports.js';
+import { type Moved, hearNews, leaveNews } from './reports.js';
 import { paceTake } from './retry.js';
 import { makeAllDue, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
@@ -40,14 +40,16 @@ export class Lanes {
 
   /** Settles and claims in one transaction. What ended without its lease is dropped: whoever has the lane now tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
+    // In a transaction of its own, so that nobody locks lanes twice in one.
+    if (sink.mode === 'report') await hearNews(this.database, sink, now);
     return this.database.relaxed(async trx => {
-      const { row, due } = await this.readSink(trx, sink, ended, claim);
+      const { row, due, reported } = await this.readSink(trx, sink, ended, claim);
       // Most wake-ups: another turn, or another process, took what there was.
       if (ended.length === 0 && row.state === 'ok' && (due === null || due > now)) {
         const nextDueAt = this.polled(await nextDue(trx, sink, row, claim, now, due), now);
         return { ...nothingSettled, claimed: [], nextDueAt, closedUntil: closedUntil(row, claim.perSecond), health: row };
       }
-      const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, claim, now) : nothingSettled;
+      const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, claim, reported, now) : nothingSettled;
       const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
       const all = claimed.length >= claim.attempts;
       const nextDueAt = all ? null : this.polled(await nextDue(trx, sink, row, claim, now), now);
@@ -81,6 +83,7 @@ export class Lanes {
     ended: readonly Ended[],
     retryMaxAgeMs: number,
     { perSecond }: Claim,
+    reported: boolean,
     now: number,
   ): Promise<Pick<Turn, 'over' | 'wakes'>> {
     const before = { ...row };
@@ -103,7 +106,7 @@ export class Lanes {
     const held = await lockLanes(
       this.database,
       trx,
-      [sink.id],
+      sink.id,
       settlements.map(one => one.work.channel),
       healed ? now : null,
     );
@@ -115,7 +118,7 @@ export class Lanes {
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
       over: { delivered: count('delivered'), parked: count('parked'), superseded: superseded.length },
-      wakes: await openReports(this.database, trx, [...movedOf(ours), ...superseded], now),
+      wakes: reported ? await leaveNews(trx, [...movedOf(ours), ...superseded]) : [],
     };
   }
 
@@ -142,7 +145,7 @@ export class Lanes {
       const held = await lockLanes(
         this.database,
         trx,
-        [sink.id],
+        sink.id,
         works.map(work => work.channel),
       );
       const ours = held.filter(lane => leases.has(lane.lease!)).map(lane => lane.channel);

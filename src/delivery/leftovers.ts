@@ -2,7 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { lockLanes } from './locks.js';
-import { type Moved, openReports } from './reports.js';
+import { type Moved, leaveNews } from './reports.js';
 
 const pageSize = 500;
 
@@ -45,9 +45,10 @@ export async function discardPage(
     const page = pending.length > 0 ? pending : await owedIn(trx, id, 'parked');
     if (page.length === 0) {
       await trx.updateTable('lane').set({ due_at: null, lease: null }).where('sink', '=', id).where('due_at', 'is not', null).execute();
+      await trx.deleteFrom('news').where('sink', '=', id).execute();
       return { count: 0, reports: [] };
     }
-    await lockLanes(database, trx, [id], [...new Set(page.map(one => one.channel))]);
+    await lockLanes(database, trx, id, [...new Set(page.map(one => one.channel))]);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
@@ -59,7 +60,7 @@ export async function discardPage(
         page.map(one => one.changeId),
       )
       .executeTakeFirst();
-    const reports = await openReports(database, trx, page, now);
+    const reports = await leaveNews(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
     return { count: Number(numUpdatedRows), reports };
   });

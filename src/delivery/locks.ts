@@ -2,17 +2,17 @@ import { type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 
-/** Locks lanes in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
+/** Locks lanes of a sink in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
 export async function lockLanes(
   database: Database,
   trx: Transaction<Tables>,
-  sinks: number[],
+  sink: number,
   channels: number[],
   waitingAt: number | null = null,
 ): Promise<{ channel: number; lease: string | null }[]> {
   const waiting = waitingAt === null ? sql`` : sql`or (due_at > ${waitingAt} and lease is null)`;
   const { rows } = await sql<{ channel: number; lease: string | null }>`
-      select channel, lease from lane where sink in (${sql.join(sinks)}) and (channel in (${sql.join(channels)}) ${waiting})
-      order by sink, channel ${database.embedded ? sql`` : sql`for update`}`.execute(trx);
+      select channel, lease from lane where sink = ${sink} and (channel in (${sql.join(channels)}) ${waiting})
+      order by channel ${database.embedded ? sql`` : sql`for update`}`.execute(trx);
   return rows;
 }

@@ -13,57 +13,65 @@ export interface OwedChange extends Filterable {
   revision: number | null;
 }
 
+/** That a sink is owed a change. */
+interface Owed {
+  sink: { id: number; mode: Mode };
+  change: Pick<OwedChange, 'id' | 'channel' | 'position'>;
+}
+
 /**
- * Writes what every registered sink is owed of these changes, in the transaction that records them: a delivery for each (change, sink) and the lane,
- * due at once (a report's when its patience ends) unless it is at work or backing off. A change without a revision is owed to report sinks only.
+ * Writes what every registered sink is owed of these changes, in the transaction that records them. A change without a revision is owed to report
+ * sinks only.
  * @returns the ids of the sinks that are owed something
  */
 export async function owe(database: Database, trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
-  const sinks = await trx
-    .selectFrom('sink')
-    .select(['id', 'mode', 'filters', 'patience_ms'])
-    .where('removed_at', 'is', null)
-    .orderBy('id')
-    .execute();
-  // Everybody who locks lanes takes them by sink, those of report sinks last, and by channel, so that nobody waits in a circle.
-  const ordered = sinks
-    .map(({ id, mode, filters, patience_ms: patienceMs }) => ({
-      id,
-      mode: mode as Mode,
-      filters: JSON.parse(filters) as Filters,
-      patienceMs,
-    }))
-    .sort((one, other) => Number(one.mode === 'report') - Number(other.mode === 'report'));
+  const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
+  // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
   const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
-  const owed = ordered.flatMap(sink =>
-    byChannel
-      .filter(change => (change.revision !== null || sink.mode === 'report') && wants(sink.filters, change))
-      // Nothing more will become of a change without a revision.
-      .map(change => ({ sink: sink.id, change, dueAt: now + (change.revision === null ? 0 : sink.patienceMs) })),
-  );
+  const owed = sinks.flatMap(({ id, filters, ...row }) => {
+    const mode = row.mode as Mode;
+    const wanted = JSON.parse(filters) as Filters;
+    return byChannel
+      .filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change))
+      .map(change => ({ sink: { id, mode }, change }));
+  });
   if (owed.length > 0) await oweTo(database, trx, owed, now);
-  return new Set(owed.map(({ sink }) => sink));
+  return new Set(owed.map(({ sink }) => sink.id));
 }
 
-/** Writes deliveries and makes their lanes due; what is owed already stays as it is. In the order in which everybody locks lanes. */
-export async function oweTo(
-  database: Database,
-  trx: Transaction<Tables>,
-  owed: readonly { sink: number; change: Pick<OwedChange, 'id' | 'channel' | 'position'>; dueAt: number }[],
-  now: number,
-): Promise<void> {
-  const lanes = new Map(owed.map(({ sink, change: { channel }, dueAt }) => [`${sink} ${channel}`, { sink, channel, due_at: dueAt }]));
-  // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
-  await database.insert(
-    trx,
-    'lane',
-    [...lanes.values()],
-    'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
+/**
+ * Writes a delivery for each owed (change, sink); what is owed already stays as it is. What brings the worker there is the lane, due at once unless it is
+ * at work or backing off; for a report sink it is the news, which no other sink ever waits for. In the order in which everybody locks lanes.
+ */
+export async function oweTo(database: Database, trx: Transaction<Tables>, owed: readonly Owed[], now: number): Promise<void> {
+  const lanes = new Map(
+    owed
+      .filter(({ sink }) => sink.mode !== 'report')
+      .map(({ sink, change: { channel } }) => [`${sink.id} ${channel}`, { sink: sink.id, channel, due_at: now }]),
   );
+  // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
+  if (lanes.size > 0)
+    await database.insert(
+      trx,
+      'lane',
+      [...lanes.values()],
+      'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
+    );
   await database.insert(
     trx,
     'delivery',
-    owed.map(({ sink, change: { id, channel, position } }) => ({ change_id: id, sink, channel, position, owed_at: now, updated_at: now })),
+    owed.map(({ sink, change: { id, channel, position } }) => ({
+      change_id: id,
+      sink: sink.id,
+      channel,
+      position,
+      owed_at: now,
+      updated_at: now,
+    })),
     'on conflict do nothing',
   );
+  const news = owed
+    .filter(({ sink }) => sink.mode === 'report')
+    .map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
+  if (news.length > 0) await database.insert(trx, 'news', news);
 }

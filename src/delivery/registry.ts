@@ -27,11 +27,11 @@ export async function registerSinks(database: Database, configured: readonly Con
     const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
     for (const { filters, ...sink } of configured) {
-      const { name, type, mode, report = { patienceMs: 0, edits: true } } = sink;
+      const { name, type, mode } = sink;
       // Only the newest of its name: what an older one was owed has been given up.
       const newest = known.findLast(one => one.name === name);
       const row = newest?.type === type && newest.mode === mode ? newest : undefined;
-      const values = { filters: JSON.stringify(filters), patience_ms: report.patienceMs, edits: Number(report.edits), removed_at: null };
+      const values = { filters: JSON.stringify(filters), removed_at: null };
       const isNew = newest === undefined;
       const { id } = row
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()

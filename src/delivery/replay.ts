@@ -4,7 +4,7 @@ import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { lockLanes } from './locks.js';
-import { openReports } from './reports.js';
+import { leaveNews } from './reports.js';
 import { deliveryId } from './work.js';
 
 /** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
@@ -111,7 +111,7 @@ async function replayPage(
   if (dryRun || fresh.length === 0) return { ...page, sinks: [] };
 
   const channels = [...new Set(fresh.map(row => row.channel))];
-  await lockLanes(database, trx, [sink.id], channels);
+  await lockLanes(database, trx, sink.id, channels);
   const { numUpdatedRows } = await trx
     .updateTable('delivery')
     .set({ state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, ...calm })
@@ -131,7 +131,7 @@ async function replayPage(
     .where('channel', 'in', channels)
     .where('lease', 'is', null)
     .execute();
-  const reports = sink.mode === 'report' ? [] : await openReports(database, trx, fresh, now);
+  const reports = sink.mode === 'report' ? [] : await leaveNews(trx, fresh);
   const sinks = [sink.id, ...reports];
   await database.notify(trx, sinks);
   // Somebody else may have been faster with some of them.
@@ -168,7 +168,7 @@ export async function discard(
       .executeTakeFirst();
     if (!found) return null;
     const { name } = found;
-    await lockLanes(database, trx, [sink], [found.channel]);
+    await lockLanes(database, trx, sink, [found.channel]);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: doing.at })
@@ -178,7 +178,7 @@ export async function discard(
       .executeTakeFirst();
     if (numUpdatedRows === 0n) return { state: found.state, discarded: false, name, sinks: [] };
     await recordAction(trx, doing, 'discard', { delivery: deliveryId(changeId, sink) }, changeId);
-    const sinks = await openReports(database, trx, [{ changeId, channel: found.channel }], doing.at);
+    const sinks = await leaveNews(trx, [{ changeId, channel: found.channel }]);
     if (sinks.length > 0) await database.notify(trx, sinks);
     return { state: 'discarded', discarded: true, name, sinks };
   });

@@ -1,7 +1,10 @@
 import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import { lockLanes } from './locks.js';
+import type { RegisteredSink } from './registry.js';
+
+/** How long a change waits for its results before it is shown first, in milliseconds. */
+export const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
 
 /** How many changes one statement names. */
 const statementSize = 1000;
@@ -17,42 +20,92 @@ export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = 'pending' and s.mode <> 'report')`;
 }
 
-/** Opens the reports of what moved, and makes their lanes due unless they are at work, backing off, or still waiting for other results. Gives the report sinks. */
-export async function openReports(database: Database, trx: Transaction<Tables>, moved: readonly Moved[], now: number): Promise<number[]> {
-  if (moved.length === 0) return [];
-  const reports = await trx
-    .selectFrom('sink')
-    .select('id')
-    .where('mode', '=', 'report')
-    .where('removed_at', 'is', null)
-    .orderBy('id')
-    .execute();
-  const ids = reports.map(row => row.id);
-  if (ids.length === 0) return [];
-  await lockLanes(database, trx, ids, [...new Set(moved.map(one => one.channel))]);
+/**
+ * Leaves word of what moved for the report sinks, in the transaction that moved it. Only that: their lanes are for their own workers to lock, so that
+ * no other sink ever waits for one.
+ * @returns the report sinks
+ */
+export async function leaveNews(trx: Transaction<Tables>, moved: readonly Moved[]): Promise<number[]> {
+  const sinks = new Set<number>();
   // A state sink that was down for long supersedes very many at once.
   for (let from = 0; from < moved.length; from += statementSize) {
-    const changes = moved.slice(from, from + statementSize).map(one => one.changeId);
-    const { rows: opened } = await sql<{ changeId: string; sink: number; channel: number; state: string; open: number }>`
-        update delivery set moved = moved + 1,
-          open = case when state = 'pending' or (state = 'delivered' and (select edits from sink where id = delivery.sink) = 1) then 1 else 0 end
-        where sink in (${sql.join(ids)}) and change_id in (${sql.join(changes)})
-        returning change_id as "changeId", sink, channel, state, open`.execute(trx);
-    // What was never shown may go before its patience ends once it has all its results.
-    const hidden = opened.filter(one => one.open === 1 && one.state === 'pending').map(one => one.changeId);
-    const waiting = await waitingOf(trx, hidden);
-    const ready = opened.filter(one => one.open === 1 && !(one.state === 'pending' && waiting.has(one.changeId)));
-    for (const [sink, lanes] of Map.groupBy(ready, one => one.sink))
-      await trx
-        .updateTable('lane')
-        .set({ due_at: now })
-        .where('sink', '=', sink)
-        .where('channel', 'in', [...new Set(lanes.map(one => one.channel))])
-        .where('lease', 'is', null)
-        .where('tries', '=', 0)
-        .execute();
+    const values = moved
+      .slice(from, from + statementSize)
+      .map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
+    const { rows } = await sql<{ sink: number }>`
+        insert into news (sink, change_id, channel)
+        select sink.id, moved.column1, moved.column2 from sink cross join (values ${sql.join(values)}) as moved
+        where sink.mode = 'report' and sink.removed_at is null
+        returning sink`.execute(trx);
+    for (const { sink } of rows) sinks.add(sink);
   }
-  return ids;
+  return [...sinks];
+}
+
+/**
+ * Takes in the news of a report sink, a page a transaction: opens the reports that it is about, and makes their lanes due unless they are at work or
+ * backing off: at once, or while a change that was never shown still lacks results, when its patience ends.
+ */
+export async function hearNews(database: Database, sink: RegisteredSink, now: number): Promise<void> {
+  for (let more = true; more;) more = await database.relaxed(async trx => (await hearPage(database, trx, sink, now)) === statementSize);
+}
+
+/** @returns how many news it has heard */
+async function hearPage(database: Database, trx: Transaction<Tables>, { id, report }: RegisteredSink, now: number): Promise<number> {
+  const news = await takeNews(database, trx, sql`sink = ${id}`);
+  if (news.length === 0) return 0;
+  const channels = [...new Set(news.map(one => one.channel))].sort((one, other) => one - other);
+  // The lanes come first: their lock makes a worker that settles at this moment see what is opened, or us see the lane that it left idle.
+  await database.insert(
+    trx,
+    'lane',
+    channels.map(channel => ({ sink: id, channel })),
+    'on conflict (sink, channel) do update set due_at = lane.due_at where lane.due_at is null',
+  );
+  const changes = [...new Set(news.map(one => one.changeId))];
+  const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
+  const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; receivedAt: number }>`
+      update delivery set moved = moved + 1, open = case when ${opens} then 1 else 0 end
+      where sink = ${id} and change_id in (${sql.join(changes)})
+      returning change_id as "changeId", channel, state, open, (select received_at from change where id = change_id) as "receivedAt"`.execute(
+    trx,
+  );
+  const opened = rows.filter(row => row.open === 1);
+  const waiting = await waitingOf(
+    trx,
+    opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId),
+  );
+  const dueAt = new Map<number, number>();
+  for (const { changeId, channel, state, receivedAt } of opened) {
+    // In the order in which they arrived.
+    const at = state === 'delivered' ? now : receivedAt + (waiting.has(changeId) ? patienceOf(report) : 0);
+    dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
+  }
+  if (dueAt.size > 0)
+    await database.insert(
+      trx,
+      'lane',
+      [...dueAt].map(([channel, at]) => ({ sink: id, channel, due_at: at })),
+      `on conflict (sink, channel) do update set due_at = excluded.due_at
+       where lane.due_at is null or (lane.lease is null and lane.tries = 0 and lane.due_at > excluded.due_at)`,
+    );
+  return news.length;
+}
+
+/** Forgets the news of changes whose results are about to be read: they would be shown once more for nothing. */
+export async function forgetNews(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<void> {
+  if (changeIds.length > 0) await takeNews(database, trx, sql`sink = ${sink} and change_id in (${sql.join(changeIds)})`);
+}
+
+/** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
+async function takeNews(database: Database, trx: Transaction<Tables>, which: RawBuilder<unknown>): Promise<Moved[]> {
+  const skipLocked = database.embedded ? sql`` : sql`for update skip locked`;
+  const taken = sql`select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked}`;
+  const { rows } = await sql<Moved>`
+      with taken as materialized (${taken})
+      delete from news where ${database.embedded ? sql`id in (select id from taken)` : sql`id = any(array(select id from taken))`}
+      returning change_id as "changeId", channel`.execute(trx);
+  return rows;
 }
 
 /** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */

@@ -1,10 +1,11 @@
 import { type RawBuilder, type SelectType, type Transaction, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
+import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { ChangeEvent, Deed, Delivery, Report, SinkResult } from '../sinks/sink.js';
 import type { RegisteredSink } from './registry.js';
-import { waits } from './reports.js';
+import { forgetNews, patienceOf, waits } from './reports.js';
 import { nextAttemptAt } from './retry.js';
 
 /** The delivery that a lane is to attempt. */
@@ -61,8 +62,6 @@ function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<strin
       (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
 }
 
-const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
-
 /** What is read of each table. */
 const columns = {
   lane: ['channel', 'complaint', 'sent_profile', 'lost'],
@@ -103,6 +102,7 @@ export interface IdleLane {
 
 /** Loads what claimed lanes are to attempt. */
 export async function loadWork(
+  database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   channels: number[],
@@ -112,11 +112,12 @@ export async function loadWork(
   const rows = await select(trx, sink, channels, sql`delivery.change_id = (${headOf(sink, now)})`);
   const busy = new Set(rows.map(row => row.channel));
   const idle = channels.filter(channel => !busy.has(channel));
-  return { work: await workOf(trx, sink, rows, lease), idle: await idleLanes(trx, sink, idle) };
+  return { work: await workOf(database, trx, sink, rows, lease), idle: await idleLanes(trx, sink, idle) };
 }
 
 /** Loads these changes of claimed lanes, for one message. */
 export async function loadDigest(
+  database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   channels: number[],
@@ -126,6 +127,7 @@ export async function loadDigest(
   if (changeIds.length === 0) return [];
   const rows = await select(trx, sink, channels, sql`delivery.state = 'pending' and delivery.change_id in (${sql.join(changeIds)})`);
   return workOf(
+    database,
     trx,
     sink,
     rows.toSorted((one, other) => (one.change_id < other.change_id ? -1 : 1)),
@@ -156,13 +158,14 @@ async function idleLanes(trx: Transaction<Tables>, sink: RegisteredSink, channel
 }
 
 async function workOf(
+  database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   rows: readonly Row[],
   lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
 ): Promise<LaneWork[]> {
   const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
-  const known = sink.mode === 'report' ? await knownOf(trx, rows) : null;
+  const known = sink.mode === 'report' ? await knownOf(database, trx, sink, rows) : null;
   return rows.map((row): LaneWork => {
     const event = sink.mode === 'state' ? stateEvent(row, newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
     const delivery: Delivery = {
@@ -263,9 +266,10 @@ function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Repo
   };
 }
 
-async function knownOf(trx: Transaction<Tables>, rows: readonly Row[]): Promise<Known> {
+async function knownOf(database: Database, trx: Transaction<Tables>, sink: RegisteredSink, rows: readonly Row[]): Promise<Known> {
   const changeIds = rows.map(row => row.change_id);
   if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
+  await forgetNews(database, trx, sink.id, changeIds);
   const done = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])

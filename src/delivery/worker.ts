@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import {
   type BulkSink,
   type Delivery,
@@ -55,6 +55,8 @@ const overrunMs = 2000;
 /** How many attempts start before the event loop gets a turn. */
 const startsPerTurn = 4;
 const databasePauseMs = 1000;
+/** How long news gather for a report sink. */
+const gatherMs = 50;
 /** Timers beyond this are cut: a look at an idle lane costs little. */
 const longestSleepMs = 60_000;
 
@@ -172,6 +174,8 @@ export class Worker {
     if (!this.awake && !over && this.ended.length === 0) await this.rest(until);
     // What wakes a sink that is paced is much more than it may send: each turn of it would cost others.
     while (!this.draining && this.ended.length === 0 && this.clock.now() < this.closedUntil) await this.rest(this.closedUntil);
+    // What wakes a report sink comes in crowds, and can wait: each turn of it would cost the others.
+    if ('report' in this.sink && !this.draining && this.ended.length === 0) await pause(gatherMs);
     // What else the next turns of the event loop bring joins the same transaction.
     for (let had = -1; had < this.ended.length;) {
       had = this.ended.length;

@@ -418,7 +418,7 @@ eachStore('management', store => {
             revision: null,
             pending: 1,
             state: 'pending',
-            nextAttemptAt: '2026-01-01T00:00:01.000Z',
+            nextAttemptAt: null,
             lastError: null,
           },
         ],

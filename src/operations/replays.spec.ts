@@ -111,21 +111,22 @@ eachStore('replays', store => {
   test('cards tell of replays and discards', async () => {
     const stage = await stageOf();
     const [crm, slack] = await stage.register({ name: 'crm' }, { name: 'team', type: 'slack', mode: 'report' });
-    await stage.record();
+    const change = await stage.record();
     await stage.attempt(crm!, never());
     await stage.attempt(slack!);
-    const openReports = async (): Promise<number> =>
-      (await stage.database.kysely.selectFrom('delivery').select('change_id').where('sink', '=', slack!.id).where('open', '=', 1).execute())
-        .length;
-    expect(await openReports()).toBe(0);
+    const news = async (): Promise<string[]> =>
+      (await stage.database.kysely.selectFrom('news').select('change_id').where('sink', '=', slack!.id).execute()).map(
+        row => row.change_id,
+      );
+    expect(await news()).toEqual([]);
     await replay(stage, { sink: 'crm' });
-    expect(await openReports()).toBe(1);
+    expect(await news()).toEqual([change]);
     await stage.attempt(slack!);
     await stage.attempt(crm!, never());
     await stage.attempt(slack!);
     const [parked] = (await stage.call('/api/v1/deliveries?state=parked')).body.items;
     await stage.call(`/api/v1/deliveries/${parked.id}/discard`, { method: 'POST' });
-    expect(await openReports()).toBe(1);
+    expect(await news()).toEqual([change]);
     expect(stage.woken).toEqual([[crm!.id, slack!.id], [slack!.id]]);
   });
 

@@ -1,11 +1,11 @@
-import { median, percentile } from './load.ts';
+import { percentile } from './load.ts';
 import { type Bench, times, webhookToSink } from './measures.ts';
 import type { Service, Store } from './stage.ts';
 
 /** Nobody listens there, and nobody will: the port is privileged. */
 export const refusing = 'http://127.0.0.1:1/crm';
 
-/** A round of one service, then the same of the other: whatever else the machine does is in both. */
+/** Short rounds of each service in turn: whatever else the machine does is in all of them. A round alone is too short for its p99 to mean anything. */
 export async function inTurns(
   bench: Bench,
   part: string,
@@ -13,27 +13,20 @@ export async function inTurns(
   services: readonly (readonly [who: string, service: Service, dead: number])[],
 ): Promise<Map<string, { p50: number; p99: number; ratio: number }>> {
   const rounds = bench.quick ? 3 : 9;
-  const found = new Map<string, { p50: number; p99: number }[]>();
+  const found = new Map<string, number[]>(services.map(([who]) => [who, []]));
   for (let round = 0; round <= rounds; round++) {
     bench.report.progress(`${part}: ${store}, ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`);
     for (const [who, service, dead] of services) {
-      const took = await webhookToSink(bench, service, { rate: 50, seconds: bench.quick ? 2 : 3 }, `${part}, ${store}, ${who}`, dead);
+      const took = await webhookToSink(bench, service, { rate: 50, seconds: bench.quick ? 2 : 4 }, `${part}, ${store}, ${who}`, dead);
       if (round === 0) continue;
       bench.report.raw.push({ part, store, who, ...times(took) });
-      found.set(who, [...(found.get(who) ?? []), { p50: percentile(took, 0.5), p99: percentile(took, 0.99) }]);
+      found.get(who)!.push(...took);
     }
   }
-  const first = [...found.values()][0] ?? [];
-  return new Map(
-    [...found].map(([who, all]) => [
-      who,
-      {
-        p50: median(all.map(({ p50 }) => p50)),
-        p99: median(all.map(({ p99 }) => p99)),
-        ratio: median(all.map(({ p99 }, round) => p99 / (first[round]?.p99 ?? Number.NaN))),
-      },
-    ]),
-  );
+  const p99Of = (took: readonly number[] = []): number => percentile(took, 0.99);
+  for (const took of found.values()) took.sort((one, other) => one - other);
+  const first = p99Of(found.values().next().value);
+  return new Map([...found].map(([who, took]) => [who, { p50: percentile(took, 0.5), p99: p99Of(took), ratio: p99Of(took) / first }]));
 }
 
 /** What healthy sinks notice of a dead one beside them. */

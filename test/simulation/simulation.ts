@@ -320,7 +320,8 @@ export class Simulation {
     if (writes === this.#writes) return;
     this.#writes = writes;
     const [row] = await this.#ask<{ forgotten: number; unowed: number; odd: number; newest: number }>(
-      `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)) as forgotten,
+      `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)
+           and not exists (select 1 from news where news.sink = d.sink and news.change_id = d.change_id)) as forgotten,
          (select count(*) from change c, sink s where c.rowid > ? and (c.revision is not null or s.mode = 'report') and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
          total(state not in ('pending', 'delivered')) + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
@@ -329,7 +330,7 @@ export class Simulation {
       this.#looked,
     );
     this.#looked = row!.newest ?? 0;
-    if (row!.forgotten > 0) this.#breach(`${row!.forgotten} open deliveries are in no lane that is due`);
+    if (row!.forgotten > 0) this.#breach(`${row!.forgotten} open deliveries are in no lane that is due, nor in the news`);
     if (row!.unowed > 0) this.#breach(`${row!.unowed} changes are not owed to a sink that wants them`);
     if (row!.odd > 0) this.#breach(`${row!.odd} deliveries are in no state or in two`);
   }
