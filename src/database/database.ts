@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { CompiledQuery, type Insertable, Kysely, type Transaction, sql } from 'kysely';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
@@ -17,6 +18,8 @@ const syncedCommits = CompiledQuery.raw('pragma synchronous = full');
 export class Database {
   /** True once the tables are up to date and the sinks registered: what is kept before would be owed to nobody. */
   ready = false;
+  /** How this process signs its notices: it has woken its own workers already. */
+  private readonly self = randomUUID();
 
   private constructor(
     readonly kysely: Kysely<Tables>,
@@ -115,14 +118,22 @@ export class Database {
 
   /** Tells the other processes, once this transaction is committed, that these sinks have something to do. */
   async notify(trx: Transaction<Tables>, sinks: Iterable<number>): Promise<void> {
-    if (!this.embedded) await sql`select pg_notify(${noticeChannel}, ${[...sinks].join(',')})`.execute(trx);
+    if (!this.embedded) await sql`select pg_notify(${noticeChannel}, ${`${this.self} ${[...sinks].join(',')}`})`.execute(trx);
   }
 
   /** Calls back with what other processes tell, `null` when anything may have been missed, until it is stopped. */
   async listen(onSinks: (sinks: number[] | null) => void, stop: AbortSignal): Promise<void> {
     if (this.embedded) return;
     const { listen } = await import('./listen.js');
-    await listen(this.url, noticeChannel, onSinks, stop);
+    await listen(
+      this.url,
+      noticeChannel,
+      text => {
+        const [sender, sinks = ''] = text?.split(' ') ?? [];
+        if (sender !== this.self) onSinks(text === null ? null : sinks.split(',').map(Number).filter(Number.isSafeInteger));
+      },
+      stop,
+    );
   }
 
   /** Writes something, as keeping a webhook would. @throws if the database does not answer, is read-only, or its disk is full */

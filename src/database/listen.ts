@@ -8,9 +8,9 @@ const reconnectAfterMs = 1000;
 
 /**
  * Listens for what other processes on this PostgreSQL tell, over a connection of its own that is made again when it is lost.
- * @param onSinks keys of sinks; `null` after a new connection: anything may have been missed
+ * @param onNotice its text; `null` after a new connection: anything may have been missed
  */
-export async function listen(url: string, channel: string, onSinks: (sinks: number[] | null) => void, stop: AbortSignal): Promise<void> {
+export async function listen(url: string, channel: string, onNotice: (text: string | null) => void, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     const client = new pg.Client({
       connectionString: url,
@@ -21,11 +21,11 @@ export async function listen(url: string, channel: string, onSinks: (sinks: numb
     });
     const lost = new AbortController();
     client.on('error', () => lost.abort()).on('end', () => lost.abort());
-    client.on('notification', ({ payload = '' }) => onSinks(payload.split(',').map(Number).filter(Number.isSafeInteger)));
+    client.on('notification', ({ payload = '' }) => onNotice(payload));
     try {
       await client.connect();
       await client.query(`listen ${channel}`);
-      onSinks(null);
+      onNotice(null);
       const over = AbortSignal.any([stop, lost.signal]);
       while (!over.aborted) {
         await sleep(tryEveryMs, undefined, { signal: over });

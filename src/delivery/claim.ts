@@ -208,25 +208,30 @@ function skipLocked(database: Database): RawBuilder<unknown> {
   return database.embedded ? sql`` : sql`for update skip locked`;
 }
 
-/** When the first lane is due; `null` if none is. */
-const firstDue = ({ id }: RegisteredSink): RawBuilder<number | null> =>
-  sql`(select min(due_at) from lane where sink = ${id} and due_at is not null)`;
+/** When the first lane is due, of those after a time if there is one; `null` if none is. */
+function firstDue({ id }: RegisteredSink, after: number | null = null): RawBuilder<number | null> {
+  return sql`(select min(due_at) from lane where sink = ${id} and ${after === null ? sql`due_at is not null` : sql`due_at > ${after}`})`;
+}
 
 /** Whether there is a report sink that tells of the others. */
 const isReported = sql`exists (select 1 from sink where mode = 'report' and removed_at is null)`;
 
-/** The sink's row, when its first lane is due, and whether somebody tells of it: all that a turn without work has to know. */
-export async function readSink(
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  lock: boolean,
-): Promise<{ row: SinkRow; due: number | null; reported: boolean }> {
-  const { rows } = await sql<SinkRow & { due: number | null; reported: boolean | number }>`
-      select ${sinkColumns}, ${firstDue(sink)} as due, ${isReported} as reported from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(
-    trx,
-  );
-  const { due, reported, ...row } = rows[0]!;
-  return { row, due, reported: Boolean(reported) };
+/** All that a turn without work has to know. */
+export interface SinkReading {
+  row: SinkRow;
+  /** When the first lane is due, and the first that is not due yet; `null` if none is. */
+  due: number | null;
+  later: number | null;
+  /** Whether there is a sink that tells of this one's results. */
+  reported: boolean;
+}
+
+export async function readSink(trx: Transaction<Tables>, sink: RegisteredSink, lock: boolean, now: number): Promise<SinkReading> {
+  const { rows } = await sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & { reported: boolean | number }>`
+      select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported
+      from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(trx);
+  const { due, later, reported, ...row } = rows[0]!;
+  return { row, due, later, reported: Boolean(reported) };
 }
 
 /** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */

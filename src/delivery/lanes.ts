@@ -2,7 +2,7 @@ import type { ExpressionBuilder, Transaction, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
-import { type Claim, type SinkRow, claimWork, closedUntil, nextDue, readSink, sinkColumnNames } from './claim.js';
+import { type Claim, type SinkReading, type SinkRow, claimWork, closedUntil, nextDue, readSink, sinkColumnNames } from './claim.js';
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, hearNews, leaveNews } from './reports.js';
@@ -27,6 +27,14 @@ export interface Turn {
   health: Health;
 }
 
+/** What the ended attempts of a turn brought. */
+interface Settled extends Pick<Turn, 'over' | 'wakes'> {
+  /** True if all lanes of the sink are due again. */
+  healed: boolean;
+  /** When the lanes that were at work are due again, if they have more to do. */
+  dues: number[];
+}
+
 /** With several processes: the net under the notices that another one may have given, and died. */
 const pollMs = 10_000;
 
@@ -43,17 +51,24 @@ export class Lanes {
     // In a transaction of its own, so that nobody locks lanes twice in one.
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
     return this.database.relaxed(async trx => {
-      const { row, due, reported } = await this.readSink(trx, sink, ended, claim);
-      // Most wake-ups: another turn, or another process, took what there was.
-      if (ended.length === 0 && row.state === 'ok' && (due === null || due > now)) {
-        const nextDueAt = this.polled(await nextDue(trx, sink, row, claim, now, due), now);
-        return { ...nothingSettled, claimed: [], nextDueAt, closedUntil: closedUntil(row, claim.perSecond), health: row };
-      }
-      const settled = ended.length > 0 ? await this.settle(trx, sink, row, ended, retryMaxAgeMs, claim, reported, now) : nothingSettled;
-      const claimed = claim.attempts > 0 ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
+      const read = await this.readSink(trx, sink, ended, claim, now);
+      const { row } = read;
+      const settled = ended.length > 0 ? await this.settle(trx, sink, read, ended, retryMaxAgeMs, claim, now) : nothingSettled;
+      // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
+      const mayClaim = row.state !== 'ok' || settled.healed || [read.due, ...settled.dues].some(at => at !== null && at <= now);
+      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
       const all = claimed.length >= claim.attempts;
-      const nextDueAt = all ? null : this.polled(await nextDue(trx, sink, row, claim, now), now);
-      return { ...settled, claimed, nextDueAt, closedUntil: closedUntil(row, claim.perSecond), health: row };
+      // When the first lane is due now, where that is known without asking once more: of what was not due, and of what was settled.
+      const tookAll = claimed.length > 0 && row.state === 'ok' && claim.perSecond === null && sink.mode !== 'report';
+      const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
+      return {
+        over: settled.over,
+        wakes: settled.wakes,
+        claimed,
+        nextDueAt: all ? null : this.polled(await nextDue(trx, sink, row, claim, now, known), now),
+        closedUntil: closedUntil(row, claim.perSecond),
+        health: row,
+      };
     });
   }
 
@@ -67,25 +82,25 @@ export class Lanes {
     sink: RegisteredSink,
     ended: readonly Ended[],
     { perSecond }: Claim,
-  ): ReturnType<typeof readSink> {
-    if (this.database.embedded) return readSink(trx, sink, false);
+    now: number,
+  ): Promise<SinkReading> {
+    if (this.database.embedded) return readSink(trx, sink, false, now);
     const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-    if (failed || perSecond !== null) return readSink(trx, sink, true);
-    const read = await readSink(trx, sink, false);
+    if (failed || perSecond !== null) return readSink(trx, sink, true, now);
+    const read = await readSink(trx, sink, false, now);
     const { state, failures, complaints, proven } = read.row;
-    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(trx, sink, true);
+    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(trx, sink, true, now);
   }
 
   private async settle(
     trx: Transaction<Tables>,
     sink: RegisteredSink,
-    row: SinkRow,
+    { row, reported }: SinkReading,
     ended: readonly Ended[],
     retryMaxAgeMs: number,
     { perSecond }: Claim,
-    reported: boolean,
     now: number,
-  ): Promise<Pick<Turn, 'over' | 'wakes'>> {
+  ): Promise<Settled> {
     const before = { ...row };
     let healed = false;
     const settlements = ended.flatMap(one => {
@@ -112,12 +127,14 @@ export class Lanes {
     );
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
     const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
-    const superseded = ours.length > 0 ? await writeSettlements(this.database, trx, sink, ours, now) : [];
+    const { superseded, dues } = await writeSettlements(this.database, trx, sink, ours, now);
     if (healed) await makeAllDue(trx, sink, now);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
       over: { delivered: count('delivered'), parked: count('parked'), superseded: superseded.length },
+      healed,
+      dues,
       wakes: reported ? await leaveNews(trx, [...movedOf(ours), ...superseded]) : [],
     };
   }
@@ -169,7 +186,13 @@ function movedOf(settlements: readonly Settlement[]): Moved[] {
   return settlements.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
 }
 
-const nothingSettled = { over: { delivered: 0, parked: 0, superseded: 0 }, wakes: [] };
+/** The first of these times that is later than `after`. */
+function earliest(times: readonly (number | null)[], after = -Infinity): number | null {
+  const found = Math.min(...times.map(at => (at !== null && at > after ? at : Infinity)));
+  return found === Infinity ? null : found;
+}
+
+const nothingSettled: Settled = { over: { delivered: 0, parked: 0, superseded: 0 }, wakes: [], healed: false, dues: [] };
 
 async function writeSink(trx: Transaction<Tables>, sink: RegisteredSink, before: SinkRow, after: SinkRow): Promise<void> {
   const changed = sinkColumnNames.filter(column => before[column] !== after[column]);

@@ -11,23 +11,24 @@ const attemptsKept = 100;
 /** Several bulks may end at once; SQLite takes 32,766 values in a statement, and conditions up to 1,000 deep. */
 const writtenAtOnce = 500;
 
-/** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded. */
+/** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded, and when the lanes are due again. */
 export async function writeSettlements(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
   now: number,
-): Promise<Moved[]> {
+): Promise<{ superseded: Moved[]; dues: number[] }> {
   const superseded: Moved[] = [];
+  const dues: number[] = [];
   for (let from = 0; from < settlements.length; from += writtenAtOnce) {
     const some = settlements.slice(from, from + writtenAtOnce);
     await writeAttempts(database, trx, sink, some);
     await writeDeliveries(database, trx, sink, some, now);
     if (sink.mode === 'state') superseded.push(...(await supersede(trx, sink, some, now)));
-    await freeLanes(database, trx, sink, some, now);
+    dues.push(...(await freeLanes(database, trx, sink, some, now)));
   }
-  return superseded;
+  return { superseded, dues };
 }
 
 /** A sink that is well again need not wait for the back-off of its lanes. */
@@ -126,13 +127,14 @@ async function supersede(
     .execute();
 }
 
+/** @returns when those that have more to do are due */
 async function freeLanes(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
   now: number,
-): Promise<void> {
+): Promise<number[]> {
   const rows = settlements.map(({ work, state, tryAgainAt, laneTries, complaint }) => {
     const sent = sink.mode === 'state' && state === 'delivered' ? work.head : null;
     const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
@@ -146,7 +148,7 @@ async function freeLanes(
       sent_profile: sentProfile,
     };
   });
-  await database.insert(
+  const freed = await database.insert<'lane', { due_at: number | null }>(
     trx,
     'lane',
     // Those of a digest share lanes, and their end.
@@ -154,6 +156,8 @@ async function freeLanes(
     `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, complaint = excluded.complaint,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
        due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
-         then excluded.due_at end`,
+         then excluded.due_at end
+     returning due_at`,
   );
+  return freed.flatMap(lane => lane.due_at ?? []);
 }
