@@ -189,16 +189,21 @@ eachStore('notices', store => {
     expect(told.notices).toHaveLength(2);
   });
 
-  test('an index that is not what the store says is one message, until a comparison finds nothing or mends it', async () => {
+  test('an index that is not what the store says is one message, until a comparison finds nothing or mends it, or it is built anew', async () => {
     const { stage, told, process } = await stageOf();
     const { look } = process();
     const slack = { name: 'team', type: 'slack', mode: 'report' as const };
     const [, search] = await stage.register(slack, { name: 'search', type: 'opensearch', mode: 'state' });
     /** As the job would write it. */
-    const compare = async (state: string, found: object) => {
-      await beginJob(stage.database, search!.id, 'verify', false, { at: stage.clock.at, actor: null });
+    const compare = async (state: string, found: object, kind: 'verify' | 'rebuild' = 'verify') => {
+      await beginJob(stage.database, search!.id, kind, false, { at: stage.clock.at, actor: null });
       const progress = JSON.stringify({ missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, ...found });
-      await stage.database.kysely.updateTable('index_job').set({ state, progress }).where('sink', '=', search!.id).execute();
+      await stage.database.kysely
+        .updateTable('index_job')
+        .set({ state, progress, finished_at: state === 'running' ? null : stage.clock.at })
+        .where('sink', '=', search!.id)
+        .where('kind', '=', kind)
+        .execute();
       await look();
     };
     await compare('done', {});
@@ -216,12 +221,20 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ missing: 0, older: 2, since, until: null }, 'message 1']);
     await compare('done', { older: 2, repaired: 2 });
     expect(told.last).toMatchObject([{ since, until: stage.clock.at, removed: false }, 'message 1']);
+    stage.clock.at += 1000;
+    await compare('done', { surplus: 1 });
+    stage.clock.at += 1000;
+    for (const state of ['running', 'failed']) await compare(state, {}, 'rebuild');
+    expect(told.last).toMatchObject([{ surplus: 1, until: null }, null]);
+    await compare('done', {}, 'rebuild');
+    expect(told.last).toMatchObject([{ surplus: 1, until: stage.clock.at }, 'message 4']);
+    stage.clock.at += 1000;
     // The end of a sink ends it, too, even in the middle of a comparison.
     await compare('done', { newer: 1 });
     await stage.register(slack);
     await compare('running', {});
-    expect(told.last).toMatchObject([{ until: stage.clock.at, removed: true }, 'message 4']);
-    expect(told.notices).toHaveLength(5);
+    expect(told.last).toMatchObject([{ until: stage.clock.at, removed: true }, 'message 6']);
+    expect(told.notices).toHaveLength(7);
   });
 
   test('silence is told after the time that was set, from the last webhook or the start on, and its end', async () => {

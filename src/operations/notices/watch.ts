@@ -121,13 +121,12 @@ async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
 
 /** `undefined` if there is none, or no comparison; `null` while one is under way or after one that failed. */
 async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, removed: boolean): Promise<Observed | null | undefined> {
-  const job = await trx
-    .selectFrom('index_job')
-    .select(['state', 'progress'])
-    .where('sink', '=', sink)
-    .where('kind', '=', 'verify')
-    .executeTakeFirst();
+  const jobs = await trx.selectFrom('index_job').select(['kind', 'state', 'finished_at', 'progress']).where('sink', '=', sink).execute();
+  const job = jobs.find(({ kind }) => kind === 'verify');
   if (!job) return undefined;
+  // What was built anew from the store is what it says.
+  const rebuilt = jobs.find(({ kind, state }) => kind === 'rebuild' && state === 'done');
+  if (!removed && (rebuilt?.finished_at ?? 0) > (job.finished_at ?? Infinity)) return undefined;
   // Of a sink that was removed nobody ends it.
   if (job.state !== 'done' && !removed) return null;
   const { missing, older, newer, surplus, repaired } = JSON.parse(job.progress) as VerifyProgress;
