@@ -190,7 +190,7 @@ export const en = {
       `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: what differs is sent again, what is too many goes.`,
     again: 'If it comes back, something else writes into this index.',
     over: (sink: string) => `The index of ${sink} is what it should be again`,
-    took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing, or mended it.`,
+    took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing or mended it, or the index was built anew.`,
   },
 
   /** Told privately to who clicked. */

@@ -234,7 +234,7 @@ describe('notice of an index', () => {
   it('is closed when it is mended, or the sink is no longer configured', () => {
     expect(linesOf(notice({ ...differences, until }, manner)).slice(0, 2)).toEqual([
       '✅ The index of search is what it should be again',
-      'It lasted 2 hr 5 min. The newest comparison found nothing, or mended it.',
+      'It lasted 2 hr 5 min. The newest comparison found nothing or mended it, or the index was built anew.',
     ]);
     expect(linesOf(notice({ ...differences, until, removed: true }, manner)).slice(0, 2)).toEqual([
       '⏹️ search is no longer configured',

@@ -182,7 +182,7 @@ export const zhCN: Words = {
     todoByApi: sink => `调用 POST /api/v1/sinks/${sink}/verify，内容为 {"repair": true}，以修复它：不符的重新发送，多余的删除。`,
     again: '如果再次出现，则是他人在写入这个索引。',
     over: sink => `${sink} 的索引已恢复应有内容`,
-    took: ms => `历时 ${duration(ms)}。最近一次比较没有发现问题，或已修复。`,
+    took: ms => `历时 ${duration(ms)}。最近一次比较没有发现问题或已修复，或索引已重建。`,
   },
 
   clicks: {
