@@ -20,6 +20,7 @@ import {
 import { pauseSink, resumeSink } from '../operations/pause.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
+import { leaveNews } from './reports.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 import { type AttemptEnd, Worker } from './worker.js';
@@ -295,6 +296,40 @@ eachStore('delivery', store => {
     });
     await until(() => cards.revisions.includes(2), 'the card of the second change');
     await drain();
+  });
+
+  test('a result that comes between the news and the card is on the card, and no reason for another', async () => {
+    const database = await store.open();
+    const { serve, change, clock, drain } = stage(database);
+    await serve({ cards: ['report', new ScriptedReport()] });
+    await drain();
+    await change();
+    const sink = {
+      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
+      mode: 'report' as const,
+    };
+    const { change_id: changeId, channel } = await database.kysely
+      .selectFrom('delivery')
+      .select(['change_id', 'channel'])
+      .executeTakeFirstOrThrow();
+    const news = () => database.kysely.selectFrom('news').select('change_id').execute();
+    const relaxed = database.relaxed.bind(database);
+    const counts: number[] = [];
+    let transactions = 0;
+    database.relaxed = async work => {
+      transactions += 1;
+      // The first one takes the news in, the second one loads what is shown.
+      if (transactions === 2) {
+        counts.push((await news()).length);
+        await database.kysely.transaction().execute(trx => leaveNews(trx, [{ changeId, channel }]));
+        counts.push((await news()).length);
+      }
+      return relaxed(work);
+    };
+    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const turn = await new Lanes(database, v4, () => 0.5).turn(sink, [], 86_400_000, claim, clock.time);
+    expect(turn.claimed.flat().map(work => work.head.changeId)).toEqual([changeId]);
+    expect([...counts, (await news()).length]).toEqual([0, 1, 0]);
   });
 
   test('a report tells also of what was superseded', async () => {

@@ -248,6 +248,17 @@ eachStore('upkeep', store => {
       expect(stage.woken).toEqual(new Set([slack!.id]));
     });
 
+    test('leaves no news behind once what it was owed is discarded', async () => {
+      const stage = await stageOf();
+      const [slack] = await stage.configure({ name: 'team', type: 'slack', mode: 'report' });
+      await stage.record();
+      const news = () => stage.database.kysely.selectFrom('news').select('sink').execute();
+      expect(await news()).toEqual([{ sink: slack!.id }]);
+      await stage.configure({ name: 'team' });
+      await stage.run();
+      expect(await news()).toEqual([]);
+    });
+
     test('that has another type or mode now is a new sink: what the old one was owed is discarded at once', async () => {
       const stage = await stageOf();
       const [old] = await stage.configure({ name: 'crm' });
