@@ -129,8 +129,9 @@ export class Database {
       this.url,
       noticeChannel,
       text => {
-        const [sender, sinks = ''] = text?.split(' ') ?? [];
-        if (sender !== this.self) onSinks(text === null ? null : sinks.split(',').map(Number).filter(Number.isSafeInteger));
+        if (text === null) return onSinks(null);
+        const [sender, sinks = ''] = text.split(' ');
+        if (sender !== this.self) onSinks(sinks.split(',').map(Number).filter(Number.isSafeInteger));
       },
       stop,
     );

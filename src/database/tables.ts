@@ -123,7 +123,7 @@ interface DeliveryTable {
   receipt: string | null;
 }
 
-/** That a result of a change moved, until its report sink takes it in. */
+/** That a report sink is owed a change, or that a result of it moved, until the sink takes it in. */
 interface NewsTable {
   id: GeneratedAlways<number>;
   /** The report sink. */

@@ -2,6 +2,7 @@ import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
+import { isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { paceFree, paceNextAt, paceTake } from './retry.js';
 import { unfinishedOf } from './reports.js';
@@ -161,7 +162,7 @@ async function leaseDue(
       with due as materialized (
         select channel from lane where sink = ${sink.id} and ${due} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
       update lane set ${countLost} lease = ${token}, due_at = ${until}
-      where sink = ${sink.id} and ${channelOf(database, sql`due`)}
+      where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`due`)}
       returning channel`.execute(trx);
   return rows.map(row => row.channel);
 }
@@ -182,7 +183,7 @@ async function leaseProbe(
     const { rows } = await sql<{ channel: number }>`
         with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
         update lane set ${countLost} lease = ${token}, due_at = ${now + leaseMs}
-        where sink = ${sink.id} and ${channelOf(database, sql`next`)}
+        where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`next`)}
         returning channel`.execute(trx);
     return rows.map(found => found.channel);
   };
@@ -197,15 +198,6 @@ async function leaseProbe(
     await trx.updateTable('sink').set({ probe_fresh_at: row.probe_fresh_at }).where('id', '=', sink.id).execute();
   }
   return channels;
-}
-
-/** As an array, PostgreSQL looks each channel up by the primary key; joined, it went through all lanes for each where its statistics were older than a backlog. */
-function channelOf(database: Database, chosen: RawBuilder<unknown>): RawBuilder<unknown> {
-  return database.embedded ? sql`channel in (select channel from ${chosen})` : sql`channel = any(array(select channel from ${chosen}))`;
-}
-
-function skipLocked(database: Database): RawBuilder<unknown> {
-  return database.embedded ? sql`` : sql`for update skip locked`;
 }
 
 /** When the first lane is due, of those after a time if there is one; `null` if none is. */
@@ -226,6 +218,7 @@ export interface SinkReading {
   reported: boolean;
 }
 
+/** Reads the row of a sink, locked if asked, with what else its worker has to know. */
 export async function readSink(trx: Transaction<Tables>, sink: RegisteredSink, lock: boolean, now: number): Promise<SinkReading> {
   const { rows } = await sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & { reported: boolean | number }>`
       select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported
@@ -241,7 +234,7 @@ export function closedUntil(row: SinkRow, perSecond: number | null): number {
 
 /**
  * When there may be something to claim again; `null` if only a wake-up can bring it.
- * @param known when the first lane is due, if nothing has moved since it was read
+ * @param known when the first lane is due, if that need not be asked
  */
 export async function nextDue(
   trx: Transaction<Tables>,

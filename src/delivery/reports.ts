@@ -1,6 +1,7 @@
 import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
+import { isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 
 /** How long a change waits for its results before it is shown first, in milliseconds. */
@@ -99,11 +100,10 @@ export async function forgetNews(database: Database, trx: Transaction<Tables>, s
 
 /** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
 async function takeNews(database: Database, trx: Transaction<Tables>, which: RawBuilder<unknown>): Promise<Moved[]> {
-  const skipLocked = database.embedded ? sql`` : sql`for update skip locked`;
-  const taken = sql`select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked}`;
   const { rows } = await sql<Moved>`
-      with taken as materialized (${taken})
-      delete from news where ${database.embedded ? sql`id in (select id from taken)` : sql`id = any(array(select id from taken))`}
+      with taken as materialized (
+        select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked(database)})
+      delete from news where ${isOneOf(database, 'id', sql`taken`)}
       returning change_id as "changeId", channel`.execute(trx);
   return rows;
 }

@@ -127,7 +127,7 @@ export class Worker {
         if (this.draining && this.inFlight === 0) break;
         nextDueAt = this.clock.now() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.
-        await new Promise(resolve => setTimeout(resolve, databasePauseMs));
+        await pause(databasePauseMs);
       }
       await this.sleep(nextDueAt);
     }
