@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Selectable, Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
+import { faultOf } from '../database/errors.js';
 import type { Tables } from '../database/tables.js';
 import { type OwedChange, owe } from '../delivery/owe.js';
 import { apply } from './change.js';
@@ -141,8 +142,10 @@ export class Recorder {
       if (owed.size > 0) this.onOwed(owed);
       return results;
     } catch (error) {
-      if (this.database.isConflict(error) && conflictsLeft > 0) return this.commit(receipts, conflictsLeft - 1);
-      if (!this.database.refusesData(error)) throw error;
+      const fault = faultOf(error);
+      if (fault === 'conflict' && conflictsLeft > 0) return this.commit(receipts, conflictsLeft - 1);
+      // A bug of ours, too, is met by some webhooks and not by others.
+      if (fault !== 'data' && fault !== 'bug') throw error;
       if (receipts.length === 1) return [error as Error];
       const middle = receipts.length >> 1;
       return [...(await this.commit(receipts.slice(0, middle))), ...(await this.commit(receipts.slice(middle)))];

@@ -142,19 +142,6 @@ export class Database {
     await sql`update migration set applied_at = applied_at`.execute(this.kysely);
   }
 
-  /** Whether an error is about the data of a statement, so that other data may be taken. */
-  refusesData(error: unknown): boolean {
-    if (error instanceof TypeError) return true;
-    const { code, errcode } = error as { code?: string; errcode?: number };
-    // SQLSTATE classes: data exception, integrity violation, limit exceeded. SQLite: too big, constraint, mismatch.
-    return this.embedded ? [18, 19, 20].includes((errcode ?? 0) & 0xff) : /^(22|23|54)[0-9A-Z]{3}$/.test(code ?? '');
-  }
-
-  /** Whether a transaction lost against another one and may be tried again as it is. */
-  isConflict(error: unknown): boolean {
-    return /^40[0-9A-Z]{3}$/.test((error as { code?: string }).code ?? '');
-  }
-
   async close(): Promise<void> {
     await this.kysely.destroy();
     if (!this.embedded) await this.unsynced.destroy();

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
-import { types } from 'node:util';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Response } from 'express';
+import { faultOf } from '../database/errors.js';
 
 /** RFC 9457. */
 export interface Problem {
@@ -33,19 +33,14 @@ export class ProblemFilter implements ExceptionFilter {
     // Body parsers and the router throw errors of their own, with a status, where the caller is to blame.
     const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
-    const failure = isBug(error) ? 500 : 503;
+    // Everything that a handler here waits for is the database.
+    const failure = ['conflict', 'server', 'database'].includes(faultOf(error)) ? 503 : 500;
     this.onFailure(error, failure);
     return {
       status: failure,
       detail: failure === 500 ? 'something unexpected happened; the log tells more' : 'the database does not answer just now',
     };
   }
-}
-
-/** Everything that a handler here waits for is the database, so what it throws is the database's unless the language says otherwise. */
-function isBug(error: unknown): boolean {
-  const bugs = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AssertionError'];
-  return !types.isNativeError(error) || bugs.includes(error.name);
 }
 
 /** The validation pipe gives a list of what is wrong. */
