@@ -3,7 +3,7 @@ import { type Manner, type Message, withoutImage } from './blocks.js';
 import { card } from './card.js';
 import { digest } from './digest.js';
 import { notice } from './notice.js';
-import { classifyWebhookAnswer } from './slack-errors.js';
+import { classifyWebhookAnswer, webhookWord } from './slack-errors.js';
 import { post, withinTime } from './slack-http.js';
 
 /** An incoming webhook tells nothing of what it posted, so that the receipt only says that it did. */
@@ -47,7 +47,7 @@ export class IncomingWebhookCards implements ReportSink {
     const error = classifyWebhookAnswer(status, body, retryAfter, this.now());
     if (error === null) return;
     // Here Slack does not say what is wrong with the blocks; the image is the one part whose fate is not ours.
-    const imageless = status === 400 && body.startsWith('invalid_blocks') ? withoutImage(message) : null;
+    const imageless = webhookWord(body)?.startsWith('invalid_blocks') ? withoutImage(message) : null;
     if (!imageless) throw error;
     await this.send(imageless, signal);
   }

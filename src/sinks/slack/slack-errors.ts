@@ -1,4 +1,4 @@
-import { classifyStatus } from '../http.js';
+import { classifyStatus, retryAfterMs } from '../http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../sink.js';
 
 /** Nothing else of Slack's answers gets into our errors: a word of Slack's vocabulary holds neither secrets nor profile text. */
@@ -89,29 +89,38 @@ export function classifyApiWord(error: unknown, retryAfterMs = 0, status = 200):
 export function classifyApiAnswer(status: number, body: string, retryAfter: unknown, now: number): SinkError | null {
   const said = parsed(body);
   const byStatus = classifyStatus(status, retryAfter, now);
-  if (byStatus === null) return said === null ? classifyApiWord(null, 0, status) : null;
+  if (byStatus === null) return typeof said?.ok === 'boolean' ? null : classifyApiWord(null, 0, status);
   const word = slackWord(said?.error);
-  if (byStatus instanceof TryAgain || status < 400 || word === null) return byStatus;
+  if (status < 400 || word === null) return byStatus;
   const byWord = classifyApiWord(word, 0, status);
   return byWord instanceof TryAgain ? byStatus : byWord;
 }
 
-/** What an incoming webhook's answer means, whose errors are a status and a plain word; `null` is posted. */
+/** What an incoming webhook's answer means; `null` is posted, which Slack says with the body `ok` and nothing else. */
 export function classifyWebhookAnswer(status: number, body: string, retryAfter: unknown, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
-  if (byStatus === null) {
-    if (!body.trimStart().startsWith('<')) return null;
-    return new TryAgain('answered a web page', 'If it lasts, check WEBHOOK_URL and what stands between here and Slack.', status);
+  if (byStatus === null && body.trim() === 'ok') return null;
+  const word = webhookWord(body);
+  if (word === null || (status >= 300 && status < 400)) {
+    const todo = 'If it lasts, check WEBHOOK_URL and what stands between here and Slack.';
+    return byStatus ?? new TryAgain('answered something that is not of an incoming webhook of Slack', todo, status);
   }
-  const word = slackWord(body.trim());
-  if (byStatus instanceof TryAgain || status < 400 || word === null) return byStatus;
   const told = `answered ${status}, ${word}`;
-  const advice = Object.hasOwn(webhookAdvice, word) ? webhookAdvice[word] : undefined;
-  if (advice !== undefined) return new Misconfigured(told, advice, status);
-  return byStatus instanceof Misconfigured ? new Misconfigured(told, hook, status) : new Refused(told, payload, status);
+  const byWord = classifyApiWord(word, retryAfterMs(retryAfter, now), status);
+  const own = Object.hasOwn(webhookAdvice, word) ? webhookAdvice[word] : undefined;
+  // A word that nobody knows leaves it to the status.
+  const meant = byWord instanceof TryAgain ? (byStatus ?? byWord) : byWord;
+  if (own !== undefined || meant instanceof Misconfigured) return new Misconfigured(told, own ?? hook, status);
+  return meant instanceof Refused ? new Refused(told, payload, status) : meant;
 }
 
-function parsed(body: string): { error?: unknown } | null {
+/** What an incoming webhook says is wrong: mostly a bare word, at times as the Web API says it. */
+export function webhookWord(body: string): string | null {
+  const said = parsed(body);
+  return slackWord(said === null ? body.trim() : said.error);
+}
+
+function parsed(body: string): { ok?: unknown; error?: unknown } | null {
   try {
     const said: unknown = JSON.parse(body);
     return typeof said === 'object' ? said : null;

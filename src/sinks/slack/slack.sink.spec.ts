@@ -321,6 +321,7 @@ describe('with a Slack that', () => {
   });
 
   async function target(handler: Handler): Promise<string> {
+    await server?.close();
     server = await fakeServer(handler);
     return server.url;
   }
@@ -402,6 +403,10 @@ describe('with a Slack that', () => {
     ['[]', 'retry'],
     ['"ok"', 'retry'],
     ['{"ok":true}', 'retry'],
+    ['{"ok":"true","channel":"C000000001","ts":"1.1"}', 'retry'],
+    ['{"channel":"C000000001","ts":"1.1"}', 'retry'],
+    ['{"ok":true,"channel":"C0000', 'retry'],
+    ['{"ok":false}', 'retry'],
   ])('answers 200 and %j is tried again', async (body, outcome) => {
     expect(await attempt(await bot(await target(() => ({ body }))))).toMatchObject({ outcome, status: 200 });
   });
@@ -666,24 +671,36 @@ describe('with a Slack that', () => {
     [404, 'no_active_hooks', 'misconfigured'],
     [404, 'team_disabled', 'misconfigured'],
     [410, 'channel_is_archived', 'misconfigured'],
-  ])('answers a webhook %i %s', async (status, body, outcome) => {
-    const error = await hooked({ status, body });
-    expect(error).toMatchObject({ outcome, status, message: `answered ${status}, ${body}` });
-    expect(error?.advice).toContain(outcome === 'misconfigured' ? 'WEBHOOK_URL' : 'report');
+    // Counted as delivered before, or by its status alone.
+    [200, 'no_service', 'misconfigured'],
+    [200, 'invalid_auth', 'misconfigured'],
+    [200, 'invalid_payload', 'refused'],
+    [503, 'no_active_hooks', 'misconfigured'],
+  ])('answers a webhook %i %s, bare or as the Web API does', async (status, word, outcome) => {
+    for (const body of [word, { ok: false, error: word }]) {
+      const error = await hooked({ status, body });
+      expect(error).toMatchObject({ outcome, status, message: `answered ${status}, ${word}` });
+      expect(error?.advice).toContain(outcome === 'misconfigured' ? 'WEBHOOK_URL' : 'report');
+    }
   });
 
   it.each([
     [429, 'rate_limited'],
     [500, 'rollup_error'],
-    [200, '<html>Sign in</html>'],
+    [200, 'a_new_word'],
+    ...['<html>Sign in</html>', '', ' ', 'OK', 'ok ok', '"ok"', 'Welcome', '{"ok":true}', '{"ok":false}', '[]', 'null', '{"ok":fal'].map(
+      (body): [number, string] => [200, body],
+    ),
+    [200, '{"ok":false,"error":"NewName of T0SECRET1"}'],
+    [202, ''],
   ])('answers a webhook %i %s is tried again', async (status, body) => expect(await hooked({ status, body })).toBeInstanceOf(TryAgain));
 
   it('takes a webhook without its image only gets that', async () => {
-    const sink = await hook(
-      await target(({ body }) => (body.includes('image_url') ? { status: 400, body: 'invalid_blocks' } : { body: 'ok' })),
-    );
-    expect(await attempt(sink)).toBeNull();
-    expect(server?.requests).toHaveLength(2);
+    for (const refusal of [{ status: 400, body: 'invalid_blocks' }, { body: { ok: false, error: 'invalid_blocks' } }]) {
+      const sink = await hook(await target(({ body }) => (body.includes('image_url') ? refusal : { body: 'ok' })));
+      expect(await attempt(sink)).toBeNull();
+      expect(server?.requests).toHaveLength(2);
+    }
   });
 });
 
@@ -714,6 +731,8 @@ const botContract: Omit<SinkContract, 'open'> = {
 const hookContract: Omit<SinkContract, 'open'> = {
   secrets: ['T0SECRET1', 'B0SECRET2', 'TheTokenOfTheHook'],
   answer: (status, text) => ({ status, body: status < 300 ? 'ok' : text }),
+  // It carries no body, and so not the one that means posted.
+  classes: status => (status === 204 ? 'retry' : undefined),
 };
 const statuses = [200, 204, 302, 400, 401, 403, 404, 408, 410, 422, 429, 500, 503];
 
