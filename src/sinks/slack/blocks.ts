@@ -80,6 +80,21 @@ export function header(text: string): Message['blocks'][number] {
   return { type: 'header', text: plain(cleanLines(text, 150)) };
 }
 
+/** A button of ours. What cannot be taken back, or holds up others, asks first and says what it does. */
+export function button(action: Button['action_id'], value: string, { buttons, confirm: asks }: Words): Button {
+  const plainButton: Button = { type: 'button', action_id: action, text: plain(buttons[action]), value };
+  if (action === 'retry' || action === 'resume') return plainButton;
+  const { title, text } = asks[action];
+  const confirm = {
+    title: plain(title),
+    text: plain(text),
+    confirm: plain(buttons[action]),
+    deny: plain(asks.no),
+    style: 'danger',
+  } as const;
+  return { ...plainButton, ...(action === 'discard' && { style: 'danger' }), confirm };
+}
+
 /** Text as data. */
 export function words(text: string, style?: Style): RichElement[] {
   return [{ type: 'text', text, ...(style && { style }) }];

@@ -111,10 +111,16 @@ describe('card', () => {
           action_id: 'discard',
           value: `team:${changeId}`,
           style: 'danger',
-          confirm: { confirm: { text: 'Discard' }, deny: { text: 'Keep' } },
+          confirm: {
+            title: { text: 'Discard this change?' },
+            text: { text: 'It will not be sent to the sinks where it failed. You can still replay it through the API.' },
+            confirm: { text: 'Discard' },
+            deny: { text: 'Cancel' },
+          },
         },
       ],
     });
+    expect(JSON.stringify((cardOf(parked).blocks.at(-1) as { elements: unknown[] }).elements[0])).not.toContain('confirm');
     expect(cardOf(parked, { buttons: false }).blocks.map(({ type }) => type)).not.toContain('actions');
     const retried = reportOf({}, { results: [result('crm', 'delivered'), result('search', 'retrying')] });
     expect(cardOf(retried).blocks.map(({ type }) => type)).toEqual(['section', 'rich_text', 'context', 'rich_text']);

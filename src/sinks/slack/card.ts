@@ -1,10 +1,10 @@
 import type { ChangeType, FieldChange, Report } from '../sink.js';
 import {
-  type Button,
   type Manner,
   type Message,
   type RichElement,
   type RichText,
+  button,
   dateMarkup,
   mostInAll,
   plain,
@@ -29,6 +29,7 @@ export function card(report: Report, manner: Manner, now: number): Message {
   const name = nameOf(report, spoken);
   const head = [...words(said, { bold: altered }), ...words(' '), idOf(channelId, spoken)];
   const parked = report.results.some(({ state }) => state === 'parked');
+  const buttons = (['retry', 'discard'] as const).map(action => button(action, buttonValue(manner.sink, changeId), spoken));
   return {
     text: escape(
       spoken.card.notification(
@@ -45,7 +46,7 @@ export function card(report: Report, manner: Manner, now: number): Message {
       richText([head, ...(altered ? [...changeLines(report, manner), ...notesOf(report, spoken)] : [])]),
       factsOf(report, manner),
       ...(altered ? [results(report, manner, now)] : []),
-      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttonsOf(buttonValue(manner.sink, changeId), spoken) }] : []),
+      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttons }] : []),
     ],
   };
 }
@@ -155,24 +156,4 @@ function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: texts }: Wo
   if (tie) notes.push(texts.tieNote);
   if (eventTimeEstimated) notes.push(texts.estimated);
   return notes.map(note => words(note, { italic: true }));
-}
-
-function buttonsOf(value: string, { buttons: texts }: Words): Button[] {
-  return [
-    { type: 'button', action_id: 'retry', text: plain(texts.retry), value },
-    {
-      type: 'button',
-      action_id: 'discard',
-      text: plain(texts.discard),
-      value,
-      style: 'danger',
-      confirm: {
-        title: plain(texts.sure),
-        text: plain(texts.sureText),
-        confirm: plain(texts.yes),
-        deny: plain(texts.no),
-        style: 'danger',
-      },
-    },
-  ];
 }

@@ -95,10 +95,22 @@ export const en = {
     pause: 'Pause',
     resume: 'Resume',
     repair: 'Repair',
-    sure: 'Discard it?',
-    sureText: 'What is parked of this change is given up, at every sink. It can still be replayed over the API.',
-    yes: 'Discard',
-    no: 'Keep',
+  },
+  /** What the buttons that ask first say. */
+  confirm: {
+    discard: {
+      title: 'Discard this change?',
+      text: 'It will not be sent to the sinks where it failed. You can still replay it through the API.',
+    },
+    pause: {
+      title: 'Pause this sink?',
+      text: 'Nothing is sent to it until someone resumes it. Changes are queued meanwhile; none is lost.',
+    },
+    repair: {
+      title: 'Repair this search index?',
+      text: 'Missing and outdated documents are sent again; extra documents are deleted.',
+    },
+    no: 'Cancel',
   },
 
   digest: {
@@ -185,9 +197,9 @@ export const en = {
       newer: (count: number) => `${number(count)} newer than ours`,
       surplus: (count: number) => `${number(count)} too many`,
     },
-    todo: 'Repair it: what differs is sent again, what is too many goes.',
+    todo: 'Repair it: missing and outdated documents are sent again; extra documents are deleted.',
     todoByApi: (sink: string) =>
-      `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: what differs is sent again, what is too many goes.`,
+      `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.`,
     again: 'If it comes back, something else writes into this index.',
     over: (sink: string) => `The index of ${sink} is what it should be again`,
     took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing or mended it, or the index was built anew.`,

@@ -1,7 +1,7 @@
 import { linesOf } from '../../../test/support/slack-messages.ts';
 import type { Notice } from '../sink.js';
-import type { Manner, Message, RichText } from './blocks.js';
-import { en } from './en.js';
+import type { Button, Manner, Message, RichText } from './blocks.js';
+import { type Words, en } from './en.js';
 import { failures, keyOf, notice } from './notice.js';
 import { zhCN } from './zh-cn.js';
 
@@ -196,32 +196,32 @@ describe('notice', () => {
   });
 });
 
-describe('notice of an index', () => {
-  const differences: Extract<Notice, { kind: 'differences' }> = {
-    kind: 'differences',
-    sink: 'search',
-    since,
-    until: null,
-    missing: 1200,
-    older: 2,
-    newer: 0,
-    surplus: 1,
-    removed: false,
-  };
+const differences: Extract<Notice, { kind: 'differences' }> = {
+  kind: 'differences',
+  sink: 'search',
+  since,
+  until: null,
+  missing: 1200,
+  older: 2,
+  newer: 0,
+  surplus: 1,
+  removed: false,
+};
 
+describe('notice of an index', () => {
   it('says what differs and how it is mended', () => {
     const shown = notice(differences, manner);
     expect(linesOf(shown)).toEqual([
       '🧩 The index of search is not what it should be',
       '*What is wrong: *the newest comparison with our store found 1,200 documents missing, 2 out of date, and 1 too many',
-      '*What to do: *Repair it: what differs is sent again, what is too many goes.',
+      '*What to do: *Repair it: missing and outdated documents are sent again; extra documents are deleted.',
       'If it comes back, something else writes into this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
       '[Repair]',
     ]);
     expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'team:search' }] });
     expect(linesOf(notice(differences, { ...manner, buttons: false })).slice(2)).toEqual([
-      '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: what differs is sent again, what is too many goes.',
+      '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.',
       'If it comes back, something else writes into this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
     ]);
@@ -241,6 +241,49 @@ describe('notice of an index', () => {
       'Its index stays as it is.',
     ]);
   });
+});
+
+/** What a notice's button asks before it does anything, or nothing. */
+function askedBy(told: Notice, words = en): (string | undefined)[] {
+  const { blocks } = notice(told, { ...manner, words });
+  const { elements } = blocks.at(-1) as { elements: Button[] };
+  return elements.flatMap(({ action_id: action, confirm }) => [
+    action,
+    confirm?.title.text,
+    confirm?.text.text,
+    confirm?.confirm.text,
+    confirm?.deny.text,
+  ]);
+}
+
+describe('buttons', () => {
+  it.each<[Notice, Words, (string | undefined)[]]>([
+    [
+      incident,
+      en,
+      [
+        'pause',
+        'Pause this sink?',
+        'Nothing is sent to it until someone resumes it. Changes are queued meanwhile; none is lost.',
+        'Pause',
+        'Cancel',
+      ],
+    ],
+    [incident, zhCN, ['pause', '暂停此目标？', expect.stringContaining('排队等待，不会丢失'), '暂停', '取消']],
+    [
+      differences,
+      en,
+      [
+        'repair',
+        'Repair this search index?',
+        'Missing and outdated documents are sent again; extra documents are deleted.',
+        'Repair',
+        'Cancel',
+      ],
+    ],
+    [differences, zhCN, ['repair', '修复此搜索索引？', '缺失和过期的文档会重新发送；多余的文档会被删除。', '修复', '取消']],
+    [{ ...incident, paused: true }, en, ['resume', undefined, undefined, undefined, undefined]],
+  ])('ask first where they stop, delete or give up something', (told, words, asked) => expect(askedBy(told, words)).toEqual(asked));
 });
 
 describe('summary', () => {

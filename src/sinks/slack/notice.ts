@@ -1,5 +1,5 @@
 import type { Notice } from '../sink.js';
-import { type Button, type Manner, type Message, type RichElement, date, header, plain, richText, words } from './blocks.js';
+import { type Button, type Manner, type Message, type RichElement, button, date, header, richText, words } from './blocks.js';
 import { byActor } from './card-results.js';
 import { clean, escape } from './card-text.js';
 import { buttonValue } from './clicks.js';
@@ -135,8 +135,8 @@ function labelled(label: string, text: string): RichElement[] {
   return [...words(label, { bold: true }), ...words(clean(text) || '–')];
 }
 
-function buttonsOf(told: Notice, { sink, words: { buttons: texts } }: Manner): Button[] {
+function buttonsOf(told: Notice, { sink, words: spoken }: Manner): Button[] {
   if ((told.kind !== 'incident' && told.kind !== 'differences') || told.until !== null) return [];
   const action = told.kind === 'differences' ? 'repair' : told.paused ? 'resume' : 'pause';
-  return [{ type: 'button', action_id: action, text: plain(texts[action]), value: buttonValue(sink, told.sink) }];
+  return [button(action, buttonValue(sink, told.sink), spoken)];
 }

@@ -97,10 +97,12 @@ export const zhCN: Words = {
     pause: '暂停',
     resume: '恢复',
     repair: '修复',
-    sure: '确定放弃吗？',
-    sureText: '此变更在所有目标处被搁置的部分都将放弃。之后仍可通过 API 重新发送。',
-    yes: '放弃',
-    no: '保留',
+  },
+  confirm: {
+    discard: { title: '放弃此变更？', text: '它将不再发送到投递失败的目标。之后仍可通过 API 重新发送。' },
+    pause: { title: '暂停此目标？', text: '在有人恢复它之前，不会向其发送任何内容。期间的变更会排队等待，不会丢失。' },
+    repair: { title: '修复此搜索索引？', text: '缺失和过期的文档会重新发送；多余的文档会被删除。' },
+    no: '取消',
   },
 
   digest: {
@@ -178,8 +180,9 @@ export const zhCN: Words = {
       newer: count => `${number(count)} 个比存储更新`,
       surplus: count => `${number(count)} 个多余`,
     },
-    todo: '修复它：不符的重新发送，多余的删除。',
-    todoByApi: sink => `调用 POST /api/v1/sinks/${sink}/verify，内容为 {"repair": true}，以修复它：不符的重新发送，多余的删除。`,
+    todo: '修复它：缺失和过期的文档会重新发送；多余的文档会被删除。',
+    todoByApi: sink =>
+      `调用 POST /api/v1/sinks/${sink}/verify，内容为 {"repair": true}，以修复它：缺失和过期的文档会重新发送；多余的文档会被删除。`,
     again: '如果再次出现，则是他人在写入这个索引。',
     over: sink => `${sink} 的索引已恢复应有内容`,
     took: ms => `历时 ${duration(ms)}。最近一次比较没有发现问题或已修复，或索引已重建。`,
