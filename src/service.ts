@@ -1,10 +1,8 @@
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { parse as parseQuery } from 'node:querystring';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import type { NextFunction, Request, Response } from 'express';
 import { Keeper } from './channel/keeper.js';
 import { Clock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
@@ -14,20 +12,16 @@ import { Workers } from './delivery/workers.js';
 import { Deeds } from './operations/deeds.js';
 import { Log } from './operations/log.js';
 import { ManagementModule, configureManagement } from './operations/management.module.js';
-import { interactionsPath } from './operations/slack-interactions.controller.js';
 import { Metrics } from './operations/metrics.js';
 import { Notices } from './operations/notices/notices.js';
 import { Readiness } from './operations/readiness.js';
 import { Settings, isDefaultSink } from './settings/settings.js';
-import { AnswerFilter, Refusal } from './webhook/answer.js';
-import { countWebhooks } from './webhook/count.js';
+import { configurePublic, requestMs } from './webhook/public-port.js';
 
 /** Load balancers need this long to look away after readiness is gone. */
 const lookAwayMs = 5000;
 /** What attempts under way get to end. */
 const attemptGraceMs = 10_000;
-/** What a webhook gets to arrive whole. */
-const requestMs = 10_000;
 /** What requests under way get to be answered before their connections are cut. */
 const webhookGraceMs = requestMs + 2000;
 const managementGraceMs = 3000;
@@ -92,7 +86,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     abortOnError: false,
   });
   configureManagement(management, parts);
-  await configurePublic(app, settings, log);
+  await configurePublic(app);
   if (database.embedded) await started;
   await app.get(Keeper).start();
   // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
@@ -121,50 +115,6 @@ export async function startService(app: NestExpressApplication): Promise<Service
 function warnOfGaps(settings: Settings, log: Log): void {
   if (!settings.WEBHOOK_TOKENS) log.warn('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
   if (settings.sinks.some(isDefaultSink)) log.warn('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
-}
-
-/** Everything about the public port that is not a route. */
-async function configurePublic(app: NestExpressApplication, settings: Settings, log: Log): Promise<void> {
-  const express = app.getHttpAdapter().getInstance();
-  express.disable('x-powered-by').disable('etag');
-  // Nest has made the router already: Express's own setting would come too late.
-  Object.assign(express.router, { caseSensitive: true });
-  // However many parameters there are: a second SdkAppid behind them must not go unseen.
-  express.set('query parser', (text: string) => parseQuery(text, '&', '=', { maxKeys: 0 }));
-  app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
-  const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
-  app.useGlobalFilters(filter);
-  app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
-  await app.init();
-  // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
-  express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
-  express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
-  const server = app.getHttpServer() as Server & { connectionsCheckingInterval: number };
-  server.requestTimeout = requestMs;
-  server.headersTimeout = requestMs;
-  // How often Node looks for requests that take too long; its own default is 30 s.
-  server.connectionsCheckingInterval = 500;
-  server.keepAliveTimeout = 75_000;
-  server.on('checkContinue', (request, response) => {
-    // Whether a body follows a refusal is up to the sender: the connection cannot be used again.
-    response.shouldKeepAlive = false;
-    server.emit('request', request, response);
-  });
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  server.on('connect', (request: IncomingMessage, socket: Socket) => {
-    // It names a host and a port, with which Express could do nothing.
-    request.url = '/';
-    const response = new ServerResponse(request);
-    response.assignSocket(socket);
-    response.shouldKeepAlive = false;
-    response.on('finish', () => socket.end());
-    server.emit('request', request, response);
-  });
-  // A request that took too long is dropped: Node's own answer would not be the packet. What HTTP cannot parse gets Node's 400.
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) socket.destroy();
-    else socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
-  });
 }
 
 /** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */

@@ -1,9 +1,11 @@
+import type { Server } from 'node:http';
 import { type DynamicModule, type INestApplication, Module, ValidationPipe } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Clock } from '../clock.js';
 import { Database } from '../database/database.js';
 import { Settings } from '../settings/settings.js';
+import { guardSockets } from '../sockets.js';
 import { bearer } from './api/bearer.js';
 import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
@@ -15,7 +17,7 @@ import { Deeds } from './deeds.js';
 import { HealthController } from './health.controller.js';
 import { Log } from './log.js';
 import { Metrics } from './metrics.js';
-import { ProblemFilter } from './problem.filter.js';
+import { ProblemFilter, problemOf } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What the management side is given by the program: it makes none of it itself. */
@@ -67,6 +69,8 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
     }),
   );
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
+  const nothing = JSON.stringify(problemOf(404, 'nothing is here'));
+  guardSockets(app.getHttpServer() as Server, { type: 'application/problem+json; charset=utf-8', body: nothing });
   const { MANAGEMENT_TOKEN: token } = parts.settings;
   if (token === undefined) return;
   app.use('/api/v1', bearer(token));

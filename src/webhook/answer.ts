@@ -26,6 +26,10 @@ export class Refusal extends Error {
     super(message);
   }
 
+  get packet(): AnswerPacket {
+    return { ActionStatus: 'FAIL', ErrorCode: this.code, ErrorInfo: this.message };
+  }
+
   static forbidden = (): Refusal => new Refusal(403, 120001, 'forbidden', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
   static unauthorized = (): Refusal =>
     new Refusal(
@@ -58,8 +62,7 @@ export class AnswerFilter implements ExceptionFilter {
     // What is left of a body is read and thrown away, so that the connection can be used again.
     request.resume();
     if (response.headersSent || response.destroyed) return;
-    const packet: AnswerPacket = { ActionStatus: 'FAIL', ErrorCode: refusal.code, ErrorInfo: refusal.message };
-    response.status(refusal.status).json(packet);
+    response.status(refusal.status).json(refusal.packet);
   }
 
   private refusalOf(error: unknown): Refusal {

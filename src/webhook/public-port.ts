@@ -1,0 +1,47 @@
+import type { Server } from 'node:http';
+import { parse as parseQuery } from 'node:querystring';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { NextFunction, Request, Response } from 'express';
+import { Clock } from '../clock.js';
+import { Log } from '../operations/log.js';
+import { Metrics } from '../operations/metrics.js';
+import { interactionsPath } from '../operations/slack-interactions.controller.js';
+import { Settings } from '../settings/settings.js';
+import { guardSockets } from '../sockets.js';
+import { AnswerFilter, Refusal } from './answer.js';
+import { countWebhooks } from './count.js';
+
+/** What a webhook gets to arrive whole. */
+export const requestMs = 10_000;
+
+/** Everything about the public port that is not a route. */
+export async function configurePublic(app: NestExpressApplication): Promise<void> {
+  const [settings, log] = [app.get(Settings), app.get(Log)];
+  const express = app.getHttpAdapter().getInstance();
+  express.disable('x-powered-by').disable('etag');
+  // Nest has made the router already: Express's own setting would come too late.
+  Object.assign(express.router, { caseSensitive: true });
+  // However many parameters there are: a second SdkAppid behind them must not go unseen.
+  express.set('query parser', (text: string) => parseQuery(text, '&', '=', { maxKeys: 0 }));
+  app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
+  const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
+  app.useGlobalFilters(filter);
+  app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
+  await app.init();
+  // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
+  express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
+  express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
+  const server = app.getHttpServer() as Server & { connectionsCheckingInterval: number };
+  server.requestTimeout = requestMs;
+  server.headersTimeout = requestMs;
+  // How often Node looks for requests that take too long; its own default is 30 s.
+  server.connectionsCheckingInterval = 500;
+  server.keepAliveTimeout = 75_000;
+  server.on('checkContinue', (request, response) => {
+    // Whether a body follows a refusal is up to the sender: the connection cannot be used again.
+    response.shouldKeepAlive = false;
+    server.emit('request', request, response);
+  });
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  guardSockets(server, { type: 'application/json; charset=utf-8', body: JSON.stringify(Refusal.notFound().packet) });
+}

@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ServiceProcess } from './support/process.js';
+import { send } from './support/service.js';
+import { commands } from './support/vendor.js';
+
+const path = '/webhooks/tencent-chat';
+const query = `SdkAppid=1400000001&CallbackCommand=${commands.changed}`;
+const get = `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+const connectRequest = 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n';
+const webhook = (name: string, line = `POST ${path}?${query} HTTP/1.1`): string => {
+  const body = JSON.stringify({ Official_Account: 'a', Name: name });
+  return `${line}\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'channel-sync-sockets-'));
+let service: ServiceProcess;
+let ports: { public: number; management: number };
+beforeAll(async () => {
+  service = new ServiceProcess({ DATABASE_URL: `sqlite:${join(folder, 'test.db')}`, SINK_A_TYPE: 'log', SINK_A_CHANNELS: 'nothing' });
+  const { url, managementUrl } = await service.listening();
+  ports = { public: Number(new URL(url).port), management: Number(new URL(managementUrl).port) };
+}, 30_000);
+afterAll(async () => {
+  await service.kill();
+  rmSync(folder, { recursive: true });
+});
+
+interface Said {
+  text: string;
+  /** Whether the service ended the connection. */
+  ended: boolean;
+}
+
+/** Says this on a connection of its own, resets it as soon as the answer looks like `resetAt`, and gives what is said back until it ends. */
+function say(text: string, to: { port?: keyof typeof ports; resetAt?: RegExp } = {}): Promise<Said> {
+  return new Promise((resolve, reject) => {
+    const said: Said = { text: '', ended: false };
+    const socket = connect(ports[to.port ?? 'public'], '127.0.0.1', () => void socket.write(text));
+    socket
+      .on('data', chunk => {
+        said.text += chunk.toString();
+        if (to.resetAt?.test(said.text)) socket.resetAndDestroy();
+      })
+      .on('end', () => (said.ended = true))
+      .on('error', reject)
+      .on('close', () => resolve(said));
+  });
+}
+const statuses = ({ text }: Said): string[] => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status!);
+
+describe('what Node hands over as a bare socket', () => {
+  test.each(['public', 'management'] as const)('CONNECT on the %s port is not found, and its reset ends nothing', async port => {
+    const { text, ended } = await say(connectRequest, { port });
+    const [head, body] = text.split('\r\n\r\n');
+    const type = port === 'public' ? 'application/json' : 'application/problem+json';
+    expect(head!.split('\r\n')).toEqual([
+      'HTTP/1.1 404 Not Found',
+      `Content-Type: ${type}; charset=utf-8`,
+      `Content-Length: ${body!.length}`,
+      'Connection: close',
+    ]);
+    expect(JSON.parse(body!)).toMatchObject(port === 'public' ? { ActionStatus: 'FAIL', ErrorCode: 120006 } : { status: 404 });
+    expect(ended).toBe(true);
+    for (let count = 0; count < 20; count++) await say(connectRequest, { port, resetAt: /404/ });
+    expect((await send('GET', `http://127.0.0.1:${ports.public}${path}`)).status).toBe(200);
+  });
+
+  test('the answers that are due before it come first, and what follows it is thrown away', async () => {
+    expect(statuses(await say(get + connectRequest))).toEqual(['200', '404']);
+    expect(statuses(await say(webhook('first') + get + connectRequest + webhook('behind')))).toEqual(['200', '200', '404']);
+    expect(statuses(await say(connectRequest + connectRequest + get))).toEqual(['404']);
+    expect(statuses(await say(webhook('second') + 'nonsense\r\n\r\n'))).toEqual(['200', '400']);
+  });
+
+  test('what cannot be parsed within a request does not wait for the rest of it', async () => {
+    const head = `POST ${path}?${query} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const startedAt = Date.now();
+    expect(statuses(await say(`${webhook('third')}${head}nonsense\r\n`))).toEqual(['200', '400']);
+    expect(Date.now() - startedAt).toBeLessThan(2500);
+  });
+});
