@@ -90,8 +90,8 @@ export async function startService(app: NestExpressApplication): Promise<Service
   if (database.embedded) await started;
   await app.get(Keeper).start();
   // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
-  await listen(management, 'MANAGEMENT_PORT', settings);
-  await listen(app, 'PORT', settings);
+  await listen(management, 'MANAGEMENT_PORT', settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST', settings);
+  await listen(app, 'PORT', 'HOST', settings);
   readiness.closed = null;
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
@@ -141,14 +141,22 @@ async function bringUp(database: Database, workers: Workers, clock: Clock, log: 
 }
 
 /** @throws UnusablePort */
-async function listen(app: NestExpressApplication, variable: 'PORT' | 'MANAGEMENT_PORT', settings: Settings): Promise<void> {
+async function listen(
+  app: NestExpressApplication,
+  port: 'PORT' | 'MANAGEMENT_PORT',
+  host: 'HOST' | 'MANAGEMENT_HOST',
+  settings: Settings,
+): Promise<void> {
   try {
-    await app.listen(settings[variable], settings.HOST);
+    await app.listen(settings[port], settings[host]!);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') throw new UnusablePort(`${variable}: port ${settings[variable]} is taken (${code})`);
-    if (code === 'EACCES') throw new UnusablePort(`${variable}: port ${settings[variable]} may not be used (${code})`);
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new UnusablePort(`HOST is no address of this machine (${code})`);
+    const { code = '', syscall } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') throw new UnusablePort(`${port}: port ${settings[port]} is taken (${code})`);
+    if (code === 'EACCES') throw new UnusablePort(`${port}: port ${settings[port]} may not be used (${code})`);
+    // A name that cannot be looked up, and what the system says of addresses that it cannot bind.
+    if (syscall === 'getaddrinfo' || ['EADDRNOTAVAIL', 'EINVAL', 'EAFNOSUPPORT'].includes(code)) {
+      throw new UnusablePort(`${host} is no address of this machine (${code})`);
+    }
     throw error;
   }
 }

@@ -23,7 +23,7 @@ describe('kubernetes.yaml', () => {
     const secrets = {
       DATABASE_URL: 'postgres://user:password@db/channel_sync',
       WEBHOOK_TOKENS: 'token',
-      MANAGEMENT_TOKEN: 'token',
+      MANAGEMENT_TOKEN: 'a-long-random-text',
       SINK_CRM_SECRETS: `whsec_${Buffer.alloc(32).toString('base64')}`,
     };
     // The comment that tells how to make the Secret names exactly these.

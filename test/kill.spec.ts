@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type Socket, connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mark } from './support/planted.js';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
 import { until } from './support/until.js';
@@ -109,13 +110,42 @@ test.each(['PORT', 'MANAGEMENT_PORT'])(
   30_000,
 );
 
+// Seen failing when both ports listened on HOST, and when only some of the system's errors counted as a wrong address.
+test.each([
+  [{ HOST: '203.0.113.7', MANAGEMENT_HOST: '127.0.0.1' }, 'HOST is no address of this machine (EADDRNOTAVAIL)'],
+  [{ MANAGEMENT_HOST: '203.0.113.7' }, 'MANAGEMENT_HOST is no address of this machine (EADDRNOTAVAIL)'],
+  [{ MANAGEMENT_HOST: 'fe80::1' }, 'MANAGEMENT_HOST is no address of this machine (EINVAL)'],
+])(
+  'an address of another machine ends it with 78 under its own name: %j',
+  async (environment, told) => {
+    const service = start({ DATABASE_URL: `sqlite:${join(folder, 'host.db')}`, ...environment });
+    expect(await service.exited).toBe(78);
+    expect(service.stderr).toBe(`${told}\n`);
+    expect(service.lines.filter(line => line['msg'] === 'listening')).toEqual([]);
+  },
+  30_000,
+);
+
+test('each port listens on its own address', async () => {
+  const service = start({ DATABASE_URL: `sqlite:${join(folder, 'hosts.db')}`, HOST: '127.0.0.2', MANAGEMENT_HOST: '127.0.0.3' });
+  await service.listening();
+  const { port, managementPort } = service.lines.find(line => line['msg'] === 'listening') as Record<string, number>;
+  const reached = async (host: string, onPort: number): Promise<boolean> =>
+    send('GET', `http://${host}:${onPort}/livez`).then(
+      () => true,
+      () => false,
+    );
+  expect(await Promise.all([reached('127.0.0.2', port!), reached('127.0.0.3', managementPort!)])).toEqual([true, true]);
+  expect(await Promise.all([reached('127.0.0.1', port!), reached('127.0.0.2', managementPort!)])).toEqual([false, false]);
+}, 30_000);
+
 // Seen failing without a listener of standard output's errors. A log sink would bring one.
 test.each(['webhook', 'log'])(
   'whoever reads the output goes away: webhooks are taken all the same (a %s sink)',
   async type => {
     const service = start({
       DATABASE_URL: `sqlite:${join(folder, 'mute.db')}`,
-      MANAGEMENT_TOKEN: 'token',
+      MANAGEMENT_TOKEN: mark,
       SINK_A_TYPE: type,
       ...(type === 'webhook' && { SINK_A_URL: 'http://127.0.0.1:1/' }),
     });
@@ -125,7 +155,7 @@ test.each(['webhook', 'log'])(
     expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status).toBe(200);
     const reason = type === 'log' ? 'standard output is closed' : 'refused';
     await until(async () => {
-      const { text } = await send('GET', `${managementUrl}/api/v1/deliveries`, undefined, { authorization: 'Bearer token' });
+      const { text } = await send('GET', `${managementUrl}/api/v1/deliveries`, undefined, { authorization: `Bearer ${mark}` });
       return text.includes(reason);
     }, 'an attempt, of which the log tells');
     expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status).toBe(200);

@@ -35,7 +35,7 @@ test('one variable is enough: everything else has a default, and the log stands 
 test('all mistakes are told at once, by full name and never with a value', () => {
   const mistakes = mistakesOf({
     PORT: 'eighty',
-    MANAGEMENT_TOKEN: 'planted token',
+    MANAGEMENT_TOKEN: 'planted token of them',
     LOG_LEVEL: 'loud-planted',
     DATABASE_URL: 'mysql://planted',
     SINK_CRM_TYPE: 'webhook',
@@ -129,6 +129,14 @@ test.each(['postgres://h/d', 'postgresql://u:p%40@h:5432/d', 'postgres://u@/d?ho
 test('a URL may be long, and its host may end with a dot', () => {
   for (const SINK_CRM_URL of ['https://h.example.com./x', 'http://h./x', `http://h/${'x'.repeat(5000)}`])
     expect(mistakesOf({ ...minimal, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL })).toEqual([]);
+});
+
+test('a management token has 16 characters or more', () => {
+  const told = 'MANAGEMENT_TOKEN must have 16 characters or more';
+  for (const MANAGEMENT_TOKEN of ['a', '0123456789abcde', '密'.repeat(15), '😀'.repeat(15)])
+    expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([told]);
+  for (const MANAGEMENT_TOKEN of ['0123456789abcdef', '密'.repeat(16), '😀'.repeat(16)])
+    expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([]);
 });
 
 test('set but empty is unset', () => {

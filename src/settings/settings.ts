@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, ValidateBy } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength, ValidateBy } from 'class-validator';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
@@ -67,16 +67,20 @@ export class Settings {
   @Max(65_535)
   MANAGEMENT_PORT!: number;
 
-  @Setting({ meaning: 'The address that both ports listen on', default: '0.0.0.0' })
+  @Setting({ meaning: 'The address of this machine that PORT listens on', default: '0.0.0.0' })
   HOST!: string;
 
+  @Setting({ meaning: 'The address of this machine that MANAGEMENT_PORT listens on; as HOST unless set', example: '127.0.0.1' })
+  MANAGEMENT_HOST?: string;
+
   @Setting({
-    meaning: 'The bearer token of /api/v1; without it the API and its documentation are 404',
+    meaning: 'The bearer token of /api/v1, 16 characters or more; without it the API and its documentation are 404',
     secret: true,
     example: 'a-long-random-text',
   })
   @IsOptional()
   @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' })
+  @MinLength(16, { message: '$property must have 16 characters or more' })
   MANAGEMENT_TOKEN?: string;
 
   @Setting({

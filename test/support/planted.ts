@@ -1,5 +1,5 @@
 /** Part of every secret that the tests give the service. Imports nothing of ours: it runs natively, too. */
-export const mark = 'planted5ecret';
+export const mark = 'planted5ecret-mark';
 
 /** The mark as it stands, and within base64, where it looks different after one or two other bytes. */
 const forms = [
