@@ -1,7 +1,6 @@
-import { sql } from 'kysely';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.js';
-import { countInParts } from './counting.js';
+import { countParked, countPending } from './counting.js';
 import { type SinkStatus, sinkStateNames } from './sink-states.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
@@ -107,44 +106,21 @@ export class Metrics {
 }
 
 /** How many deliveries are pending at every configured sink; zero for the idle. */
-async function pendingBySink({ kysely }: Database): Promise<{ name: string; pending: number }[]> {
-  const sinks = await kysely.selectFrom('sink').select(['id', 'name']).where('removed_at', 'is', null).execute();
+async function pendingBySink(database: Database): Promise<{ name: string; pending: number }[]> {
+  const sinks = await database.kysely.selectFrom('sink').select(['id', 'name']).where('removed_at', 'is', null).execute();
   const found: { name: string; pending: number }[] = [];
-  for (const { id, name } of sinks) {
-    const pending = kysely.selectFrom('delivery').where('sink', '=', id).where('state', '=', sql.lit('pending'));
-    const timeAfter = async (from: number, rows: number): Promise<number | undefined> => {
-      const query = pending.select('owed_at').where('owed_at', '>=', from).orderBy('owed_at').offset(rows).limit(1);
-      return (await query.executeTakeFirst())?.owed_at;
-    };
-    const one = { name, pending: 0 };
-    await countInParts(0, timeAfter, async (from, until) => {
-      const part = pending.where('owed_at', '>=', from).$if(until !== null, query => query.where('owed_at', '<', until!));
-      one.pending += (await part.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
-    });
-    found.push(one);
-  }
+  for (const { id, name } of sinks) found.push({ name, pending: await countPending(database, id) });
   return found;
 }
 
 /** How many deliveries are parked, by sink, also by those that were removed, and by cause. */
-async function parkedBySink({ kysely }: Database): Promise<{ name: string; cause: string; parked: number }[]> {
+async function parkedBySink(database: Database): Promise<{ name: string; cause: string; parked: number }[]> {
   const counts = new Map<string, { name: string; cause: string; parked: number }>();
-  for (const { id, name } of await kysely.selectFrom('sink').select(['id', 'name']).execute()) {
-    const parked = kysely.selectFrom('delivery').where('sink', '=', id).where('state', '=', sql.lit('parked'));
-    const changeAfter = async (from: string, rows: number): Promise<string | undefined> => {
-      const query = parked.select('change_id').where('change_id', '>=', from).orderBy('change_id').offset(rows).limit(1);
-      return (await query.executeTakeFirst())?.change_id;
-    };
-    await countInParts('', changeAfter, async (from, until) => {
-      const part = parked.where('change_id', '>=', from).$if(until !== null, query => query.where('change_id', '<', until!));
-      for (const { cause, n } of await part
-        .select(({ fn }) => ['cause', fn.countAll<number>().as('n')])
-        .groupBy('cause')
-        .execute()) {
-        const one = counts.get(`${name} ${cause}`) ?? { name, cause: cause!, parked: 0 };
-        counts.set(`${name} ${cause}`, { ...one, parked: one.parked + n });
-      }
-    });
+  for (const { id, name } of await database.kysely.selectFrom('sink').select(['id', 'name']).execute()) {
+    for (const [cause, count] of await countParked(database, id)) {
+      const before = counts.get(`${name} ${cause}`)?.parked ?? 0;
+      counts.set(`${name} ${cause}`, { name, cause, parked: before + count });
+    }
   }
   return [...counts.values()];
 }

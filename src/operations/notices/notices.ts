@@ -100,7 +100,7 @@ export class Notices {
     const facts = JSON.stringify(summary);
     const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
-      if (!(await this.database.isAlone(trx, 'notices'))) return;
+      await this.database.exclusively(trx, 'notices');
       const key = `summary ${date}`;
       if (await trx.selectFrom('notice').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
       await trx

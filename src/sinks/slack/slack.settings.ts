@@ -87,7 +87,7 @@ export class SlackSettings extends SinkSettings {
   )
   TIMEZONE!: string;
 
-  @Setting({ meaning: 'When to post a summary of the last 24 hours, each day; none: no summary', example: '09:00' })
+  @Setting({ meaning: 'When to post a summary of the time since the last one, each day; none: no summary', example: '09:00' })
   @IsOptional()
   @Matches(/^([01]\d|2[0-3]):[0-5]\d$/, { message: '$property must be a time of the day, such as 09:00' })
   DAILY_SUMMARY?: string;
