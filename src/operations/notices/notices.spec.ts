@@ -8,7 +8,7 @@ import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '
 import { pauseSink, resumeSink } from '../pause.js';
 import { Notices, type ServedReportSink } from './notices.js';
 import { summarize } from './summary.js';
-import { moveOn } from './watch.js';
+import { moveOn, pausedOrResumed } from './watch.js';
 
 /** A report sink that remembers what it was told. */
 class Told implements ReportSink {
@@ -145,6 +145,19 @@ eachStore('notices', store => {
     await resumeSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ state: 'paused', until: stage.clock.at }, 'message 1']);
+  });
+
+  test('who paused a sink is looked up by a key, however much is on record', async () => {
+    const { stage } = await stageOf();
+    const { database } = stage;
+    await pauseSink(database, 'crm', { at: start, actor: 'slack:U0ALICE' });
+    await database.kysely.transaction().execute(async trx => {
+      // In a small table PostgreSQL would not look at indices.
+      if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);
+      const plan = await pausedOrResumed(trx, 'crm').explain(undefined, database.embedded ? sql`query plan` : undefined);
+      expect(JSON.stringify(plan)).toMatch(/audit_of_sink( \(details=\?\)|.*Index Cond: \(details = )/);
+      expect(await pausedOrResumed(trx, 'crm').execute()).toEqual([{ actor: 'slack:U0ALICE' }]);
+    });
   });
 
   test('what was parked is one message for each sink, closed once a person has dealt with it', async () => {

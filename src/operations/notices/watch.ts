@@ -50,7 +50,7 @@ export async function observe(
         waiting: await countUpTo(trx, id, 'pending'),
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
-        by: await pausedOrResumedBy(trx, name),
+        by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
         removed,
       });
     const newest = await newestParked(trx, id);
@@ -134,16 +134,15 @@ async function differencesOf(trx: Transaction<Tables>, sink: number, name: strin
   return { kind: 'differences', sink: name, missing, older, newer, surplus, removed };
 }
 
-async function pausedOrResumedBy(trx: Transaction<Tables>, sink: string): Promise<string | null> {
-  const row = await trx
+/** Who paused or resumed a sink last. The condition on the action is worded as in the index that has these alone. */
+export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
+  return trx
     .selectFrom('audit')
     .select('actor')
-    .where('action', 'in', ['pause', 'resume'])
+    .where(sql<boolean>`action in ('pause', 'resume')`)
     .where('details', '=', JSON.stringify({ sink }))
     .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return row?.actor ?? null;
+    .limit(1);
 }
 
 /** How soon a message is edited again if only numbers in it have moved. */
