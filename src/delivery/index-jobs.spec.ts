@@ -171,6 +171,35 @@ eachStore('index jobs', store => {
     expect(item.counts.pending).toBe(0);
   });
 
+  test('an index that hangs, whatever its signal says, holds up neither the jobs of others nor the end', async () => {
+    const { stage, index, search } = await stageOf();
+    const [, other] = await stage.register(
+      { name: 'search', type: 'opensearch', mode: 'state' },
+      { name: 'more', type: 'opensearch', mode: 'state' },
+    );
+    let asked = 0;
+    const hanging = Object.assign(new TestIndex(), { compare: () => new Promise(() => (asked += 1)) });
+    const served = [
+      { id: search.id, name: 'search', sink: hanging },
+      { id: other!.id, name: 'more', sink: index },
+    ];
+    const events = { wake: () => undefined, told: () => undefined, trouble: () => undefined };
+    const jobs = new IndexJobs(stage.database, () => served, stage.clock, events);
+    const begin = (sink: number) => beginJob(stage.database, sink, 'verify', false, { at: stage.clock.at, actor: null });
+    await begin(search.id);
+    await begin(other!.id);
+    const stop = new AbortController();
+    const ended = jobs.run(stop.signal);
+    const stateOf = async (sink: number) => (await findJob(stage.database, sink, 'verify'))?.state;
+    await until(async () => asked > 0 && (await stateOf(other!.id)) === 'done', 'the job of the other sink');
+    expect(await stateOf(search.id)).toBe('running');
+    stop.abort();
+    await ended;
+    // Any process may go on at once.
+    const left = stage.database.kysely.selectFrom('index_job').select(['lease', 'due_at']).where('sink', '=', search.id);
+    expect(await left.executeTakeFirst()).toEqual({ lease: null, due_at: stage.clock.at });
+  });
+
   test('what is on its way, or moves while it is compared, is no difference', async () => {
     const { stage, index, deliver, verify } = await stageOf();
     for (const channelId of ['a', 'b']) await stage.record({ channelId });

@@ -5,9 +5,10 @@ import { recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type ChannelKey, type Difference, type SearchSink, SinkError } from '../sinks/sink.js';
+import { bounded } from './bounded.js';
 import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
 import { backOffMs } from './retry.js';
-import { repeatedly } from './repeatedly.js';
+import { repeatedlyBeside } from './repeatedly.js';
 
 /** A search sink that this process serves. */
 export interface ServedSearchSink {
@@ -157,11 +158,10 @@ export class IndexJobs {
     private readonly events: JobEvents,
   ) {}
 
-  /** Looks every few seconds, until it is stopped. */
+  /** Looks every few seconds, until it is stopped; each sink beside the others. */
   run(stop: AbortSignal): Promise<void> {
-    return repeatedly(
-      () => this.once(stop),
-      () => lookEveryMs,
+    return repeatedlyBeside(
+      this.served().map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs })),
       error => this.events.trouble(error),
       stop,
     );
@@ -169,11 +169,13 @@ export class IndexJobs {
 
   /** All that there is to do now. */
   async once(stop: AbortSignal): Promise<void> {
-    for (const one of this.served()) {
-      await this.beginByItself(one, stop);
-      for (const kind of ['rebuild', 'verify'] as const)
-        for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
-    }
+    await Promise.all(this.served().map(one => this.turn(one, stop)));
+  }
+
+  private async turn(one: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    await this.beginByItself(one, stop);
+    for (const kind of ['rebuild', 'verify'] as const)
+      for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
   }
 
   /** An index that another release made is built anew, and every index is compared once a day. */
@@ -182,7 +184,7 @@ export class IndexJobs {
     if (now - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
     this.checkedAt.set(id, now);
     // Deliveries tell what is wrong with the sink itself.
-    const outdated = await sink.current(stop).then(
+    const outdated = await bounded(signal => sink.current(signal), null, stop).then(
       current => current.outdated,
       () => false,
     );
@@ -202,7 +204,11 @@ export class IndexJobs {
     let values: Updateable<Tables['index_job']>;
     const renewal = setInterval(() => void this.renew(served, kind, lease), renewEveryMs);
     try {
-      values = kind === 'verify' ? await this.verify(served, row, stop) : await this.rebuild(served, row, stop);
+      values = await bounded(
+        signal => (kind === 'verify' ? this.verify(served, row, signal) : this.rebuild(served, row, signal)),
+        null,
+        stop,
+      );
     } catch (error) {
       if (stop.aborted) values = { due_at: now() };
       else if (error instanceof SinkError) values = this.heldUp(served, row, error);

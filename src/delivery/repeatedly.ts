@@ -21,3 +21,31 @@ export async function repeatedly(
     await sleep(restMs(troubled), undefined, { signal: stop }).catch(() => undefined);
   }
 }
+
+/**
+ * Does several things so beside each other, each after a rest of its own (ms): one that hangs holds up none of the others.
+ * @param trouble told when the first of them fails, and with `null` once all of them work again
+ */
+export async function repeatedlyBeside(
+  works: readonly { work: () => Promise<void>; restMs: number }[],
+  trouble: (error: Error | null) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  const troubled = new Set<object>();
+  const told = (one: object, error: Error | null): void => {
+    const before = troubled.size;
+    if (error) troubled.add(one);
+    else troubled.delete(one);
+    if ((before === 0) !== (troubled.size === 0)) trouble(error);
+  };
+  await Promise.all(
+    works.map(one =>
+      repeatedly(
+        one.work,
+        () => one.restMs,
+        error => told(one, error),
+        stop,
+      ),
+    ),
+  );
+}

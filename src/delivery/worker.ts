@@ -10,6 +10,7 @@ import {
   type SinkSettings,
   TryAgain,
 } from '../sinks/sink.js';
+import { bounded } from './bounded.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { RegisteredSink } from './registry.js';
 import type { Health } from './breaker.js';
@@ -216,25 +217,12 @@ export class Worker {
   }
 
   private async answers(works: readonly LaneWork[], spend: () => void): Promise<AnswerOrNone[]> {
-    // Not AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
-    const attempt = new AbortController();
-    const { signal } = attempt;
-    const cancel = (): void => attempt.abort();
-    const timer = setTimeout(cancel, this.settings.TIMEOUT_MS + overrunMs);
-    this.stop.signal.addEventListener('abort', cancel);
-    const ended = new Promise<never>((_, reject) =>
-      signal.addEventListener('abort', () => reject(new TryAgain('timed out', 'Check that the target answers.')), { once: true }),
-    );
-    // Without a listener of its own an abort after the end would be an unhandled rejection.
-    ended.catch(() => undefined);
+    const timeoutMs = this.settings.TIMEOUT_MS + overrunMs;
     try {
-      return await Promise.race([callSink(this.sink, works, signal, spend), ended]);
+      return await bounded(signal => callSink(this.sink, works, signal, spend), timeoutMs, this.stop.signal);
     } catch (error) {
       if (this.stop.signal.aborted) return works.map(() => ({ cancelled: true }));
       return works.map(() => ({ failure: asSinkError(error) }));
-    } finally {
-      clearTimeout(timer);
-      this.stop.signal.removeEventListener('abort', cancel);
     }
   }
 }

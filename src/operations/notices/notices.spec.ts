@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
 import { eachStore } from '../../../test/support/stores.ts';
+import { until } from '../../../test/support/until.ts';
 import { beginJob } from '../../delivery/index-jobs.js';
 import type { RegisteredSink } from '../../delivery/registry.js';
 import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
@@ -58,7 +59,7 @@ eachStore('notices', store => {
           },
         },
       );
-      return { look: () => notices.once(new AbortController().signal) };
+      return { look: (stop = new AbortController().signal) => notices.once(stop) };
     };
     /** Fails until the sink stands still. */
     const stop = async (sink: RegisteredSink) => {
@@ -374,7 +375,8 @@ eachStore('notices', store => {
     await stage.attempt(crm, never());
     const dead = new Told();
     dead.notice = () => new Promise(() => undefined);
-    void process(dead).look();
+    const end = new AbortController();
+    const dying = process(dead).look(end.signal);
     const leased = async () => (await stage.database.kysely.selectFrom('notice').select('lease').execute()).some(row => row.lease !== null);
     while (!(await leased())) await new Promise(setImmediate);
     const { look } = process();
@@ -383,6 +385,8 @@ eachStore('notices', store => {
     stage.clock.at += 11_000;
     await look();
     expect(told.notices).toHaveLength(1);
+    end.abort();
+    await dying;
   });
 
   test('a summary that was due before midnight comes after it, once, and the next one goes on where it ended', async () => {
@@ -420,6 +424,42 @@ eachStore('notices', store => {
     clearImmediate(turn);
     expect(sinks).toMatchObject([{ sink: 'crm', waiting: rows, parked: 0 }]);
     expect(turns).toBeGreaterThanOrEqual(3);
+  });
+
+  test('a sink that hangs, whatever its signal says, holds up neither the others nor the end', async () => {
+    const { stage, crm, slack, told } = await stageOf();
+    const [other] = await stage
+      .register({ name: 'crm' }, { name: 'team', type: 'slack', mode: 'report' }, { name: 'ops', type: 'slack', mode: 'report' })
+      .then(all => all.slice(2));
+    const hanging = new Told();
+    let asked = 0;
+    hanging.notice = () => new Promise(() => (asked += 1));
+    const settings = { RATE_PER_SECOND: 1, TIMEOUT_MS: 60_000 };
+    const served: ServedReportSink[] = [
+      { id: slack.id, name: 'team', sink: hanging, settings },
+      { id: other!.id, name: 'ops', sink: told, settings },
+    ];
+    const trouble = (error: Error | null): void => {
+      throw error ?? new Error('there was trouble');
+    };
+    const events = { failed: () => undefined, trouble };
+    const notices = new Notices(
+      stage.database,
+      () => served,
+      async () => heardBefore,
+      null,
+      stage.clock,
+      events,
+    );
+    await stage.record();
+    await stage.attempt(crm, never());
+    const stop = new AbortController();
+    const ended = notices.run(stop.signal);
+    await until(() => asked > 0 && told.notices.length === 1, 'a message to the other sink while the first hangs');
+    stop.abort();
+    await ended;
+    // Any process may tell the first sink at once.
+    expect(await stage.database.kysely.selectFrom('notice').select('lease').execute()).toEqual([{ lease: null }, { lease: null }]);
   });
 
   test('one process sends the summary of a day, with what every sink got', async () => {

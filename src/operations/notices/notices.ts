@@ -3,11 +3,12 @@ import { v4 as uuid } from 'uuid';
 import type { Clock } from '../../clock.js';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
+import { bounded } from '../../delivery/bounded.js';
 import { backOffMs, paceTake } from '../../delivery/retry.js';
 import { type Notice, Refused, type ReportSink, SinkError, type SinkSettings, TryAgain } from '../../sinks/sink.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, nextEditAt, observe, writeNotices } from './watch.js';
-import { repeatedly } from '../../delivery/repeatedly.js';
+import { repeatedlyBeside } from '../../delivery/repeatedly.js';
 
 /** A report sink that this process serves. */
 export interface ServedReportSink {
@@ -19,6 +20,8 @@ export interface ServedReportSink {
 }
 
 const lookEveryMs = 5000;
+/** How long what was seen waits to be told. */
+const tellEveryMs = 1000;
 /** How long an attempt may take beyond its own limit until another process may try. */
 const graceMs = 10_000;
 /** A notice that failed is tried again no later than this: it waits for nobody else, and people wait for it. */
@@ -48,11 +51,11 @@ export class Notices {
     private readonly events: NoticeEvents,
   ) {}
 
-  /** Looks every few seconds, until it is stopped. */
+  /** Looks every few seconds, until it is stopped, and tells each sink beside the others. */
   run(stop: AbortSignal): Promise<void> {
-    return repeatedly(
-      () => this.once(stop),
-      () => lookEveryMs,
+    const turns = this.served().map(one => ({ work: () => this.turn(one, stop), restMs: tellEveryMs }));
+    return repeatedlyBeside(
+      turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns],
       error => this.events.trouble(error),
       stop,
     );
@@ -60,12 +63,13 @@ export class Notices {
 
   /** One look, and all that there is to tell now. */
   async once(stop: AbortSignal): Promise<void> {
-    if (this.served().length === 0) return;
     await this.look();
-    for (const one of this.served()) {
-      await this.sumUp(one);
-      for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
-    }
+    await Promise.all(this.served().map(one => this.turn(one, stop)));
+  }
+
+  private async turn(one: ServedReportSink, stop: AbortSignal): Promise<void> {
+    await this.sumUp(one);
+    for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
   }
 
   private async look(): Promise<void> {
@@ -115,11 +119,12 @@ export class Notices {
     const lease = uuid();
     const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
     if (!row) return false;
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(one.settings.TIMEOUT_MS + graceMs / 2)]);
     let values: UpdateObject<Tables, 'notice'>;
     let extraCalls = 0;
     try {
-      const receipt = await one.sink.notice(JSON.parse(row.facts) as Notice, row.receipt, signal, () => (extraCalls += 1));
+      const notice = JSON.parse(row.facts) as Notice;
+      const show = (signal: AbortSignal) => one.sink.notice(notice, row.receipt, signal, () => (extraCalls += 1));
+      const receipt = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
       const now = this.clock.now();
       const next = sql<number>`case when over_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
       values = { told: row.facts, receipt, tries: 0, due_at: next };
