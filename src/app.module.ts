@@ -108,6 +108,7 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
     clock,
     (message, fields) => log.warn(message, fields),
     actions,
+    settings.proxies,
   );
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { FakeSearch } from './support/fake-search.js';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from './support/fake-server.js';
 import { mark } from './support/planted.js';
+import { forwardProxy } from './support/proxy.js';
 import { freePort } from './support/postgres.js';
 import { send, startTestService } from './support/service.js';
 import { server } from './support/test-certificates.js';
@@ -108,9 +109,13 @@ test('every way in which sinks fail: what the operator reads, nothing parked, no
   mixed.rejectNext(3);
   const mixing = await serve(request => mixed.answer(request));
   const closedPort = await freePort();
+  const proxy = await forwardProxy({ authorization: 'Basic of-another-user' });
   const service = await startTestService({
     DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
     MANAGEMENT_TOKEN: mark,
+    HTTPS_PROXY: proxy.url(),
+    NO_PROXY: '127.0.0.1',
+    ...crm('proxied', 'https://crm.example.com/hook'),
     ...crm('well', well.url),
     ...crm('tls', tls.url),
     ...crm('nobody', `http://127.0.0.1:${closedPort}`),
@@ -141,6 +146,7 @@ test('every way in which sinks fail: what the operator reads, nothing parked, no
       ...Object.entries(misbehaviours),
       ['nobody', { state: 'down', reason: /^connection refused$/, advice: /runs and can be reached/ }],
       ['tls', { state: 'misconfigured', reason: /^TLS failed/, advice: /CA/ }],
+      ['proxied', { state: 'misconfigured', reason: /^the proxy answered 407$/, advice: /password in HTTPS_PROXY/ }],
       ['garbled', { state: 'down', reason: /./, advice: /./ }],
     ];
     await until(async () => {
@@ -178,5 +184,6 @@ test('every way in which sinks fail: what the operator reads, nothing parked, no
     expect([well.requests.length, mixed.documents('official-channels').size]).toEqual([webhooks, webhooks]);
   } finally {
     await service.stop();
+    await proxy.close();
   }
 }, 90_000);

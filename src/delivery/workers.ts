@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
+import type { Proxies } from '../outgoing/proxies.js';
 import type { Actions, ReportSink, SearchSink, Sink, SinkSettings, SinkType } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
 import { Lanes } from './lanes.js';
@@ -49,6 +50,7 @@ export class Workers {
     private readonly clock: Clock,
     private readonly warn: (message: string, fields: object) => void,
     private readonly actions: Actions,
+    private readonly proxies: Proxies,
   ) {}
 
   /** Makes the sinks; none of them connects to anything yet. */
@@ -58,6 +60,7 @@ export class Workers {
         name,
         now: () => this.clock.now(),
         warn: (message: string) => this.warn(message, { sink: name }),
+        proxies: this.proxies,
         actions: this.actions,
         clicked: (payload: unknown) => {
           for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload);

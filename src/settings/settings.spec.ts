@@ -144,6 +144,24 @@ test('set but empty is unset', () => {
   expect(mistakesOf({ SDK_APP_IDS: '' })).toEqual(['SDK_APP_IDS is required']);
 });
 
+test('proxies are read as every setting is, and a mistake in one is told by its name alone', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'channel-sync-settings-'));
+  const file = join(folder, 'proxy');
+  writeFileSync(file, 'http://user:planted5ecret@proxy.example.com:3128\n');
+  const { proxies } = readSettings({
+    ...minimal,
+    HTTPS_PROXY_FILE: file,
+    http_proxy: 'http://other:8080',
+    HTTP_PROXY: '',
+    NO_PROXY: '.svc,10.0.0.1',
+  });
+  expect([proxies.https?.url.host, proxies.http?.url.host]).toEqual(['proxy.example.com:3128', 'other:8080']);
+  expect(proxies.direct.map(({ name }) => name)).toEqual(['svc', '10.0.0.1']);
+  expect(mistakesOf({ ...minimal, HTTPS_PROXY: 'proxy.planted5ecret:3128' })).toEqual([
+    expect.stringMatching(/^HTTPS_PROXY must be an http or https URL, (?!.*planted5ecret)/),
+  ]);
+});
+
 describe('_FILE', () => {
   const folder = mkdtempSync(join(tmpdir(), 'channel-sync-settings-'));
   const file = (name: string, text: string): string => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength, ValidateBy } from 'class-validator';
+import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import type { SinkSettings, SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
@@ -131,6 +132,8 @@ export class Settings {
   /** Every declared sink, in the order of their names. */
   sinks!: DeclaredSink[];
 
+  proxies!: Proxies;
+
   static check(settings: Settings): [string, string][] {
     const same = settings.PORT === settings.MANAGEMENT_PORT && settings.PORT !== 0;
     const mistakes: [string, string][] = same
@@ -162,7 +165,9 @@ export function readSettings(environment: Environment): Settings {
   const mistakes: string[] = [];
   const { texts, names, unreadable } = textsOf(environment, mistakes);
   const { value: settings, mistakes: own } = readClass(Settings, texts);
-  mistakes.push(...own);
+  const { proxies, mistakes: ofProxies } = proxiesFrom(texts);
+  mistakes.push(...own, ...ofProxies);
+  settings.proxies = proxies;
   settings.sinks = readSinks(texts, names, mistakes);
   if (settings.sinks.length === 0) settings.sinks = [defaultSink()];
   // What is wrong with a value that could not be read has been told already.
@@ -196,7 +201,8 @@ interface Given {
 }
 
 function textsOf(environment: Environment, mistakes: string[]): Given {
-  const wanted = (name: string): boolean => name.startsWith('SINK_') || settingsOf(Settings).some(({ property }) => property === name);
+  const wanted = (name: string): boolean =>
+    name.startsWith('SINK_') || proxyVariables.includes(name) || settingsOf(Settings).some(({ property }) => property === name);
   // A port of a Service may be called `file`.
   const isFile = (name: string): boolean => name.endsWith('_FILE') && !(name.startsWith('SINK_') && injected.test(name));
   const given: Given = { texts: new Map(), names: new Map(), unreadable: new Set() };

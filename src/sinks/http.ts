@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Misconfigured, Refused, type SinkError, TryAgain } from './sink.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from './sink.js';
 
 /** How we name ourselves to targets: `channel-sync/<version>`. */
 export const userAgent = `channel-sync/${versionOf(new URL('../../package.json', import.meta.url))}`;
@@ -47,11 +47,12 @@ const networkWords: Record<string, string> = {
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
 /**
- * What a failure below HTTP means, told by its code alone, since messages of the network may carry URLs. Causes are searched too.
+ * What a failure below HTTP means, told by its code alone, since messages of the network may carry URLs. Causes are searched too; one of them may tell itself.
  * The caller deals with its own abort signal first: a cancelled attempt is not a failure.
  */
 export function classifyNetworkError(error: unknown): SinkError {
-  const code = codeOf(error);
+  const { told, code } = innermost(error);
+  if (told) return told;
   if (code === 'ENOTFOUND') return new Misconfigured('unknown host', 'Check the host name in the URL of this sink.');
   if (code !== null && tlsCode.test(code)) {
     return new Misconfigured(
@@ -63,10 +64,11 @@ export function classifyNetworkError(error: unknown): SinkError {
   return new TryAgain(word, 'Check that the target runs and can be reached from here; it is tried again by itself.');
 }
 
-function codeOf(error: unknown, depth = 0): string | null {
-  if (typeof error !== 'object' || error === null || depth > 5) return null;
+function innermost(error: unknown, depth = 0): { told: SinkError | null; code: string | null } {
+  if (error instanceof SinkError) return { told: error, code: null };
+  if (typeof error !== 'object' || error === null || depth > 5) return { told: null, code: null };
   const { code, cause, original, errors } = error as { code?: unknown; cause?: unknown; original?: unknown; errors?: unknown[] };
-  const inner = codeOf(cause, depth + 1) ?? codeOf(original, depth + 1) ?? codeOf(errors?.[0], depth + 1);
-  if (inner !== null) return inner;
-  return typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null;
+  for (const inner of [cause, original, errors?.[0]].map(one => innermost(one, depth + 1)))
+    if (inner.told || inner.code !== null) return inner;
+  return { told: null, code: typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null };
 }

@@ -1,5 +1,6 @@
 import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Matches, Max, Min } from 'class-validator';
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
+import type { Proxies } from '../outgoing/proxies.js';
 import { Setting, type SettingsClass, duration, list, wholeNumber } from '../settings/setting.js';
 
 export { type FieldChange, type FieldName, type Profile, fieldNames };
@@ -376,6 +377,8 @@ export interface SinkContext {
   name: string;
   now: () => number;
   warn: (message: string) => void;
+  /** What the environment says of proxies: every connection is made by `outgoing`, which obeys it. */
+  proxies: Proxies;
   actions: Actions;
   /** Hands what was clicked to every report sink of this process: those of one app share its clicks, each of which reaches any of them. */
   clicked: (payload: unknown) => void;

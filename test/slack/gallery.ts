@@ -1,3 +1,4 @@
+import { noProxies } from '../support/proxy.ts';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,7 +70,8 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
     locale === 'en'
       ? ((await load('en')) as typeof import('../../src/sinks/slack/en.js')).en
       : ((await load('zh-cn')) as typeof import('../../src/sinks/slack/zh-cn.js')).zhCN;
-  const options = { token: workspace.botToken, channel: workspace.channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, summary: null };
+  const { botToken: token, channel } = workspace;
+  const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, summary: null, proxies: noProxies };
   const manner = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
   const complain = (message: string): never => {
     throw new Error(message);

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { ServerOptions } from 'node:https';
 import { type Duplex } from 'node:stream';
 import { type Answer, fakeServer } from './fake-server.ts';
 
 /** Slack's side of Socket Mode as far as a client sees it: `apps.connections.open`, and the connection that its answer leads to. */
-export async function fakeSocketMode(appToken: string) {
+export async function fakeSocketMode(appToken: string, tls?: ServerOptions) {
   /** What `apps.connections.open` says; `null`: where to connect to, if the token is right. */
   let refusal: Answer | null = null;
   let greets = true;
@@ -12,12 +13,15 @@ export async function fakeSocketMode(appToken: string) {
   let opened = 0;
   const connections: Duplex[] = [];
   const received: unknown[] = [];
-  const server = await fakeServer(async ({ headers }) => {
-    await answered;
-    if (refusal) return refusal;
-    if (headers.authorization !== `Bearer ${appToken}`) return { body: { ok: false, error: 'invalid_auth' } };
-    return { body: { ok: true, url: `${server.url.replace('http', 'ws')}/link/?ticket=letsOneIn` } };
-  });
+  const server = await fakeServer(
+    async ({ headers }) => {
+      await answered;
+      if (refusal) return refusal;
+      if (headers.authorization !== `Bearer ${appToken}`) return { body: { ok: false, error: 'invalid_auth' } };
+      return { body: { ok: true, url: `${server.url.replace('http', 'ws')}/link/?ticket=letsOneIn` } };
+    },
+    tls ? { tls } : {},
+  );
   server.http.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
     const accept = createHash('sha1')
       .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)

@@ -13,9 +13,13 @@ const forms = [
 /** A Standard Webhooks secret. */
 export const signingSecret = `whsec_${Buffer.from(mark.padEnd(32, '.')).toString('base64')}`;
 
-/** The environment with a marked secret wherever one may be: credentials in the URLs of sinks, headers, signatures, the management token. */
+/** The environment with a marked secret wherever one may be: credentials in the URLs of sinks and proxies, headers, signatures, the management token. */
 export function plant(environment: Record<string, string>): Record<string, string> {
-  const planted: Record<string, string> = { MANAGEMENT_TOKEN: `${mark}-management`, ...environment };
+  const planted: Record<string, string> = { MANAGEMENT_TOKEN: `${mark}-management`, NO_PROXY: '*', ...environment };
+  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY']) {
+    const proxy = new URL(environment[name] ?? 'http://127.0.0.1:1');
+    planted[name] = Object.assign(proxy, { username: `${mark}-proxy-user`, password: `${mark}-proxy-password` }).href;
+  }
   for (const [name, value] of Object.entries(environment)) {
     const sink = /^SINK_.+_(?=URL$)/.exec(name)?.[0];
     // A Slack sink's URLs must not hold credentials.

@@ -1,8 +1,8 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
 import axios, { AxiosHeaders, type AxiosRequestConfig, type AxiosResponse } from 'axios';
 import { Webhook } from 'standardwebhooks';
+import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus, userAgent } from '../http.js';
 import { type Delivery, type SingleSink, type SinkContext, TryAgain, defineSink } from '../sink.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
@@ -33,7 +33,7 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
 });
 
 class CrmWebhookSink implements SingleSink {
-  private readonly agents: { httpAgent: HttpAgent; httpsAgent: HttpsAgent };
+  private readonly agent: Agent;
   private readonly request: AxiosRequestConfig;
   private readonly headers: Record<string, string>;
   private readonly signers: Webhook[];
@@ -42,18 +42,17 @@ class CrmWebhookSink implements SingleSink {
     private readonly settings: CrmWebhookSettings,
     private readonly context: SinkContext,
   ) {
-    const { CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [] } = settings;
+    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [] } = settings;
     // With another interval than the one that axios asks for, each request would set the socket's twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
-    this.agents = {
-      httpAgent: new HttpAgent(pool),
-      httpsAgent: new HttpsAgent({ ...pool, ...(ca && { ca }), ...(cert && { cert, key }) }),
-    };
+    this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key });
     this.signers = SECRETS.map(secret => new Webhook(secret));
     this.request = {
       method: 'POST',
-      url: settings.URL,
-      ...this.agents,
+      url,
+      httpAgent: this.agent,
+      httpsAgent: this.agent,
+      proxy: false,
       maxRedirects: 0,
       responseType: 'stream',
       decompress: false,
@@ -71,13 +70,13 @@ class CrmWebhookSink implements SingleSink {
   async deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { status, headers } = await this.tryOnce(delivery, signal);
+    throwIfProxyRefused(status, this.agent);
     const error = classifyStatus(status, headers['retry-after'], this.context.now());
     if (error) throw error;
   }
 
   async close(): Promise<void> {
-    this.agents.httpAgent.destroy();
-    this.agents.httpsAgent.destroy();
+    this.agent.destroy();
   }
 
   /** One request within its total time. Throws only while there is no status yet: afterwards, that decides. */

@@ -1,3 +1,4 @@
+import { noProxies } from '../../../test/support/proxy.ts';
 import { once } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
 import { attempt, exampleDelivery, exampleEvent, expectNoLeak } from '../../../test/sink.contract.ts';
@@ -10,7 +11,14 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
   const { value } = readClass(SinkSettings, new Map([['TIMEOUT_MS', String(timeoutMs)]]));
   return openLog(
     value,
-    { name: 'audit', now: () => Date.parse('2026-11-23T12:00:00.900Z'), warn: () => {}, actions: noActions, clicked: () => {} },
+    {
+      name: 'audit',
+      now: () => Date.parse('2026-11-23T12:00:00.900Z'),
+      warn: () => {},
+      proxies: noProxies,
+      actions: noActions,
+      clicked: () => {},
+    },
     stream,
   );
 }

@@ -1,6 +1,6 @@
-import { type IncomingMessage, Agent } from 'node:http';
-import { Agent as TlsAgent } from 'node:https';
+import type { Agent, IncomingMessage } from 'node:http';
 import { addAbortSignal } from 'node:stream';
+import { throwIfProxyRefused } from '../../outgoing/agents.js';
 
 /** How to reach and enter a cluster. */
 export interface Access {
@@ -36,13 +36,8 @@ export interface Cluster {
 /** A bulk answer of 500 documents takes a fraction of this, and a page of documents is asked for anew, smaller. */
 const answerLimit = 16 * 1024 * 1024;
 
-/** Connections that are kept for the next request. */
-export function agentFor({ url, ca }: Access): Agent | TlsAgent {
-  return url.startsWith('https:') ? new TlsAgent({ keepAlive: true, ...(ca !== undefined && { ca }) }) : new Agent({ keepAlive: true });
-}
-
 /** Reads an answer to its end, which the signal can be. */
-export async function answerOf(message: IncomingMessage, signal: AbortSignal): Promise<ClusterAnswer> {
+export async function answerOf(message: IncomingMessage, agent: Agent, signal: AbortSignal): Promise<ClusterAnswer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of addAbortSignal(signal, message) as AsyncIterable<Buffer>) {
@@ -50,7 +45,9 @@ export async function answerOf(message: IncomingMessage, signal: AbortSignal): P
     if (bytes > answerLimit) break;
     chunks.push(chunk);
   }
-  return { status: message.statusCode ?? 0, retryAfter: message.headers['retry-after'], body: parsed(chunks, bytes) };
+  const status = message.statusCode ?? 0;
+  throwIfProxyRefused(status, agent);
+  return { status, retryAfter: message.headers['retry-after'], body: parsed(chunks, bytes) };
 }
 
 function parsed(chunks: readonly Buffer[], bytes: number): unknown {

@@ -1,12 +1,14 @@
 import type { IncomingMessage, RequestOptions } from 'node:http';
+import { agentFor } from '../../outgoing/agents.js';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { defineSink } from '../sink.js';
-import { type Access, type Cluster, agentFor, answerOf } from './cluster.js';
+import { type Access, type Cluster, answerOf } from './cluster.js';
 import { ClusterEngine } from './cluster.engine.js';
 import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 /** The official client of version 8, which Elasticsearch 9 takes too, kept from retrying and from hiding what failed. */
-async function elasticsearchCluster(access: Access): Promise<Cluster> {
+async function elasticsearchCluster(access: Access, proxies: Proxies): Promise<Cluster> {
   const { Client, HttpConnection, Transport } = await import('@elastic/elasticsearch');
   /** Who wants the network's own errors, by the signal of a request: the client keeps only their texts, and classes are told by codes; one of them it ignores. */
   const listeners = new WeakMap<AbortSignal, (error: Error) => void>();
@@ -29,7 +31,7 @@ async function elasticsearchCluster(access: Access): Promise<Cluster> {
     }
   }
 
-  const agent = agentFor(access);
+  const agent = agentFor(access.url, proxies, { keepAlive: true, ca: access.ca });
   const client = new Client({
     node: access.url,
     Connection: PlainSpokenConnection,
@@ -48,7 +50,7 @@ async function elasticsearchCluster(access: Access): Promise<Cluster> {
       const params = { method, path, querystring: query, ...(json && { body: json }), ...(lines !== undefined && { bulkBody: lines }) };
       // As a stream: then no status throws, and neither does a body that claims to be JSON.
       const sent = client.transport.request(params, { asStream: true, signal: own });
-      return answerOf((await Promise.race([failed, sent])) as IncomingMessage, signal);
+      return answerOf((await Promise.race([failed, sent])) as IncomingMessage, agent, signal);
     },
     close: () => agent.destroy(),
   };
@@ -62,7 +64,7 @@ export const elasticsearch = defineSink({
   alone: aloneOnIndex,
   async open(settings, context) {
     const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
-    const cluster = await elasticsearchCluster(clusterAccess(settings));
+    const cluster = await elasticsearchCluster(clusterAccess(settings), context.proxies);
     const engine = new ClusterEngine(cluster, { name: 'Elasticsearch', least: 8 }, INDEX, ANALYZER, context.now);
     return new ChannelIndex(engine, INDEX, TIMEOUT_MS, context);
   },

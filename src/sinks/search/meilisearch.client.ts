@@ -1,7 +1,7 @@
-import { Agent } from 'node:http';
-import { Agent as TlsAgent } from 'node:https';
+import type { Agent } from 'node:http';
 import axios, { type AxiosRequestConfig } from 'axios';
 import type { Meilisearch } from 'meilisearch';
+import { throwIfProxyRefused } from '../../outgoing/agents.js';
 import { classifyStatus, userAgent } from '../http.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sink.js';
 import { member } from './document.js';
@@ -17,7 +17,7 @@ export class TooLong extends TryAgain {}
 export interface Access {
   url: string;
   key: string | undefined;
-  ca: string | undefined;
+  agent: Agent;
   now: () => number;
 }
 
@@ -25,12 +25,8 @@ export interface Access {
 export type Call = <T>(signal: AbortSignal, work: (client: Meilisearch) => Promise<T>) => Promise<T>;
 
 /** The official client, on connections that trust a CA, follow no redirect, and tell their errors by codes. */
-export async function meilisearchClient({ url, key, ca, now }: Access): Promise<{ call: Call; close: () => void }> {
+export async function meilisearchClient({ url, key, agent, now }: Access): Promise<{ call: Call; close: () => void }> {
   const { Meilisearch } = await import('meilisearch');
-  const agents = {
-    httpAgent: new Agent({ keepAlive: true }),
-    httpsAgent: new TlsAgent({ keepAlive: true, ...(ca !== undefined && { ca }) }),
-  };
 
   async function send(target: URL, { method, headers, body }: RequestInit, signal: AbortSignal): Promise<object> {
     const request: AxiosRequestConfig = {
@@ -38,7 +34,9 @@ export async function meilisearchClient({ url, key, ca, now }: Access): Promise<
       method: method ?? 'GET',
       headers: { ...Object.fromEntries(new Headers(headers)), 'user-agent': userAgent },
       data: body,
-      ...agents,
+      httpAgent: agent,
+      httpsAgent: agent,
+      proxy: false,
       signal,
       maxRedirects: 0,
       maxContentLength: answerLimit,
@@ -48,6 +46,7 @@ export async function meilisearchClient({ url, key, ca, now }: Access): Promise<
       validateStatus: () => true,
     };
     const { status, headers: answered, data } = await axios.request<unknown>(request).catch(tooLong);
+    throwIfProxyRefused(status, agent);
     const error = classifyStatus(status, answered['retry-after'], now());
     if (error && typeof member(member(data, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
     if (error) throw failureOf(data, error);
@@ -70,11 +69,7 @@ export async function meilisearchClient({ url, key, ca, now }: Access): Promise<
     }
   }
 
-  function close(): void {
-    agents.httpAgent.destroy();
-    agents.httpsAgent.destroy();
-  }
-  return { call, close };
+  return { call, close: () => agent.destroy() };
 }
 
 /** What an error of Meilisearch's own says, told by its code; never its message, which may quote the document. */

@@ -1,3 +1,4 @@
+import { agentFor } from '../../outgoing/agents.js';
 import { defineSink } from '../sink.js';
 import { meilisearchClient } from './meilisearch.client.js';
 import { MeilisearchEngine } from './meilisearch.engine.js';
@@ -11,7 +12,8 @@ export const meilisearch = defineSink({
   mode: () => 'state',
   alone: aloneOnIndex,
   async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
-    const client = await meilisearchClient({ url, key, ca, now: context.now });
+    const agent = agentFor(url, context.proxies, { keepAlive: true, ca });
+    const client = await meilisearchClient({ url, key, agent, now: context.now });
     return new ChannelIndex(new MeilisearchEngine(client, INDEX), INDEX, TIMEOUT_MS, context);
   },
 });

@@ -1,12 +1,14 @@
 import { type ClientRequest, type IncomingMessage } from 'node:http';
+import { agentFor } from '../../outgoing/agents.js';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { defineSink } from '../sink.js';
-import { type Access, type Cluster, agentFor, answerOf } from './cluster.js';
+import { type Access, type Cluster, answerOf } from './cluster.js';
 import { ClusterEngine } from './cluster.engine.js';
 import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 /** The official client, kept from retrying, from hiding what failed, and from writing to standard output. */
-async function openSearchCluster(access: Access): Promise<Cluster> {
+async function openSearchCluster(access: Access, proxies: Proxies): Promise<Cluster> {
   const { Client, Connection } = await import('@opensearch-project/opensearch');
 
   class PlainSpokenConnection extends Connection {
@@ -23,7 +25,7 @@ async function openSearchCluster(access: Access): Promise<Cluster> {
     }
   }
 
-  const agent = agentFor(access);
+  const agent = agentFor(access.url, proxies, { keepAlive: true, ca: access.ca });
   const client = new Client({
     node: access.url,
     Connection: PlainSpokenConnection,
@@ -46,7 +48,7 @@ async function openSearchCluster(access: Access): Promise<Cluster> {
       };
       signal.addEventListener('abort', abort, { once: true });
       try {
-        return await answerOf((await sent).body as IncomingMessage, signal);
+        return await answerOf((await sent).body as IncomingMessage, agent, signal);
       } finally {
         signal.removeEventListener('abort', abort);
       }
@@ -63,7 +65,7 @@ export const opensearch = defineSink({
   alone: aloneOnIndex,
   async open(settings, context) {
     const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
-    const cluster = await openSearchCluster(clusterAccess(settings));
+    const cluster = await openSearchCluster(clusterAccess(settings), context.proxies);
     const engine = new ClusterEngine(cluster, { name: 'OpenSearch', least: 1 }, INDEX, ANALYZER, context.now);
     return new ChannelIndex(engine, INDEX, TIMEOUT_MS, context);
   },

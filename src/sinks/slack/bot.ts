@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { WebClient } from '@slack/web-api';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { Misconfigured, type Notice, type Report, type ReportSink } from '../sink.js';
 import { type Manner, type Message, withoutImage } from './blocks.js';
 import { card, fullTexts } from './card.js';
@@ -15,6 +16,7 @@ export interface BotOptions {
   token: string;
   channel: string;
   apiUrl: string | undefined;
+  proxies: Proxies;
   timeoutMs: number;
   summary: ReportSink['summary'];
 }

@@ -1,3 +1,4 @@
+import { noProxies } from '../../../test/support/proxy.ts';
 import { createHmac } from 'node:crypto';
 import { fakeSocketMode } from '../../../test/support/fake-socket-mode.ts';
 import { until } from '../../../test/support/until.ts';
@@ -24,7 +25,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
   const toggle = async () => true;
   const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
   const clicked = (told: unknown) => opened.forEach(sink => sink.clicked?.(told));
-  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, actions, clicked };
+  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, clicked };
   const sink = await buttons({ TIMEOUT_MS: 5000, ...settings }, en.clicks, context);
   opened.push(sink);
   return sink;

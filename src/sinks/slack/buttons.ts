@@ -11,10 +11,10 @@ type Settings = Pick<SlackSettings, 'SIGNING_SECRET' | 'APP_TOKEN' | 'ALLOWED_US
 export async function buttons(
   { SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS = [], API_URL: apiUrl, TIMEOUT_MS: timeoutMs }: Settings,
   texts: Words['clicks'],
-  { name, now, warn, actions, clicked }: SinkContext,
+  { name, now, warn, proxies, actions, clicked }: SinkContext,
 ): Promise<Pick<ReportSink, 'listen' | 'interact' | 'clicked' | 'close'>> {
   if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
-  const clicks = new Clicks({ sink: name, allowedUsers: ALLOWED_USERS, texts, apiUrl, timeoutMs }, actions, warn);
+  const clicks = new Clicks({ sink: name, allowedUsers: ALLOWED_USERS, texts, apiUrl, timeoutMs, proxies }, actions, warn);
   const overHttp: Pick<ReportSink, 'interact'> =
     SIGNING_SECRET === undefined
       ? {}
@@ -28,6 +28,11 @@ export async function buttons(
   const taking = { ...overHttp, clicked: (payload: unknown) => clicks.take(payload) };
   if (APP_TOKEN === undefined) return { ...taking, close: () => clicks.close() };
   const [{ Socket }, { SocketModeClient }] = await Promise.all([import('./socket.js'), import('@slack/socket-mode')]);
-  const socket = new Socket({ appToken: APP_TOKEN, apiUrl, timeoutMs, pauseMs: reconnectMs }, clicked, warn, SocketModeClient);
+  const socket = new Socket(
+    { appToken: APP_TOKEN, apiUrl, timeoutMs, pauseMs: reconnectMs, proxies, now },
+    clicked,
+    warn,
+    SocketModeClient,
+  );
   return { ...taking, listen: () => socket.listen(), close: () => (socket.close(), clicks.close()) };
 }

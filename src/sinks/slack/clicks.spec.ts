@@ -1,3 +1,4 @@
+import { noProxies } from '../../../test/support/proxy.ts';
 import { createHmac } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -181,7 +182,7 @@ describe('clicks', () => {
 
   function open(outcome: () => number | Promise<number>, options: Partial<ClickOptions> = {}): Clicks {
     return new Clicks(
-      { sink: 'team', allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, ...options },
+      { sink: 'team', allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, proxies: noProxies, ...options },
       actions(outcome),
       text => warnings.push(text),
     );

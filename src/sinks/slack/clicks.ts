@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { type Actions, SinkError } from '../sink.js';
 import type { Words } from './en.js';
 import { post, withinTime } from './slack-http.js';
@@ -99,6 +100,7 @@ export interface ClickOptions {
   /** Another API root, whose host may take private words, too. */
   apiUrl: string | undefined;
   timeoutMs: number;
+  proxies: Proxies;
 }
 
 /**
@@ -150,7 +152,7 @@ export class Clicks {
     const headers = { 'content-type': 'application/json' };
     try {
       const { status } = await withinTime(this.options.timeoutMs, this.closing.signal, signal =>
-        post(responseUrl, message, headers, signal),
+        post(responseUrl, message, headers, { signal, proxies: this.options.proxies }),
       );
       if (status >= 300) this.warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { Proxies } from '../../outgoing/proxies.js';
 import type { Notice, Report, ReportSink } from '../sink.js';
 import { type Manner, type Message, withoutImage } from './blocks.js';
 import { card } from './card.js';
@@ -22,6 +23,7 @@ export class IncomingWebhookCards implements ReportSink {
     private readonly manner: Manner,
     readonly summary: ReportSink['summary'],
     private readonly now: () => number,
+    private readonly proxies: Proxies,
   ) {}
 
   async report(report: Report, signal: AbortSignal): Promise<string> {
@@ -43,7 +45,12 @@ export class IncomingWebhookCards implements ReportSink {
   }
 
   private async send(message: Message, signal: AbortSignal): Promise<void> {
-    const { status, body, retryAfter } = await post(this.url, JSON.stringify(message), { 'content-type': 'application/json' }, signal);
+    const { status, body, retryAfter } = await post(
+      this.url,
+      JSON.stringify(message),
+      { 'content-type': 'application/json' },
+      { signal, proxies: this.proxies },
+    );
     const error = classifyWebhookAnswer(status, body, retryAfter, this.now());
     if (error === null) return;
     // Here Slack does not say what is wrong with the blocks; the image is the one part whose fate is not ours.

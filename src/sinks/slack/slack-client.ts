@@ -1,4 +1,5 @@
 import type { FetchFunction, WebClient } from '@slack/web-api';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { retryAfterMs } from '../http.js';
 import { SinkError } from '../sink.js';
 import { classifyApiAnswer, classifyApiWord } from './slack-errors.js';
@@ -17,7 +18,7 @@ interface PlatformError {
  */
 export function clientOf(
   Client: typeof WebClient,
-  { token, apiUrl }: { token: string; apiUrl: string | undefined },
+  { token, apiUrl, proxies }: { token: string; apiUrl: string | undefined; proxies: Proxies },
   signal: AbortSignal,
   now: () => number,
 ): WebClient {
@@ -27,7 +28,7 @@ export function clientOf(
     rejectRateLimitedCalls: true,
     allowAbsoluteUrls: false,
     logger: silentLogger,
-    fetch: boundFetch(signal, now),
+    fetch: boundFetch({ signal, proxies }, now),
   });
 }
 
@@ -58,14 +59,9 @@ function isPlatformError(error: unknown): error is PlatformError {
 }
 
 /** Answers other than 2xx are dealt with here, before the SDK turns them into errors of its own that know less. */
-function boundFetch(signal: AbortSignal, now: () => number): FetchFunction {
+export function boundFetch(by: { signal: AbortSignal; proxies: Proxies }, now: () => number): FetchFunction {
   return async (url, init) => {
-    const { status, body, retryAfter } = await post(
-      String(url),
-      typeof init?.body === 'string' ? init.body : '',
-      init?.headers ?? {},
-      signal,
-    );
+    const { status, body, retryAfter } = await post(String(url), typeof init?.body === 'string' ? init.body : '', init?.headers ?? {}, by);
     const error = classifyApiAnswer(status, body, retryAfter, now());
     if (error) throw error;
     return new Response(body, { headers: retryAfter === null ? {} : { 'retry-after': retryAfter } });

@@ -1,17 +1,15 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
 import axios from 'axios';
+import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
+import type { Proxies } from '../../outgoing/proxies.js';
 import { classifyNetworkError, userAgent } from '../http.js';
 import { TryAgain } from '../sink.js';
 
 /** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
 const mostBytes = 8 * 1024 * 1024;
 
-/** Not `fetch`, which hides a 407. Connections are not kept, since one that the other side just closed would cost a card sent twice. */
 const http = axios.create({
-  httpAgent: new HttpAgent({ keepAlive: false }),
-  httpsAgent: new HttpsAgent({ keepAlive: false }),
+  proxy: false,
   maxRedirects: 0,
   responseType: 'stream',
   decompress: false,
@@ -26,15 +24,28 @@ export interface Answer {
   retryAfter: string | null;
 }
 
-/** One POST without any retry; redirects are answers, never followed. A failure below HTTP is thrown as what it means. */
-export async function post(url: string, body: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+/**
+ * One POST without any retry; redirects are answers, never followed. A failure below HTTP is thrown as what it means. The connection is not kept, since one that
+ * the other side just closed would cost a card sent twice.
+ */
+export async function post(
+  url: string,
+  body: string,
+  headers: Record<string, string>,
+  { signal, proxies }: { signal: AbortSignal; proxies: Proxies },
+): Promise<Answer> {
+  const agent = agentFor(url, proxies, { keepAlive: false });
   try {
     const response = await http.post<Readable>(url, body, {
       headers: { 'user-agent': userAgent, ...headers, 'accept-encoding': 'identity' },
       signal,
+      httpAgent: agent,
+      httpsAgent: agent,
     });
+    const answer = await read(response.data);
+    throwIfProxyRefused(response.status, agent);
     const retryAfter: unknown = response.headers['retry-after'];
-    return { status: response.status, body: await read(response.data), retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
+    return { status: response.status, body: answer, retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
   } catch (error) {
     throw classifyNetworkError(error);
   }

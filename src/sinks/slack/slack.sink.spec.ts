@@ -1,3 +1,4 @@
+import { noProxies } from '../../../test/support/proxy.ts';
 import { type Emulator, createEmulator } from 'emulate';
 import { type Answer, type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
 import { linesOf } from '../../../test/support/slack-messages.ts';
@@ -24,6 +25,7 @@ const context: SinkContext = {
   name: 'team',
   now: Date.now,
   warn: message => warnings.push(message),
+  proxies: noProxies,
   actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
   clicked: () => {},
 };

@@ -11,7 +11,7 @@ export const slack = defineSink({
   settings: SlackSettings,
   mode: () => 'report',
   async open(settings, context) {
-    const { now, warn } = context;
+    const { now, warn, proxies } = context;
     const { BOT_TOKEN, CHANNEL, WEBHOOK_URL, API_URL, TIMEOUT_MS } = settings;
     const words = settings.LOCALE === 'en' ? en : zhCN;
     const manner: Manner = {
@@ -25,10 +25,10 @@ export const slack = defineSink({
     const clicked = await buttons(settings, words.clicks, context);
     if (WEBHOOK_URL !== undefined) {
       const { IncomingWebhookCards } = await import('./incoming-webhook.js');
-      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, manner, summary, now), clicked);
+      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, manner, summary, now, proxies), clicked);
     }
     const [{ BotCards }, { WebClient }] = await Promise.all([import('./bot.js'), import('@slack/web-api')]);
-    const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, timeoutMs: TIMEOUT_MS, summary };
+    const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, proxies, timeoutMs: TIMEOUT_MS, summary };
     return Object.assign(new BotCards(options, manner, now, warn, WebClient), clicked);
   },
 });

@@ -1,7 +1,12 @@
+import type { Socket as Link } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SocketModeClient } from '@slack/socket-mode';
+import { Agent, buildConnector } from 'undici';
+import { tunnel } from '../../outgoing/agents.js';
+import { type Proxies, proxyFor } from '../../outgoing/proxies.js';
 import { classifyNetworkError } from '../http.js';
 import { classifyApiWord } from './slack-errors.js';
+import { boundFetch } from './slack-client.js';
 import { silentLogger } from './silent-logger.js';
 
 export interface SocketOptions {
@@ -10,6 +15,8 @@ export interface SocketOptions {
   timeoutMs: number;
   /** Before the first new try; doubled with each that fails, up to a minute. */
   pauseMs: number;
+  proxies: Proxies;
+  now: () => number;
 }
 
 const longestPauseMs = 60_000;
@@ -69,20 +76,22 @@ export class Socket {
 
   /** Returns when a connection is over. @throws if there was none */
   private async connection(opened: () => void): Promise<void> {
-    const { appToken, apiUrl, timeoutMs } = this.options;
+    const { appToken, apiUrl, timeoutMs, proxies, now } = this.options;
+    const asking = new AbortController();
     const client = new this.Client({
       appToken,
       autoReconnectEnabled: false,
       logger: silentLogger,
+      dispatcher: new Agent({ connect: connector(proxies, link => client.once('disconnected', () => link.destroy())) }),
       clientOptions: {
         ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
         retryConfig: { retries: 0 },
         rejectRateLimitedCalls: true,
         allowAbsoluteUrls: false,
-        timeout: timeoutMs,
+        fetch: boundFetch({ signal: asking.signal, proxies }, now),
       },
     });
-    const leave = (): void => void client.disconnect();
+    const leave = (): void => (asking.abort(), void client.disconnect());
     const over = new Promise<void>(resolve => client.once('disconnected', () => resolve()));
     client.on('slack_event', ({ type, body, ack }: Envelope) => {
       // If it fails the connection is lost, which is seen anyway.
@@ -102,6 +111,24 @@ export class Socket {
       leave();
     }
   }
+}
+
+/** Connects as the SDK does by itself, but through proxies. @param made takes the connection, which the SDK then cannot end by force */
+function connector(proxies: Proxies, made: (link: Link) => void): buildConnector.connector {
+  const direct = buildConnector({ allowH2: false });
+  return (to, done) => {
+    const told: typeof done = (...answer) => {
+      if (answer[1]) made(answer[1]);
+      done(...answer);
+    };
+    const secure = to.protocol === 'https:';
+    const proxy = proxyFor(new URL(`${to.protocol}//${to.host ?? to.hostname}`), proxies);
+    if (!proxy) return direct(to, told);
+    tunnel(proxy, to.hostname, Number(to.port || (secure ? 443 : 80))).then(
+      httpSocket => (secure ? direct({ ...to, httpSocket }, told) : told(null, httpSocket)),
+      (error: Error) => told(error, null),
+    );
+  };
 }
 
 /** Without the text of any error, which may hold an URL that lets one in. */

@@ -1,3 +1,4 @@
+import { noProxies } from '../proxy.ts';
 import { elasticsearch } from '../../../src/sinks/search/elasticsearch.sink.js';
 import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
 import { opensearch } from '../../../src/sinks/search/opensearch.sink.js';
@@ -22,7 +23,14 @@ export async function openSearchSink(
 ): Promise<SearchSink> {
   const settings = Object.assign(new types[type].settings(), { URL: url, INDEX: 'official-channels', TIMEOUT_MS: 10_000 });
   if (type !== 'meilisearch') Object.assign(settings, { ANALYZER: 'cjk' });
-  const context = { name: 'search', now, warn: (message: string) => void warnings.push(message), actions: noActions, clicked: () => {} };
+  const context = {
+    name: 'search',
+    now,
+    warn: (message: string) => void warnings.push(message),
+    proxies: noProxies,
+    actions: noActions,
+    clicked: () => {},
+  };
   return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;
 }
 

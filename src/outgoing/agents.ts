@@ -1,0 +1,128 @@
+import { type AgentOptions, Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as httpsRequest } from 'node:https';
+import { type Socket, isIP, isIPv6 } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { classifyNetworkError, classifyStatus } from '../sinks/http.js';
+import { Misconfigured, type SinkError, TryAgain } from '../sinks/sink.js';
+import { type Proxies, type Proxy, proxyFor } from './proxies.js';
+
+/** A tunnel that is not there by then never will be. Attempts end by their own time, which is mostly shorter. */
+const tunnelMs = 30_000;
+
+export interface ConnectionOptions extends AgentOptions {
+  /** PEM texts: a private CA of the target, and our certificate and key for it. */
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
+}
+
+/** The agent for requests to a URL: through the proxy that the environment names for it, if any. What a proxy itself refuses comes out as the `SinkError` that it means. */
+export function agentFor(url: string, proxies: Proxies, options: ConnectionOptions): HttpAgent {
+  const target = new URL(url);
+  const proxy = proxyFor(target, proxies);
+  if (target.protocol !== 'https:') return proxy ? new ForwardAgent(proxy, options) : new HttpAgent(options);
+  return proxy ? new TunnelAgent(proxy, options as HttpsAgentOptions) : new HttpsAgent(options as HttpsAgentOptions);
+}
+
+/** A 407 is said by nobody but a proxy, which where plain HTTP is forwarded answers as if it were the target. */
+export function throwIfProxyRefused(status: number, agent: HttpAgent): void {
+  if (status === 407 && agent instanceof ForwardAgent) throw answered(agent.proxy, status);
+}
+
+/** Plain HTTP is forwarded, as every client does it: many proxies allow CONNECT to port 443 alone. Node does all of it. */
+class ForwardAgent extends HttpAgent {
+  constructor(
+    readonly proxy: Proxy,
+    options: AgentOptions,
+  ) {
+    super({ ...options, proxyEnv: { http_proxy: proxy.url.href } });
+    // Node has read it. axios with `proxy: false`, which keeps it from reading the environment, would make an agent without it out of this one.
+    delete (this as unknown as { options: AgentOptions }).options.proxyEnv;
+  }
+
+  override createConnection(...args: Parameters<HttpAgent['createConnection']>): ReturnType<HttpAgent['createConnection']> {
+    const socket = super.createConnection(...args);
+    const mark = (error: Error): void => void (error.cause = failed(this.proxy, error));
+    socket
+      ?.prependListener('error', mark)
+      .once(this.proxy.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => socket.off('error', mark));
+    return socket;
+  }
+}
+
+/** TLS goes through a tunnel. Node's own agent would leave a descriptor behind for each tunnel that is refused, and waits on after the request was given up. */
+class TunnelAgent extends HttpsAgent {
+  private readonly closing = new AbortController();
+
+  constructor(
+    private readonly proxy: Proxy,
+    options: HttpsAgentOptions,
+  ) {
+    super(options);
+  }
+
+  override createConnection(...[options, done]: Parameters<HttpAgent['createConnection']>): null {
+    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal)
+      .then(socket => super.createConnection({ ...options, socket } as never))
+      .then(
+        socket => done?.(null, socket!),
+        (error: Error) => done?.(error, undefined as never),
+      );
+    return null;
+  }
+
+  override destroy(): void {
+    this.closing.abort();
+    super.destroy();
+  }
+}
+
+/** Opens a way to a host through a proxy. @throws SinkError */
+export function tunnel(proxy: Proxy, host: string, port: number, signal?: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const { protocol, hostname, port: proxyPort } = proxy.url;
+  const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  const proxyHost = hostname.replace(/^\[|\]$/g, '');
+  const request = (protocol === 'https:' ? httpsRequest : httpRequest)({
+    method: 'CONNECT',
+    host: proxyHost,
+    port: proxyPort,
+    path: authority,
+    headers: { host: authority, ...(proxy.authorization !== null && { 'proxy-authorization': proxy.authorization }) },
+    // By the Host header it would be taken for the target's.
+    servername: isIP(proxyHost) ? '' : proxyHost,
+    agent: false,
+    ...(signal && { signal }),
+  });
+  const late = setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), tunnelMs);
+  request.once('error', error => reject(failed(proxy, error))).once('close', () => clearTimeout(late));
+  request.once('connect', ({ statusCode = 0 }, socket: Duplex) => {
+    clearTimeout(late);
+    // Whoever uses the tunnel sees its end.
+    socket.on('error', () => undefined);
+    if (statusCode >= 200 && statusCode < 300) return resolve(socket as Socket);
+    socket.destroy();
+    reject(answered(proxy, statusCode));
+  });
+  request.end();
+  return promise;
+}
+
+function answered({ variable }: Proxy, status: number): SinkError {
+  const told = `the proxy answered ${status}`;
+  if (status === 407) return new Misconfigured(told, `Check user and password in ${variable}.`, status);
+  if (status === 403) {
+    return new Misconfigured(told, `The proxy of ${variable} forbids it: allow the target there, or name it in NO_PROXY.`, status);
+  }
+  if (classifyStatus(status, undefined, 0) instanceof TryAgain) {
+    return new TryAgain(told, `Check that the proxy of ${variable} can reach the target; it is tried again by itself.`, status);
+  }
+  return new Misconfigured(told, `Check ${variable}: what is there does not seem to be a proxy that takes CONNECT.`, status);
+}
+
+function failed({ variable }: Proxy, error: Error): SinkError {
+  const told = classifyNetworkError(error);
+  const message = `the proxy cannot be reached: ${told.message}`;
+  if (told instanceof Misconfigured) return new Misconfigured(message, `Check the host name in ${variable}, and the certificate there.`);
+  return new TryAgain(message, `Check that the proxy of ${variable} runs and can be reached from here; it is tried again by itself.`);
+}
