@@ -16,6 +16,7 @@ import { Notices } from './operations/notices/notices.js';
 import { ReportSinks, SlackInteractionsController } from './operations/slack-interactions.controller.js';
 import { Readiness } from './operations/readiness.js';
 import { sinkStates } from './operations/sink-states.js';
+import { secretsOf } from './settings/secrets.js';
 import { Settings, readSettings } from './settings/settings.js';
 import { SdkAppIdGuard } from './webhook/sdk-app-id.guard.js';
 import { SignatureGuard } from './webhook/signature.guard.js';
@@ -41,7 +42,7 @@ export class AppModule {
         Clock,
         {
           provide: Log,
-          useFactory: (settings: Settings, clock: Clock) => new Log(settings.LOG_LEVEL, () => clock.now()),
+          useFactory: (settings: Settings, clock: Clock) => new Log(settings.LOG_LEVEL, () => clock.now(), undefined, secretsOf(settings)),
           inject: [Settings, Clock],
         },
         {

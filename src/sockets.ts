@@ -1,45 +1,109 @@
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What a socket that has left HTTP gets for the answers still due on it and for the peer to read the last one. */
+/** What a socket that has left HTTP gets for the answers still due on it and for its peer to read the last one. */
 const lingerMs = 3000;
 const badRequest = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n';
+/** Clients make these offers on ordinary requests, and stay with HTTP/1.1 where they are ignored. */
+const ignoredUpgrade = /^(h2c|TLS\/)/i;
+const errorEveryMs = 60_000;
+
+export interface SocketRules {
+  /** The answer to CONNECT and Upgrade. */
+  notFound: { type: string; body: string };
+  /** What a request gets to arrive whole, and how long nothing may move while one is under way. */
+  patienceMs: number;
+  /** How long a connection is kept open after an answer. */
+  keptAliveMs: number;
+  /** Told, once a minute at most, that connections cannot be accepted. */
+  onError: (error: Error) => void;
+}
+
+/** What Node's types leave out. */
+type HttpServer = Server & {
+  connectionsCheckingInterval: number;
+  httpAllowHalfOpen: boolean;
+  requireHostHeader: boolean;
+  shouldUpgradeCallback(request: IncomingMessage): boolean;
+};
 
 /**
- * Takes care of the sockets that Node hands over bare: after CONNECT, and after what HTTP cannot parse. Each gets its last answer behind those
- * that are due before it, and is gone soon after, whatever its peer does.
- * @param notFound what CONNECT is answered with
+ * Lets no peer keep a socket of this server for longer than it may, or end the process through one. Node hands sockets over bare after CONNECT and
+ * Upgrade and where it cannot parse: each of them gets its last answer behind those that are due before it, and is gone soon after.
  */
-export function guardSockets(server: Server, notFound: { type: string; body: string }): void {
-  const open = new WeakMap<Socket, Set<ServerResponse>>();
-  const leaving = new WeakSet<Socket>();
-  server.prependListener('request', ({ socket }, response) => {
-    const responses = open.get(socket) ?? new Set();
-    open.set(socket, responses.add(response));
-    response.once('close', () => responses.delete(response));
+export function guardSockets(plain: Server, { notFound, patienceMs, keptAliveMs, onError }: SocketRules): void {
+  const server = plain as HttpServer;
+  server.requestTimeout = patienceMs;
+  server.headersTimeout = patienceMs;
+  // How often Node looks for requests that take too long; its own default is 30 s.
+  server.connectionsCheckingInterval = 500;
+  // An answer that its peer does not read is no request that takes too long.
+  server.timeout = patienceMs;
+  server.keepAliveTimeout = keptAliveMs;
+  // Who sends nothing more can still be answered.
+  server.httpAllowHalfOpen = true;
+  // Node's own refusal would not be our answer.
+  server.requireHostHeader = false;
+  server.shouldUpgradeCallback = ({ headers }) => !ignoredUpgrade.test(headers.upgrade ?? '');
+
+  const connections = new WeakMap<Socket, Connection>();
+  server.on('connection', socket => {
+    // Blank lines between requests are activity for Node, which would let them hold a connection for ever.
+    const idle = setTimeout(() => socket.destroy(), keptAliveMs + 2 * patienceMs).unref();
+    connections.set(socket, { idle, due: new Set() });
+    socket.once('close', () => clearTimeout(idle));
+  });
+  server.prependListener('request', (request, response) => {
+    const { idle, due } = connections.get(request.socket)!;
+    idle.refresh();
+    due.add(response);
+    response.once('close', () => due.delete(response));
+    if (request.headers.upgrade === undefined) return;
+    // Node drops what stands behind an ignored offer in the same packet: no later request of this connection can be understood.
+    response.shouldKeepAlive = false;
+    request.once('end', () => request.socket.pause());
   });
 
   const leave = (socket: Socket, answer: string): void => {
-    if (leaving.has(socket)) return;
-    leaving.add(socket);
+    const connection = connections.get(socket)!;
+    if (connection.leaving) return;
+    connection.leaving = true;
+    if (!socket.writable) return socket.destroySoon();
     const cut = setTimeout(() => socket.destroy(), lingerMs);
-    // What else the peer says is thrown away: unread, it would turn the end of the connection into a reset, which can overtake the answer.
+    // What else the peer says is thrown away: unread, it would make the end of the connection a reset, which can overtake the answer.
     socket.once('close', () => clearTimeout(cut)).resume();
     // A request that is not whole will never be.
-    const due = [...(open.get(socket) ?? [])].findLast(({ req }) => req.complete);
-    if (due) due.once('close', () => socket.end(answer));
+    const last = [...connection.due].findLast(({ req }) => req.complete);
+    if (last) last.once('close', () => socket.end(answer));
     else socket.end(answer);
   };
-
-  server.on('connect', (_request, socket: Socket) => {
+  const refuse = (_request: IncomingMessage, socket: Socket): void => {
     // Node has taken its own listener away; without one a reset would end the process.
     socket.on('error', () => socket.destroy());
     const head = ['HTTP/1.1 404 Not Found', `Content-Type: ${notFound.type}`, `Content-Length: ${Buffer.byteLength(notFound.body)}`];
     leave(socket, `${[...head, 'Connection: close'].join('\r\n')}\r\n\r\n${notFound.body}`);
-  });
+  };
+  server.on('connect', refuse).on('upgrade', refuse);
   // A request that took too long is dropped: the answer to that would not be the packet.
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) socket.destroy();
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') socket.destroy();
     else leave(socket, badRequest);
   });
+
+  let toldAt = -Infinity;
+  // Whoever listens is told of the errors before; later ones, such as no descriptor for a connection, would end the process.
+  server.once('listening', () =>
+    server.on('error', error => {
+      if (performance.now() - toldAt < errorEveryMs) return;
+      toldAt = performance.now();
+      onError(error);
+    }),
+  );
+}
+
+interface Connection {
+  idle: NodeJS.Timeout;
+  /** Answers that have not been sent whole. */
+  due: Set<ServerResponse>;
+  leaving?: true;
 }

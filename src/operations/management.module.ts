@@ -15,7 +15,7 @@ import { ReplaysController } from './api/replays.controller.js';
 import { SinksController } from './api/sinks.controller.js';
 import { Deeds } from './deeds.js';
 import { HealthController } from './health.controller.js';
-import { Log } from './log.js';
+import { Log, stackOf } from './log.js';
 import { Metrics } from './metrics.js';
 import { ProblemFilter, problemOf } from './problem.filter.js';
 import { Readiness } from './readiness.js';
@@ -63,14 +63,17 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
   express.disable('x-powered-by').disable('etag');
   app.useGlobalFilters(
     new ProblemFilter((error, status) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      if (status === 503) parts.log.warn('the database failed the API', { error: text });
-      else parts.log.error('unexpected error', { error: text });
+      if (status === 503) parts.log.warn('the database failed the API', { error: stackOf(error) });
+      else parts.log.unexpected('unexpected error', error);
     }),
   );
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
-  const nothing = JSON.stringify(problemOf(404, 'nothing is here'));
-  guardSockets(app.getHttpServer() as Server, { type: 'application/problem+json; charset=utf-8', body: nothing });
+  guardSockets(app.getHttpServer() as Server, {
+    notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problemOf(404, 'nothing is here')) },
+    patienceMs: 60_000,
+    keptAliveMs: 5000,
+    onError: error => parts.log.error('connections to the management port cannot be accepted', { error: error.message }),
+  });
   const { MANAGEMENT_TOKEN: token } = parts.settings;
   if (token === undefined) return;
   app.use('/api/v1', bearer(token));

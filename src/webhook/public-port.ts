@@ -5,6 +5,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { Clock } from '../clock.js';
 import { Log } from '../operations/log.js';
 import { Metrics } from '../operations/metrics.js';
+import { Readiness } from '../operations/readiness.js';
 import { interactionsPath } from '../operations/slack-interactions.controller.js';
 import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../sockets.js';
@@ -23,25 +24,30 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
   Object.assign(express.router, { caseSensitive: true });
   // However many parameters there are: a second SdkAppid behind them must not go unseen.
   express.set('query parser', (text: string) => parseQuery(text, '&', '=', { maxKeys: 0 }));
+  app.use((_request: Request, response: Response, next: NextFunction) => {
+    // A kept-alive connection must not be closed just when its next webhook is under way.
+    if (app.get(Readiness).closed === 'draining') response.shouldKeepAlive = false;
+    next();
+  });
   app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
-  const filter = new AnswerFilter(error => log.error('unexpected error', { error: error instanceof Error ? error.stack : String(error) }));
+  const filter = new AnswerFilter(error => log.unexpected('unexpected error', error));
   app.useGlobalFilters(filter);
   app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
   await app.init();
   // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
   express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
-  const server = app.getHttpServer() as Server & { connectionsCheckingInterval: number };
-  server.requestTimeout = requestMs;
-  server.headersTimeout = requestMs;
-  // How often Node looks for requests that take too long; its own default is 30 s.
-  server.connectionsCheckingInterval = 500;
-  server.keepAliveTimeout = 75_000;
+  const server = app.getHttpServer() as Server;
+  guardSockets(server, {
+    notFound: { type: 'application/json; charset=utf-8', body: JSON.stringify(Refusal.notFound().packet) },
+    patienceMs: requestMs,
+    keptAliveMs: 75_000,
+    onError: error => log.error('connections cannot be accepted', { error: error.message }),
+  });
   server.on('checkContinue', (request, response) => {
     // Whether a body follows a refusal is up to the sender: the connection cannot be used again.
     response.shouldKeepAlive = false;
     server.emit('request', request, response);
   });
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  guardSockets(server, { type: 'application/json; charset=utf-8', body: JSON.stringify(Refusal.notFound().packet) });
 }
