@@ -3,13 +3,16 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from './app.module.js';
 import { NewerDatabase, UnusableFile } from './database/database.js';
-import { Log } from './operations/log.js';
+import { Log, stackOf } from './operations/log.js';
 import { SettingsError } from './settings/settings.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
 import { onStopSignal } from './stop-signal.js';
+import { onUncaught } from './uncaught.js';
 
 /** A mistake that a restart cannot mend: sysexits' EX_CONFIG. */
 const configExit = 78;
+/** Kubernetes is told to wait for 30 s, people are told 25. */
+const stopWithinMs = 24_500;
 
 async function main(): Promise<void> {
   // Whoever read our output may go away; webhooks must still be kept.
@@ -22,10 +25,10 @@ async function main(): Promise<void> {
     });
     const log = app.get(Log);
     app.useLogger(log);
-    drainOnSignals(await startService(app), log);
+    drainAtTheEnd(await startService(app), log);
   } catch (error) {
     const mistakes = mistakesOf(error);
-    process.stderr.write(`${(mistakes ?? [`could not start: ${(error as Error).stack}`]).join('\n')}\n`);
+    process.stderr.write(`${(mistakes ?? [`could not start: ${stackOf(error)}`]).join('\n')}\n`);
     process.exit(mistakes ? configExit : 1);
   }
 }
@@ -37,20 +40,37 @@ function mistakesOf(error: unknown): readonly string[] | null {
   return error instanceof UnusablePort ? [error.message] : null;
 }
 
-/** SIGTERM and SIGINT drain; a second one skips the time that load balancers need to look away. */
-function drainOnSignals(service: Service, log: Log): void {
+/**
+ * SIGTERM and SIGINT drain; a second one skips the time that load balancers need to look away. What nobody caught drains, too: the answers and attempts
+ * under way are owed to others, but who knows what state we are in.
+ */
+function drainAtTheEnd(service: Service, log: Log): void {
   let stop: Stop | undefined;
-  onStopSignal(signal => {
-    if (stop) return stop.hurry();
-    log.info('stopping', { signal });
+  let exitCode = 0;
+  const drain = (): void => {
+    if (stop) return;
+    setTimeout(() => {
+      log.error('stopping took too long: what is under way is given up');
+      process.exit(exitCode);
+    }, stopWithinMs);
     stop = service.stop();
     stop.done.then(
-      () => process.exit(0),
-      (error: Error) => {
-        log.error('stopping failed', { error: error.message });
+      () => process.exit(exitCode),
+      (error: unknown) => {
+        log.unexpected('stopping failed', error);
         process.exit(1);
       },
     );
+  };
+  onStopSignal(signal => {
+    if (stop) return stop.hurry();
+    log.info('stopping', { signal });
+    drain();
+  });
+  onUncaught(error => {
+    exitCode = 1;
+    log.unexpected('nobody caught this error: stopping', error);
+    drain();
   });
 }
 
