@@ -163,15 +163,15 @@ function metrics(database: Database, clock: Clock, modules: ModuleRef): Metrics 
 function keeper(settings: Settings, recorded: Recorder, database: Database, log: Log): Keeper {
   const spool = database.embedded
     ? null
-    : new Spool(
-        settings.SPOOL_DIR,
-        problem =>
+    : new Spool(settings.SPOOL_DIR, {
+        problem: problem =>
           problem === null
             ? log.info('SPOOL_DIR can be written again')
             : log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', { problem }),
-        (file, reason) => log.error('a spooled webhook cannot be taken in and was put aside', { file, reason }),
-        (file, reason) => log.error('a spooled file cannot be read: it stays and is tried again after the next start', { file, reason }),
-      );
+        aside: (file, reason) => log.error('spooled webhooks cannot be taken in and were put aside', { file, reason }),
+        stuck: (path, reason) => log.error('a spooled file cannot be taken in or removed: it stays and is tried again', { path, reason }),
+        unsynced: (folder, reason) => log.warn('SPOOL_DIR cannot fsync folders: a power cut may cost webhooks', { folder, reason }),
+      });
   return new Keeper(recorded, spool, {
     away: reason => log.warn('the database does not take webhooks: they go to SPOOL_DIR', { reason }),
     back: takenIn => log.info('the database takes webhooks again, and has all that were spooled', { takenIn }),

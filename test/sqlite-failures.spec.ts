@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,3 +97,23 @@ test('a database of a newer major version is refused', async () => {
   expect((await webhook(service.url, 'x')).status).toBe(200);
   await service.stop();
 }, 30_000);
+
+test('what it writes is for its owner alone, whatever the umask lets through', async () => {
+  const before = process.umask(0o022);
+  const data = join(folder, 'data');
+  const service = await startTestService({
+    DATABASE_URL: `sqlite:${join(data, 'test.db')}`,
+    SINK_A_TYPE: 'log',
+    SINK_A_CHANNELS: 'nothing',
+  });
+  try {
+    expect((await webhook(service.url, 'a')).status).toBe(200);
+    const names = readdirSync(data);
+    expect(names).toEqual(expect.arrayContaining(['test.db', 'test.db-wal']));
+    const modes = [data, ...names.map(name => join(data, name))].map(path => (statSync(path).mode & 0o777).toString(8));
+    expect(modes).toEqual(['700', ...names.map(() => '600')]);
+  } finally {
+    process.umask(before);
+    await service.stop();
+  }
+});

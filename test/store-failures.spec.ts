@@ -316,3 +316,46 @@ test('neither database nor spool: 503 in time, not ready, and the log names SPOO
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(503);
   expect(service.lines.some(line => line['level'] === 'error' && String(line['msg']).includes('SPOOL_DIR'))).toBe(true);
 }, 30_000);
+
+/* oxlint-disable jest/no-standalone-expect -- it is a test where disks can be made */
+// Seen failing with a spool that could not be emptied and counted as a database that is away: 503 for every webhook, and ready all the while.
+testWithDisks(
+  'the spool is read-only while it holds webhooks: the database takes all, old and new; without it none, and the service is not ready',
+  async () => {
+    const disk = smallDisk(10);
+    try {
+      const { service, url, managementUrl } = await start({ SPOOL_DIR: join(disk.path, 'spool') });
+      await service.delivering();
+      await proxy.cut();
+      const post = (name: string) =>
+        send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: name, EventTime: Date.now() }));
+      const ready = async (): Promise<number> => (await send('GET', `${managementUrl}/readyz`)).status;
+      expect([(await post('spooled')).status, await ready()]).toEqual([200, 200]);
+      // Lazily, since a file is open; nothing can be written from then on.
+      const remount = (mode: string): unknown => execFileSync('mount', ['-o', `remount,${mode}`, disk.path], { stdio: 'pipe' });
+      await until(() => {
+        try {
+          remount('ro');
+          return true;
+        } catch {
+          return false;
+        }
+      }, 'a read-only disk');
+      await until(async () => (await ready()) === 503, 'word of the disk', 10_000);
+      expect((await post('refused')).status).toBe(503);
+      await proxy.open();
+      await until(async () => (await ready()) === 200, 'word of the database', 10_000);
+      for (let count = 0; count < 3; count++) expect((await post(`kept ${count}`)).status).toBe(200);
+      await until(async () => (await countInDatabase()) === 4, 'what was spooled', 5000);
+      expect(await metric(managementUrl, 'spooled')).toBe(0);
+      expect(messages(service).filter(message => String(message).includes('SPOOL_DIR cannot be written'))).toHaveLength(1);
+      remount('rw');
+      await until(() => messages(service).includes('SPOOL_DIR can be written again'), 'the disk again', 10_000);
+    } finally {
+      await Promise.all(running.splice(0).map(one => one.kill()));
+      disk.remove();
+    }
+  },
+  60_000,
+);
+/* oxlint-enable jest/no-standalone-expect */

@@ -4,8 +4,9 @@ import type { Spool } from './spool.js';
 
 /** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
 const keepWithinMs = 1400;
-/** What the database gets of that before the spool has to do. */
+/** What the database gets of that before the spool has to do, and where it is known that the spool can do nothing. */
 const databaseWithinMs = 700;
+const databaseAloneWithinMs = 1200;
 const beatEveryMs = 5000;
 const tryEveryMs = 300;
 /** A file that is being written is closed after the write. */
@@ -54,9 +55,9 @@ export class Keeper {
   async keep(receipt: Receipt): Promise<Kept> {
     if (!this.spool) return this.recorder.record(receipt, keepWithinMs);
     const startedAt = performance.now();
-    if (!this.away) {
+    if (!this.away || !this.spoolWorks) {
       try {
-        return await this.recorder.record(receipt, databaseWithinMs);
+        return await this.recorder.record(receipt, this.spoolWorks ? databaseWithinMs : databaseAloneWithinMs);
       } catch (error) {
         if (!(error instanceof Unstorable)) this.giveUp(error as Error);
       }
@@ -85,19 +86,19 @@ export class Keeper {
 
   private async takeIn(spool: Spool): Promise<void> {
     while (await this.rest(tryEveryMs)) {
-      if (!this.away && spool.size === 0) continue;
       try {
-        // Also with nothing to take in: a transaction of ours is what tells whether the database takes webhooks.
-        if (spool.size === 0) await this.recorder.take([]);
         for (let taken: number | null = 0; taken !== null && !this.stopping.signal.aborted;) {
           taken = await spool.takeIn(receipts => this.record(receipts));
           this.takenIn += taken ?? 0;
           if (taken === 0) await this.rest(closeWithinMs);
         }
+        // With nothing to take in a transaction of ours is what tells whether the database takes webhooks.
+        if (this.away) await this.recorder.take([]);
         this.away = false;
         if (this.spooling) this.events.back(this.takenIn);
         [this.spooling, this.takenIn] = [false, 0];
       } catch (error) {
+        // The spool's own trouble is not thrown: this is the database's.
         this.giveUp(error as Error);
       }
     }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
   for (const giveUpAt = performance.now() + waitMs; ;) {
     let database: DatabaseSync | undefined;
     try {
-      if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true });
+      if (file !== ':memory:') makeFile(file);
       const opened = (database = new Database(file));
       // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
@@ -41,6 +41,12 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
       await sleep(lockedPauseMs);
     }
   }
+}
+
+/** For its owner alone; SQLite gives the files beside it the same mode. */
+function makeFile(file: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  closeSync(openSync(file, 'a', 0o600));
 }
 
 function isLocked(error: unknown): boolean {

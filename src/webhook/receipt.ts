@@ -1,13 +1,11 @@
+import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
 import type { Receipt } from '../channel/recorder.js';
 import { type WebhookDto, commands } from './webhook.dto.js';
-
-const earliest = Date.UTC(2010, 0, 1);
-const latestAheadMs = 10 * 60_000;
 
 /** The EventTime of a webhook, or the arrival time where it tells none that can be. Milliseconds. */
 export function eventTimeOf(told: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
   const time = typeof told === 'string' && /^0*\d{1,16}$/.test(told) ? Number(told) : told;
-  const usable = typeof time === 'number' && Number.isSafeInteger(time) && time >= earliest && time <= arrival + latestAheadMs;
+  const usable = typeof time === 'number' && Number.isSafeInteger(time) && time >= earliestEventTime && time <= arrival + latestAheadMs;
   return usable ? { eventTime: time, eventTimeEstimated: false } : { eventTime: arrival, eventTimeEstimated: true };
 }
 
