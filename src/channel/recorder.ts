@@ -162,7 +162,7 @@ async function recordGroup(
 ): Promise<{ results: Recorded[]; owed: Set<number> }> {
   const channels = await lockChannels(database, trx, receipts);
   const fingerprints = receipts.map(fingerprint);
-  const kept = await trx.selectFrom('change').select('fingerprint').where('fingerprint', 'in', fingerprints).execute();
+  const kept = await trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints)).execute();
   const seen = new Set(kept.map(row => row.fingerprint));
 
   const results: Recorded[] = [];

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { CompiledQuery, type Insertable, Kysely, type Transaction, sql } from 'kysely';
+import { CompiledQuery, type Insertable, Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
+import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
@@ -85,7 +86,7 @@ export class Database {
   }
 
   /**
-   * An INSERT of many rows, all with the columns of the first, as text: for hundreds of rows the query builder would cost more than the statement.
+   * An INSERT of any number of rows, all with the columns of the first, as text: for hundreds of rows the query builder would cost more than the statement.
    * @param tail what follows the values, such as `on conflict …` and `returning …`
    */
   async insert<T extends keyof Tables, R = never>(
@@ -94,12 +95,24 @@ export class Database {
     rows: readonly Insertable<Tables[T]>[],
     tail = '',
   ): Promise<R[]> {
+    if (rows.length === 0) return [];
     const columns = Object.keys(rows[0] as object) as (keyof Insertable<Tables[T]>)[];
-    const parameters: unknown[] = [];
-    for (const row of rows) for (const column of columns) parameters.push(row[column]);
-    const values = this.placeholders(rows.length, columns.length);
-    const text = `insert into ${table} (${columns.join(', ')}) values ${values} ${tail}`;
-    return (await trx.executeQuery<R>(CompiledQuery.raw(text, parameters))).rows;
+    const limits = this.embedded ? statementLimits.sqlite : statementLimits.postgres;
+    const returned: R[][] = [];
+    for (const some of chunks(rows, Math.min(limits.rows, Math.floor(limits.values / columns.length)))) {
+      const parameters: unknown[] = [];
+      for (const row of some) for (const column of columns) parameters.push(row[column]);
+      const values = this.placeholders(some.length, columns.length);
+      const text = `insert into ${table} (${columns.join(', ')}) values ${values} ${tail}`;
+      returned.push((await trx.executeQuery<R>(CompiledQuery.raw(text, parameters))).rows);
+    }
+    return returned.flat();
+  }
+
+  /** Whether a column has one of these values: one bound value for any number of them, which both dialects look up by their keys. */
+  isAmong(column: string, values: readonly (number | string)[]): RawBuilder<boolean> {
+    const name = sql.ref(column);
+    return this.embedded ? sql`${name} in (select value from json_each(${JSON.stringify(values)}))` : sql`${name} = any(${values})`;
   }
 
   private placeholders(rows: number, columns: number): string {

@@ -29,26 +29,26 @@ export async function deletePage(database: Database, before: number, after: stri
       .limit(pageSize)
       .execute();
     const old = page.filter(({ newest }) => !newest).map(({ id }) => id);
-    if (old.length > 0) await deleteChanges(trx, old);
+    if (old.length > 0) await deleteChanges(database, trx, old);
     return page.length < pageSize ? null : page.at(-1)!.id;
   });
 }
 
-async function deleteChanges(trx: Transaction<Tables>, ids: string[]): Promise<void> {
+async function deleteChanges(database: Database, trx: Transaction<Tables>, ids: string[]): Promise<void> {
   const owed = await trx
     .selectFrom('delivery')
     .select('change_id')
-    .where('change_id', 'in', ids)
+    .where(database.isAmong('change_id', ids))
     .where('state', 'in', ['pending', 'parked'])
     .execute();
   const kept = new Set(owed.map(row => row.change_id));
   const over = ids.filter(id => !kept.has(id));
   if (over.length === 0) return;
   // A replay may have been faster just now: what it made pending stays, with its change.
-  await trx.deleteFrom('delivery').where('change_id', 'in', over).where('state', 'not in', ['pending', 'parked']).execute();
-  const still = trx.selectFrom('delivery').select('change_id').where('change_id', 'in', over);
-  await trx.deleteFrom('attempt').where('change_id', 'in', over).where('change_id', 'not in', still).execute();
-  await trx.deleteFrom('change').where('id', 'in', over).where('id', 'not in', still).execute();
+  await trx.deleteFrom('delivery').where(database.isAmong('change_id', over)).where('state', 'not in', ['pending', 'parked']).execute();
+  const still = trx.selectFrom('delivery').select('change_id').where(database.isAmong('change_id', over));
+  await trx.deleteFrom('attempt').where(database.isAmong('change_id', over)).where('change_id', 'not in', still).execute();
+  await trx.deleteFrom('change').where(database.isAmong('id', over)).where('id', 'not in', still).execute();
 }
 
 /** Deletes what people did, and the notices that were over, before `before` (ms). */

@@ -68,12 +68,11 @@ class Shim implements SqliteDatabase {
   constructor(private readonly database: DatabaseSync) {}
 
   prepare(sql: string): SqliteStatement {
-    let statement = this.prepared.get(sql);
-    if (!statement) {
-      statement = new ShimStatement(this.database, sql);
-      if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
-      this.prepared.set(sql, statement);
-    }
+    const statement = this.prepared.get(sql) ?? new ShimStatement(this.database, sql);
+    // What was used last goes last: the first is the one that nobody has used for longest.
+    this.prepared.delete(sql);
+    if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
+    this.prepared.set(sql, statement);
     return statement;
   }
 

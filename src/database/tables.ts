@@ -73,6 +73,8 @@ interface SinkTable {
   stopped_ms: Generated<number>;
   /** Pacing: when the attempts that were started so far are used up at the sink's rate. */
   paced_at: number | null;
+  /** It has recovered, and its lanes become due page by page: the key of the last channel done; `null` when all are, or it is stopped again. */
+  recovered_to: number | null;
   /** A new state sink is being owed what was before it: the key of the last channel done; `null` when it has all. */
   filled_to: number | null;
 }
@@ -91,6 +93,8 @@ interface LaneTable {
   lost: Generated<number>;
   /** Which of the sink's complaints was the first to this lane since its last success. */
   complaint: number | null;
+  /** What is pending at a state sink and lies before this position has been superseded, and is yet to be marked so; `null` when all is. */
+  superseded_before: number | null;
   /** What a state sink has. */
   sent_revision: number | null;
   sent_profile: string | null;

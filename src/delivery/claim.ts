@@ -1,5 +1,6 @@
 import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
+import { chunks, pageRows } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
 import { isOneOf, skipLocked } from './locks.js';
@@ -18,6 +19,8 @@ const foldLooked = 500;
 export interface Claim {
   attempts: number;
   batchSize: number;
+  /** Of all texts together; a single delivery may have more. */
+  bytes: number;
   leaseMs: number;
   /** How long a probe may take at most. */
   probeMs: number;
@@ -25,7 +28,12 @@ export interface Claim {
 }
 
 /** What a worker knows of its sink's row. */
-export type SinkRow = Health & { removed_at: number | null; held_until: number | null; paced_at: number | null };
+export type SinkRow = Health & {
+  removed_at: number | null;
+  held_until: number | null;
+  paced_at: number | null;
+  recovered_to: number | null;
+};
 
 export const sinkColumnNames = [
   'state',
@@ -43,6 +51,7 @@ export const sinkColumnNames = [
   'stopped_ms',
   'held_until',
   'paced_at',
+  'recovered_to',
 ] as const satisfies (keyof SinkRow)[];
 const sinkColumns = sql.raw(sinkColumnNames.join(', '));
 
@@ -55,7 +64,15 @@ const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and compla
 /** A lane that has something to do and that nobody works on. */
 const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
 
-/** Leases what is due, or what is to be probed, and loads it: what each attempt carries. Moves `row` on with the sink's own row. */
+/** What each attempt is to carry, and whether there is more that is due than one transaction takes. */
+export interface Claimed {
+  works: LaneWork[][];
+  more: boolean;
+}
+
+export const nothingClaimed: Claimed = { works: [], more: false };
+
+/** Leases what is due, or what is to be probed, and loads it. Moves `row` on with the sink's own row. */
 export async function claimWork(
   database: Database,
   trx: Transaction<Tables>,
@@ -64,17 +81,18 @@ export async function claimWork(
   claim: Claim,
   token: string,
   now: number,
-): Promise<LaneWork[][]> {
-  if (standsStill(row) || (row.held_until ?? 0) > now) return [];
+): Promise<Claimed> {
+  if (standsStill(row) || (row.held_until ?? 0) > now) return nothingClaimed;
   const { perSecond } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
-  if (attempts === 0) return [];
+  if (attempts === 0) return nothingClaimed;
   const probe = row.state !== 'ok';
   const lease = { lease: token, complaints: row.complaints, probe };
   const digest = sink.mode === 'report' && !probe ? await claimDigest(database, trx, sink, lease, claim, now) : [];
-  const claimed = digest.length > 0 ? [digest] : await claimHeads(database, trx, sink, row, { ...claim, attempts }, lease, now);
-  if (perSecond !== null && claimed.length > 0) {
-    row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.length);
+  const claimed =
+    digest.length > 0 ? { works: [digest], more: false } : await claimHeads(database, trx, sink, row, { ...claim, attempts }, lease, now);
+  if (perSecond !== null && claimed.works.length > 0) {
+    row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.works.length);
     await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
   }
   return claimed;
@@ -91,25 +109,29 @@ async function claimHeads(
   claim: Claim,
   lease: Lease,
   now: number,
-): Promise<LaneWork[][]> {
-  const { attempts, batchSize, leaseMs } = claim;
+): Promise<Claimed> {
+  const { batchSize, leaseMs } = claim;
+  const wanted = claim.attempts * batchSize;
+  const limit = Math.min(wanted, pageRows);
   const channels = lease.probe
     ? await leaseProbe(database, trx, sink, row, lease.lease, claim, now)
-    : await leaseDue(database, trx, sink, sql`due_at <= ${now}`, attempts * batchSize, lease.lease, now + leaseMs);
-  if (channels.length === 0) return [];
-  const { work, idle } = await loadWork(database, trx, sink, channels, lease, now);
+    : await leaseDue(database, trx, sink, sql`due_at <= ${now}`, limit, lease.lease, now + leaseMs);
+  if (channels.length === 0) return nothingClaimed;
+  const { work, idle, tooLarge } = await loadWork(database, trx, sink, channels, lease, claim.bytes, now);
   for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt))
     await trx
       .updateTable('lane')
       .set({ due_at: dueAt, lease: null })
       .where('sink', '=', sink.id)
       .where(
-        'channel',
-        'in',
-        lanes.map(({ channel }) => channel),
+        database.isAmong(
+          'channel',
+          lanes.map(({ channel }) => channel),
+        ),
       )
       .execute();
-  return Array.from({ length: Math.ceil(work.length / batchSize) }, (_, index) => work.slice(index * batchSize, (index + 1) * batchSize));
+  const works = [...chunks(work, batchSize)].map(some => [...some]);
+  return { works, more: tooLarge || (limit < wanted && channels.length === limit) };
 }
 
 /** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
@@ -118,7 +140,7 @@ async function claimDigest(
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   lease: Lease,
-  { leaseMs }: Claim,
+  { leaseMs, bytes }: Claim,
   now: number,
 ): Promise<LaneWork[]> {
   const { rows: hidden } = await sql<{ id: string; channel: number }>`
@@ -128,20 +150,26 @@ async function claimDigest(
       order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
   if (hidden.length <= foldFrom) return [];
   const unfinished = await unfinishedOf(
+    database,
     trx,
     hidden.map(({ id }) => id),
   );
   const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
   if (rows.length <= foldFrom) return [];
   const channels = [...new Set(rows.map(row => row.channel))];
-  const due = sql`due_at <= ${now} and channel in (${sql.join(channels)})`;
+  const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
   const leased = new Set(await leaseDue(database, trx, sink, due, channels.length, lease.lease, now + leaseMs));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  const work = await loadDigest(database, trx, sink, [...leased], ids, lease);
-  // Another process was faster with what these had.
+  const work = await loadDigest(database, trx, sink, [...leased], ids, lease, bytes);
+  // Another process was faster with what these had, or it is too large to be loaded now.
   const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
   if (idle.length > 0)
-    await trx.updateTable('lane').set({ lease: null, due_at: now }).where('sink', '=', sink.id).where('channel', 'in', idle).execute();
+    await trx
+      .updateTable('lane')
+      .set({ lease: null, due_at: now })
+      .where('sink', '=', sink.id)
+      .where(database.isAmong('channel', idle))
+      .execute();
   return work;
 }
 
@@ -216,15 +244,19 @@ export interface SinkReading {
   later: number | null;
   /** Whether there is a sink that tells of this one's results. */
   reported: boolean;
+  /** Whether some of its lanes have more that was superseded than is marked so. */
+  superseding: boolean;
 }
 
 /** Reads the row of a sink, locked if asked, with what else its worker has to know. */
 export async function readSink(trx: Transaction<Tables>, sink: RegisteredSink, lock: boolean, now: number): Promise<SinkReading> {
-  const { rows } = await sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & { reported: boolean | number }>`
-      select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported
+  const superseding =
+    sink.mode === 'state' ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)` : sql`false`;
+  const { rows } = await sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number>>`
+      select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported, ${superseding} as superseding
       from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(trx);
-  const { due, later, reported, ...row } = rows[0]!;
-  return { row, due, later, reported: Boolean(reported) };
+  const { due, later, reported, superseding: some, ...row } = rows[0]!;
+  return { row, due, later, reported: Boolean(reported), superseding: Boolean(some) };
 }
 
 /** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */

@@ -326,7 +326,7 @@ eachStore('delivery', store => {
       }
       return relaxed(work);
     };
-    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = await new Lanes(database, v4, () => 0.5).turn(sink, [], 86_400_000, claim, clock.time);
     expect(turn.claimed.flat().map(work => work.head.changeId)).toEqual([changeId]);
     expect([...counts, (await news()).length]).toEqual([0, 1, 0]);
@@ -496,7 +496,7 @@ eachStore('delivery', store => {
       ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
       mode: 'report' as const,
     };
-    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const look = async (): Promise<number | null> =>
       ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.head.delivery as Report).mayStandSince;
     expect(await look()).toBeNull();
@@ -719,7 +719,7 @@ eachStore('delivery', store => {
       mode: 'log' as const,
     };
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 5000, bytes: 1e6, perSecond: null };
     const failure = new Misconfigured('answered 404', 'check the URL', 404);
     const probed: Record<number, string> = {};
     await change({ channelId: 'first' });
@@ -814,7 +814,7 @@ eachStore('delivery', store => {
       mode: 'log' as const,
     };
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = (ended: Ended[], now: number) => lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, now);
     const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
     const [failing, slow] = ['failing', 'slow'].map(id => claimed.flat().find(work => work.head.delivery.event.data.channelId === id)!);
@@ -848,7 +848,7 @@ eachStore('delivery', store => {
       mode: 'log' as const,
     };
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const take = async () => {
       const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
       return (id: string) => claimed.flat().find(work => work.head.delivery.event.data.channelId === id)!;
@@ -885,7 +885,7 @@ eachStore('delivery', store => {
       mode: 'log' as const,
     };
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null };
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const lane = () => database.kysely.selectFrom('lane').select(['lease', 'due_at']).executeTakeFirstOrThrow();
 
     const [work] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed.flat();

@@ -33,9 +33,10 @@ export async function fillPage(database: Database, sink: number, now: number): P
             .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
             .select(['change.id', 'change.channel', 'change.position'])
             .where(
-              'channel.id',
-              'in',
-              wanted.map(({ id }) => id),
+              database.isAmong(
+                'channel.id',
+                wanted.map(({ id }) => id),
+              ),
             )
             .orderBy('channel.id')
             .execute();

@@ -79,9 +79,16 @@ eachStore('lanes', store => {
               .slice(0, underWay.length)
               .map(answer => ({ at: now - 1, durationMs: 1, answers: [{ work: underWay.shift()!, answer: answers[answer]!() }] }));
             const { perSecond, attempts } = step;
-            const claim = { attempts, batchSize: 1, leaseMs: 10_000_000, probeMs: 5000, perSecond };
-            const turn = await lanes.turn(sink!, ended, 86_400_000, claim, now);
+            const claim = { attempts, batchSize: 1, leaseMs: 10_000_000, probeMs: 5000, bytes: 1e6, perSecond };
+            let turn = await lanes.turn(sink!, ended, 86_400_000, claim, now);
             underWay.push(...turn.claimed.flat());
+            let taken = turn.claimed.length;
+            // It has recovered: what it makes due it takes in the next turn, which comes at once.
+            if (taken < attempts && turn.nextDueAt !== null && turn.nextDueAt <= now) {
+              turn = await lanes.turn(sink!, [], 86_400_000, { ...claim, attempts: attempts - taken }, now);
+              underWay.push(...turn.claimed.flat());
+              taken += turn.claimed.length;
+            }
             const idle = await database.kysely
               .selectFrom('lane')
               .select('due_at')
@@ -89,7 +96,7 @@ eachStore('lanes', store => {
               .where('lease', 'is', null)
               .execute();
             const first = Math.min(...idle.map(lane => lane.due_at!));
-            if (turn.claimed.length === attempts || first === Infinity) continue;
+            if (taken === attempts || first === Infinity) continue;
             expect(turn.nextDueAt).not.toBeNull();
             if (turn.health.state !== 'ok') continue;
             expect(turn.nextDueAt).toBeLessThanOrEqual(Math.max(first, turn.closedUntil));

@@ -1,13 +1,24 @@
 import type { ExpressionBuilder, Transaction, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
+import { chunks, pageRows } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
 import { type Health, nextProbe } from './breaker.js';
-import { type Claim, type SinkReading, type SinkRow, claimWork, closedUntil, nextDue, readSink, sinkColumnNames } from './claim.js';
+import {
+  type Claim,
+  type SinkReading,
+  type SinkRow,
+  claimWork,
+  closedUntil,
+  nextDue,
+  nothingClaimed,
+  readSink,
+  sinkColumnNames,
+} from './claim.js';
 import { lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, hearNews, leaveNews } from './reports.js';
 import { paceTake } from './retry.js';
-import { makeAllDue, writeSettlements } from './settle.js';
+import { recoverPage, supersedePage, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
@@ -28,9 +39,12 @@ export interface Turn {
 }
 
 /** What the ended attempts of a turn brought. */
-interface Settled extends Pick<Turn, 'over' | 'wakes'> {
-  /** True if all lanes of the sink are due again. */
-  healed: boolean;
+interface Settled {
+  over: Omit<Turn['over'], 'superseded'>;
+  /** What reports have to tell of. */
+  moved: Moved[];
+  /** True if older deliveries were superseded that are not marked so yet. */
+  superseding: boolean;
   /** When the lanes that were at work are due again, if they have more to do. */
   dues: number[];
 }
@@ -50,26 +64,33 @@ export class Lanes {
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
     // In a transaction of its own, so that nobody locks lanes twice in one.
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
-    return this.database.relaxed(async trx => {
+    const { recovering, ...turn } = await this.database.relaxed(async trx => {
       const read = await this.readSink(trx, sink, ended, claim, now);
       const { row } = read;
       const settled = ended.length > 0 ? await this.settle(trx, sink, read, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
-      const mayClaim = row.state !== 'ok' || settled.healed || [read.due, ...settled.dues].some(at => at !== null && at <= now);
-      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : [];
-      const all = claimed.length >= claim.attempts;
+      const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
+      const claimed =
+        claim.attempts > 0 && mayClaim ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : nothingClaimed;
+      const { works, more } = claimed;
+      const page = read.superseding || settled.superseding ? await supersedePage(this.database, trx, sink, now) : nothingSuperseded;
+      const recovering = row.recovered_to !== null;
+      const all = works.length >= claim.attempts;
       // When the first lane is due now, where that is known without asking once more: of what was not due, and of what was settled.
-      const tookAll = claimed.length > 0 && row.state === 'ok' && claim.perSecond === null && sink.mode !== 'report';
+      const tookAll = works.length > 0 && row.state === 'ok' && claim.perSecond === null && sink.mode !== 'report';
       const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
       return {
-        over: settled.over,
-        wakes: settled.wakes,
-        claimed,
-        nextDueAt: all ? null : this.polled(await nextDue(trx, sink, row, claim, now, known), now),
+        over: { ...settled.over, superseded: page.superseded.length },
+        wakes: read.reported ? await leaveNews(trx, settled.moved.concat(page.superseded)) : [],
+        claimed: works,
+        nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(trx, sink, row, claim, now, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
+        recovering,
       };
     });
+    if (recovering) await recoverPage(this.database, sink, now);
+    return turn;
   }
 
   private polled(due: number | null, now: number): number | null {
@@ -95,7 +116,7 @@ export class Lanes {
   private async settle(
     trx: Transaction<Tables>,
     sink: RegisteredSink,
-    { row, reported }: SinkReading,
+    { row }: SinkReading,
     ended: readonly Ended[],
     retryMaxAgeMs: number,
     { perSecond }: Claim,
@@ -114,7 +135,8 @@ export class Lanes {
       healed = health.state === 'ok' && (healed || outcome.healed);
       return outcome.settlements;
     });
-    row.held_until = Math.max(row.held_until ?? 0, ...settlements.map(one => one.holdUntil ?? 0)) || null;
+    row.held_until = settlements.reduce((until, one) => Math.max(until, one.holdUntil ?? 0), row.held_until ?? 0) || null;
+    if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
     if (perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, extraCalls);
     await writeSink(trx, sink, before, row);
@@ -123,19 +145,16 @@ export class Lanes {
       trx,
       sink.id,
       settlements.map(one => one.work.channel),
-      healed ? now : null,
     );
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
     const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
-    const { superseded, dues } = await writeSettlements(this.database, trx, sink, ours, now);
-    if (healed) await makeAllDue(trx, sink, now);
+    const written = await writeSettlements(this.database, trx, sink, ours, now);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
-      over: { delivered: count('delivered'), parked: count('parked'), superseded: superseded.length },
-      healed,
-      dues,
-      wakes: reported ? await leaveNews(trx, [...movedOf(ours), ...superseded]) : [],
+      over: { delivered: count('delivered'), parked: count('parked') },
+      moved: movedOf(ours),
+      ...written,
     };
   }
 
@@ -156,27 +175,33 @@ export class Lanes {
     works: readonly LaneWork[],
     values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
   ): Promise<void> {
-    if (works.length === 0) return;
-    const leases = new Set(works.map(work => work.lease));
-    await this.database.kysely.transaction().execute(async trx => {
-      const held = await lockLanes(
-        this.database,
-        trx,
-        sink.id,
-        works.map(work => work.channel),
-      );
-      const ours = held.filter(lane => leases.has(lane.lease!)).map(lane => lane.channel);
-      if (ours.length > 0) await trx.updateTable('lane').set(values).where('sink', '=', sink.id).where('channel', 'in', ours).execute();
-    });
+    for (const some of chunks(works, pageRows)) {
+      const leases = new Set(some.map(work => work.lease));
+      await this.database.kysely.transaction().execute(async trx => {
+        const held = await lockLanes(
+          this.database,
+          trx,
+          sink.id,
+          some.map(work => work.channel),
+        );
+        const ours = held.filter(lane => leases.has(lane.lease!)).map(lane => lane.channel);
+        await trx.updateTable('lane').set(values).where('sink', '=', sink.id).where(this.database.isAmong('channel', ours)).execute();
+      });
+    }
   }
 
-  /** Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. */
+  /**
+   * Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. Those that are over are due
+   * already; the others are found by when they are.
+   */
   async releaseAll(now: number): Promise<void> {
     if (!this.database.embedded) return;
     await this.database.kysely
       .updateTable('lane')
       .set(eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }))
       .where('lease', 'is not', null)
+      .where('due_at', '>', now)
+      .where('sink', 'in', eb => eb.selectFrom('sink').select('id'))
       .execute();
     await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('state', '<>', 'ok').execute();
   }
@@ -192,7 +217,8 @@ function earliest(times: readonly (number | null)[], after = -Infinity): number 
   return found === Infinity ? null : found;
 }
 
-const nothingSettled: Settled = { over: { delivered: 0, parked: 0, superseded: 0 }, wakes: [], healed: false, dues: [] };
+const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [] };
+const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { superseded: [], more: false };
 
 async function writeSink(trx: Transaction<Tables>, sink: RegisteredSink, before: SinkRow, after: SinkRow): Promise<void> {
   const changed = sinkColumnNames.filter(column => before[column] !== after[column]);

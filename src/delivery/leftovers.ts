@@ -55,9 +55,10 @@ export async function discardPage(
       .where('sink', '=', id)
       .where('state', 'in', ['pending', 'parked'])
       .where(
-        'change_id',
-        'in',
-        page.map(one => one.changeId),
+        database.isAmong(
+          'change_id',
+          page.map(one => one.changeId),
+        ),
       )
       .executeTakeFirst();
     const reports = await leaveNews(trx, page);

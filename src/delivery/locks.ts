@@ -2,17 +2,15 @@ import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 
-/** Locks lanes of a sink in the order in which everybody does; with `waitingAt` also those that wait for a later try. */
+/** Locks lanes of a sink in the order in which everybody does. */
 export async function lockLanes(
   database: Database,
   trx: Transaction<Tables>,
   sink: number,
-  channels: number[],
-  waitingAt: number | null = null,
+  channels: readonly number[],
 ): Promise<{ channel: number; lease: string | null }[]> {
-  const waiting = waitingAt === null ? sql`` : sql`or (due_at > ${waitingAt} and lease is null)`;
   const { rows } = await sql<{ channel: number; lease: string | null }>`
-      select channel, lease from lane where sink = ${sink} and (channel in (${sql.join(channels)}) ${waiting})
+      select channel, lease from lane where sink = ${sink} and ${database.isAmong('channel', channels)}
       order by channel ${database.embedded ? sql`` : sql`for update`}`.execute(trx);
   return rows;
 }
@@ -23,7 +21,7 @@ export function skipLocked(database: Database): RawBuilder<unknown> {
 }
 
 /** As an array, PostgreSQL looks each up by its key; joined, it went through all lanes for each where its statistics were older than a backlog. */
-export function isOneOf(database: Database, column: 'channel' | 'id', chosen: RawBuilder<unknown>): RawBuilder<unknown> {
+export function isOneOf(database: Database, column: 'channel' | 'id' | 'change_id', chosen: RawBuilder<unknown>): RawBuilder<unknown> {
   const name = sql.ref(column);
   return database.embedded ? sql`${name} in (select ${name} from ${chosen})` : sql`${name} = any(array(select ${name} from ${chosen}))`;
 }

@@ -50,13 +50,12 @@ export async function oweTo(database: Database, trx: Transaction<Tables>, owed: 
       .map(({ sink, change: { channel } }) => [`${sink.id} ${channel}`, { sink: sink.id, channel, due_at: now }]),
   );
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
-  if (lanes.size > 0)
-    await database.insert(
-      trx,
-      'lane',
-      [...lanes.values()],
-      'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
-    );
+  await database.insert(
+    trx,
+    'lane',
+    [...lanes.values()],
+    'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
+  );
   await database.insert(
     trx,
     'delivery',
@@ -73,5 +72,5 @@ export async function oweTo(database: Database, trx: Transaction<Tables>, owed: 
   const news = owed
     .filter(({ sink }) => sink.mode === 'report')
     .map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
-  if (news.length > 0) await database.insert(trx, 'news', news);
+  await database.insert(trx, 'news', news);
 }

@@ -43,7 +43,7 @@ export async function registerSinks(database: Database, configured: readonly Con
       registered.push({ id, ...sink });
     }
     const gone = known.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
-    if (gone.length > 0) await trx.updateTable('sink').set({ removed_at: now }).where('id', 'in', gone).execute();
+    if (gone.length > 0) await trx.updateTable('sink').set({ removed_at: now }).where(database.isAmong('id', gone)).execute();
     return registered;
   });
 }

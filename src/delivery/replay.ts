@@ -118,17 +118,26 @@ async function replayPage(
     .where('sink', '=', sink.id)
     .where('state', '=', state)
     .where(
-      'change_id',
-      'in',
-      fresh.map(row => row.changeId),
+      database.isAmong(
+        'change_id',
+        fresh.map(row => row.changeId),
+      ),
     )
     .executeTakeFirst();
+  // What is asked for is attempted, also in a lane that is not through with what it superseded.
+  await trx
+    .updateTable('lane')
+    .set({ superseded_before: null })
+    .where('sink', '=', sink.id)
+    .where(database.isAmong('channel', channels))
+    .where('superseded_before', 'is not', null)
+    .execute();
   // A lane at work looks by itself for what is open when it is done.
   await trx
     .updateTable('lane')
     .set({ due_at: now, tries: 0, complaint: null })
     .where('sink', '=', sink.id)
-    .where('channel', 'in', channels)
+    .where(database.isAmong('channel', channels))
     .where('lease', 'is', null)
     .execute();
   const reports = sink.mode === 'report' ? [] : await leaveNews(trx, fresh);

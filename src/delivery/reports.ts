@@ -1,8 +1,10 @@
 import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
+import type { Deed, SinkResult } from '../sinks/sink.js';
 import { isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
+import { nextAttemptAt } from './retry.js';
 
 /** How long a change waits for its results before it is shown first, in milliseconds. */
 export const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
@@ -67,12 +69,13 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
   const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
   const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; receivedAt: number }>`
       update delivery set moved = moved + 1, open = case when ${opens} then 1 else 0 end
-      where sink = ${id} and change_id in (${sql.join(changes)})
+      where sink = ${id} and ${database.isAmong('change_id', changes)}
       returning change_id as "changeId", channel, state, open, (select received_at from change where id = change_id) as "receivedAt"`.execute(
     trx,
   );
   const opened = rows.filter(row => row.open === 1);
   const waiting = await waitingOf(
+    database,
     trx,
     opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId),
   );
@@ -82,20 +85,19 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
     const at = state === 'delivered' ? now : receivedAt + (waiting.has(changeId) ? patienceOf(report) : 0);
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
-  if (dueAt.size > 0)
-    await database.insert(
-      trx,
-      'lane',
-      [...dueAt].map(([channel, at]) => ({ sink: id, channel, due_at: at })),
-      `on conflict (sink, channel) do update set due_at = excluded.due_at
-       where lane.due_at is null or (lane.lease is null and lane.tries = 0 and lane.due_at > excluded.due_at)`,
-    );
+  await database.insert(
+    trx,
+    'lane',
+    [...dueAt].map(([channel, at]) => ({ sink: id, channel, due_at: at })),
+    `on conflict (sink, channel) do update set due_at = excluded.due_at
+     where lane.due_at is null or (lane.lease is null and lane.tries = 0 and lane.due_at > excluded.due_at)`,
+  );
   return news.length;
 }
 
 /** Forgets the news of changes whose results are about to be read: they would be shown once more for nothing. */
-export async function forgetNews(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<void> {
-  if (changeIds.length > 0) await takeNews(database, trx, sql`sink = ${sink} and change_id in (${sql.join(changeIds)})`);
+async function forgetNews(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<void> {
+  if (changeIds.length > 0) await takeNews(database, trx, sql`sink = ${sink} and ${database.isAmong('change_id', changeIds)}`);
 }
 
 /** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
@@ -109,13 +111,13 @@ async function takeNews(database: Database, trx: Transaction<Tables>, which: Raw
 }
 
 /** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
-async function waitingOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
+async function waitingOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
   if (changeIds.length === 0) return new Set();
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .select('delivery.change_id')
-    .where('delivery.change_id', 'in', changeIds)
+    .where(database.isAmong('delivery.change_id', changeIds))
     .where('delivery.state', '=', sql.lit('pending'))
     .where('sink.mode', '<>', 'report')
     .execute();
@@ -123,12 +125,67 @@ async function waitingOf(trx: Transaction<Tables>, changeIds: readonly string[])
 }
 
 /** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
-export async function unfinishedOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
+export async function unfinishedOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
   const rows = await trx
     .selectFrom('delivery')
     .select('change_id')
-    .where('change_id', 'in', changeIds)
+    .where(database.isAmong('change_id', changeIds))
     .where('state', 'in', [sql.lit('parked'), sql.lit('discarded')])
     .execute();
-  return new Set([...(await waitingOf(trx, changeIds)), ...rows.map(row => row.change_id)]);
+  return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
+}
+
+/** What is known of changes beyond themselves, by their ids. */
+export interface Known {
+  results: Map<string, SinkResult[]>;
+  deeds: Map<string, Deed[]>;
+}
+
+/** What reports of these changes tell beside the changes; forgets the news of them. */
+export async function knownOf(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<Known> {
+  if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
+  await forgetNews(database, trx, sink, changeIds);
+  const done = await trx
+    .selectFrom('audit')
+    .select(['change_id', 'at', 'actor', 'action'])
+    .where(database.isAmong('change_id', changeIds))
+    .orderBy('id')
+    .execute();
+  const deeds = new Map<string, Deed[]>();
+  for (const { change_id, at, actor, action } of done)
+    deeds.set(change_id!, [...(deeds.get(change_id!) ?? []), { at, actor, action: action as Deed['action'] }]);
+  return { results: await resultsOf(database, trx, changeIds), deeds };
+}
+
+function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
+  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
+}
+
+async function resultsOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
+  const rows = await trx
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
+    .select(['change_id', 'sink.name', 'sink.type', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
+    .select([
+      'lane.due_at',
+      'lane.lease',
+      'sink.state as sink_state',
+      'sink.probe_at',
+      'sink.held_until',
+      'sink.paused_at',
+      'sink.removed_at',
+    ])
+    .where(database.isAmong('change_id', changeIds))
+    .where('sink.mode', '<>', 'report')
+    .orderBy('sink.name')
+    .execute();
+  const results = new Map<string, SinkResult[]>();
+  for (const { change_id, name, type, state, tries, reason, duration_ms, sink_state, ...lane } of rows) {
+    const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
+    const next = state === 'pending' ? nextAttemptAt({ ...lane, state: sink_state }) : null;
+    const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
+    results.set(change_id, [...(results.get(change_id) ?? []), result]);
+  }
+  return results;
 }

@@ -1,6 +1,8 @@
 import { type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
+import { pageRows } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
+import { isOneOf, lockLanes, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import type { Moved } from './reports.js';
 import type { Settlement } from './settlement.js';
@@ -8,38 +10,68 @@ import type { LaneWork } from './work.js';
 
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
-/** Several bulks may end at once; SQLite takes 32,766 values in a statement, and conditions up to 1,000 deep. */
-const writtenAtOnce = 500;
+/** How many lanes are looked at for what was superseded in them. */
+const supersedingLanes = 100;
+/** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
+const recoveringLanes = 2000;
 
-/** Writes what settlements say, each under its own lease. Gives the older deliveries that were superseded, and when the lanes are due again. */
+/** Writes what settlements say, each under its own lease. Gives when the lanes are due again, and whether some have older deliveries that were superseded. */
 export async function writeSettlements(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
   now: number,
-): Promise<{ superseded: Moved[]; dues: number[] }> {
-  const superseded: Moved[] = [];
-  const dues: number[] = [];
-  for (let from = 0; from < settlements.length; from += writtenAtOnce) {
-    const some = settlements.slice(from, from + writtenAtOnce);
-    await writeAttempts(database, trx, sink, some);
-    await writeDeliveries(database, trx, sink, some, now);
-    if (sink.mode === 'state') superseded.push(...(await supersede(trx, sink, some, now)));
-    dues.push(...(await freeLanes(database, trx, sink, some, now)));
-  }
-  return { superseded, dues };
+): Promise<{ superseding: boolean; dues: number[] }> {
+  const kept = sink.mode === 'report' ? await stillThere(database, trx, sink, settlements) : settlements;
+  await writeAttempts(database, trx, sink, kept);
+  await writeDeliveries(database, trx, sink, kept, now);
+  return freeLanes(database, trx, sink, settlements, now);
 }
 
-/** A sink that is well again need not wait for the back-off of its lanes. */
-export async function makeAllDue(trx: Transaction<Tables>, sink: RegisteredSink, now: number): Promise<void> {
-  await trx
-    .updateTable('lane')
-    .set({ due_at: now })
-    .where('sink', '=', sink.id)
-    .where('due_at', '>', now)
-    .where('lease', 'is', null)
-    .execute();
+/** Without the reports that retention has deleted while their edit was under way: only what is delivered may be both. */
+async function stillThere(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  settlements: readonly Settlement[],
+): Promise<Settlement[]> {
+  const ids = settlements.map(({ work }) => work.head.changeId);
+  const rows = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));
+  const found = new Set((await (database.embedded ? rows : rows.forUpdate()).execute()).map(row => row.change_id));
+  return settlements.filter(({ work }) => found.has(work.head.changeId));
+}
+
+/**
+ * A sink that has recovered need not wait for the back-off of its lanes: makes a page of them due, in a transaction of its own, so that nobody locks
+ * lanes twice in one.
+ */
+export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
+  await database.relaxed(async trx => {
+    const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
+    const { recovered_to: from } = await (database.embedded ? row : row.forUpdate()).executeTakeFirstOrThrow();
+    if (from === null) return;
+    const page = await trx
+      .selectFrom('lane')
+      .select(['channel', 'due_at', 'lease'])
+      .where('sink', '=', id)
+      .where('channel', '>', from)
+      .orderBy('channel')
+      .limit(recoveringLanes)
+      .execute();
+    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now).map(lane => lane.channel);
+    await lockLanes(database, trx, id, waiting);
+    await trx
+      .updateTable('lane')
+      .set({ due_at: now })
+      .where('sink', '=', id)
+      .where(database.isAmong('channel', waiting))
+      .where('lease', 'is', null)
+      .where('due_at', '>', now)
+      .execute();
+    const to = page.length === recoveringLanes ? page.at(-1)!.channel : null;
+    await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
+  });
 }
 
 async function writeAttempts(
@@ -108,35 +140,52 @@ async function writeDeliveries(
   );
 }
 
-/** Ends what an ended newer delivery of a state sink makes superfluous. After a refusal too: an older state is never sent instead. */
-async function supersede(
+/**
+ * Ends a page of what ended newer deliveries of a state sink made superfluous. After a refusal too: an older state is never sent instead. What is left
+ * for further pages is not attempted any more.
+ */
+export async function supersedePage(
+  database: Database,
   trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
+  { id }: RegisteredSink,
   now: number,
-): Promise<Moved[]> {
-  const ended = settlements.filter(one => one.state !== 'pending');
-  if (ended.length === 0) return [];
-  return trx
-    .updateTable('delivery')
-    .set({ state: 'superseded', open: 0, updated_at: now })
-    .where('sink', '=', sink.id)
-    .where('open', '=', sql.lit(1))
-    .where(eb => eb.or(ended.map(({ work }) => eb.and([eb('channel', '=', work.channel), eb('position', '<', work.head.position)]))))
-    .returning(['change_id as changeId', 'channel'])
-    .execute();
+): Promise<{ superseded: Moved[]; more: boolean }> {
+  const { rows: lanes } = await sql<{ channel: number }>`
+      select channel from lane where sink = ${id} and superseded_before is not null
+      order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
+  const chosen = database.isAmong(
+    'lane.channel',
+    lanes.map(lane => lane.channel),
+  );
+  const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
+  // A cross join, so that SQLite begins with the lanes.
+  const { rows: superseded } = await sql<Moved>`
+      with page as materialized (
+        select older.change_id from lane cross join delivery older
+        where lane.sink = ${id} and ${chosen} and ${older} limit ${sql.lit(pageRows)})
+      update delivery set state = 'superseded', open = 0, updated_at = ${now}
+      where sink = ${id} and ${isOneOf(database, 'change_id', sql`page`)}
+      returning change_id as "changeId", channel`.execute(trx);
+  await sql`
+      update lane set superseded_before = null
+      where sink = ${id} and ${chosen} and not exists (select 1 from delivery older where ${older})`.execute(trx);
+  return { superseded, more: superseded.length === pageRows || lanes.length === supersedingLanes };
 }
 
-/** @returns when those that have more to do are due */
+/** Of a state sink: before which position deliveries are superseded, by what has ended just now or by what did before. */
+const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
 async function freeLanes(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   settlements: readonly Settlement[],
   now: number,
-): Promise<number[]> {
+): Promise<{ superseding: boolean; dues: number[] }> {
+  const open = (where: string): string =>
+    `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
+  const ofState = sink.mode === 'state';
   const rows = settlements.map(({ work, state, tryAgainAt, laneTries, complaint }) => {
-    const sent = sink.mode === 'state' && state === 'delivered' ? work.head : null;
+    const sent = ofState && state === 'delivered' ? work.head : null;
     const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
     return {
       sink: sink.id,
@@ -144,20 +193,21 @@ async function freeLanes(
       due_at: tryAgainAt ?? now,
       tries: laneTries,
       complaint,
+      superseded_before: ofState && state !== 'pending' ? work.head.position : null,
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sentProfile,
     };
   });
-  const freed = await database.insert<'lane', { due_at: number | null }>(
+  const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
     trx,
     'lane',
     // Those of a digest share lanes, and their end.
     [...new Map(rows.map(row => [row.channel, row])).values()],
     `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, complaint = excluded.complaint,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
-       due_at = case when exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1)
-         then excluded.due_at end
-     returning due_at`,
+       ${ofState ? `superseded_before = case when ${open(` and delivery.position < ${supersededBefore}`)} then ${supersededBefore} end,` : ''}
+       due_at = case when ${open(ofState ? ` and delivery.position >= ${supersededBefore}` : '')} then excluded.due_at end
+     returning due_at, superseded_before`,
   );
-  return freed.flatMap(lane => lane.due_at ?? []);
+  return { superseding: freed.some(lane => lane.superseded_before !== null), dues: freed.flatMap(lane => lane.due_at ?? []) };
 }

@@ -9,6 +9,7 @@ import { fillPage } from './fill.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, type RegisteredSink, registerSinks } from './registry.js';
 import { Upkeep } from './upkeep.js';
+import type { LaneWork } from './work.js';
 
 const day = 86_400_000;
 const start = Date.UTC(2026, 0, 1);
@@ -73,9 +74,14 @@ class Stage {
 
   /** One attempt at everything that is due. */
   async attempt(sink: RegisteredSink, failure?: TryAgain | Failure): Promise<void> {
-    const claim = { attempts: 1000, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
-    const { claimed } = await this.lanes.turn(sink, [], day, claim, this.time);
-    const ended = claimed.flat().map(work => ({
+    const claim = { attempts: 1000, batchSize: 1, bytes: 1e9, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
+    const works: LaneWork[] = [];
+    for (let more = true; more;) {
+      const { claimed } = await this.lanes.turn(sink, [], day, claim, this.time);
+      works.push(...claimed.flat());
+      more = claimed.length > 0;
+    }
+    const ended = works.map(work => ({
       at: this.time,
       durationMs: 1,
       answers: [{ work, answer: failure ? { failure } : { receipt: null } }],

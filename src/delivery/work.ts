@@ -3,10 +3,9 @@ import type { ChangeType } from '../channel/change.js';
 import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import type { ChangeEvent, Deed, Delivery, Report, SinkResult } from '../sinks/sink.js';
+import type { ChangeEvent, Delivery, Report } from '../sinks/sink.js';
 import type { RegisteredSink } from './registry.js';
-import { forgetNews, patienceOf, waits } from './reports.js';
-import { nextAttemptAt } from './retry.js';
+import { type Known, knownOf, patienceOf, waits } from './reports.js';
 
 /** The delivery that a lane is to attempt. */
 export interface Head {
@@ -31,6 +30,8 @@ export interface LaneWork {
   complaints: number;
   /** True if the sink is stopped and this finds out whether it is well again. */
   probe: boolean;
+  /** About what it takes in memory, in bytes. */
+  bytes: number;
   head: Head;
 }
 
@@ -54,7 +55,8 @@ export function parseDeliveryId(id: string): { changeId: string; sink: number } 
 function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<string | null> {
   const open = sql`from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1`;
   if (mode === 'log') return sql`select d.change_id ${open} order by d.position limit 1`;
-  if (mode === 'state') return sql`select d.change_id ${open} order by d.position desc limit 1`;
+  if (mode === 'state')
+    return sql`select d.change_id ${open} and d.position >= coalesce(lane.superseded_before, 0) order by d.position desc limit 1`;
   // A change that was never shown goes before one that is to be shown again, once it has its results or its patience ends.
   return sql`select coalesce(
       (select first.id from (select d.change_id as id ${open} and d.state = 'pending' order by d.position limit 1) first
@@ -79,19 +81,56 @@ const selected = sql.raw(
     .join(', '),
 );
 
+/** So few are loaded without a look at their sizes. */
+const fewRows = 4;
+/** What a delivery takes in memory beside its texts, in bytes. */
+const bytesEach = 1000;
+
+/** Deliveries of claimed lanes, by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog. */
+interface Chosen {
+  channels: readonly number[];
+  which: RawBuilder<unknown>;
+  /** How many there are at most. */
+  count: number;
+  /** How much of their texts is loaded; of a single one any. */
+  bytes: number;
+}
+
 /**
  * As text: what every attempt needs is asked for so often that building the query would cost more than its answer.
- * @param which names deliveries by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog
+ * @returns with the rows, the channels of those that are too much for now
  */
-async function select(trx: Transaction<Tables>, sink: RegisteredSink, channels: number[], which: RawBuilder<unknown>): Promise<Row[]> {
-  const { rows } = await sql<Row>`
-      select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision
+async function select(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  { channels, which, count, bytes }: Chosen,
+): Promise<{ rows: Row[]; tooLarge: Set<number> }> {
+  const from = (chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
       from lane
-      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${which}
+      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
       join change on change.id = delivery.change_id
       join channel on channel.id = lane.channel
-      where lane.sink = ${sink.id} and lane.channel in (${sql.join(channels)})`.execute(trx);
-  return rows;
+      where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)}`;
+  const tooLarge = new Set<number>();
+  let fitting = which;
+  if (count > fewRows) {
+    const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
+        select change.id, lane.channel,
+          octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
+        ${from(which)} order by change.id`.execute(trx);
+    let left = bytes;
+    const ids = sizes.flatMap((one, index) => {
+      left -= bytesEach + one.bytes;
+      if (left >= 0 || index === 0) return one.id;
+      tooLarge.add(one.channel);
+      return [];
+    });
+    fitting = database.isAmong('delivery.change_id', ids);
+  }
+  const { rows } = await sql<Row>`
+      select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision ${from(fitting)}`.execute(trx);
+  return { rows, tooLarge };
 }
 
 /** A claimed lane with nothing to attempt now, and when there will be something; `null` if nothing is open. */
@@ -100,19 +139,23 @@ export interface IdleLane {
   dueAt: number | null;
 }
 
-/** Loads what claimed lanes are to attempt. */
+/** Loads what claimed lanes are to attempt; what would be more than `bytes` is due again at once. */
 export async function loadWork(
   database: Database,
   trx: Transaction<Tables>,
   sink: RegisteredSink,
   channels: number[],
   lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+  bytes: number,
   now: number,
-): Promise<{ work: LaneWork[]; idle: IdleLane[] }> {
-  const rows = await select(trx, sink, channels, sql`delivery.change_id = (${headOf(sink, now)})`);
+): Promise<{ work: LaneWork[]; idle: IdleLane[]; tooLarge: boolean }> {
+  const which = sql`delivery.change_id = (${headOf(sink, now)})`;
+  const { rows, tooLarge } = await select(database, trx, sink, { channels, which, count: channels.length, bytes });
   const busy = new Set(rows.map(row => row.channel));
-  const idle = channels.filter(channel => !busy.has(channel));
-  return { work: await workOf(database, trx, sink, rows, lease), idle: await idleLanes(trx, sink, idle) };
+  const without = channels.filter(channel => !busy.has(channel) && !tooLarge.has(channel));
+  const idle = await idleLanes(database, trx, sink, without);
+  for (const channel of tooLarge) idle.push({ channel, dueAt: now });
+  return { work: await workOf(database, trx, sink, rows, lease), idle, tooLarge: tooLarge.size > 0 };
 }
 
 /** Loads these changes of claimed lanes, for one message. */
@@ -123,9 +166,11 @@ export async function loadDigest(
   channels: number[],
   changeIds: readonly string[],
   lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+  bytes: number,
 ): Promise<LaneWork[]> {
   if (changeIds.length === 0) return [];
-  const rows = await select(trx, sink, channels, sql`delivery.state = 'pending' and delivery.change_id in (${sql.join(changeIds)})`);
+  const which = sql`delivery.state = 'pending' and ${database.isAmong('delivery.change_id', changeIds)}`;
+  const { rows } = await select(database, trx, sink, { channels, which, count: changeIds.length, bytes });
   return workOf(
     database,
     trx,
@@ -136,7 +181,7 @@ export async function loadDigest(
 }
 
 /** Lanes of report sinks may have changes that still wait for their results. */
-async function idleLanes(trx: Transaction<Tables>, sink: RegisteredSink, channels: number[]): Promise<IdleLane[]> {
+async function idleLanes(database: Database, trx: Transaction<Tables>, sink: RegisteredSink, channels: number[]): Promise<IdleLane[]> {
   if (channels.length === 0) return [];
   const waiting =
     sink.mode === 'report'
@@ -145,7 +190,7 @@ async function idleLanes(trx: Transaction<Tables>, sink: RegisteredSink, channel
           .innerJoin('change', 'change.id', 'delivery.change_id')
           .select(eb => ['delivery.channel', eb.fn.min('change.received_at').as('since')])
           .where('delivery.sink', '=', sink.id)
-          .where('delivery.channel', 'in', channels)
+          .where(database.isAmong('delivery.channel', channels))
           .where('delivery.open', '=', sql.lit(1))
           .groupBy('delivery.channel')
           .execute()
@@ -164,8 +209,16 @@ async function workOf(
   rows: readonly Row[],
   lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
 ): Promise<LaneWork[]> {
-  const newest = sink.mode === 'state' ? await newestChanges(trx, rows) : new Map<string, Newest>();
-  const known = sink.mode === 'report' ? await knownOf(database, trx, sink, rows) : null;
+  const newest = sink.mode === 'state' ? await newestChanges(database, trx, rows) : new Map<string, Newest>();
+  const known =
+    sink.mode === 'report'
+      ? await knownOf(
+          database,
+          trx,
+          sink.id,
+          rows.map(row => row.change_id),
+        )
+      : null;
   return rows.map((row): LaneWork => {
     const event = sink.mode === 'state' ? stateEvent(row, newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
     const delivery: Delivery = {
@@ -179,6 +232,7 @@ async function workOf(
       channel: row.channel,
       laneTries: row.lane_tries,
       complaint: row.complaint,
+      bytes: bytesEach + row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0),
       head: {
         changeId: row.change_id,
         position: row.position,
@@ -215,19 +269,20 @@ interface Newest {
   profile: string;
 }
 
-/** The newest revision of each channel, where it is not the owed change itself: filters may have left it out. */
-async function newestChanges(trx: Transaction<Tables>, rows: readonly Row[]): Promise<Map<string, Newest>> {
+/**
+ * The newest revision of each channel, where it is not the owed change itself: filters may have left it out. Asked for by the number that was read
+ * with the version that goes out with it: a newer one may have been committed since.
+ */
+async function newestChanges(database: Database, trx: Transaction<Tables>, rows: readonly Row[]): Promise<Map<string, Newest>> {
   const behind = rows.filter(row => row.revision !== row.newest_revision);
   if (behind.length === 0) return new Map();
+  const amongBehind = (column: 'channel' | 'revision', of: (row: Row) => number): RawBuilder<boolean> =>
+    database.isAmong(column, behind.map(of));
   const found = await trx
     .selectFrom('change')
-    .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
-    .select(['change.channel', 'change.revision', 'change.exist', 'change.profile'])
-    .where(
-      'change.channel',
-      'in',
-      behind.map(row => row.channel),
-    )
+    .select(['channel', 'revision', 'exist', 'profile'])
+    .where(amongBehind('channel', row => row.channel))
+    .where(amongBehind('revision', row => row.newest_revision))
     .execute();
   return new Map(found.map(row => [`${row.channel} ${row.revision}`, row]));
 }
@@ -246,12 +301,6 @@ function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
   return event;
 }
 
-/** What is known of changes beyond themselves, by their ids. */
-interface Known {
-  results: Map<string, SinkResult[]>;
-  deeds: Map<string, Deed[]>;
-}
-
 function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Report {
   return {
     ...delivery,
@@ -264,53 +313,4 @@ function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Repo
     mayStandSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
     receipt: row.receipt,
   };
-}
-
-async function knownOf(database: Database, trx: Transaction<Tables>, sink: RegisteredSink, rows: readonly Row[]): Promise<Known> {
-  const changeIds = rows.map(row => row.change_id);
-  if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
-  await forgetNews(database, trx, sink.id, changeIds);
-  const done = await trx
-    .selectFrom('audit')
-    .select(['change_id', 'at', 'actor', 'action'])
-    .where('change_id', 'in', changeIds)
-    .orderBy('id')
-    .execute();
-  const deeds = new Map<string, Deed[]>();
-  for (const { change_id, at, actor, action } of done)
-    deeds.set(change_id!, [...(deeds.get(change_id!) ?? []), { at, actor, action: action as Deed['action'] }]);
-  return { results: await resultsOf(trx, changeIds), deeds };
-}
-
-function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
-  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
-}
-
-async function resultsOf(trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
-  const rows = await trx
-    .selectFrom('delivery')
-    .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select(['change_id', 'sink.name', 'sink.type', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
-    .select([
-      'lane.due_at',
-      'lane.lease',
-      'sink.state as sink_state',
-      'sink.probe_at',
-      'sink.held_until',
-      'sink.paused_at',
-      'sink.removed_at',
-    ])
-    .where('change_id', 'in', changeIds)
-    .where('sink.mode', '<>', 'report')
-    .orderBy('sink.name')
-    .execute();
-  const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, type, state, tries, reason, duration_ms, sink_state, ...lane } of rows) {
-    const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
-    const next = state === 'pending' ? nextAttemptAt({ ...lane, state: sink_state }) : null;
-    const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
-    results.set(change_id, [...(results.get(change_id) ?? []), result]);
-  }
-  return results;
 }

@@ -10,6 +10,7 @@ import {
   type SinkSettings,
   TryAgain,
 } from '../sinks/sink.js';
+import { pageRows } from '../database/limits.js';
 import { bounded } from './bounded.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { RegisteredSink } from './registry.js';
@@ -56,6 +57,10 @@ const overrunMs = 2000;
 /** How many attempts start before the event loop gets a turn. */
 const startsPerTurn = 4;
 const databasePauseMs = 1000;
+/** So many bytes a sink may have in its hands; of a single delivery any. */
+const heldBytes = 16 * 1024 * 1024;
+/** What one claim takes of them. */
+const claimBytes = 4 * 1024 * 1024;
 /** How long news gather for a report sink. */
 const gatherMs = 50;
 /** Timers beyond this are cut: a look at an idle lane costs little. */
@@ -117,7 +122,7 @@ export class Worker {
   private async loop(): Promise<void> {
     while (!this.draining || this.inFlight > 0 || this.ended.length > 0) {
       this.awake = false;
-      const ended = this.ended.splice(0);
+      const ended = this.takeEnded();
       let nextDueAt: number | null;
       try {
         nextDueAt = await this.turn(ended);
@@ -135,14 +140,22 @@ export class Worker {
     await this.lanes.release(this.registered, this.cancelled, this.clock.now()).catch(this.troubled);
   }
 
+  /** What one transaction settles; the rest comes with the next. */
+  private takeEnded(): Ended[] {
+    let count = 0;
+    const last = this.ended.findIndex(({ answers }) => (count += answers.length) >= pageRows);
+    return this.ended.splice(0, last < 0 ? this.ended.length : last + 1);
+  }
+
   /** @returns when to look again without a wake-up, `null` for only then */
   private async turn(ended: readonly Ended[]): Promise<number | null> {
     const now = this.clock.now();
     const { CONCURRENCY, RATE_PER_SECOND, RETRY_MAX_AGE, TIMEOUT_MS } = this.settings;
-    const attempts = this.draining ? 0 : Math.max(0, CONCURRENCY - this.inFlight);
+    const bytes = Math.min(claimBytes, heldBytes - [...this.held].reduce((sum, work) => sum + work.bytes, 0));
+    const attempts = this.draining || bytes <= 0 ? 0 : Math.max(0, CONCURRENCY - this.inFlight);
     if (attempts === 0 && ended.length === 0) return null;
     const batchSize = 'deliverMany' in this.sink ? this.sink.batchSize : 1;
-    const claim = { attempts, batchSize, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000, perSecond: RATE_PER_SECOND ?? null };
+    const claim = { attempts, batchSize, bytes, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000, perSecond: RATE_PER_SECOND ?? null };
     const turn = await this.lanes.turn(this.registered, ended, RETRY_MAX_AGE, claim, now);
     const { claimed } = turn;
     this.closedUntil = turn.closedUntil;

@@ -7,6 +7,7 @@ import { Clock } from '../../src/clock.js';
 import type { Database } from '../../src/database/database.js';
 import { Lanes } from '../../src/delivery/lanes.js';
 import { type ConfiguredSink, type RegisteredSink, registerSinks } from '../../src/delivery/registry.js';
+import type { LaneWork } from '../../src/delivery/work.js';
 import { Deeds } from '../../src/operations/deeds.js';
 import { Log } from '../../src/operations/log.js';
 import { ManagementModule, type ManagementParts, configureManagement } from '../../src/operations/management.module.js';
@@ -157,13 +158,16 @@ export class Stage {
 
   /** One attempt of a sink at everything that is due: a failure, or success. */
   async attempt(sink: RegisteredSink, failure?: SinkError, take?: (deliveries: Delivery[]) => Promise<unknown>): Promise<void> {
-    const claim = { attempts: 2000, batchSize: 1, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
+    const claim = { attempts: 2000, batchSize: 1, bytes: 1e9, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
     const at = this.clock.at;
-    const { claimed } = await this.lanes.turn(sink, [], 86_400_000, claim, at);
-    await take?.(claimed.flat().map(work => work.head.delivery));
-    const ended = claimed
-      .flat()
-      .map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
+    const works: LaneWork[] = [];
+    for (let more = true; more;) {
+      const { claimed } = await this.lanes.turn(sink, [], 86_400_000, claim, at);
+      works.push(...claimed.flat());
+      more = claimed.length > 0;
+    }
+    await take?.(works.map(work => work.head.delivery));
+    const ended = works.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
     await this.lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, at);
   }
 }

@@ -1,0 +1,201 @@
+import { v4, v7 as uuid } from 'uuid';
+import { sql } from 'kysely';
+import { eachStore } from '../../test/support/stores.js';
+import { until } from '../../test/support/until.js';
+import { type Receipt, Recorder } from '../channel/recorder.js';
+import type { Database } from '../database/database.js';
+import { type Delivery, type Mode, type Sink, SinkSettings, TryAgain } from '../sinks/sink.js';
+import { Lanes } from './lanes.js';
+import { type RegisteredSink, registerSinks } from './registry.js';
+import type { Answer } from './settlement.js';
+import type { LaneWork } from './work.js';
+import { Worker } from './worker.js';
+
+const start = Date.UTC(2026, 0, 1);
+const day = 86_400_000;
+const claim = { attempts: 1000, batchSize: 500, bytes: 4e6, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+
+function receipt(number: number, overrides: Partial<Receipt> = {}): Receipt {
+  return {
+    id: uuid(),
+    sdkAppId: '1',
+    channelId: `channel ${number}`,
+    command: 'changed',
+    operator: null,
+    eventTime: start + number,
+    eventTimeEstimated: false,
+    receivedAt: start,
+    fields: { name: `name ${number}` },
+    body: Buffer.from('{}'),
+    ...overrides,
+  };
+}
+
+function recorderOf(database: Database): Recorder {
+  return new Recorder(
+    database,
+    () => start,
+    () => undefined,
+    error => {
+      throw error;
+    },
+  );
+}
+
+const sinksOf = (count: number, mode: Mode) =>
+  Array.from({ length: count }, (_, index) => ({ name: `sink${index}`, type: 'scripted', mode, filters: {} }));
+
+async function countBy(database: Database, sink: number): Promise<Record<string, number>> {
+  const { rows } = await sql<{ state: string; count: number }>`
+      select state, count(*) as count from delivery where sink = ${sink} group by state`.execute(database.kysely);
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+}
+
+/** Owes each of so many channels so many revisions, by statements: through the recorder they would take minutes. */
+async function owe(database: Database, { id: sink }: RegisteredSink, channels: number, revisions: number): Promise<void> {
+  const numbers = (to: number) =>
+    sql`(with recursive upTo(n) as (select 1 union all select n + 1 from upTo where n < ${sql.lit(to)}) select n from upTo)`;
+  // Twelve digits.
+  const key = sql`'00000000-0000-7000-8000-' || substr(cast(1000000000000 + c.n * 1000 + r.n as text), 2)`;
+  const profile = `{"name":"n","avatarUrl":null,"introduction":null,"organization":null}`;
+  const state = `{"fields":{"name":{"value":"n","at":1}},"aliveAt":1,"destroyedAt":null}`;
+  await sql`insert into channel (sdk_app_id, channel_id, state, revision, position, version, updated_at)
+      select '1', 'channel ' || c.n, ${state}, ${sql.lit(revisions)}, ${sql.lit(revisions)}, 1, 1 from ${numbers(channels)} c`.execute(
+    database.kysely,
+  );
+  await sql`insert into change (id, fingerprint, channel, position, revision, type, event_time, estimated, tie, received_at, exist, changes, profile, stale, body)
+      select ${key}, ${key}, channel.id, r.n, r.n, 'channel.profile.updated', 1, 0, 0, 1, 1, '[]', ${profile}, '[]', ${Buffer.from('{}')}
+      from ${numbers(channels)} c cross join ${numbers(revisions)} r join channel on channel.channel_id = 'channel ' || c.n`.execute(
+    database.kysely,
+  );
+  await sql`insert into lane (sink, channel, due_at) select ${sql.lit(sink)}, id, ${sql.lit(start)} from channel`.execute(database.kysely);
+  await sql`insert into delivery (change_id, sink, channel, position, owed_at, updated_at)
+      select id, ${sql.lit(sink)}, channel, position, 1, 1 from change`.execute(database.kysely);
+}
+
+const delivered: Answer = { receipt: null };
+const endedWith = (works: readonly LaneWork[], answer: Answer, at = start) => [
+  { at, durationMs: 1, answers: works.map(work => ({ work, answer })) },
+];
+
+eachStore('sizes', store => {
+  // 24 sinks and a group of 256 webhooks were more values than a statement of SQLite takes, and 100 more than one of PostgreSQL.
+  test.each([1, 21, 22, 44, 100].flatMap(sinks => [1, 256].map(webhooks => ({ sinks, webhooks }))))(
+    '$sinks sinks are owed what a group of $webhooks webhooks brings',
+    async ({ sinks, webhooks }) => {
+      const database = await store.open();
+      await registerSinks(database, sinksOf(sinks, 'log'), start);
+      const recorder = recorderOf(database);
+      const kept = await Promise.all(Array.from({ length: webhooks }, (_, index) => recorder.record(receipt(index), 60_000)));
+      expect(new Set(kept)).toEqual(new Set(['recorded']));
+      const { rows } = await sql<{ count: number }>`
+          select count(*) as count from delivery join lane on lane.sink = delivery.sink and lane.channel = delivery.channel
+          where state = 'pending' and due_at = ${start}`.execute(database.kysely);
+      expect(rows[0]!.count).toBe(sinks * webhooks);
+      expect(await recorder.take(Array.from({ length: webhooks }, (_, index) => receipt(1000 + index)))).toEqual([]);
+    },
+  );
+
+  test('what a state sink superseded is marked page by page, and nothing older is ever sent, whoever goes on', async () => {
+    const database = await store.open();
+    const [sink] = await registerSinks(database, sinksOf(1, 'state'), start);
+    await owe(database, sink!, 20, 400);
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const first = await lanes.turn(sink!, [], day, claim, start);
+    const works = first.claimed.flat();
+    expect(works.map(work => work.head.position)).toEqual(Array(20).fill(400));
+    let turn = await lanes.turn(sink!, endedWith(works, delivered), day, claim, start);
+    let superseded = turn.over.superseded;
+    expect(turn.over.delivered).toBe(20);
+    for (let turns = 1; turn.nextDueAt !== null && turn.nextDueAt <= start; turns++) {
+      expect(turn.over.superseded).toBeLessThanOrEqual(500);
+      expect(turns).toBeLessThan(30);
+      // As after a kill: another process knows nothing but the tables, and everything is due.
+      await database.kysely.updateTable('lane').set({ due_at: start }).execute();
+      turn = await new Lanes(database, v4, () => 0.5).turn(sink!, [], day, claim, start);
+      expect(turn.claimed).toEqual([]);
+      superseded += turn.over.superseded;
+      const counts = await countBy(database, sink!.id);
+      expect(counts).toEqual({ delivered: 20, superseded, ...(superseded < 7980 && { pending: 7980 - superseded }) });
+    }
+    expect(superseded).toBe(7980);
+    expect(await database.kysely.selectFrom('lane').select('channel').where('superseded_before', 'is not', null).execute()).toEqual([]);
+    expect(await database.kysely.selectFrom('lane').select('channel').where('due_at', 'is not', null).execute()).toEqual([]);
+  });
+
+  test('40,000 channels that are due are taken in parts with the largest CONCURRENCY, and each is delivered once', async () => {
+    const database = await store.open();
+    const [sink] = await registerSinks(database, sinksOf(1, 'state'), start);
+    await owe(database, sink!, 40_000, 1);
+    const got = new Set<string>();
+    let [sends, most] = [0, 0];
+    const bulk: Sink = {
+      batchSize: 500,
+      deliverMany: async (deliveries: readonly Delivery[]) => {
+        sends += deliveries.length;
+        most = Math.max(most, deliveries.length);
+        for (const { id } of deliveries) got.add(id);
+        return deliveries.map(() => null);
+      },
+    };
+    const settings = Object.assign(new SinkSettings(), { TIMEOUT_MS: 60_000, CONCURRENCY: 1000, RETRY_MAX_AGE: day });
+    const events = {
+      attempt: () => undefined,
+      deliveries: () => undefined,
+      state: () => undefined,
+      wake: () => undefined,
+      giveWay: () => Promise.resolve(),
+      trouble: (_: string, error: Error | null) => {
+        if (error) throw error;
+      },
+    };
+    const clock = { now: () => start, random: () => 0.5 };
+    const worker = new Worker(sink!, bulk, settings, new Lanes(database, v4, () => 0.5), events, clock);
+    worker.start();
+    await until(() => got.size === 40_000, 'every delivery', 60_000);
+    await worker.drain(1000);
+    expect({ sends, most }).toEqual({ sends: 40_000, most: 500 });
+    expect(await countBy(database, sink!.id)).toEqual({ delivered: 40_000 });
+  }, 120_000);
+
+  test('every lane of a sink that has recovered is due at once, however many wait, and also after a kill in between', async () => {
+    const database = await store.open();
+    const [sink] = await registerSinks(database, sinksOf(1, 'log'), start);
+    await owe(database, sink!, 5000, 1);
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const { claimed } = await lanes.turn(sink!, [], day, { ...claim, attempts: 1, batchSize: 10 }, start);
+    const failure = { failure: new TryAgain('answered 503', 'wait', 503) };
+    const each = claimed.flat();
+    const [last, ...others] = each;
+    const failed = others.map(work => ({ at: start, durationMs: 1, answers: [{ work, answer: failure }] }));
+    expect((await lanes.turn(sink!, failed, day, { ...claim, attempts: 0 }, start)).health.state).toBe('down');
+    await database.kysely
+      .updateTable('lane')
+      .set({ due_at: start + 900_000, tries: 3 })
+      .where('lease', 'is', null)
+      .execute();
+    let turn = await lanes.turn(sink!, endedWith([last!], delivered), day, { ...claim, attempts: 0 }, start);
+    expect(turn.health.state).toBe('ok');
+    for (let turns = 0; turn.nextDueAt !== null && turn.nextDueAt <= start && turns < 5; turns++)
+      turn = await new Lanes(database, v4, () => 0.5).turn(sink!, [], day, { ...claim, attempts: 0 }, start);
+    const { rows } = await sql<{ count: number }>`select count(*) as count from lane where due_at <= ${start}`.execute(database.kysely);
+    expect(rows[0]!.count).toBe(4999);
+  });
+
+  test('one claim takes no more texts than it may, but always a delivery', async () => {
+    const database = await store.open();
+    const [sink] = await registerSinks(database, sinksOf(1, 'log'), start);
+    const recorder = recorderOf(database);
+    const introduction = 'x'.repeat(300_000);
+    await Promise.all(Array.from({ length: 20 }, (_, index) => recorder.record(receipt(index, { fields: { introduction } }), 60_000)));
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const sizes: number[] = [];
+    for (let turn = await lanes.turn(sink!, [], day, claim, start); turn.claimed.length > 0;) {
+      sizes.push(turn.claimed.flat().length);
+      turn = await lanes.turn(sink!, endedWith(turn.claimed.flat(), delivered), day, claim, start);
+    }
+    expect(sizes).toEqual([6, 6, 6, 2]);
+    await recorder.record(receipt(1, { eventTime: start + 50, fields: { introduction: `${introduction}y` } }), 60_000);
+    expect((await lanes.turn(sink!, [], day, { ...claim, bytes: 1 }, start)).claimed.flat()).toHaveLength(1);
+  });
+});
