@@ -53,6 +53,7 @@ const first: Migration = {
        receipt text, due_at bigint not null, lease text, tries int not null default 0)`,
     `create unique index notice_open on notice (sink, key) where over_at is null`,
     `create index audit_by_change on audit (change_id) where change_id is not null`,
+    `create table seen (key text not null primary key, at bigint not null)${clustered}`,
     `create index audit_of_sink on audit (details, id) where action in ('pause', 'resume')`,
   ],
 };

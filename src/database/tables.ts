@@ -160,6 +160,12 @@ interface AuditTable {
   details: string;
 }
 
+/** A request that counts once, whichever process it comes to: by the hash of its signature, or of an id in it. */
+interface SeenTable {
+  key: string;
+  at: number;
+}
+
 /** A comparison or a new building of a search sink's index: the newest of each kind. */
 interface IndexJobTable {
   sink: number;
@@ -209,6 +215,7 @@ export interface Tables {
   news: NewsTable;
   attempt: AttemptTable;
   audit: AuditTable;
+  seen: SeenTable;
   notice: NoticeTable;
   index_job: IndexJobTable;
 }

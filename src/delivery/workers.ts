@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
+import { firstSeen } from '../database/seen.js';
 import type { Proxies } from '../outgoing/proxies.js';
 import type { Actions, ReportSink, SearchSink, Sink, SinkSettings, SinkType } from '../sinks/sink.js';
 import type { Filters } from './filters.js';
@@ -62,8 +63,11 @@ export class Workers {
         warn: (message: string) => this.warn(message, { sink: name }),
         proxies: this.proxies,
         actions: this.actions,
-        clicked: (payload: unknown) => {
-          for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload);
+        clicked: (payload: unknown, credential: string, keys: readonly string[]) => {
+          const isNew = firstSeen(this.database, keys, this.clock.now());
+          // Heard by whoever has something to do.
+          isNew.catch(() => undefined);
+          for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload, credential, isNew);
         },
       };
       this.opened.push(await type.open(settings, context));

@@ -275,6 +275,16 @@ export interface SearchSink extends BulkSink {
   swap(index: string, signal: AbortSignal): Promise<void>;
 }
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What a report sink makes of requests to the path for clicks. */
+export interface Door {
+  /** Whether a request may be read, by its headers alone. */
+  admits(headers: Headers): boolean;
+  /** Takes a request: what is done is done after the answer. @returns that answer; `null` if it is not signed for this sink */
+  take(body: Buffer, headers: Headers): string | null;
+}
+
 /** A sink that shows changes with what became of them at the other sinks, and shows them again when that moves. */
 export interface ReportSink {
   /** How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived. */
@@ -294,13 +304,13 @@ export interface ReportSink {
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
   /** Begins to listen for what people click, where that needs a connection of its own. */
   listen?(): void;
+  /** Takes clicks over HTTP. */
+  readonly door?: Door;
   /**
-   * Takes a request that came to the path for clicks.
-   * @returns false if it is not signed for this sink
+   * Does what was clicked on messages of its own, and nothing else of this payload, if it came by a credential that this sink has.
+   * @param isNew whether it comes for the first time; rejected where that cannot be known
    */
-  interact?(body: string, headers: Readonly<Record<string, string | string[] | undefined>>): boolean;
-  /** Does what was clicked on messages of its own, and nothing else of this payload. */
-  clicked?(payload: unknown): void;
+  clicked?(payload: unknown, credential: string, isNew: Promise<boolean>): void;
   close?(): Promise<void>;
 }
 
@@ -380,8 +390,12 @@ export interface SinkContext {
   /** What the environment says of proxies: every connection is made by `outgoing`, which obeys it. */
   proxies: Proxies;
   actions: Actions;
-  /** Hands what was clicked to every report sink of this process: those of one app share its clicks, each of which reaches any of them. */
-  clicked: (payload: unknown) => void;
+  /**
+   * Hands what was clicked to every report sink of this process: those of one app share its clicks, each of which reaches any of them.
+   * @param credential what it came by: it is for the sinks that have the same
+   * @param keys what it is called, here and at all replicas: it counts once by each of them
+   */
+  clicked: (payload: unknown, credential: string, keys: readonly string[]) => void;
 }
 
 /** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
 import { until } from '../../../test/support/until.ts';
 import type { Actions } from '../sink.js';
-import { type ClickOptions, Clicks, clicksOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
+import { type ClickOptions, Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
 import { en } from './en.js';
 import { zhCN } from './zh-cn.js';
 
@@ -21,7 +21,7 @@ describe('the signature', () => {
     'x-slack-signature': 'v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503',
   };
 
-  it("is right on Slack's own example", () => expect(isSignedBySlack(body, headers, secret, now)).toBe(true));
+  it("is right on Slack's own example", () => expect(isSignedBySlack(Buffer.from(body), headers, secret, now)).toBe(true));
 
   // Planted: without Math.abs the first of the two that are late was taken, with > as >= both edges were not.
   it.each([
@@ -29,7 +29,9 @@ describe('the signature', () => {
     [-300_000, true],
     [300_999, true],
     [301_000, false],
-  ])('of a time that is %i ms from now: %s', (ms, taken) => expect(isSignedBySlack(body, headers, secret, now + ms)).toBe(taken));
+  ])('of a time that is %i ms from now: %s', (ms, taken) =>
+    expect(isSignedBySlack(Buffer.from(body), headers, secret, now + ms)).toBe(taken),
+  );
 
   it.each([
     ['another body', `${body}&`, {}],
@@ -45,13 +47,22 @@ describe('the signature', () => {
     ['an empty signature', body, { 'x-slack-signature': 'v0=' }],
     ['another version', body, { 'x-slack-signature': headers['x-slack-signature'].replace('v0', 'v1') }],
     ['capitals', body, { 'x-slack-signature': headers['x-slack-signature'].toUpperCase() }],
-  ])('with %s is not right', (_, said, other) => expect(isSignedBySlack(said, { ...headers, ...other }, secret, now)).toBe(false));
+  ])('with %s is not right', (_, said, other) =>
+    expect(isSignedBySlack(Buffer.from(said), { ...headers, ...other }, secret, now)).toBe(false),
+  );
 
-  it('of another secret is not right', () => expect(isSignedBySlack(body, headers, `${secret}x`, now)).toBe(false));
+  it('is over the bytes as they came', () => {
+    const bytes = Buffer.from([0x70, 0xff, 0xfe]);
+    const signature = `v0=${createHmac('sha256', secret).update(`v0:${time}:`).update(bytes).digest('hex')}`;
+    expect(isSignedBySlack(bytes, { ...headers, 'x-slack-signature': signature }, secret, now)).toBe(true);
+  });
+
+  it('of another secret is not right', () => expect(isSignedBySlack(Buffer.from(body), headers, `${secret}x`, now)).toBe(false));
 
   it('is over the time as well, whatever the time is', () => {
     const signature = `v0=${createHmac('sha256', secret).update(`v0:9999999999:${body}`).digest('hex')}`;
-    expect(isSignedBySlack(body, { 'x-slack-request-timestamp': '9999999999', 'x-slack-signature': signature }, secret, now)).toBe(false);
+    const stamped = { 'x-slack-request-timestamp': '9999999999', 'x-slack-signature': signature };
+    expect(isSignedBySlack(Buffer.from(body), stamped, secret, now)).toBe(false);
   });
 });
 
@@ -117,10 +128,24 @@ describe('a payload', () => {
     expect(payloadOf(new URLSearchParams({ payload: JSON.stringify(payload) }).toString())).toEqual(payload);
   });
 
-  it.each(['', 'payload', 'payload=', 'payload=%', 'payload=%7B', '{"type":"block_actions"}', 'ssl_check=1&token=x'])(
-    'that is %j is none',
-    body => expect(payloadOf(body)).toBeNull(),
+  it.each(['', 'payload', 'payload=', 'payload=%', 'payload=%7B', '{"type":', 'ssl_check=1&token=x'])('that is %j is none', body =>
+    expect(payloadOf(body)).toBeNull(),
   );
+
+  it('is the body itself if that is JSON', () => expect(payloadOf('{"type":"event_callback"}')).toEqual({ type: 'event_callback' }));
+
+  it('has the ids by which it counts once', () => {
+    expect(idsOf(blockActions(retry, { trigger_id: '1.2.x' }))).toEqual(['1.2.x']);
+    expect(idsOf({ type: 'event_callback', event_id: 'Ev1', trigger_id: 7 })).toEqual(['Ev1']);
+    for (const none of [null, 'x', [], {}]) expect(idsOf(none)).toEqual([]);
+  });
+
+  it.each([
+    [{ type: 'url_verification', challenge: '3eZbrw1a' }, '3eZbrw1a'],
+    [{ type: 'url_verification', challenge: 7 }, null],
+    [{ type: 'event_callback', challenge: 'x' }, null],
+    [null, null],
+  ])('%j asks for %j back', (payload, challenge) => expect(challengeOf(payload)).toBe(challenge));
 
   it('of any form never throws', () =>
     fc.assert(fc.property(fc.uint8Array(), bytes => void payloadOf(`payload=${Buffer.from(bytes).toString('latin1')}`))));
@@ -188,14 +213,15 @@ describe('clicks', () => {
     );
   }
 
+  const isNew = Promise.resolve(true);
   const click = (action: object = retry, rest: object = {}) => blockActions(action, { response_url: `${server.url}/private`, ...rest });
   const told = () => server.requests.map(({ path, body }) => [path, JSON.parse(body) as unknown]);
   const privately = (text: string) => ['/private', { response_type: 'ephemeral', replace_original: false, text }];
 
   it('are done in the name of who clicked, and nothing is said when that worked', async () => {
     const clicks = open(() => 2);
-    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: `team:${changeId}` }));
-    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'team:crm' }));
+    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: `team:${changeId}` }), isNew);
+    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
     await clicks.close();
     expect(calls).toEqual([
       ['retry', changeId, 'slack:U0ALICE'],
@@ -211,7 +237,7 @@ describe('clicks', () => {
     'on %s are told, privately, when nothing was left to do',
     async action => {
       const clicks = open(() => 0);
-      clicks.take(click({ action_id: action, value: 'team:crm' }));
+      clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
       await until(() => server.requests.length === 1, 'a private word');
       expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
       expect(server.requests[0]?.headers['content-type']).toBe('application/json');
@@ -222,8 +248,8 @@ describe('clicks', () => {
   // Planted: without the comparison a click on the message of another sink, which may let others click, was done here.
   it('on messages of other sinks are left to those', async () => {
     const clicks = open(() => 1);
-    clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }));
-    clicks.take(click());
+    clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }), isNew);
+    clicks.take(click(), isNew);
     await clicks.close();
     expect([calls, told()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
   });
@@ -231,8 +257,8 @@ describe('clicks', () => {
   // Planted: with `some` for `includes` everybody passed.
   it('of others than the allowed users do nothing but tell them', async () => {
     const clicks = open(() => 1, { allowedUsers: ['U0BOB', 'U0CAROL'], texts: zhCN.clicks });
-    clicks.take(click());
-    clicks.take(click(retry, { user: { id: 'U0BOB' } }));
+    clicks.take(click(), isNew);
+    clicks.take(click(retry, { user: { id: 'U0BOB' } }), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect(calls).toEqual([['retry', changeId, 'slack:U0BOB']]);
@@ -241,19 +267,36 @@ describe('clicks', () => {
 
   it('that cannot be done are told, and the log does not get the reason', async () => {
     const clicks = open(() => Promise.reject(new Error('postgres://user:password@db')));
-    clicks.take(click());
+    clicks.take(click(), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect(told()).toEqual([privately(en.clicks.failed)]);
     expect(warnings).toEqual(['a click on retry could not be performed']);
   });
 
+  it('that were done before, here or elsewhere, are done no more, and nobody is told', async () => {
+    const clicks = open(() => 1, { allowedUsers: ['U0BOB'] });
+    clicks.take(click(), Promise.resolve(false));
+    clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
+    await clicks.close();
+    expect([calls, told(), warnings]).toEqual([[], [], []]);
+  });
+
+  it('of which nobody knows whether they were done before are not done, and told', async () => {
+    const clicks = open(() => 1);
+    clicks.take(click(), Promise.reject(new Error('postgres://user:password@db')));
+    await until(() => server.requests.length === 1, 'a private word');
+    await clicks.close();
+    expect([calls, told()]).toEqual([[], [privately(en.clicks.failed)]]);
+  });
+
   it('return before anything is done, and closing waits until it is', async () => {
     let done = false;
     let finish: (count: number) => void = () => {};
     const clicks = open(() => new Promise<number>(resolve => (finish = resolve)).finally(() => (done = true)));
-    clicks.take(click());
+    clicks.take(click(), isNew);
     expect(done).toBe(false);
+    await setImmediate();
     let closed = false;
     const closing = clicks.close().then(() => (closed = true));
     await setImmediate();
@@ -267,8 +310,8 @@ describe('clicks', () => {
   it('never call a response_url that is not of Slack', async () => {
     const slack = await fakeServer(() => ({ body: 'ok' }));
     const clicks = open(() => 0, { apiUrl: `${slack.url}/api/` });
-    clicks.take(click());
-    clicks.take(click(retry, { response_url: `${slack.url}/private` }));
+    clicks.take(click(), isNew);
+    clicks.take(click(retry, { response_url: `${slack.url}/private` }), isNew);
     await until(() => slack.requests.length === 1, 'the other private word');
     await clicks.close();
     await slack.close();
@@ -278,10 +321,10 @@ describe('clicks', () => {
   it('warn of a private word that did not arrive, without its URL', async () => {
     answer = () => ({ status: 404, body: 'expired_url' });
     const clicks = open(() => 0);
-    clicks.take(click());
+    clicks.take(click(), isNew);
     await until(() => warnings.length === 1, 'a warning');
     await server.close();
-    clicks.take(click());
+    clicks.take(click(), isNew);
     await until(() => warnings.length === 2, 'another warning');
     expect(warnings).toEqual([
       'Slack did not take a private word to someone who clicked: it answered 404',
@@ -293,7 +336,7 @@ describe('clicks', () => {
   it('do not wait for a Slack that is silent when they close', async () => {
     answer = () => undefined;
     const clicks = open(() => 0);
-    clicks.take(click());
+    clicks.take(click(), isNew);
     await until(() => server.requests.length === 1, 'a private word under way');
     await clicks.close();
     expect(warnings).toEqual([]);

@@ -21,33 +21,48 @@ export interface Click {
 
 const windowSeconds = 300;
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
 /**
- * Checks Slack's v0 signature: the HMAC of `v0:<time>:<body>`, in constant time. What is older than 5 minutes could be a replay; what is from the
- * future by more than that could be replayed for longer.
+ * Slack's v0 signature and its time, if both have their form. What is older than 5 minutes could be a replay; what is from the future by more than that
+ * could be replayed for longer.
  * @param headers as Node has them: what was repeated is joined by a comma, which matches neither pattern
  */
-export function isSignedBySlack(
-  body: string,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  secret: string,
-  nowMs: number,
-): boolean {
+export function stampOf(headers: Headers, nowMs: number): { time: string; signature: string } | null {
   const time = headers['x-slack-request-timestamp'];
   const signature = headers['x-slack-signature'];
-  if (typeof time !== 'string' || !/^\d{10}$/.test(time)) return false;
-  if (typeof signature !== 'string' || !/^v0=[0-9a-f]{64}$/.test(signature)) return false;
-  if (Math.abs(Math.floor(nowMs / 1000) - Number(time)) > windowSeconds) return false;
-  const expected = createHmac('sha256', secret).update(`v0:${time}:${body}`).digest();
-  return timingSafeEqual(expected, Buffer.from(signature.slice('v0='.length), 'hex'));
+  if (typeof time !== 'string' || !/^\d{10}$/.test(time)) return null;
+  if (typeof signature !== 'string' || !/^v0=[0-9a-f]{64}$/.test(signature)) return null;
+  return Math.abs(Math.floor(nowMs / 1000) - Number(time)) > windowSeconds ? null : { time, signature };
 }
 
-/** The JSON in the field `payload` of a form; `null` for anything else. */
+/** Checks Slack's signature: the HMAC of `v0:<time>:<body>`, in constant time. */
+export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, nowMs: number): boolean {
+  const stamp = stampOf(headers, nowMs);
+  if (!stamp) return false;
+  const expected = createHmac('sha256', secret).update(`v0:${stamp.time}:`).update(body).digest();
+  return timingSafeEqual(expected, Buffer.from(stamp.signature.slice('v0='.length), 'hex'));
+}
+
+/** What a request tells: the JSON in the field `payload` of a form (clicks), or a body of JSON (events); `null` for anything else. */
 export function payloadOf(body: string): unknown {
   try {
-    return JSON.parse(new URLSearchParams(body).get('payload') ?? 'null');
+    return JSON.parse(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? 'null'));
   } catch {
     return null;
   }
+}
+
+/** The ids by which Slack tells what happened once from all else, whichever way and however often it tells it. */
+export function idsOf(payload: unknown): string[] {
+  const { trigger_id: trigger, event_id: event } = fieldsOf(payload);
+  return [trigger, event].filter(id => typeof id === 'string');
+}
+
+/** What Slack wants back when it asks whether this address is ours; `null` if it does not ask. */
+export function challengeOf(payload: unknown): string | null {
+  const { type, challenge } = fieldsOf(payload);
+  return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }
 
 /** What a button carries: the name of its Slack sink, and what it is about. */
@@ -119,10 +134,10 @@ export class Clicks {
   ) {}
 
   /** Takes an interaction from Slack whose sender is known to be Slack. */
-  take(payload: unknown): void {
+  take(payload: unknown, isNew: Promise<boolean>): void {
     for (const click of clicksOf(payload)) {
       if (click.sink !== this.options.sink) continue;
-      const done = this.perform(click).finally(() => this.underWay.delete(done));
+      const done = this.perform(click, isNew).finally(() => this.underWay.delete(done));
       this.underWay.add(done);
     }
   }
@@ -133,10 +148,12 @@ export class Clicks {
     await Promise.all(this.underWay);
   }
 
-  private async perform(click: Click): Promise<void> {
+  private async perform(click: Click, isNew: Promise<boolean>): Promise<void> {
     const { allowedUsers, texts } = this.options;
-    if (allowedUsers.length > 0 && !allowedUsers.includes(click.user)) return this.tell(click, texts.notAllowed);
     try {
+      // Nothing is done where nobody knows whether it was done before.
+      if (!(await isNew)) return;
+      if (allowedUsers.length > 0 && !allowedUsers.includes(click.user)) return await this.tell(click, texts.notAllowed);
       const done = await this.actions[click.action](click.value, `slack:${click.user}`);
       if (!done) await this.tell(click, texts.nothingLeft[click.action]);
     } catch {

@@ -215,7 +215,7 @@ export const en = {
       resume: 'Nothing left to do: this sink is not paused.',
       repair: 'Its index is being compared with the store already: if this message still stands afterwards, click again.',
     },
-    failed: 'That did not work just now: please click again in a minute.',
+    failed: 'Something went wrong; try again in a minute.',
   },
 
   summary: {

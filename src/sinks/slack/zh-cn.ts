@@ -197,7 +197,7 @@ export const zhCN: Words = {
       resume: '无需操作：该目标没有暂停。',
       repair: '它的索引正在与存储比较：如果之后此消息仍未结束，请再点一次。',
     },
-    failed: '操作暂时没有成功：请稍后再点一次。',
+    failed: '出了点问题，请一分钟后重试。',
   },
 
   summary: {
