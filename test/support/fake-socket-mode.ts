@@ -43,10 +43,10 @@ export async function fakeSocketMode(appToken: string, tls?: ServerOptions) {
         if (frame.opcode === opcodes.close) socket.end(frameOf(opcodes.close, frame.payload));
       }
     });
-    if (greets) send({ type: 'hello' });
+    if (greets) send({ type: 'hello' }, [socket]);
   });
-  const send = (message: object): void => {
-    for (const socket of connections) socket.write(frameOf(opcodes.text, Buffer.from(JSON.stringify(message))));
+  const send = (message: object, to: readonly Duplex[] = connections): void => {
+    for (const socket of to) socket.write(frameOf(opcodes.text, Buffer.from(JSON.stringify(message))));
   };
   return {
     apiUrl: `${server.url}/api/`,
@@ -61,6 +61,7 @@ export async function fakeSocketMode(appToken: string, tls?: ServerOptions) {
     /** Answers nothing until the promise is fulfilled. */
     hold: (until: Promise<void>) => void (answered = until),
     greet: (whether: boolean) => (greets = whether),
+    /** To all connections, or to those. */
     send,
     cut: () => connections.forEach(socket => socket.destroy()),
     close: async () => {

@@ -67,6 +67,64 @@ describe('Socket Mode', () => {
     expect(taken).toEqual([]);
   });
 
+  // Seen failing with the SDK's own way, which left the old connection before the next one was asked for.
+  it.each(['warning', 'refresh_requested'])(
+    'has the next connection before it leaves one that Slack is about to end (%s)',
+    async reason => {
+      socket = open({ pauseMs: 500 });
+      socket.listen();
+      await connected();
+      const [first] = slack.connections;
+      let answer = () => {};
+      slack.hold(new Promise(resolve => (answer = resolve)));
+      slack.send({ type: 'disconnect', reason });
+      await until(() => slack.asked() === 2, 'a second connection being asked for');
+      await click('while there is none');
+      // Slack says so once more.
+      slack.send({ type: 'disconnect', reason: 'refresh_requested' });
+      answer();
+      await until(() => slack.connections.length === 2, 'both');
+      const envelope = (id: string) => ({ type: 'interactive', envelope_id: id, payload: { type: 'block_actions', id } });
+      slack.send(envelope('down the old one'), [first!]);
+      slack.send(envelope('down the new one'), slack.connections.slice(1));
+      await until(() => taken.length === 2 && slack.received.length === 2, 'both clicks and their acks');
+      expect(
+        taken
+          .splice(0)
+          .map(payload => (payload as { id: string }).id)
+          .sort(),
+      ).toEqual(['down the new one', 'down the old one']);
+      slack.received.splice(0);
+      await until(() => first!.destroyed, 'the end of the old one');
+      await connected();
+      await click('afterwards');
+      expect([slack.opened(), warnings]).toEqual([2, []]);
+    },
+  );
+
+  it('stays on one that Slack is about to end while there is no other', async () => {
+    socket.listen();
+    await connected();
+    slack.refuse({ body: { ok: false, error: 'internal_error' } });
+    slack.send({ type: 'disconnect', reason: 'warning' });
+    await until(() => slack.asked() >= 4, 'further tries');
+    await click('down the old one');
+    expect(slack.opened()).toBe(1);
+    slack.refuse(null);
+    await until(() => slack.opened() === 2, 'another');
+    await connected();
+    await click('down the new one');
+    expect(warnings).toHaveLength(2);
+  });
+
+  it('leaves at once when Socket Mode was turned off', async () => {
+    socket.listen();
+    await connected();
+    slack.refuse({ body: { ok: false, error: 'link_disabled' } });
+    slack.send({ type: 'disconnect', reason: 'link_disabled' });
+    await until(() => slack.connections.length === 0 && warnings.length === 1, 'the end');
+  });
+
   it('connects again, without a word, when Slack asks for that or the connection breaks', async () => {
     socket.listen();
     await connected();

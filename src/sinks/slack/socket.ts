@@ -56,12 +56,17 @@ export class Socket {
   private async stayConnected(): Promise<void> {
     const { signal } = this.closing;
     let failures = 0;
+    let leaveLast = (): void => {};
     while (!signal.aborted) {
+      const startedAt = performance.now();
       try {
-        await this.connection(() => {
-          if (failures > 0) this.warn('clicks come in again: Slack takes our connection');
-          failures = 0;
-        });
+        const { ending, leave } = await this.connect();
+        // What Slack has sent down the last one by now is still taken.
+        sleep(this.options.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
+        leaveLast = leave;
+        if (failures > 0) this.warn('clicks come in again: Slack takes our connection');
+        failures = 0;
+        await ending;
       } catch (error) {
         if (failures === 0 && !signal.aborted)
           this.warn(
@@ -69,14 +74,20 @@ export class Socket {
           );
         failures += 1;
       }
-      // Also after a connection that held: Slack ends each after some hours, and one that it ends at once must not keep us busy.
-      await sleep(Math.min(this.options.pauseMs * 2 ** failures, longestPauseMs), undefined, { signal }).catch(() => undefined);
+      // After one that held for hours at once; but one that Slack ends as soon as it begins must not keep us busy.
+      const pauseMs = Math.min(this.options.pauseMs * 2 ** failures, longestPauseMs) - (performance.now() - startedAt);
+      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Returns when a connection is over. @throws if there was none */
-  private async connection(opened: () => void): Promise<void> {
+  /**
+   * Opens a connection.
+   * @returns how to leave it, and what resolves when it is over or Slack asks for another one, until when it goes on
+   * @throws if there is none
+   */
+  private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
     const { appToken, apiUrl, timeoutMs, proxies, now } = this.options;
+    const { signal } = this.closing;
     const asking = new AbortController();
     const client = new this.Client({
       appToken,
@@ -92,24 +103,45 @@ export class Socket {
       },
     });
     const leave = (): void => (asking.abort(), void client.disconnect());
-    const over = new Promise<void>(resolve => client.once('disconnected', () => resolve()));
+    client.once('disconnected', () => signal.removeEventListener('abort', leave));
     client.on('slack_event', ({ type, body, ack }: Envelope) => {
       // If it fails the connection is lost, which is seen anyway.
       ack().catch(() => undefined);
       if (type === 'interactive') this.clicked(body);
     });
-    this.closing.signal.addEventListener('abort', leave);
+    const ending = new Promise<void>(resolve => {
+      client.once('disconnected', () => resolve());
+      // The SDK would end the connection as soon as Slack asks for another one.
+      const taken = client.listeners('ws_message');
+      client.removeAllListeners('ws_message').on('ws_message', (...message: unknown[]) => {
+        if (asksForAnother(message[0])) resolve();
+        else for (const take of taken) take.apply(client, message);
+      });
+    });
+    signal.addEventListener('abort', leave);
     const late = setTimeout(leave, timeoutMs);
     try {
       await client.start();
-      clearTimeout(late);
-      opened();
-      await over;
+      if (signal.aborted) leave();
+      return { ending, leave };
+    } catch (error) {
+      signal.removeEventListener('abort', leave);
+      leave();
+      throw error;
     } finally {
       clearTimeout(late);
-      this.closing.signal.removeEventListener('abort', leave);
-      leave();
     }
+  }
+}
+
+/** Slack warns before it ends a connection, unless Socket Mode itself was turned off. */
+function asksForAnother(message: unknown): boolean {
+  if (typeof message !== 'string' || !message.includes('disconnect')) return false;
+  try {
+    const { type, reason } = JSON.parse(message) as { type?: unknown; reason?: unknown };
+    return type === 'disconnect' && reason !== 'link_disabled';
+  } catch {
+    return false;
   }
 }
 
