@@ -4,9 +4,10 @@ import { ModuleRef } from '@nestjs/core';
 import { Keeper } from './channel/keeper.js';
 import { Recorder } from './channel/recorder.js';
 import { Spool } from './channel/spool.js';
-import { Clock } from './clock.js';
+import { Clock, SharedClock } from './clock.js';
 import { Database } from './database/database.js';
 import { IndexJobs } from './delivery/index-jobs.js';
+import { Timekeeper } from './delivery/timekeeper.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Deeds } from './operations/deeds.js';
@@ -47,10 +48,11 @@ export class AppModule {
         },
         {
           provide: Database,
-          useFactory: (settings: Settings, log: Log) =>
-            Database.open(settings.DATABASE_URL, error => log.warn('database connection lost', { error: error.message })),
-          inject: [Settings, Log],
+          useFactory: (settings: Settings, log: Log, clock: Clock) =>
+            Database.open(settings.DATABASE_URL, error => log.warn('database connection lost', { error: error.message }), clock),
+          inject: [Settings, Log, Clock],
         },
+        { provide: SharedClock, useFactory: (database: Database) => new SharedClock(() => database.now()), inject: [Database] },
         SdkAppIdGuard,
         SignatureGuard,
         WebhookPipe,
@@ -59,21 +61,22 @@ export class AppModule {
           useFactory: (served: Workers): ReportSinks => ({ all: () => served.opened.filter(sink => 'report' in sink) }),
           inject: [Workers],
         },
-        { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, Clock] },
+        { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, SharedClock] },
+        { provide: Timekeeper, useFactory: timekeeper, inject: [Database, Workers, Log, Clock] },
         { provide: Keeper, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
-        { provide: Deeds, useFactory: deeds, inject: [Database, Clock, Log, Metrics, ModuleRef] },
-        { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, Clock, Deeds] },
-        { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
-        { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Workers, Log, Clock] },
-        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Log, Clock] },
-        { provide: Metrics, useFactory: metrics, inject: [Database, Clock, ModuleRef] },
+        { provide: Deeds, useFactory: deeds, inject: [Database, SharedClock, Log, Metrics, ModuleRef] },
+        { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, SharedClock, Deeds] },
+        { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, SharedClock] },
+        { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Workers, Log, SharedClock] },
+        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Log, SharedClock] },
+        { provide: Metrics, useFactory: metrics, inject: [Database, SharedClock, ModuleRef] },
         { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
       ],
     };
   }
 }
 
-function recorder(database: Database, served: Workers, log: Log, clock: Clock): Recorder {
+function recorder(database: Database, served: Workers, log: Log, clock: SharedClock): Recorder {
   return new Recorder(
     database,
     () => clock.now(),
@@ -82,12 +85,24 @@ function recorder(database: Database, served: Workers, log: Log, clock: Clock): 
   );
 }
 
-function deeds(database: Database, clock: Clock, log: Log, metered: Metrics, modules: ModuleRef): Deeds {
+function timekeeper(database: Database, served: Workers, log: Log, clock: Clock): Timekeeper {
+  return new Timekeeper(database, clock, {
+    jumped: (whose, byMs) =>
+      log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs }),
+    wake: () => served.wakeAll(),
+    trouble: error =>
+      error
+        ? log.error('the database does not tell its time; trying again until it does', { error: error.message })
+        : log.info('the database tells its time again'),
+  });
+}
+
+function deeds(database: Database, clock: SharedClock, log: Log, metered: Metrics, modules: ModuleRef): Deeds {
   // Looked up late: the sinks' buttons do what the workers then see to.
   return new Deeds(database, clock, log, metered, sinks => modules.get(Workers).wake(sinks));
 }
 
-function workers(settings: Settings, database: Database, metered: Metrics, log: Log, clock: Clock, actions: Deeds): Workers {
+function workers(settings: Settings, database: Database, metered: Metrics, log: Log, clock: SharedClock, actions: Deeds): Workers {
   return new Workers(
     database,
     settings.sinks,
@@ -113,7 +128,7 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
   );
 }
 
-function upkeep(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: Clock): Upkeep {
+function upkeep(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: SharedClock): Upkeep {
   return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
     wake: sinks => served.wake(sinks),
     discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
@@ -124,7 +139,7 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
   });
 }
 
-function indexJobs(database: Database, served: Workers, log: Log, clock: Clock): IndexJobs {
+function indexJobs(database: Database, served: Workers, log: Log, clock: SharedClock): IndexJobs {
   return new IndexJobs(database, () => served.searchSinks, clock, {
     wake: sinks => served.wake(sinks),
     told: (message, fields) => log.info(message, fields),
@@ -135,12 +150,12 @@ function indexJobs(database: Database, served: Workers, log: Log, clock: Clock):
   });
 }
 
-function notices(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: Clock): Notices {
-  const startedAt = clock.now();
+function notices(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: SharedClock): Notices {
+  const startedAt = clock.monotonic();
   return new Notices(
     database,
     () => served.reportSinks,
-    async () => ({ ...(await metered.heard()), startedAt }),
+    async () => ({ ...(await metered.heard()), startedAt: clock.now() - (clock.monotonic() - startedAt) }),
     settings.SILENCE_ALERT_AFTER ?? null,
     clock,
     {
@@ -151,7 +166,7 @@ function notices(settings: Settings, database: Database, served: Workers, metere
   );
 }
 
-function metrics(database: Database, clock: Clock, modules: ModuleRef): Metrics {
+function metrics(database: Database, clock: SharedClock, modules: ModuleRef): Metrics {
   // Looked up late: the keeper records, recording wakes workers, and workers are metered.
   return new Metrics(
     database,

@@ -4,9 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Keeper } from './channel/keeper.js';
-import { Clock } from './clock.js';
+import { SharedClock } from './clock.js';
 import { Database, NewerDatabase } from './database/database.js';
 import { IndexJobs } from './delivery/index-jobs.js';
+import { Timekeeper } from './delivery/timekeeper.js';
 import { Upkeep } from './delivery/upkeep.js';
 import { Workers } from './delivery/workers.js';
 import { Deeds } from './operations/deeds.js';
@@ -52,11 +53,11 @@ export interface Service {
  * @throws UnusablePort, NewerDatabase and whatever the embedded store says; PostgreSQL that does not answer is waited for in the background
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
-  const [settings, log, database, clock, workers, readiness] = [
+  const [settings, log, database, timekeeper, workers, readiness] = [
     app.get(Settings),
     app.get(Log),
     app.get(Database),
-    app.get(Clock),
+    app.get(Timekeeper),
     app.get(Workers),
     app.get(Readiness),
   ];
@@ -65,8 +66,8 @@ export async function startService(app: NestExpressApplication): Promise<Service
   const stopping = new AbortController();
   let background: Promise<unknown>[] = [];
   await workers.open();
-  const started = bringUp(database, workers, clock, log, stopping.signal).then(() => {
-    background = [app.get(Upkeep).run(stopping.signal), app.get(Notices).run(stopping.signal), app.get(IndexJobs).run(stopping.signal)];
+  const started = bringUp(database, timekeeper, workers, log, stopping.signal).then(() => {
+    background = [timekeeper, app.get(Upkeep), app.get(Notices), app.get(IndexJobs)].map(one => one.run(stopping.signal));
   });
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
@@ -76,7 +77,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     database,
     metrics: app.get(Metrics),
     readiness,
-    clock,
+    clock: app.get(SharedClock),
     log,
     deeds: app.get(Deeds),
     searchSinks: () => workers.searchSinks,
@@ -118,10 +119,11 @@ function warnOfGaps(settings: Settings, log: Log): void {
 }
 
 /** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */
-async function bringUp(database: Database, workers: Workers, clock: Clock, log: Log, stopping: AbortSignal): Promise<void> {
+async function bringUp(database: Database, timekeeper: Timekeeper, workers: Workers, log: Log, stopping: AbortSignal): Promise<void> {
   for (let told = ''; !stopping.aborted;) {
     try {
-      await database.migrate(clock.now());
+      await database.migrate();
+      await timekeeper.once();
       await workers.start();
       database.ready = true;
       log.info('delivering');

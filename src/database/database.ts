@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
+import { SharedTime } from './shared-time.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
 
@@ -15,10 +16,22 @@ const lockWaitMs = 10_000;
 const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');
 const syncedCommits = CompiledQuery.raw('pragma synchronous = full');
 
+/** The clocks of this process: the one that can be set, and the one that cannot. */
+interface LocalClock {
+  now(): number;
+  monotonic(): number;
+}
+
+const processClock: LocalClock = { now: () => Date.now(), monotonic: () => performance.now() };
+
 /** Our tables, on either dialect; where they differ, this says how. */
 export class Database {
   /** True once the tables are up to date and the sinks registered: what is kept before would be owed to nobody. */
   ready = false;
+  /** What is known of the shared clock. */
+  readonly time: SharedTime;
+  /** That clock in a query, in milliseconds. */
+  readonly clock: RawBuilder<number>;
   /** How this process signs its notices: it has woken its own workers already. */
   private readonly self = randomUUID();
 
@@ -30,29 +43,60 @@ export class Database {
     readonly embedded: boolean,
     private readonly words: DialectWords,
     private readonly url: string,
-  ) {}
+    private readonly local: LocalClock,
+  ) {
+    this.time = new SharedTime(
+      () => local.monotonic(),
+      () => local.now(),
+    );
+    // The moment at which it is asked, whenever the transaction began.
+    this.clock = embedded ? sql`null` : sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
+  }
+
+  /** The time of all processes in milliseconds since 1970: the clock of PostgreSQL, or of this machine for the embedded store, which has but one process. */
+  now(): number {
+    return this.time.now();
+  }
+
+  /** Asks for one row that has our clock as `clock`, and takes in what that says. */
+  async timed<R extends { clock: number }>(db: Kysely<Tables>, query: RawBuilder<R>): Promise<R> {
+    const from = this.local.monotonic();
+    const row = (await query.execute(db)).rows[0]!;
+    if (!this.embedded) this.time.read(row.clock, from, this.local.monotonic());
+    return row;
+  }
+
+  /** Looks at that clock. @throws whatever the database says */
+  async readClock(): Promise<void> {
+    if (!this.embedded) await this.timed(this.unsynced, sql<{ clock: number }>`select ${this.clock} as clock`);
+    else {
+      const from = this.local.monotonic();
+      this.time.read(this.local.now(), from, this.local.monotonic());
+    }
+  }
 
   /**
    * Opens the store named by `DATABASE_URL`, `sqlite:` and a path or `postgres://…`. PostgreSQL is not connected to yet.
    * @throws UnusableFile
    */
-  static async open(url: string, onError: (error: Error) => void): Promise<Database> {
+  static async open(url: string, onError: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
     if (url.startsWith('sqlite:')) {
       const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = { identity: 'integer primary key autoincrement', bytes: 'blob', bytewise: '', clustered: ' without rowid' };
       const kysely = new Kysely<Tables>({ dialect });
-      return new Database(kysely, kysely, true, words, url);
+      return new Database(kysely, kysely, true, words, url, clock);
     }
     // Loaded only when it is used.
     const { postgresDialect } = await import('./postgres.js');
     const open = (synced: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(url, synced, onError) });
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
-    return new Database(open(true), open(false), false, words, url);
+    return new Database(open(true), open(false), false, words, url, clock);
   }
 
   /** @throws NewerDatabase, or whatever the database answers */
-  async migrate(now: number): Promise<void> {
-    await migrate(this.kysely, this.words, now, async trx => {
+  async migrate(): Promise<void> {
+    await this.readClock();
+    await migrate(this.kysely, this.words, this.now(), async trx => {
       await this.exclusively(trx, 'tables');
     });
   }

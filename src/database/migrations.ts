@@ -52,6 +52,8 @@ const first: Migration = {
     `create table notice (id ${identity}, sink int not null, key text not null, opened_at bigint not null, over_at bigint, facts text not null, told text,
        receipt text, due_at bigint not null, lease text, tries int not null default 0)`,
     `create unique index notice_open on notice (sink, key) where over_at is null`,
+    `create table heartbeat (at bigint not null)`,
+    `insert into heartbeat (at) values (0)`,
     `create index audit_by_change on audit (change_id) where change_id is not null`,
     `create table seen (key text not null primary key, at bigint not null)${clustered}`,
     `create index audit_of_sink on audit (details, id) where action in ('pause', 'resume')`,

@@ -206,7 +206,13 @@ interface NoticeTable {
   tries: Generated<number>;
 }
 
+/** One row: the newest time that any process has known, so that a clock that was put back is noticed. */
+interface HeartbeatTable {
+  at: number;
+}
+
 export interface Tables {
+  heartbeat: HeartbeatTable;
   channel: ChannelTable;
   change: ChangeTable;
   sink: SinkTable;

@@ -5,7 +5,7 @@ import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
 import { isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
-import { paceFree, paceNextAt, paceTake } from './retry.js';
+import { furthest, longestLeadMs, paceFree, paceNextAt, paceTake, within } from './retry.js';
 import { unfinishedOf } from './reports.js';
 import { type LaneWork, loadDigest, loadWork } from './work.js';
 
@@ -54,6 +54,17 @@ export const sinkColumnNames = [
   'recovered_to',
 ] as const satisfies (keyof SinkRow)[];
 const sinkColumns = sql.raw(sinkColumnNames.join(', '));
+
+/** The row as it can be: what a clock that was wrong has put further ahead than it could have been set is over. */
+export function bounded(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
+  return {
+    ...row,
+    held_until: within(row.held_until, now, furthest.holdMs),
+    paced_at: within(row.paced_at, now, longestLeadMs(perSecond)),
+    probe_fresh_at: within(row.probe_fresh_at, now, probeMs),
+    probe_at: within(row.probe_at, now, furthest.probeMs),
+  };
+}
 
 /** Paused by a person, or removed by a process of another release: that one may send to the same target under other settings. */
 const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
@@ -173,6 +184,11 @@ async function claimDigest(
   return work;
 }
 
+/** After a jump of the shared clock leases look as if they were over, until their workers have renewed them by it. */
+function whoseLeaseIsOver({ time }: Database): RawBuilder<unknown> {
+  return time.jumpedWithin(furthest.leaseMs) ? sql`and lease is null` : sql``;
+}
+
 /** A lease that is still there was not settled by whoever had it. */
 const countLost = sql`lost = lost + case when lease is null then 0 else 1 end,`;
 
@@ -188,7 +204,7 @@ async function leaseDue(
   // Materialized, so that PostgreSQL locks no more lanes than the limit; for a limit that is bound SQLite would plan the statement anew each time.
   const { rows } = await sql<{ channel: number }>`
       with due as materialized (
-        select channel from lane where sink = ${sink.id} and ${due} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
+        select channel from lane where sink = ${sink.id} and ${due} ${whoseLeaseIsOver(database)} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
       update lane set ${countLost} lease = ${token}, due_at = ${until}
       where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`due`)}
       returning channel`.execute(trx);
@@ -209,7 +225,7 @@ async function leaseProbe(
   if (now < freshAt) return [];
   const lease = async (lane: RawBuilder<unknown>): Promise<number[]> => {
     const { rows } = await sql<{ channel: number }>`
-        with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} order by due_at limit 1 ${skipLocked(database)})
+        with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} ${whoseLeaseIsOver(database)} order by due_at limit 1 ${skipLocked(database)})
         update lane set ${countLost} lease = ${token}, due_at = ${now + leaseMs}
         where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`next`)}
         returning channel`.execute(trx);
@@ -249,13 +265,20 @@ export interface SinkReading {
 }
 
 /** Reads the row of a sink, locked if asked, with what else its worker has to know. */
-export async function readSink(trx: Transaction<Tables>, sink: RegisteredSink, lock: boolean, now: number): Promise<SinkReading> {
+export async function readSink(
+  database: Database,
+  trx: Transaction<Tables>,
+  sink: RegisteredSink,
+  lock: boolean,
+  now: number,
+): Promise<SinkReading> {
   const superseding =
     sink.mode === 'state' ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)` : sql`false`;
-  const { rows } = await sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number>>`
-      select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported, ${superseding} as superseding
-      from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`.execute(trx);
-  const { due, later, reported, superseding: some, ...row } = rows[0]!;
+  // It looks at the shared clock, too: nobody may claim who does not know yet that it jumped.
+  const read = sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number> & { clock: number }>`
+      select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported, ${superseding} as superseding,
+        ${database.clock} as clock from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`;
+  const { due, later, reported, superseding: some, clock: _, ...row } = await database.timed(trx, read);
   return { row, due, later, reported: Boolean(reported), superseding: Boolean(some) };
 }
 

@@ -31,6 +31,7 @@ const start = Date.UTC(2026, 0, 1);
 class TestClock {
   time = start;
   now = (): number => this.time;
+  monotonic = this.now;
   random = (): number => 0.5;
 }
 

@@ -7,6 +7,7 @@ import {
   type Claim,
   type SinkReading,
   type SinkRow,
+  bounded,
   claimWork,
   closedUntil,
   nextDue,
@@ -36,10 +37,12 @@ export interface Turn {
   wakes: number[];
   /** How the sink is after it. */
   health: Health;
+  /** What ended without its lease, and so counts as nothing. */
+  lost: ReadonlySet<LaneWork>;
 }
 
 /** What the ended attempts of a turn brought. */
-interface Settled {
+interface Settled extends Pick<Turn, 'lost'> {
   over: Omit<Turn['over'], 'superseded'>;
   /** What reports have to tell of. */
   moved: Moved[];
@@ -66,8 +69,8 @@ export class Lanes {
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
     const { recovering, ...turn } = await this.database.relaxed(async trx => {
       const read = await this.readSink(trx, sink, ended, claim, now);
-      const { row } = read;
-      const settled = ended.length > 0 ? await this.settle(trx, sink, read, ended, retryMaxAgeMs, claim, now) : nothingSettled;
+      const row = bounded(read.row, claim, now);
+      const settled = ended.length > 0 ? await this.settle(trx, sink, { ...read, row }, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
       const claimed =
@@ -87,6 +90,7 @@ export class Lanes {
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
         recovering,
+        lost: settled.lost,
       };
     });
     if (recovering) await recoverPage(this.database, sink, now);
@@ -105,12 +109,12 @@ export class Lanes {
     { perSecond }: Claim,
     now: number,
   ): Promise<SinkReading> {
-    if (this.database.embedded) return readSink(trx, sink, false, now);
+    if (this.database.embedded) return readSink(this.database, trx, sink, false, now);
     const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-    if (failed || perSecond !== null) return readSink(trx, sink, true, now);
-    const read = await readSink(trx, sink, false, now);
+    if (failed || perSecond !== null) return readSink(this.database, trx, sink, true, now);
+    const read = await readSink(this.database, trx, sink, false, now);
     const { state, failures, complaints, proven } = read.row;
-    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(trx, sink, true, now);
+    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(this.database, trx, sink, true, now);
   }
 
   private async settle(
@@ -154,6 +158,7 @@ export class Lanes {
     return {
       over: { delivered: count('delivered'), parked: count('parked') },
       moved: movedOf(ours),
+      lost: new Set(settlements.map(({ work }) => work).filter(({ channel, lease }) => leases.get(channel) !== lease)),
       ...written,
     };
   }
@@ -217,7 +222,7 @@ function earliest(times: readonly (number | null)[], after = -Infinity): number 
   return found === Infinity ? null : found;
 }
 
-const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [] };
+const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [], lost: new Set() };
 const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { superseded: [], more: false };
 
 async function writeSink(trx: Transaction<Tables>, sink: RegisteredSink, before: SinkRow, after: SinkRow): Promise<void> {

@@ -67,12 +67,10 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
   );
   const changes = [...new Set(news.map(one => one.changeId))];
   const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
-  const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; receivedAt: number }>`
+  const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; owedAt: number }>`
       update delivery set moved = moved + 1, open = case when ${opens} then 1 else 0 end
       where sink = ${id} and ${database.isAmong('change_id', changes)}
-      returning change_id as "changeId", channel, state, open, (select received_at from change where id = change_id) as "receivedAt"`.execute(
-    trx,
-  );
+      returning change_id as "changeId", channel, state, open, owed_at as "owedAt"`.execute(trx);
   const opened = rows.filter(row => row.open === 1);
   const waiting = await waitingOf(
     database,
@@ -80,9 +78,9 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
     opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId),
   );
   const dueAt = new Map<number, number>();
-  for (const { changeId, channel, state, receivedAt } of opened) {
-    // In the order in which they arrived.
-    const at = state === 'delivered' ? now : receivedAt + (waiting.has(changeId) ? patienceOf(report) : 0);
+  for (const { changeId, channel, state, owedAt } of opened) {
+    // In the order in which they are owed.
+    const at = state === 'delivered' ? now : owedAt + (waiting.has(changeId) ? patienceOf(report) : 0);
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
   await database.insert(

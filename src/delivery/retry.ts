@@ -37,6 +37,28 @@ function burst(perSecond: number): number {
   return Math.max(1, Math.floor(perSecond / 20));
 }
 
+/** How far ahead each stored time can be set at most, in milliseconds. */
+export const furthest = {
+  /** A lane that waits: its back-off, or a Retry-After. */
+  laneMs: 3_600_000 + longestMs,
+  /** A sink that asked to be left alone: the longest Retry-After that is obeyed. */
+  holdMs: 3_600_000,
+  /** A lease; a living worker renews it in time. */
+  leaseMs: 10_000,
+  /** The next lane of the round of a stopped sink. */
+  probeMs: 18_000,
+};
+
+/** How far ahead the pacing of a sink can be: a minute, or sixty attempts' worth where that is more. */
+export function longestLeadMs(perSecond: number | null): number {
+  return 60_000 / Math.min(1, perSecond ?? 1);
+}
+
+/** A stored time, or `null` if it is further ahead than it can have been set: then whoever set it had a clock that was wrong, and nobody waits for that. */
+export function within(at: number | null, now: number, mostMs: number): number | null {
+  return at !== null && at > now + mostMs ? null : at;
+}
+
 /** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
 export function nextAttemptAt(lane: {
   due_at: number | null;

@@ -3,6 +3,9 @@ import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
 import type { LaneWork } from './work.js';
 
+/** More than what a clock that was set moves ages by. */
+const clocksDifferMs = 60_000;
+
 /** What the sink said to one delivery. */
 export type Answer = { receipt: string | null } | { failure: SinkError };
 
@@ -114,9 +117,12 @@ function settlementOf(
   const { failure } = answer;
   // A stopped sink spends no tries, and the time does not count.
   const spends = failure.outcome === 'refused' || (failure.outcome === 'retry' && before.state === 'ok');
-  const failingSince = head.failingSince ?? at;
-  const stopped = head.stoppedMs ?? stoppedMs(before, now);
-  const age = now - failingSince - (stoppedMs(before, now) - stopped);
+  const stoppedNow = stoppedMs(before, now);
+  const told = { since: head.failingSince ?? at, stopped: head.stoppedMs ?? stoppedNow };
+  // What fails only since a time to come was told so by a clock that was wrong, and fails since now.
+  const wrong = now - told.since - (stoppedNow - told.stopped) < -clocksDifferMs;
+  const [failingSince, stopped] = wrong ? [at, stoppedNow] : [told.since, told.stopped];
+  const age = now - failingSince - (stoppedNow - stopped);
   const expired = failure.outcome === 'retry' && spends && age >= retryMaxAgeMs;
   const over = failure.outcome === 'refused' || expired;
   // An edit that is refused or expired is given up: the card itself was posted.

@@ -59,8 +59,8 @@ function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<strin
     return sql`select d.change_id ${open} and d.position >= coalesce(lane.superseded_before, 0) order by d.position desc limit 1`;
   // A change that was never shown goes before one that is to be shown again, once it has its results or its patience ends.
   return sql`select coalesce(
-      (select first.id from (select d.change_id as id ${open} and d.state = 'pending' order by d.position limit 1) first
-       join change c on c.id = first.id where c.received_at <= ${now - patienceOf(report)} or not ${waits(sql.ref('first.id'))}),
+      (select first.id from (select d.change_id as id, d.owed_at ${open} and d.state = 'pending' order by d.position limit 1) first
+       where first.owed_at <= ${now - patienceOf(report)} or not ${waits(sql.ref('first.id'))}),
       (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
 }
 
@@ -187,8 +187,7 @@ async function idleLanes(database: Database, trx: Transaction<Tables>, sink: Reg
     sink.mode === 'report'
       ? await trx
           .selectFrom('delivery')
-          .innerJoin('change', 'change.id', 'delivery.change_id')
-          .select(eb => ['delivery.channel', eb.fn.min('change.received_at').as('since')])
+          .select(eb => ['delivery.channel', eb.fn.min('delivery.owed_at').as('since')])
           .where('delivery.sink', '=', sink.id)
           .where(database.isAmong('delivery.channel', channels))
           .where('delivery.open', '=', sql.lit(1))

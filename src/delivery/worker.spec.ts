@@ -26,7 +26,7 @@ test('what wakes a worker while its sink may not be sent anything costs no turn'
   const lanes = { turn, release: () => Promise.resolve() } as unknown as Lanes;
   const worker = new Worker({ id: 1, name: 'team', type: 'slack', mode: 'log' }, sink, settings, lanes, events, {
     now: Date.now,
-    random: Math.random,
+    monotonic: Date.now,
   });
   worker.start();
   await until(() => turns.length === 1, 'the first turn');

@@ -15,6 +15,7 @@ import { bounded } from './bounded.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { RegisteredSink } from './registry.js';
 import type { Health } from './breaker.js';
+import { furthest } from './retry.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
@@ -44,14 +45,15 @@ export interface WorkerEvents {
   trouble(sink: string, error: Error | null): void;
 }
 
+/** A worker waits and measures by monotonic time alone; what processes share goes by theirs. */
 export interface WorkerClock {
   now(): number;
-  random(): number;
+  monotonic(): number;
 }
 
-/** A lane whose worker is gone waits this long; a living worker renews in time. */
-const leaseMs = 10_000;
+/** A lane whose worker is gone waits for the end of its lease; a living worker renews it this often. */
 const renewEveryMs = 3000;
+const { leaseMs } = furthest;
 /** How long a sink may overrun its own time limit before its attempt is ended for it. */
 const overrunMs = 2000;
 /** How many attempts start before the event loop gets a turn. */
@@ -68,6 +70,7 @@ const longestSleepMs = 60_000;
 
 /** The loop of one sink: claim what is due, attempt, settle. Everything here is this sink's own, so that a dead one delays nobody. */
 export class Worker {
+  /** Attempts that are not settled yet, with when they started. */
   private readonly ended: Ended[] = [];
   private readonly cancelled: LaneWork[] = [];
   private inFlight = 0;
@@ -76,7 +79,7 @@ export class Worker {
   private state: Health['state'] = 'ok';
   private draining = false;
   private awake = false;
-  /** Before this a wake-up can bring nothing. */
+  /** Before this a wake-up can bring nothing; monotonic, as all times of a worker. */
   private closedUntil = 0;
   private notify: (() => void) | null = null;
   private finished: Promise<void> = Promise.resolve();
@@ -131,7 +134,7 @@ export class Worker {
         this.ended.unshift(...ended);
         this.troubled(error as Error);
         if (this.draining && this.inFlight === 0) break;
-        nextDueAt = this.clock.now() + databasePauseMs;
+        nextDueAt = this.clock.monotonic() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.
         await pause(databasePauseMs);
       }
@@ -149,6 +152,7 @@ export class Worker {
 
   /** @returns when to look again without a wake-up, `null` for only then */
   private async turn(ended: readonly Ended[]): Promise<number | null> {
+    const startedAt = this.clock.monotonic();
     const now = this.clock.now();
     const { CONCURRENCY, RATE_PER_SECOND, RETRY_MAX_AGE, TIMEOUT_MS } = this.settings;
     const bytes = Math.min(claimBytes, heldBytes - [...this.held].reduce((sum, work) => sum + work.bytes, 0));
@@ -156,23 +160,30 @@ export class Worker {
     if (attempts === 0 && ended.length === 0) return null;
     const batchSize = 'deliverMany' in this.sink ? this.sink.batchSize : 1;
     const claim = { attempts, batchSize, bytes, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000, perSecond: RATE_PER_SECOND ?? null };
-    const turn = await this.lanes.turn(this.registered, ended, RETRY_MAX_AGE, claim, now);
+    // Told in the shared time as it is now: that may have been set since they started.
+    const told = ended.map(one => ({ ...one, at: Math.round(now - startedAt + one.at) }));
+    const turn = await this.lanes.turn(this.registered, told, RETRY_MAX_AGE, claim, now);
     const { claimed } = turn;
-    this.closedUntil = turn.closedUntil;
+    this.closedUntil = startedAt + turn.closedUntil - now;
+    this.meter(ended, turn.lost);
     for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
     for (const work of claimed.flat()) this.held.add(work);
     this.tell(turn);
     for (const [index, works] of claimed.entries()) {
-      void this.attempt(works);
       // Starting many at once would keep webhooks waiting: the event loop accepts one connection each turn.
-      if (index % startsPerTurn !== startsPerTurn - 1) continue;
-      await nextTurn();
-      if (this.clock.now() < now + leaseMs) continue;
-      // This process stood still for so long that others have these lanes now.
-      for (const work of claimed.slice(index + 1).flat()) this.held.delete(work);
-      break;
+      if (index % startsPerTurn === 0 && index > 0) await nextTurn();
+      if (this.clock.monotonic() < startedAt + leaseMs) void this.attempt(works);
+      // This process stood still for so long that others may have this lane now.
+      else for (const work of works) this.held.delete(work);
     }
-    return turn.nextDueAt;
+    return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;
+  }
+
+  /** Tells how attempts ended, now that it is known which of them counted: a lane that was lost meanwhile is somebody else's to try. */
+  private meter(ended: readonly Ended[], lost: ReadonlySet<LaneWork>): void {
+    for (const { answers, durationMs } of ended)
+      for (const { work, answer } of answers)
+        this.events.attempt(endOf(this.registered.name, work, lost.has(work) ? { cancelled: true } : answer, durationMs));
   }
 
   private tell({ over, wakes, health }: Turn): void {
@@ -187,7 +198,7 @@ export class Worker {
     const over = this.draining && this.inFlight === 0;
     if (!this.awake && !over && this.ended.length === 0) await this.rest(until);
     // What wakes a sink that is paced is much more than it may send: each turn of it would cost others.
-    while (!this.draining && this.ended.length === 0 && this.clock.now() < this.closedUntil) await this.rest(this.closedUntil);
+    while (!this.draining && this.ended.length === 0 && this.clock.monotonic() < this.closedUntil) await this.rest(this.closedUntil);
     // What wakes a report sink comes in crowds, and can wait: each turn of it would cost the others.
     if ('report' in this.sink && !this.draining && this.ended.length === 0) await pause(gatherMs);
     // What else the next turns of the event loop bring joins the same transaction.
@@ -200,7 +211,7 @@ export class Worker {
 
   /** Until then, or until something happens. */
   private async rest(until: number | null): Promise<void> {
-    const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.now()), longestSleepMs);
+    const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.monotonic()), longestSleepMs);
     await new Promise<void>(resolve => {
       const timer = setTimeout(resolve, ms);
       this.notify = () => {
@@ -213,15 +224,15 @@ export class Worker {
 
   private async attempt(works: readonly LaneWork[]): Promise<void> {
     this.inFlight += 1;
-    const at = this.clock.now();
+    const at = this.clock.monotonic();
     let extraCalls = 0;
     const answers = await this.answers(works, () => (extraCalls += 1));
-    const durationMs = this.clock.now() - at;
+    const durationMs = Math.round(this.clock.monotonic() - at);
     this.inFlight -= 1;
     const answered = works.flatMap((work, index) => {
       const answer = answers[index]!;
-      this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
       if (!('cancelled' in answer)) return [{ work, answer }];
+      this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
       this.cancelled.push(work);
       return [];
     });

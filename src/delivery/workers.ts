@@ -102,7 +102,7 @@ export class Workers {
       this.reportSinks.push({ ...registered[index]!, sink, settings });
       sink.listen?.();
     }
-    void this.database.listen(sinks => this.wake(sinks ?? this.workers.keys()), this.stopping.signal);
+    void this.database.listen(sinks => (sinks ? this.wake(sinks) : this.wakeAll()), this.stopping.signal);
   }
 
   /**
@@ -137,6 +137,10 @@ export class Workers {
   recorded(sinks: Iterable<number>): void {
     this.webhooksAt = performance.now();
     this.wake(sinks);
+  }
+
+  wakeAll(): void {
+    this.wake(this.workers.keys());
   }
 
   /** Something became due at these sinks. */

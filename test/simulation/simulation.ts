@@ -75,7 +75,7 @@ export class Simulation {
   async run(): Promise<Outcome> {
     this.#time.reset(start);
     this.#database = await this.#code.Database.open('sqlite::memory:', () => undefined);
-    await this.#database.migrate(start);
+    await this.#database.migrate();
     this.#database.ready = true;
     const count = 1 + this.#dice.below(3);
     for (let number = 0; number < count; number++) await this.#startReplica(count);
@@ -114,7 +114,7 @@ export class Simulation {
     const mortal = new Mortal(this.#database, () => (this.#moved = true));
     // Clocks of machines differ; a lease lasts much longer.
     const skewMs = count > 1 ? this.#dice.below(2000) - 1000 : 0;
-    const clock = { now: () => this.#time.now + skewMs, random: () => this.#dice.next() };
+    const clock = { now: () => this.#time.now + skewMs, monotonic: () => this.#time.now, random: () => this.#dice.next() };
     const wake = (ids: Iterable<number>): void => {
       // To this process at once, to the others a little later, as notices travel.
       for (const id of ids) {

@@ -23,7 +23,7 @@ export function eachStore(
         throw error;
       });
       opened.add(database);
-      await database.migrate(Date.now());
+      await database.migrate();
       database.ready = true;
       return database;
     };
