@@ -3,8 +3,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Selectable, Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
+import { newestArrival } from '../database/retention.js';
 import type { Tables } from '../database/tables.js';
 import { type OwedChange, owe } from '../delivery/owe.js';
+import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
 import { type ChannelState, type Told, emptyState } from './merge.js';
 import { type FieldName, fieldNames } from './profile.js';
@@ -55,6 +57,7 @@ interface Waiting {
 export class Recorder {
   private waiting: Waiting[] = [];
   private busy = false;
+  private arrivals: Arrivals | null = null;
 
   /**
    * @param onOwed told after each commit which sinks have something to do
@@ -138,7 +141,7 @@ export class Recorder {
       if (receipts.length === 0) return (await this.database.ping(), []);
       const { results, owed } = await this.database.kysely
         .transaction()
-        .execute(trx => recordGroup(this.database, trx, receipts, this.now()));
+        .execute(async trx => recordGroup(this.database, trx, await this.timed(trx, receipts), this.now()));
       if (owed.size > 0) this.onOwed(owed);
       return results;
     } catch (error) {
@@ -150,6 +153,19 @@ export class Recorder {
       const middle = receipts.length >> 1;
       return [...(await this.commit(receipts.slice(0, middle))), ...(await this.commit(receipts.slice(middle)))];
     }
+  }
+
+  /** An arrival that stands in for an EventTime is no later than the database's clock, or than what arrived before allows: ours may be ahead. */
+  private async timed(trx: Transaction<Tables>, receipts: readonly Receipt[]): Promise<Receipt[]> {
+    const { embedded } = this.database;
+    this.arrivals ??= new Arrivals(embedded ? await newestArrival(trx) : null, () => performance.now());
+    const now = this.now();
+    return receipts.map((receipt, index) => {
+      const { receivedAt, eventTimeEstimated: estimated } = receipt;
+      const latest = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : receipt.eventTime) : now;
+      if (!estimated || receivedAt <= latest) return receipt;
+      return { ...receipt, eventTime: embedded ? latest : now - receipts.length + index };
+    });
   }
 }
 

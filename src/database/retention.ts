@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import { type Kysely, type Transaction, sql } from 'kysely';
 import type { Database } from './database.js';
 import type { Tables } from './tables.js';
 
@@ -25,6 +25,8 @@ export async function deletePage(database: Database, before: number, after: stri
       ])
       .where('change.id', '>', after)
       .where('change.id', '<', idFrom(before))
+      // An arrival that our clock told too early is no reason.
+      .where('change.event_time', '<', before)
       .orderBy('change.id')
       .limit(pageSize)
       .execute();
@@ -32,6 +34,20 @@ export async function deletePage(database: Database, before: number, after: stri
     if (old.length > 0) await deleteChanges(database, trx, old);
     return page.length < pageSize ? null : page.at(-1)!.id;
   });
+}
+
+/** How many of the last changes are asked for the time. */
+const lastChanges = 100;
+
+/**
+ * The newest arrival that is kept: of the last changes those that arrived within a day of their EventTime, which the vendor's clock confirms, if there are
+ * any. `null` if there is nothing.
+ */
+export async function newestArrival(kysely: Kysely<Tables>): Promise<number | null> {
+  const { rows } = await sql<{ confirmed: number | null; newest: number | null }>`
+      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(received_at) as newest
+      from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last`.execute(kysely);
+  return rows[0]!.confirmed ?? rows[0]!.newest;
 }
 
 async function deleteChanges(database: Database, trx: Transaction<Tables>, ids: string[]): Promise<void> {

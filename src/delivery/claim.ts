@@ -56,7 +56,7 @@ export const sinkColumnNames = [
 const sinkColumns = sql.raw(sinkColumnNames.join(', '));
 
 /** The row as it can be: what a clock that was wrong has put further ahead than it could have been set is over. */
-export function bounded(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
+export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
   return {
     ...row,
     held_until: within(row.held_until, now, furthest.holdMs),

@@ -173,6 +173,8 @@ export class IndexJobs {
   }
 
   private async turn(one: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    // After a jump of the clock the leases of other processes look as if they were over.
+    if (this.database.time.jumpedWithin(leaseMs)) return;
     await this.beginByItself(one, stop);
     for (const kind of ['rebuild', 'verify'] as const)
       for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
@@ -180,9 +182,9 @@ export class IndexJobs {
 
   /** An index that another release made is built anew, and every index is compared once a day. */
   private async beginByItself({ id, name, sink }: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
+    this.checkedAt.set(id, this.clock.monotonic());
     const now = this.clock.now();
-    if (now - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
-    this.checkedAt.set(id, now);
     // Deliveries tell what is wrong with the sink itself.
     const outdated = await bounded(signal => sink.current(signal), null, stop).then(
       current => current.outdated,
@@ -192,7 +194,8 @@ export class IndexJobs {
       this.events.told('the index is of another release or analyzer: it is built anew', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
-    if (now - last >= verifyEveryMs) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
+    // Later than now only a clock that was ahead can have been.
+    if (now - last >= verifyEveryMs || last > now) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
   }
 
   /** One page of a job. @returns whether there is more to do at once */

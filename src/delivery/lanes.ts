@@ -7,7 +7,7 @@ import {
   type Claim,
   type SinkReading,
   type SinkRow,
-  bounded,
+  plausible,
   claimWork,
   closedUntil,
   nextDue,
@@ -69,7 +69,7 @@ export class Lanes {
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
     const { recovering, ...turn } = await this.database.relaxed(async trx => {
       const read = await this.readSink(trx, sink, ended, claim, now);
-      const row = bounded(read.row, claim, now);
+      const row = plausible(read.row, claim, now);
       const settled = ended.length > 0 ? await this.settle(trx, sink, { ...read, row }, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);

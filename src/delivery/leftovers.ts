@@ -13,15 +13,15 @@ export interface GoneSink {
   reason: string;
 }
 
-/** Sinks that were replaced by another of their name, or not configured for so long, and still are owed something. */
-export async function goneSinks(database: Database, retentionDays: number, now: number): Promise<GoneSink[]> {
+/** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago, and still are owed something. */
+export async function goneSinks(database: Database, retentionDays: number, old: number): Promise<GoneSink[]> {
   const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
   return sinks.flatMap(({ id, name, removed_at: removedAt }) => {
     if (removedAt === null) return [];
     const successor = sinks.find(one => one.name === name && one.removed_at === null);
     if (successor)
       return [{ id, name, reason: `the sink was replaced: ${name} is of type ${successor.type} in mode ${successor.mode} now` }];
-    if (now - removedAt < retentionDays * 86_400_000) return [];
+    if (removedAt > old) return [];
     return [{ id, name, reason: `the sink was not configured for ${retentionDays} days` }];
   });
 }

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
-import { deletePage, deleteRecords } from '../database/retention.js';
+import { deletePage, deleteRecords, newestArrival } from '../database/retention.js';
 import { fillPage } from './fill.js';
 import { discardPage, goneSinks } from './leftovers.js';
 import { repeatedly } from './repeatedly.js';
 
 const everyMs = 3_600_000;
 const againAfterMs = 10_000;
+const dayMs = 86_400_000;
 /** After each page it rests so many times as long as that took: webhooks and deliveries keep nine tenths of the time, or half of it where a sink waits. */
 const restTimes = { calm: 9, awaited: 1 };
 
@@ -23,6 +24,8 @@ export interface UpkeepEvents {
  * deletes what is older than RETENTION_DAYS. Cut short anywhere, it goes on where it is needed.
  */
 export class Upkeep {
+  private doubtedAt: number | null = null;
+
   constructor(
     private readonly database: Database,
     private readonly retentionDays: number,
@@ -43,8 +46,17 @@ export class Upkeep {
   /** All that there is to do now. */
   async once(stop: AbortSignal): Promise<void> {
     await this.fill(stop);
-    await this.discard(stop);
-    await this.delete(stop);
+    const old = (await this.clockIsDoubtful()) ? -Infinity : this.now() - this.retentionDays * dayMs;
+    await this.discard(stop, old);
+    if (old > 0) await this.delete(stop, old);
+  }
+
+  /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
+  private async clockIsDoubtful(): Promise<boolean> {
+    const newest = await newestArrival(this.database.kysely);
+    if (newest === null || this.now() - newest <= this.retentionDays * dayMs) this.doubtedAt = null;
+    else this.doubtedAt ??= performance.now();
+    return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;
   }
 
   private async fill(stop: AbortSignal): Promise<void> {
@@ -63,8 +75,8 @@ export class Upkeep {
     }
   }
 
-  private async discard(stop: AbortSignal): Promise<void> {
-    for (const sink of await goneSinks(this.database, this.retentionDays, this.now())) {
+  private async discard(stop: AbortSignal, old: number): Promise<void> {
+    for (const sink of await goneSinks(this.database, this.retentionDays, old)) {
       await pages(stop, restTimes.calm, async () => {
         const { count, reports } = await discardPage(this.database, sink, this.now());
         if (count > 0) this.events.discarded(sink.name, count);
@@ -74,8 +86,7 @@ export class Upkeep {
     }
   }
 
-  private async delete(stop: AbortSignal): Promise<void> {
-    const before = this.now() - this.retentionDays * 86_400_000;
+  private async delete(stop: AbortSignal, before: number): Promise<void> {
     await deleteRecords(this.database, before);
     let after: string | null = '';
     await pages(stop, restTimes.calm, async () => (after = await deletePage(this.database, before, after!)) !== null);

@@ -28,6 +28,9 @@ class TestClock extends Clock {
   override now(): number {
     return this.at;
   }
+  override monotonic(): number {
+    return this.at;
+  }
   override random(): number {
     return 0;
   }

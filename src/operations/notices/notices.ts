@@ -4,7 +4,7 @@ import type { Clock } from '../../clock.js';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import { bounded } from '../../delivery/bounded.js';
-import { backOffMs, paceTake } from '../../delivery/retry.js';
+import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../../delivery/retry.js';
 import { type Notice, Refused, type ReportSink, SinkError, type SinkSettings, TryAgain } from '../../sinks/sink.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, nextEditAt, observe, writeNotices } from './watch.js';
@@ -68,6 +68,8 @@ export class Notices {
   }
 
   private async turn(one: ServedReportSink, stop: AbortSignal): Promise<void> {
+    // After a jump of the clock the leases of other processes look as if they were over.
+    if (this.database.time.jumpedWithin(graceMs)) return;
     await this.sumUp(one);
     for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
   }
@@ -173,7 +175,7 @@ export class Notices {
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
     const sink = await (this.database.embedded ? locked : locked.forUpdate()).executeTakeFirstOrThrow();
-    if (sink.state !== 'ok' || sink.paused_at !== null || (sink.held_until ?? 0) > now) return null;
+    if (sink.state !== 'ok' || sink.paused_at !== null || (within(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
     const row = await trx
       .selectFrom('notice')
       .selectAll()
@@ -187,7 +189,7 @@ export class Notices {
     if (perSecond !== undefined)
       await trx
         .updateTable('sink')
-        .set({ paced_at: paceTake(sink.paced_at, perSecond, now, 1) })
+        .set({ paced_at: paceTake(within(sink.paced_at, now, longestLeadMs(perSecond)), perSecond, now, 1) })
         .where('id', '=', id)
         .execute();
     await trx
