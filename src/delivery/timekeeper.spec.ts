@@ -70,7 +70,7 @@ async function stage(url: string, clock = new FakeClock()) {
   /** One attempt at what is due. @returns whether there was anything */
   const attempt = async (sink: RegisteredSink, failure: TryAgain | null, perSecond: number | null = null): Promise<boolean> => {
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 1, batchSize: 1, leaseMs: 10_000, probeMs: 5000, perSecond };
+    const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond };
     const { claimed } = await lanes.turn(sink, [], 24 * hour, claim, database.now());
     const answers = claimed.flat().map(work => ({ work, answer: failure ? { failure } : { receipt: null } }));
     if (answers.length > 0)
@@ -170,7 +170,7 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     const sink = await register();
     await record();
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 4, batchSize: 1, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+    const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
     const held = (await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed.flat();
     expect(held).toHaveLength(1);
     clock.ahead = hour;
