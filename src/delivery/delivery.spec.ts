@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
@@ -190,6 +191,55 @@ eachStore('delivery', store => {
     expect(await database.kysely.selectFrom('attempt').select(['outcome', 'status']).where('outcome', '=', 'refused').execute()).toEqual([
       { outcome: 'refused', status: 422 },
     ]);
+    await drain();
+  });
+
+  // Seen failing with a time that no calendar has: the sink's worker failed at each turn, for ever.
+  test.each([
+    { change: 'event_time', to: 8_700_000_000_000_000 },
+    { change: 'event_time', to: -8_700_000_000_000_000 },
+    { change: 'received_at', to: 8_700_000_000_000_000, only: 'report' },
+    { change: 'changes', to: '{"broken' },
+    { change: 'changes', to: '[{"field":"colour","from":1,"to":2}]' },
+    { change: 'changes', to: 'null' },
+    { change: 'profile', to: '' },
+    { change: 'profile', to: '{"name":7}' },
+    { change: 'stale', to: '7', only: 'report' },
+    { channel: 'updated_at', to: 8_700_000_000_000_000 },
+    { lane: 'sent_profile', to: '[]', only: 'state' },
+  ])('a row that cannot be shown is parked by itself and stops no sink: %j', async ({ to, only, ...at }) => {
+    const database = await store.open();
+    const { serve, change, later, settled, drain, ends } = stage(database);
+    const sinks = { log: new ScriptedSink(), state: new ScriptedSink(), report: new ScriptedReport() };
+    for (const sink of Object.values(sinks))
+      sink.script = () => {
+        throw new TryAgain('answered 503', 'wait', 503);
+      };
+    await serve({ log: ['log', sinks.log], state: ['state', sinks.state], report: ['report', sinks.report] });
+    await change({ channelId: 'damaged' });
+    await until(() => new Set(ends.map(({ sink }) => sink)).size === 3, 'a failure at each');
+    const [[table, column]] = Object.entries(at) as [['change' | 'channel' | 'lane', string]];
+    await sql`update ${sql.table(table)} set ${sql.ref(column)} = ${to}`.execute(database.kysely);
+    for (const sink of Object.values(sinks)) sink.script = () => undefined;
+    await change({ channelId: 'whole' });
+    later();
+    await settled();
+    const rows = await database.kysely
+      .selectFrom('delivery')
+      .innerJoin('channel', 'channel.id', 'delivery.channel')
+      .innerJoin('sink', 'sink.id', 'delivery.sink')
+      .select(['channel.channel_id', 'sink.name', 'delivery.state', 'delivery.cause', 'delivery.reason', 'delivery.advice'])
+      .execute();
+    const reason = 'the stored record of this change is damaged';
+    const parked = { state: 'parked', cause: 'refused', reason, advice: expect.stringContaining('replay') as string };
+    const delivered = { state: 'delivered', cause: null, reason: null, advice: null };
+    const expected = rows.map(({ channel_id, name }) => ({
+      channel_id,
+      name,
+      ...(channel_id === 'damaged' && (only === undefined || only === name) ? parked : delivered),
+    }));
+    expect(rows).toEqual(expected);
+    expect(rows).toHaveLength(6);
     await drain();
   });
 

@@ -1,6 +1,7 @@
 import { type RawBuilder, type SelectType, type Transaction, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
-import { type FieldName, type Profile, diff, unknownProfile } from '../channel/profile.js';
+import { diff, unknownProfile } from '../channel/profile.js';
+import { readChanges, readFields, readProfile, readTime } from '../channel/stored.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { ChangeEvent, Delivery, Report } from '../sinks/sink.js';
@@ -17,6 +18,8 @@ export interface Head {
   moved: number;
   state: 'pending' | 'delivered';
   delivery: Delivery | Report;
+  /** True if its row is damaged: the delivery has blanks instead, and no sink is to see it. */
+  damaged: boolean;
 }
 
 /** A claimed lane. */
@@ -218,13 +221,14 @@ async function workOf(
           rows.map(row => row.change_id),
         )
       : null;
-  return rows.map((row): LaneWork => {
-    const event = sink.mode === 'state' ? stateEvent(row, newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
+  const laneWork = (row: Row, damaged: boolean): LaneWork => {
+    const event =
+      sink.mode === 'state' ? stateEvent(row, damaged ? undefined : newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
     const delivery: Delivery = {
       id: deliveryId(row.change_id, sink.id),
       event,
       version: row.version,
-      updatedAt: new Date(row.updated_at ?? row.event_time).toISOString(),
+      updatedAt: readTime(row.updated_at ?? row.event_time),
     };
     return {
       ...lease,
@@ -241,15 +245,34 @@ async function workOf(
         moved: row.moved,
         state: row.state as Head['state'],
         delivery: known ? reportOf(row, delivery, known) : delivery,
+        damaged,
       },
     };
+  };
+  return rows.map(row => {
+    try {
+      return laneWork(row, false);
+    } catch {
+      return laneWork({ ...row, ...blanks }, true);
+    }
   });
 }
+
+/** Stands in for what cannot be shown. */
+const blanks = {
+  event_time: 0,
+  received_at: 0,
+  updated_at: null,
+  changes: '[]',
+  profile: JSON.stringify(unknownProfile),
+  stale: '[]',
+  sent_profile: null,
+} satisfies Partial<Row>;
 
 function eventOf(row: Row): ChangeEvent {
   return {
     type: row.type as ChangeType,
-    timestamp: new Date(row.event_time).toISOString(),
+    timestamp: readTime(row.event_time),
     data: {
       changeId: row.change_id,
       sdkAppId: row.sdk_app_id,
@@ -257,8 +280,8 @@ function eventOf(row: Row): ChangeEvent {
       revision: row.revision,
       exists: row.exist === 1,
       operator: row.operator,
-      changes: JSON.parse(row.changes) as ChangeEvent['data']['changes'],
-      profile: JSON.parse(row.profile) as Profile,
+      changes: readChanges(row.changes),
+      profile: readProfile(row.profile),
     },
   };
 }
@@ -293,20 +316,21 @@ function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
     Object.assign(event.data, {
       revision: row.newest_revision,
       exists: newest.exist === 1,
-      profile: JSON.parse(newest.profile) as Profile,
+      profile: readProfile(newest.profile),
     });
-  const sent = row.sent_profile === null ? unknownProfile : (JSON.parse(row.sent_profile) as Profile);
+  const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
   event.data.changes = diff(sent, event.data.profile);
   return event;
 }
 
 function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Report {
+  readTime(row.received_at);
   return {
     ...delivery,
     receivedAt: row.received_at,
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
-    stale: JSON.parse(row.stale) as FieldName[],
+    stale: readFields(row.stale),
     results: results.get(row.change_id) ?? [],
     deeds: deeds.get(row.change_id) ?? [],
     mayStandSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),

@@ -243,7 +243,10 @@ export class Worker {
   private async answers(works: readonly LaneWork[], spend: () => void): Promise<AnswerOrNone[]> {
     const timeoutMs = this.settings.TIMEOUT_MS + overrunMs;
     try {
-      return await bounded(signal => callSink(this.sink, works, signal, spend), timeoutMs, this.stop.signal);
+      const whole = works.filter(({ head }) => !head.damaged);
+      const attempt = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, spend);
+      const answers = whole.length === 0 ? [] : await bounded(attempt, timeoutMs, this.stop.signal);
+      return works.map(({ head }) => (head.damaged ? { failure: damaged() } : answers.shift()!));
     } catch (error) {
       if (this.stop.signal.aborted) return works.map(() => ({ cancelled: true }));
       return works.map(() => ({ failure: asSinkError(error) }));
@@ -274,6 +277,14 @@ async function report(sink: ReportSink, reports: readonly Report[], signal: Abor
     // Whichever of them it is about: they are told one by one soon.
     throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
   }
+}
+
+/** What cannot be shown waits for a person, and keeps nothing else of its sink waiting. */
+function damaged(): Refused {
+  return new Refused(
+    'the stored record of this change is damaged',
+    'Look for what else wrote into the database, restore the row of the change or of its channel, then replay or discard the delivery.',
+  );
 }
 
 /** Only our own errors promise that their text holds no secret. */

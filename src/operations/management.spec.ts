@@ -241,6 +241,34 @@ eachStore('management', store => {
       expect(items[0]).toMatchObject({ revision: null, operator: null, changes: [], stale: ['name'] });
     });
 
+    // Seen failing with a time that no calendar has: 500 for the whole list.
+    test('a damaged row is shown as far as it can be, and fails no list', async () => {
+      const stage = await stageOf();
+      await stage.register({ name: 'crm' });
+      const [damaged, whole] = [await stage.record({ channelId: 'damaged' }), await stage.record({ channelId: 'whole' })];
+      const far = 8_700_000_000_000_000;
+      const broken = { changes: '{"broken', stale: 'null', profile: '' };
+      await stage.database.kysely
+        .updateTable('change')
+        .set({ event_time: far, received_at: -far, ...broken })
+        .where('id', '=', damaged)
+        .execute();
+      await stage.database.kysely.updateTable('channel').set({ updated_at: far, state: '[' }).where('channel_id', '=', 'damaged').execute();
+      await stage.database.kysely.updateTable('delivery').set({ updated_at: far }).where('change_id', '=', damaged).execute();
+      const shown = { eventTime: '9999-12-31T23:59:59.999Z', receivedAt: '0000-01-01T00:00:00.000Z', changes: [], stale: [] };
+      const profile = { name: null, avatarUrl: null, introduction: null, organization: null };
+      expect(await stage.call('/api/v1/changes')).toMatchObject({
+        status: 200,
+        body: { items: [{ id: whole }, { id: damaged, ...shown }] },
+      });
+      expect(await stage.call(`/api/v1/changes/${damaged}`)).toMatchObject({ status: 200, body: { ...shown, profile } });
+      expect(await stage.call('/api/v1/deliveries')).toMatchObject({
+        status: 200,
+        body: { items: [{ changeId: whole }, { changeId: damaged }] },
+      });
+      expect(await stage.call('/api/v1/channels/1400000001/damaged')).toMatchObject({ status: 200, body: { exists: false, profile } });
+    });
+
     test('filters: app, channel, since inclusive, until exclusive; unknown parameters are ignored', async () => {
       const stage = await stageOf();
       await stage.register();

@@ -1,7 +1,9 @@
 import type { SelectQueryBuilder } from 'kysely';
+import { unknownProfile } from '../../channel/profile.js';
+import { readChanges, readFields, readProfile } from '../../channel/stored.js';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
-import type { ChangeDto, FieldChangeDto, ProfileDto } from './change.dto.js';
+import type { ChangeDto, ProfileDto } from './change.dto.js';
 import { type ChangesQuery, storable } from './list.dto.js';
 import { toIso } from './times.js';
 
@@ -37,9 +39,18 @@ export function showChange(row: Row): ChangeDto {
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
     receivedAt: toIso(row.received_at),
-    changes: JSON.parse(row.changes) as FieldChangeDto[],
-    stale: JSON.parse(row.stale) as string[],
+    changes: orElse(() => readChanges(row.changes), []),
+    stale: orElse(() => readFields(row.stale), []),
   };
+}
+
+/** A damaged row is shown as far as it can be: one must not fail a list. */
+export function orElse<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
 }
 
 /** The changes that fit, the newest arrival first, after the one with the id `after`; one more than the limit if there are more. */
@@ -56,7 +67,7 @@ export function findChanges(database: Database, query: ChangesQuery, after: stri
 /** One change with the profile that it made; `null` if there is none of this id. */
 export async function findChange(database: Database, id: string): Promise<(ChangeDto & { profile: ProfileDto }) | null> {
   const row = await selectChanges(database).where('change.id', '=', id).executeTakeFirst();
-  return row ? Object.assign(showChange(row), { profile: JSON.parse(row.profile) as ProfileDto }) : null;
+  return row ? Object.assign(showChange(row), { profile: orElse(() => readProfile(row.profile), unknownProfile) }) : null;
 }
 
 /** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */

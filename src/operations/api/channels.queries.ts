@@ -1,7 +1,9 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { type ChannelState, existsIn, profileOf } from '../../channel/merge.js';
+import { unknownProfile } from '../../channel/profile.js';
 import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
+import { orElse } from './changes.queries.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
 import { nextAttemptAt } from '../../delivery/retry.js';
 import { storable } from './list.dto.js';
@@ -16,15 +18,21 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
     .where('channel_id', '=', storable(channelId))
     .executeTakeFirst();
   if (!row) return null;
-  const state = JSON.parse(row.state) as ChannelState;
+  const { exists, profile } = orElse(
+    () => {
+      const state = JSON.parse(row.state) as ChannelState;
+      return { exists: existsIn(state) === true, profile: profileOf(state) };
+    },
+    { exists: false, profile: unknownProfile },
+  );
   const sinks = await selectSinks(database, row.id);
   return {
     sdkAppId: row.sdk_app_id,
     channelId: row.channel_id,
-    exists: existsIn(state) === true,
+    exists,
     revision: row.revision,
     updatedAt: toIsoOrNull(row.updated_at),
-    profile: profileOf(state),
+    profile,
     sinks: sinks.filter(sink => sink.removed_at === null || sink.pending > 0).map(showSink),
   };
 }

@@ -1,8 +1,11 @@
 import { isISO8601 } from 'class-validator';
 
-/** Our milliseconds as ISO 8601 in UTC. */
+/** What ISO 8601 writes with a year of four digits. */
+const [earliest, latest] = [Date.parse('0000-01-01T00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
+
+/** Our milliseconds as ISO 8601 in UTC. Of a damaged row the nearest time that can be written: one row must not fail a list. */
 export function toIso(ms: number): string {
-  return new Date(ms).toISOString();
+  return new Date(Math.min(Math.max(Number(ms) || 0, earliest), latest)).toISOString();
 }
 
 /** The same for a time that may not be known. */

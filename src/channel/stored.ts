@@ -1,0 +1,32 @@
+import { type FieldChange, type FieldName, type Profile, fieldNames } from './profile.js';
+
+// What stands in the rows of changes: damage throws here, where it costs this change alone, and not in what shows it.
+
+const isText = (value: unknown): boolean => value === null || typeof value === 'string';
+const isField = (value: unknown): value is FieldName => (fieldNames as readonly unknown[]).includes(value);
+
+/** A stored time as ISO 8601. @throws RangeError if no calendar has it */
+export function readTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** @throws if this is not the JSON of a profile */
+export function readProfile(json: string): Profile {
+  const profile = JSON.parse(json) as Profile;
+  if (!fieldNames.every(field => isText(profile[field]))) throw new TypeError('no profile');
+  return profile;
+}
+
+/** @throws if this is not the JSON of changes */
+export function readChanges(json: string): FieldChange[] {
+  const changes = JSON.parse(json) as FieldChange[];
+  if (!changes.every(({ field, from, to }) => isField(field) && isText(from) && isText(to))) throw new TypeError('no changes');
+  return changes;
+}
+
+/** @throws if this is not the JSON of names of fields */
+export function readFields(json: string): FieldName[] {
+  const fields = JSON.parse(json) as FieldName[];
+  if (!fields.every(isField)) throw new TypeError('no fields');
+  return fields;
+}
