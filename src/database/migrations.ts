@@ -37,7 +37,7 @@ const first: Migration = {
     `create index lane_failing on lane (sink, tries) where due_at is not null and tries > 0`,
     `create index lane_superseding on lane (sink, channel) where superseded_before is not null`,
     `create table delivery (change_id text not null, sink int not null, channel bigint not null, position bigint not null, state text not null default 'pending',
-       open int not null default 1, tries int not null default 0, failing_since bigint, stopped_ms bigint, cause text, reason text, advice text, owed_at bigint not null,
+       open int not null default 1, tries int not null default 0, failing_since bigint, stopped_ms bigint, doubt int not null default 0, cause text, reason text, advice text, owed_at bigint not null,
        updated_at bigint not null, duration_ms int, moved int not null default 0, receipt text, primary key (change_id, sink))${clustered}`,
     `create index delivery_open on delivery (sink, channel, position) where open = 1`,
     `create index delivery_pending on delivery (sink, owed_at) where state = 'pending'`,

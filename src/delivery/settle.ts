@@ -120,6 +120,7 @@ async function writeDeliveries(
     tries: end.tries,
     failing_since: end.failingSince,
     stopped_ms: end.stoppedMs,
+    doubt: end.doubt,
     cause: end.cause,
     reason: end.reason,
     advice: end.advice,
@@ -135,7 +136,7 @@ async function writeDeliveries(
     // A report whose results moved while it was being shown stays open, where it can be shown anew.
     `on conflict (change_id, sink) do update set state = excluded.state,
        open = case when excluded.open = 1 or (${sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved"}) then 1 else 0 end,
-       tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
+       tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, doubt = excluded.doubt, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
        updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, receipt = excluded.receipt`,
   );
 }

@@ -1,4 +1,4 @@
-import { Refused, type SinkError, TryAgain } from '../sinks/sink.js';
+import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/sink.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
 import type { LaneWork } from './work.js';
@@ -32,6 +32,7 @@ export interface Settlement {
   complaint: number | null;
   failingSince: number | null;
   stoppedMs: number | null;
+  doubt: number;
   cause: 'refused' | 'expired' | null;
   reason: string | null;
   advice: string | null;
@@ -57,6 +58,10 @@ export interface Circumstances {
   retryMaxAgeMs: number;
 }
 
+/** The status of a target that still works on an earlier request with the same Idempotency-Key, and how often that is waited for. */
+const conflict = 409;
+const conflictsMost = 5;
+
 /** What an ended attempt means: a function of the answers, the time at which they came, and the dice. */
 export function settle(health: Health, ended: Ended, circumstances: Circumstances): Outcome {
   const now = ended.at + ended.durationMs;
@@ -74,8 +79,10 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
 }
 
 /** A lane that is told again that the sink is misconfigured, after another lane had success in between, is refused. A success that was under way when the lane was told for the first time proves nothing. */
-function judged({ complaint }: LaneWork, answer: Answer, { proven }: Health): Answer {
-  if (!('failure' in answer) || answer.failure.outcome !== 'misconfigured') return answer;
+function judged({ complaint, head }: LaneWork, answer: Answer, { proven }: Health): Answer {
+  if (!('failure' in answer)) return answer;
+  if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost) return { failure: stillAtWork(answer.failure) };
+  if (answer.failure.outcome !== 'misconfigured') return answer;
   if (complaint === null || proven < complaint) return answer;
   const { message, status } = answer.failure;
   return {
@@ -83,9 +90,18 @@ function judged({ complaint }: LaneWork, answer: Answer, { proven }: Health): An
   };
 }
 
+/** Where an attempt before may have arrived, a 409 is about that one. */
+function stillAtWork({ message, status }: SinkError): TryAgain {
+  return new TryAgain(
+    message,
+    'The target may still be working on an earlier attempt at this delivery; it is tried again by itself.',
+    status,
+  );
+}
+
 /** One failure of each kind that tells something of the whole sink. */
 function failuresOf(answers: readonly Answer[]): SinkError[] {
-  const failures = answers.flatMap(answer => ('failure' in answer ? [answer.failure] : []));
+  const failures = answers.flatMap(answer => ('failure' in answer && answer.failure.status !== conflict ? [answer.failure] : []));
   return (['retry', 'misconfigured'] as const).flatMap(outcome => failures.find(failure => failure.outcome === outcome) ?? []);
 }
 
@@ -103,6 +119,7 @@ function settlementOf(
     complaint: null,
     failingSince: null,
     stoppedMs: null,
+    doubt: 0,
     cause: null,
     reason: null,
     advice: null,
@@ -140,6 +157,7 @@ function settlementOf(
     complaint: over ? null : (work.complaint ?? (failure.outcome === 'misconfigured' ? after.complaints : null)),
     failingSince,
     stoppedMs: stopped,
+    doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
     reason: expired ? `gave up: ${failure.message}` : failure.message,
     advice: failure.advice,
@@ -148,6 +166,11 @@ function settlementOf(
     tell: !isReport(work) && (over || head.failingSince === null),
     holdUntil: hold,
   };
+}
+
+/** Without an answer, nobody knows. */
+function mayHaveArrived(failure: SinkError): boolean {
+  return failure.outcome === 'retry' && failure.status === null && !(failure instanceof NotSent);
 }
 
 function isReport(work: LaneWork): boolean {

@@ -15,6 +15,8 @@ export interface Head {
   tries: number;
   failingSince: number | null;
   stoppedMs: number | null;
+  /** 0, or that the end of one of its attempts is unknown: 1, and one more for each answer 409 since. */
+  doubt: number;
   moved: number;
   state: 'pending' | 'delivered';
   delivery: Delivery | Report;
@@ -70,7 +72,7 @@ function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<strin
 /** What is read of each table. */
 const columns = {
   lane: ['channel', 'complaint', 'sent_profile', 'lost'],
-  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'moved', 'state', 'receipt'],
+  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'receipt'],
   change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
@@ -242,6 +244,7 @@ async function workOf(
         tries: row.tries,
         failingSince: row.failing_since,
         stoppedMs: row.stopped_ms,
+        doubt: row.doubt || Number(row.lost > 0),
         moved: row.moved,
         state: row.state as Head['state'],
         delivery: known ? reportOf(row, delivery, known) : delivery,

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as
 import { type Socket, isIP, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { classifyNetworkError, classifyStatus } from '../sinks/http.js';
-import { Misconfigured, type SinkError, TryAgain } from '../sinks/sink.js';
+import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/sink.js';
 import { type Proxies, type Proxy, proxyFor } from './proxies.js';
 
 /** A tunnel that is not there by then never will be. Attempts end by their own time, which is mostly shorter. */
@@ -124,5 +124,5 @@ function failed({ variable }: Proxy, error: Error): SinkError {
   const told = classifyNetworkError(error);
   const message = `the proxy cannot be reached: ${told.message}`;
   if (told instanceof Misconfigured) return new Misconfigured(message, `Check the host name in ${variable}, and the certificate there.`);
-  return new TryAgain(message, `Check that the proxy of ${variable} runs and can be reached from here; it is tried again by itself.`);
+  return new NotSent(message, `Check that the proxy of ${variable} runs and can be reached from here; it is tried again by itself.`);
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Misconfigured, Refused, SinkError, TryAgain } from './sink.js';
+import { Misconfigured, NotSent, Refused, SinkError, TryAgain } from './sink.js';
 
 /** How we name ourselves to targets: `channel-sync/<version>`. */
 export const userAgent = `channel-sync/${versionOf(new URL('../../package.json', import.meta.url))}`;
@@ -33,11 +33,14 @@ export function classifyStatus(status: number, retryAfter: unknown, now: number)
 }
 
 const networkWords: Record<string, string> = {
-  ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EPIPE: 'connection reset',
   ETIMEDOUT: 'timed out',
   ECONNABORTED: 'timed out',
+};
+
+const notSentWords: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   EAI_AGAIN: 'the host name could not be looked up just now',
@@ -60,8 +63,9 @@ export function classifyNetworkError(error: unknown): SinkError {
       'Check the certificate of the target; a private CA goes into the CA setting of this sink.',
     );
   }
-  const word = (code !== null && networkWords[code]) || 'network error';
-  return new TryAgain(word, 'Check that the target runs and can be reached from here; it is tried again by itself.');
+  const advice = 'Check that the target runs and can be reached from here; it is tried again by itself.';
+  const notSent = code !== null && notSentWords[code];
+  return notSent ? new NotSent(notSent, advice) : new TryAgain((code !== null && networkWords[code]) || 'network error', advice);
 }
 
 function innermost(error: unknown, depth = 0): { told: SinkError | null; code: string | null } {

@@ -206,6 +206,9 @@ export class TryAgain extends SinkError {
   }
 }
 
+/** It did not even reach the target. */
+export class NotSent extends TryAgain {}
+
 /** The sink will never take this delivery; it is parked for a person to decide. */
 export class Refused extends SinkError {
   readonly outcome = 'refused';

@@ -1,0 +1,156 @@
+import fc from 'fast-check';
+import { v4, v7 as uuid } from 'uuid';
+import { eachStore } from '../../test/support/stores.js';
+import { Recorder } from '../channel/recorder.js';
+import type { Database } from '../database/database.js';
+import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/sink.js';
+import type { Health } from './breaker.js';
+import { Lanes } from './lanes.js';
+import { registerSinks } from './registry.js';
+import { type Answer, settle } from './settlement.js';
+import type { LaneWork } from './work.js';
+
+const hourMs = 3_600_000;
+const ages = { random: () => 0.5, retryMaxAgeMs: 1000 * hourMs };
+const well: Health = {
+  state: 'ok',
+  state_since: null,
+  reason: null,
+  advice: null,
+  failures: 0,
+  complaints: 0,
+  proven: 0,
+  probe_fresh_at: null,
+  probe_at: null,
+  paused_at: null,
+  stopped_since: null,
+  stopped_ms: 0,
+};
+
+const conflict = new Refused('answered 409', '', 409);
+const timedOut = new TryAgain('timed out', '');
+const kinds: Record<string, SinkError> = {
+  conflict,
+  timedOut,
+  overloaded: new TryAgain('answered 503', '', 503),
+  unreached: new NotSent('connection refused', ''),
+  misconfigured: new Misconfigured('answered 401', '', 401),
+};
+
+/** The states that a delivery goes through with these answers, up to the first that ends it. */
+function fate(answers: readonly SinkError[]): string[] {
+  let [health, doubt] = [well, 0];
+  const states: string[] = [];
+  for (const failure of answers) {
+    const head = { doubt, tries: 0, failingSince: null, stoppedMs: null, state: 'pending', delivery: {} };
+    const work = { channel: 1, laneTries: 0, complaint: null, complaints: 0, head } as unknown as LaneWork;
+    const outcome = settle(health, { at: 0, durationMs: 1, answers: [{ work, answer: { failure } }] }, ages);
+    // A conflict says nothing of the sink.
+    expect(failure === conflict ? outcome.health : health).toEqual(health);
+    health = outcome.health;
+    states.push(outcome.settlements[0]!.state);
+    doubt = outcome.settlements[0]!.doubt;
+    if (states.at(-1) !== 'pending') break;
+  }
+  return states;
+}
+
+describe('a 409', () => {
+  it.each<[string, SinkError[]]>([
+    ['to a first attempt', []],
+    ['after answers', [kinds['overloaded']!, kinds['misconfigured']!]],
+    ['after connections that never were', [kinds['unreached']!]],
+  ])('%s is refused', (_, before) => {
+    expect(fate([...before, conflict])).toEqual([...before.map(() => 'pending'), 'parked']);
+  });
+
+  it.each<[string, SinkError[]]>([
+    ['a time-out', [timedOut]],
+    ['several', [timedOut, timedOut, timedOut]],
+    ['a time-out and an answer', [timedOut, kinds['overloaded']!]],
+  ])('after %s is waited out five times', (_, before) => {
+    const states = fate([...before, ...Array.from({ length: 9 }, () => conflict)]);
+    expect(states).toEqual([...Array.from({ length: before.length + 5 }, () => 'pending'), 'parked']);
+  });
+
+  it('is waited out at most five times, and only after an attempt that may have arrived, whatever else there is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...Object.keys(kinds)), { maxLength: 25 }), names => {
+        const states = fate(names.map(name => kinds[name]!));
+        const parkedAt = states.indexOf('parked');
+        const lived = parkedAt === -1 ? names : names.slice(0, parkedAt);
+        expect(lived.filter(name => name === 'conflict').length).toBeLessThanOrEqual(5);
+        const before = lived.slice(0, lived.indexOf('conflict') + 1);
+        expect(before.length === 0 || before.includes('timedOut')).toBe(true);
+        if (parkedAt === -1) return;
+        const conflicts = lived.filter(name => name === 'conflict').length;
+        expect([names[parkedAt], lived.includes('timedOut') ? conflicts : 5]).toEqual(['conflict', 5]);
+      }),
+    );
+  });
+});
+
+eachStore('a 409 of a target', store => {
+  const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null, bytes: 1_000_000 };
+
+  /** One sink with one delivery, attempted by hand. */
+  async function stage(database: Database) {
+    let now = Date.UTC(2026, 0, 1);
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const [sink] = await registerSinks(database, [{ name: 'crm', type: 'webhook', mode: 'log', filters: {} }], now);
+    const recorder = new Recorder(
+      database,
+      () => now,
+      () => undefined,
+      error => {
+        throw error;
+      },
+    );
+    const receipt = {
+      id: uuid(),
+      sdkAppId: '1',
+      channelId: 'a',
+      command: 'changed' as const,
+      operator: null,
+      eventTime: now,
+      eventTimeEstimated: false,
+    };
+    await recorder.record({ ...receipt, receivedAt: now, fields: { name: 'x' }, body: Buffer.from('{}') }, 5000);
+    const claimed = async (): Promise<LaneWork> =>
+      (await lanes.turn(sink!, [], ages.retryMaxAgeMs, claim, (now += hourMs))).claimed[0]![0]!;
+    const tell = async (work: LaneWork, answer: Answer): Promise<string> => {
+      const { health } = await lanes.turn(
+        sink!,
+        [{ at: now, durationMs: 1, answers: [{ work, answer }] }],
+        ages.retryMaxAgeMs,
+        { ...claim, attempts: 0 },
+        now + 1,
+      );
+      expect(health).toMatchObject({ state: 'ok' });
+      return (await database.kysely.selectFrom('delivery').select('state').executeTakeFirstOrThrow()).state;
+    };
+    return { claimed, tell, attempt: async (answer: Answer) => tell(await claimed(), answer) };
+  }
+
+  test('is remembered with the delivery: five are waited out after a time-out, and a success ends it', async () => {
+    const { attempt } = await stage(await store.open());
+    expect(await attempt({ failure: timedOut })).toBe('pending');
+    for (let count = 0; count < 5; count += 1) expect(await attempt({ failure: conflict })).toBe('pending');
+    expect(await attempt({ receipt: null })).toBe('delivered');
+  });
+
+  test('is refused as the sixth', async () => {
+    const { attempt } = await stage(await store.open());
+    await attempt({ failure: timedOut });
+    for (let count = 0; count < 5; count += 1) await attempt({ failure: conflict });
+    expect(await attempt({ failure: conflict })).toBe('parked');
+  });
+
+  test('is waited out after an attempt whose process is gone, and refused as the first answer', async () => {
+    const { claimed, attempt } = await stage(await store.open());
+    await claimed();
+    expect(await attempt({ failure: conflict })).toBe('pending');
+    const other = await stage(await store.open());
+    expect(await other.attempt({ failure: conflict })).toBe('parked');
+  });
+});
