@@ -55,6 +55,11 @@ export interface Message {
   blocks: ({ type: 'header'; text: PlainText } | Section | RichText | Context | { type: 'actions'; elements: Button[] })[];
 }
 
+/** Sent with every message: nothing in its text becomes a mention or a link. */
+export const plainly = { parse: 'none', link_names: false } as const;
+/** And with every new one: its text is no mrkdwn, which no edit can say. */
+export const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
+
 /** How one sink speaks, by its settings. */
 export interface Manner {
   /** The sink's name. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { WebClient } from '@slack/web-api';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { Misconfigured, type Notice, type Report, type ReportSink } from '../sink.js';
-import { type Manner, type Message, withoutImage } from './blocks.js';
+import { type Manner, type Message, plainly, quietly, withoutImage } from './blocks.js';
 import { card, fullTexts } from './card.js';
 import { digest, digestThread } from './digest.js';
 import { failures, keyOf, notice } from './notice.js';
@@ -207,10 +207,6 @@ export class BotCards implements ReportSink {
 function seconds(ms: number): string {
   return String(Math.floor(ms / 1000));
 }
-
-/** Nothing in the text becomes a mention or a link. */
-const plainly = { parse: 'none', link_names: false } as const;
-const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
 
 /** Sends a message, once more without its image if that is what Slack did not like. */
 async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<Receipt> {

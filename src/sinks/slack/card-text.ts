@@ -63,9 +63,19 @@ function cut(line: string, graphemes: number, units: number): string {
   return kept;
 }
 
-/** The three characters that mean something in a message's own `text`. */
+/** What marks become where they could format, or name an emoji: a sign that looks like it. */
+const lookalikes: Record<string, string> = { '*': '\u2217', '~': '\u223c', '`': '\u02cb', _: '\u02cd', ':': '\u2236', '>': '\u203a' };
+
+/**
+ * A text made dead for a message's own `text`, which is mrkdwn to Slack where a message is edited: nothing in it mentions, links or formats. An underscore can
+ * only close what it opened before something else than a letter or digit, so that ids mostly stay as they are.
+ */
 export function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return text
+    .replace(/^>|[*~`]|(?<=\S)_(?![A-Za-z0-9])|(?<=:[\w+'-]+):/g, mark => lookalikes[mark]!)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');
 }
 
 const privateAddresses = new BlockList();
@@ -109,7 +119,7 @@ export function publicImageUrl(text: string | null): string | null {
   if (text === null || text.length > 3000 || !URL.canParse(text)) return null;
   const { protocol, username, password, hostname, href } = new URL(text);
   if ((protocol !== 'http:' && protocol !== 'https:') || username !== '' || password !== '' || href.length > 3000) return null;
-  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
   if (isIPv4(host)) return privateAddresses.check(host) ? null : href;
   if (isIPv6(host)) return publicIpv6.check(host, 'ipv6') && !privateAddresses.check(host, 'ipv6') ? href : null;
   return host.includes('.') && !privateName.test(host) ? href : null;

@@ -1,9 +1,10 @@
+import fc from 'fast-check';
 import { linesOf } from '../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
 import { type ChangeType, type FieldName, type Report, type SinkResult } from '../sink.js';
 import { type Manner, type Message, withoutImage } from './blocks.js';
 import { card, fullTexts } from './card.js';
-import { clean, cleanLines, isLong, publicImageUrl } from './card-text.js';
+import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import { en } from './en.js';
 import { zhCN } from './zh-cn.js';
 
@@ -321,7 +322,53 @@ describe('clean', () => {
   });
 });
 
+describe('the text of a notification', () => {
+  it.each([
+    ['<!channel>', '&lt;!channel&gt;'],
+    ['&lt;!here&gt;', '&amp;lt;!here&amp;gt;'],
+    ['*b* _i_ ~s~ `c`', '∗b∗ _iˍ ∼s∼ ˋcˋ'],
+    ['*你好*，_你好_', '∗你好∗，ˍ你好ˍ'],
+    ['(_i_) __i__', '(_iˍ) __iˍˍ'],
+    ['> said', '› said'],
+    [':bomb: at 10:30', ':bomb∶ at 10:30'],
+    ['@TOA#_test_OA_for_penn', '@TOA#_test_OA_for_penn'],
+  ])('of %s is %s', (text, dead) => expect(escape(text)).toBe(dead));
+});
+
 describe('publicImageUrl', () => {
+  it('leaves out a private address in whatever notation', () => {
+    const byte = fc.nat({ max: 255 });
+    const address = fc.oneof(
+      fc.tuple(fc.constantFrom(10, 127), byte, byte, byte),
+      fc.tuple(fc.constantFrom(192), fc.constantFrom(168), byte, byte),
+      fc.tuple(fc.constantFrom(172), fc.integer({ min: 16, max: 31 }), byte, byte),
+      fc.tuple(fc.constantFrom(169), fc.constantFrom(254), byte, byte),
+    );
+    const notations = ([a, b, c, d]: [number, number, number, number]): string[] => {
+      const hex = (value: number): string => `0x${value.toString(16)}`;
+      const octal = (value: number): string => `0${value.toString(8)}`;
+      const whole = ((a * 256 + b) * 256 + c) * 256 + d;
+      const mapped = `::ffff:${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+      return [
+        [a, b, c, d].join('.'),
+        [hex(a), octal(b), c, hex(d)].join('.'),
+        `${octal(a)}.${b}.${c * 256 + d}`,
+        `${a}.${hex(whole % 2 ** 24)}`,
+        String(whole),
+        hex(whole),
+        octal(whole),
+        `[::ffff:${a}.${b}.${c}.${d}]`,
+        `[${mapped}]`,
+        `[64:ff9b::${a}.${b}.${c}.${d}]`,
+      ].flatMap(host => (host.startsWith('[') ? [host] : [host, `${host}.`]));
+    };
+    fc.assert(
+      fc.property(address, fc.constantFrom('', ':80', ':8443'), (bytes, port) => {
+        for (const host of notations(bytes)) expect([host, publicImageUrl(`http://${host}${port}/a.png`)]).toEqual([host, null]);
+      }),
+    );
+  });
+
   it.each([
     'https://example.com/a.png',
     'http://this.is.newface.url/',
@@ -344,6 +391,17 @@ describe('publicImageUrl', () => {
     'http://a.localhost/',
     'http://printer/a',
     'http://nas.local/',
+    'http://nas.local../',
+    'http://localhost../',
+    'http://nas%2elocal/',
+    'http://nas。local/',
+    'http://NAS.Internal.:8080/',
+    'http://[::ffff:10.0.0.1]/',
+    'http://[::ffff:a00:1]/',
+    'http://0300.0250.1/',
+    'http://10.1./',
+    'http://0xac.16.0x1/',
+    'http://①②⑦.0.0.1/',
     'http://crm.svc.cluster.local:80/',
     'http://metadata.google.internal/',
     'http://127.0.0.1/',

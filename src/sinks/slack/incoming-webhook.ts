@@ -1,6 +1,6 @@
 import type { Proxies } from '../../outgoing/proxies.js';
 import type { Notice, Report, ReportSink } from '../sink.js';
-import { type Manner, type Message, withoutImage } from './blocks.js';
+import { type Manner, type Message, plainly, quietly, withoutImage } from './blocks.js';
 import { card } from './card.js';
 import { digest } from './digest.js';
 import { notice } from './notice.js';
@@ -47,7 +47,7 @@ export class IncomingWebhookCards implements ReportSink {
   private async send(message: Message, signal: AbortSignal): Promise<void> {
     const { status, body, retryAfter } = await post(
       this.url,
-      JSON.stringify(message),
+      JSON.stringify({ ...message, ...plainly, ...quietly }),
       { 'content-type': 'application/json' },
       { signal, proxies: this.proxies },
     );

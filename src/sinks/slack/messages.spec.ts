@@ -24,6 +24,11 @@ const hostile = fc.constantFrom(
   '*b* _i_ ~s~ `c`',
   '&lt;!channel&gt;',
   ':bomb:',
+  '> quote',
+  '*b*_i_~s~',
+  '_i_,',
+  ':a:b:',
+  '```c```',
   '\u202egnp.exe',
   '\u0000\u0007\u009b',
   '\n\r\u2028',
@@ -198,6 +203,8 @@ describe('any message', () => {
         for (const { text: top, blocks } of many) {
           expect(top).not.toMatch(/[<>]/);
           expect(top.replaceAll(/&(amp|lt|gt);/g, '')).not.toContain('&');
+          // A quote, marks that could end what another one began, and names of emoji.
+          expect(top).not.toMatch(/^&gt;|[*~`]|\S_(?![A-Za-z0-9])|:[\w+'-]+:/);
           expect(blocks.flatMap(liveParts)).toEqual([]);
         }
       }),

@@ -66,16 +66,23 @@ async function read(stream: Readable): Promise<string> {
 /** Bounds the total time of one attempt, however many requests it takes. Our own cancellation comes out as the signal's reason. */
 export async function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const limit = AbortSignal.timeout(timeoutMs);
+  // Not AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
+  const either = new AbortController();
+  const cancel = (): void => either.abort();
+  const timer = setTimeout(cancel, timeoutMs);
+  signal.addEventListener('abort', cancel);
   try {
-    return await work(AbortSignal.any([signal, limit]));
+    return await work(either.signal);
   } catch (error) {
     signal.throwIfAborted();
-    if (limit.aborted)
+    if (either.signal.aborted)
       throw new TryAgain(
         'timed out',
         'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.',
       );
     throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', cancel);
   }
 }

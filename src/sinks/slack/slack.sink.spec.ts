@@ -639,6 +639,15 @@ describe('with a Slack that', () => {
     });
   });
 
+  it('gets nothing by an incoming webhook that could mention either', async () => {
+    const sink = await hook(await target(() => ({ body: 'ok' })));
+    await sink.report(exampleReport(), never);
+    await sink.digest([exampleReport(), exampleReport()], never);
+    await sink.notice(incident, null, never);
+    const dead = { parse: 'none', link_names: false, mrkdwn: false, unfurl_links: false, unfurl_media: false };
+    expect(server?.requests.map(({ body }) => JSON.parse(body) as unknown)).toEqual([1, 2, 3].map(() => expect.objectContaining(dead)));
+  });
+
   it('is slow bounds both tries together', async () => {
     const sink = await bot(
       await target(async ({ body }) => {
