@@ -4,7 +4,7 @@ import ts from 'typescript';
 import { advice, adviceInChinese } from './zh-cn-advice.js';
 
 const source = join(import.meta.dirname, '../..');
-const files = globSync(['sinks/**/*.ts', 'delivery/**/*.ts'], {
+const files = globSync(['sinks/**/*.ts', 'delivery/**/*.ts', 'outgoing/**/*.ts'], {
   cwd: source,
   exclude: ['**/*.spec.ts', 'sinks/slack/en.ts', 'sinks/slack/zh-cn*.ts'],
 });

@@ -7,6 +7,16 @@ export const advice: Record<string, string> = {
     '请确认对方正在运行并且可以从此处访问；会自动重试。',
   'It may have arrived. Check that the target answers in time; it is tried again by itself.':
     '可能已经送达。请确认对方及时应答；会自动重试。',
+  'The target may still be working on an earlier attempt at this delivery; it is tried again by itself.':
+    '对方可能仍在处理此前对同一内容的发送；会自动重试。',
+  'Check user and password in {}.': '请检查 {} 中的用户名和密码。',
+  'The proxy of {} forbids it: allow the target there, or name it in NO_PROXY.':
+    '{} 所指的代理不允许：请在代理中放行对方，或将其加入 NO_PROXY。',
+  'Check that the proxy of {} can reach the target; it is tried again by itself.': '请确认 {} 所指的代理可以访问对方；会自动重试。',
+  'Check {}: what is there does not seem to be a proxy that takes CONNECT.': '请检查 {}：那里似乎不是支持 CONNECT 的代理。',
+  'Check the host name in {}, and the certificate there.': '请检查 {} 中的主机名，以及那里的证书。',
+  'Check that the proxy of {} runs and can be reached from here; it is tried again by itself.':
+    '请确认 {} 所指的代理正在运行并且可以从此处访问；会自动重试。',
   'Redirects are never followed: set the URL to its final address.': '不会跟随重定向：请将 URL 设为最终地址。',
   'Check the credentials of this sink.': '请检查该目标的凭据。',
   'Check the API key of this sink.': '请检查该目标的 API 密钥。',
