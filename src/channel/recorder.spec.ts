@@ -54,6 +54,25 @@ eachStore('recorder', store => {
     expect(Buffer.from(kept[0]!.body)).toEqual(one.body);
   });
 
+  test('an arrival that stands in for an EventTime is no later than the database allows, in order, also out of the spool', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const day = 86_400_000;
+    await recorder.record(receipt(), 5000);
+    const ahead = (years: number) => {
+      const at = start + years * 365 * day;
+      return receipt({ eventTime: at, eventTimeEstimated: true, receivedAt: at, fields: { name: uuid() } });
+    };
+    await Promise.all([ahead(10), ahead(10)].map(one => recorder.record(one, 5000)));
+    await recorder.take([ahead(1), ahead(10)]);
+    const late = receipt({ eventTime: start - day, eventTimeEstimated: true, receivedAt: start - day });
+    await recorder.record(late, 5000);
+    const rows = await database.kysely.selectFrom('change').select(['id', 'event_time', 'revision']).orderBy('position').execute();
+    const latest = database.embedded ? start + day : start;
+    for (const row of rows) expect(row.event_time).toBeLessThanOrEqual(latest);
+    expect(rows.at(-1)!).toMatchObject({ id: late.id, event_time: start - day, revision: null });
+  });
+
   test('repeats inside one group count once, and estimated times never', async () => {
     const database = await store.open();
     const recorder = recorderOf(database);

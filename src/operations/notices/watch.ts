@@ -1,4 +1,5 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
+import { newestArrival } from '../../database/retention.js';
 import type { Tables } from '../../database/tables.js';
 import type { VerifyProgress } from '../../delivery/index-jobs.js';
 import { type Notice, countedMost } from '../../sinks/sink.js';
@@ -60,8 +61,9 @@ export async function observe(
   }
   if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
   if (silenceAfterMs !== null) {
-    const last = await trx.selectFrom('change').select('received_at').orderBy('id', 'desc').limit(1).executeTakeFirst();
-    const since = Math.max(last?.received_at ?? 0, heard.webhookAt ?? 0) || heard.startedAt;
+    // One that came later than now came while our clock was ahead.
+    const known = [await newestArrival(trx), heard.webhookAt].filter(at => at !== null && at <= now);
+    const since = Math.max(0, ...(known as number[])) || heard.startedAt;
     if (now - since >= silenceAfterMs) found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs });
   }
   return found;
