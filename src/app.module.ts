@@ -17,6 +17,7 @@ import { Notices } from './operations/notices/notices.js';
 import { ReportSinks, SlackInteractionsController } from './operations/slack-interactions.controller.js';
 import { Readiness } from './operations/readiness.js';
 import { sinkStates } from './operations/sink-states.js';
+import { withEnvFile } from './settings/env-file.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings, readSettings } from './settings/settings.js';
 import { SdkAppIdGuard } from './webhook/sdk-app-id.guard.js';
@@ -33,8 +34,12 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.forRoot({
-          ignoreEnvFile: environment !== undefined,
-          validate: env => ({ settings: readSettings(environment ?? env) }),
+          // Read by us, so that what its reader cuts is seen.
+          ignoreEnvFile: true,
+          validate: env => {
+            const { variables, cut } = environment ? { variables: environment, cut: [] } : withEnvFile(env);
+            return { settings: readSettings(variables, cut) };
+          },
         }),
       ],
       controllers: [WebhookController, SlackInteractionsController],

@@ -16,7 +16,7 @@ import { ManagementModule, configureManagement } from './operations/management.m
 import { Metrics } from './operations/metrics.js';
 import { Notices } from './operations/notices/notices.js';
 import { Readiness } from './operations/readiness.js';
-import { Settings, isDefaultSink } from './settings/settings.js';
+import { Settings } from './settings/settings.js';
 import { configurePublic, requestMs } from './webhook/public-port.js';
 
 /** Load balancers need this long to look away after readiness is gone. */
@@ -62,7 +62,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     app.get(Readiness),
   ];
   readiness.closed = 'starting';
-  warnOfGaps(settings, log);
+  for (const warning of settings.warnings) log.warn(warning);
   const stopping = new AbortController();
   let background: Promise<unknown>[] = [];
   await workers.open();
@@ -111,11 +111,6 @@ export async function startService(app: NestExpressApplication): Promise<Service
     return { hurry: () => hurry.abort(), done };
   };
   return { port, managementPort, stop };
-}
-
-function warnOfGaps(settings: Settings, log: Log): void {
-  if (!settings.WEBHOOK_TOKENS) log.warn('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
-  if (settings.sinks.some(isDefaultSink)) log.warn('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
 }
 
 /** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */

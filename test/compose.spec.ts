@@ -55,7 +55,7 @@ describe('compose.yaml', () => {
     const { SINK_SEARCH_URL: url, SINK_SEARCH_TYPE: type, DATABASE_URL: database } = environment;
     expect(new URL(url ?? database!).hostname).toBe(profiles[0]);
     expect(settings.sinks.map(sink => [sink.name, sink.type.type])).toEqual([['log', 'log'], ...(type ? [['search', profiles[0]]] : [])]);
-    // A misspelled name outside of SINK_ would be silently ignored.
+    // A misspelled name that begins with none of our words would be ignored.
     const known = readFileSync(join(root, '.env.example'), 'utf8');
     expect(Object.keys(environment).filter(one => !one.startsWith('SINK_') && !known.includes(`${one}=`))).toEqual([]);
   });

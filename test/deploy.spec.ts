@@ -31,7 +31,8 @@ describe('kubernetes.yaml', () => {
     expect(told.sort()).toEqual(Object.keys(secrets).sort());
     const settings = readSettings({ ...of('ConfigMap').data, ...secrets });
     expect(settings.sinks.map(sink => sink.name)).toEqual(['crm']);
-    // A misspelled name outside of SINK_ would be silently ignored.
+    expect(settings.warnings).toEqual([]);
+    // A misspelled name that begins with none of our words would be ignored.
     const known = read('.env.example');
     const names = Object.keys(of('ConfigMap').data).filter(name => !name.startsWith('SINK_'));
     expect(names.filter(name => !known.includes(`${name}=`))).toEqual([]);

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { isURL, validateSync } from 'class-validator';
+import { ValidateBy, isURL, validateSync } from 'class-validator';
+import { clean } from './environment.js';
 
 /** How one setting is read and explained. The same text serves the mistakes, `.env.example` and the README. */
 export interface SettingOptions {
@@ -37,6 +38,7 @@ export function Setting(options: SettingOptions): PropertyDecorator {
   return (target, property) => {
     const own = declarations.get(target) ?? [];
     declarations.set(target, [...own, { ...options, property: String(property) }]);
+    if (options.parse === list) ByCommas(target, property);
   };
 }
 
@@ -74,24 +76,35 @@ export function readClass<T extends object>(
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }
 
+/** Other separators would make one word of all, which for a token or a filter nothing else would tell. */
+const ByCommas = ValidateBy(
+  { name: 'byCommas', validator: { validate: words => Array.isArray(words) && !words.some(word => /[，、\r\n]/.test(String(word))) } },
+  { message: '$property must be separated by commas (,) alone, not by line breaks or Chinese commas' },
+);
+
 /** Comma-separated words, blanks around them dropped, empty ones left out. */
 export function list(text: string): string[] {
   return text
     .split(',')
-    .map(word => word.trim())
+    .map(clean)
     .filter(word => word !== '');
 }
 
 /** A whole number, or NaN. */
 export function wholeNumber(text: string): number {
-  return /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN;
+  return /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** A number in decimal digits, with or without a fraction, or NaN. */
+export function decimal(text: string): number {
+  return /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
 }
 
 const unitBytes = { b: 1, kb: 1024, mb: 1024 ** 2 } as const;
 
 /** A size such as `1mb` in bytes, or NaN. */
 export function size(text: string): number {
-  const match = /^(\d{1,9}(?:\.\d{1,9})?)(b|kb|mb)?$/i.exec(text.trim());
+  const match = /^(\d{1,9}(?:\.\d{1,9})?)(b|kb|mb)?$/i.exec(text);
   return match ? Math.floor(Number(match[1]) * unitBytes[(match[2]?.toLowerCase() ?? 'b') as keyof typeof unitBytes]) : Number.NaN;
 }
 
@@ -99,7 +112,7 @@ const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** A span such as `24h` in milliseconds, or NaN. */
 export function duration(text: string): number {
-  const match = /^(\d{1,9})([smhd])$/.exec(text.trim());
+  const match = /^(\d{1,9})([smhd])$/.exec(text);
   return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
 }
 

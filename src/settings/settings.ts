@@ -1,19 +1,21 @@
-import { readFileSync } from 'node:fs';
 import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength, ValidateBy } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
-import type { SinkSettings, SinkType } from '../sinks/sink.js';
-import { sinkTypes } from '../sinks/sinks.js';
+import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
+import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
+import { meant } from './names.js';
 import { Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
-export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
-
-/** One sink that the environment declares. */
-export interface DeclaredSink {
-  /** Lower case. */
-  name: string;
-  type: SinkType;
-  settings: SinkSettings;
+/** A number, or as it stands what Kubernetes sets in its place. */
+function port(text: string): number | string {
+  return isAddress(text) ? text : wholeNumber(text);
 }
+
+function isPort({ property, value }: { property: string; value: unknown }): string {
+  if (typeof value !== 'string') return `${property} must be a whole number`;
+  return `${property} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
+}
+
+export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** Everything that the environment says, checked. */
 export class Settings {
@@ -56,14 +58,14 @@ export class Settings {
   @Max(64 * 1024 * 1024)
   WEBHOOK_BODY_LIMIT!: number;
 
-  @Setting({ meaning: 'Where webhooks come in; 0 takes a free port', default: '3000', parse: wholeNumber })
-  @IsInt()
+  @Setting({ meaning: 'Where webhooks come in; 0 takes a free port', default: '3000', parse: port })
+  @IsInt({ message: isPort })
   @Min(0)
   @Max(65_535)
   PORT!: number;
 
-  @Setting({ meaning: 'Where health, metrics and the API are; keep it inside. 0 takes a free port', default: '3001', parse: wholeNumber })
-  @IsInt()
+  @Setting({ meaning: 'Where health, metrics and the API are; keep it inside. 0 takes a free port', default: '3001', parse: port })
+  @IsInt({ message: isPort })
   @Min(0)
   @Max(65_535)
   MANAGEMENT_PORT!: number;
@@ -134,6 +136,9 @@ export class Settings {
 
   proxies!: Proxies;
 
+  /** What is no mistake and should be looked at, a line each. */
+  warnings!: string[];
+
   static check(settings: Settings): [string, string][] {
     const same = settings.PORT === settings.MANAGEMENT_PORT && settings.PORT !== 0;
     const mistakes: [string, string][] = same
@@ -152,131 +157,71 @@ export class SettingsError extends Error {
   }
 }
 
-type Environment = Readonly<Record<string, unknown>>;
+const properties = settingsOf(Settings).map(({ property }) => property);
+const known = [...properties, ...proxyVariables];
 
-/** Variables that Kubernetes injects for a Service whose name begins with `sink`. */
-const injected = /(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_\d+_.*)$/;
+/** Whether a name can only have been meant for us. */
+function isOurs(name: string): boolean {
+  return /^(SINK|WEBHOOK|MANAGEMENT|APP_\d+)_/.test(name) || known.includes(name);
+}
 
 /**
  * Reads and checks the whole environment.
+ * @param cut the names whose values a `.env` file cuts
  * @throws SettingsError with all mistakes, by full variable name and never with a secret's value
  */
-export function readSettings(environment: Environment): Settings {
-  const mistakes: string[] = [];
-  const { texts, names, unreadable } = textsOf(environment, mistakes);
-  const { value: settings, mistakes: own } = readClass(Settings, texts);
-  const { proxies, mistakes: ofProxies } = proxiesFrom(texts);
-  mistakes.push(...own, ...ofProxies);
+export function readSettings(environment: Environment, cut: readonly string[] = []): Settings {
+  const given = textsOf(environment, isOurs);
+  const { value: settings, mistakes } = readClass(Settings, given.texts);
+  const { proxies, mistakes: ofProxies } = proxiesFrom(given.texts);
+  given.mistakes.push(...mistakes, ...ofProxies, ...strangers(given));
   settings.proxies = proxies;
-  settings.sinks = readSinks(texts, names, mistakes);
-  if (settings.sinks.length === 0) settings.sinks = [defaultSink()];
-  // What is wrong with a value that could not be read has been told already.
-  const told = [...new Set(mistakes)].filter(line => !unreadable.has(line.split(' ', 1)[0]!));
+  settings.sinks = readSinks(given);
+  const misses = nearMisses(environment, given);
+  const told = [...given.unreadable.values(), ...new Set(given.mistakes)]
+    // What is wrong with a value that could not be read has been told already.
+    .filter(line => [undefined, line].includes(given.unreadable.get(line.split(' ', 1)[0]!)))
+    .map(line => {
+      const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
+      return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
+    });
   if (told.length > 0) throw new SettingsError(told);
+  settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
+  settings.warnings.push(...cut.map(name => oneLine(`${name} is cut at a # in .env: put its value in quotes`)));
+  if (!settings.WEBHOOK_TOKENS) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (settings.sinks.length > 0) return settings;
+  settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
+  settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) });
   return settings;
 }
 
-/** True if nothing declares a sink, so that the log stands in. */
-export function isDefaultSink({ settings }: DeclaredSink): boolean {
-  return defaultSinks.has(settings);
+/** Names may hold anything. */
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, '\ufffd');
 }
 
-const defaultSinks = new WeakSet<SinkSettings>();
-
-function defaultSink(): DeclaredSink {
-  const type = sinkTypes.find(one => one.type === 'log')!;
-  const settings = readClass(type.settings, new Map()).value;
-  defaultSinks.add(settings);
-  return { name: 'log', type, settings };
-}
-
-/** What the environment says, by the names of the settings. */
-interface Given {
-  /** Those given as a file read from it; set but empty is unset. */
-  texts: Map<string, string>;
-  /** The variable that each was given as. */
-  names: Map<string, string>;
-  /** Those whose file cannot be read: set, to nothing. */
-  unreadable: Set<string>;
-}
-
-function textsOf(environment: Environment, mistakes: string[]): Given {
-  const wanted = (name: string): boolean =>
-    name.startsWith('SINK_') || proxyVariables.includes(name) || settingsOf(Settings).some(({ property }) => property === name);
-  // A port of a Service may be called `file`.
-  const isFile = (name: string): boolean => name.endsWith('_FILE') && !(name.startsWith('SINK_') && injected.test(name));
-  const given: Given = { texts: new Map(), names: new Map(), unreadable: new Set() };
-  const { texts, names, unreadable } = given;
-  const set = (name: string, text: string, as: string): void => void (texts.set(name, text), names.set(name, as));
-  for (const [name, text] of Object.entries(environment)) {
-    if (typeof text === 'string' && text !== '' && wanted(name) && !isFile(name)) set(name, text, name);
-  }
-  for (const [name, path] of Object.entries(environment)) {
-    const base = name.slice(0, -'_FILE'.length);
-    if (!isFile(name) || typeof path !== 'string' || path === '' || !wanted(base)) continue;
-    if (texts.has(base)) {
-      mistakes.push(`${base} and ${name} are both set: keep one of them`);
-      continue;
-    }
-    try {
-      const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-      if (text !== '') set(base, text, name);
-    } catch (error) {
-      set(base, '', name);
-      unreadable.add(base);
-      mistakes.push(`${name} names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
-    }
-  }
-  return given;
-}
-
-function readSinks(texts: ReadonlyMap<string, string>, given: ReadonlyMap<string, string>, mistakes: string[]): DeclaredSink[] {
-  const variables = [...texts.keys()].filter(name => name.startsWith('SINK_'));
-  const names = variables.flatMap(name => /^SINK_([A-Z0-9_]*[A-Z0-9])_TYPE$/.exec(name)?.[1] ?? []).sort();
-  const parts = new Map<string, Map<string, string>>(names.map(name => [name, new Map()]));
-  for (const variable of variables) {
-    // The longest declared name wins: SINK_CRM_EU_URL is the URL of crm_eu, if there is one.
-    const owner = names.filter(name => variable.startsWith(`SINK_${name}_`)).sort((one, other) => other.length - one.length)[0];
-    if (owner !== undefined) parts.get(owner)!.set(variable.slice(`SINK_${owner}_`.length), texts.get(variable)!);
-    else if (!injected.test(variable))
-      mistakes.push(`${given.get(variable)} belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name`);
-  }
-  const sinks = names.flatMap(name => readSink(name, parts.get(name)!, given, mistakes) ?? []);
-  mistakes.push(...clashesOf(sinks));
-  return sinks;
-}
-
-/** Sinks that would spoil what they write for each other. */
-function clashesOf(sinks: readonly DeclaredSink[]): string[] {
-  const taken = new Map<string, string>();
-  return sinks.flatMap(({ name, type: { alone }, settings }) => {
-    const what = alone?.on(settings) ?? null;
-    if (!alone || what === null) return [];
-    const variable = `SINK_${name.toUpperCase()}_${alone.setting}`;
-    const other = taken.get(what);
-    if (other === undefined) taken.set(what, variable);
-    return other === undefined ? [] : [`${variable} must be another one than ${other}, or at another URL: two sinks cannot share it`];
+/** Names that begin like ours and are none; those of sinks are told where sinks are read. */
+function strangers({ texts, names }: Given): string[] {
+  const strange = [...texts].filter(([name, text]) => !known.includes(name) && !name.startsWith('SINK_') && !isInjected(name, text));
+  return strange.map(([base]) => {
+    const name = names.get(base)!;
+    const alike = properties.filter(one => one.startsWith(`${name.split('_', 1)[0]}_`));
+    const near = meant(name, properties);
+    if (near !== undefined) return `${name} is no setting: did you mean ${near}?`;
+    return `${name} is no setting${alike.length > 0 ? `; those that begin like it are ${alike.join(', ')}` : ' of this version'}`;
   });
 }
 
-function readSink(
-  name: string,
-  texts: ReadonlyMap<string, string>,
-  given: ReadonlyMap<string, string>,
-  mistakes: string[],
-): DeclaredSink | null {
-  const prefix = `SINK_${name}_`;
-  const type = sinkTypes.find(one => one.type === texts.get('TYPE'));
-  if (!type) {
-    mistakes.push(`${prefix}TYPE must be one of ${sinkTypes.map(one => one.type).join(', ')}`);
-    return null;
-  }
-  const known = new Set(['TYPE', ...settingsOf(type.settings).map(({ property }) => property)]);
-  for (const property of texts.keys()) {
-    if (!known.has(property) && !injected.test(prefix + property))
-      mistakes.push(`${given.get(prefix + property)} is not a setting of ${type.type} sinks`);
-  }
-  const { value, mistakes: own } = readClass(type.settings, texts, prefix);
-  mistakes.push(...own);
-  return { name: name.toLowerCase(), type, settings: value };
+/** Names that do not begin like ours, but are nearly ours; short ones would be near to too much. */
+function nearMisses(environment: Environment, given: Given): Map<string, string> {
+  const ours = [...properties.filter(name => name.length >= 8), ...sinkVariables(given)];
+  // A cluster may inject thousands for its Services.
+  const others = [...valuesOf(environment)].filter(([name, value]) => !isInjected(name, value)).map(([name]) => name);
+  return new Map(
+    others.flatMap(name => {
+      if (isOurs(name) || isOurs(name.replace(/_FILE$/, ''))) return [];
+      const near = meant(name, [...ours, ...undeclaredVariables(name)]);
+      return near === undefined ? [] : [[name, near] as const];
+    }),
+  );
 }

@@ -1,7 +1,7 @@
 import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Matches, Max, Min } from 'class-validator';
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import type { Proxies } from '../outgoing/proxies.js';
-import { Setting, type SettingsClass, duration, list, wholeNumber } from '../settings/setting.js';
+import { Setting, type SettingsClass, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 
 export { type FieldChange, type FieldName, type Profile, fieldNames };
 
@@ -367,12 +367,12 @@ export class SinkSettings {
 
   @Setting({
     meaning: 'At most this many attempts per second, over all processes together; may be a fraction',
-    parse: Number,
+    parse: decimal,
     example: '50',
   })
   @IsOptional()
-  @IsNumber({}, { message: '$property must be a finite number of at least 0.001' })
-  @Min(0.001, { message: '$property must be a finite number of at least 0.001' })
+  @IsNumber({}, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
+  @Min(0.001, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
   RATE_PER_SECOND?: number;
 
   @Setting({

@@ -104,31 +104,12 @@ export class ClusterSettings extends SearchSettings {
   }
 }
 
-const notForMeilisearch = 'Not for Meilisearch';
-
-/** Settings of a Meilisearch sink. What only the other engines know is declared too, for the advice. */
+/** Settings of a Meilisearch sink. */
 export class MeilisearchSettings extends SearchSettings {
-  @Setting({ meaning: notForMeilisearch, secret: true })
-  USERNAME?: string;
-
-  @Setting({ meaning: notForMeilisearch, secret: true })
-  PASSWORD?: string;
-
-  @Setting({ meaning: notForMeilisearch })
-  ANALYZER?: string;
-
   static override check(settings: MeilisearchSettings, valid: Valid): [property: string, message: string][] {
     const mistakes = super.check(settings, valid);
     const { username, password } = valid('URL') ? new URL(settings.URL) : { username: '', password: '' };
     if (username !== '' || password !== '') mistakes.push(['URL', 'must not hold credentials: Meilisearch has no users, set API_KEY']);
-    if (settings.USERNAME !== undefined) mistakes.push(['USERNAME', 'must not be set: Meilisearch has no users, set API_KEY']);
-    if (settings.PASSWORD !== undefined) mistakes.push(['PASSWORD', 'must not be set: Meilisearch has no users, set API_KEY']);
-    if (settings.ANALYZER !== undefined) {
-      mistakes.push([
-        'ANALYZER',
-        'must not be set: Meilisearch has no analyzers to choose from; it is told that texts may be Chinese or English',
-      ]);
-    }
     return mistakes;
   }
 }

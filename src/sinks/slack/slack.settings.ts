@@ -1,5 +1,5 @@
 import { ArrayNotEmpty, IsIn, IsOptional, Matches, ValidateBy } from 'class-validator';
-import { Setting, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
+import { Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 
 /** A URL that `fetch` takes: it refuses user info. */
@@ -105,7 +105,7 @@ export class SlackSettings extends SinkSettings {
     meaning:
       'At most this many messages, edits and replies in threads per second on average, over all processes together; may be a fraction. Slack allows about one per second and channel',
     default: '1',
-    parse: Number,
+    parse: decimal,
   })
   declare RATE_PER_SECOND?: number;
 

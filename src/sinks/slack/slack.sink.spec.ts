@@ -136,7 +136,7 @@ describe('settings', () => {
       ['SINK_TEAM_DAILY_SUMMARY must be a time of the day, such as 09:00'],
     ]),
     [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must not be less than 1']],
-    [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a finite number of at least 0.001']],
+    [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a number such as 50 or 0.5, 0.001 at least']],
   ])('explains what is wrong with %j', (texts, told) => {
     expect(mistakes(texts)).toEqual(told);
     expect(mistakes(texts).join()).not.toMatch(/TheToken|pw@|ключ/);

@@ -1,0 +1,115 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { sinkTypes } from '../sinks/sinks.js';
+import { cutNames, withEnvFile } from './env-file.js';
+import { settingsOf } from './setting.js';
+import { Settings, readSettings } from './settings.js';
+
+const root = join(import.meta.dirname, '../..');
+const home = process.cwd();
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'channel-sync-env-'));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(home);
+  rmSync(folder, { recursive: true });
+});
+function read(text: string | Buffer, variables: Record<string, string> = {}): ReturnType<typeof withEnvFile> {
+  writeFileSync('.env', text);
+  return withEnvFile(variables);
+}
+
+// Seen failing with SINK_CRM_CHANNELS=@TOA#_shop_*, of which dotenv leaves @TOA: no channel was wanted.
+test('every example of .env.example survives its own reader', () => {
+  const example = readFileSync(join(root, '.env.example'), 'utf8');
+  const { variables, cut } = read(example.replaceAll(/^#(?! )/gm, ''));
+  expect(cut).toEqual([]);
+  const declared = [
+    ...settingsOf(Settings),
+    ...sinkTypes.flatMap(({ settings }) => settingsOf(settings)).map(setting => ({ ...setting, property: `_${setting.property}` })),
+  ];
+  const names = Object.keys(variables).filter(name => !name.endsWith('_TYPE'));
+  expect(names.length).toBeGreaterThan(40);
+  for (const name of names) {
+    const values = declared.filter(({ property }) => (property.startsWith('_') ? name.endsWith(property) : name === property));
+    expect([name, values.map(one => one.default ?? one.example ?? '')]).toEqual([name, expect.arrayContaining([variables[name]])]);
+  }
+  expect(variables).toMatchObject({ SINK_CRM_CHANNELS: '@TOA#_shop_*', SINK_CRM_TYPE: 'webhook' });
+});
+
+test('what can be used as it stands is no mistake', () => {
+  // What is between the points of … is left to the reader, and of two ways to one thing one has to be chosen.
+  const text = readFileSync(join(root, '.env.example'), 'utf8').replaceAll(/^#(?! )/gm, '');
+  const { variables } = read(text.replaceAll(/^.*….*$/gm, '').replace(/^SINK_CHAT.*$/gm, ''));
+  const one = (_: string, index: number): string => `channels-${index}`;
+  const apart = Object.entries(variables).map(([name, value]) => [name, name.endsWith('_INDEX') ? one(name, name.length) : value] as const);
+  expect(readSettings(Object.fromEntries(apart)).sinks.map(({ name }) => name)).toEqual([
+    'audit',
+    'crm',
+    'elasticsearch',
+    'meilisearch',
+    'search',
+  ]);
+});
+
+test.each<[string, string[]]>([
+  ['A=@TOA#_shop_*', ['A']],
+  ['A=a#', ['A']],
+  ['A=#general', ['A']],
+  ['export A=a#b', ['A']],
+  ['A: a#b', ['A']],
+  ['\ufeffA=a#b\r\nB=c\r\n', ['A']],
+  ['  A = a b#c # and a comment', ['A']],
+  ['A=密#b', ['A']],
+  ['A="a#b', ['A']],
+  ["A='it's#1'", ['A']],
+  ['A=1\nA=a#b', ['A']],
+  ['B=x#y\nA=a#b', ['B', 'A']],
+  ['A=a#b\nA=1', []],
+  ['A=a #b', []],
+  ['A=a\t# b#c', []],
+  ['A= # b', []],
+  ['A=# a comment', []],
+  ['A="a#b"', []],
+  ["A='a#b' # c#d", []],
+  ['A=`a#b`', []],
+  ['A="a"# a comment', []],
+  ["A='a'#b", []],
+  ['# A=a#b\n#B=c#d', []],
+  ['A="-----BEGIN\nx#y\n#z\n-----END"\nB=1', []],
+  ['A=a\n#b', []],
+  ['', []],
+])('of %j the names %j are cut', (text, names) => expect(cutNames(text)).toEqual(names));
+
+test('whatever a line holds, its name is told exactly if an unquoted value lost a # right after a character', () => {
+  const plain = fc.string({ unit: fc.constantFrom('a', '#', ' ', '=', '$', '密') });
+  fc.assert(
+    fc.property(plain, fc.constantFrom('', '"', "'", '`'), plain, (text, quote, comment) => {
+      const line = quote === '' ? text : `${quote}${text}${quote}#${comment}`;
+      const before = text.split('#', 1)[0]!;
+      const lost = before === '' ? /^#\S/.test(text) : before !== text && /\S$/.test(before);
+      expect([line, cutNames(`A=${line}\nB=1`)]).toEqual([line, quote === '' && lost ? ['A'] : []]);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('what the process sets wins, and is then not told to be cut; nothing is expanded', () => {
+  const { variables, cut } = read('A=1\nexport B="x\ny#z"\nC=$A${B}\\$\nD=a#b\nE=c#d\n', { A: '2', E: '' });
+  expect(variables).toEqual({ A: '2', B: 'x\ny#z', C: '$A${B}\\$', D: 'a', E: '' });
+  expect(cut).toEqual(['D']);
+  const settings = readSettings({ SDK_APP_IDS: '1' }, cut);
+  expect(settings.warnings).toContain('D is cut at a # in .env: put its value in quotes');
+  expect(JSON.stringify(settings.warnings)).not.toContain('a#b');
+});
+
+test('a file that cannot be read is a mistake, none is no matter', () => {
+  expect(() => read(Buffer.from('A=1', 'utf16le'))).toThrow('.env is not text in UTF-8');
+  expect(read('\ufeffA=1\r\nB=2').variables).toEqual({ A: '1', B: '2' });
+  rmSync('.env');
+  expect(withEnvFile({ A: '1' })).toEqual({ variables: { A: '1' }, cut: [] });
+});
