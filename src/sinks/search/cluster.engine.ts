@@ -1,19 +1,8 @@
-import { classifyStatus } from '../http.js';
-import { type ChannelKey, type Difference, Misconfigured, Refused, type SinkError, TryAgain } from '../sink.js';
+import { type ChannelKey, type Difference, Misconfigured, Refused, type SinkError } from '../sink.js';
 import type { Cluster, ClusterAnswer, ClusterCall } from './cluster.js';
+import { type ClusterError, classifyClusterError } from './cluster.errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
-import {
-  type Engine,
-  Gone,
-  type Indices,
-  type Results,
-  indexName,
-  indexNumber,
-  noEngine,
-  tooOld,
-  unknownAnswer,
-  wrongEngine,
-} from './engine.js';
+import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, tooOld, unknownAnswer, wrongEngine } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
 
 /** Who answers at `GET /`. */
@@ -170,7 +159,7 @@ export class ClusterEngine implements Engine {
   private async bulk(lines: readonly string[], query: Record<string, string>, signal: AbortSignal): Promise<ClusterAnswer> {
     const call: ClusterCall = { method: 'POST', path: '/_bulk', query, lines: lines.join('') };
     const answer = await this.cluster.request(call, signal);
-    const error = classifyStatus(answer.status, answer.retryAfter, this.now());
+    const error = classifyClusterError(answer.status, errorOf(answer.body), answer.retryAfter, this.now());
     if (error) throw error;
     return answer;
   }
@@ -210,44 +199,21 @@ export class ClusterEngine implements Engine {
   }
 
   /** What the answer to one document means. */
-  private failure({ status, type }: Item): SinkError | null {
-    if (status === 409 && type === 'version_conflict_engine_exception') return null;
-    if (type === 'index_not_found_exception')
-      return new Gone(type, 'The index went away: the next try makes it anew. Rebuild it then.', status);
-    if (type === 'index_closed_exception') return new Misconfigured(type, 'The index behind the alias is closed: open it.', status);
-    const error = blocked(status, type) ?? classifyStatus(status, undefined, this.now());
-    if (type === null || error === null) return error;
-    if (error instanceof TryAgain) return new TryAgain(type, error.advice, status);
-    if (error instanceof Misconfigured) return new Misconfigured(type, error.advice, status);
-    const advice = 'The index does not take this document: compare its mapping with the one of a new index, mend that, then replay.';
-    return new Refused(type, advice, status);
+  private failure({ status, error }: Item): SinkError | null {
+    if (status === 409 && error.type === 'version_conflict_engine_exception') return null;
+    return classifyClusterError(status, error, undefined, this.now());
   }
 
   /** A refusal of what is not about documents is about the set-up: no delivery may be parked for it. */
   private throwUnlessDone({ status, retryAfter, body }: ClusterAnswer): void {
-    const type = errorType(body);
-    const error = blocked(status, type) ?? classifyStatus(status, retryAfter, this.now());
+    const error = classifyClusterError(status, errorOf(body), retryAfter, this.now());
     if (!(error instanceof Refused)) {
       if (error) throw error;
       return;
     }
-    throw new Misconfigured(
-      type ?? error.message,
-      'The index cannot be looked up or made: see the log of the search engine for why.',
-      status,
-    );
+    const advice = 'The index cannot be looked up or made: see the log of the search engine for why.';
+    throw new Misconfigured(error.message, advice, status);
   }
-}
-
-/** Newer engines say 429 when a disk is too full, older ones 403; and 403 when a person blocked the index. */
-function blocked(status: number, type: string | null): SinkError | null {
-  if (type !== 'cluster_block_exception') return null;
-  if (status === 429)
-    return new TryAgain(type, 'A disk of the search engine is too full: free some space; it goes on by itself then.', status);
-  if (status !== 403) return null;
-  const advice =
-    'Writing is blocked: free space if a disk of the search engine is too full, then remove the block (index.blocks.*, cluster.blocks.*).';
-  return new Misconfigured(type, advice, status);
 }
 
 /** Who answered `GET /`; `null` if it is neither. */
@@ -262,7 +228,7 @@ function productOf(body: unknown): { name: string; major: number } | null {
 
 interface Item {
   status: number;
-  type: string | null;
+  error: ClusterError;
 }
 
 /** What a bulk answer says of each document, in their order; `null` if it is no answer to them, so that nobody knows what was done. */
@@ -272,7 +238,7 @@ function itemsOf(answer: unknown, verb: 'index' | 'delete', ids: readonly string
   const found = ids.flatMap((id, at) => {
     const item = member(items[at], verb);
     const status = member(item, 'status');
-    return typeof status === 'number' && member(item, '_id') === id ? [{ status, type: errorType(item) }] : [];
+    return typeof status === 'number' && member(item, '_id') === id ? [{ status, error: errorOf(item) }] : [];
   });
   return found.length === ids.length ? found : null;
 }
@@ -282,6 +248,12 @@ function foundIn(hit: unknown): Found[] {
   const [sdkAppId, channelId]: unknown[] = Array.isArray(sort) ? sort : [];
   if (typeof sdkAppId !== 'string' || typeof channelId !== 'string' || typeof version !== 'number') return [];
   return [{ key: { sdkAppId, channelId }, document: document as Found['document'], version }];
+}
+
+/** What an answer says went wrong. */
+function errorOf(answer: unknown): ClusterError {
+  const error = member(answer, 'error');
+  return { type: errorType(answer), reason: String(member(error, 'reason')) };
 }
 
 /** The type word of an error; never its reason, which may quote the document. */

@@ -160,7 +160,11 @@ describe.each(types)('%s sink', type => {
 
   it.each<[string, Answer, string | null]>([
     ['HTML', { body: '<html>quoted-text</html>' }, `misconfigured -: the answer is not one of ${engines[type]}`],
-    ['403', { status: 403, body: { error: { type: 'security_exception', reason: 'quoted-text' } } }, 'misconfigured 403: answered 403'],
+    [
+      '403',
+      { status: 403, body: { error: { type: 'security_exception', reason: 'quoted-text' } } },
+      'misconfigured 403: security_exception',
+    ],
     ['a block', { status: 403, body: { error: { type: 'cluster_block_exception' } } }, 'misconfigured 403: cluster_block_exception'],
     ['503', { status: 503 }, 'retry 503: answered 503'],
   ])('sends no document when the look-up of the index is answered with %s', async (_, answer, outcome) => {

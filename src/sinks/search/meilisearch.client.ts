@@ -72,12 +72,25 @@ export async function meilisearchClient({ url, key, agent, now }: Access): Promi
   return { call, close: () => agent.destroy() };
 }
 
+const disk = 'Free disk space where Meilisearch keeps its data; it is tried again by itself.';
+const key = 'Check API_KEY: see its description for the actions and indexes that it needs.';
+
+/** Errors of Meilisearch whose status and type say too little, by code. */
+const meanings: Record<string, [kind: new (message: string, advice: string, status: number | null) => SinkError, advice: string]> = {
+  index_not_found: [Gone, 'The index went away: the next try makes it anew. Rebuild it then.'],
+  invalid_api_key: [Misconfigured, key],
+  missing_authorization_header: [Misconfigured, key],
+  no_space_left_on_device: [TryAgain, disk],
+  database_size_limit_reached: [TryAgain, disk],
+  too_many_open_files: [TryAgain, 'Let Meilisearch have more open files (ulimit -n); it is tried again by itself.'],
+};
+
 /** What an error of Meilisearch's own says, told by its code; never its message, which may quote the document. */
 export function failureOf(told: unknown, error: SinkError): SinkError {
   const [code, type] = [member(told, 'code'), member(told, 'type')];
   if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
   const { advice, status } = error;
-  if (code === 'index_not_found') return new Gone(code, 'The index went away: the next try makes it anew. Rebuild it then.', status);
+  if (Object.hasOwn(meanings, code)) return new meanings[code]![0](code, meanings[code]![1], status);
   if (type === 'system') return new TryAgain(code, 'Check the disk of Meilisearch, and its log; it is tried again by itself.', status);
   if (error instanceof TryAgain) return new TryAgain(code, advice, status, error.retryAfterMs);
   if (error instanceof Misconfigured) return new Misconfigured(code, advice, status);

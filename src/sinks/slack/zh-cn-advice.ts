@@ -83,8 +83,31 @@ export const advice: Record<string, string> = {
   'Check the disk of Meilisearch, and its log; it is tried again by itself.': '请检查 Meilisearch 的磁盘和日志；会自动重试。',
   'A disk of the search engine is too full: free some space; it goes on by itself then.':
     '搜索引擎的磁盘空间不足：请释放空间；之后会自动继续。',
-  'Writing is blocked: free space if a disk of the search engine is too full, then remove the block (index.blocks.*, cluster.blocks.*).':
-    '写入被禁止：如果搜索引擎的磁盘空间不足，请释放空间，然后解除禁止（index.blocks.*、cluster.blocks.*）。',
+  'Writing is blocked: free disk space on the cluster if it is short of it, then remove the block (index.blocks.*, cluster.blocks.*).':
+    '写入被禁止：如果集群的磁盘空间不足，请释放空间，然后解除禁止（index.blocks.*、cluster.blocks.*）。',
+  'The cluster makes no new index: free disk space on it if it is short of it, then remove the block (cluster.blocks.create_index).':
+    '集群不允许新建索引：如果其磁盘空间不足，请释放空间，然后解除禁止（cluster.blocks.create_index）。',
+  'The cluster is starting, or has no elected manager node: see its log if it lasts; it is tried again by itself.':
+    '集群正在启动，或没有选出管理节点：如果一直如此，请查看其日志；会自动重试。',
+  'The cluster has more to do than it can: give it more capacity if it lasts; it is tried again by itself.':
+    '集群负载过高：如果一直如此，请增加其容量；会自动重试。',
+  'The cluster is short of memory: give its nodes more if it lasts; it is tried again by itself.':
+    '集群内存不足：如果一直如此，请为其节点增加内存；会自动重试。',
+  'A shard of the index is not available: see the health of the cluster; it is tried again by itself.':
+    '索引的某个分片不可用：请查看集群的健康状态；会自动重试。',
+  'Check the credentials of this sink, and that they may read, write and manage INDEX, INDEX-next and the indices INDEX-v*.':
+    '请检查该目标的凭据，以及它是否有权读取、写入和管理 INDEX、INDEX-next 和索引 INDEX-v*。',
+  'A snapshot of the index is being made: it is tried again by itself.': '正在为索引制作快照：会自动重试。',
+  'The index has as many fields as it may: raise its index.mapping.total_fields.limit, or rebuild it.':
+    '索引的字段数已达上限：请调大其 index.mapping.total_fields.limit，或重建索引。',
+  'The cluster takes no more shards: delete indices that nobody needs, or raise cluster.max_shards_per_node.':
+    '集群的分片数已达上限：请删除不再需要的索引，或调大 cluster.max_shards_per_node。',
+  'Set INDEX to a name that the search engine takes.': '请将 INDEX 设为搜索引擎接受的名称。',
+  'Free disk space where Meilisearch keeps its data; it is tried again by itself.':
+    '请在 Meilisearch 保存数据之处释放磁盘空间；会自动重试。',
+  'Check API_KEY: see its description for the actions and indexes that it needs.': '请检查 API_KEY：所需的操作和索引见其说明。',
+  'Let Meilisearch have more open files (ulimit -n); it is tried again by itself.':
+    '请允许 Meilisearch 打开更多文件（ulimit -n）；会自动重试。',
   'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.':
     '请检查搜索引擎的负载，或调大 TIMEOUT_MS；会自动重试。',
   'The rebuild cannot end: see the log of the search engine for why.': '重建无法完成：请在搜索引擎的日志中查看原因。',
