@@ -7,7 +7,7 @@ const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n';
 const connectRequest = 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n';
 const upgrading = (to: string): string => `GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: ${to}\r\n\r\n`;
 
-const patienceMs = 500;
+const shortMs = 500;
 /** The last answer's linger, and the checks that come twice a second. */
 const goneWithinMs = 4500;
 const errors: Error[] = [];
@@ -18,7 +18,7 @@ beforeAll(async () => {
     request.resume().once('end', () => setTimeout(() => response.end('x'.repeat(1000)), 5));
   });
   const notFound = { type: 'text/plain', body: 'nothing' };
-  guardSockets(server, { notFound, patienceMs, keptAliveMs: patienceMs, onError: error => errors.push(error) });
+  guardSockets(server, { notFound, requestMs: shortMs, silenceMs: shortMs, keptAliveMs: shortMs, onError: error => errors.push(error) });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
 });
 afterAll(() => new Promise(resolve => server.close(resolve)));
@@ -30,16 +30,18 @@ interface Held {
 
 /** Does this with a connection whose end is kept open, until the server's end is gone. */
 function hold(peer: (socket: Socket) => void, reads = true): Promise<Held> {
-  return new Promise((resolve, reject) => {
+  return new Promise(resolve => {
     const startedAt = Date.now();
     let text = '';
     const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
-    const mine = new Promise<Socket>(accepted =>
-      server.once('connection', theirs => {
-        if (theirs.remotePort === socket.localPort) accepted(theirs);
-        else reject(new Error('connections must come one by one'));
-      }),
-    );
+    const mine = new Promise<Socket>(accepted => {
+      const look = (theirs: Socket): void => {
+        if (theirs.remotePort !== socket.localPort) return;
+        server.off('connection', look);
+        accepted(theirs);
+      };
+      server.on('connection', look);
+    });
     socket.on('error', () => undefined);
     if (reads) socket.on('data', chunk => (text += chunk.toString()));
     void mine.then(theirs => {
@@ -59,7 +61,7 @@ const again = (socket: Socket, text: string, everyMs: number): void => {
 };
 const statuses = ({ text }: Held): string[] => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status!);
 
-test.each<[string, (socket: Socket) => void, string[]]>([
+test.concurrent.each<[string, (socket: Socket) => void, string[]]>([
   ['sends nothing', () => undefined, []],
   ['sends blank lines', socket => again(socket, '\r\n', 50), []],
   ['sends a head byte by byte', socket => again(socket, 'G', 400), ['400']],

@@ -11,8 +11,10 @@ const errorEveryMs = 60_000;
 export interface SocketRules {
   /** The answer to CONNECT and Upgrade. */
   notFound: { type: string; body: string };
-  /** What a request gets to arrive whole, and how long nothing may move while one is under way. */
-  patienceMs: number;
+  /** What a request gets to arrive whole. */
+  requestMs: number;
+  /** How long nothing may move while a request or its answer is under way. */
+  silenceMs: number;
   /** How long a connection is kept open after an answer. */
   keptAliveMs: number;
   /** Told, once a minute at most, that connections cannot be accepted. */
@@ -31,14 +33,14 @@ type HttpServer = Server & {
  * Lets no peer keep a socket of this server for longer than it may, or end the process through one. Node hands sockets over bare after CONNECT and
  * Upgrade and where it cannot parse: each of them gets its last answer behind those that are due before it, and is gone soon after.
  */
-export function guardSockets(plain: Server, { notFound, patienceMs, keptAliveMs, onError }: SocketRules): void {
+export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, keptAliveMs, onError }: SocketRules): void {
   const server = plain as HttpServer;
-  server.requestTimeout = patienceMs;
-  server.headersTimeout = patienceMs;
+  server.requestTimeout = requestMs;
+  server.headersTimeout = requestMs;
   // How often Node looks for requests that take too long; its own default is 30 s.
   server.connectionsCheckingInterval = 500;
   // An answer that its peer does not read is no request that takes too long.
-  server.timeout = patienceMs;
+  server.timeout = silenceMs;
   server.keepAliveTimeout = keptAliveMs;
   // Who sends nothing more can still be answered.
   server.httpAllowHalfOpen = true;
@@ -49,11 +51,13 @@ export function guardSockets(plain: Server, { notFound, patienceMs, keptAliveMs,
   const connections = new WeakMap<Socket, Connection>();
   server.on('connection', socket => {
     // Blank lines between requests are activity for Node, which would let them hold a connection for ever.
-    const idle = setTimeout(() => socket.destroy(), keptAliveMs + 2 * patienceMs).unref();
+    const idle = setTimeout(() => socket.destroy(), keptAliveMs + requestMs + silenceMs).unref();
     connections.set(socket, { idle, due: new Set() });
     socket.once('close', () => clearTimeout(idle));
   });
   server.prependListener('request', (request, response) => {
+    // Whom it names does not matter. A name that cannot be read would get an answer in HTML.
+    request.url = request.url!.replace(/^[a-z][^/?]*:\/\/[^/?#]*\/?/i, '/');
     const { idle, due } = connections.get(request.socket)!;
     idle.refresh();
     due.add(response);

@@ -70,7 +70,8 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
   guardSockets(app.getHttpServer() as Server, {
     notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problemOf(404, 'nothing is here')) },
-    patienceMs: 60_000,
+    requestMs: 60_000,
+    silenceMs: 10_000,
     keptAliveMs: 5000,
     onError: error => parts.log.error('connections to the management port cannot be accepted', { error: error.message }),
   });

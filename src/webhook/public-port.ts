@@ -40,7 +40,8 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
   const server = app.getHttpServer() as Server;
   guardSockets(server, {
     notFound: { type: 'application/json; charset=utf-8', body: JSON.stringify(Refusal.notFound().packet) },
-    patienceMs: requestMs,
+    requestMs,
+    silenceMs: requestMs,
     keptAliveMs: 75_000,
     onError: error => log.error('connections cannot be accepted', { error: error.message }),
   });
