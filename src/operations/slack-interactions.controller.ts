@@ -38,6 +38,8 @@ export class SlackInteractionsController {
     const doors = this.sinks.all().flatMap(({ door }) => door ?? []);
     if (doors.length === 0) throw Refusal.notFound();
     if (!hasPlainBody(request) || !doors.some(door => door.admits(request.headers))) return refuse(request, response);
+    // Only now: who is refused need not send a body.
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue();
     const body = await this.read(request).catch(() => null);
     // The sender went away, or had to make room: there is nobody to answer.
     if (request.destroyed && !request.readableEnded) return;

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FakeServer, fakeServer } from './support/fake-server.ts';
@@ -91,6 +92,20 @@ describe('clicks through the whole service', () => {
       'resume slack:U0ALICE',
       'pause slack:U0BOB',
     ]);
+  });
+
+  it('are taken from who sends a body only when told to', async () => {
+    const { body, headers } = clickOf('retry', 'seventh', secret);
+    const head = { ...headers, Expect: '100-continue', 'Content-Length': String(body.length), Connection: 'close' };
+    const socket = createConnection(Number(new URL(service.url).port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', chunk => (answer += chunk.toString()));
+    const fields = Object.entries(head).map(([name, value]) => `${name}: ${value}`);
+    socket.write(['POST /slack/interactions HTTP/1.1', 'Host: a', ...fields, '', ''].join('\r\n'));
+    await until(() => answer.startsWith('HTTP/1.1 100 Continue'), 'the word to go on');
+    socket.write(body);
+    await until(() => answer.includes('HTTP/1.1 200 OK'), 'the answer');
+    socket.destroy();
   });
 
   it('are not done, and that is told, while nobody can know whether they were done before', async () => {
