@@ -5,7 +5,7 @@ import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
 import { newestArrival } from '../database/retention.js';
 import type { Tables } from '../database/tables.js';
-import { type OwedChange, owe } from '../delivery/owe.js';
+import { type OwedChange, owe, owingSinks } from '../delivery/owe.js';
 import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
 import { type ChannelState, type Told, emptyState } from './merge.js';
@@ -169,17 +169,20 @@ export class Recorder {
   }
 }
 
-/** One transaction's work; the number of its statements does not grow with the group. */
+/** One transaction's work; neither the number of its statements nor that of its two round trips grows with the group. */
 async function recordGroup(
   database: Database,
   trx: Transaction<Tables>,
   receipts: readonly Receipt[],
   now: number,
 ): Promise<{ results: Recorded[]; owed: Set<number> }> {
-  const channels = await lockChannels(database, trx, receipts);
+  const locked = await lockChannels(database, trx, receipts);
   const fingerprints = receipts.map(fingerprint);
-  const kept = await trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints)).execute();
-  const seen = new Set(kept.map(row => row.fingerprint));
+  const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
+  const kept = await database.send(trx, known.compile());
+  const sinks = await owingSinks(database, trx);
+  const channels = await locked();
+  const seen = new Set((await kept()).map(row => row.fingerprint));
 
   const results: Recorded[] = [];
   const changes: (OwedChange & { row: ReturnType<typeof changeRow> })[] = [];
@@ -202,7 +205,7 @@ async function recordGroup(
     trx,
     [...channels.values()].filter(channel => channel.touched),
   );
-  const owed = await owe(database, trx, changes, now);
+  const owed = await owe(database, trx, await sinks(), changes, now);
   if (owed.size > 0) await database.notify(trx, owed);
   return { results, owed };
 }
@@ -219,12 +222,12 @@ interface LockedChannel {
   touched: boolean;
 }
 
-/** Makes the rows that are missing and locks all, in one order for everybody. */
+/** Makes the rows that are missing and locks all, in one order for everybody. @returns waits for them */
 async function lockChannels(
   database: Database,
   trx: Transaction<Tables>,
   receipts: readonly Receipt[],
-): Promise<Map<string, LockedChannel>> {
+): Promise<() => Promise<Map<string, LockedChannel>>> {
   const keys = new Map(receipts.map(receipt => [keyOf(receipt), receipt]));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
   const rows = await database.insert<'channel', Selectable<Tables['channel']>>(
@@ -236,12 +239,13 @@ async function lockChannels(
     // An update that changes nothing, for the sake of its lock and of the row that it returns.
     'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
   );
-  return new Map(
-    rows.map(({ state, ...row }) => [
-      `${row.sdk_app_id} ${row.channel_id}`,
-      { ...row, known: JSON.parse(state) as ChannelState, touched: false },
-    ]),
-  );
+  return async () =>
+    new Map(
+      (await rows()).map(({ state, ...row }) => [
+        `${row.sdk_app_id} ${row.channel_id}`,
+        { ...row, known: JSON.parse(state) as ChannelState, touched: false },
+      ]),
+    );
 }
 
 /** Moves the locked channel on by one webhook and gives the change that this makes. */

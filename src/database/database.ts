@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
+import type { PostgresServer } from './postgres.js';
+import type { SentAhead } from './postgres-driver.js';
 import { SharedTime } from './shared-time.js';
 import { UnusableFile, openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
@@ -34,15 +36,15 @@ export class Database {
   readonly clock: RawBuilder<number>;
   /** How this process signs its notices: it has woken its own workers already. */
   private readonly self = randomUUID();
+  /** Whether notices of other processes come. */
+  private hears = false;
 
   private constructor(
     readonly kysely: Kysely<Tables>,
-    /** Connections whose commits do not wait for the disk; the embedded store has one connection for all. */
+    /** Its commits do not wait for the disk; the embedded store has one connection for all. */
     private readonly unsynced: Kysely<Tables>,
-    /** True for the embedded store: one process, nobody else can hold a lease. */
-    readonly embedded: boolean,
     private readonly words: DialectWords,
-    private readonly url: string,
+    private readonly server: PostgresServer | null,
     private readonly local: LocalClock,
   ) {
     this.time = new SharedTime(
@@ -50,7 +52,7 @@ export class Database {
       () => local.now(),
     );
     // The moment at which it is asked, whenever the transaction began.
-    this.clock = embedded ? sql`null` : sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
+    this.clock = server === null ? sql`null` : sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
   }
 
   /** The time of all processes in milliseconds since 1970: the clock of PostgreSQL, or of this machine for the embedded store, which has but one process. */
@@ -75,22 +77,29 @@ export class Database {
     }
   }
 
+  /** True for the embedded store: one process, nobody else can hold a lease. */
+  get embedded(): boolean {
+    return this.server === null;
+  }
+
   /**
    * Opens the store named by `DATABASE_URL`, `sqlite:` and a path or `postgres://…`. PostgreSQL is not connected to yet.
+   * @param onLost told of connections that are lost while nobody uses them
    * @throws UnusableFile
    */
-  static async open(url: string, onError: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
+  static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
     if (url.startsWith('sqlite:')) {
       const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = { identity: 'integer primary key autoincrement', bytes: 'blob', bytewise: '', clustered: ' without rowid' };
       const kysely = new Kysely<Tables>({ dialect });
-      return new Database(kysely, kysely, true, words, url, clock);
+      return new Database(kysely, kysely, words, null, clock);
     }
-    // Loaded only when it is used.
-    const { postgresDialect } = await import('./postgres.js');
-    const open = (synced: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(url, synced, onError) });
+    // Loaded only when they are used.
+    const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres.js'), import('./postgres-driver.js')]);
+    const server = new PostgresServer(url, onLost);
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
-    return new Database(open(true), open(false), false, words, url, clock);
+    const open = (relaxed: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, relaxed) });
+    return new Database(open(false), open(true), words, server, clock);
   }
 
   /** @throws NewerDatabase, or whatever the database answers */
@@ -130,27 +139,43 @@ export class Database {
   }
 
   /**
+   * Sends a statement of a transaction without waiting for its answer, which saves a round trip. If it fails, so does whatever comes after it in the
+   * transaction, the commit at the latest.
+   * @returns waits for its rows
+   */
+  async send<R>(trx: Transaction<Tables>, query: CompiledQuery<R>): Promise<() => Promise<R[]>> {
+    if (this.embedded) {
+      const { rows } = await trx.executeQuery(query);
+      return () => Promise.resolve(rows);
+    }
+    const ahead: SentAhead<R> = { ...query, ahead: true };
+    const { rows } = await trx.executeQuery<Promise<R[]>>(ahead);
+    return () => rows[0] as Promise<R[]>;
+  }
+
+  /**
    * An INSERT of any number of rows, all with the columns of the first, as text: for hundreds of rows the query builder would cost more than the statement.
    * @param tail what follows the values, such as `on conflict …` and `returning …`
+   * @returns waits for the rows that it returns; see `send`
    */
   async insert<T extends keyof Tables, R = never>(
     trx: Transaction<Tables>,
     table: T,
     rows: readonly Insertable<Tables[T]>[],
     tail = '',
-  ): Promise<R[]> {
-    if (rows.length === 0) return [];
+  ): Promise<() => Promise<R[]>> {
+    if (rows.length === 0) return () => Promise.resolve([]);
     const columns = Object.keys(rows[0] as object) as (keyof Insertable<Tables[T]>)[];
     const limits = this.embedded ? statementLimits.sqlite : statementLimits.postgres;
-    const returned: R[][] = [];
+    const returned: (() => Promise<R[]>)[] = [];
     for (const some of chunks(rows, Math.min(limits.rows, Math.floor(limits.values / columns.length)))) {
       const parameters: unknown[] = [];
       for (const row of some) for (const column of columns) parameters.push(row[column]);
       const values = this.placeholders(some.length, columns.length);
       const text = `insert into ${table} (${columns.join(', ')}) values ${values} ${tail}`;
-      returned.push((await trx.executeQuery<R>(CompiledQuery.raw(text, parameters))).rows);
+      returned.push(await this.send<R>(trx, CompiledQuery.raw(text, parameters) as CompiledQuery<R>));
     }
-    return returned.flat();
+    return async () => (await Promise.all(returned.map(rows => rows()))).flat();
   }
 
   /** Whether a column has one of these values: one bound value for any number of them, which both dialects look up by their keys. */
@@ -175,23 +200,39 @@ export class Database {
 
   /** Tells the other processes, once this transaction is committed, that these sinks have something to do. */
   async notify(trx: Transaction<Tables>, sinks: Iterable<number>): Promise<void> {
-    if (!this.embedded) await sql`select pg_notify(${noticeChannel}, ${`${this.self} ${[...sinks].join(',')}`})`.execute(trx);
+    const text = `${this.self} ${[...sinks].join(',')}`;
+    if (!this.embedded) await this.send(trx, CompiledQuery.raw('select pg_notify($1, $2)', [noticeChannel, text]));
   }
 
-  /** Calls back with what other processes tell, `null` when anything may have been missed, until it is stopped. */
-  async listen(onSinks: (sinks: number[] | null) => void, stop: AbortSignal): Promise<void> {
-    if (this.embedded) return;
+  /**
+   * Calls back with what other processes tell, `null` when anything may have been missed, until it is stopped.
+   * @param onDeaf told once when notices cannot come
+   */
+  async listen(onSinks: (sinks: number[] | null) => void, onDeaf: (pollMs: number) => void, stop: AbortSignal): Promise<void> {
+    if (!this.server) return;
     const { listen } = await import('./listen.js');
-    await listen(
-      this.url,
-      noticeChannel,
-      text => {
-        if (text === null) return onSinks(null);
-        const [sender, sinks = ''] = text.split(' ');
-        if (sender !== this.self) onSinks(sinks.split(',').map(Number).filter(Number.isSafeInteger));
-      },
-      stop,
-    );
+    const notice = (text: string): void => {
+      const [sender, sinks = ''] = text.split(' ');
+      if (sender !== this.self && sinks !== '')
+        onSinks(
+          sinks
+            .split(',')
+            .map(Number)
+            .filter(id => id > 0),
+        );
+    };
+    const hears = (hears: boolean): void => {
+      if (hears && !this.hears) onSinks(null);
+      this.hears = hears;
+    };
+    // Only the listener that sent it knows it.
+    const tell = async (text: string): Promise<void> => void (await sql`select pg_notify(${noticeChannel}, ${text})`.execute(this.kysely));
+    await listen(this.server, noticeChannel, { notice, hears, deaf: () => onDeaf(this.pollMs) }, tell, stop);
+  }
+
+  /** How often to look, in milliseconds, for what another process may have told in vain, or may have died before it told. */
+  get pollMs(): number {
+    return this.hears ? 10_000 : 2000;
   }
 
   /** Writes something, as keeping a webhook would. @throws if the database does not answer, is read-only, or its disk is full */
@@ -201,7 +242,8 @@ export class Database {
 
   async close(): Promise<void> {
     await this.kysely.destroy();
-    if (!this.embedded) await this.unsynced.destroy();
+    if (this.unsynced !== this.kysely) await this.unsynced.destroy();
+    await this.server?.end();
   }
 }
 

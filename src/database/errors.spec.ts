@@ -28,9 +28,11 @@ test.each(Object.entries(byCode).flatMap(([fault, codes]) => codes.map(code => [
 
 test('what pg says without a code means the server', () => {
   const texts = ['Query read timeout', 'Connection terminated unexpectedly', 'Connection terminated due to connection timeout'];
-  texts.push('timeout exceeded when trying to connect', 'timeout expired', 'Client was closed and is not queryable');
+  texts.push('timeout expired', 'Client was closed and is not queryable');
   texts.push('Client has encountered a connection error and is not queryable', 'The server does not support SSL connections');
   expect(texts.map(text => faultOf(new Error(text)))).toEqual(texts.map(() => 'server'));
+  // All of its connections are busy: no reason to throw them away.
+  expect(faultOf(new Error('timeout exceeded when trying to connect'))).toBe('database');
 });
 
 test('our own code, whatever it throws', () => {

@@ -24,10 +24,10 @@ const sqlStates: readonly [RegExp, Fault][] = [
 const sqliteData = [18, 19, 20];
 
 const network =
-  /^(ECONN\w+|EPIPE|EPROTO|ETIMEDOUT|EHOST\w+|ENET\w+|EADDR\w+|ENOTFOUND|EAI_\w+|ERR_TLS_\w+|ERR_SSL_\w+|CERT_\w+|\w+_CERT\w*|UNABLE_TO_\w+|HOSTNAME_MISMATCH)$/;
+  /^(ECONN\w+|EPIPE|EPROTO|ETIMEDOUT|EHOST\w+|ENET\w+|EADDR\w+|ENOTFOUND|EAI_\w+|ERR_(TLS|SSL|OSSL)_\w+|CERT_\w+|\w+_CERT\w*|UNABLE_TO_\w+|HOSTNAME_MISMATCH)$/;
 
 /** What `pg` says of a connection that was lost, cannot be had, or does not answer; it gives no code. */
-const lostConnection = /^(Query read timeout|Connection terminated|Client (has|was) |timeout e|.*SSL connection)/;
+const lostConnection = /^(Query read timeout|Connection terminated|Client (has|was) |timeout expired|.*SSL connection)/;
 
 const bugs = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AssertionError'];
 

@@ -15,7 +15,12 @@ test('processes hear each other, and not themselves', async () => {
   const heard: (number[] | null)[][] = [[], []];
   const [one, other] = await Promise.all([0, 1].map(() => Database.open(url, () => undefined)));
   databases.push(one!, other!);
-  for (const [index, database] of databases.entries()) void database.listen(sinks => heard[index]!.push(sinks), stop.signal);
+  for (const [index, database] of databases.entries())
+    void database.listen(
+      sinks => heard[index]!.push(sinks),
+      () => undefined,
+      stop.signal,
+    );
   await until(() => heard.every(list => list.length === 1), 'both are connected');
   const tell = (database: Database, sinks: number[]): Promise<void> =>
     database.kysely.transaction().execute(trx => database.notify(trx, sinks));

@@ -1,40 +1,76 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import type { PostgresServer } from './postgres.js';
 
-/** How often a silent connection is tried, so that one that a firewall cut is noticed. */
+/** How often it is tried whether notices come. */
 const tryEveryMs = 10_000;
-const answerWithinMs = 3000;
+/** How long a notice may take. */
+const noticeWithinMs = 5000;
 const reconnectAfterMs = 1000;
+/** A server without a connection to spare is not asked all the time. */
+const reconnectAtLastAfterMs = 60_000;
+/** A process that stood still may have missed one. */
+const missedUntilDeaf = 2;
+
+/** Who is told what other processes tell. */
+export interface Listener {
+  notice: (text: string) => void;
+  /** Whether notices come, after each look. After a look in vain some may have been missed. */
+  hears: (hears: boolean) => void;
+  /** The server is well, but notices do not come. */
+  deaf: () => void;
+}
 
 /**
- * Listens for what other processes on this PostgreSQL tell, over a connection of its own that is made again when it is lost.
- * @param onNotice its text; `null` after a new connection: anything may have been missed
+ * Listens for what other processes on this PostgreSQL tell, over a connection of its own that is made again when it is lost, or when nothing is heard.
+ * @param tell sends a notice as the others do, over another connection: heard, it proves that this one is a session of the same server
  */
-export async function listen(url: string, channel: string, onNotice: (text: string | null) => void, stop: AbortSignal): Promise<void> {
-  while (!stop.aborted) {
-    const client = new pg.Client({
-      connectionString: url,
-      connectionTimeoutMillis: answerWithinMs,
-      query_timeout: answerWithinMs,
-      keepAlive: true,
-      application_name: 'channel-sync notices',
-    });
+export async function listen(
+  server: PostgresServer,
+  channel: string,
+  { notice, hears, deaf }: Listener,
+  tell: (text: string) => Promise<void>,
+  stop: AbortSignal,
+): Promise<void> {
+  for (let [restMs, missed] = [reconnectAfterMs, 0]; !stop.aborted;) {
     const lost = new AbortController();
-    client.on('error', () => lost.abort()).on('end', () => lost.abort());
-    client.on('notification', ({ payload = '' }) => onNotice(payload));
+    const lose = (): void => lost.abort();
+    stop.addEventListener('abort', lose, { once: true });
+    server.onRenewed = lose;
+    let client: pg.Client | undefined;
     try {
+      client = server.client();
+      const echo = randomUUID();
+      let answer: (heard: boolean) => void = () => undefined;
+      client.on('notification', ({ payload = '' }) => (payload === echo ? answer(true) : notice(payload)));
+      client.on('error', lose).on('end', lose);
       await client.connect();
       await client.query(`listen ${channel}`);
-      onNotice(null);
-      const over = AbortSignal.any([stop, lost.signal]);
-      while (!over.aborted) {
-        await sleep(tryEveryMs, undefined, { signal: over });
-        await client.query('select 1');
+      while (!lost.signal.aborted) {
+        const heard = new Promise<boolean>(resolve => {
+          const timer = setTimeout(resolve, noticeWithinMs, false);
+          answer = value => (clearTimeout(timer), resolve(value));
+        });
+        lost.signal.addEventListener('abort', () => answer(false), { once: true });
+        await tell(echo);
+        if (!(await heard)) {
+          missed += Number(!lost.signal.aborted);
+          break;
+        }
+        hears(true);
+        [restMs, missed] = [reconnectAfterMs, 0];
+        await sleep(tryEveryMs, undefined, { signal: lost.signal });
       }
     } catch {
-      // The pools tell of a database that is away; here it only means to look again.
+      // The pool tells of a database that is away; here it only means to look again.
     }
-    await client.end().catch(() => undefined);
-    await sleep(reconnectAfterMs, undefined, { signal: stop }).catch(() => undefined);
+    stop.removeEventListener('abort', lose);
+    // Not awaited: a network that lets nothing through may never end it.
+    client?.end().catch(() => undefined);
+    hears(false);
+    if (missed === missedUntilDeaf) deaf();
+    await sleep(restMs, undefined, { signal: stop }).catch(() => undefined);
+    restMs = Math.min(2 * restMs, reconnectAtLastAfterMs);
   }
 }

@@ -1,81 +1,141 @@
-import { PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import pg from 'pg';
+import { parseIntoClientConfig } from 'pg-connection-string';
+import { faultOf } from './errors.js';
 
-/** How long a statement may take before the database counts as not answering. */
-const answerWithinMs = 3000;
+/** What is not answered in this time is given up here; the server has ended a statement before, if it lives. */
+const answerWithinMs = 4000;
 const connectWithinMs = 2000;
-/** A process that stands still in a transaction must not hold its locks for ever. */
-const idleInTransactionMs = 5000;
+/** How soon a network that forgets idle connections is shown that one is alive. */
+const keepAliveAfterMs = 10_000;
+const mostConnections = 15;
+/** Workers leave the rest to webhooks. */
+const shareOfWorkers = 2 / 3;
+/** A server that had no more connections for us is asked for more after this time. */
+const fullForMs = 30_000;
+/** A server that fails us for long is not found sooner by starting anew more often. */
+const renewEveryMs = 1000;
 
 /**
- * PostgreSQL behind a pool of connections. It connects when it is first used.
- * @param synced false for connections whose commits do not wait for the disk
- * @param onError told of connections that are lost while nobody uses them
+ * The connections to the server that `DATABASE_URL` leads to now. As soon as one fails as connections do, all are made anew when they are next
+ * needed: where a firewall forgot one it forgot the others, and after a failover the name leads elsewhere while the old server may live on, read-only.
  */
-export function postgresDialect(url: string, synced: boolean, onError: (error: Error) => void): PostgresDialect {
-  const options: pg.PoolConfig = {
-    connectionString: url,
-    max: 10,
-    connectionTimeoutMillis: connectWithinMs,
-    statement_timeout: answerWithinMs,
-    query_timeout: answerWithinMs,
-    idle_in_transaction_session_timeout: idleInTransactionMs,
-    keepAlive: true,
+export class PostgresServer {
+  /** Told when connections are made anew. */
+  onRenewed: () => void = () => undefined;
+  private pool: pg.Pool | null = null;
+  private renewedAt = -Infinity;
+  private most = mostConnections;
+  private workers = 0;
+  private readonly waiting: (() => void)[] = [];
+  private readonly poolOf = new WeakMap<pg.Client, pg.Pool>();
+  private ended = false;
+
+  /** @param onLost told of connections that are lost while nobody uses them */
+  constructor(
+    private readonly url: string,
+    private readonly onLost: (error: Error) => void,
+  ) {}
+
+  /** @throws whatever keeps us from connecting, files of certificates too, which are read again with each new pool */
+  async connect(): Promise<pg.PoolClient> {
+    let pool: pg.Pool | undefined;
+    try {
+      pool = this.pool ??= this.newPool();
+      return await pool.connect();
+    } catch (error) {
+      if (pool && isFull(error) && pool.totalCount > 0) {
+        this.makeDo(pool);
+        return pool.connect();
+      }
+      if (pool && faultOf(error) === 'server') this.renew(pool);
+      throw error;
+    }
+  }
+
+  /** As `connect`, for workers: however many there are, webhooks need not wait for them. */
+  async connectWorker(): Promise<pg.PoolClient> {
+    while (this.workers >= Math.max(1, Math.floor(this.most * shareOfWorkers))) await new Promise<void>(next => this.waiting.push(next));
+    this.workers += 1;
+    return this.connect().catch((error: Error) => {
+      this.releaseWorker();
+      throw error;
+    });
+  }
+
+  releaseWorker(): void {
+    this.workers -= 1;
+    this.waiting.shift()?.();
+  }
+
+  /** The server has no more connections for us: those that there are have to do for a while. */
+  private makeDo(pool: pg.Pool): void {
+    if (this.most === mostConnections) setTimeout(() => this.limit(mostConnections), fullForMs).unref();
+    this.limit(pool.totalCount);
+  }
+
+  private limit(most: number): void {
+    this.most = most;
+    if (this.pool) this.pool.options.max = most;
+  }
+
+  /** A connection for whoever needs one of its own. */
+  client(): pg.Client {
+    return new pg.Client(configOf(this.url));
+  }
+
+  /** Something failed on a connection. @returns true if it is of no use any more */
+  failed(client: pg.Client, error: Error): boolean {
+    if (faultOf(error) !== 'server') return false;
+    this.renew(this.poolOf.get(client)!);
+    return true;
+  }
+
+  private renew(pool: pg.Pool): void {
+    if (pool !== this.pool || this.ended || performance.now() - this.renewedAt < renewEveryMs) return;
+    this.renewedAt = performance.now();
+    this.pool = null;
+    void pool.end();
+    this.onRenewed();
+  }
+
+  private newPool(): pg.Pool {
+    if (this.ended) throw new Error('the database was closed');
+    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 1 }).on('error', this.onLost);
+    return pool.on('connect', client => {
+      this.poolOf.set(client, pool);
+      // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
+      client.on('error', () => undefined);
+    });
+  }
+
+  async end(): Promise<void> {
+    const pool = this.ended ? null : this.pool;
+    this.ended = true;
+    await pool?.end();
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message: string };
+  return code === '53300' || message.includes('no more connections allowed');
+}
+
+/** @throws what the URL or the files that it names are to blame for */
+function configOf(url: string): pg.ClientConfig {
+  // `pg` means the same by all of these, and warns of it on standard error.
+  const strict = url.includes('uselibpqcompat=true')
+    ? url
+    : url.replace(/([?&]sslmode=)(allow|prefer|require|verify-ca)\b/, '$1verify-full');
+  return {
+    // Nothing here may become a startup parameter that poolers refuse, such as statement_timeout.
     application_name: 'channel-sync',
-    ...(!synced && { options: '-c synchronous_commit=off' }),
+    ...(parseIntoClientConfig(strict) as pg.ClientConfig),
+    connectionTimeoutMillis: connectWithinMs,
+    query_timeout: answerWithinMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveAfterMs,
+    pipeline: true,
     // bigint holds milliseconds, revisions and counts here, all far below 2^53.
     types: { getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)) } as pg.CustomTypesConfig,
   };
-  return new PostgresDialect({ pool: new RenewedPool(options, onError) });
-}
-
-/**
- * A pool that starts anew as soon as one of its connections does not answer in time: where a firewall forgot one, it forgot the others, and
- * each would cost its user the whole time-out once more.
- */
-class RenewedPool implements PostgresPool {
-  private pool: pg.Pool;
-  private ending = false;
-
-  constructor(
-    readonly options: pg.PoolConfig,
-    private readonly onError: (error: Error) => void,
-  ) {
-    this.pool = this.fresh();
-  }
-
-  async connect(): Promise<PostgresPoolClient> {
-    const pool = this.pool;
-    const client = await pool.connect();
-    let silent = false;
-    const query = async (text: string, values: unknown[]): Promise<unknown> => {
-      // What comes after it would wait behind it.
-      if (silent) throw new Error('this connection does not answer');
-      try {
-        return await client.query(text, values);
-      } catch (error) {
-        silent = (error as Error).message === 'Query read timeout';
-        if (silent) this.renew(pool);
-        throw error;
-      }
-    };
-    return { query: query as PostgresPoolClient['query'], release: () => client.release(silent) };
-  }
-
-  private renew(silent: pg.Pool): void {
-    if (this.pool !== silent || this.ending) return;
-    this.pool = this.fresh();
-    void silent.end();
-  }
-
-  private fresh(): pg.Pool {
-    const pool = new pg.Pool(this.options).on('error', this.onError);
-    // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
-    return pool.on('connect', client => void client.on('error', () => undefined));
-  }
-
-  end(): Promise<void> {
-    this.ending = true;
-    return this.pool.end();
-  }
 }

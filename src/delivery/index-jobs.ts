@@ -110,11 +110,12 @@ export async function beginJob(
       `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
          error = null, failing_since = null, due_at = excluded.due_at, lease = null ${givesWay ? '' : "where index_job.state <> 'running'"} returning sink`,
     );
-    if (begun.length > 0 && actor !== null) {
+    const hasBegun = (await begun()).length > 0;
+    if (hasBegun && actor !== null) {
       const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
       await recordAction(trx, { at: now, actor }, kind, { sink: name, ...(kind === 'verify' && { repair }) });
     }
-    return begun.length > 0;
+    return hasBegun;
   });
 }
 

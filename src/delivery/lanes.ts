@@ -52,9 +52,6 @@ interface Settled extends Pick<Turn, 'lost'> {
   dues: number[];
 }
 
-/** With several processes: the net under the notices that another one may have given, and died. */
-const pollMs = 10_000;
-
 /** A worker's protocol with the database: settle what ended, claim what is due. Each settle is fenced by the lease's token. */
 export class Lanes {
   constructor(
@@ -98,7 +95,7 @@ export class Lanes {
   }
 
   private polled(due: number | null, now: number): number | null {
-    return this.database.embedded ? due : Math.min(due ?? Infinity, now + pollMs);
+    return this.database.embedded ? due : Math.min(due ?? Infinity, now + this.database.pollMs);
   }
 
   /** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */

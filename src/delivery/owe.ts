@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { Selectable, Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { Mode } from '../sinks/sink.js';
@@ -13,10 +13,18 @@ export interface OwedChange extends Filterable {
   revision: number | null;
 }
 
+type OwingSink = Pick<Selectable<Tables['sink']>, 'id' | 'mode' | 'filters'>;
+
 /** That a sink is owed a change. */
 interface Owed {
   sink: { id: number; mode: Mode };
   change: Pick<OwedChange, 'id' | 'channel' | 'position'>;
+}
+
+/** Reads the sinks that changes are owed to. @returns waits for them */
+export async function owingSinks(database: Database, trx: Transaction<Tables>): Promise<() => Promise<OwingSink[]>> {
+  const query = trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id');
+  return database.send(trx, query.compile());
 }
 
 /**
@@ -24,8 +32,13 @@ interface Owed {
  * sinks only.
  * @returns the ids of the sinks that are owed something
  */
-export async function owe(database: Database, trx: Transaction<Tables>, changes: readonly OwedChange[], now: number): Promise<Set<number>> {
-  const sinks = await trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id').execute();
+export async function owe(
+  database: Database,
+  trx: Transaction<Tables>,
+  sinks: readonly OwingSink[],
+  changes: readonly OwedChange[],
+  now: number,
+): Promise<Set<number>> {
   // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
   const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
   const owed = sinks.flatMap(({ id, filters, ...row }) => {

@@ -210,5 +210,6 @@ async function freeLanes(
        due_at = case when ${open(ofState ? ` and delivery.position >= ${supersededBefore}` : '')} then excluded.due_at end
      returning due_at, superseded_before`,
   );
-  return { superseding: freed.some(lane => lane.superseded_before !== null), dues: freed.flatMap(lane => lane.due_at ?? []) };
+  const lanes = await freed();
+  return { superseding: lanes.some(lane => lane.superseded_before !== null), dues: lanes.flatMap(lane => lane.due_at ?? []) };
 }

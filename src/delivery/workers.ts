@@ -102,7 +102,12 @@ export class Workers {
       this.reportSinks.push({ ...registered[index]!, sink, settings });
       sink.listen?.();
     }
-    void this.database.listen(sinks => (sinks ? this.wake(sinks) : this.wakeAll()), this.stopping.signal);
+    void this.database.listen(
+      sinks => (sinks ? this.wake(sinks) : this.wakeAll()),
+      pollMs =>
+        this.warn('PostgreSQL lets no notices through, as poolers do in transaction mode: each sink looks for work by itself', { pollMs }),
+      this.stopping.signal,
+    );
   }
 
   /**
