@@ -14,6 +14,7 @@ import { Deeds } from './operations/deeds.js';
 import { Log } from './operations/log.js';
 import { Metrics } from './operations/metrics.js';
 import { Notices } from './operations/notices/notices.js';
+import { outage } from './operations/outage.js';
 import { ReportSinks, SlackInteractionsController } from './operations/slack-interactions.controller.js';
 import { Readiness } from './operations/readiness.js';
 import { sinkStates } from './operations/sink-states.js';
@@ -54,7 +55,11 @@ export class AppModule {
         {
           provide: Database,
           useFactory: (settings: Settings, log: Log, clock: Clock) =>
-            Database.open(settings.DATABASE_URL, error => log.warn('database connection lost', { error: error.message }), clock),
+            Database.open(
+              settings.DATABASE_URL,
+              outage(fields => log.warn('database connection lost', fields)),
+              clock,
+            ),
           inject: [Settings, Log, Clock],
         },
         { provide: SharedClock, useFactory: (database: Database) => new SharedClock(() => database.now()), inject: [Database] },
@@ -86,7 +91,7 @@ function recorder(database: Database, served: Workers, log: Log, clock: SharedCl
     database,
     () => clock.now(),
     sinks => served.recorded(sinks),
-    error => log.error('the database did not take webhooks', { error: error.message }),
+    outage(fields => log.error('the database did not take webhooks', fields)),
   );
 }
 
@@ -121,10 +126,10 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
         else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
       },
       deliveries: (sink, outcome, count) => metered.deliveries.inc({ sink, outcome }, count),
-      trouble: error =>
-        error
-          ? log.error('the database fails the workers; they go on trying', { error: error.message })
-          : log.info('the database serves the workers again'),
+      trouble: outage(
+        fields => log.error('the database fails the workers; they go on trying', fields),
+        () => log.info('the database serves the workers again'),
+      ),
     },
     clock,
     (message, fields) => log.warn(message, fields),
@@ -137,10 +142,10 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
   return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
     wake: sinks => served.wake(sinks),
     discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
-    trouble: error =>
-      error
-        ? log.error('the database fails the upkeep; it goes on trying', { error: error.message })
-        : log.info('the database serves the upkeep again'),
+    trouble: outage(
+      fields => log.error('the database fails the upkeep; it goes on trying', fields),
+      () => log.info('the database serves the upkeep again'),
+    ),
   });
 }
 
@@ -148,10 +153,10 @@ function indexJobs(database: Database, served: Workers, log: Log, clock: SharedC
   return new IndexJobs(database, () => served.searchSinks, clock, {
     wake: sinks => served.wake(sinks),
     told: (message, fields) => log.info(message, fields),
-    trouble: error =>
-      error
-        ? log.error('the database fails the jobs of search indices; they go on trying', { error: error.message })
-        : log.info('the database serves the jobs of search indices again'),
+    trouble: outage(
+      fields => log.error('the database fails the jobs of search indices; they go on trying', fields),
+      () => log.info('the database serves the jobs of search indices again'),
+    ),
   });
 }
 
@@ -165,8 +170,10 @@ function notices(settings: Settings, database: Database, served: Workers, metere
     clock,
     {
       failed: (sink, reason) => log.warn('a notice could not be shown', { sink, reason }),
-      trouble: error =>
-        error ? log.error('the database failed the notices; they go on trying', { error: error.message }) : log.info('the notices go on'),
+      trouble: outage(
+        fields => log.error('the database failed the notices; they go on trying', fields),
+        () => log.info('the notices go on'),
+      ),
     },
   );
 }

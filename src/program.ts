@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from './app.module.js';
-import { NewerDatabase, UnusableFile } from './database/database.js';
+import { UnusableDatabase } from './database/errors.js';
 import { Log, stackOf } from './operations/log.js';
 import { SettingsError } from './settings/settings.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
 /** What a person must mend before it can start, a line each; `null` for anything else. */
 function mistakesOf(error: unknown): readonly string[] | null {
   if (error instanceof SettingsError) return error.mistakes;
-  if (error instanceof UnusableFile || error instanceof NewerDatabase) return [`DATABASE_URL: ${error.message}`];
+  if (error instanceof UnusableDatabase) return [`DATABASE_URL: ${error.message}`];
   return error instanceof UnusablePort ? [error.message] : null;
 }
 

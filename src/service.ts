@@ -5,7 +5,8 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Keeper } from './channel/keeper.js';
 import { SharedClock } from './clock.js';
-import { Database, NewerDatabase } from './database/database.js';
+import { Database } from './database/database.js';
+import { UnusableDatabase } from './database/errors.js';
 import { IndexJobs } from './delivery/index-jobs.js';
 import { Timekeeper } from './delivery/timekeeper.js';
 import { Upkeep } from './delivery/upkeep.js';
@@ -15,6 +16,7 @@ import { Log } from './operations/log.js';
 import { ManagementModule, configureManagement } from './operations/management.module.js';
 import { Metrics } from './operations/metrics.js';
 import { Notices } from './operations/notices/notices.js';
+import { outage } from './operations/outage.js';
 import { Readiness } from './operations/readiness.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestMs } from './webhook/public-port.js';
@@ -29,6 +31,8 @@ const managementGraceMs = 3000;
 /** How often connections that are through with their request are looked for while a port closes. */
 const sweepEveryMs = 100;
 const databaseRetryMs = 1000;
+/** What PostgreSQL gets to answer before the ports open without it, and webhooks go to the spool. */
+const openWithinMs = 2000;
 
 /** A stop under way. */
 export interface Stop {
@@ -50,7 +54,7 @@ export interface Service {
 
 /**
  * Starts all that the module wires: tables, workers, both ports.
- * @throws UnusablePort, NewerDatabase and whatever the embedded store says; PostgreSQL that does not answer is waited for in the background
+ * @throws UnusablePort, UnusableDatabase, and whatever the embedded store says; for PostgreSQL that does not answer the ports wait two seconds at most
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
   const [settings, log, database, timekeeper, workers, readiness] = [
@@ -66,11 +70,13 @@ export async function startService(app: NestExpressApplication): Promise<Service
   const stopping = new AbortController();
   let background: Promise<unknown>[] = [];
   await workers.open();
-  const started = bringUp(database, timekeeper, workers, log, stopping.signal).then(() => {
+  let opening = true;
+  const started = bringUp(database, timekeeper, workers, log, () => opening, stopping.signal).then(() => {
     background = [timekeeper, app.get(Upkeep), app.get(Notices), app.get(IndexJobs)].map(one => one.run(stopping.signal));
   });
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
+  const late = sleep(openWithinMs, undefined, { ref: false });
 
   const parts = {
     settings,
@@ -88,7 +94,8 @@ export async function startService(app: NestExpressApplication): Promise<Service
   });
   configureManagement(management, parts);
   await configurePublic(app);
-  if (database.embedded) await started;
+  await (database.embedded ? started : Promise.race([started, late]));
+  opening = false;
   await app.get(Keeper).start();
   // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
   await listen(management, 'MANAGEMENT_PORT', settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST', settings);
@@ -113,9 +120,22 @@ export async function startService(app: NestExpressApplication): Promise<Service
   return { port, managementPort, stop };
 }
 
-/** Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes. */
-async function bringUp(database: Database, timekeeper: Timekeeper, workers: Workers, log: Log, stopping: AbortSignal): Promise<void> {
-  for (let told = ''; !stopping.aborted;) {
+/**
+ * Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes.
+ * @param opening whether the ports are still closed, so that a mistake may end the start
+ * @throws UnusableDatabase, and whatever the embedded store says
+ */
+async function bringUp(
+  database: Database,
+  timekeeper: Timekeeper,
+  workers: Workers,
+  log: Log,
+  opening: () => boolean,
+  stopping: AbortSignal,
+): Promise<void> {
+  const mistaken = outage(fields => log.error('DATABASE_URL: this database cannot be used as it is; webhooks stay in SPOOL_DIR', fields));
+  const away = outage(fields => log.error('PostgreSQL does not take us; trying again until it does', fields));
+  while (!stopping.aborted) {
     try {
       await database.migrate();
       await timekeeper.once();
@@ -124,14 +144,9 @@ async function bringUp(database: Database, timekeeper: Timekeeper, workers: Work
       log.info('delivering');
       return;
     } catch (error) {
-      if (database.embedded) throw error;
-      if (error instanceof NewerDatabase) {
-        process.stderr.write(`DATABASE_URL: ${error.message}\n`);
-        process.exit(78);
-      }
-      const { message } = error as Error;
-      if (message !== told) log.error('PostgreSQL does not take us; trying again until it does', { error: message });
-      told = message;
+      const mistake = error instanceof UnusableDatabase;
+      if (database.embedded || (mistake && opening())) throw error;
+      (mistake ? mistaken : away)(error as Error);
       await sleep(databaseRetryMs, undefined, { signal: stopping }).catch(() => undefined);
     }
   }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
-import { type DialectWords, NewerDatabase, migrate } from './migrations.js';
+import { type DialectWords, migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres.js';
 import type { SentAhead } from './postgres-driver.js';
 import { SharedTime } from './shared-time.js';
-import { UnusableFile, openSqlite } from './sqlite.js';
+import { openSqlite } from './sqlite.js';
 import type { Tables } from './tables.js';
 
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
@@ -85,7 +85,7 @@ export class Database {
   /**
    * Opens the store named by `DATABASE_URL`, `sqlite:` and a path or `postgres://…`. PostgreSQL is not connected to yet.
    * @param onLost told of connections that are lost while nobody uses them
-   * @throws UnusableFile
+   * @throws UnusableDatabase
    */
   static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
     if (url.startsWith('sqlite:')) {
@@ -102,12 +102,12 @@ export class Database {
     return new Database(open(false), open(true), words, server, clock);
   }
 
-  /** @throws NewerDatabase, or whatever the database answers */
+  /** @throws UnusableDatabase, or whatever the database answers */
   async migrate(): Promise<void> {
     await this.readClock();
-    await migrate(this.kysely, this.words, this.now(), async trx => {
-      await this.exclusively(trx, 'tables');
-    });
+    if (!this.embedded) await (await import('./preconditions.js')).checkPostgres(this.kysely, tableNames);
+    const lock = (trx: Kysely<Tables>): Promise<void> => this.exclusively(trx, 'tables');
+    await migrate(this.kysely, this.words, this.now(), lock, (trx, statement) => this.send(trx, CompiledQuery.raw(statement)));
   }
 
   /** Lets one process at a time go on, until the end of its transaction. */
@@ -246,5 +246,3 @@ export class Database {
     await this.server?.end();
   }
 }
-
-export { NewerDatabase, UnusableFile };

@@ -11,6 +11,9 @@ import { types } from 'node:util';
  */
 export type Fault = 'conflict' | 'data' | 'server' | 'database' | 'files' | 'bug';
 
+/** The database cannot be used as it is, and trying again would not help. The message says why, and what to do. */
+export class UnusableDatabase extends Error {}
+
 /** SQLSTATE by class, or whole where the class is of several minds. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const sqlStates: readonly [RegExp, Fault][] = [
   [/^40/, 'conflict'],

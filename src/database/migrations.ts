@@ -1,4 +1,5 @@
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type Transaction, sql } from 'kysely';
+import { UnusableDatabase } from './errors.js';
 import type { Tables } from './tables.js';
 
 /** The words in which the two dialects differ. */
@@ -62,19 +63,24 @@ const first: Migration = {
 
 const migrations: readonly Migration[] = [first];
 
-/** The database is of a newer major version than this release knows. */
-export class NewerDatabase extends Error {}
+/** The names of our tables. */
+export const tableNames: readonly string[] = migrations
+  .flatMap(({ statements }) => statements({ identity: '', bytes: '', bytewise: '', clustered: '' }))
+  .flatMap(statement => statement.match(/(?<=^create table )\w+/) ?? [])
+  .concat('migration');
 
 /**
  * Brings the tables up to date, in one transaction, one process at a time.
  * @param lock makes others wait inside the transaction; the embedded store is locked as a whole
- * @throws NewerDatabase if a later major version was here
+ * @param run need not wait for the answer
+ * @throws UnusableDatabase if a later major version was here
  */
 export async function migrate(
   db: Kysely<Tables>,
   words: DialectWords,
   now: number,
   lock: (trx: Kysely<Tables>) => Promise<void>,
+  run: (trx: Transaction<Tables>, statement: string) => Promise<unknown>,
 ): Promise<void> {
   await db.transaction().execute(async trx => {
     await lock(trx);
@@ -84,10 +90,10 @@ export async function migrate(
     const known = Math.max(...migrations.map(({ version }) => major(version)));
     const newer = applied.find(version => major(version) > known);
     if (newer !== undefined)
-      throw new NewerDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
+      throw new UnusableDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
     for (const { version, statements } of migrations) {
       if (applied.includes(version)) continue;
-      for (const statement of statements(words)) await sql.raw(statement).execute(trx);
+      for (const statement of statements(words)) await run(trx, statement);
       await sql`insert into migration (version, applied_at) values (${version}, ${now})`.execute(trx);
     }
   });

@@ -38,17 +38,17 @@ export class PostgresServer {
 
   /** @throws whatever keeps us from connecting, files of certificates too, which are read again with each new pool */
   async connect(): Promise<pg.PoolClient> {
-    let pool: pg.Pool | undefined;
-    try {
-      pool = this.pool ??= this.newPool();
-      return await pool.connect();
-    } catch (error) {
-      if (pool && isFull(error) && pool.totalCount > 0) {
-        this.makeDo(pool);
-        return pool.connect();
+    for (;;) {
+      const pool = (this.pool ??= this.newPool());
+      try {
+        return await pool.connect();
+      } catch (error) {
+        if (isFull(error) && pool.totalCount > 0) this.makeDo(pool.totalCount);
+        else {
+          if (faultOf(error) === 'server') this.renew(pool);
+          throw error;
+        }
       }
-      if (pool && faultOf(error) === 'server') this.renew(pool);
-      throw error;
     }
   }
 
@@ -67,10 +67,10 @@ export class PostgresServer {
     this.waiting.shift()?.();
   }
 
-  /** The server has no more connections for us: those that there are have to do for a while. */
-  private makeDo(pool: pg.Pool): void {
+  /** The server has no more connections for us: so many have to do for a while. */
+  private makeDo(most: number): void {
     if (this.most === mostConnections) setTimeout(() => this.limit(mostConnections), fullForMs).unref();
-    this.limit(pool.totalCount);
+    this.limit(most);
   }
 
   private limit(most: number): void {

@@ -3,9 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
-
-/** The embedded store cannot be used: the message names the file and says what to do. */
-export class UnusableFile extends Error {}
+import { UnusableDatabase } from './errors.js';
 
 /** How many prepared statements are kept; groups of different sizes are statements of their own. */
 const preparedLimit = 500;
@@ -15,7 +13,7 @@ const lockedPauseMs = 100;
 /**
  * Opens the embedded store: WAL, fsync at every commit, and locked against every other process until it is closed.
  * @param waitMs how long to wait for another process to let go of the file
- * @throws UnusableFile
+ * @throws UnusableDatabase
  */
 export async function openSqlite(path: string, waitMs: number): Promise<{ dialect: SqliteDialect; checkpoint: () => void }> {
   // Loaded here, so that an older Node gets as far as our own message about its version.
@@ -36,7 +34,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
       };
     } catch (error) {
       database?.close();
-      if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableFile(`${file}: ${explain(error)}`);
+      if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableDatabase(`${file}: ${explain(error)}`);
       // Not in SQLite's own wait: nothing else would get a turn, not even a signal to stop.
       await sleep(lockedPauseMs);
     }

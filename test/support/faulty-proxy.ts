@@ -7,7 +7,16 @@ export class FaultyProxy {
   private port = 0;
   private holding = false;
 
-  constructor(private readonly target: number) {}
+  /** @param roundTripMs how long the way there and back takes */
+  constructor(
+    private target: number,
+    private readonly roundTripMs = 0,
+  ) {}
+
+  /** Leads elsewhere from now on; the connections that there are stay where they are. */
+  leadTo(target: number): void {
+    this.target = target;
+  }
 
   /** Opens the way, at the same port as before. */
   async open(): Promise<number> {
@@ -26,7 +35,8 @@ export class FaultyProxy {
     ] as const) {
       this.sockets.add(one);
       one.on('error', () => undefined).on('close', () => (this.sockets.delete(one), other.destroy()));
-      one.pipe(other);
+      if (this.roundTripMs === 0) one.pipe(other);
+      else one.on('data', (chunk: Buffer) => setTimeout(() => other.writable && other.write(chunk), this.roundTripMs / 2)).resume();
       if (this.holding) this.hold(one);
     }
   }

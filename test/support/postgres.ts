@@ -12,6 +12,8 @@ import { until } from './until.ts';
 /** A real PostgreSQL of its own, with fsync on; the data are thrown away. */
 export interface TestPostgres {
   url: string;
+  /** Where its data are. */
+  folder: string;
   /** Stops or continues all of its processes where they are. */
   signal: (signal: 'SIGSTOP' | 'SIGCONT') => void;
   /** Ends it as an administrator would: connections are cut. */
@@ -41,6 +43,7 @@ export async function startPostgres(disk = tmpdir()): Promise<TestPostgres> {
   const postmaster = (): number => Number(readFileSync(join(databaseDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
   return {
     url: `postgres://postgres:${mark}@127.0.0.1:${port}`,
+    folder: databaseDir,
     signal: signal => {
       const parent = postmaster();
       const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
@@ -68,12 +71,12 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Makes an empty database on a server and gives its URL. */
-export async function newDatabase(serverUrl: string): Promise<string> {
+/** Makes an empty database on a server and gives its URL. @param options of CREATE DATABASE */
+export async function newDatabase(serverUrl: string, options = ''): Promise<string> {
   const name = `t_${randomUUID().replaceAll('-', '')}`;
   const client = new pg.Client({ connectionString: `${serverUrl}/postgres` });
   await client.connect();
-  await client.query(`create database ${name}`);
+  await client.query(`create database ${name} ${options}`);
   await client.end();
   return `${serverUrl}/${name}`;
 }
