@@ -5,7 +5,7 @@ import type { Spool } from './spool.js';
 /** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
 const keepWithinMs = 1400;
 /** What the database gets of that before the spool has to do, and where it is known that the spool can do nothing. */
-const databaseWithinMs = 700;
+const databaseWithinMs = 850;
 const databaseAloneWithinMs = 1200;
 const beatEveryMs = 5000;
 const tryEveryMs = 300;

@@ -100,7 +100,7 @@ export class PostgresServer {
 
   private newPool(): pg.Pool {
     if (this.ended) throw new Error('the database was closed');
-    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 1 }).on('error', this.onLost);
+    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2 }).on('error', this.onLost);
     return pool.on('connect', client => {
       this.poolOf.set(client, pool);
       // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
