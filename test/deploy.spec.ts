@@ -74,8 +74,9 @@ describe('Dockerfile', () => {
   test('runs the Node that the project asks for, as nobody, from the folder that its package.json is in', () => {
     const text = read('deploy/Dockerfile');
     const wanted = (parse(read('package.json')) as { engines: { node: string } }).engines.node.match(/\d+/)![0];
-    expect(text).toContain(`FROM node:${wanted}-slim AS build`);
-    expect(text).toMatch(new RegExp(`FROM gcr\\.io/distroless/nodejs${wanted}-debian\\d+:nonroot\\n`));
+    expect(text).toMatch(new RegExp(`^ARG BUILD_IMAGE=node:${wanted}-slim$`, 'm'));
+    expect(text).toMatch(new RegExp(`^ARG RUN_IMAGE=gcr\\.io/distroless/nodejs${wanted}-debian\\d+:nonroot$`, 'm'));
+    expect([...text.matchAll(/^FROM (.+)$/gm)].map(match => match[1])).toEqual(['${BUILD_IMAGE} AS build', '${RUN_IMAGE}']);
     expect(text).toContain('COPY --from=build /app/package.json ./');
     for (const [, source] of text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)) {
       for (const path of source!.split(' ')) {

@@ -94,7 +94,7 @@ test('whatever a line holds, its name is told exactly if an unquoted value lost 
       const lost = before === '' ? /^#\S/.test(text) : before !== text && /\S$/.test(before);
       expect([line, cutNames(`A=${line}\nB=1`)]).toEqual([line, quote === '' && lost ? ['A'] : []]);
     }),
-    { numRuns: 1000 },
+    { numRuns: 500 },
   );
 });
 

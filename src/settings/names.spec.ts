@@ -160,7 +160,7 @@ describe('what Kubernetes injects for Services', () => {
         expect([name, toldOf({ ...minimal, ...variables })]).toEqual([name, { mistakes: [], warnings: [] }]);
         expect(readSettings({ ...minimal, ...variables }).sinks.map(sink => sink.name)).toEqual(['crm']);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -216,7 +216,7 @@ describe('near misses', () => {
         expect([near, mistakes.length, told.length]).toEqual([near, Number(ours), Number(ours || long || told.length > 0)]);
         for (const line of told) expect([line.startsWith(near), line.includes('planted')]).toEqual([true, false]);
       }),
-      { numRuns: 800 },
+      { numRuns: 400 },
     );
   });
 
