@@ -21,6 +21,7 @@ import { sinkStates } from './operations/sink-states.js';
 import { withEnvFile } from './settings/env-file.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings, readSettings } from './settings/settings.js';
+import { Rejections } from './webhook/rejections.js';
 import { SdkAppIdGuard } from './webhook/sdk-app-id.guard.js';
 import { SignatureGuard } from './webhook/signature.guard.js';
 import { WebhookController } from './webhook/webhook.controller.js';
@@ -78,8 +79,9 @@ export class AppModule {
         { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, SharedClock, Deeds] },
         { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, SharedClock] },
         { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Workers, Log, SharedClock] },
-        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Log, SharedClock] },
+        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Rejections, Log, SharedClock] },
         { provide: Metrics, useFactory: metrics, inject: [Database, SharedClock, ModuleRef] },
+        { provide: Rejections, useFactory: rejections, inject: [Log, Clock] },
         { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
       ],
     };
@@ -160,12 +162,24 @@ function indexJobs(database: Database, served: Workers, log: Log, clock: SharedC
   });
 }
 
-function notices(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: SharedClock): Notices {
+function notices(
+  settings: Settings,
+  database: Database,
+  served: Workers,
+  metered: Metrics,
+  rejected: Rejections,
+  log: Log,
+  clock: SharedClock,
+): Notices {
   const startedAt = clock.monotonic();
   return new Notices(
     database,
     () => served.reportSinks,
-    async () => ({ ...(await metered.heard()), startedAt: clock.now() - (clock.monotonic() - startedAt) }),
+    () => ({
+      webhookAt: metered.webhookAt,
+      rejected: { ...rejected.counts },
+      startedAt: clock.now() - (clock.monotonic() - startedAt),
+    }),
     settings.SILENCE_ALERT_AFTER ?? null,
     clock,
     {
@@ -203,6 +217,13 @@ function keeper(settings: Settings, recorded: Recorder, database: Database, log:
     away: reason => log.warn('the database does not take webhooks: they go to SPOOL_DIR', { reason }),
     back: takenIn => log.info('the database takes webhooks again, and has all that were spooled', { takenIn }),
   });
+}
+
+function rejections(log: Log, clock: Clock): Rejections {
+  return new Rejections(
+    (message, fields) => log.warn(message, fields),
+    () => clock.monotonic(),
+  );
 }
 
 function readiness(database: Database, kept: Keeper): Readiness {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.js';
+import { newestArrival } from '../database/retention.js';
 import { countParked, countPending } from './counting.js';
 import { type SinkStatus, sinkStateNames } from './sink-states.js';
 
@@ -22,11 +23,6 @@ export class Metrics {
     help: 'Time until a webhook was answered',
     buckets: seconds,
   });
-  readonly lastWebhook = new Gauge({
-    ...this.common,
-    name: 'channel_sync_last_webhook_timestamp_seconds',
-    help: 'When the last webhook of ours was kept',
-  });
   readonly deliveries = new Counter({
     ...this.common,
     name: 'channel_sync_deliveries_total',
@@ -41,17 +37,11 @@ export class Metrics {
     buckets: seconds,
   });
 
-  /** What this process heard of webhooks: when the last of ours came (ms, `null` before), and how many failed the check of their signature. */
-  async heard(): Promise<{ webhookAt: number | null; unauthorized: number }> {
-    const [last, counts] = await Promise.all([this.lastWebhook.get(), this.webhooks.get()]);
-    const seconds = last.values[0]?.value ?? 0;
-    const unauthorized = counts.values
-      .filter(({ labels }) => labels['result'] === 'unauthorized')
-      .reduce((sum, { value }) => sum + value, 0);
-    return { webhookAt: seconds === 0 ? null : seconds * 1000, unauthorized };
-  }
+  /** When this process last kept one, or an exact repeat, in milliseconds. */
+  webhookAt: number | null = null;
 
   constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>, spooled: () => number) {
+    this.addLastWebhook(database);
     new Gauge({
       ...this.common,
       name: 'channel_sync_spooled',
@@ -100,6 +90,21 @@ export class Metrics {
         for (const { name, state } of await sinkStates()) {
           for (const one of sinkStateNames) this.set({ sink: name, state: one }, Number(one === state));
         }
+      },
+    });
+  }
+
+  private addLastWebhook(database: Database): void {
+    const webhookAt = async (): Promise<number | null> => this.webhookAt ?? (await newestArrival(database.kysely));
+    new Gauge({
+      ...this.common,
+      name: 'channel_sync_last_webhook_timestamp_seconds',
+      help: 'When the last webhook of ours was kept; absent before the first',
+      async collect() {
+        const at = await webhookAt();
+        // Before the first it has no value, not even 0.
+        if (at === null) this.remove();
+        else this.set(at / 1000);
       },
     });
   }

@@ -2,7 +2,9 @@ import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Matches, 
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import type { Proxies } from '../outgoing/proxies.js';
 import { Setting, type SettingsClass, decimal, duration, list, wholeNumber } from '../settings/setting.js';
+import { type RejectionCause, rejectionCauses } from '../webhook/rejection-cause.js';
 
+export { type RejectionCause, rejectionCauses };
 export { type FieldChange, type FieldName, type Profile, fieldNames };
 
 export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
@@ -107,13 +109,21 @@ export type Notice =
       /** It is over since the sink is no longer configured: what waits for it stays. */
       removed: boolean;
     }
-  | { kind: 'silence'; /** When the last webhook came, or we started. */ since: number; until: number | null; afterMs: number }
   | {
-      kind: 'unauthorized';
+      kind: 'silence';
+      /** When the last webhook was kept, or we started. */
       since: number;
       until: number | null;
-      /** How many webhooks, and when the last of them came. */
-      count: number;
+      afterMs: number;
+      /** True if webhooks came since then that were rejected. */
+      rejected: boolean;
+    }
+  | {
+      kind: 'rejected';
+      since: number;
+      until: number | null;
+      /** How many webhooks were lost, by cause, and when the last of them came. */
+      counts: Partial<Record<RejectionCause, number>>;
       last: number;
     }
   | {

@@ -1,6 +1,8 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { Unavailable } from '../channel/recorder.js';
+import type { RejectionCause } from './rejection-cause.js';
+import type { SignatureFault } from './signature.js';
 
 /** The vendor's answer packet: all three fields are mandatory (Tencent Cloud, product 1047, document 60797). */
 export interface AnswerPacket {
@@ -15,13 +17,14 @@ export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorI
 export type WebhookResult =
   'recorded' | 'repeat' | 'spooled' | 'ignored' | 'forbidden' | 'unauthorized' | 'too_large' | 'invalid' | 'unavailable';
 
-/** A webhook that we refuse: its HTTP status, the code of the answer packet, and the result that metrics count. */
+/** A webhook that we refuse: its HTTP status, the code of the answer packet, the result that metrics count, and what is told of it. */
 export class Refusal extends Error {
   private constructor(
     readonly status: number,
     readonly code: number,
     readonly result: WebhookResult | null,
     message: string,
+    readonly fault: { cause: RejectionCause; secondsAhead: number | null } | null = null,
   ) {
     super(message);
   }
@@ -30,22 +33,28 @@ export class Refusal extends Error {
     return { ActionStatus: 'FAIL', ErrorCode: this.code, ErrorInfo: this.message };
   }
 
-  static forbidden = (): Refusal => new Refusal(403, 120001, 'forbidden', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
-  static unauthorized = (): Refusal =>
+  private static lost(status: number, code: number, result: WebhookResult, cause: RejectionCause, message: string): Refusal {
+    return new Refusal(status, code, result, message, { cause, secondsAhead: null });
+  }
+
+  static forbidden = (): Refusal =>
+    Refusal.lost(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
+  static unauthorized = (fault: SignatureFault): Refusal =>
     new Refusal(
       401,
       120002,
       'unauthorized',
       'Sign or RequestTime is missing, malformed, wrong or outside the allowed time: compare the token of the console with WEBHOOK_TOKENS',
+      fault,
     );
-  static invalid = (what: string): Refusal => new Refusal(400, 120003, 'invalid', what);
+  static invalid = (what: string): Refusal => Refusal.lost(400, 120003, 'invalid', 'invalid', what);
   static tooLarge = (limit: number): Refusal =>
-    new Refusal(413, 120004, 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
-  static unavailable = (): Refusal => new Refusal(503, 120005, 'unavailable', 'the webhook could not be kept just now');
+    Refusal.lost(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
+  static unavailable = (): Refusal => Refusal.lost(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be kept just now');
   static notFound = (): Refusal => new Refusal(404, 120006, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
 }
 
-/** Turns whatever goes wrong on the public port into the answer packet, and leaves its result for the metrics in `response.locals`. */
+/** Turns whatever goes wrong on the public port into the answer packet, and leaves in `response.locals` its result and what is told of it. */
 @Catch()
 export class AnswerFilter implements ExceptionFilter {
   constructor(private readonly onBug: (error: unknown) => void) {}
@@ -58,7 +67,7 @@ export class AnswerFilter implements ExceptionFilter {
     // The sender went away in the middle: there is nobody to answer and nothing to count.
     if (request.destroyed && !request.readableEnded) return;
     const refusal = this.refusalOf(error);
-    Object.assign(response.locals, { result: refusal.result });
+    Object.assign(response.locals, { result: refusal.result, fault: refusal.fault });
     // What is left of a body is read and thrown away, so that the connection can be used again.
     request.resume();
     if (response.headersSent || response.destroyed) return;

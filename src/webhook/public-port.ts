@@ -11,6 +11,7 @@ import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../sockets.js';
 import { AnswerFilter, Refusal } from './answer.js';
 import { countWebhooks } from './count.js';
+import { Rejections } from './rejections.js';
 
 /** What a webhook gets to arrive whole. */
 export const requestMs = 10_000;
@@ -29,7 +30,7 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     if (app.get(Readiness).closed === 'draining') response.shouldKeepAlive = false;
     next();
   });
-  app.use(countWebhooks(app.get(Metrics), () => app.get(Clock).now()));
+  app.use(countWebhooks(app.get(Metrics), app.get(Rejections), () => app.get(Clock).now()));
   const filter = new AnswerFilter(error => log.unexpected('unexpected error', error));
   app.useGlobalFilters(filter);
   app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import { Clock } from '../clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
-import { signatureMatches } from './signature.js';
+import { signatureFault } from './signature.js';
 
 /** Lets in webhooks that know a token, if tokens are configured; looks at the query alone. */
 @Injectable()
@@ -18,7 +18,8 @@ export class SignatureGuard implements CanActivate {
     const { WEBHOOK_TOKENS: tokens, WEBHOOK_SIGN_WINDOW_SECONDS: window } = this.settings;
     if (!tokens) return true;
     const { Sign, RequestTime } = context.switchToHttp().getRequest<Request>().query;
-    if (!signatureMatches(Sign, RequestTime, tokens, this.clock.now(), window)) throw Refusal.unauthorized();
+    const fault = signatureFault(Sign, RequestTime, tokens, this.clock.now(), window);
+    if (fault) throw Refusal.unauthorized(fault);
     return true;
   }
 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { eventTimeOf } from './receipt.js';
-import { signatureMatches } from './signature.js';
+import { signatureFault } from './signature.js';
+
+const signatureMatches = (...told: Parameters<typeof signatureFault>): boolean => signatureFault(...told) === null;
 
 // The worked values of document 34354, and its negative: the plain hash is no HMAC.
 const vectors = [
@@ -59,4 +61,19 @@ describe('EventTime', () => {
     true,
     '１６７０５７４４１４１２３',
   ])('%p is replaced by the arrival', told => expect(eventTimeOf(told, arrival)).toEqual({ eventTime: arrival, eventTimeEstimated: true }));
+});
+
+test('what is wrong is told, and how far the time is from our clock', () => {
+  const [token, time, sign] = vectors[0];
+  const at = (secondsAhead: number) => (Number(time) - secondsAhead) * 1000;
+  const fault = (told: { sign?: unknown; time?: unknown }, secondsAhead = 0, by: string = token) =>
+    signatureFault('sign' in told ? told.sign : sign, 'time' in told ? told.time : time, [by], at(secondsAhead), 60);
+  expect(fault({})).toBeNull();
+  expect(fault({}, 90)).toEqual({ cause: 'clock', secondsAhead: 90 });
+  expect(fault({}, -61)).toEqual({ cause: 'clock', secondsAhead: -61 });
+  expect(fault({}, 7, 'another')).toEqual({ cause: 'signature', secondsAhead: 7 });
+  for (const none of [undefined, '']) expect(fault({ sign: none }, 3)).toEqual({ cause: 'unsigned', secondsAhead: 3 });
+  for (const odd of [[sign, sign], 'x', `${sign}0`]) expect(fault({ sign: odd }, 3)).toEqual({ cause: 'signature', secondsAhead: 3 });
+  for (const odd of [undefined, [time, time], '1', `${time}000`, '١٦٦٩٨٧٢١١٢'])
+    expect(fault({ time: odd })).toEqual({ cause: 'signature', secondsAhead: null });
 });

@@ -232,8 +232,8 @@ export const notices: readonly Notice[] = [
     removed: false,
   },
   { kind: 'differences', sink: 'search', since: now, until: null, missing: 12, older: 3, newer: 0, surplus: 1, removed: false },
-  { kind: 'silence', since: now, until: null, afterMs: 6 * hour },
-  { kind: 'unauthorized', since: now, until: null, count: 27, last: now + 3 * minute },
+  ...[false, true].map((rejected): Notice => ({ kind: 'silence', since: now, until: null, afterMs: 6 * hour, rejected })),
+  { kind: 'rejected', since: now, until: null, counts: { app: 2, signature: 25, clock: 3 }, last: now + 3 * minute },
   {
     kind: 'summary',
     since: now - 24 * hour,

@@ -9,7 +9,7 @@ import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '
 import { pauseSink, resumeSink } from '../pause.js';
 import { Notices, type ServedReportSink } from './notices.js';
 import { summarize } from './summary.js';
-import { moveOn, pausedOrResumed } from './watch.js';
+import { type Heard, moveOn, pausedOrResumed } from './watch.js';
 
 /** A report sink that remembers what it was told. */
 class Told implements ReportSink {
@@ -33,7 +33,7 @@ class Told implements ReportSink {
   }
 }
 
-const heardBefore = { webhookAt: null as number | null, startedAt: start, unauthorized: 0 };
+const heardBefore: Heard = { webhookAt: null, startedAt: start, rejected: {} };
 const unauthorized401 = () => new Misconfigured('answered 401', 'Check SECRETS.', 401);
 
 eachStore('notices', store => {
@@ -49,7 +49,7 @@ eachStore('notices', store => {
       const notices = new Notices(
         stage.database,
         () => served,
-        async () => ({ ...heard }),
+        () => ({ ...heard }),
         silenceAfterMs,
         stage.clock,
         {
@@ -259,7 +259,7 @@ eachStore('notices', store => {
     expect(told.notices).toEqual([]);
     stage.clock.at += 1;
     await look();
-    expect(told.last).toEqual([{ kind: 'silence', since: start, until: null, afterMs: 3_600_000 }, null]);
+    expect(told.last).toEqual([{ kind: 'silence', since: start, until: null, afterMs: 3_600_000, rejected: false }, null]);
     // A repeat is no change, and yet a webhook.
     heard.webhookAt = stage.clock.at;
     await look();
@@ -273,21 +273,54 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ kind: 'silence', since: stage.clock.at - 3_600_000 }, null]);
   });
 
-  test('webhooks that fail the check of their signature are told at the first, then rarely, until an hour without', async () => {
+  test('rejected webhooks are told at the first of a cause, then rarely, until an hour without', async () => {
     const { stage, told, process, heard } = await stageOf();
     const { look } = process();
-    heard.unauthorized = 1;
+    heard.rejected = { signature: 1 };
     await look();
-    expect(told.last).toMatchObject([{ kind: 'unauthorized', count: 1, until: null }, null]);
-    heard.unauthorized = 5;
+    expect(told.last).toMatchObject([{ kind: 'rejected', counts: { signature: 1 }, until: null }, null]);
+    heard.rejected = { signature: 5 };
     await look();
     expect(told.notices).toHaveLength(1);
     stage.clock.at += 30_000;
     await look();
-    expect(told.last).toMatchObject([{ count: 5, last: stage.clock.at - 30_000 }, 'message 1']);
+    expect(told.last).toMatchObject([{ counts: { signature: 5 }, last: stage.clock.at - 30_000 }, 'message 1']);
+    stage.clock.at += 1000;
+    heard.rejected = { signature: 5, app: 2 };
+    await look();
+    expect(told.last).toMatchObject([{ counts: { signature: 5, app: 2 } }, 'message 1']);
     stage.clock.at += 3_600_000;
     await look();
-    expect(told.last).toMatchObject([{ count: 5, until: stage.clock.at }, 'message 1']);
+    expect(told.last).toMatchObject([{ counts: { signature: 5, app: 2 }, until: stage.clock.at }, 'message 1']);
+  });
+
+  // Seen failing with a silence that was called normal.
+  test('silence tells that webhooks were rejected meanwhile, also hours ago and by another process', async () => {
+    const { stage, told, process, heard } = await stageOf();
+    const [one, other] = [process(told, 6 * 3_600_000), process(told, 6 * 3_600_000)];
+    heard.rejected = { clock: 3 };
+    await one.look();
+    heard.rejected = {};
+    for (let hours = 0; hours < 6; hours++) {
+      stage.clock.at += 3_600_000;
+      await other.look();
+    }
+    expect(told.notices.map(([notice]) => [notice.kind, notice.until === null])).toEqual([
+      ['rejected', true],
+      ['rejected', false],
+      ['silence', true],
+    ]);
+    expect(told.last).toMatchObject([{ rejected: true }, null]);
+    // Those before the last webhook that was kept are another story.
+    await stage.record();
+    await other.look();
+    stage.clock.at += 6 * 3_600_000;
+    await other.look();
+    expect(told.last).toMatchObject([{ kind: 'silence', rejected: false }, null]);
+    heard.rejected = { clock: 4 };
+    stage.clock.at += 1000;
+    await other.look();
+    expect(told.notices.filter(([{ kind }]) => kind === 'silence').at(-1)).toMatchObject([{ rejected: true }, expect.any(String)]);
   });
 
   test('only the process that holds the lock looks; what another heard meanwhile it tells at its next turn', async () => {
@@ -296,7 +329,7 @@ eachStore('notices', store => {
     // The embedded store has one process.
     if (database.embedded) return;
     const { look } = process();
-    heard.unauthorized = 3;
+    heard.rejected = { app: 3 };
     await database.kysely.transaction().execute(async trx => {
       expect(await database.isAlone(trx, 'notices')).toBe(true);
       // Who looked nevertheless would wait here.
@@ -305,7 +338,7 @@ eachStore('notices', store => {
     });
     expect(told.notices).toEqual([]);
     await look();
-    expect(told.last).toMatchObject([{ kind: 'unauthorized', count: 3 }, null]);
+    expect(told.last).toMatchObject([{ kind: 'rejected', counts: { app: 3 } }, null]);
   });
 
   test('a message that failed is tried again, one that was refused is left out; both are logged without what they say', async () => {
@@ -446,7 +479,7 @@ eachStore('notices', store => {
     const notices = new Notices(
       stage.database,
       () => served,
-      async () => heardBefore,
+      () => heardBefore,
       null,
       stage.clock,
       events,
@@ -491,9 +524,10 @@ eachStore('notices', store => {
   });
 });
 
-test('signature failures are one story until an hour without', () => {
-  const before: Notice = { kind: 'unauthorized', since: 0, until: null, count: 3, last: 1000 };
-  expect(moveOn(before, { kind: 'unauthorized', count: 2, last: 0 }, 5000)).toEqual({ ...before, count: 5, last: 5000 });
+test('rejected webhooks are one story until an hour without', () => {
+  const before: Notice = { kind: 'rejected', since: 0, until: null, counts: { app: 3 }, last: 1000 };
+  const seen = { kind: 'rejected' as const, counts: { app: 2, clock: 1 }, last: 0 };
+  expect(moveOn(before, seen, 5000)).toEqual({ ...before, counts: { app: 5, clock: 1 }, last: 5000 });
   expect(moveOn(before, undefined, 3_600_999)).toEqual(before);
   expect(moveOn(before, undefined, 3_601_000)).toEqual({ ...before, until: 3_601_000 });
 });

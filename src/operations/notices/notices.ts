@@ -7,7 +7,7 @@ import { bounded } from '../../delivery/bounded.js';
 import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../../delivery/retry.js';
 import { type Notice, Refused, type ReportSink, SinkError, type SinkSettings, TryAgain } from '../../sinks/sink.js';
 import { summarize, summaryDue } from './summary.js';
-import { type Heard, nextEditAt, observe, writeNotices } from './watch.js';
+import { type Heard, combine, nextEditAt, observe, writeNotices } from './watch.js';
 import { repeatedlyBeside } from '../../delivery/repeatedly.js';
 
 /** A report sink that this process serves. */
@@ -36,16 +36,16 @@ export interface NoticeEvents {
 }
 
 /**
- * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, forged webhooks, and each day's summary.
+ * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, rejected webhooks, and each day's summary.
  * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
  */
 export class Notices {
-  private unauthorizedBefore = 0;
+  private rejectedBefore: Heard['rejected'] = {};
 
   constructor(
     private readonly database: Database,
     private readonly served: () => readonly ServedReportSink[],
-    private readonly hear: () => Promise<Heard>,
+    private readonly hear: () => Heard,
     private readonly silenceAfterMs: number | null,
     private readonly clock: Clock,
     private readonly events: NoticeEvents,
@@ -76,17 +76,17 @@ export class Notices {
 
   private async look(): Promise<void> {
     const now = this.clock.now();
-    const heard = await this.hear();
-    const unauthorized = heard.unauthorized - this.unauthorizedBefore;
+    const heard = this.hear();
+    const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
     const ids = this.served().map(one => one.id);
     const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.isAlone(trx, 'notices'))) return false;
-      const observed = await observe(trx, { ...heard, unauthorized }, this.silenceAfterMs, now);
+      const observed = await observe(trx, { ...heard, rejected }, this.silenceAfterMs, now);
       await writeNotices(trx, ids, observed, now);
       return true;
     });
     // What was heard while another process looked is told at the next turn.
-    if (looked) this.unauthorizedBefore = heard.unauthorized;
+    if (looked) this.rejectedBefore = heard.rejected;
   }
 
   /** Writes the day's summary once; a day without anything is written as told. */

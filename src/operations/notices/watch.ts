@@ -2,7 +2,7 @@ import { type Selectable, type Transaction, sql } from 'kysely';
 import { newestArrival } from '../../database/retention.js';
 import type { Tables } from '../../database/tables.js';
 import type { VerifyProgress } from '../../delivery/index-jobs.js';
-import { type Notice, countedMost } from '../../sinks/sink.js';
+import { type Notice, type RejectionCause, countedMost } from '../../sinks/sink.js';
 
 /** A notice before it is known since when there is reason for it, and until when. */
 export type Observed = Notice extends infer N ? (N extends Notice ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
@@ -12,17 +12,24 @@ export interface Heard {
   /** When the last webhook came; `null` before the first. */
   webhookAt: number | null;
   startedAt: number;
-  /** Webhooks that failed the check of their signature since the last look. */
-  unauthorized: number;
+  /** Webhooks that were rejected, by cause. */
+  rejected: Partial<Record<RejectionCause, number>>;
 }
 
 /** A sink that stops for less than this is not worth a message. */
 const stoppedForMs = 60_000;
-/** Signature failures count as one story until none came for so long. */
+/** Rejected webhooks count as one story until none came for so long. */
 const calmMs = 3_600_000;
 const failuresTold = 3;
 
-/** What there is to tell now of sinks and webhooks, by what it is about. `null`: this is not known just now, so that what was told stands. */
+/** Counts by cause, made of two; causes of which there are none are left out. */
+export function combine(one: Heard['rejected'], other: Heard['rejected'], by: (one: number, other: number) => number): Heard['rejected'] {
+  const causes = Object.keys({ ...one, ...other }) as RejectionCause[];
+  const counts = causes.map(cause => [cause, by(one[cause] ?? 0, other[cause] ?? 0)] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** What there is to tell now of sinks and webhooks since the last look, by what it is about. `null`: this is not known just now, so that what was told stands. */
 export async function observe(
   trx: Transaction<Tables>,
   heard: Heard,
@@ -59,14 +66,28 @@ export async function observe(
     const differences = await differencesOf(trx, id, name, removed);
     if (differences !== undefined) found.set(`differences ${id}`, differences);
   }
-  if (heard.unauthorized > 0) found.set('unauthorized', { kind: 'unauthorized', count: heard.unauthorized, last: now });
+  if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
   if (silenceAfterMs !== null) {
     // One that came later than now came while our clock was ahead.
     const known = [await newestArrival(trx), heard.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(known as number[])) || heard.startedAt;
-    if (now - since >= silenceAfterMs) found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs });
+    if (now - since >= silenceAfterMs)
+      found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, heard) });
   }
   return found;
+}
+
+/** Whether webhooks came since then that were rejected. */
+async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: Heard): Promise<boolean> {
+  if (Object.keys(rejected).length > 0) return true;
+  const told = await trx
+    .selectFrom('notice')
+    .select('facts')
+    .where('key', '=', 'rejected')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return told !== undefined && (JSON.parse(told.facts) as Extract<Notice, { kind: 'rejected' }>).last >= since;
 }
 
 /** Why a sink stands still, and since when; `null` if it does not. */
@@ -184,9 +205,8 @@ export async function writeNotices(
 
 /** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
 export function moveOn(before: Notice, seen: Observed | undefined, now: number): Notice {
-  if (before.kind === 'unauthorized') {
-    const more = seen?.kind === 'unauthorized' ? seen.count : 0;
-    if (more > 0) return { ...before, count: before.count + more, last: now };
+  if (before.kind === 'rejected') {
+    if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
     return now - before.last < calmMs ? before : { ...before, until: now };
   }
   // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
@@ -204,6 +224,9 @@ export const nextEditAt = (now: number): number => now + editEveryMs;
 /** Whether people should read it at once: it is over, or another story now. */
 function isNews(before: Notice, after: Notice): boolean {
   if (after.until !== null) return true;
+  if (before.kind === 'rejected' && after.kind === 'rejected')
+    return Object.keys(before.counts).length !== Object.keys(after.counts).length;
+  if (before.kind === 'silence' && after.kind === 'silence') return before.rejected !== after.rejected;
   if (before.kind !== 'incident' || after.kind !== 'incident') return false;
   return before.state !== after.state || before.reason !== after.reason || before.paused !== after.paused;
 }

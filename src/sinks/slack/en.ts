@@ -165,18 +165,36 @@ export const en = {
 
   silence: {
     title: (ms: number) => `No webhook for more than ${duration(ms)}`,
-    calm: 'If nobody has changed a profile, all is well.',
-    todo: 'Check in the console of Tencent Chat that the callback URL leads here and that the callbacks of official channels are on.',
-    over: 'Webhooks come again',
-    took: (ms: number) => `None came for ${duration(ms)}.`,
+    calm: 'Normal if no profile was edited. Otherwise: check in the Tencent Chat console that the callback URL points here and that the official account callbacks are on.',
+    rejected: 'Webhooks did arrive, but were rejected: see the alert about rejected webhooks.',
+    over: 'Webhooks are arriving again',
+    took: (ms: number) => `None for ${duration(ms)}.`,
   },
 
-  unauthorized: {
-    title: (count: number) => `${counted(count, 'webhook', 'webhooks')} refused: the signature is wrong`,
-    wrong: 'Webhooks fail the signature check. They are not kept, and Tencent Chat does not send them again.',
-    todo: 'Compare WEBHOOK_TOKENS with the token in the console of Tencent Chat, and the clock of this machine with the real time. If both are right, somebody else tries to get in, and is kept out.',
-    over: 'No more webhooks with a wrong signature',
-    took: (count: number, ms: number) => `${counted(count, 'webhook was', 'webhooks were')} refused in ${duration(ms)}.`,
+  rejected: {
+    title: (count: number) => `${counted(count, 'webhook', 'webhooks')} rejected`,
+    lost: 'They are lost: Tencent Chat does not send them again.',
+    cause: {
+      app: (count: number) => `${number(count)} × unknown SdkAppid: `,
+      unsigned: (count: number) => `${number(count)} × no signature: `,
+      clock: (count: number) => `${number(count)} × too far from our clock: `,
+      signature: (count: number) => `${number(count)} × invalid signature: `,
+      too_large: (count: number) => `${number(count)} × too large: `,
+      invalid: (count: number) => `${number(count)} × unreadable: `,
+      unavailable: (count: number) => `${number(count)} × could not be stored: `,
+    },
+    todo: {
+      app: 'check SDK_APP_IDS. If it lists all of your apps, someone else is calling this URL; those requests are rejected.',
+      unsigned: 'turn on authentication for callbacks in the Tencent Chat console, with the token in WEBHOOK_TOKENS.',
+      clock: 'check the clock of this machine. If it is right, someone else is calling this URL; those requests are rejected.',
+      signature:
+        'compare WEBHOOK_TOKENS with the token in the Tencent Chat console. If they match, someone else is calling this URL; those requests are rejected.',
+      too_large: 'raise WEBHOOK_BODY_LIMIT.',
+      invalid: 'check what changes requests on their way here, such as a proxy.',
+      unavailable: 'check the database and SPOOL_DIR; the log says what failed.',
+    },
+    over: 'No more webhooks are rejected',
+    took: (count: number, ms: number) => `${counted(count, 'webhook was', 'webhooks were')} rejected in ${duration(ms)}.`,
   },
 
   parked: {

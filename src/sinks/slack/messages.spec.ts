@@ -2,7 +2,17 @@ import fc from 'fast-check';
 import { slackChecker } from '../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
-import { type ChangeType, type Deed, type FieldName, type Notice, type Report, type SinkResult, fieldNames } from '../sink.js';
+import {
+  type ChangeType,
+  type Deed,
+  type FieldName,
+  type Notice,
+  type RejectionCause,
+  type Report,
+  type SinkResult,
+  fieldNames,
+  rejectionCauses,
+} from '../sink.js';
 import { type Manner, type Message, withoutImage } from './blocks.js';
 import { card, fullTexts } from './card.js';
 import { digest, digestThread } from './digest.js';
@@ -114,8 +124,13 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
     by: fc.option(text),
     removed: fc.boolean(),
   }),
-  fc.record({ kind: fc.constant('silence' as const), ...ended, afterMs: count }),
-  fc.record({ kind: fc.constant('unauthorized' as const), ...ended, count, last: time }),
+  fc.record({ kind: fc.constant('silence' as const), ...ended, afterMs: count, rejected: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('rejected' as const),
+    ...ended,
+    counts: fc.dictionary(fc.constantFrom(...rejectionCauses), count) as fc.Arbitrary<Partial<Record<RejectionCause, number>>>,
+    last: time,
+  }),
   fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text, removed: fc.boolean() }),
   fc.record({
     kind: fc.constant('differences' as const),
@@ -409,8 +424,8 @@ describe.each([
         ...[false, true].map(removed => ({ ...one, failures: [], until: now, removed })),
       ]),
       ...[null, now].flatMap((until): Notice[] => [
-        { kind: 'silence', since: 0, until, afterMs: 1 },
-        { kind: 'unauthorized', since: 0, until, count: 2, last: 0 },
+        ...[false, true].map(rejected => ({ kind: 'silence' as const, since: 0, until, afterMs: 1, rejected })),
+        ...rejectionCauses.map(cause => ({ kind: 'rejected' as const, since: 0, until, counts: { [cause]: 2 }, last: 0 })),
         ...[false, true].flatMap((removed): Notice[] => [
           { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1', removed },
           { kind: 'differences', sink: '6', since: 0, until, missing: 1, older: 2, newer: 3, surplus: 4, removed },
@@ -448,7 +463,7 @@ describe.each([
   it('are the only ones, and all in that language', () => {
     const foreign = locale === 'en' ? /[^\P{L}\p{Script=Latin}]/u : /[^\P{L}\p{Script=Han}]/u;
     const names =
-      /POST \/api\/v1\/sinks\/.*\/verify|"repair": true|API|WEBHOOK_TOKENS|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
+      /POST \/api\/v1\/sinks\/.*\/verify|"repair": true|API|WEBHOOK_TOKENS|WEBHOOK_BODY_LIMIT|SDK_APP_IDS|SPOOL_DIR|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
     for (const one of everyMessage(words).flatMap(shownTexts)) {
       expect(one.replaceAll(names, '')).not.toMatch(foreign);
       expect(one).not.toMatch(/undefined|null|NaN|Infinity|\[object/);

@@ -131,20 +131,16 @@ describe('notice of an incident', () => {
 });
 
 const others: Notice[] = [
-  { kind: 'silence', since, until: null, afterMs: 21_600_000 },
-  { kind: 'unauthorized', since, until: null, count: 12, last: since },
+  { kind: 'silence', since, until: null, afterMs: 21_600_000, rejected: false },
+  { kind: 'rejected', since, until: null, counts: { signature: 9, clock: 3 }, last: since },
   { kind: 'parked', sink: 'crm', since, until: null, count: 3, reason: 'answered 400', advice: 'See its log.', removed: false },
 ];
 
 describe('notice', () => {
   it.each(
     [
-      ['🔇 No webhook for more than 6 hr', '✅ Webhooks come again', 'None came for 2 hr 5 min.'],
-      [
-        '🔑 12 webhooks refused: the signature is wrong',
-        '✅ No more webhooks with a wrong signature',
-        '12 webhooks were refused in 2 hr 5 min.',
-      ],
+      ['🔇 No webhook for more than 6 hr', '✅ Webhooks are arriving again', 'None for 2 hr 5 min.'],
+      ['🔑 12 webhooks rejected', '✅ No more webhooks are rejected', '12 webhooks were rejected in 2 hr 5 min.'],
       ['❌ 3 changes are parked at crm', '✅ Nothing is parked at crm any more', 'It lasted 2 hr 5 min.'],
     ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
   )('of %s reads differently when it is over', (_, told, texts) => {
@@ -153,6 +149,38 @@ describe('notice', () => {
     expect(linesOf(open).at(-1)).toBe('Since Dec 9, 2022, 08:00:00 UTC');
     expect(linesOf(over).at(-1)).toBe('Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC');
     expect(kindsOf(over)).toEqual(kindsOf(open));
+  });
+
+  it('of rejected webhooks says the likely cause of each kind', () => {
+    const shown = (counts: object, spoken = en) =>
+      linesOf(notice({ ...others[1]!, counts } as Notice, { ...manner, words: spoken })).slice(1, -1);
+    expect(shown({ signature: 1200, clock: 1 })).toEqual([
+      'They are lost: Tencent Chat does not send them again.',
+      '*1 × too far from our clock: *check the clock of this machine. If it is right, someone else is calling this URL; those requests are rejected.',
+      '*1,200 × invalid signature: *compare WEBHOOK_TOKENS with the token in the Tencent Chat console. If they match, someone else is calling this URL; those requests are rejected.',
+    ]);
+    const all = { app: 1, unsigned: 2, clock: 3, signature: 4, too_large: 5, invalid: 6, unavailable: 7 };
+    expect(shown(all).map(line => line.split(':')[0])).toEqual([
+      'They are lost',
+      '*1 × unknown SdkAppid',
+      '*2 × no signature',
+      '*3 × too far from our clock',
+      '*4 × invalid signature',
+      '*5 × too large',
+      '*6 × unreadable',
+      '*7 × could not be stored',
+    ]);
+    expect(shown({ app: 2 }, zhCN)).toEqual([
+      '这些回调已丢失：腾讯云不会重发。',
+      '*2 条来自未知应用：*请核对 SDK_APP_IDS。如果其中已列出您的所有应用，则是他人在调用此地址，这些请求会被拒绝。',
+    ]);
+  });
+
+  // Seen failing with words that all is well, while every webhook was refused.
+  it('of silence does not say that it is normal while webhooks are rejected', () => {
+    const shown = (rejected: boolean): string | undefined => linesOf(notice({ ...others[0]!, rejected } as Notice, manner))[1];
+    expect(shown(false)).toMatch(/^Normal if no profile was edited. Otherwise: check /);
+    expect(shown(true)).toBe('Webhooks did arrive, but were rejected: see the alert about rejected webhooks.');
   });
 
   it('of what is parked says why and what to do', () => {
@@ -190,7 +218,7 @@ describe('notice', () => {
     expect([incident, ...others].map(keyOf)).toEqual([
       `incident:crm:${since}`,
       `silence:${since}`,
-      `unauthorized:${since}`,
+      `rejected:${since}`,
       `parked:crm:${since}`,
     ]);
   });

@@ -1,4 +1,4 @@
-import type { Notice } from '../sink.js';
+import { type Notice, rejectionCauses } from '../sink.js';
 import { type Button, type Manner, type Message, type RichElement, button, date, header, richText, words } from './blocks.js';
 import { byActor } from './card-results.js';
 import { clean, escape } from './card-text.js';
@@ -51,17 +51,13 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
     case 'incident':
       return told.until === null ? incident(told, manner.words) : incidentOver(told, told.until, manner.words);
     case 'silence': {
-      const { title, calm, todo, over, took } = manner.words.silence;
+      const { title, calm, rejected, over, took } = manner.words.silence;
       return told.until === null
-        ? { icon: '🔇', title: title(told.afterMs), lines: [words(calm), labelled(manner.words.todo, todo)] }
+        ? { icon: '🔇', title: title(told.afterMs), lines: [words(told.rejected ? rejected : calm)] }
         : { icon: '✅', title: over, lines: [words(took(told.until - told.since))] };
     }
-    case 'unauthorized': {
-      const { title, wrong, todo, over, took } = manner.words.unauthorized;
-      return told.until === null
-        ? { icon: '🔑', title: title(told.count), lines: [words(wrong), labelled(manner.words.todo, todo)] }
-        : { icon: '✅', title: over, lines: [words(took(told.count, told.until - told.since))] };
-    }
+    case 'rejected':
+      return rejectedOf(told, manner.words);
     case 'parked': {
       const { title, newest, decide, decideByApi, over, took } = manner.words.parked;
       const sink = clean(told.sink, 60);
@@ -87,6 +83,14 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
         lines: [words(summaryPhrase(told, manner.words)), ...summaryLines(told, manner.words, links)],
       };
   }
+}
+
+function rejectedOf({ counts, since, until }: Extract<Notice, { kind: 'rejected' }>, { rejected: texts }: Words): Said {
+  const causes = rejectionCauses.flatMap(cause => (counts[cause] ? [{ cause, count: counts[cause] }] : []));
+  const count = causes.reduce((sum, one) => sum + one.count, 0);
+  if (until !== null) return { icon: '✅', title: texts.over, lines: [words(texts.took(count, until - since))] };
+  const lines = causes.map(one => labelled(texts.cause[one.cause](one.count), texts.todo[one.cause]));
+  return { icon: '🔑', title: texts.title(count), lines: [words(texts.lost), ...lines] };
 }
 
 type Incident = Extract<Notice, { kind: 'incident' }>;

@@ -148,17 +148,34 @@ export const zhCN: Words = {
 
   silence: {
     title: ms => `超过 ${duration(ms)}没有收到回调`,
-    calm: '如果没有人修改过资料，则一切正常。',
-    todo: '请在腾讯云即时通信控制台确认回调地址指向本服务，并且公众号的回调已开启。',
+    calm: '如果没有人修改过资料，则属正常。否则：请在腾讯云即时通信控制台确认回调地址指向本服务，并且公众号的回调已开启。',
+    rejected: '有回调到达，但被拒绝：请查看关于被拒绝的回调的消息。',
     over: '已重新收到回调',
     took: ms => `有 ${duration(ms)}没有收到回调。`,
   },
 
-  unauthorized: {
-    title: count => `已拒绝 ${number(count)} 条回调：签名有误`,
-    wrong: '有回调未通过签名校验。这些回调未被保存，腾讯云也不会重发。',
-    todo: '请核对 WEBHOOK_TOKENS 与控制台中的鉴权 Token 是否一致，以及本机时钟是否准确。如果两者都正确，则是他人在尝试进入，已被挡住。',
-    over: '不再有签名有误的回调',
+  rejected: {
+    title: count => `已拒绝 ${number(count)} 条回调`,
+    lost: '这些回调已丢失：腾讯云不会重发。',
+    cause: {
+      app: count => `${number(count)} 条来自未知应用：`,
+      unsigned: count => `${number(count)} 条没有签名：`,
+      clock: count => `${number(count)} 条与本机时钟相差过大：`,
+      signature: count => `${number(count)} 条签名无效：`,
+      too_large: count => `${number(count)} 条过大：`,
+      invalid: count => `${number(count)} 条无法读取：`,
+      unavailable: count => `${number(count)} 条无法保存：`,
+    },
+    todo: {
+      app: '请核对 SDK_APP_IDS。如果其中已列出您的所有应用，则是他人在调用此地址，这些请求会被拒绝。',
+      unsigned: '请在控制台开启回调鉴权，并使用 WEBHOOK_TOKENS 中的 Token。',
+      clock: '请检查本机时钟。如果时钟准确，则是他人在调用此地址，这些请求会被拒绝。',
+      signature: '请核对 WEBHOOK_TOKENS 与控制台中的鉴权 Token 是否一致。如果一致，则是他人在调用此地址，这些请求会被拒绝。',
+      too_large: '请调大 WEBHOOK_BODY_LIMIT。',
+      invalid: '请检查途中是否有代理等改动了请求。',
+      unavailable: '请检查数据库和 SPOOL_DIR；日志中有原因。',
+    },
+    over: '不再有被拒绝的回调',
     took: (count, ms) => `在 ${duration(ms)}内拒绝了 ${number(count)} 条回调。`,
   },
 

@@ -1,0 +1,76 @@
+import type { RejectionCause } from './rejection-cause.js';
+
+/** A webhook that is lost: the vendor does not send it again. */
+export interface Rejection {
+  /** As metrics call it. */
+  result: string;
+  cause: RejectionCause;
+  /** Who was connected: behind a proxy that is the proxy, since anybody can write an X-Forwarded-For. */
+  address: string;
+  /** How far its RequestTime was ahead of our clock; `null` where it was none. */
+  secondsAhead: number | null;
+}
+
+const minuteMs = 60_000;
+/** More addresses than this are not told apart. */
+const addressesMost = 100;
+
+interface Story {
+  sumUpAt: number;
+  count: number;
+  addresses: Set<string>;
+  latest: Rejection;
+}
+
+/** Tells the log of webhooks that are lost: the first of a result at once, then each minute how many more there were, until a minute without. */
+export class Rejections {
+  /** How many there were since the start. */
+  readonly counts: Partial<Record<RejectionCause, number>> = {};
+  private readonly stories = new Map<string, Story>();
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param monotonic milliseconds that no change of the clock moves */
+  constructor(
+    private readonly warn: (message: string, fields: object) => void,
+    private readonly monotonic: () => number,
+  ) {}
+
+  add(rejection: Rejection): void {
+    const { result, cause, address } = rejection;
+    this.counts[cause] = (this.counts[cause] ?? 0) + 1;
+    const story = this.stories.get(result);
+    if (!story) {
+      this.warn('a webhook was rejected and is lost', rejection);
+      this.stories.set(result, this.story(rejection));
+      return;
+    }
+    Object.assign(story, { count: story.count + 1, latest: rejection });
+    if (story.addresses.size < addressesMost) story.addresses.add(address);
+  }
+
+  /** To be called often. @param all also what its minute is not over for */
+  sumUp(all = false): void {
+    for (const [result, { sumUpAt, count, addresses, latest }] of this.stories) {
+      if (!all && this.monotonic() < sumUpAt) continue;
+      if (count === 0) this.stories.delete(result);
+      else {
+        addresses.delete(latest.address);
+        this.warn('webhooks were rejected and are lost; of these the latest', { count, ...latest, otherAddresses: addresses.size });
+        this.stories.set(result, this.story(latest));
+      }
+    }
+  }
+
+  private story(latest: Rejection): Story {
+    return { sumUpAt: this.monotonic() + minuteMs, count: 0, addresses: new Set(), latest };
+  }
+
+  onApplicationBootstrap(): void {
+    this.timer = setInterval(() => this.sumUp(), 1000).unref();
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.timer);
+    this.sumUp(true);
+  }
+}
