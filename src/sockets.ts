@@ -6,7 +6,6 @@ const lingerMs = 3000;
 const badRequest = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n';
 /** Clients make these offers on ordinary requests, and stay with HTTP/1.1 where they are ignored. */
 const ignoredUpgrade = /^(h2c|TLS\/)/i;
-const errorEveryMs = 60_000;
 
 export interface SocketRules {
   /** The answer to CONNECT and Upgrade. */
@@ -17,7 +16,7 @@ export interface SocketRules {
   silenceMs: number;
   /** How long a connection is kept open after an answer. */
   keptAliveMs: number;
-  /** Told, once a minute at most, that connections cannot be accepted. */
+  /** Told that a connection could not be accepted. */
   onError: (error: Error) => void;
 }
 
@@ -94,15 +93,8 @@ export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, ke
     else leave(socket, badRequest);
   });
 
-  let toldAt = -Infinity;
   // Whoever listens is told of the errors before; later ones, such as no descriptor for a connection, would end the process.
-  server.once('listening', () =>
-    server.on('error', error => {
-      if (performance.now() - toldAt < errorEveryMs) return;
-      toldAt = performance.now();
-      onError(error);
-    }),
-  );
+  server.once('listening', () => server.on('error', onError));
 }
 
 interface Connection {

@@ -17,7 +17,7 @@ import { Deeds } from './deeds.js';
 import { HealthController } from './health.controller.js';
 import { Log, stackOf } from './log.js';
 import { Metrics } from './metrics.js';
-import { ProblemFilter, problemOf } from './problem.filter.js';
+import { type Problem, ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What the management side is given by the program: it makes none of it itself. */
@@ -68,8 +68,9 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
     }),
   );
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
+  const problem: Problem = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'nothing is here' };
   guardSockets(app.getHttpServer() as Server, {
-    notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problemOf(404, 'nothing is here')) },
+    notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problem) },
     requestMs: 60_000,
     silenceMs: 10_000,
     keptAliveMs: 5000,

@@ -13,10 +13,6 @@ export interface Problem {
   detail: string;
 }
 
-export function problemOf(status: number, detail: string): Problem {
-  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
-}
-
 /** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -27,11 +23,9 @@ export class ProblemFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const { status, detail } = this.causeOf(error);
     if (response.headersSent || response.destroyed) return;
+    const problem: Problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
     // Not .json(): that would say application/json.
-    response
-      .status(status)
-      .type('application/problem+json')
-      .send(JSON.stringify(problemOf(status, detail)));
+    response.status(status).type('application/problem+json').send(JSON.stringify(problem));
   }
 
   private causeOf(error: unknown): { status: number; detail: string } {
