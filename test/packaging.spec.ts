@@ -24,7 +24,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test('the image gets what the service needs at run time, and no tool', () => {
   const omit = '--omit=dev --omit=optional';
   expect(read('deploy/Dockerfile')).toContain(`npm prune ${omit} --ignore-scripts`);
-  expect(scripts!['sbom']).toContain(omit);
   expect(read('test/support/audit.ts')).toContain("'--omit=dev', '--omit=optional'");
   const names = new Set(production.map(nameOf));
   expect(Object.keys(dependencies!).filter(name => !names.has(name))).toEqual([]);
@@ -37,15 +36,19 @@ test('the image gets what the service needs at run time, and no tool', () => {
 });
 
 test('npm run sbom lists exactly that, as CycloneDX', () => {
-  const command = /^(npm sbom .*) > (\S+)$/.exec(scripts!['sbom']!)!;
+  const command = /^(node .*) > (\S+)$/.exec(scripts!['sbom']!)!;
   expect(read('.gitignore')).toContain(command[2]);
   expect(read('README.md')).toContain(command[2]);
   const sbom = JSON.parse(execFileSync(command[1]!, { cwd: root, encoding: 'utf8', shell: true, maxBuffer: 1e8 })) as {
     bomFormat: string;
-    metadata: { component: { purl: string } };
+    metadata: { component: { name: string; purl: string } };
     components: { purl: string }[];
   };
-  expect([sbom.bomFormat, sbom.metadata.component.purl]).toEqual(['CycloneDX', expect.stringMatching(/^pkg:npm\/channel-sync@/)]);
+  expect(sbom.bomFormat).toBe('CycloneDX');
+  expect(sbom.metadata.component).toMatchObject({
+    name: 'channel-sync',
+    purl: expect.stringMatching(/^pkg:npm\/channel-sync@/) as unknown,
+  });
   const listed = new Set(sbom.components.map(({ purl }) => decodeURIComponent(/^pkg:npm\/(.+)@/.exec(purl)![1]!)));
   expect([...listed].sort()).toEqual([...new Set(production.map(nameOf))].sort());
 }, 30_000);
