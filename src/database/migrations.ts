@@ -53,6 +53,7 @@ const first: Migration = {
     `create table notice (id ${identity}, sink int not null, key text not null, opened_at bigint not null, over_at bigint, facts text not null, told text,
        receipt text, due_at bigint not null, lease text, tries int not null default 0)`,
     `create unique index notice_open on notice (sink, key) where over_at is null`,
+    `create index notice_to_show on notice (sink, id) where told is null or told <> facts`,
     `create table heartbeat (at bigint not null)`,
     `insert into heartbeat (at) values (0)`,
     `create index audit_by_change on audit (change_id) where change_id is not null`,
