@@ -93,7 +93,24 @@ class ShimStatement implements SqliteStatement {
   }
 
   all(parameters: readonly unknown[]): unknown[] {
-    return this.statement.all(...bindable(parameters));
+    const values = bindable(parameters);
+    try {
+      return this.statement.all(...values);
+    } catch (error) {
+      // Only a damaged row has an integer beyond 2^53, and must not hide the others: what only reads is read again, with the nearest number.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE' || !/^\s*select\b/i.test(this.sql)) throw error;
+      return this.nearest(values);
+    }
+  }
+
+  private nearest(values: SQLInputValue[]): unknown[] {
+    this.statement.setReadBigInts(true);
+    try {
+      const near = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+      return this.statement.all(...values).map(row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, near(value)])));
+    } finally {
+      this.statement.setReadBigInts(false);
+    }
   }
 
   run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {

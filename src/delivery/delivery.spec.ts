@@ -198,6 +198,9 @@ eachStore('delivery', store => {
   test.each([
     { change: 'event_time', to: 8_700_000_000_000_000 },
     { change: 'event_time', to: -8_700_000_000_000_000 },
+    // Beyond 2^53, which JavaScript's numbers cannot tell from its neighbours.
+    { change: 'event_time', to: 9_200_000_000_000_000_000 },
+    { channel: 'updated_at', to: 9_200_000_000_000_000_000 },
     { change: 'received_at', to: 8_700_000_000_000_000, only: 'report' },
     { change: 'changes', to: '{"broken' },
     { change: 'changes', to: '[{"field":"colour","from":1,"to":2}]' },
