@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { until } from './support/until.js';
@@ -53,7 +53,7 @@ test('npm run sbom lists exactly that, as CycloneDX', () => {
   expect([...listed].sort()).toEqual([...new Set(production.map(nameOf))].sort());
 }, 30_000);
 
-test('the service runs on it, with a sink of each type', async () => {
+test('the service runs on it, with a sink of each type, and with what an .env beside it says', async () => {
   // As the image has it: links are not followed, so that nothing else can be found.
   for (const path of production) {
     if (path.lastIndexOf('node_modules/') > 0) continue;
@@ -61,6 +61,10 @@ test('the service runs on it, with a sink of each type', async () => {
     symlinkSync(join(root, path), join(folder, path));
   }
   for (const path of ['dist', 'package.json']) cpSync(join(root, path), join(folder, path), { recursive: true });
+  writeFileSync(
+    join(folder, '.env'),
+    '\ufeffexport SDK_APP_IDS="1400000001" # a comment\r\nSINK_CHAT_CHANNELS=@TOA#planted\r\nwebhook_tokens=planted\r\n',
+  );
   const sinks = ['webhook', 'opensearch', 'elasticsearch', 'meilisearch'].flatMap(type => [
     [`SINK_${type.toUpperCase()}_TYPE`, type],
     [`SINK_${type.toUpperCase()}_URL`, `http://127.0.0.1:1/${type}`],
@@ -69,7 +73,6 @@ test('the service runs on it, with a sink of each type', async () => {
     cwd: folder,
     env: {
       ...Object.fromEntries(sinks),
-      SDK_APP_IDS: '1400000001',
       MANAGEMENT_TOKEN: 'a-long-random-text',
       HOST: '127.0.0.1',
       PORT: '0',
@@ -88,6 +91,14 @@ test('the service runs on it, with a sink of each type', async () => {
   try {
     await until(() => output.includes('"listening"') || child.exitCode !== null, `listening, not: ${output}`, 20_000);
     expect(output).toContain('"listening"');
+    const warnings = output.matchAll(/"level":"warn".*"msg":"(\w+ is [^"]*)"/g);
+    expect([...warnings].map(([, message]) => message)).toEqual([
+      'webhook_tokens is no setting: did you mean WEBHOOK_TOKENS?',
+      'SINK_CHAT_CHANNELS is cut at a # in .env: put its value in quotes',
+      'WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks',
+      'SINK_WEBHOOK_SECRETS is not set: the webhooks of this sink go out unsigned',
+    ]);
+    expect(output).not.toContain('planted');
     expect(output).not.toMatch(/Cannot find|ERR_MODULE_NOT_FOUND/);
   } finally {
     child.kill('SIGKILL');
