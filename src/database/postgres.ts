@@ -11,7 +11,9 @@ const mostConnections = 15;
 /** Workers leave the rest to webhooks. */
 const shareOfWorkers = 2 / 3;
 /** A server that had no more connections for us is asked for more after this time. */
-const fullForMs = 30_000;
+const fullForMs = 300_000;
+/** A pooler lets in whom it has no connection for, and lets the first statement wait. */
+const firstAnswerWithinMs = 1000;
 /** A server that fails us for long is not found sooner by starting anew more often. */
 const renewEveryMs = 1000;
 
@@ -100,7 +102,9 @@ export class PostgresServer {
 
   private newPool(): pg.Pool {
     if (this.ended) throw new Error('the database was closed');
-    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2 }).on('error', this.onLost);
+    const verify: pg.PoolConfig['verify'] = (client, done) =>
+      void client.query({ text: 'select 1', query_timeout: firstAnswerWithinMs } as pg.QueryConfig).then(() => done(), done);
+    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2, verify }).on('error', this.onLost);
     return pool.on('connect', client => {
       this.poolOf.set(client, pool);
       // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
@@ -115,9 +119,10 @@ export class PostgresServer {
   }
 }
 
+/** Whether a new connection failed for lack of one. */
 function isFull(error: unknown): boolean {
   const { code, message } = error as { code?: string; message: string };
-  return code === '53300' || message.includes('no more connections allowed');
+  return code === '53300' || message.includes('no more connections allowed') || message === 'Query read timeout';
 }
 
 /** @throws what the URL or the files that it names are to blame for */

