@@ -423,13 +423,20 @@ eachStore('notices', store => {
   });
 
   test('a summary that was due before midnight comes after it, once, and the next one goes on where it ended', async () => {
-    const { stage, told, process } = await stageOf();
+    const { stage, slack, told, process } = await stageOf();
     told.summary = { hour: 23, minute: 30, timeZone: 'UTC' };
     await stage.record();
     const fiveAfterMidnight = start + 86_400_000 + 300_000;
     stage.clock.at = fiveAfterMidnight;
     for (const { look } of [process(), process(), process()]) await look();
     const due = start + 86_400_000 + 23.5 * 3_600_000;
+    // What a clock that was ten years ahead has left behind.
+    const facts = JSON.stringify({ kind: 'summary' });
+    const ahead = { opened_at: start * 2, over_at: start * 2, due_at: start * 2, facts, told: facts };
+    await stage.database.kysely
+      .insertInto('notice')
+      .values({ sink: slack.id, key: 'summary 2036-01-01', ...ahead })
+      .execute();
     for (const at of [due - 1, due, due + 1]) {
       stage.clock.at = at;
       await process().look();

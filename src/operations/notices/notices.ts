@@ -101,7 +101,8 @@ export class Notices {
       .where('key', 'like', 'summary %')
       .execute();
     if (rows.some(row => row.key === `summary ${date}`)) return;
-    const last = Math.max(...rows.map(row => row.over_at ?? 0));
+    // One of a clock that was ahead would let all that follow begin too late.
+    const last = Math.max(0, ...rows.map(row => row.over_at ?? 0).filter(at => at <= now));
     const summary = await summarize(this.database, id, last > 0 ? last : null, now);
     const facts = JSON.stringify(summary);
     const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);

@@ -59,7 +59,7 @@ function firstAt(wall: (ms: number) => number, shown: number): number {
  */
 export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
   const { kysely } = database;
-  const since = lastUntil === null ? now - dayMs : Math.min(Math.max(lastUntil, now - 2 * dayMs), now);
+  const since = lastUntil === null ? now - dayMs : Math.max(lastUntil, now - 2 * dayMs);
   const sinks = await kysely
     .selectFrom('sink')
     .select(['id', 'name'])
