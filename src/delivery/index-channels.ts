@@ -1,6 +1,7 @@
 import { type RawBuilder, type Transaction, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
-import type { FieldChange, Profile } from '../channel/profile.js';
+import { unknownProfile } from '../channel/profile.js';
+import { readProfile, readTime } from '../channel/stored.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { ChannelKey, Delivery } from '../sinks/sink.js';
@@ -15,6 +16,8 @@ export interface WantedChannel extends ChannelKey {
   position: number;
   /** True if a delivery is on its way, or the sink's filters left the newest revision out: the index may well have another one. */
   unsettled: boolean;
+  /** True if its row is damaged: what is the newest state nobody knows, and the delivery has blanks instead. */
+  damaged: boolean;
   delivery: Delivery;
 }
 
@@ -96,25 +99,29 @@ function newestOf(trx: Transaction<Tables>, sink: number, ids: number[]) {
 }
 
 function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel {
-  const { channel, sdkAppId, channelId, changeId, position, revision, event_time: eventTime } = row;
+  const { channel, sdkAppId, channelId, changeId, position } = row;
+  const unsettled = Boolean(row.open) || (choosesFields && row.state === null);
+  const told = { channel, sdkAppId, channelId, changeId, position };
+  try {
+    return { ...told, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
+  } catch {
+    const blanks = { event_time: 0, updated_at: null, profile: JSON.stringify(unknownProfile) };
+    return { ...told, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
+  }
+}
+
+function deliveryOf(row: Row, sink: number): Delivery {
+  const { sdkAppId, channelId, changeId, revision, event_time: eventTime } = row;
   const data = { changeId, sdkAppId, channelId, revision, exists: row.exist === 1, operator: row.operator };
   return {
-    channel,
-    sdkAppId,
-    channelId,
-    changeId,
-    position,
-    unsettled: Boolean(row.open) || (choosesFields && row.state === null),
-    delivery: {
-      id: deliveryId(changeId, sink),
-      event: {
-        type: row.type as ChangeType,
-        timestamp: new Date(eventTime).toISOString(),
-        data: { ...data, changes: [] as FieldChange[], profile: JSON.parse(row.profile) as Profile },
-      },
-      version: row.version,
-      updatedAt: new Date(row.updated_at ?? eventTime).toISOString(),
+    id: deliveryId(changeId, sink),
+    event: {
+      type: row.type as ChangeType,
+      timestamp: readTime(eventTime),
+      data: { ...data, changes: [], profile: readProfile(row.profile) },
     },
+    version: row.version,
+    updatedAt: readTime(row.updated_at ?? eventTime),
   };
 }
 

@@ -273,6 +273,23 @@ eachStore('index jobs', store => {
     expect((await findJob(stage.database, search.id, 'rebuild'))!.finishedAt).toBe(stage.clock.at);
   });
 
+  // Seen failing with a time that no calendar has: for an hour, then for good.
+  test('a channel whose row is damaged stops no job: it is no difference, and is left out of a new index', async () => {
+    const { stage, index, run, deliver, verify, told } = await stageOf();
+    for (const channelId of ['a', 'damaged', 'z']) await stage.record({ channelId });
+    await deliver();
+    const { kysely } = stage.database;
+    await kysely.updateTable('channel').set({ updated_at: 8_700_000_000_000_000 }).where('channel_id', '=', 'damaged').execute();
+    expect(await verify(true)).toEqual({ ...fine, compared: 3 });
+    expect(index.documents.size).toBe(3);
+    await stage.call('/api/v1/sinks/search/rebuild', { method: 'POST' });
+    await run();
+    stage.clock.at += 5000;
+    await run();
+    expect([index.used, [...index.documents.keys()]]).toEqual(['v2', ['1400000001:a', '1400000001:z']]);
+    expect(told).toContainEqual(expect.stringMatching(/left out of the new index .*1400000001:damaged/));
+  });
+
   test('a process that is killed in the middle is followed by another, which goes on from there', async () => {
     const { stage, search, index, run, deliver } = await stageOf();
     await stage.recordMany(600);

@@ -330,11 +330,11 @@ export class IndexJobs {
       return { progress: JSON.stringify(progress), state: 'done' };
     }
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, true);
-    const results = await sink.fill(
-      index,
-      wanted.map(({ delivery }) => delivery),
-      stop,
-    );
+    const damaged = wanted.filter(one => one.damaged).map(keyOf);
+    if (damaged.length > 0)
+      this.events.told('channels whose stored record is damaged are left out of the new index', { channels: damaged });
+    const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
+    const results = await sink.fill(index, deliveries, stop);
     // What is refused there is refused by the deliveries, too, and parked; the others must be in.
     const failed = results.find(result => result !== null && result.outcome !== 'refused');
     if (failed) throw failed;
