@@ -51,9 +51,21 @@ describe('opensearch sink, on a real OpenSearch', () => {
     ['name.prefix', 'ne', ['latin']],
     ['name.prefix', '企鹅 P', ['mixed']],
     ['name.prefix', `${'长'.repeat(20)}的名字`, ['long']],
+    ['name', 'coralreef', ['hidden']],
+    ['name', 'Coral\u200DReef', ['hidden']],
+    ['name', '珊瑚', ['hidden']],
+    ['name.standard', '珊', ['hidden']],
+    ['name.prefix', 'coralr', ['hidden']],
+    ['name.prefix', 'co\u00ADralr', ['hidden']],
   ])('finds by %s %s', async (field, text, found) => {
     const sink = await sinkOf('finding');
-    const names = { official: '腾讯官方账号', latin: 'Penguin News', mixed: '企鹅Penguin-新闻', long: '长'.repeat(60) };
+    const names = {
+      official: '腾讯官方账号',
+      latin: 'Penguin News',
+      mixed: '企鹅Penguin-新闻',
+      long: '长'.repeat(60),
+      hidden: 'Co\u00ADral\u200BRe\uFEFFef \u200F珊\u2060瑚\u2069',
+    };
     const profile = { avatarUrl: null, introduction: '', organization: null };
     const channels = Object.entries(names).map(([channelId, name]) => channelDelivery(channelId, 1, { profile: { ...profile, name } }));
     const more = { introduction: '在深圳', organization: '腾讯 科技' };
@@ -87,7 +99,7 @@ describe('opensearch sink, on a real OpenSearch', () => {
   it('sorts by the exact text', async () => {
     const { body } = await call(engine.url, 'POST', '/finding/_search', { sort: [{ 'name.keyword': 'asc' }] });
     const { hits } = body['hits'] as { hits: { _source: { channelId: string } }[] };
-    expect(hits.map(hit => hit._source.channelId)).toEqual(['latin', 'mixed', 'official', 'long']);
+    expect(hits.map(hit => hit._source.channelId)).toEqual(['hidden', 'latin', 'mixed', 'official', 'long']);
   });
 
   it('builds an index anew and swaps under load, and nobody ever finds less, or something old', async () => {
