@@ -1,3 +1,5 @@
+import { queryObjects, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { FakeSearch } from '../../../test/support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
 import { channelDelivery, clusterStories, openSearchSink } from '../../../test/support/opensearch/stories.ts';
@@ -108,6 +110,22 @@ describe.each(types)('%s sink', type => {
   ])('takes an item with %i %s as %s', async (status, type, outcome) => {
     const { url } = await target(request => bulkAnswer(request, status, { type, reason: 'quoted-text' }));
     expect(await told(await sinkAt(url))).toBe(outcome);
+  });
+
+  it('leaves nothing behind in memory with an attempt that has ended, long before its time is up', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const fake = new FakeSearch(type);
+    const server = await fakeServer(request => fake.answer(request));
+    open.push(server);
+    const sink = await sinkAt(server.url, { TIMEOUT_MS: 300_000 });
+    const signals = async (attempts: number): Promise<number> => {
+      for (let version = 1; version <= attempts; version += 1) await attempt(sink, channelDelivery('a', version));
+      for (let turn = 0; turn < 3; turn += 1) await new Promise(resolve => setImmediate(() => resolve(collectGarbage())));
+      return queryObjects(AbortSignal, { format: 'count' });
+    };
+    const before = await signals(20);
+    expect((await signals(200)) - before).toBeLessThan(20);
   });
 
   it.each<[string, (request: ReceivedRequest) => Answer]>([

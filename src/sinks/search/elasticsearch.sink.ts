@@ -45,12 +45,19 @@ async function elasticsearchCluster(access: Access, proxies: Proxies): Promise<C
   return {
     async request({ method, path, query = {}, json, lines }, signal) {
       signal.throwIfAborted();
-      const own = AbortSignal.any([signal]);
-      const failed = new Promise<never>((_, reject) => listeners.set(own, reject));
+      // Not AbortSignal.any: the client never takes its listener off, and one that follows another is held for as long as that one lives.
+      const own = new AbortController();
+      const abort = (): void => own.abort();
+      signal.addEventListener('abort', abort, { once: true });
+      const failed = new Promise<never>((_, reject) => listeners.set(own.signal, reject));
       const params = { method, path, querystring: query, ...(json && { body: json }), ...(lines !== undefined && { bulkBody: lines }) };
       // As a stream: then no status throws, and neither does a body that claims to be JSON.
-      const sent = client.transport.request(params, { asStream: true, signal: own });
-      return answerOf((await Promise.race([failed, sent])) as IncomingMessage, agent, signal);
+      const sent = client.transport.request(params, { asStream: true, signal: own.signal });
+      try {
+        return await answerOf((await Promise.race([failed, sent])) as IncomingMessage, agent, signal);
+      } finally {
+        signal.removeEventListener('abort', abort);
+      }
     },
     close: () => agent.destroy(),
   };

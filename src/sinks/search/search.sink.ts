@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../outgoing/within.js';
 import { classifyNetworkError } from '../http.js';
 import {
   type ChannelKey,
@@ -136,18 +137,14 @@ export class ChannelIndex implements SearchSink {
 
   private attempt(signal: AbortSignal): Attempt {
     signal.throwIfAborted();
-    const timeout = AbortSignal.timeout(this.timeoutMs);
-    const either = AbortSignal.any([signal, timeout]);
+    const until = performance.now() + this.timeoutMs;
+    const timedOut = new TryAgain('timed out', 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.');
     return async work => {
       try {
-        return await work(either);
+        return await within(until - performance.now(), signal, work, error => (error instanceof SinkError ? error : timedOut));
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof SinkError) throw error;
-        if (timeout.aborted || (error instanceof Error && error.name === 'TimeoutError')) {
-          throw new TryAgain('timed out', 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.');
-        }
-        throw classifyNetworkError(error);
+        throw error instanceof Error && error.name === 'TimeoutError' ? timedOut : classifyNetworkError(error);
       }
     };
   }

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import axios from 'axios';
 import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
 import type { Proxies } from '../../outgoing/proxies.js';
+import { within } from '../../outgoing/within.js';
 import { classifyNetworkError, userAgent } from '../http.js';
 import { TryAgain } from '../sink.js';
 
@@ -63,26 +64,13 @@ async function read(stream: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** Bounds the total time of one attempt, however many requests it takes. Our own cancellation comes out as the signal's reason. */
-export async function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  // Not AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
-  const either = new AbortController();
-  const cancel = (): void => either.abort();
-  const timer = setTimeout(cancel, timeoutMs);
-  signal.addEventListener('abort', cancel);
-  try {
-    return await work(either.signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (either.signal.aborted)
-      throw new TryAgain(
-        'timed out',
-        'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.',
-      );
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', cancel);
-  }
+/** Bounds the total time of one attempt, however many requests it takes. */
+export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return within(
+    timeoutMs,
+    signal,
+    work,
+    () =>
+      new TryAgain('timed out', 'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.'),
+  );
 }
