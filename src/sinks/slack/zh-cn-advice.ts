@@ -63,6 +63,8 @@ export const advice: Record<string, string> = {
   'Check that it has the analyzer that ANALYZER names ({}); some come with plugins.':
     '请确认其中有 ANALYZER 所指的分析器（{}）；有些需要插件。',
   'Upgrade it: {} is the oldest that works.': '请升级：最低支持版本为 {}。',
+  'Look for what else wrote into the database, restore the row of the change or of its channel, then replay or discard the delivery.':
+    '请查明还有什么写入了数据库，恢复该变更或其公众号的数据行，然后重新发送或放弃该投递。',
   'Let the alias point at the one index that channel-sync made.': '请让该别名只指向 channel-sync 创建的那一个索引。',
   'Give that index the alias again, or delete it.': '请重新为该索引设置别名，或将其删除。',
   'Set INDEX to another name, or delete or rename that index; nothing was written to it.':
