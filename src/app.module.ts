@@ -21,6 +21,7 @@ import { sinkStates } from './operations/sink-states.js';
 import { withEnvFile } from './settings/env-file.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings, readSettings } from './settings/settings.js';
+import { BodyBudget } from './webhook/body-budget.js';
 import { Rejections } from './webhook/rejections.js';
 import { SdkAppIdGuard } from './webhook/sdk-app-id.guard.js';
 import { SignatureGuard } from './webhook/signature.guard.js';
@@ -66,6 +67,7 @@ export class AppModule {
         { provide: SharedClock, useFactory: (database: Database) => new SharedClock(() => database.now()), inject: [Database] },
         SdkAppIdGuard,
         SignatureGuard,
+        BodyBudget,
         WebhookPipe,
         {
           provide: ReportSinks,

@@ -14,7 +14,7 @@ const forbidden = [
   {
     name: 'the recorder imports the pure parts, the database and what is owed',
     from: { path: '^src/channel/recorder\\.ts$' },
-    to: { path: '^src', pathNot: '^src/(channel/(profile|merge|change|arrivals)|database/|delivery/owe)' },
+    to: { path: '^src', pathNot: '^src/(channel/(profile|merge|change|arrivals|group)|database/|delivery/owe)' },
   },
   {
     name: 'delivery knows no concrete sink, no webhook, no settings',

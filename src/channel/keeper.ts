@@ -11,8 +11,6 @@ const beatEveryMs = 5000;
 const tryEveryMs = 300;
 /** A file that is being written is closed after the write. */
 const closeWithinMs = 10;
-/** How many webhooks of the spool go into one transaction. */
-const takenAtOnce = 256;
 
 export type Kept = Recorded | 'spooled';
 
@@ -104,15 +102,12 @@ export class Keeper {
     }
   }
 
-  private async record(receipts: readonly Receipt[]): Promise<Receipt[]> {
-    const refused: Receipt[] = [];
-    for (let from = 0; from < receipts.length; from += takenAtOnce) {
-      refused.push(...(await this.recorder.take(receipts.slice(from, from + takenAtOnce))));
+  private record(receipts: readonly Receipt[]): Promise<Receipt[]> {
+    return this.recorder.take(receipts, async () => {
       // Those who arrive now need not queue for the spool any more.
       this.away = false;
       await nextTurn();
-    }
-    return refused;
+    });
   }
 
   /** @returns false once we are stopping */

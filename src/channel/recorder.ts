@@ -4,10 +4,12 @@ import type { Selectable, Transaction } from 'kysely';
 import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
 import { newestArrival } from '../database/retention.js';
+import { groupLimits } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
 import { type OwedChange, owe, owingSinks } from '../delivery/owe.js';
 import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
+import { keyOf, nextGroup } from './group.js';
 import { type ChannelState, type Told, emptyState } from './merge.js';
 import { type FieldName, fieldNames } from './profile.js';
 
@@ -35,8 +37,8 @@ export class Unstorable extends Unavailable {}
 /** How often a transaction that lost against another one is tried again. */
 const conflictsBorne = 3;
 
-/** The most webhooks of one transaction; with 17 values a row this stays far below SQLite's 32,766 parameters. */
-const groupLimit = 256;
+/** How many sinks may be registered before a transaction has told. */
+const unknownSinks = 100;
 
 /** The longest time that a group waits for others to join. */
 const gatherMs = 5;
@@ -58,6 +60,7 @@ export class Recorder {
   private waiting: Waiting[] = [];
   private busy = false;
   private arrivals: Arrivals | null = null;
+  private sinks = unknownSinks;
 
   /**
    * @param onOwed told after each commit which sinks have something to do
@@ -94,7 +97,11 @@ export class Recorder {
   private async work(): Promise<void> {
     while (this.waiting.length > 0) {
       await this.gather();
-      const group = this.waiting.splice(0, groupLimit).filter(one => !one.settled);
+      const { group, rest } = nextGroup(
+        this.waiting.filter(one => !one.settled),
+        this.sinks,
+      );
+      this.waiting = rest;
       if (group.length > 0) await this.keep(group);
     }
     this.busy = false;
@@ -103,7 +110,7 @@ export class Recorder {
   /** Waits as long as each turn of the event loop brings more, since one fsync serves them all; a lone webhook waits for one empty turn. */
   private async gather(): Promise<void> {
     const until = performance.now() + gatherMs;
-    for (let had = 0; had < this.waiting.length && this.waiting.length < groupLimit && performance.now() < until;) {
+    for (let had = 0; had < this.waiting.length && this.waiting.length < groupLimits.webhooks && performance.now() < until;) {
       had = this.waiting.length;
       await nextTurn();
     }
@@ -125,13 +132,21 @@ export class Recorder {
   }
 
   /**
-   * Records webhooks that were kept elsewhere until now; none only asks whether the database takes any.
+   * Records webhooks that were kept elsewhere until now, a group a transaction; none only asks whether the database takes any.
+   * @param onGroup awaited after each group
    * @returns those that the database will never take
    * @throws whatever the database says
    */
-  async take(receipts: readonly Receipt[]): Promise<Receipt[]> {
-    const results = await this.commit(receipts);
-    return receipts.filter((_, index) => results[index] instanceof Error);
+  async take(receipts: readonly Receipt[], onGroup: () => Promise<void> = async () => undefined): Promise<Receipt[]> {
+    if (receipts.length === 0) await this.commit([]);
+    const refused: Receipt[] = [];
+    for (let left = receipts.map(receipt => ({ receipt })); left.length > 0; await onGroup()) {
+      const { group, rest } = nextGroup(left, this.sinks);
+      const results = await this.commit(group.map(({ receipt }) => receipt));
+      for (const [index, { receipt }] of group.entries()) if (results[index] instanceof Error) refused.push(receipt);
+      left = rest;
+    }
+    return refused;
   }
 
   /** One transaction; where it is the data that the database refuses, one for each half, so that the others are kept. */
@@ -139,9 +154,10 @@ export class Recorder {
     if (!this.database.ready) throw new Unavailable(notSince);
     try {
       if (receipts.length === 0) return (await this.database.ping(), []);
-      const { results, owed } = await this.database.kysely
+      const { results, owed, sinks } = await this.database.kysely
         .transaction()
         .execute(async trx => recordGroup(this.database, trx, await this.timed(trx, receipts), this.now()));
+      this.sinks = Math.max(1, sinks);
       if (owed.size > 0) this.onOwed(owed);
       return results;
     } catch (error) {
@@ -175,14 +191,15 @@ async function recordGroup(
   trx: Transaction<Tables>,
   receipts: readonly Receipt[],
   now: number,
-): Promise<{ results: Recorded[]; owed: Set<number> }> {
+): Promise<{ results: Recorded[]; owed: Set<number>; sinks: number }> {
   const locked = await lockChannels(database, trx, receipts);
   const fingerprints = receipts.map(fingerprint);
   const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
   const kept = await database.send(trx, known.compile());
-  const sinks = await owingSinks(database, trx);
+  const asked = await owingSinks(database, trx);
   const channels = await locked();
   const seen = new Set((await kept()).map(row => row.fingerprint));
+  const owing = await asked();
 
   const results: Recorded[] = [];
   const changes: (OwedChange & { row: ReturnType<typeof changeRow> })[] = [];
@@ -193,7 +210,7 @@ async function recordGroup(
     seen.add(mark);
     changes.push(applyTo(channels.get(keyOf(receipt))!, receipt, mark));
   });
-  if (changes.length === 0) return { results, owed: new Set() };
+  if (changes.length === 0) return { results, owed: new Set(), sinks: owing.length };
 
   await database.insert(
     trx,
@@ -205,9 +222,9 @@ async function recordGroup(
     trx,
     [...channels.values()].filter(channel => channel.touched),
   );
-  const owed = await owe(database, trx, await sinks(), changes, now);
+  const owed = await owe(database, trx, owing, changes, now);
   if (owed.size > 0) await database.notify(trx, owed);
-  return { results, owed };
+  return { results, owed, sinks: owing.length };
 }
 
 interface LockedChannel {
@@ -311,10 +328,6 @@ async function updateChannels(database: Database, trx: Transaction<Tables>, chan
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
   );
-}
-
-function keyOf({ sdkAppId, channelId }: { sdkAppId: string; channelId: string }): string {
-  return `${sdkAppId} ${channelId}`;
 }
 
 /**

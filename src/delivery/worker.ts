@@ -60,7 +60,7 @@ const overrunMs = 2000;
 const startsPerTurn = 4;
 const databasePauseMs = 1000;
 /** So many bytes a sink may have in its hands; of a single delivery any. */
-const heldBytes = 16 * 1024 * 1024;
+const heldBytes = 8 * 1024 * 1024;
 /** What one claim takes of them. */
 const claimBytes = 4 * 1024 * 1024;
 /** How long news gather for a report sink. */

@@ -5,6 +5,7 @@ import type { Receipt } from '../channel/recorder.js';
 import { Clock } from '../clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
+import { BodyBudget } from './body-budget.js';
 import { parseBody, readBody } from './body.js';
 import { receiptOf } from './receipt.js';
 import { WebhookDto, isOurs, knownKeys } from './webhook.dto.js';
@@ -23,6 +24,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
   constructor(
     private readonly settings: Settings,
     private readonly clock: Clock,
+    private readonly budget: BodyBudget,
   ) {}
 
   /** @throws Refusal */
@@ -32,6 +34,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
     if (inQuery !== null && !isOurs(inQuery)) return null;
     // Only now: who is refused need not send a body.
     if (request.httpVersion === '1.1' && /^100-continue$/i.test(request.headers.expect ?? '')) request.res!.writeContinue();
+    await this.budget.enter(request, this.settings.WEBHOOK_BODY_LIMIT);
     const body = await readBody(request, this.settings.WEBHOOK_BODY_LIMIT);
     const arrival = { id: uuid(), at: this.clock.now(), body };
     if (Array.isArray(told)) throw Refusal.invalid('CallbackCommand is repeated in the query');
