@@ -1,5 +1,6 @@
 import { type Kysely, type Transaction, sql } from 'kysely';
 import type { Database } from './database.js';
+import { pageRows } from './limits.js';
 import type { Tables } from './tables.js';
 
 /** How many changes are looked at in one transaction. */
@@ -67,10 +68,16 @@ async function deleteChanges(database: Database, trx: Transaction<Tables>, ids: 
   await trx.deleteFrom('change').where(database.isAmong('id', over)).where('id', 'not in', still).execute();
 }
 
-/** Deletes what people did, and the notices that were over, before `before` (ms). */
-export async function deleteRecords({ kysely }: Database, before: number): Promise<void> {
-  await kysely.deleteFrom('audit').where('at', '<', before).execute();
-  await kysely.deleteFrom('notice').where('over_at', '<', before).execute();
+/**
+ * Deletes a page of what people did, and of the notices that were over, before `before` (ms).
+ * @returns false once there are no more
+ */
+export async function deleteRecords({ kysely }: Database, before: number): Promise<boolean> {
+  const audit = kysely.selectFrom('audit').select('id').where('at', '<', before).limit(pageRows);
+  const notices = kysely.selectFrom('notice').select('id').where('over_at', '<', before).limit(pageRows);
+  const { numDeletedRows: deeds } = await kysely.deleteFrom('audit').where('id', 'in', audit).executeTakeFirst();
+  const { numDeletedRows: over } = await kysely.deleteFrom('notice').where('id', 'in', notices).executeTakeFirst();
+  return deeds === BigInt(pageRows) || over === BigInt(pageRows);
 }
 
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */

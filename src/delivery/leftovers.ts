@@ -1,10 +1,9 @@
-import type { Transaction } from 'kysely';
+import { type Transaction, sql } from 'kysely';
 import type { Database } from '../database/database.js';
+import { pageRows } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
-import { lockLanes } from './locks.js';
-import { type Moved, leaveNews } from './reports.js';
-
-const pageSize = 500;
+import { isOneOf, lockLanes, skipLocked } from './locks.js';
+import { type Moved, leaveNews, takeNews } from './reports.js';
 
 /** A sink that is gone for good, and why what it was owed is discarded. */
 export interface GoneSink {
@@ -28,25 +27,30 @@ export async function goneSinks(database: Database, retentionDays: number, old: 
 
 /**
  * Discards a page of what a gone sink was owed.
- * @returns how many were discarded, and the report sinks that have to tell of it
+ * @returns how many were discarded, the report sinks that have to tell of it, and whether there may be more to do
  */
 export async function discardPage(
   database: Database,
   { id, reason }: GoneSink,
   now: number,
-): Promise<{ count: number; reports: number[] }> {
+): Promise<{ count: number; reports: number[]; more: boolean }> {
   return database.kysely.transaction().execute(async trx => {
     const row = trx.selectFrom('sink').select('removed_at').where('id', '=', id);
     const { removed_at: removedAt } = await (database.embedded ? row : row.forUpdate()).executeTakeFirstOrThrow();
     // It has come back just now.
-    if (removedAt === null) return { count: 0, reports: [] };
+    if (removedAt === null) return { count: 0, reports: [], more: false };
     // One after the other: each state has an index of its own.
     const pending = await owedIn(trx, id, 'pending');
     const page = pending.length > 0 ? pending : await owedIn(trx, id, 'parked');
     if (page.length === 0) {
-      await trx.updateTable('lane').set({ due_at: null, lease: null }).where('sink', '=', id).where('due_at', 'is not', null).execute();
-      await trx.deleteFrom('news').where('sink', '=', id).execute();
-      return { count: 0, reports: [] };
+      const { rows: idled } = await sql`
+          with page as materialized (
+            select channel from lane where sink = ${id} and due_at is not null order by due_at limit ${sql.lit(pageRows)} ${skipLocked(database)})
+          update lane set due_at = null, lease = null where sink = ${id} and ${isOneOf(database, 'channel', sql`page`)} returning channel`.execute(
+        trx,
+      );
+      const news = await takeNews(database, trx, sql`sink = ${id}`);
+      return { count: 0, reports: [], more: idled.length === pageRows || news.length >= pageRows };
     }
     await lockLanes(database, trx, id, [...new Set(page.map(one => one.channel))]);
     const { numUpdatedRows } = await trx
@@ -63,7 +67,7 @@ export async function discardPage(
       .executeTakeFirst();
     const reports = await leaveNews(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
-    return { count: Number(numUpdatedRows), reports };
+    return { count: Number(numUpdatedRows), reports, more: true };
   });
 }
 
@@ -73,6 +77,6 @@ function owedIn(trx: Transaction<Tables>, sink: number, state: string): Promise<
     .select(['change_id as changeId', 'channel'])
     .where('sink', '=', sink)
     .where('state', '=', state)
-    .limit(pageSize)
+    .limit(pageRows)
     .execute();
 }

@@ -99,7 +99,7 @@ async function forgetNews(database: Database, trx: Transaction<Tables>, sink: nu
 }
 
 /** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
-async function takeNews(database: Database, trx: Transaction<Tables>, which: RawBuilder<unknown>): Promise<Moved[]> {
+export async function takeNews(database: Database, trx: Transaction<Tables>, which: RawBuilder<unknown>): Promise<Moved[]> {
   const { rows } = await sql<Moved>`
       with taken as materialized (
         select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked(database)})

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { deletePage, deleteRecords, newestArrival } from '../database/retention.js';
 import { fillPage } from './fill.js';
-import { discardPage, goneSinks } from './leftovers.js';
+import { type GoneSink, discardPage, goneSinks } from './leftovers.js';
 import { repeatedly } from './repeatedly.js';
 
 const everyMs = 3_600_000;
@@ -45,10 +45,17 @@ export class Upkeep {
 
   /** All that there is to do now. */
   async once(stop: AbortSignal): Promise<void> {
-    await this.fill(stop);
-    const old = (await this.clockIsDoubtful()) ? -Infinity : this.now() - this.retentionDays * dayMs;
-    await this.discard(stop, old);
-    if (old > 0) await this.delete(stop, old);
+    await all({
+      fill: () => this.fill(stop),
+      discard: async () => this.discard(stop, await this.old()),
+      records: async () => this.deleteRecords(stop, await this.old()),
+      retention: async () => this.delete(stop, await this.old()),
+    });
+  }
+
+  /** What was before this time is too old. */
+  private async old(): Promise<number> {
+    return (await this.clockIsDoubtful()) ? -Infinity : this.now() - this.retentionDays * dayMs;
   }
 
   /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
@@ -62,35 +69,47 @@ export class Upkeep {
   private async fill(stop: AbortSignal): Promise<void> {
     const sinks = await this.database.kysely
       .selectFrom('sink')
-      .select('id')
+      .select(['id', 'name'])
       .where('filled_to', 'is not', null)
       .where('removed_at', 'is', null)
       .execute();
-    for (const { id } of sinks) {
-      await pages(stop, restTimes.awaited, async () => {
+    const fill = (id: number): Promise<void> =>
+      pages(stop, restTimes.awaited, async () => {
         const more = await fillPage(this.database, id, this.now());
         this.events.wake([id]);
         return more;
       });
-    }
+    await all(Object.fromEntries(sinks.map(({ id, name }) => [name, () => fill(id)])));
   }
 
   private async discard(stop: AbortSignal, old: number): Promise<void> {
-    for (const sink of await goneSinks(this.database, this.retentionDays, old)) {
-      await pages(stop, restTimes.calm, async () => {
-        const { count, reports } = await discardPage(this.database, sink, this.now());
+    const discard = (sink: GoneSink): Promise<void> =>
+      pages(stop, restTimes.calm, async () => {
+        const { count, reports, more } = await discardPage(this.database, sink, this.now());
         if (count > 0) this.events.discarded(sink.name, count);
         if (reports.length > 0) this.events.wake(reports);
-        return count > 0;
+        return more;
       });
-    }
+    const gone = await goneSinks(this.database, this.retentionDays, old);
+    await all(Object.fromEntries(gone.map(sink => [`${sink.name} (${sink.id})`, () => discard(sink)])));
+  }
+
+  private async deleteRecords(stop: AbortSignal, before: number): Promise<void> {
+    if (before > 0) await pages(stop, restTimes.calm, () => deleteRecords(this.database, before));
   }
 
   private async delete(stop: AbortSignal, before: number): Promise<void> {
-    await deleteRecords(this.database, before);
+    if (before <= 0) return;
     let after: string | null = '';
     await pages(stop, restTimes.calm, async () => (after = await deletePage(this.database, before, after!)) !== null);
   }
+}
+
+/** Does each of these, whichever of the others fails. @throws if some did, with what their errors say */
+async function all(works: Record<string, () => Promise<void>>): Promise<void> {
+  const failed: string[] = [];
+  for (const [name, work] of Object.entries(works)) await work().catch((error: Error) => failed.push(`${name}: ${error.message}`));
+  if (failed.length > 0) throw new Error(failed.join('; '));
 }
 
 /** Goes on until there is no further page. */

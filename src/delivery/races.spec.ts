@@ -1,0 +1,91 @@
+import pg from 'pg';
+import { v4, v7 as uuid } from 'uuid';
+import { eachStore } from '../../test/support/stores.js';
+import { type Receipt, Recorder } from '../channel/recorder.js';
+import type { Database } from '../database/database.js';
+import { Lanes } from './lanes.js';
+import { type ConfiguredSink, registerSinks } from './registry.js';
+
+const start = Date.UTC(2026, 0, 1);
+const day = 86_400_000;
+const claim = { attempts: 10, batchSize: 1, bytes: 1e6, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+
+function recorderOf(database: Database) {
+  const recorder = new Recorder(
+    database,
+    () => start,
+    () => undefined,
+    error => {
+      throw error;
+    },
+  );
+  return (time: number, fields: Receipt['fields']) =>
+    recorder.record(
+      {
+        id: uuid(),
+        sdkAppId: '1',
+        channelId: 'channel',
+        command: 'changed',
+        operator: null,
+        eventTime: start + time,
+        eventTimeEstimated: false,
+        receivedAt: start,
+        fields,
+        body: Buffer.from('{}'),
+      },
+      5000,
+    );
+}
+
+async function sinkOf(database: Database, sink: Partial<ConfiguredSink>) {
+  const [registered] = await registerSinks(database, [{ name: 'sink', type: 'scripted', mode: 'log', filters: {}, ...sink }], start);
+  return registered!;
+}
+
+const query = Reflect.get(pg.Client.prototype, 'query') as (...call: unknown[]) => unknown;
+afterEach(() => void Reflect.set(pg.Client.prototype, 'query', query));
+
+/** Does something between two queries of PostgreSQL: before the next one that matches. */
+function before(text: RegExp, work: () => Promise<unknown>): void {
+  let armed = true;
+  Reflect.set(pg.Client.prototype, 'query', function (this: pg.Client, ...call: unknown[]): unknown {
+    const go = (): unknown => Reflect.apply(query, this, call);
+    if (!armed || !text.test(String((call[0] as { text?: string }).text ?? call[0]))) return go();
+    armed = false;
+    return work().then(go);
+  });
+}
+
+eachStore('what happens in between', store => {
+  // The newest profile was asked for once more: one that had come meanwhile was not found, and an older one went out under the newer version.
+  test('a revision that is committed while a state is loaded leaves that state what it was, under its version', async () => {
+    const database = await store.open();
+    const sink = await sinkOf(database, { mode: 'state', filters: { fields: ['name'] } });
+    const record = recorderOf(database);
+    await record(1, { name: 'first' });
+    await record(2, { introduction: 'second' });
+    const { version } = await database.kysely.selectFrom('channel').select('version').executeTakeFirstOrThrow();
+    before(/from "change" .*where.*"revision"|from "change".*join "channel"/, () => record(3, { introduction: 'third' }));
+    const { claimed } = await new Lanes(database, v4, () => 0.5).turn(sink, [], day, claim, start);
+    const [work] = claimed.flat();
+    expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(database.embedded ? 2 : 3);
+    expect(work!.head.delivery).toMatchObject({
+      version,
+      event: { data: { revision: 2, profile: { name: 'first', introduction: 'second' } } },
+    });
+  });
+
+  // The upsert of its settle brought it back, without its change.
+  test('a card that is deleted while its edit is under way stays deleted', async () => {
+    const database = await store.open();
+    const sink = await sinkOf(database, { mode: 'report' });
+    await recorderOf(database)(1, { name: 'first' });
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const { claimed } = await lanes.turn(sink, [], day, claim, start);
+    for (const table of ['change', 'delivery', 'attempt'] as const) await database.kysely.deleteFrom(table).execute();
+    const ended = [{ at: start, durationMs: 1, answers: [{ work: claimed.flat()[0]!, answer: { receipt: 'card' } }] }];
+    await lanes.turn(sink, ended, day, { ...claim, attempts: 0 }, start);
+    for (const table of ['delivery', 'attempt'] as const) expect(await database.kysely.selectFrom(table).selectAll().execute()).toEqual([]);
+    expect(await database.kysely.selectFrom('lane').select(['lease', 'due_at']).execute()).toEqual([{ lease: null, due_at: null }]);
+  });
+});
