@@ -215,9 +215,20 @@ function keeper(settings: Settings, recorded: Recorder, database: Database, log:
         stuck: (path, reason) => log.error('a spooled file cannot be taken in or removed: it stays and is tried again', { path, reason }),
         unsynced: (folder, reason) => log.warn('SPOOL_DIR cannot fsync folders: a power cut may cost webhooks', { folder, reason }),
       });
+  let takenIn = 0;
+  const trouble = outage(
+    fields => log.warn('the database does not take webhooks: they go to SPOOL_DIR', fields),
+    () => {
+      log.info('the database takes webhooks again, and has all that were spooled', { takenIn });
+      takenIn = 0;
+    },
+  );
   return new Keeper(recorded, spool, {
-    away: reason => log.warn('the database does not take webhooks: they go to SPOOL_DIR', { reason }),
-    back: takenIn => log.info('the database takes webhooks again, and has all that were spooled', { takenIn }),
+    away: reason => trouble(new Error(reason)),
+    back: count => {
+      takenIn += count;
+      trouble(null);
+    },
   });
 }
 

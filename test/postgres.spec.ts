@@ -260,11 +260,15 @@ describe('mistakes of who set it up', () => {
     ],
   ];
 
-  test.each(mistakes)('%s: exit 78 at the start, with advice', async (_, make, says) => {
-    const service = start(await make());
-    expect(await service.exited).toBe(78);
-    expect(service.stderr).toMatch(new RegExp(`^DATABASE_URL: ${says.source}.*\n$`));
-  });
+  test.each(mistakes)(
+    '%s: exit 78 at the start, with advice',
+    async (_, make, says) => {
+      const service = start(await make());
+      expect(await service.exited).toBe(78);
+      expect(service.stderr).toMatch(new RegExp(`^DATABASE_URL: ${says.source}.*\n$`));
+    },
+    30_000,
+  );
 
   test('a mistake that is found when the ports are open is told, nothing is migrated, and the spool goes on', async () => {
     const database = await newDatabase(shared, latin1);

@@ -128,8 +128,7 @@ class Connection implements DatabaseConnection {
     this.client.release(this.useless);
   }
 
-  // eslint-disable-next-line require-yield
-  async *streamQuery(): AsyncIterableIterator<never> {
+  streamQuery(): never {
     throw new Error('nothing here streams');
   }
 }

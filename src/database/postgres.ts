@@ -96,6 +96,8 @@ export class PostgresServer {
     if (pool !== this.pool || this.ended || performance.now() - this.renewedAt < renewEveryMs) return;
     this.renewedAt = performance.now();
     this.pool = null;
+    // Another server may have more for us.
+    this.most = mostConnections;
     void pool.end();
     this.onRenewed();
   }
