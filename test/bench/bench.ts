@@ -11,6 +11,7 @@ import { replicated } from './replicas.ts';
 import { Report, machine } from './report.ts';
 import { retention } from './retention.ts';
 import { search } from './search.ts';
+import { sizes } from './sizes.ts';
 import { slack } from './slack.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
@@ -26,6 +27,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   crowd,
   replicas: replicated,
   retention,
+  sizes,
   slack,
   search,
 };
@@ -52,6 +54,7 @@ and only when asked for
   crowd      webhook → well sinks while 1,000,000 deliveries wait for a dead one, beside 10, and that sink's sends when it is back
   replicas   acks and sustained rate of 3 replicas on PostgreSQL beside 1
   retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store
+  sizes      answers and memory while a state sink supersedes 200,000 deliveries, and with 1,500,000 lanes of a replaced sink
   slack      calls and time of a Slack sink for 10,000 changes at once and for a few, and what three webhook sinks notice of it
   search     100,000 channels into an empty index, comparing them, and building the index anew under 200 webhooks/s`;
 

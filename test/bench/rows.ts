@@ -58,3 +58,9 @@ export async function addChannels(run: Run, channels: number): Promise<void> {
     select ${id}, ${id}, channel.id, 1, 1, ${told}
     from channel cross join change where channel.channel_id like 'stored %' and change.channel = 1 and change.position = 1`);
 }
+
+/** Gives crm2 so many lanes that are due, of channels of their own, with nothing pending. */
+export async function addLanes(run: Run, count: number): Promise<void> {
+  await run(`insert into lane (sink, channel, due_at)
+    ${upTo(count)} select sink.id, 1000000 + i, ${Date.now()} from sink cross join n where sink.name = 'crm2'`);
+}
