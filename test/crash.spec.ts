@@ -195,6 +195,10 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
         await lives.idle();
         await lives.service!.kill();
         lives.clockShiftMs = 0;
+        // Retention waits for a webhook that confirms the clock.
+        await lives.start();
+        await lives.sendSome(1);
+        await lives.service!.kill();
         await lives.start(point).catch(() => undefined);
         await lives.crashed();
         await lives.start();
