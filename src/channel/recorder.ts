@@ -174,7 +174,7 @@ export class Recorder {
   /** An arrival that stands in for an EventTime is no later than the database's clock, or than what arrived before allows: ours may be ahead. */
   private async timed(trx: Transaction<Tables>, receipts: readonly Receipt[]): Promise<Receipt[]> {
     const { embedded } = this.database;
-    this.arrivals ??= new Arrivals(embedded ? await newestArrival(trx) : null, () => performance.now());
+    this.arrivals ??= new Arrivals(embedded ? await newestArrival(trx, 'received_at') : null, () => performance.now());
     const now = this.now();
     return receipts.map((receipt, index) => {
       const { receivedAt, eventTimeEstimated: estimated } = receipt;

@@ -41,12 +41,13 @@ export async function deletePage(database: Database, before: number, after: stri
 const lastChanges = 100;
 
 /**
- * The newest arrival that is kept: of the last changes those that arrived within a day of their EventTime, which the vendor's clock confirms, if there are
- * any. `null` if there is nothing.
+ * The newest arrival that is kept: of the last changes those that arrived within a day of their EventTime, which the vendor's clock confirms. `null` if
+ * there is nothing.
+ * @param otherwise what counts where there are none: the arrivals as our clock told them, or the EventTimes, which no clock of ours can be ahead of
  */
-export async function newestArrival(kysely: Kysely<Tables>): Promise<number | null> {
+export async function newestArrival(kysely: Kysely<Tables>, otherwise: 'received_at' | 'event_time'): Promise<number | null> {
   const { rows } = await sql<{ confirmed: number | null; newest: number | null }>`
-      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(received_at) as newest
+      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(${sql.ref(otherwise)}) as newest
       from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last`.execute(kysely);
   return rows[0]!.confirmed ?? rows[0]!.newest;
 }

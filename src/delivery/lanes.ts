@@ -52,6 +52,9 @@ interface Settled extends Pick<Turn, 'lost'> {
   dues: number[];
 }
 
+/** The shared clock jumped, and what is stored has not been moved along yet: that takes seconds. */
+export class ClockMoves extends Error {}
+
 /** A worker's protocol with the database: settle what ended, claim what is due. Each settle is fenced by the lease's token. */
 export class Lanes {
   constructor(
@@ -66,6 +69,8 @@ export class Lanes {
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
     const { recovering, ...turn } = await this.database.relaxed(async trx => {
       const read = await this.readSink(trx, sink, ended, claim, now);
+      // What it would write by the time before could be held against that of processes that go by the time after.
+      if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
       const row = plausible(read.row, claim, now);
       const settled = ended.length > 0 ? await this.settle(trx, sink, { ...read, row }, ended, retryMaxAgeMs, claim, now) : nothingSettled;
       // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.

@@ -65,11 +65,11 @@ export class Timekeeper {
     this.wall.read(this.clock.now(), from, this.clock.monotonic());
     if (this.wall.jump !== 0) this.events.jumped('this machine', this.wall.jump);
     this.wall.adopt(this.wall.jump);
-    const { time, embedded } = this.database;
+    const { time } = this.database;
     await this.database.readClock();
     if (time.jump === 0 && this.clock.monotonic() < this.rememberAt) return;
     // Until all know it, those who do not would write what waits for the old time to come.
-    if (!embedded && time.jump < 0 && time.jumpedWithin(noticedAfterMs)) return;
+    if (time.jump < 0 && time.jumpedWithin(noticedAfterMs)) return;
     await this.remember();
   }
 

@@ -60,7 +60,7 @@ export class Upkeep {
 
   /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
   private async clockIsDoubtful(): Promise<boolean> {
-    const newest = await newestArrival(this.database.kysely);
+    const newest = await newestArrival(this.database.kysely, 'event_time');
     if (newest === null || this.now() - newest <= this.retentionDays * dayMs) this.doubtedAt = null;
     else this.doubtedAt ??= performance.now();
     return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;

@@ -12,7 +12,7 @@ import {
 } from '../sinks/sink.js';
 import { pageRows } from '../database/limits.js';
 import { bounded } from './bounded.js';
-import type { Lanes, Turn } from './lanes.js';
+import { ClockMoves, type Lanes, type Turn } from './lanes.js';
 import type { RegisteredSink } from './registry.js';
 import type { Health } from './breaker.js';
 import { furthest } from './retry.js';
@@ -132,7 +132,7 @@ export class Worker {
         this.events.trouble(this.registered.name, null);
       } catch (error) {
         this.ended.unshift(...ended);
-        this.troubled(error as Error);
+        if (!(error instanceof ClockMoves)) this.troubled(error as Error);
         if (this.draining && this.inFlight === 0) break;
         nextDueAt = this.clock.monotonic() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.

@@ -95,7 +95,7 @@ export class Metrics {
   }
 
   private addLastWebhook(database: Database): void {
-    const webhookAt = async (): Promise<number | null> => this.webhookAt ?? (await newestArrival(database.kysely));
+    const webhookAt = async (): Promise<number | null> => this.webhookAt ?? (await newestArrival(database.kysely, 'received_at'));
     new Gauge({
       ...this.common,
       name: 'channel_sync_last_webhook_timestamp_seconds',

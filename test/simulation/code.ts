@@ -6,12 +6,26 @@ export interface Code {
   Worker: typeof import('../../src/delivery/worker.js').Worker;
   registerSinks: typeof import('../../src/delivery/registry.js').registerSinks;
   replay: typeof import('../../src/delivery/replay.js').replay;
+  Timekeeper: typeof import('../../src/delivery/timekeeper.js').Timekeeper;
+  Upkeep: typeof import('../../src/delivery/upkeep.js').Upkeep;
+  SharedTime: typeof import('../../src/database/shared-time.js').SharedTime;
   sinks: typeof import('../../src/sinks/sink.js');
 }
 
 export async function loadCode(): Promise<Code> {
   const load = async (path: string): Promise<unknown> => import(new URL(`../../dist/${path}.js`, import.meta.url).href);
-  const [{ Database }, { Recorder }, { Lanes }, { Worker }, { registerSinks }, { replay }, sinks] = (await Promise.all(
+  const [
+    { Database },
+    { Recorder },
+    { Lanes },
+    { Worker },
+    { registerSinks },
+    { replay },
+    { Timekeeper },
+    { Upkeep },
+    { SharedTime },
+    sinks,
+  ] = (await Promise.all(
     [
       'database/database',
       'channel/recorder',
@@ -19,8 +33,11 @@ export async function loadCode(): Promise<Code> {
       'delivery/worker',
       'delivery/registry',
       'delivery/replay',
+      'delivery/timekeeper',
+      'delivery/upkeep',
+      'database/shared-time',
       'sinks/sink',
     ].map(load),
-  )) as [Code, Code, Code, Code, Code, Code, Code['sinks']];
-  return { Database, Recorder, Lanes, Worker, registerSinks, replay, sinks };
+  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks']];
+  return { Database, Recorder, Lanes, Worker, registerSinks, replay, Timekeeper, Upkeep, SharedTime, sinks };
 }

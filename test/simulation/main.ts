@@ -8,8 +8,8 @@ import { VirtualTime } from './virtual-time.ts';
 
 const help = `npm run simulate -- [--seeds 100] [--from S] [--journal FILE]
 
-Plays hours of several replicas on one store in virtual time: the real recorder, lanes, workers and breakers, with kills, clocks that differ, and sinks that
-fail in every way, all of it thrown by the dice of one seed. Checks the promises on the way and at the end. The same seed gives the same journal, byte for
+Plays hours of several replicas on one store in virtual time: the real recorder, lanes, workers, breakers, timekeepers and retention, with kills, standstills, clocks that
+differ, drift and jump by up to ten years, and sinks that fail in every way, all of it thrown by the dice of one seed. Checks the promises on the way and at the end. The same seed gives the same journal, byte for
 byte: --from S --seeds 1 --journal FILE plays a failing one again and writes what happened. Exit 0 only if all of them held.`;
 
 const { values } = parseArgs({

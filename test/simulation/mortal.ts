@@ -8,11 +8,23 @@ export class Mortal {
   dead = false;
   readonly #ended: () => void;
 
-  /** @param ended told of every transaction that has ended */
-  constructor(shared: Database, ended: () => void) {
+  /**
+   * @param time what its process knows of the clock that all share
+   * @param look lets it look at that
+   * @param ended told of every transaction that has ended
+   */
+  constructor(shared: Database, time: Database['time'], look: () => void, ended: () => void) {
     this.#ended = ended;
     const kysely = this.#watched(shared);
+    const timed: Database['timed'] = async (db, query) => {
+      const row = await shared.timed(db, query);
+      look();
+      return row;
+    };
     this.database = Object.create(shared, {
+      time: { value: time },
+      timed: { value: timed },
+      readClock: { value: async () => look() },
       kysely: { get: () => (this.dead ? silence : kysely) },
       relaxed: { value: (work: Parameters<Database['relaxed']>[0]) => this.#guard(() => shared.relaxed(work)) },
     }) as Database;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Recorder as RecorderType, Receipt } from '../../src/channel/recorder.js';
 import type { Database } from '../../src/database/database.js';
+import type { Upkeep as UpkeepType } from '../../src/delivery/upkeep.js';
 import type { Worker as WorkerType } from '../../src/delivery/worker.js';
 import type { Delivery, Report, Sink, SinkError, SinkSettings } from '../../src/sinks/sink.js';
 import { Dice } from '../storm/dice.ts';
@@ -8,6 +9,7 @@ import { expectedProfile } from '../storm/oracle.ts';
 import { type StormWebhook, WebhookSource } from '../storm/webhooks.ts';
 import { commands } from '../support/vendor.ts';
 import type { Code } from './code.ts';
+import { Machine } from './machine.ts';
 import { Mortal } from './mortal.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -16,8 +18,13 @@ const hourMs = 3_600_000;
 const channels = 20;
 const bursts = 32;
 const faults = 24;
-/** Longer than the longest back-off, twice. */
+/** The longest back-off, twice: of a change, and of the card that shows its end; and what a jump of the clock may cost. */
 const settleMs = 2 * 900_000 + 60_000;
+/** How long nothing may wait for a wrong clock after it is right again. */
+const clockCostMs = 60_000;
+const jumps = [60_000, 8 * hourMs, 10 * 365 * 24 * hourMs].flatMap(ms => [ms, -ms]);
+/** How far replicas may be off by nature. */
+const skews = [1000, 11_000, 60_000, hourMs];
 
 /** One process. */
 interface Replica {
@@ -25,7 +32,8 @@ interface Replica {
   mortal: Mortal;
   recorder: RecorderType;
   workers: Map<number, WorkerType>;
-  skewMs: number;
+  machine: Machine;
+  upkeep: UpkeepType;
   stillUntil: number;
 }
 
@@ -66,6 +74,19 @@ export class Simulation {
   #writes = 0;
   #looked = 0;
   #replaying = false;
+  /** The machine whose clock all share: that of PostgreSQL, or of the one process. */
+  #server!: Machine;
+  /** Clocks that were set to a wrong time. */
+  readonly #wrong = new Set<Machine>();
+  #rightSince = 0;
+  #jumpedForwardAt = -Infinity;
+  /** A jump that nobody was there to notice counts as time that passed. */
+  #mayExpire = false;
+  /** When the last process was killed, or went on after a standstill: what it had in hand may be sent twice. */
+  #harmedAt = 0;
+  /** What the CRM is at, and has taken, with when that began. */
+  readonly #sending = new Map<string, number>();
+  readonly #sent = new Map<string, number>();
 
   constructor(code: Code, time: VirtualTime, seed: number) {
     [this.#code, this.#time, this.#seed, this.#dice] = [code, time, seed, new Dice(seed)];
@@ -78,10 +99,15 @@ export class Simulation {
     await this.#database.migrate();
     this.#database.ready = true;
     const count = 1 + this.#dice.below(3);
+    this.#server = new Machine(this.#time, 0, 0);
+    this.#rightSince = start;
     for (let number = 0; number < count; number++) await this.#startReplica(count);
     for (let burst = 0; burst < bursts; burst++) this.#at(this.#dice.below(hourMs), () => this.#burst(count));
     for (let fault = 0; fault < faults; fault++) this.#at(this.#dice.below(hourMs), () => this.#fault(count));
+    for (let minute = 1; minute < 60; minute++) this.#at(minute * 60_000, () => this.#checkWaits());
+    for (let turns = 0; turns < 6; turns++) this.#at(this.#dice.below(hourMs), () => this.#upkeep());
     await this.#pass(hourMs);
+    for (const machine of this.#wrong) this.#setClock(machine, 0);
     for (const sink of Object.keys(this.#behaviour)) this.#behaviour[sink] = 'well';
     await this.#settle();
     await this.#check(await this.#replayParked());
@@ -109,12 +135,18 @@ export class Simulation {
   }
 
   async #startReplica(count: number): Promise<void> {
-    const { Recorder, Lanes, Worker, registerSinks, sinks } = this.#code;
+    const { Recorder, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, sinks } = this.#code;
     const number = this.#started++;
-    const mortal = new Mortal(this.#database, () => (this.#moved = true));
-    // Clocks of machines differ; a lease lasts much longer.
-    const skewMs = count > 1 ? this.#dice.below(2000) - 1000 : 0;
-    const clock = { now: () => this.#time.now + skewMs, monotonic: () => this.#time.now, random: () => this.#dice.next() };
+    const machine = count > 1 ? this.#newMachine() : this.#server;
+    const time = new SharedTime(
+      () => machine.monotonic(),
+      () => machine.wall(),
+    );
+    const look = (): void => time.read(this.#server.wall(), machine.monotonic(), machine.monotonic());
+    const mortal = new Mortal(this.#database, time, look, () => (this.#moved = true));
+    this.#time.see(mortal, machine);
+    const { database } = mortal;
+    const clock = { now: () => database.now(), monotonic: () => machine.monotonic(), random: () => this.#dice.next() };
     const wake = (ids: Iterable<number>): void => {
       // To this process at once, to the others a little later, as notices travel.
       for (const id of ids) {
@@ -123,7 +155,21 @@ export class Simulation {
       }
     };
     const recorder = new Recorder(mortal.database, clock.now, wake, error => this.#breach(`recording failed: ${error.message}`));
-    const replica: Replica = { number, mortal, recorder, workers: new Map(), skewMs, stillUntil: 0 };
+    const trouble = (error: Error | null): void => void (error && this.#breach(`something failed: ${error.message}`));
+    const upkeep = new Upkeep(database, 90, clock.now, { wake, discarded: () => this.#breach('something is discarded'), trouble });
+    const replica: Replica = { number, mortal, recorder, workers: new Map(), machine, upkeep, stillUntil: 0 };
+    const keeper = new Timekeeper(
+      database,
+      { ...clock, now: () => machine.wall() },
+      {
+        jumped: (_, by) => this.#note(`replica ${number} notices a jump by ${by} ms`),
+        wake: () => replica.workers.forEach(worker => worker.wake()),
+        trouble,
+      },
+    );
+    look();
+    await keeper.once();
+    this.#time.as(mortal, () => void keeper.run(new AbortController().signal));
     const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
     const modes = { crm: 'log', index: 'state', cards: 'report' } as const;
     const report = { patienceMs: 2000, edits: true };
@@ -143,14 +189,61 @@ export class Simulation {
         state: (name: string, { state }: { state: string }) => this.#note(`${number} ${name} is ${state}`),
         wake,
         giveWay: () => Promise.resolve(),
-        trouble: (_: string, error: Error | null) => void (error && this.#breach(`a worker failed: ${error.message}`)),
+        trouble: (_: string, error: Error | null) => trouble(error),
       };
-      const worker = new Worker(one, this.#sink(one.name), settings, lanes, events, clock);
+      const paced = one.name === 'cards' ? Object.assign(new sinks.SinkSettings(), settings, { RATE_PER_SECOND: 5 }) : settings;
+      const worker = new Worker(one, this.#sink(one.name), paced, lanes, events, clock);
       replica.workers.set(one.id, worker);
       this.#time.as(mortal, () => worker.start());
     }
     this.#replicas.push(replica);
-    this.#note(`replica ${number} starts, its clock off by ${skewMs} ms`);
+    this.#note(`replica ${number} starts, its clock off by ${machine.wall() - this.#time.now} ms`);
+  }
+
+  /** One of a replica: its clock is off, and not quite as fast as others. */
+  #newMachine(): Machine {
+    const most = this.#dice.pick(skews);
+    return new Machine(this.#time, this.#dice.below(2 * most) - most, (this.#dice.below(200) - 100) / 1e6);
+  }
+
+  #setClock(machine: Machine, jumpMs: number): void {
+    if (machine === this.#server && jumpMs > machine.jumpMs) this.#jumpedForwardAt = this.#time.now;
+    if (machine === this.#server && this.#replicas.length === 0) this.#mayExpire = true;
+    machine.jumpMs = jumpMs;
+    if (jumpMs === 0) this.#wrong.delete(machine);
+    else this.#wrong.add(machine);
+    if (this.#wrong.size === 0) this.#rightSince = this.#time.now;
+    this.#note(`a clock is off by ${jumpMs} ms${machine === this.#server ? ', the shared one' : ''}`);
+  }
+
+  #jump(): void {
+    const replica = this.#dice.pick(this.#replicas);
+    const machine = this.#dice.chance(0.3) ? this.#server : replica.machine;
+    const by = this.#dice.pick(jumps);
+    this.#setClock(machine, by);
+    this.#at(1000 + this.#dice.below(600_000), () => machine.jumpMs === by && this.#setClock(machine, 0));
+  }
+
+  /** Retention, at any time, also while the clock is wrong. */
+  async #upkeep(): Promise<void> {
+    if (this.#replicas.length === 0) return;
+    const { mortal, upkeep } = this.#dice.pick(this.#replicas);
+    await this.#time.as(mortal, () => upkeep.once(new AbortController().signal));
+  }
+
+  /** Once the clocks have been right for a minute, with somebody there, nothing waits for longer than it can have been told to. */
+  async #checkWaits(): Promise<void> {
+    const since = Math.max(this.#rightSince, this.#harmedAt);
+    if (this.#wrong.size > 0 || this.#replicas.length === 0 || this.#time.now < since + clockCostMs) return;
+    const now = this.#server.wall();
+    const [row] = await this.#ask<Record<'due' | 'held' | 'paced' | 'probe', number | null>>(
+      `select (select max(due_at) from lane) as due, max(held_until) as held, max(paced_at) as paced, max(probe_at) as probe from sink`,
+    );
+    const most = { due: 900_000, held: 61_000, paced: 30_000, probe: 18_000 };
+    for (const [what, ms] of Object.entries(most)) {
+      const wait = (row![what as keyof typeof most] ?? 0) - now;
+      if (wait > ms + 2000) this.#breach(`${what}: it waits for ${wait} ms, with a clock that has been right since ${since - start}`);
+    }
   }
 
   /** Travels by itself, also when its sender dies meanwhile. */
@@ -167,7 +260,7 @@ export class Simulation {
       this.#webhooks += 1;
       const id = `00000000-0000-7000-8000-${String(this.#ids++).padStart(12, '0')}`;
       void this.#time
-        .as(replica.mortal, () => replica.recorder.record(receiptOf(webhook, id, this.#time.now), 1400))
+        .as(replica.mortal, () => replica.recorder.record(receiptOf(webhook, id, replica.machine.wall()), 1400))
         .then(
           result => {
             this.#acked.add(webhook.Operator_Account);
@@ -200,7 +293,8 @@ export class Simulation {
   #harm(count: number): void {
     if (this.#replicas.length === 0) return;
     this.#faults += 1;
-    if (this.#dice.chance(0.5)) this.#kill(count);
+    if (this.#dice.chance(0.4)) this.#jump();
+    else if (this.#dice.chance(0.5)) this.#kill(count);
     else this.#freeze();
   }
 
@@ -209,6 +303,9 @@ export class Simulation {
     gone!.mortal.dead = true;
     this.#time.end(gone!.mortal);
     this.#note(`replica ${gone!.number} is killed`);
+    this.#harmedAt = Math.max(this.#harmedAt, this.#time.now);
+    // What happened just before may be noticed by nobody.
+    if (this.#time.now < this.#jumpedForwardAt + 5000) this.#mayExpire = true;
     this.#at(this.#dice.below(20_000), () => this.#startReplica(count));
   }
 
@@ -216,9 +313,12 @@ export class Simulation {
   #freeze(): void {
     const replica = this.#dice.pick(this.#replicas);
     const ms = 1000 + this.#dice.below(40_000);
-    this.#time.freeze(replica.mortal, ms);
+    const suspended = this.#dice.chance(0.3);
+    this.#time[suspended ? 'suspend' : 'freeze'](replica.mortal, ms);
     replica.stillUntil = this.#time.now + ms;
-    this.#note(`replica ${replica.number} stands still for ${ms} ms`);
+    if (suspended) this.#at(ms - 1, () => (replica.machine.suspendedMs += ms));
+    this.#harmedAt = Math.max(this.#harmedAt, replica.stillUntil);
+    this.#note(`replica ${replica.number} stands still for ${ms} ms${suspended ? ' with its machine' : ''}`);
   }
 
   #sink(name: string): Sink {
@@ -234,13 +334,21 @@ export class Simulation {
     if (name === 'index')
       return { batchSize: 20, deliverMany: (all, signal) => this.#act(name, signal, () => all.map(one => this.#storeOrNot(one))) };
     return {
-      deliver: (delivery, signal) => {
+      deliver: async (delivery, signal) => {
+        const { channelId } = delivery.event.data;
+        const startedAt = this.#time.now;
         this.#checkSend(delivery);
-        return this.#act(name, signal, () => {
-          const refusal = this.#refusal(name);
-          if (refusal) throw refusal;
-          this.#take(delivery);
-        });
+        this.#sending.set(channelId, startedAt);
+        try {
+          await this.#act(name, signal, () => {
+            const refusal = this.#refusal(name);
+            if (refusal) throw refusal;
+            this.#take(delivery);
+          });
+          this.#sent.set(delivery.id, startedAt);
+        } finally {
+          if (this.#sending.get(channelId) === startedAt) this.#sending.delete(channelId);
+        }
       },
     };
   }
@@ -276,7 +384,12 @@ export class Simulation {
   }
 
   /** Only a replay may send to a log sink what is older than its newest. What was under way in a process that stood still arrives when it does. */
-  #checkSend({ event: { data } }: Delivery): void {
+  #checkSend({ id, event: { data } }: Delivery): void {
+    for (const [what, before] of [
+      [`${data.channelId} overlaps with another attempt`, this.#sending.get(data.channelId)],
+      [`${id} is sent again after it was taken`, this.#sent.get(id)],
+    ] as const)
+      if (before !== undefined && before > this.#harmedAt && !this.#replaying) this.#breach(`${what}, since ${before - start}`);
     const newest = this.#told.get(data.channelId)?.newest ?? 0;
     if (data.revision! < newest && !this.#replaying) this.#breach(`revision ${data.revision} of ${data.channelId} is sent after ${newest}`);
   }
@@ -319,12 +432,13 @@ export class Simulation {
     const [{ writes } = { writes: 0 }] = await this.#ask<{ writes: number }>('select total_changes() as writes');
     if (writes === this.#writes) return;
     this.#writes = writes;
-    const [row] = await this.#ask<{ forgotten: number; unowed: number; odd: number; newest: number }>(
+    const [row] = await this.#ask<Record<'forgotten' | 'unowed' | 'odd' | 'expired' | 'newest', number>>(
       `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)
            and not exists (select 1 from news where news.sink = d.sink and news.change_id = d.change_id)) as forgotten,
          (select count(*) from change c, sink s where c.rowid > ? and (c.revision is not null or s.mode = 'report') and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
          total(state not in ('pending', 'delivered')) + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
+         (select count(*) from delivery where state = 'parked' and cause = 'expired') as expired,
          (select max(rowid) from change) as newest
        from delivery d where open = 1`,
       this.#looked,
@@ -332,6 +446,7 @@ export class Simulation {
     this.#looked = row!.newest ?? 0;
     if (row!.forgotten > 0) this.#breach(`${row!.forgotten} open deliveries are in no lane that is due, nor in the news`);
     if (row!.unowed > 0) this.#breach(`${row!.unowed} changes are not owed to a sink that wants them`);
+    if (row!.expired > 0 && !this.#mayExpire) this.#breach(`${row!.expired} deliveries are given up as too old within the hour`);
     if (row!.odd > 0) this.#breach(`${row!.odd} deliveries are in no state or in two`);
   }
 
@@ -347,7 +462,7 @@ export class Simulation {
   async #replayParked(): Promise<number> {
     this.#replaying = true;
     const selection = { sink: null, state: 'parked', changeId: null, changes: null };
-    const done = this.#code.replay(this.#database, selection, false, () => this.#time.now, {
+    const done = this.#code.replay(this.#database, selection, false, () => this.#server.wall(), {
       record: () => Promise.resolve(),
       wake: ids => this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
     });

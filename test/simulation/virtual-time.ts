@@ -9,6 +9,12 @@ interface Timer {
   owner: object | undefined;
 }
 
+/** The clocks of a process: the one that can be set, and the one that cannot. */
+interface Clocks {
+  wall(): number;
+  monotonic(): number;
+}
+
 /** What a faked timer gives: Node's own can be unreferenced. */
 class Handle {
   readonly timer: Timer;
@@ -30,6 +36,9 @@ class Handle {
   }
 }
 
+/** Node's own timers wait for a whole number of milliseconds, and for one at least. */
+const whole = (ms = 1): number => Math.max(1, Math.ceil(ms));
+
 /**
  * Time that only moves when nothing is left to do. Replaces the timers and clocks of this process before the code under test is loaded; what it
  * awaits must be timers and promises alone, so that each step ends by itself.
@@ -38,6 +47,7 @@ export class VirtualTime {
   now = 0;
   #timers: Timer[] = [];
   readonly #owner = new AsyncLocalStorage<object>();
+  readonly #clocks = new WeakMap<object, Clocks>();
   #order = 0;
   readonly #realImmediate = setImmediate;
 
@@ -59,17 +69,26 @@ export class VirtualTime {
         signal?.addEventListener('abort', () => (cancel(handle), reject(signal.reason as Error)), { once: true });
       });
     Object.assign(globalThis, {
-      setTimeout: (work: (...values: unknown[]) => void, ms?: number, ...values: unknown[]) => after(ms, () => work(...values)),
+      setTimeout: (work: (...values: unknown[]) => void, ms?: number, ...values: unknown[]) => after(whole(ms), () => work(...values)),
       setInterval: (work: () => void, ms: number) => after(ms, work, ms),
       setImmediate: (work: () => void) => after(0, work),
       clearTimeout: cancel,
       clearInterval: cancel,
       clearImmediate: cancel,
     });
-    Object.assign(promises, { setTimeout: rest, setImmediate: (value?: unknown) => rest(0, value) });
-    Date.now = () => this.now;
-    performance.now = () => this.now;
+    Object.assign(promises, {
+      setTimeout: (ms?: number, ...more: []) => rest(whole(ms), ...more),
+      setImmediate: (value?: unknown) => rest(0, value),
+    });
+    // Each process sees the clocks of its machine.
+    Date.now = () => this.#clocks.get(this.#owner.getStore() ?? this)?.wall() ?? this.now;
+    performance.now = () => this.#clocks.get(this.#owner.getStore() ?? this)?.monotonic() ?? this.now;
     syncBuiltinESMExports();
+  }
+
+  /** From now on this process sees these clocks. */
+  see(owner: object, clocks: Clocks): void {
+    this.#clocks.set(owner, clocks);
   }
 
   /** Does something on behalf of a process: its timers, and those of all that follows from it, end with it. */
@@ -85,6 +104,11 @@ export class VirtualTime {
   /** A process stands still: what would have happened in it happens afterwards, in the same order. */
   freeze(owner: object, ms: number): void {
     for (const timer of this.#timers) if (timer.owner === owner) timer.at = Math.max(timer.at, this.now + ms);
+  }
+
+  /** The machine of a process is suspended: its timers, too, do not count that time. */
+  suspend(owner: object, ms: number): void {
+    for (const timer of this.#timers) if (timer.owner === owner) timer.at += ms;
   }
 
   /** Forgets every timer, and starts at this time. */
