@@ -150,7 +150,8 @@ export class BotCards implements ReportSink {
     const { channel } = this.options;
     try {
       // Without the second bound it would be the oldest of a long time, not the newest.
-      const bounds = { oldest: seconds(mayStandSince - clockMs), latest: seconds(this.now() + clockMs) };
+      // Since a time to come only by a clock that was ahead.
+      const bounds = { oldest: seconds(Math.min(mayStandSince, this.now()) - clockMs), latest: seconds(this.now() + clockMs) };
       const { messages } = await client.conversations.history({ channel, ...bounds, limit: 100, include_all_metadata: true });
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};

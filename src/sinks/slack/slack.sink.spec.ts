@@ -560,6 +560,13 @@ describe('with a Slack that', () => {
       expect(Number(asked.get('latest'))).toBeGreaterThan(Date.now() / 1000 + 30);
     });
 
+    it('looks for it lately where a clock that was ahead said that it may stand since a time to come', async () => {
+      const { handler } = keeping(() => false);
+      await (await bot(await target(handler))).report(exampleReport({ mayStandSince: Date.now() + 3_600_000 }), never);
+      const asked = new URLSearchParams(server?.requests.find(({ path }) => path.endsWith('history'))?.body);
+      expect(Number(asked.get('oldest'))).toBeLessThan(Date.now() / 1000);
+    });
+
     it('posts what is not there', async () => {
       const { posted, handler } = keeping(() => false);
       const sink = await bot(await target(handler));
