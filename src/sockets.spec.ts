@@ -13,9 +13,10 @@ const goneWithinMs = 4500;
 const errors: Error[] = [];
 let server: Server;
 beforeAll(async () => {
-  // Answers what it has read, in a later turn.
+  // Answers what it has read, in a later turn; some requests take long.
   server = createServer((request, response) => {
-    request.resume().once('end', () => setTimeout(() => response.end('x'.repeat(1000)), 5));
+    const workMs = request.url === '/long' ? 6 * shortMs : 5;
+    request.resume().once('end', () => setTimeout(() => response.end('x'.repeat(1000)), workMs));
   });
   const notFound = { type: 'text/plain', body: 'nothing' };
   guardSockets(server, { notFound, requestMs: shortMs, silenceMs: shortMs, keptAliveMs: shortMs, onError: error => errors.push(error) });
@@ -111,6 +112,10 @@ test.each(['h2c', 'TLS/1.2, HTTP/1.1'])('an offer of %s is an ordinary request, 
   });
   expect(statuses(held)).toEqual(['200']);
   expect(held.text).toContain('Connection: close');
+});
+
+test('what we take long to do is no silence of the peer', async () => {
+  expect(statuses(await hold(socket => void socket.write('GET /long HTTP/1.1\r\nHost: a\r\n\r\n')))).toEqual(['200']);
 });
 
 test('no Host, and HTTP/1.0', async () => {

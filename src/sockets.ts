@@ -12,7 +12,7 @@ export interface SocketRules {
   notFound: { type: string; body: string };
   /** What a request gets to arrive whole. */
   requestMs: number;
-  /** How long nothing may move while a request or its answer is under way. */
+  /** How long nothing may move while a request or its answer is on its way. What we take to work on a whole request does not count. */
   silenceMs: number;
   /** How long a connection is kept open after an answer. */
   keptAliveMs: number;
@@ -48,9 +48,16 @@ export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, ke
   server.shouldUpgradeCallback = ({ headers }) => !ignoredUpgrade.test(headers.upgrade ?? '');
 
   const connections = new WeakMap<Socket, Connection>();
+  // What takes long may be our own work on a request.
+  const end = (socket: Socket): void => {
+    const { due, idle } = connections.get(socket)!;
+    if ([...due].some(({ req, headersSent }) => req.complete && !headersSent)) idle.refresh();
+    else socket.destroy();
+  };
+  server.on('timeout', end);
   server.on('connection', socket => {
     // Blank lines between requests are activity for Node, which would let them hold a connection for ever.
-    const idle = setTimeout(() => socket.destroy(), keptAliveMs + requestMs + silenceMs).unref();
+    const idle = setTimeout(() => end(socket), keptAliveMs + requestMs + silenceMs).unref();
     connections.set(socket, { idle, due: new Set() });
     socket.once('close', () => clearTimeout(idle));
   });
