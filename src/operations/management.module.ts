@@ -6,6 +6,7 @@ import { Clock } from '../clock.js';
 import { Database } from '../database/database.js';
 import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../sockets.js';
+import type { ProblemDto } from './api/api.decorator.js';
 import { bearer } from './api/bearer.js';
 import { ChangesController } from './api/changes.controller.js';
 import { ChannelsController } from './api/channels.controller.js';
@@ -17,7 +18,7 @@ import { Deeds } from './deeds.js';
 import { HealthController } from './health.controller.js';
 import { Log, stackOf } from './log.js';
 import { Metrics } from './metrics.js';
-import { type Problem, ProblemFilter } from './problem.filter.js';
+import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What the management side is given by the program: it makes none of it itself. */
@@ -68,7 +69,7 @@ export function configureManagement(app: INestApplication, parts: ManagementPart
     }),
   );
   app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true }));
-  const problem: Problem = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'nothing is here' };
+  const problem: ProblemDto = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'nothing is here' };
   guardSockets(app.getHttpServer() as Server, {
     notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problem) },
     requestMs: 60_000,

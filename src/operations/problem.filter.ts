@@ -2,16 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Response } from 'express';
 import { faultOf } from '../database/errors.js';
-
-/** RFC 9457. */
-export interface Problem {
-  type: 'about:blank';
-  /** The phrase of the status. */
-  title: string;
-  status: number;
-  /** What was wrong, in plain words. */
-  detail: string;
-}
+import type { ProblemDto } from './api/api.decorator.js';
 
 /** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
 @Catch()
@@ -23,7 +14,7 @@ export class ProblemFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const { status, detail } = this.causeOf(error);
     if (response.headersSent || response.destroyed) return;
-    const problem: Problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
+    const problem: ProblemDto = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
     // Not .json(): that would say application/json.
     response.status(status).type('application/problem+json').send(JSON.stringify(problem));
   }

@@ -1,20 +1,14 @@
-import { Controller, applyDecorators } from '@nestjs/common';
-import { ApiBearerAuth, ApiExtraModels, ApiProperty, ApiResponse, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { Controller, HttpCode, type Type, applyDecorators } from '@nestjs/common';
+import { ApiBearerAuth, ApiExtraModels, ApiOperation, ApiResponse, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { answer, number, oneOf, text } from './answer.js';
 
 /** An error of this port, RFC 9457. */
-export class ProblemDto {
-  @ApiProperty({ enum: ['about:blank'] })
-  type!: string;
-
-  @ApiProperty({ description: "The status's own phrase", example: 'Not Found' })
-  title!: string;
-
-  @ApiProperty({ description: 'The HTTP status', example: 404 })
-  status!: number;
-
-  @ApiProperty({ description: 'What was wrong, in plain words' })
-  detail!: string;
-}
+export class ProblemDto extends answer({
+  type: oneOf(['about:blank']),
+  title: text("The status's own phrase", 'Not Found'),
+  status: number('The HTTP status', 404),
+  detail: text('What was wrong, in plain words'),
+}) {}
 
 /** A controller of the API: below `/api/v1`, and so behind the token, and in the documentation. There is no other way in, so that none is forgotten. */
 export function Api(path: string): ClassDecorator {
@@ -26,6 +20,11 @@ export function Api(path: string): ClassDecorator {
     ApiProblem(401, 'The bearer token is missing or wrong'),
     ApiProblem(503, 'The database does not answer just now'),
   );
+}
+
+/** A call of the API, and what it is answered. */
+export function Call(route: MethodDecorator, summary: string, type: Type, status = 200): MethodDecorator {
+  return applyDecorators(route, HttpCode(status), ApiOperation({ summary }), ApiResponse({ status, type }));
 }
 
 /** Documents an error of a call. */

@@ -1,7 +1,7 @@
 import { Get, Inject, NotFoundException, Param } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiParam } from '@nestjs/swagger';
+import { ApiParam } from '@nestjs/swagger';
 import { Database } from '../../database/database.js';
-import { Api, ApiProblem } from './api.decorator.js';
+import { Api, ApiProblem, Call } from './api.decorator.js';
 import { ChannelDto } from './channel.dto.js';
 import { findChannel } from './channels.queries.js';
 
@@ -10,11 +10,8 @@ import { findChannel } from './channels.queries.js';
 export class ChannelsController {
   constructor(@Inject(Database) private readonly database: Database) {}
 
-  /** One channel and how every sink stands to it. 404 if it was never heard of. */
-  @Get(':sdkAppId/:channelId')
-  @ApiOperation({ summary: 'One channel and how every sink stands to it' })
+  @Call(Get(':sdkAppId/:channelId'), 'One channel and how every sink stands to it', ChannelDto)
   @ApiParam({ name: 'channelId', description: 'Percent-encoded: @TOA#_shop_news is %40TOA%23_shop_news' })
-  @ApiOkResponse({ type: ChannelDto })
   @ApiProblem(404, 'No webhook of this channel was kept')
   async one(@Param('sdkAppId') sdkAppId: string, @Param('channelId') channelId: string): Promise<ChannelDto> {
     const channel = await findChannel(this.database, sdkAppId, channelId);

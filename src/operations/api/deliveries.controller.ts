@@ -1,12 +1,11 @@
-import { Body, ConflictException, Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
+import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Database } from '../../database/database.js';
 import { deliveryId, parseDeliveryId } from '../../delivery/work.js';
 import { Deeds } from '../deeds.js';
-import { Api, ApiProblem } from './api.decorator.js';
+import { Api, ApiProblem, Call } from './api.decorator.js';
 import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
-import { afterCursor, pageOf, storable } from './list.dto.js';
+import { afterCursor, pageFrom, storable } from './list.dto.js';
 import { DiscardDto } from './replay.dto.js';
 
 /** What became of changes at sinks. */
@@ -17,21 +16,14 @@ export class DeliveriesController {
     @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
-  /** Deliveries, those of the newest change first. 400 for a bad parameter. */
-  @Get()
-  @ApiOperation({ summary: 'Deliveries, those of the newest change first' })
-  @ApiOkResponse({ type: DeliveryPageDto })
+  @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)
   @ApiProblem(400, 'A parameter is not what it should be')
   async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
     const rows = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
-    return pageOf(rows, query.limit, row => deliveryId(row.change_id, row.sink), showDelivery);
+    return pageFrom(rows, query.limit, row => deliveryId(row.change_id, row.sink), showDelivery);
   }
 
-  /** Gives up a parked delivery. 409 if it is not parked, 404 if it is not (or no longer) known. */
-  @Post(':id/discard')
-  @HttpCode(200)
-  @ApiOperation({ summary: 'Give up a parked delivery' })
-  @ApiOkResponse({ type: DeliveryDto })
+  @Call(Post(':id/discard'), 'Give up a parked delivery', DeliveryDto)
   @ApiProblem(404, 'No such delivery is kept')
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {

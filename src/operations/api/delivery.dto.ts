@@ -1,16 +1,14 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, IsNotEmpty, IsOptional, IsString } from 'class-validator';
-import { ChangesQuery, Page } from './list.dto.js';
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, IsOptional } from 'class-validator';
+import { answer, channelId, integer, many, oneOf, orNull, pageOf, sdkAppId, text, time } from './answer.js';
+import { ChangesQuery, Word } from './list.dto.js';
 
 /** What can become of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
 
 /** Which deliveries are wanted; all that is given must fit. */
 export class DeliveriesQuery extends ChangesQuery {
-  @ApiPropertyOptional({ description: 'Only of the sink with this name', example: 'crm' })
-  @IsOptional()
-  @IsString()
-  @IsNotEmpty()
+  @Word('Only of the sink with this name', 'crm')
   sink?: string;
 
   @ApiPropertyOptional({ enum: deliveryStates, description: 'Only in this state' })
@@ -20,75 +18,33 @@ export class DeliveriesQuery extends ChangesQuery {
 }
 
 /** One try. */
-export class AttemptDto {
-  @ApiProperty({ format: 'date-time', description: 'When it began' })
-  at!: string;
-
-  @ApiProperty({ type: 'integer', description: 'How long it took, in milliseconds' })
-  durationMs!: number;
-
-  @ApiProperty({ enum: ['delivered', 'retry', 'refused', 'misconfigured'] })
-  outcome!: string;
-
-  @ApiProperty({ type: 'integer', nullable: true, description: 'The HTTP status of a failure, if there was one' })
-  status!: number | null;
-
-  @ApiProperty({ type: String, nullable: true, description: 'Why it failed, in plain words' })
-  error!: string | null;
-}
+class AttemptDto extends answer({
+  at: time('When it began'),
+  durationMs: integer('How long it took, in milliseconds'),
+  outcome: oneOf(['delivered', 'retry', 'refused', 'misconfigured']),
+  status: orNull(integer('The HTTP status of a failure, if there was one')),
+  error: orNull(text('Why it failed, in plain words')),
+}) {}
 
 /** What becomes of one change at one sink. */
-export class DeliveryDto {
-  @ApiProperty({ description: 'The same on every try and replay; a CRM gets it as webhook-id' })
-  id!: string;
-
-  @ApiProperty({ example: 'crm' })
-  sink!: string;
-
-  @ApiProperty({ enum: deliveryStates })
-  state!: string;
-
-  @ApiProperty({ example: '1400000001' })
-  sdkAppId!: string;
-
-  @ApiProperty({ example: '@TOA#_shop_news' })
-  channelId!: string;
-
-  @ApiProperty()
-  changeId!: string;
-
-  @ApiProperty({ type: 'integer', nullable: true, description: 'The revision that the change made; null if it altered nothing' })
-  revision!: number | null;
-
-  @ApiProperty({ type: 'integer', description: 'How often it was tried' })
-  tries!: number;
-
-  @ApiProperty({ type: String, nullable: true, description: 'Why it failed, was parked or discarded' })
-  reason!: string | null;
-
-  @ApiProperty({ type: String, nullable: true, description: 'What a person can do about it' })
-  advice!: string | null;
-
-  @ApiProperty({
-    type: String,
-    format: 'date-time',
-    nullable: true,
-    description:
-      'When its channel is tried next at this sink; null if it is not pending, is being tried now, or the sink is paused or removed',
-  })
-  nextAttemptAt!: string | null;
-
-  @ApiProperty({ format: 'date-time', description: 'When its state or tries last moved' })
-  updatedAt!: string;
-}
+export class DeliveryDto extends answer({
+  id: text('The same on every try and replay; a CRM gets it as webhook-id'),
+  sink: text(undefined, 'crm'),
+  state: oneOf(deliveryStates),
+  sdkAppId,
+  channelId,
+  changeId: text(),
+  revision: orNull(integer('The revision that the change made; null if it altered nothing')),
+  tries: integer('How often it was tried'),
+  reason: orNull(text('Why it failed, was parked or discarded')),
+  advice: orNull(text('What a person can do about it')),
+  nextAttemptAt: orNull(
+    time('When its channel is tried next at this sink; null if it is not pending, is being tried now, or the sink is paused or removed'),
+  ),
+  updatedAt: time('When its state or tries last moved'),
+}) {}
 
 /** A delivery with all its tries. */
-export class DeliveryWithAttemptsDto extends DeliveryDto {
-  @ApiProperty({ type: [AttemptDto], description: 'The first try first' })
-  attempts!: AttemptDto[];
-}
+export class DeliveryWithAttemptsDto extends answer({ attempts: many(AttemptDto, 'The first try first') }, DeliveryDto) {}
 
-export class DeliveryPageDto extends Page<DeliveryDto> {
-  @ApiProperty({ type: [DeliveryDto], description: 'Those of the newest change first' })
-  declare items: DeliveryDto[];
-}
+export class DeliveryPageDto extends pageOf(DeliveryDto, 'Those of the newest change first') {}

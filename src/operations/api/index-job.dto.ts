@@ -1,7 +1,6 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsOptional } from 'class-validator';
-
-const states = ['idle', 'running', 'done', 'failed'] as const;
+import { answer, integer, many, oneOf, orNull, text, time } from './answer.js';
 
 /** How an index is to be compared. */
 export class VerifyDto {
@@ -12,64 +11,38 @@ export class VerifyDto {
 }
 
 /** Since when a job runs, and until when it ran. */
-class JobDto {
-  @ApiProperty({ enum: states, description: 'idle: it was never asked for' })
-  state!: (typeof states)[number];
-
-  @ApiProperty({ type: String, format: 'date-time', nullable: true })
-  startedAt!: string | null;
-
-  @ApiProperty({ type: String, format: 'date-time', nullable: true })
-  finishedAt!: string | null;
-
-  @ApiProperty({ type: String, nullable: true, description: 'Why it failed, or what holds it up' })
-  error!: string | null;
-}
+export class JobDto extends answer({
+  state: oneOf(['idle', 'running', 'done', 'failed'], 'idle: it was never asked for'),
+  startedAt: orNull(time()),
+  finishedAt: orNull(time()),
+  error: orNull(text('Why it failed, or what holds it up')),
+}) {}
 
 /** One document that is not what the store says. */
-class ExampleDto {
-  @ApiProperty()
-  sdkAppId!: string;
+class ExampleDto extends answer({
+  sdkAppId: text(),
+  channelId: text(),
+  kind: oneOf(['missing', 'older', 'newer', 'surplus']),
+}) {}
 
-  @ApiProperty()
-  channelId!: string;
-
-  @ApiProperty({ enum: ['missing', 'older', 'newer', 'surplus'] })
-  kind!: string;
-}
+const found = {
+  compared: integer('Channels that were looked at'),
+  missing: integer(),
+  older: integer('Behind, or with other texts at the same revision'),
+  newer: integer('Ahead of the store, as after a loss of the database'),
+  surplus: integer('Of channels that the store does not know or the filters do not want'),
+  repaired: integer('Sent once more or taken out'),
+  examples: many(ExampleDto, 'Some of them'),
+};
 
 /** The newest comparison of an index with the store. */
-export class VerifyStateDto extends JobDto {
-  @ApiProperty({ type: 'integer', description: 'Channels that were looked at' })
-  compared!: number;
+export class VerifyStateDto extends answer(found, JobDto) {}
 
-  @ApiProperty({ type: 'integer' })
-  missing!: number;
-
-  @ApiProperty({ type: 'integer', description: 'Behind, or with other texts at the same revision' })
-  older!: number;
-
-  @ApiProperty({ type: 'integer', description: 'Ahead of the store, as after a loss of the database' })
-  newer!: number;
-
-  @ApiProperty({ type: 'integer', description: 'Of channels that the store does not know or the filters do not want' })
-  surplus!: number;
-
-  @ApiProperty({ type: 'integer', description: 'Sent once more or taken out' })
-  repaired!: number;
-
-  @ApiProperty({ type: [ExampleDto], description: 'Some of them' })
-  examples!: ExampleDto[];
-}
+const built = {
+  done: integer('Channels that are in the next index'),
+  total: integer('Channels that there were when it began'),
+  index: orNull(text('The name of the next index; it is used from the end on')),
+};
 
 /** The newest building of an index beside the one that is used. */
-export class RebuildStateDto extends JobDto {
-  @ApiProperty({ type: 'integer', description: 'Channels that are in the next index' })
-  done!: number;
-
-  @ApiProperty({ type: 'integer', description: 'Channels that there were when it began' })
-  total!: number;
-
-  @ApiProperty({ type: String, nullable: true, description: 'The name of the next index; it is used from the end on' })
-  index!: string | null;
-}
+export class RebuildStateDto extends answer(built, JobDto) {}

@@ -1,10 +1,9 @@
-import { Body, ConflictException, Get, HttpCode, Inject, NotFoundException, Param, Post } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../database/database.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../delivery/index-jobs.js';
 import { Deeds } from '../deeds.js';
-import { Api, ApiProblem } from './api.decorator.js';
-import { RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
+import { Api, ApiProblem, Call } from './api.decorator.js';
+import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
 import { storable } from './list.dto.js';
 import { toIso, toIsoOrNull } from './times.js';
 
@@ -15,6 +14,8 @@ export abstract class SearchSinks {
 
 /** The indices of search sinks: whether they are what the store says, and building them anew. */
 @Api('sinks')
+@ApiProblem(404, 'No sink has this name')
+@ApiProblem(409, 'It is no search sink')
 export class IndexesController {
   constructor(
     @Inject(Database) private readonly database: Database,
@@ -22,48 +23,33 @@ export class IndexesController {
     @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
-  /** Begins to compare the index with the store, unless that is under way; anew if it is to repair and the one under way does not. 404 if there is no such sink, 409 if it has no index. */
-  @Post(':name/verify')
-  @HttpCode(202)
-  @ApiOperation({ summary: 'Compare every channel of the store with the index of a search sink' })
-  @ApiResponse({ status: 202, type: VerifyStateDto })
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'It is no search sink')
+  /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
+  @Call(Post(':name/verify'), 'Compare every channel of the store with the index of a search sink', VerifyStateDto, 202)
   async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
     const { id } = await this.sink(name);
     await this.deeds.beginJob(id, name, 'verify', repair ?? false, 'api');
     return this.verifyState(id);
   }
 
-  /** The newest comparison. 404 if there is no such sink, 409 if it has no index. */
-  @Get(':name/verify')
-  @ApiOperation({ summary: 'How far the newest comparison is, and what it found' })
-  @ApiOkResponse({ type: VerifyStateDto })
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'It is no search sink')
+  @Call(Get(':name/verify'), 'How far the newest comparison is, and what it found', VerifyStateDto)
   async verify(@Param('name') name: string): Promise<VerifyStateDto> {
     return this.verifyState((await this.sink(name)).id);
   }
 
-  /** Begins to build the index anew, unless that is under way. 404 if there is no such sink, 409 if it has no index. */
-  @Post(':name/rebuild')
-  @HttpCode(202)
-  @ApiOperation({ summary: 'Build the index of a search sink anew beside the one that is used, then use the new one' })
-  @ApiResponse({ status: 202, type: RebuildStateDto })
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'It is no search sink')
+  /** Begins unless that is under way. */
+  @Call(
+    Post(':name/rebuild'),
+    'Build the index of a search sink anew beside the one that is used, then use the new one',
+    RebuildStateDto,
+    202,
+  )
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     const { id } = await this.sink(name);
     await this.deeds.beginJob(id, name, 'rebuild', false, 'api');
     return this.rebuildState(id);
   }
 
-  /** The newest building. 404 if there is no such sink, 409 if it has no index. */
-  @Get(':name/rebuild')
-  @ApiOperation({ summary: 'How far the newest building of the index is' })
-  @ApiOkResponse({ type: RebuildStateDto })
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'It is no search sink')
+  @Call(Get(':name/rebuild'), 'How far the newest building of the index is', RebuildStateDto)
   async rebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     return this.rebuildState((await this.sink(name)).id);
   }
@@ -94,7 +80,7 @@ export class IndexesController {
   }
 }
 
-function shown(job: Job<unknown> | null): Pick<VerifyStateDto, 'state' | 'startedAt' | 'finishedAt' | 'error'> {
+function shown(job: Job<unknown> | null): JobDto {
   if (!job) return { state: 'idle', startedAt: null, finishedAt: null, error: null };
   return { state: job.state, startedAt: toIso(job.startedAt), finishedAt: toIsoOrNull(job.finishedAt), error: job.error };
 }

@@ -1,5 +1,5 @@
-import { BadRequestException } from '@nestjs/common';
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { BadRequestException, applyDecorators } from '@nestjs/common';
+import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
 import { fromIso } from './times.js';
@@ -7,7 +7,28 @@ import { fromIso } from './times.js';
 /** Digits as a number; anything else, repeated parameters too, becomes NaN, which the rules of the property refuse. */
 const WholeNumber = (): PropertyDecorator =>
   Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN));
-const Time = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => fromIso(value));
+
+/** Not given: an absent one and `null` are the same. */
+export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
+
+/** A text that may be given. */
+export const Word = (description: string, example?: string): PropertyDecorator =>
+  applyDecorators(
+    ApiPropertyOptional({ description, ...(example !== undefined && { example }) }),
+    NullIsAbsent(),
+    IsOptional(),
+    IsString(),
+    IsNotEmpty(),
+  );
+
+/** A time that may be given, in milliseconds. */
+const Time = (description: string): PropertyDecorator =>
+  applyDecorators(
+    ApiPropertyOptional({ type: String, format: 'date-time', description: `${description}, ISO 8601; without a zone it is UTC` }),
+    Transform(({ value }: { value: unknown }) => (value === undefined || value === null ? undefined : fromIso(value))),
+    IsOptional(),
+    IsInt({ message: '$property must be a time in ISO 8601' }),
+  );
 
 /** Which part of a list is wanted. Unknown parameters are ignored. */
 export class PageQuery {
@@ -26,52 +47,29 @@ export class PageQuery {
 
 /** Which changes are wanted; all that is given must fit. */
 export class ChangesQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'Only of this app', example: '1400000001' })
-  @IsOptional()
-  @IsString()
-  @IsNotEmpty()
+  @Word('Only of this app', '1400000001')
   sdkAppId?: string;
 
-  @ApiPropertyOptional({ description: 'Only of channels with this id', example: '@TOA#_shop_news' })
-  @IsOptional()
-  @IsString()
-  @IsNotEmpty()
+  @Word('Only of channels with this id', '@TOA#_shop_news')
   channelId?: string;
 
-  @ApiPropertyOptional({
-    type: String,
-    format: 'date-time',
-    description: 'Only what arrived at this time or later, ISO 8601; without a zone it is UTC',
-  })
-  @Time()
-  @IsOptional()
-  @IsInt({ message: 'since must be a time in ISO 8601' })
+  @Time('Only what arrived at this time or later')
   since?: number;
 
-  @ApiPropertyOptional({
-    type: String,
-    format: 'date-time',
-    description: 'Only what arrived before this time, ISO 8601; without a zone it is UTC',
-  })
-  @Time()
-  @IsOptional()
-  @IsInt({ message: 'until must be a time in ISO 8601' })
+  @Time('Only what arrived before this time')
   until?: number;
-}
-
-/** One part of a list. */
-export class Page<Item> {
-  items!: Item[];
-
-  @ApiProperty({ type: String, nullable: true, description: 'Give it as cursor to get what comes next; null at the end' })
-  nextCursor!: string | null;
 }
 
 /**
  * Makes the answer of rows that were asked for with one more than the limit.
  * @param idOf what the cursor remembers of the last item
  */
-export function pageOf<Row, Item>(rows: readonly Row[], limit: number, idOf: (row: Row) => string, show: (row: Row) => Item): Page<Item> {
+export function pageFrom<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  idOf: (row: Row) => string,
+  show: (row: Row) => Item,
+): { items: Item[]; nextCursor: string | null } {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return { items: shown.map(show), nextCursor: rows.length > limit && last ? Buffer.from(idOf(last)).toString('base64url') : null };

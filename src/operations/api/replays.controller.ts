@@ -1,8 +1,8 @@
-import { BadRequestException, Body, HttpCode, Inject, Post, ValidationPipe } from '@nestjs/common';
-import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { BadRequestException, Body, Inject, Post, ValidationPipe } from '@nestjs/common';
+import { ApiBody } from '@nestjs/swagger';
 import { Database } from '../../database/database.js';
 import { Deeds } from '../deeds.js';
-import { Api, ApiProblem } from './api.decorator.js';
+import { Api, ApiProblem, Call } from './api.decorator.js';
 import { selectedChanges } from './changes.queries.js';
 import { storable } from './list.dto.js';
 import { ReplayDto, ReplayedDto } from './replay.dto.js';
@@ -18,12 +18,8 @@ export class ReplaysController {
     @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
-  /** Sends ended deliveries once more, under the same ids. 400 without any selector. */
-  @Post()
-  @HttpCode(202)
-  @ApiOperation({ summary: 'Send parked (or otherwise ended) deliveries once more, under the same ids' })
+  @Call(Post(), 'Send parked (or otherwise ended) deliveries once more, under the same ids', ReplayedDto, 202)
   @ApiBody({ type: ReplayDto })
-  @ApiResponse({ status: 202, type: ReplayedDto })
   @ApiProblem(400, 'A selector is not what it should be, or none is given')
   async replay(@Body(strict) body: object): Promise<ReplayedDto> {
     const { dryRun = false, ...selectors } = body as ReplayDto;

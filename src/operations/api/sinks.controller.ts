@@ -1,11 +1,10 @@
-import { Get, HttpCode, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
+import { Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Clock } from '../../clock.js';
 import { Database } from '../../database/database.js';
 import { Deeds } from '../deeds.js';
 import { sinkStates } from '../sink-states.js';
-import { Api, ApiProblem } from './api.decorator.js';
-import { PageQuery, afterCursor, pageOf, storable } from './list.dto.js';
+import { Api, ApiProblem, Call } from './api.decorator.js';
+import { PageQuery, afterCursor, pageFrom, storable } from './list.dto.js';
 import { SinkDto, SinkPageDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
 
@@ -18,15 +17,12 @@ export class SinksController {
     @Inject(Deeds) private readonly deeds: Deeds,
   ) {}
 
-  /** Sinks with their state and accounts, the newest first. 400 for a bad parameter. */
-  @Get()
-  @ApiOperation({ summary: 'Sinks with their state and accounts, the newest first' })
-  @ApiOkResponse({ type: SinkPageDto })
+  @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
   @ApiProblem(400, 'A parameter is not what it should be')
   async list(@Query() { limit, cursor }: PageQuery): Promise<SinkPageDto> {
     const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));
     const sinks = (await sinkStates(this.database, this.clock.now())).filter(({ id }) => after === null || id < after);
-    const { nextCursor, items } = pageOf(
+    const { nextCursor, items } = pageFrom(
       sinks,
       limit,
       ({ id }) => String(id),
@@ -35,21 +31,13 @@ export class SinksController {
     return { items: await showSinks(this.database, items), nextCursor };
   }
 
-  /** Stops a sink on all replicas until it is resumed; what it is owed waits. 404 if there is no such sink. */
-  @Post(':name/pause')
-  @HttpCode(200)
-  @ApiOperation({ summary: 'Stop a sink on all replicas, across restarts; what it is owed waits' })
-  @ApiOkResponse({ type: SinkDto })
+  @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async pause(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.deeds.pause(storable(name), 'api'));
   }
 
-  /** Lets a paused sink go on. 404 if there is no such sink. */
-  @Post(':name/resume')
-  @HttpCode(200)
-  @ApiOperation({ summary: 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE' })
-  @ApiOkResponse({ type: SinkDto })
+  @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.deeds.resume(storable(name), 'api'));
