@@ -18,7 +18,7 @@ import {
   SinkSettings,
   TryAgain,
 } from '../sinks/sink.js';
-import { pauseSink, resumeSink } from '../operations/pause.js';
+import { moveSink } from '../operations/pause.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from './registry.js';
 import { leaveNews } from './reports.js';
@@ -460,19 +460,19 @@ eachStore('delivery', store => {
       if (event.data.channelId === 'refused') throw new Refused('answered 422', 'look', 422);
     };
     await serve({ crm: ['log', crm], cards: ['report', cards] });
-    await pauseSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     // Two of one channel among them: a lane may give many.
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 6, 'all at the crm');
-    await resumeSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => cards.got.length === 6, 'five are shown one by one');
     expect(cards.digests).toEqual([]);
 
-    await pauseSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'e', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 7, 'all at the crm');
-    await resumeSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await settled();
     expect(cards.digests.map(reports => reports.map(one => one.event.data.channelId))).toEqual([['a', 'a', 'b', 'c', 'd', 'e']]);
@@ -513,9 +513,9 @@ eachStore('delivery', store => {
       if (cards.got.at(-1)?.event.data.channelId === 'c') throw new Refused('answered invalid_blocks', 'report it');
     };
     await serve({ cards: ['report', cards] });
-    await pauseSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'b', 'c', 'd', 'e', 'f']) await change({ channelId });
-    await resumeSink(database, 'cards', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => cards.digests.length === 1, 'the digest');
     for (let tries = 0; tries < 3; tries++) {
@@ -572,10 +572,10 @@ eachStore('delivery', store => {
       },
     };
     await serve({ index: ['state', index] }, { TIMEOUT_MS: 20_000 });
-    await pauseSink(database, 'index', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'index', 'pause', { at: clock.time, actor: 'api' });
     const channels = Array.from({ length: 1200 }, (_, number) => `channel ${number}`);
     await Promise.all(channels.map(channelId => change({ channelId })));
-    await resumeSink(database, 'index', { at: clock.time, actor: 'api' });
+    await moveSink(database, 'index', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => inFlight === channels.length, 'all under way');
     release();
@@ -804,9 +804,9 @@ eachStore('delivery', store => {
     const tries = async () => (await database.kysely.selectFrom('delivery').select('tries').executeTakeFirstOrThrow()).tries;
     // Settled, too: it must not find that the sink was paused and resumed.
     await until(async () => (await tries()) === 1, 'the first try');
-    await pauseSink(database, 'crm', { at: clock.now(), actor: 'api' });
+    await moveSink(database, 'crm', 'pause', { at: clock.now(), actor: 'api' });
     later(864_000_000);
-    await resumeSink(database, 'crm', { at: clock.now(), actor: 'api' });
+    await moveSink(database, 'crm', 'resume', { at: clock.now(), actor: 'api' });
     later(0);
     await until(async () => (await tries()) === 2, 'a try after ten days');
     expect(await states()).toEqual(['pending']);

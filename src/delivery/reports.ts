@@ -4,7 +4,7 @@ import type { Tables } from '../database/tables.js';
 import type { Deed, SinkResult } from '../sinks/sink.js';
 import { isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
-import { nextAttemptAt } from './retry.js';
+import { nextAttemptAt, standing } from './retry.js';
 
 /** How long a change waits for its results before it is shown first, in milliseconds. */
 export const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
@@ -165,23 +165,15 @@ async function resultsOf(database: Database, trx: Transaction<Tables>, changeIds
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
     .select(['change_id', 'sink.name', 'sink.type', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
-    .select([
-      'lane.due_at',
-      'lane.lease',
-      'sink.state as sink_state',
-      'sink.probe_at',
-      'sink.held_until',
-      'sink.paused_at',
-      'sink.removed_at',
-    ])
+    .select(standing)
     .where(database.isAmong('change_id', changeIds))
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')
     .execute();
   const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, type, state, tries, reason, duration_ms, sink_state, ...lane } of rows) {
+  for (const { change_id, name, type, state, tries, reason, duration_ms, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
-    const next = state === 'pending' ? nextAttemptAt({ ...lane, state: sink_state }) : null;
+    const next = state === 'pending' ? nextAttemptAt(lane) : null;
     const result = { sink: name, type, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }

@@ -59,11 +59,22 @@ export function within(at: number | null, now: number, mostMs: number): number |
   return at !== null && at > now + mostMs ? null : at;
 }
 
+/** What `nextAttemptAt` goes by, of a lane and its sink. */
+export const standing = [
+  'lane.due_at',
+  'lane.lease',
+  'sink.state as sink_state',
+  'sink.probe_at',
+  'sink.held_until',
+  'sink.paused_at',
+  'sink.removed_at',
+] as const;
+
 /** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
 export function nextAttemptAt(lane: {
   due_at: number | null;
   lease: string | null;
-  state: string;
+  sink_state: string;
   probe_at: number | null;
   held_until: number | null;
   paused_at: number | null;
@@ -71,5 +82,5 @@ export function nextAttemptAt(lane: {
 }): number | null {
   if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
   // A stopped sink is probed, whatever the lane waits for.
-  return Math.max(lane.state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
+  return Math.max(lane.sink_state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
 }

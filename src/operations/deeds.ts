@@ -7,7 +7,7 @@ import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
-import { pauseSink, resumeSink } from './pause.js';
+import { moveSink } from './pause.js';
 
 /** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
 export class Deeds implements Actions {
@@ -46,23 +46,30 @@ export class Deeds implements Actions {
 
   async discard(changeId: string, actor: string): Promise<number> {
     let count = 0;
-    for (const { sink } of await this.parkedOf(changeId)) {
+    const parked = this.database.kysely
+      .selectFrom('delivery')
+      .select('sink')
+      .where('change_id', '=', changeId)
+      .where('state', '=', 'parked');
+    for (const { sink } of await parked.execute()) {
       const done = await this.discardOne({ changeId, sink }, 'discarded by a person', actor);
       if (done?.discarded) count += 1;
     }
     return count;
   }
 
-  async pause(sink: string, actor: string): Promise<boolean | null> {
-    const done = await pauseSink(this.database, sink, this.by(actor));
-    if (done?.moved) this.log.info('sink paused', { sink, by: actor });
-    return done && done.moved;
+  pause(sink: string, actor: string): Promise<boolean | null> {
+    return this.move(sink, 'pause', actor);
   }
 
-  async resume(sink: string, actor: string): Promise<boolean | null> {
-    const done = await resumeSink(this.database, sink, this.by(actor));
-    if (done) this.wake([done.id]);
-    if (done?.moved) this.log.info('sink resumed', { sink, by: actor });
+  resume(sink: string, actor: string): Promise<boolean | null> {
+    return this.move(sink, 'resume', actor);
+  }
+
+  private async move(sink: string, action: 'pause' | 'resume', actor: string): Promise<boolean | null> {
+    const done = await moveSink(this.database, sink, action, this.by(actor));
+    if (done && action === 'resume') this.wake([done.id]);
+    if (done?.moved) this.log.info(`sink ${action}d`, { sink, by: actor });
     return done && done.moved;
   }
 
@@ -87,14 +94,5 @@ export class Deeds implements Actions {
 
   private by(actor: string): Doing {
     return { at: this.clock.now(), actor };
-  }
-
-  private parkedOf(changeId: string): Promise<{ sink: number }[]> {
-    return this.database.kysely
-      .selectFrom('delivery')
-      .select('sink')
-      .where('change_id', '=', changeId)
-      .where('state', '=', 'parked')
-      .execute();
   }
 }

@@ -7,18 +7,8 @@ export const sinkStateNames = ['ok', 'retrying', 'misconfigured', 'down', 'pause
 export type SinkState = (typeof sinkStateNames)[number];
 
 /** A registered sink and how it is. */
-export interface SinkStatus {
-  id: number;
-  name: string;
-  type: string;
-  mode: string;
+export interface SinkStatus extends Selectable<Tables['sink']> {
   state: SinkState;
-  /** Since when, why, and what a person can do, if it is misconfigured or down. */
-  since: number | null;
-  reason: string | null;
-  advice: string | null;
-  pausedAt: number | null;
-  removedAt: number | null;
   /** Age of its oldest pending delivery, 0 if there is none; `null` if it was removed. */
   lagSeconds: number | null;
 }
@@ -27,19 +17,8 @@ export interface SinkStatus {
 export async function sinkStates(database: Database, now: number): Promise<SinkStatus[]> {
   const rows = await database.kysely
     .selectFrom('sink')
+    .selectAll()
     .select(eb => [
-      ...([
-        'sink.id',
-        'sink.name',
-        'sink.type',
-        'sink.mode',
-        'sink.paused_at',
-        'sink.removed_at',
-        'sink.state',
-        'sink.state_since',
-        'sink.reason',
-        'sink.advice',
-      ] as const),
       // Lanes with nothing open are not failing. The others have an index of their own: a sink may have very many that only wait.
       eb
         .selectFrom('lane')
@@ -58,18 +37,10 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
     ])
     .orderBy('sink.id', 'desc')
     .execute();
-  return currentOf(rows).map(row => ({
-    id: row.id,
-    name: row.name,
-    type: row.type,
-    mode: row.mode,
-    since: row.state_since,
-    reason: row.reason,
-    advice: row.advice,
-    pausedAt: row.paused_at,
-    removedAt: row.removed_at,
-    state: stateOf(row, row.failing !== null),
-    lagSeconds: row.removed_at !== null ? null : row.oldest === null ? 0 : Math.max(0, now - row.oldest) / 1000,
+  return currentOf(rows).map(({ failing, oldest, ...row }) => ({
+    ...row,
+    state: stateOf(row, failing !== null),
+    lagSeconds: row.removed_at !== null ? null : oldest === null ? 0 : Math.max(0, now - oldest) / 1000,
   }));
 }
 

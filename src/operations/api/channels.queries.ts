@@ -5,7 +5,7 @@ import type { Database } from '../../database/database.js';
 import type { Tables } from '../../database/tables.js';
 import { orElse } from './changes.queries.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
-import { nextAttemptAt } from '../../delivery/retry.js';
+import { nextAttemptAt, standing } from '../../delivery/retry.js';
 import { storable } from './list.dto.js';
 import { toIsoOrNull } from './times.js';
 
@@ -44,19 +44,8 @@ function selectSinks(database: Database, channel: number) {
   return database.kysely
     .selectFrom('sink')
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'sink.id').on('lane.channel', '=', channel))
-    .select([
-      'sink.name',
-      'sink.mode',
-      'sink.paused_at',
-      'sink.removed_at',
-      'sink.held_until',
-      'sink.state as sink_state',
-      'sink.probe_at',
-      'lane.due_at',
-      'lane.lease',
-      'lane.tries',
-      'lane.sent_revision',
-    ])
+    .select(standing)
+    .select(['sink.name', 'sink.mode', 'lane.tries', 'lane.sent_revision'])
     .select(eb => [
       pendingOf(eb, channel)
         .select(({ fn }) => fn.countAll<number>().as('count'))
@@ -109,7 +98,7 @@ function showSink(row: Row): ChannelSinkDto {
     revision: row.sent_revision ?? row.delivered,
     pending: row.pending,
     state: stateOf(row),
-    nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt({ ...row, state: row.sink_state })) : null,
+    nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt(row)) : null,
     lastError: row.failure ?? row.refusal,
   };
 }

@@ -1,5 +1,5 @@
 import type { Database } from '../../database/database.js';
-import { nextAttemptAt } from '../../delivery/retry.js';
+import { nextAttemptAt, standing } from '../../delivery/retry.js';
 import { deliveryId } from '../../delivery/work.js';
 import { selectedChanges } from './changes.queries.js';
 import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
@@ -21,27 +21,9 @@ function selectDeliveries(database: Database) {
     .innerJoin('change', 'change.id', 'delivery.change_id')
     .innerJoin('channel', 'channel.id', 'delivery.channel')
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select([
-      'delivery.change_id',
-      'delivery.sink',
-      'delivery.state',
-      'delivery.tries',
-      'delivery.reason',
-      'delivery.advice',
-      'delivery.updated_at',
-    ])
-    .select([
-      'sink.name',
-      'sink.paused_at',
-      'sink.removed_at',
-      'sink.held_until',
-      'sink.state as sink_state',
-      'sink.probe_at',
-      'channel.sdk_app_id',
-      'channel.channel_id',
-      'change.revision',
-    ])
-    .select(['lane.due_at', 'lane.lease']);
+    .select(standing)
+    .select(['delivery.change_id', 'delivery.sink', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.advice'])
+    .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision']);
 }
 
 /** A delivery's row as the API shows it. */
@@ -57,7 +39,7 @@ export function showDelivery(row: Row): DeliveryDto {
     tries: row.tries,
     reason: row.reason,
     advice: row.advice,
-    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt({ ...row, state: row.sink_state })) : null,
+    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt(row)) : null,
     updatedAt: toIso(row.updated_at),
   };
 }

@@ -27,12 +27,13 @@ async function countsOf(database: Database, sinks: number[]): Promise<Map<number
   const none = Object.fromEntries(deliveryStates.map(state => [state, 0])) as unknown as Omit<CountsDto, 'owed'>;
   const counts = new Map(sinks.map(sink => [sink, { owed: 0, ...none }]));
   if (sinks.length === 0) return counts;
-  const changeAfter = async (from: string, deliveries: number): Promise<string | undefined> => {
-    const query = database.kysely.selectFrom('delivery').select('change_id').where('change_id', '>=', from);
-    return (await query.orderBy('change_id').offset(deliveries).limit(1).executeTakeFirst())?.change_id;
-  };
-  await countInParts('', changeAfter, async (from, until) => {
-    for (const { sink, state, count } of await countPart(database, sinks, from, until)) {
+  await countInParts(database.kysely.selectFrom('delivery'), ['change_id', ''], async part => {
+    const rows = await part
+      .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
+      .where('sink', 'in', sinks)
+      .groupBy(['sink', 'state'])
+      .execute();
+    for (const { sink, state, count } of rows) {
       const account = counts.get(sink)!;
       account[state as keyof CountsDto] += count;
       account.owed += count;
@@ -41,41 +42,25 @@ async function countsOf(database: Database, sinks: number[]): Promise<Map<number
   return counts;
 }
 
-function countPart(
-  database: Database,
-  sinks: number[],
-  from: string,
-  until: string | null,
-): Promise<{ sink: number; state: string; count: number }[]> {
-  return database.kysely
-    .selectFrom('delivery')
-    .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
-    .where('change_id', '>=', from)
-    .$if(until !== null, found => found.where('change_id', '<', until!))
-    .where('sink', 'in', sinks)
-    .groupBy(['sink', 'state'])
-    .execute();
-}
-
 async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
   switch (sink.state) {
     case 'ok':
       return { since: null, reason: null, advice: null };
     case 'paused':
       return {
-        since: sink.pausedAt,
+        since: sink.paused_at,
         reason: 'paused by a person',
         advice: `Resume it with POST /api/v1/sinks/${sink.name}/resume; until then what it is owed waits.`,
       };
     case 'removed':
       return {
-        since: sink.removedAt,
+        since: sink.removed_at,
         reason: 'no longer configured',
         advice: `Declare it again with SINK_${sink.name.toUpperCase()}_TYPE=${sink.type} if it should go on; otherwise nothing is to be done.`,
       };
     case 'misconfigured':
     case 'down':
-      return sink;
+      return { ...sink, since: sink.state_since };
     case 'retrying':
       return longestFailing(database, sink.id);
   }

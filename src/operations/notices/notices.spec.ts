@@ -6,7 +6,7 @@ import { until } from '../../../test/support/until.ts';
 import { beginJob } from '../../delivery/index-jobs.js';
 import type { RegisteredSink } from '../../delivery/registry.js';
 import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
-import { pauseSink, resumeSink } from '../pause.js';
+import { moveSink } from '../pause.js';
 import { Notices, type ServedReportSink } from './notices.js';
 import { summarize } from './summary.js';
 import { type Heard, moveOn, pausedOrResumed } from './watch.js';
@@ -114,7 +114,7 @@ eachStore('notices', store => {
     }
     await look();
     expect(told.notices).toHaveLength(2);
-    await pauseSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
+    await moveSink(stage.database, 'crm', 'pause', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ paused: true, by: 'api' }, 'message 1']);
     await stage.database.kysely.updateTable('sink').set({ paused_at: null }).where('id', '=', crm.id).execute();
@@ -133,7 +133,7 @@ eachStore('notices', store => {
     const { stage, told, process } = await stageOf();
     const { look } = process();
     const since = stage.clock.at;
-    await pauseSink(stage.database, 'crm', { at: since, actor: 'slack:U0ALICE' });
+    await moveSink(stage.database, 'crm', 'pause', { at: since, actor: 'slack:U0ALICE' });
     await stage.record();
     stage.clock.at = since + 59_999;
     await look();
@@ -143,7 +143,7 @@ eachStore('notices', store => {
     expect(told.notices).toMatchObject([
       [{ kind: 'incident', state: 'paused', since, until: null, paused: true, by: 'slack:U0ALICE', waiting: 1, failures: [] }, null],
     ]);
-    await resumeSink(stage.database, 'crm', { at: stage.clock.at, actor: 'api' });
+    await moveSink(stage.database, 'crm', 'resume', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ state: 'paused', until: stage.clock.at }, 'message 1']);
   });
@@ -151,7 +151,7 @@ eachStore('notices', store => {
   test('who paused a sink is looked up by a key, however much is on record', async () => {
     const { stage } = await stageOf();
     const { database } = stage;
-    await pauseSink(database, 'crm', { at: start, actor: 'slack:U0ALICE' });
+    await moveSink(database, 'crm', 'pause', { at: start, actor: 'slack:U0ALICE' });
     await database.kysely.transaction().execute(async trx => {
       // In a small table PostgreSQL would not look at indices.
       if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);
