@@ -178,6 +178,9 @@ export class Database {
     return async () => (await Promise.all(returned.map(rows => rows()))).flat();
   }
 
+  /** For `$call`: locks the rows of a query; the embedded store has one connection for all. */
+  readonly lock = <Q extends { forUpdate(): Q }>(query: Q): Q => (this.embedded ? query : query.forUpdate());
+
   /** Whether a column has one of these values: one bound value for any number of them, which both dialects look up by their keys. */
   isAmong(column: string, values: readonly (number | string)[]): RawBuilder<boolean> {
     const name = sql.ref(column);

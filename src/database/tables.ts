@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, Transaction } from 'kysely';
 
 /** One official channel with all that is known of it. */
 interface ChannelTable {
@@ -227,3 +227,5 @@ export interface Tables {
   notice: NoticeTable;
   index_job: IndexJobTable;
 }
+
+export type Trx = Transaction<Tables>;

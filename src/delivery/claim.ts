@@ -1,13 +1,12 @@
-import { type RawBuilder, type Transaction, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
-import type { Tables } from '../database/tables.js';
 import type { Health } from './breaker.js';
-import { isOneOf, skipLocked } from './locks.js';
+import { type Session, channelsOf, isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { furthest, longestLeadMs, paceFree, paceNextAt, paceTake, within } from './retry.js';
 import { unfinishedOf } from './reports.js';
-import { type LaneWork, loadDigest, loadWork } from './work.js';
+import { type LaneWork, type Lease, loadDigest, loadWork } from './work.js';
 
 /** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
 const foldFrom = 5;
@@ -84,24 +83,16 @@ export interface Claimed {
 export const nothingClaimed: Claimed = { works: [], more: false };
 
 /** Leases what is due, or what is to be probed, and loads it. Moves `row` on with the sink's own row. */
-export async function claimWork(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  row: SinkRow,
-  claim: Claim,
-  token: string,
-  now: number,
-): Promise<Claimed> {
+export async function claimWork(session: Session, row: SinkRow, claim: Claim, token: string): Promise<Claimed> {
+  const { trx, sink, now } = session;
   if (standsStill(row) || (row.held_until ?? 0) > now) return nothingClaimed;
   const { perSecond } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
   if (attempts === 0) return nothingClaimed;
   const probe = row.state !== 'ok';
   const lease = { lease: token, complaints: row.complaints, probe };
-  const digest = sink.mode === 'report' && !probe ? await claimDigest(database, trx, sink, lease, claim, now) : [];
-  const claimed =
-    digest.length > 0 ? { works: [digest], more: false } : await claimHeads(database, trx, sink, row, { ...claim, attempts }, lease, now);
+  const digest = sink.mode === 'report' && !probe ? await claimDigest(session, lease, claim) : [];
+  const claimed = digest.length > 0 ? { works: [digest], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
   if (perSecond !== null && claimed.works.length > 0) {
     row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.works.length);
     await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
@@ -109,79 +100,47 @@ export async function claimWork(
   return claimed;
 }
 
-type Lease = Pick<LaneWork, 'lease' | 'complaints' | 'probe'>;
-
 /** What each lane is to attempt next, in batches. */
-async function claimHeads(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  row: SinkRow,
-  claim: Claim,
-  lease: Lease,
-  now: number,
-): Promise<Claimed> {
-  const { batchSize, leaseMs } = claim;
-  const wanted = claim.attempts * batchSize;
+async function claimHeads(session: Session, row: SinkRow, claim: Claim, lease: Lease): Promise<Claimed> {
+  const wanted = claim.attempts * claim.batchSize;
   const limit = Math.min(wanted, pageRows);
   const channels = lease.probe
-    ? await leaseProbe(database, trx, sink, row, lease.lease, claim, now)
-    : await leaseDue(database, trx, sink, sql`due_at <= ${now}`, limit, lease.lease, now + leaseMs);
+    ? await leaseProbe(session, row, lease.lease, claim)
+    : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease, claim);
   if (channels.length === 0) return nothingClaimed;
-  const { work, idle, tooLarge } = await loadWork(database, trx, sink, channels, lease, claim.bytes, now);
-  for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt))
-    await trx
-      .updateTable('lane')
-      .set({ due_at: dueAt, lease: null })
-      .where('sink', '=', sink.id)
-      .where(
-        database.isAmong(
-          'channel',
-          lanes.map(({ channel }) => channel),
-        ),
-      )
-      .execute();
-  const works = [...chunks(work, batchSize)].map(some => [...some]);
+  const { work, idle, tooLarge } = await loadWork(session, channels, lease, claim.bytes);
+  for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt)) await giveBack(session, channelsOf(lanes), dueAt);
+  const works = [...chunks(work, claim.batchSize)].map(some => [...some]);
   return { works, more: tooLarge || (limit < wanted && channels.length === limit) };
 }
 
 /** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
-async function claimDigest(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  lease: Lease,
-  { leaseMs, bytes }: Claim,
-  now: number,
-): Promise<LaneWork[]> {
+async function claimDigest(session: Session, lease: Lease, claim: Claim): Promise<LaneWork[]> {
+  const { database, trx, sink, now } = session;
   const { rows: hidden } = await sql<{ id: string; channel: number }>`
       with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
       select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
       where delivery.open = 1 and delivery.state = 'pending' and delivery.receipt is null and delivery.tries < 2
       order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
   if (hidden.length <= foldFrom) return [];
-  const unfinished = await unfinishedOf(
-    database,
-    trx,
-    hidden.map(({ id }) => id),
-  );
+  const hiddenIds = hidden.map(({ id }) => id);
+  const unfinished = await unfinishedOf(database, trx, hiddenIds);
   const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
   if (rows.length <= foldFrom) return [];
-  const channels = [...new Set(rows.map(row => row.channel))];
+  const channels = [...new Set(channelsOf(rows))];
   const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
-  const leased = new Set(await leaseDue(database, trx, sink, due, channels.length, lease.lease, now + leaseMs));
+  const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease, claim));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  const work = await loadDigest(database, trx, sink, [...leased], ids, lease, bytes);
+  const work = await loadDigest(session, [...leased], ids, lease, claim.bytes);
   // Another process was faster with what these had, or it is too large to be loaded now.
   const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
-  if (idle.length > 0)
-    await trx
-      .updateTable('lane')
-      .set({ lease: null, due_at: now })
-      .where('sink', '=', sink.id)
-      .where(database.isAmong('channel', idle))
-      .execute();
+  if (idle.length > 0) await giveBack(session, idle, now);
   return work;
+}
+
+async function giveBack({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
+  const lanes = trx.updateTable('lane').set({ due_at: dueAt, lease: null });
+  await lanes.where('sink', '=', sink.id).where(database.isAmong('channel', channels)).execute();
 }
 
 /** After a jump of the shared clock leases look as if they were over, until their workers have renewed them by it. */
@@ -189,56 +148,38 @@ function whoseLeaseIsOver({ time }: Database): RawBuilder<unknown> {
   return time.jumpedWithin(furthest.leaseMs) ? sql`and lease is null` : sql``;
 }
 
-/** A lease that is still there was not settled by whoever had it. */
-const countLost = sql`lost = lost + case when lease is null then 0 else 1 end,`;
-
-async function leaseDue(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  due: RawBuilder<unknown>,
+/** @returns the channels of the leased lanes */
+async function leaseLanes(
+  { database, trx, sink, now }: Session,
+  which: RawBuilder<unknown>,
   limit: number,
   token: string,
-  until: number,
+  { leaseMs }: Claim,
 ): Promise<number[]> {
   // Materialized, so that PostgreSQL locks no more lanes than the limit; for a limit that is bound SQLite would plan the statement anew each time.
+  // A lease that is still there was not settled by whoever had it.
   const { rows } = await sql<{ channel: number }>`
-      with due as materialized (
-        select channel from lane where sink = ${sink.id} and ${due} ${whoseLeaseIsOver(database)} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
-      update lane set ${countLost} lease = ${token}, due_at = ${until}
-      where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`due`)}
+      with chosen as materialized (
+        select channel from lane where sink = ${sink.id} and ${which} ${whoseLeaseIsOver(database)} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
+      update lane set lost = lost + case when lease is null then 0 else 1 end, lease = ${token}, due_at = ${now + leaseMs}
+      where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`chosen`)}
       returning channel`.execute(trx);
-  return rows.map(row => row.channel);
+  return channelsOf(rows);
 }
 
 /** One lane at a time: one that has not failed yet if there is one, else the next of the round. */
-async function leaseProbe(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  row: SinkRow,
-  token: string,
-  { leaseMs, probeMs }: Claim,
-  now: number,
-): Promise<number[]> {
+async function leaseProbe(session: Session, row: SinkRow, token: string, claim: Claim): Promise<number[]> {
+  const { trx, sink, now } = session;
   const [freshAt, roundAt] = [row.probe_fresh_at ?? 0, row.probe_at ?? 0];
   if (now < freshAt) return [];
-  const lease = async (lane: RawBuilder<unknown>): Promise<number[]> => {
-    const { rows } = await sql<{ channel: number }>`
-        with next as materialized (select channel from lane where sink = ${sink.id} and ${lane} ${whoseLeaseIsOver(database)} order by due_at limit 1 ${skipLocked(database)})
-        update lane set ${countLost} lease = ${token}, due_at = ${now + leaseMs}
-        where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`next`)}
-        returning channel`.execute(trx);
-    return rows.map(found => found.channel);
-  };
   const fresh = freshLane(now);
   const round = sql`${freeLane(now)} and not (${fresh})`;
   // The round was to come before the fresh lane that failed last: more of them must not keep it waiting.
   const turns = now < roundAt ? [fresh] : roundAt < freshAt ? [round, fresh] : [fresh, round];
   let channels: number[] = [];
-  for (const lane of turns) if (channels.length === 0) channels = await lease(lane);
+  for (const lane of turns) if (channels.length === 0) channels = await leaseLanes(session, lane, 1, token, claim);
   if (channels.length > 0) {
-    row.probe_fresh_at = now + probeMs;
+    row.probe_fresh_at = now + claim.probeMs;
     await trx.updateTable('sink').set({ probe_fresh_at: row.probe_fresh_at }).where('id', '=', sink.id).execute();
   }
   return channels;
@@ -265,13 +206,7 @@ export interface SinkReading {
 }
 
 /** Reads the row of a sink, locked if asked, with what else its worker has to know. */
-export async function readSink(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  lock: boolean,
-  now: number,
-): Promise<SinkReading> {
+export async function readSink({ database, trx, sink, now }: Session, lock: boolean): Promise<SinkReading> {
   const superseding =
     sink.mode === 'state' ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)` : sql`false`;
   // It looks at the shared clock, too: nobody may claim who does not know yet that it jumped.
@@ -292,11 +227,9 @@ export function closedUntil(row: SinkRow, perSecond: number | null): number {
  * @param known when the first lane is due, if that need not be asked
  */
 export async function nextDue(
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
+  { trx, sink, now }: Session,
   row: SinkRow,
   { perSecond }: Claim,
-  now: number,
   known?: number | null,
 ): Promise<number | null> {
   if (standsStill(row)) return null;

@@ -11,44 +11,29 @@ const pageSize = 200;
 export async function fillPage(database: Database, sink: number, now: number): Promise<boolean> {
   return database.kysely.transaction().execute(async trx => {
     const row = trx.selectFrom('sink').select(['filled_to', 'filters']).where('id', '=', sink).where('removed_at', 'is', null);
-    const found = await (database.embedded ? row : row.forUpdate()).executeTakeFirst();
+    const found = await row.$call(database.lock).executeTakeFirst();
     if (!found || found.filled_to === null) return false;
     // Locked: who records to one of them at this moment may not know the sink yet, and is waited for.
-    const page = trx
+    const channels = await trx
       .selectFrom('channel')
-      .select(['id', 'sdk_app_id', 'channel_id', 'revision'])
+      .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
       .where('id', '>', found.filled_to)
       .orderBy('id')
-      .limit(pageSize);
-    const channels = await (database.embedded ? page : page.forUpdate()).execute();
+      .limit(pageSize)
+      .$call(database.lock)
+      .execute();
     const filters = JSON.parse(found.filters) as Filters;
-    const wanted = channels.filter(({ sdk_app_id: sdkAppId, channel_id: channelId }) =>
-      wants(filters, { sdkAppId, channelId, existenceChanged: true, fields: [] }),
-    );
-    const changes =
-      wanted.length === 0
-        ? []
-        : await trx
-            .selectFrom('change')
-            .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
-            .select(['change.id', 'change.channel', 'change.position'])
-            .where(
-              database.isAmong(
-                'channel.id',
-                wanted.map(({ id }) => id),
-              ),
-            )
-            .orderBy('channel.id')
-            .execute();
-    if (changes.length > 0) {
-      await oweTo(
-        database,
-        trx,
-        changes.map(change => ({ sink: { id: sink, mode: 'state' }, change })),
-        now,
-      );
-      await database.notify(trx, [sink]);
-    }
+    const wanted = channels.filter(one => wants(filters, { ...one, existenceChanged: true, fields: [] })).map(({ id }) => id);
+    const changes = await trx
+      .selectFrom('change')
+      .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
+      .select(['change.id', 'change.channel', 'change.position'])
+      .where(database.isAmong('channel.id', wanted))
+      .orderBy('channel.id')
+      .execute();
+    const owed = changes.map(change => ({ sink: { id: sink, mode: 'state' as const }, change }));
+    await oweTo(database, trx, owed, now);
+    if (owed.length > 0) await database.notify(trx, [sink]);
     const more = channels.length === pageSize;
     await trx
       .updateTable('sink')

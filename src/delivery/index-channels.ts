@@ -1,12 +1,12 @@
-import { type RawBuilder, type Transaction, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { unknownProfile } from '../channel/profile.js';
 import { readProfile, readTime } from '../channel/stored.js';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
+import type { Trx } from '../database/tables.js';
 import type { ChannelKey, Delivery } from '../sinks/sink.js';
 import { type Filters, wants } from './filters.js';
-import { lockLanes } from './locks.js';
+import { channelsOf, lockLanes } from './locks.js';
 import { deliveryId } from './work.js';
 
 /** A channel in its newest state, as an index should have it. */
@@ -65,14 +65,14 @@ export async function channelPage(
   });
 }
 
-async function takeVersions(trx: Transaction<Tables>, ids: number[], least: number): Promise<void> {
+async function takeVersions(trx: Trx, ids: number[], least: number): Promise<void> {
   const next = sql<number>`case when version >= ${sql.lit(least)} then version + 1 else ${sql.lit(least + 1)} end`;
   await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();
 }
 
 type Row = Awaited<ReturnType<typeof newestOf>>[number];
 
-function newestOf(trx: Transaction<Tables>, sink: number, ids: number[]) {
+function newestOf(trx: Trx, sink: number, ids: number[]) {
   return trx
     .selectFrom('channel')
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
@@ -129,13 +129,7 @@ function deliveryOf(row: Row, sink: number): Delivery {
 export async function stillSo(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
   const settled = channels.filter(({ unsettled }) => !unsettled);
   if (settled.length === 0) return [];
-  const rows = await database.kysely.transaction().execute(trx =>
-    newestOf(
-      trx,
-      sink,
-      settled.map(({ channel }) => channel),
-    ),
-  );
+  const rows = await database.kysely.transaction().execute(trx => newestOf(trx, sink, channelsOf(settled)));
   const now = new Map(rows.map(row => [row.channel, row]));
   return settled.filter(({ channel, changeId }) => now.get(channel)?.changeId === changeId && !now.get(channel)!.open);
 }
@@ -153,20 +147,17 @@ export async function sendAgain(
   if (channels.length === 0) return;
   await database.kysely.transaction().execute(async trx => {
     // Channels before lanes, as everybody locks them.
-    for (const { channel, version, delivery } of channels.toSorted((one, other) => one.channel - other.channel))
-      await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
-    const ids = channels.map(({ channel }) => channel);
-    await lockLanes(database, trx, sink, ids);
-    await database.insert(
-      trx,
-      'lane',
-      ids.toSorted((one, other) => one - other).map(channel => ({ sink, channel, due_at: now })),
-      'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null',
-    );
+    const inOrder = channels.toSorted((one, other) => one.channel - other.channel);
+    for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
+    await lockLanes(database, trx, sink, channels);
+    const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));
+    const tail = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null';
+    await database.insert(trx, 'lane', lanes, tail);
+    const owed = { sink, owed_at: now, updated_at: now };
     await database.insert(
       trx,
       'delivery',
-      channels.map(({ changeId, channel, position }) => ({ change_id: changeId, sink, channel, position, owed_at: now, updated_at: now })),
+      channels.map(({ changeId, channel, position }) => ({ change_id: changeId, channel, position, ...owed })),
       `on conflict (change_id, sink) do update set state = 'pending', open = 1, tries = 0, owed_at = excluded.owed_at, updated_at = excluded.updated_at,
          failing_since = null, stopped_ms = null, cause = null, reason = null, advice = null`,
     );

@@ -1,4 +1,4 @@
-import type { ExpressionBuilder, Transaction, UpdateObject } from 'kysely';
+import type { ExpressionBuilder, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import type { Tables } from '../database/tables.js';
@@ -15,7 +15,7 @@ import {
   readSink,
   sinkColumnNames,
 } from './claim.js';
-import { lockLanes } from './locks.js';
+import { type Session, channelsOf, lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Moved, hearNews, leaveNews } from './reports.js';
 import { paceTake } from './retry.js';
@@ -68,17 +68,17 @@ export class Lanes {
     // In a transaction of its own, so that nobody locks lanes twice in one.
     if (sink.mode === 'report') await hearNews(this.database, sink, now);
     const { recovering, ...turn } = await this.database.relaxed(async trx => {
-      const read = await this.readSink(trx, sink, ended, claim, now);
+      const session = { database: this.database, trx, sink, now };
+      const read = await readForTurn(session, ended, claim);
       // What it would write by the time before could be held against that of processes that go by the time after.
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
       const row = plausible(read.row, claim, now);
-      const settled = ended.length > 0 ? await this.settle(trx, sink, { ...read, row }, ended, retryMaxAgeMs, claim, now) : nothingSettled;
+      const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs, claim) : nothingSettled;
       // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
-      const claimed =
-        claim.attempts > 0 && mayClaim ? await claimWork(this.database, trx, sink, row, claim, this.newToken(), now) : nothingClaimed;
+      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, claim, this.newToken()) : nothingClaimed;
       const { works, more } = claimed;
-      const page = read.superseding || settled.superseding ? await supersedePage(this.database, trx, sink, now) : nothingSuperseded;
+      const page = read.superseding || settled.superseding ? await supersedePage(session) : nothingSuperseded;
       const recovering = row.recovered_to !== null;
       const all = works.length >= claim.attempts;
       // When the first lane is due now, where that is known without asking once more: of what was not due, and of what was settled.
@@ -88,7 +88,7 @@ export class Lanes {
         over: { ...settled.over, superseded: page.superseded.length },
         wakes: read.reported ? await leaveNews(trx, settled.moved.concat(page.superseded)) : [],
         claimed: works,
-        nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(trx, sink, row, claim, now, known), now),
+        nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(session, row, claim, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
         recovering,
@@ -103,31 +103,14 @@ export class Lanes {
     return this.database.embedded ? due : Math.min(due ?? Infinity, now + this.database.pollMs);
   }
 
-  /** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
-  private async readSink(
-    trx: Transaction<Tables>,
-    sink: RegisteredSink,
-    ended: readonly Ended[],
-    { perSecond }: Claim,
-    now: number,
-  ): Promise<SinkReading> {
-    if (this.database.embedded) return readSink(this.database, trx, sink, false, now);
-    const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-    if (failed || perSecond !== null) return readSink(this.database, trx, sink, true, now);
-    const read = await readSink(this.database, trx, sink, false, now);
-    const { state, failures, complaints, proven } = read.row;
-    return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(this.database, trx, sink, true, now);
-  }
-
   private async settle(
-    trx: Transaction<Tables>,
-    sink: RegisteredSink,
-    { row }: SinkReading,
+    session: Session,
+    row: SinkRow,
     ended: readonly Ended[],
     retryMaxAgeMs: number,
     { perSecond }: Claim,
-    now: number,
   ): Promise<Settled> {
+    const { database, trx, sink, now } = session;
     const before = { ...row };
     let healed = false;
     const settlements = ended.flatMap(one => {
@@ -145,22 +128,19 @@ export class Lanes {
     if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
     if (perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, extraCalls);
-    await writeSink(trx, sink, before, row);
-    const held = await lockLanes(
-      this.database,
-      trx,
-      sink.id,
-      settlements.map(one => one.work.channel),
-    );
+    await writeSink(session, before, row);
+    const works = settlements.map(({ work }) => work);
+    const held = await lockLanes(database, trx, sink.id, works);
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
-    const ours = settlements.filter(({ work }) => leases.get(work.channel) === work.lease);
-    const written = await writeSettlements(this.database, trx, sink, ours, now);
+    const lost = new Set(works.filter(({ channel, lease }) => leases.get(channel) !== lease));
+    const ours = settlements.filter(({ work }) => !lost.has(work));
+    const written = await writeSettlements(session, ours);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
     return {
       over: { delivered: count('delivered'), parked: count('parked') },
       moved: movedOf(ours),
-      lost: new Set(settlements.map(({ work }) => work).filter(({ channel, lease }) => leases.get(channel) !== lease)),
+      lost,
       ...written,
     };
   }
@@ -185,13 +165,8 @@ export class Lanes {
     for (const some of chunks(works, pageRows)) {
       const leases = new Set(some.map(work => work.lease));
       await this.database.kysely.transaction().execute(async trx => {
-        const held = await lockLanes(
-          this.database,
-          trx,
-          sink.id,
-          some.map(work => work.channel),
-        );
-        const ours = held.filter(lane => leases.has(lane.lease!)).map(lane => lane.channel);
+        const held = await lockLanes(this.database, trx, sink.id, some);
+        const ours = channelsOf(held.filter(lane => leases.has(lane.lease!)));
         await trx.updateTable('lane').set(values).where('sink', '=', sink.id).where(this.database.isAmong('channel', ours)).execute();
       });
     }
@@ -214,6 +189,16 @@ export class Lanes {
   }
 }
 
+/** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
+async function readForTurn(session: Session, ended: readonly Ended[], { perSecond }: Claim): Promise<SinkReading> {
+  if (session.database.embedded) return readSink(session, false);
+  const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
+  if (failed || perSecond !== null) return readSink(session, true);
+  const read = await readSink(session, false);
+  const { state, failures, complaints, proven } = read.row;
+  return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(session, true);
+}
+
 function movedOf(settlements: readonly Settlement[]): Moved[] {
   return settlements.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
 }
@@ -227,7 +212,7 @@ function earliest(times: readonly (number | null)[], after = -Infinity): number 
 const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [], lost: new Set() };
 const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { superseded: [], more: false };
 
-async function writeSink(trx: Transaction<Tables>, sink: RegisteredSink, before: SinkRow, after: SinkRow): Promise<void> {
+async function writeSink({ trx, sink }: Session, before: SinkRow, after: SinkRow): Promise<void> {
   const changed = sinkColumnNames.filter(column => before[column] !== after[column]);
   if (changed.length === 0) return;
   const values = Object.fromEntries(changed.map(column => [column, after[column]]));

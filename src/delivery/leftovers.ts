@@ -1,7 +1,7 @@
-import { type Transaction, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
-import type { Tables } from '../database/tables.js';
+import type { Trx } from '../database/tables.js';
 import { isOneOf, lockLanes, skipLocked } from './locks.js';
 import { type Moved, leaveNews, takeNews } from './reports.js';
 
@@ -36,7 +36,7 @@ export async function discardPage(
 ): Promise<{ count: number; reports: number[]; more: boolean }> {
   return database.kysely.transaction().execute(async trx => {
     const row = trx.selectFrom('sink').select('removed_at').where('id', '=', id);
-    const { removed_at: removedAt } = await (database.embedded ? row : row.forUpdate()).executeTakeFirstOrThrow();
+    const { removed_at: removedAt } = await row.$call(database.lock).executeTakeFirstOrThrow();
     // It has come back just now.
     if (removedAt === null) return { count: 0, reports: [], more: false };
     // One after the other: each state has an index of its own.
@@ -52,18 +52,14 @@ export async function discardPage(
       const news = await takeNews(database, trx, sql`sink = ${id}`);
       return { count: 0, reports: [], more: idled.length === pageRows || news.length >= pageRows };
     }
-    await lockLanes(database, trx, id, [...new Set(page.map(one => one.channel))]);
+    await lockLanes(database, trx, id, page);
+    const changeIds = page.map(one => one.changeId);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
       .where('sink', '=', id)
       .where('state', 'in', ['pending', 'parked'])
-      .where(
-        database.isAmong(
-          'change_id',
-          page.map(one => one.changeId),
-        ),
-      )
+      .where(database.isAmong('change_id', changeIds))
       .executeTakeFirst();
     const reports = await leaveNews(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
@@ -71,7 +67,7 @@ export async function discardPage(
   });
 }
 
-function owedIn(trx: Transaction<Tables>, sink: number, state: string): Promise<Moved[]> {
+function owedIn(trx: Trx, sink: number, state: string): Promise<Moved[]> {
   return trx
     .selectFrom('delivery')
     .select(['change_id as changeId', 'channel'])

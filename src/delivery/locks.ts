@@ -1,16 +1,27 @@
-import { type RawBuilder, type Transaction, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
+import type { Trx } from '../database/tables.js';
+import type { RegisteredSink } from './registry.js';
+
+/** A transaction of one sink's worker, and its time. */
+export interface Session {
+  database: Database;
+  trx: Trx;
+  sink: RegisteredSink;
+  now: number;
+}
+
+type LockedLane = { channel: number; lease: string | null };
+
+/** The channels of whatever has one. */
+export function channelsOf(rows: readonly { channel: number }[]): number[] {
+  return rows.map(row => row.channel);
+}
 
 /** Locks lanes of a sink in the order in which everybody does. */
-export async function lockLanes(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: number,
-  channels: readonly number[],
-): Promise<{ channel: number; lease: string | null }[]> {
-  const { rows } = await sql<{ channel: number; lease: string | null }>`
-      select channel, lease from lane where sink = ${sink} and ${database.isAmong('channel', channels)}
+export async function lockLanes(database: Database, trx: Trx, sink: number, lanes: readonly { channel: number }[]): Promise<LockedLane[]> {
+  const { rows } = await sql<LockedLane>`
+      select channel, lease from lane where sink = ${sink} and ${database.isAmong('channel', channelsOf(lanes))}
       order by channel ${database.embedded ? sql`` : sql`for update`}`.execute(trx);
   return rows;
 }

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { SelectQueryBuilder, Transaction } from 'kysely';
+import type { SelectQueryBuilder } from 'kysely';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
-import { lockLanes } from './locks.js';
+import type { Tables, Trx } from '../database/tables.js';
+import { channelsOf, lockLanes } from './locks.js';
 import { leaveNews } from './reports.js';
 import { deliveryId } from './work.js';
 
@@ -32,7 +32,7 @@ export interface ReplayCounts {
 /** Who else has to do with a replay. */
 export interface ReplayEvents {
   /** Puts it on record, in the first transaction that replays something. */
-  record(trx: Transaction<Tables>): Promise<void>;
+  record(trx: Trx): Promise<void>;
   /** Told after each page which sinks have something to do. */
   wake(sinks: number[]): void;
 }
@@ -85,7 +85,7 @@ interface Page {
 
 async function replayPage(
   database: Database,
-  trx: Transaction<Tables>,
+  trx: Trx,
   sink: { id: number; mode: string },
   { state, changeId, changes }: ReplaySelection,
   after: string,
@@ -110,19 +110,14 @@ async function replayPage(
   const page = { matched: rows.length, stale: rows.length - fresh.length, last };
   if (dryRun || fresh.length === 0) return { ...page, sinks: [] };
 
-  const channels = [...new Set(fresh.map(row => row.channel))];
-  await lockLanes(database, trx, sink.id, channels);
+  const [channels, changeIds] = [channelsOf(fresh), fresh.map(row => row.changeId)];
+  await lockLanes(database, trx, sink.id, fresh);
   const { numUpdatedRows } = await trx
     .updateTable('delivery')
     .set({ state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, ...calm })
     .where('sink', '=', sink.id)
     .where('state', '=', state)
-    .where(
-      database.isAmong(
-        'change_id',
-        fresh.map(row => row.changeId),
-      ),
-    )
+    .where(database.isAmong('change_id', changeIds))
     .executeTakeFirst();
   // What is asked for is attempted, also in a lane that is not through with what it superseded.
   await trx
@@ -177,7 +172,7 @@ export async function discard(
       .executeTakeFirst();
     if (!found) return null;
     const { name } = found;
-    await lockLanes(database, trx, sink, [found.channel]);
+    await lockLanes(database, trx, sink, [found]);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: doing.at })

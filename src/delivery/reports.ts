@@ -1,8 +1,9 @@
-import { type RawBuilder, type Transaction, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
+import { chunks } from '../database/limits.js';
+import type { Trx } from '../database/tables.js';
 import type { Deed, SinkResult } from '../sinks/sink.js';
-import { isOneOf, skipLocked } from './locks.js';
+import { type Session, channelsOf, isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { nextAttemptAt, standing } from './retry.js';
 
@@ -28,13 +29,11 @@ export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
  * no other sink ever waits for one.
  * @returns the report sinks
  */
-export async function leaveNews(trx: Transaction<Tables>, moved: readonly Moved[]): Promise<number[]> {
+export async function leaveNews(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
   const sinks = new Set<number>();
   // A state sink that was down for long supersedes very many at once.
-  for (let from = 0; from < moved.length; from += statementSize) {
-    const values = moved
-      .slice(from, from + statementSize)
-      .map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
+  for (const some of chunks(moved, statementSize)) {
+    const values = some.map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
     const { rows } = await sql<{ sink: number }>`
         insert into news (sink, change_id, channel)
         select sink.id, moved.column1, moved.column2 from sink cross join (values ${sql.join(values)}) as moved
@@ -50,21 +49,16 @@ export async function leaveNews(trx: Transaction<Tables>, moved: readonly Moved[
  * backing off: at once, or while a change that was never shown still lacks results, when its patience ends.
  */
 export async function hearNews(database: Database, sink: RegisteredSink, now: number): Promise<void> {
-  for (let more = true; more;) more = await database.relaxed(async trx => (await hearPage(database, trx, sink, now)) === statementSize);
+  for (let heard = statementSize; heard === statementSize;) heard = await database.relaxed(trx => hearPage({ database, trx, sink, now }));
 }
 
 /** @returns how many news it has heard */
-async function hearPage(database: Database, trx: Transaction<Tables>, { id, report }: RegisteredSink, now: number): Promise<number> {
+async function hearPage({ database, trx, sink: { id, report }, now }: Session): Promise<number> {
   const news = await takeNews(database, trx, sql`sink = ${id}`);
   if (news.length === 0) return 0;
-  const channels = [...new Set(news.map(one => one.channel))].sort((one, other) => one - other);
+  const lanes = [...new Set(channelsOf(news))].sort((one, other) => one - other).map(channel => ({ sink: id, channel }));
   // The lanes come first: their lock makes a worker that settles at this moment see what is opened, or us see the lane that it left idle.
-  await database.insert(
-    trx,
-    'lane',
-    channels.map(channel => ({ sink: id, channel })),
-    'on conflict (sink, channel) do update set due_at = lane.due_at where lane.due_at is null',
-  );
+  await database.insert(trx, 'lane', lanes, 'on conflict (sink, channel) do update set due_at = lane.due_at where lane.due_at is null');
   const changes = [...new Set(news.map(one => one.changeId))];
   const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
   const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; owedAt: number }>`
@@ -72,11 +66,8 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
       where sink = ${id} and ${database.isAmong('change_id', changes)}
       returning change_id as "changeId", channel, state, open, owed_at as "owedAt"`.execute(trx);
   const opened = rows.filter(row => row.open === 1);
-  const waiting = await waitingOf(
-    database,
-    trx,
-    opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId),
-  );
+  const hidden = opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId);
+  const waiting = await waitingOf(database, trx, hidden);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, owedAt } of opened) {
     // In the order in which they are owed.
@@ -93,13 +84,8 @@ async function hearPage(database: Database, trx: Transaction<Tables>, { id, repo
   return news.length;
 }
 
-/** Forgets the news of changes whose results are about to be read: they would be shown once more for nothing. */
-async function forgetNews(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<void> {
-  if (changeIds.length > 0) await takeNews(database, trx, sql`sink = ${sink} and ${database.isAmong('change_id', changeIds)}`);
-}
-
 /** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
-export async function takeNews(database: Database, trx: Transaction<Tables>, which: RawBuilder<unknown>): Promise<Moved[]> {
+export async function takeNews(database: Database, trx: Trx, which: RawBuilder<unknown>): Promise<Moved[]> {
   const { rows } = await sql<Moved>`
       with taken as materialized (
         select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked(database)})
@@ -109,7 +95,7 @@ export async function takeNews(database: Database, trx: Transaction<Tables>, whi
 }
 
 /** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
-async function waitingOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
+async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
   if (changeIds.length === 0) return new Set();
   const rows = await trx
     .selectFrom('delivery')
@@ -123,7 +109,7 @@ async function waitingOf(database: Database, trx: Transaction<Tables>, changeIds
 }
 
 /** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
-export async function unfinishedOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Set<string>> {
+export async function unfinishedOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
   const rows = await trx
     .selectFrom('delivery')
     .select('change_id')
@@ -140,9 +126,10 @@ export interface Known {
 }
 
 /** What reports of these changes tell beside the changes; forgets the news of them. */
-export async function knownOf(database: Database, trx: Transaction<Tables>, sink: number, changeIds: readonly string[]): Promise<Known> {
+export async function knownOf({ database, trx, sink }: Session, changeIds: readonly string[]): Promise<Known> {
   if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
-  await forgetNews(database, trx, sink, changeIds);
+  // They would be shown once more for nothing.
+  await takeNews(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
   const done = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
@@ -159,7 +146,7 @@ function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_a
   return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
 }
 
-async function resultsOf(database: Database, trx: Transaction<Tables>, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
+async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')

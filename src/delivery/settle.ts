@@ -1,8 +1,7 @@
-import { type Transaction, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
-import type { Tables } from '../database/tables.js';
-import { isOneOf, lockLanes, skipLocked } from './locks.js';
+import { type Session, channelsOf, isOneOf, lockLanes, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import type { Moved } from './reports.js';
 import type { Settlement } from './settlement.js';
@@ -15,30 +14,26 @@ const supersedingLanes = 100;
 /** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
 const recoveringLanes = 2000;
 
-/** Writes what settlements say, each under its own lease. Gives when the lanes are due again, and whether some have older deliveries that were superseded. */
-export async function writeSettlements(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
-  now: number,
-): Promise<{ superseding: boolean; dues: number[] }> {
-  const kept = sink.mode === 'report' ? await stillThere(database, trx, sink, settlements) : settlements;
-  await writeAttempts(database, trx, sink, kept);
-  await writeDeliveries(database, trx, sink, kept, now);
-  return freeLanes(database, trx, sink, settlements, now);
+/** When freed lanes are due again, and whether some have older deliveries that were superseded. */
+interface Freed {
+  superseding: boolean;
+  dues: number[];
+}
+
+/** Writes what settlements say, each under its own lease. */
+export async function writeSettlements(session: Session, settlements: readonly Settlement[]): Promise<Freed> {
+  const kept = session.sink.mode === 'report' ? await stillThere(session, settlements) : settlements;
+  await writeAttempts(session, kept);
+  await writeDeliveries(session, kept);
+  return freeLanes(session, settlements);
 }
 
 /** Without the reports that retention has deleted while their edit was under way: only what is delivered may be both. */
-async function stillThere(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
-): Promise<Settlement[]> {
+async function stillThere({ database, trx, sink }: Session, settlements: readonly Settlement[]): Promise<Settlement[]> {
   const ids = settlements.map(({ work }) => work.head.changeId);
-  const rows = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));
-  const found = new Set((await (database.embedded ? rows : rows.forUpdate()).execute()).map(row => row.change_id));
+  const query = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));
+  const rows = await query.$call(database.lock).execute();
+  const found = new Set(rows.map(row => row.change_id));
   return settlements.filter(({ work }) => found.has(work.head.changeId));
 }
 
@@ -49,7 +44,7 @@ async function stillThere(
 export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
   await database.relaxed(async trx => {
     const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
-    const { recovered_to: from } = await (database.embedded ? row : row.forUpdate()).executeTakeFirstOrThrow();
+    const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
     if (from === null) return;
     const page = await trx
       .selectFrom('lane')
@@ -59,13 +54,13 @@ export async function recoverPage(database: Database, { id }: RegisteredSink, no
       .orderBy('channel')
       .limit(recoveringLanes)
       .execute();
-    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now).map(lane => lane.channel);
+    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
     await lockLanes(database, trx, id, waiting);
     await trx
       .updateTable('lane')
       .set({ due_at: now })
       .where('sink', '=', id)
-      .where(database.isAmong('channel', waiting))
+      .where(database.isAmong('channel', channelsOf(waiting)))
       .where('lease', 'is', null)
       .where('due_at', '>', now)
       .execute();
@@ -74,12 +69,8 @@ export async function recoverPage(database: Database, { id }: RegisteredSink, no
   });
 }
 
-async function writeAttempts(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
-): Promise<void> {
+async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
+  const { database, trx, sink } = session;
   const rows = settlements.map(({ work, attempt }) => ({
     change_id: work.head.changeId,
     sink: sink.id,
@@ -90,11 +81,11 @@ async function writeAttempts(
     error: attempt.error,
   }));
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
-  for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(trx, sink, work);
+  for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
 
 /** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
-async function pruneAttempts(trx: Transaction<Tables>, sink: RegisteredSink, { head: { changeId } }: LaneWork): Promise<void> {
+async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: LaneWork): Promise<void> {
   const own = trx.selectFrom('attempt').where('change_id', '=', changeId).where('sink', '=', sink.id);
   const oldest = await own.select('at').orderBy('at', 'desc').offset(attemptsKept).limit(1).executeTakeFirst();
   if (oldest)
@@ -102,13 +93,7 @@ async function pruneAttempts(trx: Transaction<Tables>, sink: RegisteredSink, { h
 }
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
-async function writeDeliveries(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
-  now: number,
-): Promise<void> {
+async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
   const rows = settlements.map(({ work: { channel, head }, ...end }) => ({
     change_id: head.changeId,
     sink: sink.id,
@@ -145,19 +130,11 @@ async function writeDeliveries(
  * Ends a page of what ended newer deliveries of a state sink made superfluous. After a refusal too: an older state is never sent instead. What is left
  * for further pages is not attempted any more.
  */
-export async function supersedePage(
-  database: Database,
-  trx: Transaction<Tables>,
-  { id }: RegisteredSink,
-  now: number,
-): Promise<{ superseded: Moved[]; more: boolean }> {
+export async function supersedePage({ database, trx, sink: { id }, now }: Session): Promise<{ superseded: Moved[]; more: boolean }> {
   const { rows: lanes } = await sql<{ channel: number }>`
       select channel from lane where sink = ${id} and superseded_before is not null
       order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
-  const chosen = database.isAmong(
-    'lane.channel',
-    lanes.map(lane => lane.channel),
-  );
+  const chosen = database.isAmong('lane.channel', channelsOf(lanes));
   const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
   // A cross join, so that SQLite begins with the lanes.
   const { rows: superseded } = await sql<Moved>`
@@ -175,13 +152,7 @@ export async function supersedePage(
 
 /** Of a state sink: before which position deliveries are superseded, by what has ended just now or by what did before. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
-async function freeLanes(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  settlements: readonly Settlement[],
-  now: number,
-): Promise<{ superseding: boolean; dues: number[] }> {
+async function freeLanes({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
   const open = (where: string): string =>
     `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
   const ofState = sink.mode === 'state';

@@ -80,7 +80,7 @@ export class Timekeeper {
     const now = before + jump;
     const moved = await this.database.kysely.transaction().execute(async trx => {
       const row = trx.selectFrom('heartbeat').select('at');
-      const { at } = await (this.database.embedded ? row : row.forUpdate()).executeTakeFirstOrThrow();
+      const { at } = await row.$call(this.database.lock).executeTakeFirstOrThrow();
       const back = now < at - toleratedMs ? Math.min(jump, 0) || now - at : 0;
       const by = jump > gapMs && now > at + gapMs ? jump : back;
       if (by !== 0) {

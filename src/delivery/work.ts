@@ -1,10 +1,10 @@
-import { type RawBuilder, type SelectType, type Transaction, sql } from 'kysely';
+import { type RawBuilder, type SelectType, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { diff, unknownProfile } from '../channel/profile.js';
 import { readChanges, readFields, readProfile, readTime } from '../channel/stored.js';
-import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import type { ChangeEvent, Delivery, Report } from '../sinks/sink.js';
+import { type Session, channelsOf } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Known, knownOf, patienceOf, waits } from './reports.js';
 
@@ -39,6 +39,8 @@ export interface LaneWork {
   bytes: number;
   head: Head;
 }
+
+export type Lease = Pick<LaneWork, 'lease' | 'complaints' | 'probe'>;
 
 /** Whether a lane had not failed yet when it was claimed, since it was last well. */
 export function isFresh({ laneTries, complaint }: LaneWork): boolean {
@@ -106,9 +108,7 @@ interface Chosen {
  * @returns with the rows, the channels of those that are too much for now
  */
 async function select(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
+  { database, trx, sink }: Session,
   { channels, which, count, bytes }: Chosen,
 ): Promise<{ rows: Row[]; tooLarge: Set<number> }> {
   const from = (chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
@@ -146,47 +146,38 @@ export interface IdleLane {
 
 /** Loads what claimed lanes are to attempt; what would be more than `bytes` is due again at once. */
 export async function loadWork(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
+  session: Session,
   channels: number[],
-  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+  lease: Lease,
   bytes: number,
-  now: number,
 ): Promise<{ work: LaneWork[]; idle: IdleLane[]; tooLarge: boolean }> {
+  const { sink, now } = session;
   const which = sql`delivery.change_id = (${headOf(sink, now)})`;
-  const { rows, tooLarge } = await select(database, trx, sink, { channels, which, count: channels.length, bytes });
-  const busy = new Set(rows.map(row => row.channel));
+  const { rows, tooLarge } = await select(session, { channels, which, count: channels.length, bytes });
+  const busy = new Set(channelsOf(rows));
   const without = channels.filter(channel => !busy.has(channel) && !tooLarge.has(channel));
-  const idle = await idleLanes(database, trx, sink, without);
+  const idle = await idleLanes(session, without);
   for (const channel of tooLarge) idle.push({ channel, dueAt: now });
-  return { work: await workOf(database, trx, sink, rows, lease), idle, tooLarge: tooLarge.size > 0 };
+  return { work: await workOf(session, rows, lease), idle, tooLarge: tooLarge.size > 0 };
 }
 
 /** Loads these changes of claimed lanes, for one message. */
 export async function loadDigest(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
+  session: Session,
   channels: number[],
   changeIds: readonly string[],
-  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
+  lease: Lease,
   bytes: number,
 ): Promise<LaneWork[]> {
   if (changeIds.length === 0) return [];
-  const which = sql`delivery.state = 'pending' and ${database.isAmong('delivery.change_id', changeIds)}`;
-  const { rows } = await select(database, trx, sink, { channels, which, count: changeIds.length, bytes });
-  return workOf(
-    database,
-    trx,
-    sink,
-    rows.toSorted((one, other) => (one.change_id < other.change_id ? -1 : 1)),
-    lease,
-  );
+  const which = sql`delivery.state = 'pending' and ${session.database.isAmong('delivery.change_id', changeIds)}`;
+  const { rows } = await select(session, { channels, which, count: changeIds.length, bytes });
+  const inOrder = rows.toSorted((one, other) => (one.change_id < other.change_id ? -1 : 1));
+  return workOf(session, inOrder, lease);
 }
 
 /** Lanes of report sinks may have changes that still wait for their results. */
-async function idleLanes(database: Database, trx: Transaction<Tables>, sink: RegisteredSink, channels: number[]): Promise<IdleLane[]> {
+async function idleLanes({ database, trx, sink }: Session, channels: number[]): Promise<IdleLane[]> {
   if (channels.length === 0) return [];
   const waiting =
     sink.mode === 'report'
@@ -206,23 +197,11 @@ async function idleLanes(database: Database, trx: Transaction<Tables>, sink: Reg
   });
 }
 
-async function workOf(
-  database: Database,
-  trx: Transaction<Tables>,
-  sink: RegisteredSink,
-  rows: readonly Row[],
-  lease: Pick<LaneWork, 'lease' | 'complaints' | 'probe'>,
-): Promise<LaneWork[]> {
-  const newest = sink.mode === 'state' ? await newestChanges(database, trx, rows) : new Map<string, Newest>();
-  const known =
-    sink.mode === 'report'
-      ? await knownOf(
-          database,
-          trx,
-          sink.id,
-          rows.map(row => row.change_id),
-        )
-      : null;
+async function workOf(session: Session, rows: readonly Row[], lease: Lease): Promise<LaneWork[]> {
+  const { sink } = session;
+  const newest = sink.mode === 'state' ? await newestChanges(session, rows) : new Map<string, Newest>();
+  const changeIds = rows.map(row => row.change_id);
+  const known = sink.mode === 'report' ? await knownOf(session, changeIds) : null;
   const laneWork = (row: Row, damaged: boolean): LaneWork => {
     const event =
       sink.mode === 'state' ? stateEvent(row, damaged ? undefined : newest.get(`${row.channel} ${row.newest_revision}`)) : eventOf(row);
@@ -298,16 +277,15 @@ interface Newest {
  * The newest revision of each channel, where it is not the owed change itself: filters may have left it out. Asked for by the number that was read
  * with the version that goes out with it: a newer one may have been committed since.
  */
-async function newestChanges(database: Database, trx: Transaction<Tables>, rows: readonly Row[]): Promise<Map<string, Newest>> {
+async function newestChanges({ database, trx }: Session, rows: readonly Row[]): Promise<Map<string, Newest>> {
   const behind = rows.filter(row => row.revision !== row.newest_revision);
   if (behind.length === 0) return new Map();
-  const amongBehind = (column: 'channel' | 'revision', of: (row: Row) => number): RawBuilder<boolean> =>
-    database.isAmong(column, behind.map(of));
+  const revisions = behind.map(row => row.newest_revision);
   const found = await trx
     .selectFrom('change')
     .select(['channel', 'revision', 'exist', 'profile'])
-    .where(amongBehind('channel', row => row.channel))
-    .where(amongBehind('revision', row => row.newest_revision))
+    .where(database.isAmong('channel', channelsOf(behind)))
+    .where(database.isAmong('revision', revisions))
     .execute();
   return new Map(found.map(row => [`${row.channel} ${row.revision}`, row]));
 }

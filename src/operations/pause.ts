@@ -30,7 +30,7 @@ export async function moveSink(
   if (id === null) return null;
   return database.kysely.transaction().execute(async trx => {
     const query = trx.selectFrom('sink').selectAll().where('id', '=', id);
-    const sink = await (database.embedded ? query : query.forUpdate()).executeTakeFirstOrThrow();
+    const sink = await query.$call(database.lock).executeTakeFirstOrThrow();
     const moved = (sink.paused_at === null) === (action === 'pause');
     if (moved) {
       const values = action === 'pause' ? paused(sink, doing.at) : resumed(sink, doing.at);

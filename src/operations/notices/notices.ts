@@ -175,7 +175,7 @@ export class Notices {
     const now = this.clock.now();
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
-    const sink = await (this.database.embedded ? locked : locked.forUpdate()).executeTakeFirstOrThrow();
+    const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
     if (sink.state !== 'ok' || sink.paused_at !== null || (within(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
     const row = await trx
       .selectFrom('notice')
