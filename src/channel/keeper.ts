@@ -123,17 +123,9 @@ export class Keeper {
   }
 }
 
-async function within(work: Promise<void>, ms: number): Promise<void> {
-  const timer = new AbortController();
-  const late = sleep(ms, undefined, { signal: timer.signal }).then(() => Promise.reject(new Error('SPOOL_DIR did not answer in time')));
-  // Whichever of the two loses ends without a listener.
-  late.catch(() => undefined);
-  work.catch(() => undefined);
-  try {
-    await Promise.race([work, late]);
-  } catch (error) {
-    throw new Unavailable((error as Error).message);
-  } finally {
-    timer.abort();
-  }
+function within(work: Promise<void>, ms: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Unavailable('SPOOL_DIR did not answer in time')), ms);
+  work.then(resolve, (error: Error) => reject(new Unavailable(error.message)));
+  return promise.finally(() => clearTimeout(timer));
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Selectable, Transaction } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
 import { newestArrival } from '../database/retention.js';
 import { groupLimits } from '../database/limits.js';
-import type { Tables } from '../database/tables.js';
-import { type OwedChange, owe, owingSinks } from '../delivery/owe.js';
+import type { Tables, Trx } from '../database/tables.js';
+import { owe, owingSinks } from '../delivery/owe.js';
 import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
 import { keyOf, nextGroup } from './group.js';
@@ -45,11 +45,10 @@ const gatherMs = 5;
 
 const notSince = 'the database has not answered since the start';
 
-interface Waiting {
+interface Waiting extends PromiseWithResolvers<Recorded> {
   receipt: Receipt;
-  settled: boolean;
-  resolve(result: Recorded): void;
-  reject(error: Error): void;
+  /** Nobody waits for it any more. */
+  late: boolean;
 }
 
 /**
@@ -75,32 +74,22 @@ export class Recorder {
 
   /** @throws Unavailable if the webhook was not kept within `timeoutMs`; it may still be kept afterwards if its group was in flight */
   record(receipt: Receipt, timeoutMs: number): Promise<Recorded> {
-    return new Promise((resolve, reject) => {
-      const one: Waiting = { receipt, settled: false, resolve, reject };
-      const timer = setTimeout(() => end(() => reject(new Unavailable('the database did not answer in time'))), timeoutMs);
-      const end = (how: () => void): void => {
-        if (one.settled) return;
-        one.settled = true;
-        clearTimeout(timer);
-        how();
-      };
-      one.resolve = result => end(() => resolve(result));
-      one.reject = error => end(() => reject(error));
-      this.waiting.push(one);
-      if (!this.busy) {
-        this.busy = true;
-        void this.work();
-      }
-    });
+    const one: Waiting = { receipt, late: false, ...Promise.withResolvers<Recorded>() };
+    const timer = setTimeout(() => {
+      one.late = true;
+      one.reject(new Unavailable('the database did not answer in time'));
+    }, timeoutMs);
+    this.waiting.push(one);
+    if (!this.busy) void this.work();
+    return one.promise.finally(() => clearTimeout(timer));
   }
 
   private async work(): Promise<void> {
+    this.busy = true;
     while (this.waiting.length > 0) {
       await this.gather();
-      const { group, rest } = nextGroup(
-        this.waiting.filter(one => !one.settled),
-        this.sinks,
-      );
+      const wanted = this.waiting.filter(one => !one.late);
+      const { group, rest } = nextGroup(wanted, this.sinks);
       this.waiting = rest;
       if (group.length > 0) await this.keep(group);
     }
@@ -172,7 +161,7 @@ export class Recorder {
   }
 
   /** An arrival that stands in for an EventTime is no later than the database's clock, or than what arrived before allows: ours may be ahead. */
-  private async timed(trx: Transaction<Tables>, receipts: readonly Receipt[]): Promise<Receipt[]> {
+  private async timed(trx: Trx, receipts: readonly Receipt[]): Promise<Receipt[]> {
     const { embedded } = this.database;
     this.arrivals ??= new Arrivals(embedded ? await newestArrival(trx, 'received_at') : null, () => performance.now());
     const now = this.now();
@@ -188,7 +177,7 @@ export class Recorder {
 /** One transaction's work; neither the number of its statements nor that of its two round trips grows with the group. */
 async function recordGroup(
   database: Database,
-  trx: Transaction<Tables>,
+  trx: Trx,
   receipts: readonly Receipt[],
   now: number,
 ): Promise<{ results: Recorded[]; owed: Set<number>; sinks: number }> {
@@ -202,7 +191,7 @@ async function recordGroup(
   const owing = await asked();
 
   const results: Recorded[] = [];
-  const changes: (OwedChange & { row: ReturnType<typeof changeRow> })[] = [];
+  const changes: ReturnType<typeof applyTo>[] = [];
   receipts.forEach((receipt, index) => {
     const mark = fingerprints[index]!;
     results.push(seen.has(mark) ? 'repeat' : 'recorded');
@@ -212,47 +201,31 @@ async function recordGroup(
   });
   if (changes.length === 0) return { results, owed: new Set(), sinks: owing.length };
 
-  await database.insert(
-    trx,
-    'change',
-    changes.map(({ row }) => row),
-  );
-  await updateChannels(
-    database,
-    trx,
-    [...channels.values()].filter(channel => channel.touched),
-  );
+  const rows = changes.map(({ row }) => row);
+  await database.insert(trx, 'change', rows);
+  await updateChannels(database, trx, [...channels.values()]);
   const owed = await owe(database, trx, owing, changes, now);
   if (owed.size > 0) await database.notify(trx, owed);
   return { results, owed, sinks: owing.length };
 }
 
-interface LockedChannel {
-  id: number;
-  sdk_app_id: string;
-  channel_id: string;
+interface LockedChannel extends Omit<Selectable<Tables['channel']>, 'state'> {
   known: ChannelState;
-  revision: number;
-  position: number;
-  version: number;
-  updated_at: number | null;
   touched: boolean;
 }
 
 /** Makes the rows that are missing and locks all, in one order for everybody. @returns waits for them */
 async function lockChannels(
   database: Database,
-  trx: Transaction<Tables>,
+  trx: Trx,
   receipts: readonly Receipt[],
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
-  const keys = new Map(receipts.map(receipt => [keyOf(receipt), receipt]));
+  const keys = [...new Map(receipts.map(receipt => [keyOf(receipt), receipt]))].sort(([one], [other]) => (one < other ? -1 : 1));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
   const rows = await database.insert<'channel', Selectable<Tables['channel']>>(
     trx,
     'channel',
-    [...keys.entries()]
-      .sort(([one], [other]) => (one < other ? -1 : 1))
-      .map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
+    keys.map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
     // An update that changes nothing, for the sake of its lock and of the row that it returns.
     'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
   );
@@ -265,8 +238,8 @@ async function lockChannels(
     );
 }
 
-/** Moves the locked channel on by one webhook and gives the change that this makes. */
-function applyTo(channel: LockedChannel, receipt: Receipt, mark: string): OwedChange & { row: ReturnType<typeof changeRow> } {
+/** Moves the locked channel on by one webhook and gives the change that this makes, with its row. */
+function applyTo(channel: LockedChannel, receipt: Receipt, fingerprint: string) {
   const effect = apply(channel.known, receipt);
   channel.known = effect.state;
   channel.position += 1;
@@ -278,53 +251,40 @@ function applyTo(channel: LockedChannel, receipt: Receipt, mark: string): OwedCh
   }
   const revision = effect.altered ? channel.revision : null;
   const named = fieldNames.filter(field => receipt.command !== 'destroyed' && receipt.fields[field] !== undefined);
+  const at = { id: receipt.id, channel: channel.id, position: channel.position, revision };
   return {
-    id: receipt.id,
-    channel: channel.id,
-    position: channel.position,
-    revision,
+    ...at,
     sdkAppId: receipt.sdkAppId,
     channelId: receipt.channelId,
     existenceChanged: effect.existenceChanged,
     fields: effect.altered ? effect.changes.map(({ field }) => field) : named,
-    row: changeRow(channel, receipt, mark, revision, effect),
+    row: {
+      ...at,
+      fingerprint,
+      type: effect.type,
+      operator: receipt.operator,
+      event_time: receipt.eventTime,
+      estimated: Number(receipt.eventTimeEstimated),
+      tie: Number(effect.tie),
+      received_at: receipt.receivedAt,
+      exist: Number(effect.exists),
+      changes: JSON.stringify(effect.changes),
+      profile: JSON.stringify(effect.profile),
+      stale: JSON.stringify(effect.stale),
+      body: receipt.body,
+    },
   };
 }
 
-function changeRow(channel: LockedChannel, receipt: Receipt, mark: string, revision: number | null, effect: ReturnType<typeof apply>) {
-  return {
-    id: receipt.id,
-    fingerprint: mark,
-    channel: channel.id,
-    position: channel.position,
-    revision,
-    type: effect.type,
-    operator: receipt.operator,
-    event_time: receipt.eventTime,
-    estimated: Number(receipt.eventTimeEstimated),
-    tie: Number(effect.tie),
-    received_at: receipt.receivedAt,
-    exist: Number(effect.exists),
-    changes: JSON.stringify(effect.changes),
-    profile: JSON.stringify(effect.profile),
-    stale: JSON.stringify(effect.stale),
-    body: receipt.body,
-  };
-}
-
-async function updateChannels(database: Database, trx: Transaction<Tables>, channels: readonly LockedChannel[]): Promise<void> {
+async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[]): Promise<void> {
+  const rows = channels.flatMap(channel => {
+    const { id: _, touched, known, ...row } = channel;
+    return touched ? [{ ...row, state: JSON.stringify(known) }] : [];
+  });
   await database.insert(
     trx,
     'channel',
-    channels.map(({ sdk_app_id, channel_id, known, revision, position, version, updated_at }) => ({
-      sdk_app_id,
-      channel_id,
-      state: JSON.stringify(known),
-      revision,
-      position,
-      version,
-      updated_at,
-    })),
+    rows,
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
   );

@@ -41,15 +41,11 @@ export class Heartbeats {
 
 /** What tells one heartbeat from another; empty before the first. @throws if it cannot be read */
 async function readBeat(folder: string): Promise<string> {
-  const handle = await openFile(fileOf(folder)).catch((error: NodeJS.ErrnoException) => {
+  await using handle = await openFile(fileOf(folder)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;
   });
   if (!handle) return '';
-  try {
-    const { mtimeMs } = await handle.stat();
-    return mtimeMs === leftAt ? 'left' : `${mtimeMs} ${(await handle.read({ buffer: Buffer.alloc(64) })).buffer.toString()}`;
-  } finally {
-    await handle.close();
-  }
+  const { mtimeMs } = await handle.stat();
+  return mtimeMs === leftAt ? 'left' : `${mtimeMs} ${(await handle.read({ buffer: Buffer.alloc(64) })).buffer.toString()}`;
 }

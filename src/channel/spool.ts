@@ -11,10 +11,8 @@ import { type SpoolEvents, SpoolStock, reasonOf } from './spool-stock.js';
 /** The most bytes of one write; a single webhook may be larger. */
 const groupBytes = 4 * 1024 * 1024;
 
-interface Waiting {
+interface Waiting extends PromiseWithResolvers<void> {
   record: Buffer;
-  resolve(): void;
-  reject(error: Error): void;
 }
 
 /**
@@ -58,11 +56,11 @@ export class Spool {
   }
 
   /** Keeps one webhook. @throws whatever the disk says */
-  append(receipt: Receipt): Promise<void> {
-    return new Promise((kept, reject) => {
-      this.waiting.push({ record: encodeRecord(receipt), resolve: kept, reject });
-      if (!this.writing) void this.write();
-    });
+  async append(receipt: Receipt): Promise<void> {
+    const one = { record: encodeRecord(receipt), ...Promise.withResolvers<void>() };
+    this.waiting.push(one);
+    if (!this.writing) void this.write();
+    return one.promise;
   }
 
   /** Those that arrive while a write is under way go together into the next one. */

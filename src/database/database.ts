@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { CompiledQuery, type Insertable, Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
+import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres.js';
 import type { SentAhead } from './postgres-driver.js';
 import { SharedTime } from './shared-time.js';
 import { openSqlite } from './sqlite.js';
-import type { Tables } from './tables.js';
+import type { Tables, Trx } from './tables.js';
 
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
 const noticeChannel = 'channel_sync';
@@ -126,7 +126,7 @@ export class Database {
    * A transaction that outlives the process, but that a power cut may undo: for the claims and settles of workers, which are many and small.
    * What is lost is sent again with the same id. Nothing that was answered depends on it, and the next synced commit takes it along.
    */
-  async relaxed<T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
+  async relaxed<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
     if (!this.embedded) return this.unsynced.transaction().execute(work);
     return this.unsynced.connection().execute(async connection => {
       await connection.executeQuery(unsyncedCommits);
@@ -143,7 +143,7 @@ export class Database {
    * transaction, the commit at the latest.
    * @returns waits for its rows
    */
-  async send<R>(trx: Transaction<Tables>, query: CompiledQuery<R>): Promise<() => Promise<R[]>> {
+  async send<R>(trx: Trx, query: CompiledQuery<R>): Promise<() => Promise<R[]>> {
     if (this.embedded) {
       const { rows } = await trx.executeQuery(query);
       return () => Promise.resolve(rows);
@@ -159,7 +159,7 @@ export class Database {
    * @returns waits for the rows that it returns; see `send`
    */
   async insert<T extends keyof Tables, R = never>(
-    trx: Transaction<Tables>,
+    trx: Trx,
     table: T,
     rows: readonly Insertable<Tables[T]>[],
     tail = '',
@@ -188,21 +188,14 @@ export class Database {
   }
 
   private placeholders(rows: number, columns: number): string {
-    if (this.embedded)
-      return Array<string>(rows)
-        .fill(`(${Array<string>(columns).fill('?').join(', ')})`)
-        .join(', ');
-    let texts = '';
-    for (let row = 0, next = 1; row < rows; row++) {
-      texts += row === 0 ? '($1' : `, ($${next}`;
-      for (next += 1; next <= (row + 1) * columns; next++) texts += `, $${next}`;
-      texts += ')';
-    }
-    return texts;
+    let last = 0;
+    const value = this.embedded ? () => '?' : () => `$${(last += 1)}`;
+    const row = (): string => `(${Array.from({ length: columns }, value).join(', ')})`;
+    return Array.from({ length: rows }, row).join(', ');
   }
 
   /** Tells the other processes, once this transaction is committed, that these sinks have something to do. */
-  async notify(trx: Transaction<Tables>, sinks: Iterable<number>): Promise<void> {
+  async notify(trx: Trx, sinks: Iterable<number>): Promise<void> {
     const text = `${this.self} ${[...sinks].join(',')}`;
     if (!this.embedded) await this.send(trx, CompiledQuery.raw('select pg_notify($1, $2)', [noticeChannel, text]));
   }
@@ -216,13 +209,7 @@ export class Database {
     const { listen } = await import('./listen.js');
     const notice = (text: string): void => {
       const [sender, sinks = ''] = text.split(' ');
-      if (sender !== this.self && sinks !== '')
-        onSinks(
-          sinks
-            .split(',')
-            .map(Number)
-            .filter(id => id > 0),
-        );
+      if (sender !== this.self && sinks !== '') onSinks(Array.from(sinks.split(','), Number).filter(id => id > 0));
     };
     const hears = (hears: boolean): void => {
       if (hears && !this.hears) onSinks(null);

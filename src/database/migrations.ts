@@ -1,6 +1,6 @@
-import { type Kysely, type Transaction, sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { UnusableDatabase } from './errors.js';
-import type { Tables } from './tables.js';
+import type { Tables, Trx } from './tables.js';
 
 /** The words in which the two dialects differ. */
 export interface DialectWords {
@@ -81,7 +81,7 @@ export async function migrate(
   words: DialectWords,
   now: number,
   lock: (trx: Kysely<Tables>) => Promise<void>,
-  run: (trx: Transaction<Tables>, statement: string) => Promise<unknown>,
+  run: (trx: Trx, statement: string) => Promise<unknown>,
 ): Promise<void> {
   await db.transaction().execute(async trx => {
     await lock(trx);

@@ -1,7 +1,7 @@
-import { type Kysely, type Transaction, sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from './database.js';
 import { pageRows } from './limits.js';
-import type { Tables } from './tables.js';
+import type { Tables, Trx } from './tables.js';
 
 /** How many changes are looked at in one transaction. */
 const pageSize = 200;
@@ -52,7 +52,7 @@ export async function newestArrival(kysely: Kysely<Tables>, otherwise: 'received
   return rows[0]!.confirmed ?? rows[0]!.newest;
 }
 
-async function deleteChanges(database: Database, trx: Transaction<Tables>, ids: string[]): Promise<void> {
+async function deleteChanges(database: Database, trx: Trx, ids: string[]): Promise<void> {
   const owed = await trx
     .selectFrom('delivery')
     .select('change_id')

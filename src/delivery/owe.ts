@@ -1,6 +1,6 @@
-import type { Selectable, Transaction } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
+import type { Tables, Trx } from '../database/tables.js';
 import type { Mode } from '../sinks/sink.js';
 import { type Filterable, type Filters, wants } from './filters.js';
 
@@ -22,7 +22,7 @@ interface Owed {
 }
 
 /** Reads the sinks that changes are owed to. @returns waits for them */
-export async function owingSinks(database: Database, trx: Transaction<Tables>): Promise<() => Promise<OwingSink[]>> {
+export async function owingSinks(database: Database, trx: Trx): Promise<() => Promise<OwingSink[]>> {
   const query = trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id');
   return database.send(trx, query.compile());
 }
@@ -34,7 +34,7 @@ export async function owingSinks(database: Database, trx: Transaction<Tables>): 
  */
 export async function owe(
   database: Database,
-  trx: Transaction<Tables>,
+  trx: Trx,
   sinks: readonly OwingSink[],
   changes: readonly OwedChange[],
   now: number,
@@ -56,34 +56,24 @@ export async function owe(
  * Writes a delivery for each owed (change, sink); what is owed already stays as it is. What brings the worker there is the lane, due at once unless it is
  * at work or backing off; for a report sink it is the news, which no other sink ever waits for. In the order in which everybody locks lanes.
  */
-export async function oweTo(database: Database, trx: Transaction<Tables>, owed: readonly Owed[], now: number): Promise<void> {
-  const lanes = new Map(
-    owed
-      .filter(({ sink }) => sink.mode !== 'report')
-      .map(({ sink, change: { channel } }) => [`${sink.id} ${channel}`, { sink: sink.id, channel, due_at: now }]),
+export async function oweTo(database: Database, trx: Trx, owed: readonly Owed[], now: number): Promise<void> {
+  const reports = owed.filter(({ sink }) => sink.mode === 'report');
+  const others = owed.filter(({ sink }) => sink.mode !== 'report');
+  const lanes = others.map(
+    ({ sink: { id: sink }, change: { channel } }) => [`${sink} ${channel}`, { sink, channel, due_at: now }] as const,
   );
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
-  await database.insert(
-    trx,
-    'lane',
-    [...lanes.values()],
-    'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null',
-  );
-  await database.insert(
-    trx,
-    'delivery',
-    owed.map(({ sink, change: { id, channel, position } }) => ({
-      change_id: id,
-      sink: sink.id,
-      channel,
-      position,
-      owed_at: now,
-      updated_at: now,
-    })),
-    'on conflict do nothing',
-  );
-  const news = owed
-    .filter(({ sink }) => sink.mode === 'report')
-    .map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
+  const unlessDue = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null';
+  await database.insert(trx, 'lane', [...new Map(lanes).values()], unlessDue);
+  const times = { owed_at: now, updated_at: now };
+  const deliveries = owed.map(({ sink, change: { id, channel, position } }) => ({
+    change_id: id,
+    sink: sink.id,
+    channel,
+    position,
+    ...times,
+  }));
+  await database.insert(trx, 'delivery', deliveries, 'on conflict do nothing');
+  const news = reports.map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
   await database.insert(trx, 'news', news);
 }
