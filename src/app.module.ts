@@ -90,12 +90,19 @@ export class AppModule {
   }
 }
 
+function logged(log: Log, begins: string, ends?: string): (error: Error | null) => void {
+  return outage(
+    fields => log.error(begins, fields),
+    () => ends !== undefined && log.info(ends),
+  );
+}
+
 function recorder(database: Database, served: Workers, log: Log, clock: SharedClock): Recorder {
   return new Recorder(
     database,
     () => clock.now(),
     sinks => served.recorded(sinks),
-    outage(fields => log.error('the database did not take webhooks', fields)),
+    logged(log, 'the database did not take webhooks'),
   );
 }
 
@@ -130,10 +137,7 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
         else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
       },
       deliveries: (sink, outcome, count) => metered.deliveries.inc({ sink, outcome }, count),
-      trouble: outage(
-        fields => log.error('the database fails the workers; they go on trying', fields),
-        () => log.info('the database serves the workers again'),
-      ),
+      trouble: logged(log, 'the database fails the workers; they go on trying', 'the database serves the workers again'),
     },
     clock,
     (message, fields) => log.warn(message, fields),
@@ -146,10 +150,7 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
   return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
     wake: sinks => served.wake(sinks),
     discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
-    trouble: outage(
-      fields => log.error('the database fails the upkeep; it goes on trying', fields),
-      () => log.info('the database serves the upkeep again'),
-    ),
+    trouble: logged(log, 'the database fails the upkeep; it goes on trying', 'the database serves the upkeep again'),
   });
 }
 
@@ -157,9 +158,10 @@ function indexJobs(database: Database, served: Workers, log: Log, clock: SharedC
   return new IndexJobs(database, () => served.searchSinks, clock, {
     wake: sinks => served.wake(sinks),
     told: (message, fields) => log.info(message, fields),
-    trouble: outage(
-      fields => log.error('the database fails the jobs of search indices; they go on trying', fields),
-      () => log.info('the database serves the jobs of search indices again'),
+    trouble: logged(
+      log,
+      'the database fails the jobs of search indices; they go on trying',
+      'the database serves the jobs of search indices again',
     ),
   });
 }
@@ -186,10 +188,7 @@ function notices(
     clock,
     {
       failed: (sink, reason) => log.warn('a notice could not be shown', { sink, reason }),
-      trouble: outage(
-        fields => log.error('the database failed the notices; they go on trying', fields),
-        () => log.info('the notices go on'),
-      ),
+      trouble: logged(log, 'the database failed the notices; they go on trying', 'the notices go on'),
     },
   );
 }

@@ -57,14 +57,8 @@ export interface Service {
  * @throws UnusablePort, UnusableDatabase, and whatever the embedded store says; for PostgreSQL that does not answer the ports wait two seconds at most
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
-  const [settings, log, database, timekeeper, workers, readiness] = [
-    app.get(Settings),
-    app.get(Log),
-    app.get(Database),
-    app.get(Timekeeper),
-    app.get(Workers),
-    app.get(Readiness),
-  ];
+  const [settings, log, database, readiness] = [app.get(Settings), app.get(Log), app.get(Database), app.get(Readiness)];
+  const [timekeeper, workers, keeper] = [app.get(Timekeeper), app.get(Workers), app.get(Keeper)];
   readiness.closed = 'starting';
   for (const warning of settings.warnings) log.warn(warning);
   const stopping = new AbortController();
@@ -96,7 +90,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
   await configurePublic(app);
   await (database.embedded ? started : Promise.race([started, late]));
   opening = false;
-  await app.get(Keeper).start();
+  await keeper.start();
   // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
   await listen(management, 'MANAGEMENT_PORT', settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST', settings);
   await listen(app, 'PORT', 'HOST', settings);
@@ -111,7 +105,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
       await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       stopping.abort();
       await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), ...background]);
-      await Promise.all([app.get(Keeper).stop(), closePort(management, managementGraceMs)]);
+      await Promise.all([keeper.stop(), closePort(management, managementGraceMs)]);
       await database.close();
       log.info('stopped');
     })();

@@ -1,4 +1,4 @@
-import type { Selectable, Transaction, Updateable } from 'kysely';
+import type { Selectable, Updateable } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../clock.js';
 import { recordAction } from '../database/audit.js';
@@ -88,25 +88,12 @@ export async function beginJob(
       ? { repair, after: null, compared: 0, missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, examples: [] }
       : { index: null, after: null, filled: false, done: 0, total: 0 };
   return database.kysely.transaction().execute(async trx => {
-    const running = repair ? await runningVerify(trx, sink) : null;
-    const givesWay = running !== null && !running.repair;
+    const before = repair ? await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify') : null;
+    const givesWay = before?.state === 'running' && !before.progress.repair;
     const begun = await database.insert<'index_job', { sink: number }>(
       trx,
       'index_job',
-      [
-        {
-          sink,
-          kind,
-          state: 'running',
-          started_at: now,
-          finished_at: null,
-          progress: JSON.stringify(progress),
-          error: null,
-          failing_since: null,
-          due_at: now,
-          lease: null,
-        },
-      ],
+      [{ sink, kind, state: 'running', started_at: now, progress: JSON.stringify(progress), due_at: now }],
       `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
          error = null, failing_since = null, due_at = excluded.due_at, lease = null ${givesWay ? '' : "where index_job.state <> 'running'"} returning sink`,
     );
@@ -119,31 +106,16 @@ export async function beginJob(
   });
 }
 
-async function runningVerify(trx: Transaction<Tables>, sink: number): Promise<VerifyProgress | null> {
-  const row = await trx
-    .selectFrom('index_job')
-    .select('progress')
-    .where('sink', '=', sink)
-    .where('kind', '=', 'verify')
-    .where('state', '=', 'running')
-    .executeTakeFirst();
-  return row ? (JSON.parse(row.progress) as VerifyProgress) : null;
-}
-
 /** The newest job of a kind; `null` if there was none. */
-export async function findJob<P>(database: Database, sink: number, kind: JobKind): Promise<Job<P> | null> {
-  const row = await database.kysely
-    .selectFrom('index_job')
-    .selectAll()
-    .where('sink', '=', sink)
-    .where('kind', '=', kind)
-    .executeTakeFirst();
+export async function findJob<P>({ kysely }: Pick<Database, 'kysely'>, sink: number, kind: JobKind): Promise<Job<P> | null> {
+  const row = await kysely.selectFrom('index_job').selectAll().where('sink', '=', sink).where('kind', '=', kind).executeTakeFirst();
   if (!row) return null;
   const { state, started_at: startedAt, finished_at: finishedAt, error } = row;
   return { state: state as Job<P>['state'], startedAt, finishedAt, error, progress: JSON.parse(row.progress) as P };
 }
 
 type Row = Selectable<Tables['index_job']>;
+type Update = Updateable<Tables['index_job']>;
 
 /**
  * Compares indices with the store and builds them anew, page by page, while deliveries go on. A job is a row: one process at a time works on it under a
@@ -205,14 +177,10 @@ export class IndexJobs {
     const row = await this.claim(served, kind, lease);
     if (!row) return false;
     const now = (): number => this.clock.now();
-    let values: Updateable<Tables['index_job']>;
+    let values: Update;
     const renewal = setInterval(() => void this.renew(served, kind, lease), renewEveryMs);
     try {
-      values = await bounded(
-        signal => (kind === 'verify' ? this.verify(served, row, signal) : this.rebuild(served, row, signal)),
-        null,
-        stop,
-      );
+      values = await bounded(signal => this[kind](served, row, signal), null, stop);
     } catch (error) {
       if (stop.aborted) values = { due_at: now() };
       else if (error instanceof SinkError) values = this.heldUp(served, row, error);
@@ -221,52 +189,41 @@ export class IndexJobs {
       clearInterval(renewal);
     }
     if (values.state !== undefined) values = { ...values, finished_at: now() };
-    const { numUpdatedRows } = await this.database.kysely
-      .updateTable('index_job')
-      .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
-      .where('sink', '=', served.id)
-      .where('kind', '=', kind)
+    const { numUpdatedRows } = await this.job(served, kind)
       .where('lease', '=', lease)
+      .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .executeTakeFirst();
     // A lease that was lost is somebody else's job by now, and so is its end.
     if (values.state === 'done' && numUpdatedRows > 0n) this.tellEnd(served, kind, values.progress as string);
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
-  private async claim({ id }: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
+  private job({ id }: ServedSearchSink, kind: JobKind) {
+    return this.database.kysely.updateTable('index_job').where('sink', '=', id).where('kind', '=', kind);
+  }
+
+  private claim(served: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
     const now = this.clock.now();
-    return this.database.kysely
-      .updateTable('index_job')
-      .set({ lease, due_at: now + leaseMs })
-      .where('sink', '=', id)
-      .where('kind', '=', kind)
+    return this.job(served, kind)
       .where('state', '=', 'running')
       .where('due_at', '<=', now)
+      .set({ lease, due_at: now + leaseMs })
       .returningAll()
       .executeTakeFirst();
   }
 
-  private async renew({ id }: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
-    await this.database.kysely
-      .updateTable('index_job')
-      .set({ due_at: this.clock.now() + leaseMs })
-      .where('sink', '=', id)
-      .where('kind', '=', kind)
+  private async renew(served: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
+    const renewal = this.job(served, kind)
       .where('lease', '=', lease)
-      .execute()
-      // The end of the page finds out by itself that the database is away, or the job somebody else's.
-      .catch(() => undefined);
+      .set({ due_at: this.clock.now() + leaseMs });
+    // The end of the page finds out by itself that the database is away, or the job somebody else's.
+    await renewal.execute().catch(() => undefined);
   }
 
-  private heldUp(
-    { name }: ServedSearchSink,
-    { kind, failing_since: failingSince, error: before }: Row,
-    error: SinkError,
-  ): Updateable<Tables['index_job']> {
-    const { message } = error;
-    if (message !== before) this.events.told(`${kind} of the index is held up`, { sink: name, reason: message, advice: error.advice });
+  private heldUp({ name }: ServedSearchSink, row: Row, { message, advice }: SinkError): Update {
+    if (message !== row.error) this.events.told(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
     const now = this.clock.now();
-    const since = failingSince ?? now;
+    const since = row.failing_since ?? now;
     const dueAt = now + backOffMs(4, this.clock.random());
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
@@ -277,14 +234,11 @@ export class IndexJobs {
     this.events.wake([id]);
   }
 
-  private async verify({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Updateable<Tables['index_job']>> {
+  private async verify({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
     const progress = JSON.parse(row.progress) as VerifyProgress;
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, false);
-    const found = await sink.compare(
-      wanted.map(({ delivery }) => delivery),
-      { after: progress.after, until: last },
-      stop,
-    );
+    const deliveries = wanted.map(({ delivery }) => delivery);
+    const found = await sink.compare(deliveries, { after: progress.after, until: last }, stop);
     const byKey = new Map(wanted.map(channel => [keyOf(channel), channel]));
     const known = found.filter(({ kind }) => kind !== 'surplus').flatMap(one => byKey.get(keyOf(one)) ?? []);
     const still = new Set((await stillSo(this.database, id, known)).map(keyOf));
@@ -316,7 +270,7 @@ export class IndexJobs {
     this.events.wake([id]);
   }
 
-  private async rebuild({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Updateable<Tables['index_job']>> {
+  private async rebuild({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
     const progress = JSON.parse(row.progress) as RebuildProgress;
     const { index } = progress;
     if (index === null) {
