@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
-import { newestArrival } from '../database/retention.js';
 import { groupLimits } from '../database/limits.js';
-import type { Tables, Trx } from '../database/tables.js';
+import { newestArrival } from '../database/retention.js';
+import type { Row, Trx } from '../database/tables.js';
 import { owe, owingSinks } from '../delivery/owe.js';
 import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
@@ -209,7 +208,7 @@ async function recordGroup(
   return { results, owed, sinks: owing.length };
 }
 
-interface LockedChannel extends Omit<Selectable<Tables['channel']>, 'state'> {
+interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
   known: ChannelState;
   touched: boolean;
 }
@@ -222,7 +221,7 @@ async function lockChannels(
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
   const keys = [...new Map(receipts.map(receipt => [keyOf(receipt), receipt]))].sort(([one], [other]) => (one < other ? -1 : 1));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
-  const rows = await database.insert<'channel', Selectable<Tables['channel']>>(
+  const rows = await database.insert<'channel', Row<'channel'>>(
     trx,
     'channel',
     keys.map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),

@@ -89,7 +89,7 @@ export class Database {
    */
   static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
     if (url.startsWith('sqlite:')) {
-      const { dialect } = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
+      const dialect = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = { identity: 'integer primary key autoincrement', bytes: 'blob', bytewise: '', clustered: ' without rowid' };
       const kysely = new Kysely<Tables>({ dialect });
       return new Database(kysely, kysely, words, null, clock);

@@ -15,7 +15,7 @@ const lockedPauseMs = 100;
  * @param waitMs how long to wait for another process to let go of the file
  * @throws UnusableDatabase
  */
-export async function openSqlite(path: string, waitMs: number): Promise<{ dialect: SqliteDialect; checkpoint: () => void }> {
+export async function openSqlite(path: string, waitMs: number): Promise<SqliteDialect> {
   // Loaded here, so that an older Node gets as far as our own message about its version.
   const { DatabaseSync: Database } = await import('node:sqlite');
   const file = path === ':memory:' ? path : resolve(path);
@@ -28,10 +28,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<{ dialec
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
       // A group of webhooks rewrites the same pages as the one before: rarer checkpoints write each of them once (32 MB of WAL at most).
       opened.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
-      return {
-        dialect: new SqliteDialect({ database: new Shim(opened) }),
-        checkpoint: () => opened.exec('pragma wal_checkpoint(truncate)'),
-      };
+      return new SqliteDialect({ database: new Shim(opened) });
     } catch (error) {
       database?.close();
       if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableDatabase(`${file}: ${explain(error)}`);

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, GeneratedAlways, Transaction } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, Selectable, Transaction } from 'kysely';
 
 /** One official channel with all that is known of it. */
 interface ChannelTable {
@@ -228,4 +228,5 @@ export interface Tables {
   index_job: IndexJobTable;
 }
 
+export type Row<Table extends keyof Tables> = Selectable<Tables[Table]>;
 export type Trx = Transaction<Tables>;

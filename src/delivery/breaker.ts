@@ -1,23 +1,12 @@
+import type { Row } from '../database/tables.js';
 import type { SinkError } from '../sinks/sink.js';
 
 /** How a sink is, as its row holds it: shared by all processes. Times in milliseconds. */
-export interface Health {
+export interface Health
+  extends
+    Pick<Row<'sink'>, 'state_since' | 'reason' | 'advice' | 'failures' | 'complaints' | 'proven'>,
+    Pick<Row<'sink'>, 'probe_fresh_at' | 'probe_at' | 'paused_at' | 'stopped_since' | 'stopped_ms'> {
   state: 'ok' | 'misconfigured' | 'down';
-  state_since: number | null;
-  reason: string | null;
-  advice: string | null;
-  /** Answers "try again" in a row, whatever the lanes. */
-  failures: number;
-  /** How often it told that it is misconfigured. */
-  complaints: number;
-  /** How many complaints had come when the newest attempt that succeeded was claimed: what came before them is proven wrong since. */
-  proven: number;
-  /** When the next probe may start, and when the next lane of the round is to be probed. */
-  probe_fresh_at: number | null;
-  probe_at: number | null;
-  paused_at: number | null;
-  stopped_since: number | null;
-  stopped_ms: number;
 }
 
 /** What one attempt told of the sink as a whole: `null` is a success. */

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
+import type { Row } from '../database/tables.js';
 import type { Health } from './breaker.js';
 import { type Session, channelsOf, isOneOf, skipLocked } from './locks.js';
 import type { RegisteredSink } from './registry.js';
@@ -27,32 +28,11 @@ export interface Claim {
 }
 
 /** What a worker knows of its sink's row. */
-export type SinkRow = Health & {
-  removed_at: number | null;
-  held_until: number | null;
-  paced_at: number | null;
-  recovered_to: number | null;
-};
+export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to'>;
 
-export const sinkColumnNames = [
-  'state',
-  'state_since',
-  'reason',
-  'advice',
-  'failures',
-  'complaints',
-  'proven',
-  'probe_fresh_at',
-  'probe_at',
-  'removed_at',
-  'paused_at',
-  'stopped_since',
-  'stopped_ms',
-  'held_until',
-  'paced_at',
-  'recovered_to',
-] as const satisfies (keyof SinkRow)[];
-const sinkColumns = sql.raw(sinkColumnNames.join(', '));
+const sinkColumns = sql.raw(`
+  state, state_since, reason, advice, failures, complaints, proven, probe_fresh_at, probe_at, removed_at, paused_at, stopped_since, stopped_ms,
+  held_until, paced_at, recovered_to`);
 
 /** The row as it can be: what a clock that was wrong has put further ahead than it could have been set is over. */
 export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {

@@ -13,7 +13,6 @@ import {
   nextDue,
   nothingClaimed,
   readSink,
-  sinkColumnNames,
 } from './claim.js';
 import { type Session, channelsOf, lockLanes } from './locks.js';
 import type { RegisteredSink } from './registry.js';
@@ -213,8 +212,6 @@ const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], 
 const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { superseded: [], more: false };
 
 async function writeSink({ trx, sink }: Session, before: SinkRow, after: SinkRow): Promise<void> {
-  const changed = sinkColumnNames.filter(column => before[column] !== after[column]);
-  if (changed.length === 0) return;
-  const values = Object.fromEntries(changed.map(column => [column, after[column]]));
-  await trx.updateTable('sink').set(values).where('id', '=', sink.id).execute();
+  const changed = Object.entries(after).filter(([column, value]) => before[column as keyof SinkRow] !== value);
+  if (changed.length > 0) await trx.updateTable('sink').set(Object.fromEntries(changed)).where('id', '=', sink.id).execute();
 }

@@ -1,6 +1,5 @@
-import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.js';
-import type { Tables, Trx } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import type { Mode } from '../sinks/sink.js';
 import { type Filterable, type Filters, wants } from './filters.js';
 
@@ -13,7 +12,7 @@ export interface OwedChange extends Filterable {
   revision: number | null;
 }
 
-type OwingSink = Pick<Selectable<Tables['sink']>, 'id' | 'mode' | 'filters'>;
+type OwingSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters'>;
 
 /** That a sink is owed a change. */
 interface Owed {

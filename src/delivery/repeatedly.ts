@@ -23,29 +23,30 @@ export async function repeatedly(
 }
 
 /**
- * Does several things so beside each other, each after a rest of its own (ms): one that hangs holds up none of the others.
+ * Makes one trouble of that of many things.
  * @param trouble told when the first of them fails, and with `null` once all of them work again
+ * @returns to be called with one of them and its failure, or `null` when it works
  */
+export function troubleOfAny<T>(trouble: (error: Error | null) => void): (one: T, error: Error | null) => void {
+  const failing = new Set<T>();
+  return (one, error) => {
+    const before = failing.size;
+    if (error) failing.add(one);
+    else failing.delete(one);
+    if ((before === 0) !== (failing.size === 0)) trouble(error);
+  };
+}
+
+/** Does several things so beside each other, each after a rest of its own (ms): one that hangs holds up none of the others. */
 export async function repeatedlyBeside(
   works: readonly { work: () => Promise<void>; restMs: number }[],
   trouble: (error: Error | null) => void,
   stop: AbortSignal,
 ): Promise<void> {
-  const troubled = new Set<object>();
-  const told = (one: object, error: Error | null): void => {
-    const before = troubled.size;
-    if (error) troubled.add(one);
-    else troubled.delete(one);
-    if ((before === 0) !== (troubled.size === 0)) trouble(error);
+  const told = troubleOfAny<object>(trouble);
+  const begin = (one: (typeof works)[number]): Promise<void> => {
+    const rest = (): number => one.restMs;
+    return repeatedly(one.work, rest, error => told(one, error), stop);
   };
-  await Promise.all(
-    works.map(one =>
-      repeatedly(
-        one.work,
-        () => one.restMs,
-        error => told(one, error),
-        stop,
-      ),
-    ),
-  );
+  await Promise.all(works.map(begin));
 }

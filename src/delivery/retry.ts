@@ -1,3 +1,5 @@
+import type { Row } from '../database/tables.js';
+
 const firstMs = { from: 1000, to: 5000 };
 /** The longest wait between two tries. */
 export const longestMs = 15 * 60_000;
@@ -71,15 +73,10 @@ export const standing = [
 ] as const;
 
 /** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
-export function nextAttemptAt(lane: {
-  due_at: number | null;
-  lease: string | null;
-  sink_state: string;
-  probe_at: number | null;
-  held_until: number | null;
-  paused_at: number | null;
-  removed_at: number | null;
-}): number | null {
+export function nextAttemptAt(
+  lane: Pick<Row<'lane'>, 'due_at' | 'lease'> &
+    Pick<Row<'sink'>, 'probe_at' | 'held_until' | 'paused_at' | 'removed_at'> & { sink_state: string },
+): number | null {
   if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
   // A stopped sink is probed, whatever the lane waits for.
   return Math.max(lane.sink_state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);

@@ -8,6 +8,7 @@ import type { Actions, ReportSink, SearchSink, Sink, SinkSettings, SinkType } fr
 import type { Filters } from './filters.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, type RegisteredSink, registerSinks } from './registry.js';
+import { troubleOfAny } from './repeatedly.js';
 import { Worker, type WorkerEvents } from './worker.js';
 
 /** Webhooks count as coming in for this long after the last group. */
@@ -38,8 +39,6 @@ export class Workers {
   private webhooksAt = -Infinity;
   private sample = performance.eventLoopUtilization();
   private share = 0;
-  /** Sinks whose workers the database failed last. */
-  private readonly troubled = new Set<string>();
 
   constructor(
     private readonly database: Database,
@@ -86,12 +85,9 @@ export class Workers {
     }));
     const registered = await registerSinks(this.database, configured, this.clock.now());
     await lanes.releaseAll(this.clock.now());
-    const events: WorkerEvents = {
-      ...this.events,
-      wake: sinks => this.wake(sinks),
-      giveWay: () => this.giveWay(),
-      trouble: (sink, error) => this.trouble(sink, error),
-    };
+    // An outage is two lines, however long it is and however many sinks there are.
+    const trouble = troubleOfAny<string>(error => this.events.trouble(error));
+    const events: WorkerEvents = { ...this.events, wake: sinks => this.wake(sinks), giveWay: () => this.giveWay(), trouble };
     for (const [index, { settings }] of this.sinks.entries()) {
       const worker = new Worker(registered[index]!, this.opened[index]!, settings, lanes, events, this.clock);
       this.workers.set(worker.registered.id, worker);
@@ -128,14 +124,6 @@ export class Workers {
       this.sample = performance.eventLoopUtilization();
     }
     return this.share;
-  }
-
-  /** Tells when the first worker is failed and when the last is served again: an outage is two lines, however long it is and however many sinks there are. */
-  private trouble(sink: string, error: Error | null): void {
-    const before = this.troubled.size;
-    if (error) this.troubled.add(sink);
-    else this.troubled.delete(sink);
-    if ((before === 0) !== (this.troubled.size === 0)) this.events.trouble(error);
   }
 
   /** Webhooks were recorded that owe something to these sinks. */

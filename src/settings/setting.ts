@@ -76,10 +76,15 @@ export function readClass<T extends object>(
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }
 
+/** A rule of one setting; the message never holds the value, which may be a secret. */
+export function Must(be: string, validate: (value: unknown) => boolean): PropertyDecorator {
+  return ValidateBy({ name: be, validator: { validate } }, { message: `$property must be ${be}` });
+}
+
 /** Other separators would make one word of all, which for a token or a filter nothing else would tell. */
-const ByCommas = ValidateBy(
-  { name: 'byCommas', validator: { validate: words => Array.isArray(words) && !words.some(word => /[，、\r\n]/.test(String(word))) } },
-  { message: '$property must be separated by commas (,) alone, not by line breaks or Chinese commas' },
+const ByCommas = Must(
+  'separated by commas (,) alone, not by line breaks or Chinese commas',
+  words => Array.isArray(words) && !words.some(word => /[，、\r\n]/.test(String(word))),
 );
 
 /** Comma-separated words, blanks around them dropped, empty ones left out. */

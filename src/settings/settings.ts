@@ -1,9 +1,9 @@
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength, ValidateBy } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { meant } from './names.js';
-import { Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { Must, Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
 /** A number, or as it stands what Kubernetes sets in its place. */
 function port(text: string): number | string {
@@ -91,13 +91,7 @@ export class Settings {
     default: 'sqlite:data/channel-sync.db',
     secret: true,
   })
-  @ValidateBy({
-    name: 'isDatabaseUrl',
-    validator: {
-      validate: isDatabaseUrl,
-      defaultMessage: () => '$property must be sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded',
-    },
-  })
+  @Must('sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded', isDatabaseUrl)
   DATABASE_URL!: string;
 
   @Setting({

@@ -1,6 +1,7 @@
 import { Transform } from 'class-transformer';
-import { IsOptional, IsString, ValidateBy } from 'class-validator';
+import { IsOptional, IsString } from 'class-validator';
 import type { Command } from '../channel/merge.js';
+import { Must } from '../settings/setting.js';
 
 /** The vendor's commands that are ours (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */
 export const commands: Readonly<Record<string, Command>> = {
@@ -21,13 +22,10 @@ function wellFormed(value: unknown): unknown {
 
 const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => wellFormed(value));
 
-const isChannelId = ValidateBy({
-  name: 'isChannelId',
-  validator: {
-    validate: (value: unknown) => typeof value === 'string' && value.trim() !== '' && Buffer.byteLength(value) <= 255,
-    defaultMessage: () => '$property must be a text that is not blank, of at most 255 bytes',
-  },
-});
+const isChannelId = Must(
+  'a text that is not blank, of at most 255 bytes',
+  value => typeof value === 'string' && value.trim() !== '' && Buffer.byteLength(value) <= 255,
+);
 
 /**
  * What we look at in a webhook's body; everything else is ignored. Absent or `null` means unchanged, `""` means cleared.

@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { ArrayNotEmpty, IsIn, IsOptional, ValidateBy } from 'class-validator';
-import { Setting, isCertificates, isHttpUrl, list } from '../../settings/setting.js';
+import { ArrayNotEmpty, IsIn, IsOptional } from 'class-validator';
+import { Must, Setting, isCertificates, isHttpUrl, list } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 
 /** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
@@ -25,11 +25,6 @@ const ownHeaders = new Set([
   'upgrade',
   'expect',
 ]);
-
-/** A rule of one setting; the message never holds the value, which may be a secret. */
-function Must(be: string, validate: (value: unknown) => boolean): PropertyDecorator {
-  return ValidateBy({ name: be, validator: { validate, defaultMessage: () => `$property must be ${be}` } });
-}
 
 /** What a CRM webhook sink can be told. */
 export class CrmWebhookSettings extends SinkSettings {

@@ -1,5 +1,5 @@
-import { IsInt, IsOptional, Matches, Max, Min, ValidateBy } from 'class-validator';
-import { Setting, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { IsInt, IsOptional, Matches, Max, Min } from 'class-validator';
+import { Must, Setting, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 import type { Access } from './cluster.js';
 
@@ -16,7 +16,7 @@ export class SearchSettings extends SinkSettings {
     example: 'https://search.example.com:9200',
     secret: true,
   })
-  @ValidateBy({ name: 'isHttpUrl', validator: { validate: isHttpUrl, defaultMessage: () => '$property must be an http(s) URL' } })
+  @Must('an http(s) URL', isHttpUrl)
   URL!: string;
 
   @Setting({
@@ -39,10 +39,7 @@ export class SearchSettings extends SinkSettings {
 
   @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
   @IsOptional()
-  @ValidateBy({
-    name: 'isCertificates',
-    validator: { validate: isCertificates, defaultMessage: () => '$property must be one or more certificates in PEM' },
-  })
+  @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
   @Setting({ meaning: 'Attempts at once, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })

@@ -1,15 +1,13 @@
-import { ArrayNotEmpty, IsIn, IsOptional, Matches, ValidateBy } from 'class-validator';
-import { Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
+import { ArrayNotEmpty, IsIn, IsOptional, Matches } from 'class-validator';
+import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 
 /** A URL that `fetch` takes: it refuses user info. */
-function IsFetchUrl(): PropertyDecorator {
-  const validate = (value: unknown) => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value));
-  return ValidateBy(
-    { name: 'isFetchUrl', validator: { validate } },
-    { message: '$property must be an http or https URL without user name and password' },
+const IsFetchUrl = (): PropertyDecorator =>
+  Must(
+    'an http or https URL without user name and password',
+    value => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value)),
   );
-}
 
 /** Offsets such as +08:00 are left out, since they know no summer time. */
 function isTimeZone(value: unknown): boolean {
@@ -81,10 +79,7 @@ export class SlackSettings extends SinkSettings {
     default: 'UTC',
     example: 'Asia/Shanghai',
   })
-  @ValidateBy(
-    { name: 'isTimeZone', validator: { validate: isTimeZone } },
-    { message: '$property must be a time zone by its IANA name, such as Asia/Shanghai' },
-  )
+  @Must('a time zone by its IANA name, such as Asia/Shanghai', isTimeZone)
   TIMEZONE!: string;
 
   @Setting({ meaning: 'When to post a summary of the time since the last one, each day; none: no summary', example: '09:00' })
