@@ -343,7 +343,7 @@ export class Simulation {
           await this.#act(name, signal, () => {
             const refusal = this.#refusal(name);
             if (refusal) throw refusal;
-            this.#take(delivery);
+            this.#take(delivery, startedAt);
           });
           this.#sent.set(delivery.id, startedAt);
         } finally {
@@ -394,14 +394,17 @@ export class Simulation {
     if (data.revision! < newest && !this.#replaying) this.#breach(`revision ${data.revision} of ${data.channelId} is sent after ${newest}`);
   }
 
-  /** A log sink takes revision after revision; what was parked is left out, and comes with the replay. */
-  #take({ id, event: { data } }: Delivery): void {
+  /**
+   * A log sink takes revision after revision; what was parked is left out, and comes with the replay. What was sent in order before its process stood
+   * still may come after what others sent meanwhile, where the target refused it from them.
+   */
+  #take({ id, event: { data } }: Delivery, startedAt: number): void {
     const told = this.#told.get(data.channelId) ?? { newest: 0, ids: new Map<number, string>() };
     this.#told.set(data.channelId, told);
     const revision = data.revision!;
     const known = told.ids.get(revision);
     if (known !== undefined && known !== id) this.#breach(`revision ${revision} of ${data.channelId} came with another id`);
-    if (known === undefined && revision < told.newest && !this.#replaying)
+    if (known === undefined && revision < told.newest && !this.#replaying && startedAt > this.#harmedAt)
       this.#breach(`revision ${revision} of ${data.channelId} came after ${told.newest}`);
     told.ids.set(revision, id);
     told.newest = Math.max(told.newest, revision);
