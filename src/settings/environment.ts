@@ -1,5 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+
+/** Far more than any setting needs, and little enough to be read and looked at in no time. */
+const mostBytes = 1024 * 1024;
 
 export type Environment = Readonly<Record<string, unknown>>;
 
@@ -16,7 +19,8 @@ export interface Given {
 
 /** Drops the white space, byte-order marks and other invisible characters around a value, which editors, shells and copying leave behind. */
 export function clean(text: string): string {
-  return text.replace(/^[\s\p{Cc}\p{Cf}]+|[\s\p{Cc}\p{Cf}]+$/gu, '');
+  // Looked for at its beginning alone, a long run of blanks in the middle costs no more than its length.
+  return text.replace(/^[\s\p{Cc}\p{Cf}]+|(?<![\s\p{Cc}\p{Cf}])[\s\p{Cc}\p{Cf}]+$/gu, '');
 }
 
 /** Variables that Kubernetes injects for a Service, whatever that is called. */
@@ -63,6 +67,10 @@ type Read = { text: string; problem?: never } | { text?: never; problem: string 
 /** The text of a file, without what surrounds it. */
 export function fileText(path: string): Read {
   try {
+    const found = statSync(path);
+    // A pipe or a device may never end.
+    if (!found.isFile() && !found.isDirectory()) return { problem: 'is no regular file' };
+    if (found.size > mostBytes) return { problem: 'is larger than 1 MB' };
     const bytes = readFileSync(path);
     // UTF-16, which some shells write, would pass for text full of NULs.
     return isUtf8(bytes) && !bytes.includes(0) ? { text: clean(bytes.toString()) } : { problem: 'is not text in UTF-8' };
@@ -71,7 +79,8 @@ export function fileText(path: string): Read {
   }
 }
 
-/** `docker run --env-file` keeps quotes; as part of a secret or a URL they would be told by nothing but failures. */
+/** `docker run --env-file` keeps quotes, and word processors make others of them; as part of a secret or a URL they would be told by nothing but failures. */
 function valueText(text: string): Read {
-  return /^(["'`])[^]*\1$|^“[^]*”$/.test(text) ? { problem: 'stands in quotes, which count as part of it: leave them out' } : { text };
+  const quoted = /^(["'`])[^]*\1$|^[“”„‘«「『][^]*[“”’»」』]$/.test(text);
+  return quoted ? { problem: 'stands in quotes, which count as part of it: leave them out' } : { text };
 }

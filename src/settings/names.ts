@@ -13,9 +13,9 @@ export function distance(one: string, other: string): number {
   return row.at(-1)!;
 }
 
-/** Which of our names was meant, whatever its case: the nearest, two letters away at most. */
+/** Which of our names was meant, whatever its case and its separators: the nearest, two letters away at most. */
 export function meant(name: string, ours: readonly string[]): string | undefined {
-  const told = name.toUpperCase();
+  const told = name.toUpperCase().replace(/[-. ]/g, '_');
   const [nearest] = ours
     .flatMap(one => [one, `${one}_FILE`])
     .filter(one => Math.abs(one.length - told.length) <= 2)
