@@ -1,12 +1,14 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, stat, utimes, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import { v7 as uuid } from 'uuid';
 import type { Receipt } from './recorder.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
+import { Segment } from './spool-segment.js';
 import { Spool } from './spool.js';
 
 const at = Date.UTC(2026, 0, 1);
@@ -291,6 +293,32 @@ describe('spool', () => {
     await spool.beat();
     expect([spool.problem, problems.at(-1)]).toEqual([null, null]);
     const ids = await append(spool, 1);
+    expect(await drained(spool)).toEqual(ids);
+  });
+
+  // Seen failing: every webhook was refused until the next heartbeat, up to 5 s.
+  test('a folder that was removed, by whomever, is made again at once', async () => {
+    const spool = spoolAt();
+    await spool.beat();
+    await rm(root, { recursive: true });
+    const ids = await append(spool, 1);
+    expect(await drained(spool)).toEqual(ids);
+    await rm(root, { recursive: true });
+    expect(await append(spool, 1)).toHaveLength(1);
+    expect(problems).toEqual([]);
+  });
+
+  // Seen failing: on a full disk each webhook that was refused left a file.
+  test('what could not be written leaves no file behind', async () => {
+    const full = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    let folders = 0;
+    const spool = spoolAt(root, folder => (dirname(folder) === root && folders++ < 5 ? Promise.reject(full) : Promise.resolve()));
+    for (let tries = 0; tries < 5; tries++) await expect(spool.append(receiptOf())).rejects.toThrow('ENOSPC');
+    const written = jest.spyOn(Segment.prototype, 'append').mockRejectedValueOnce(full).mockRejectedValueOnce(full);
+    for (let tries = 0; tries < 2; tries++) await expect(spool.append(receiptOf())).rejects.toThrow('ENOSPC');
+    written.mockRestore();
+    const ids = await append(spool, 1);
+    expect((await readdir(root, { recursive: true })).filter(path => path.endsWith('.log'))).toHaveLength(1);
     expect(await drained(spool)).toEqual(ids);
   });
 

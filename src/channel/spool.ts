@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Receipt } from './recorder.js';
 import * as files from './spool-files.js';
@@ -74,7 +74,10 @@ export class Spool {
         for (const one of group) one.resolve();
       } catch (error) {
         // What a failed write or fsync left behind is not to be trusted: the next one goes to a new file.
+        const failed = this.segment;
         await this.seal();
+        // Nor may the tries fill the disk.
+        if (failed?.webhooks === 0) await rm(failed.path, { force: true }).catch(() => undefined);
         this.report(error as Error);
         for (const one of group) one.reject(error as Error);
       }
@@ -93,23 +96,26 @@ export class Spool {
     for (let tries = 0; tries < 3; tries++) {
       if (this.segment && (this.sealing || this.segment.full)) await this.seal();
       const segment = (this.segment ??= await this.newSegment());
-      if (await segment.append(records)) {
-        this.stock.add(segment.path, segment.webhooks);
+      if (await segment?.append(records)) {
+        this.stock.add(segment!.path, segment!.webhooks);
         return;
       }
       await this.leave();
     }
-    throw new Error('other processes keep taking this folder over');
+    throw new Error('its folders are removed or taken over again and again');
   }
 
-  private async newSegment(): Promise<Segment> {
+  /** @returns `null` if our folder is not there any more */
+  private async newSegment(): Promise<Segment | null> {
     const folder = await this.ownFolder();
-    const segment = await Segment.create(join(folder, `${String(++this.segments).padStart(9, '0')}.log`));
+    const segment = await Segment.create(join(folder, `${String(++this.segments).padStart(9, '0')}.log`)).catch(unlessMissing);
+    if (!segment) return null;
     try {
       await this.sync(folder);
       return segment;
     } catch (error) {
       await segment.close();
+      await rm(segment.path, { force: true }).catch(() => undefined);
       throw error;
     }
   }
@@ -190,4 +196,9 @@ export class Spool {
     if (problem !== this.problem) this.events.problem(problem);
     this.problem = problem;
   }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
 }
