@@ -106,7 +106,9 @@ export class PostgresServer {
     if (this.ended) throw new Error('the database was closed');
     const verify: pg.PoolConfig['verify'] = (client, done) =>
       void client.query({ text: 'select 1', query_timeout: firstAnswerWithinMs } as pg.QueryConfig).then(() => done(), done);
-    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2, verify }).on('error', this.onLost);
+    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2, verify });
+    // That the server closes what has been idle for its idle_session_timeout is no news.
+    pool.on('error', (error: Error & { code?: string }) => error.code === '57P05' || this.onLost(error));
     return pool.on('connect', client => {
       this.poolOf.set(client, pool);
       // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
