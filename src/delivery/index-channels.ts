@@ -80,18 +80,7 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
     .select(['channel.id as channel', 'channel.sdk_app_id as sdkAppId', 'channel.channel_id as channelId', 'channel.version'])
     .select(['channel.updated_at', 'change.id as changeId', 'change.position', 'change.revision', 'change.type', 'change.event_time'])
     .select(['change.exist', 'change.operator', 'change.profile', 'delivery.state'])
-    .select(eb =>
-      eb
-        .exists(
-          eb
-            .selectFrom('delivery as open')
-            .select('open.change_id')
-            .where('open.sink', '=', sink)
-            .whereRef('open.channel', '=', 'channel.id')
-            .where('open.open', '=', sql.lit(1)),
-        )
-        .as('open'),
-    )
+    .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
     .where('channel.id', 'in', ids)
     .orderBy('channel.sdk_app_id')
     .orderBy('channel.channel_id')

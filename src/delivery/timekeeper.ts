@@ -84,12 +84,12 @@ export class Timekeeper {
       const back = now < at - toleratedMs ? Math.min(jump, 0) || now - at : 0;
       const by = jump > gapMs && now > at + gapMs ? jump : back;
       if (by !== 0) {
-        const along = (column: string): RawBuilder<unknown> => sql`${sql.ref(column)} = ${sql.ref(column)} + ${by}`;
-        const columns = ['held_until', 'paced_at', 'probe_fresh_at', 'probe_at', 'stopped_since', 'stopped_ms'].map(along);
-        const sofar = (column: string): RawBuilder<unknown> =>
-          sql`${sql.ref(column)} = case when ${sql.ref(column)} > ${now} then ${now} else ${sql.ref(column)} end`;
         // More time that does not count, or less, lets what is failing be as old as it is.
-        await sql`update sink set ${sql.join([...columns, sofar('state_since'), sofar('paused_at')])}`.execute(trx);
+        await sql`
+            update sink set held_until = held_until + ${by}, paced_at = paced_at + ${by}, probe_fresh_at = probe_fresh_at + ${by},
+              probe_at = probe_at + ${by}, stopped_since = stopped_since + ${by}, stopped_ms = stopped_ms + ${by},
+              state_since = case when state_since > ${now} then ${now} else state_since end,
+              paused_at = case when paused_at > ${now} then ${now} else paused_at end`.execute(trx);
       }
       await trx.updateTable('heartbeat').set({ at: now }).execute();
       time.adopt(jump);
@@ -116,16 +116,8 @@ export class Timekeeper {
       const older = sql`owed_at = owed_at + ${moved.by}`;
       await this.pages('delivery', 'change_id', older, sql`${pending} and owed_at <= ${moved.before}`, pending);
     }
-    await kysely
-      .updateTable('index_job')
-      .set({ due_at: due, failing_since: null })
-      .where('due_at', '>', now + mostMs)
-      .execute();
-    await kysely
-      .updateTable('notice')
-      .set({ due_at: due })
-      .where('due_at', '>', now + mostMs)
-      .execute();
+    await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
+    await sql`update notice set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
   }
 
   /** What somebody else has locked is left to the next time: nobody waits in a circle. */

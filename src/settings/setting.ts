@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { ValidateBy, isURL, validateSync } from 'class-validator';
+import { IsInt, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
 import { clean } from './environment.js';
 
 /** How one setting is read and explained. The same text serves the mistakes, `.env.example` and the README. */
@@ -79,6 +79,11 @@ export function readClass<T extends object>(
 /** A rule of one setting; the message never holds the value, which may be a secret. */
 export function Must(be: string, validate: (value: unknown) => boolean): PropertyDecorator {
   return ValidateBy({ name: be, validator: { validate } }, { message: `$property must be ${be}` });
+}
+
+/** A rule: a whole number, from the least to the most. */
+export function Whole(least: number, most: number, options?: ValidationOptions): PropertyDecorator {
+  return (target, property) => [Max(most), Min(least), IsInt(options)].forEach(rule => rule(target, property));
 }
 
 /** Other separators would make one word of all, which for a token or a filter nothing else would tell. */

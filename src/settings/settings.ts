@@ -1,9 +1,9 @@
-import { ArrayNotEmpty, IsIn, IsInt, IsOptional, IsPositive, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsOptional, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { meant } from './names.js';
-import { Must, Setting, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { Must, Setting, Whole, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
 /** A number, or as it stands what Kubernetes sets in its place. */
 function port(text: string): number | string {
@@ -37,9 +37,7 @@ export class Settings {
   WEBHOOK_TOKENS?: string[];
 
   @Setting({ meaning: 'Allowed distance of RequestTime from now, in whole seconds, both ways', default: '60', parse: wholeNumber })
-  @IsInt()
-  @Min(1)
-  @Max(86_400)
+  @Whole(1, 86_400)
   WEBHOOK_SIGN_WINDOW_SECONDS!: number;
 
   @Setting({ meaning: 'The path that the vendor calls', default: '/webhooks/tencent-chat' })
@@ -53,21 +51,15 @@ export class Settings {
     default: '1mb',
     parse: size,
   })
-  @IsInt({ message: '$property must be bytes, or a number and kb or mb, such as 65536 or 1mb' })
-  @Min(1024)
-  @Max(64 * 1024 * 1024)
+  @Whole(1024, 64 * 1024 * 1024, { message: '$property must be bytes, or a number and kb or mb, such as 65536 or 1mb' })
   WEBHOOK_BODY_LIMIT!: number;
 
   @Setting({ meaning: 'Where webhooks come in; 0 takes a free port', default: '3000', parse: port })
-  @IsInt({ message: isPort })
-  @Min(0)
-  @Max(65_535)
+  @Whole(0, 65_535, { message: isPort })
   PORT!: number;
 
   @Setting({ meaning: 'Where health, metrics and the API are; keep it inside. 0 takes a free port', default: '3001', parse: port })
-  @IsInt({ message: isPort })
-  @Min(0)
-  @Max(65_535)
+  @Whole(0, 65_535, { message: isPort })
   MANAGEMENT_PORT!: number;
 
   @Setting({ meaning: 'The address of this machine that PORT listens on', default: '0.0.0.0' })
@@ -107,9 +99,7 @@ export class Settings {
     default: '90',
     parse: wholeNumber,
   })
-  @IsInt()
-  @Min(1)
-  @Max(36_500)
+  @Whole(1, 36_500)
   RETENTION_DAYS!: number;
 
   @Setting({

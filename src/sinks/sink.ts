@@ -1,7 +1,7 @@
-import { ArrayNotEmpty, IsIn, IsInt, IsNumber, IsOptional, IsPositive, Matches, Max, Min } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsNumber, IsOptional, IsPositive, Matches, Min } from 'class-validator';
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import type { Proxies } from '../outgoing/proxies.js';
-import { Setting, type SettingsClass, decimal, duration, list, wholeNumber } from '../settings/setting.js';
+import { Setting, type SettingsClass, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 import { type RejectionCause, rejectionCauses } from '../webhook/rejection-cause.js';
 
 export { type RejectionCause, rejectionCauses };
@@ -364,15 +364,11 @@ export class SinkSettings {
   SDK_APP_IDS?: string[];
 
   @Setting({ meaning: "One attempt's total time in milliseconds", default: '10000', parse: wholeNumber })
-  @IsInt()
-  @Min(1)
-  @Max(300_000)
+  @Whole(1, 300_000)
   TIMEOUT_MS!: number;
 
   @Setting({ meaning: 'Attempts at once, per process', default: '16', parse: wholeNumber })
-  @IsInt()
-  @Min(1)
-  @Max(1000)
+  @Whole(1, 1000)
   CONCURRENCY!: number;
 
   @Setting({

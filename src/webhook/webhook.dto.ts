@@ -1,3 +1,4 @@
+import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
 import type { Command } from '../channel/merge.js';
@@ -22,6 +23,8 @@ function wellFormed(value: unknown): unknown {
 
 const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => wellFormed(value));
 
+const OptionalText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional(), Text());
+
 const isChannelId = Must(
   'a text that is not blank, of at most 255 bytes',
   value => typeof value === 'string' && value.trim() !== '' && Buffer.byteLength(value) <= 255,
@@ -37,24 +40,16 @@ export class WebhookDto {
   @isChannelId
   Official_Account!: string;
 
-  @Text()
-  @IsOptional()
-  @IsString()
+  @OptionalText()
   Name?: string | null;
 
-  @Text()
-  @IsOptional()
-  @IsString()
+  @OptionalText()
   FaceUrl?: string | null;
 
-  @Text()
-  @IsOptional()
-  @IsString()
+  @OptionalText()
   Introduction?: string | null;
 
-  @Text()
-  @IsOptional()
-  @IsString()
+  @OptionalText()
   Organization?: string | null;
 
   /** Who asked for it; what is not text counts as absent. */

@@ -1,5 +1,5 @@
-import { IsInt, IsOptional, Matches, Max, Min } from 'class-validator';
-import { Must, Setting, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { IsOptional, Matches } from 'class-validator';
+import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../sink.js';
 import type { Access } from './cluster.js';
 
@@ -43,9 +43,7 @@ export class SearchSettings extends SinkSettings {
   CA?: string;
 
   @Setting({ meaning: 'Attempts at once, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })
-  @IsInt()
-  @Min(1)
-  @Max(1000)
+  @Whole(1, 1000)
   override CONCURRENCY = 2;
 
   static check({ URL: text }: SearchSettings, valid: Valid): [property: string, message: string][] {
