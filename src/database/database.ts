@@ -4,7 +4,7 @@ import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres.js';
 import type { SentAhead } from './postgres-driver.js';
-import { SharedTime } from './shared-time.js';
+import { type LocalClock, SharedTime } from './shared-time.js';
 import { openSqlite } from './sqlite.js';
 import type { Tables, Trx } from './tables.js';
 
@@ -17,12 +17,6 @@ const lockWaitMs = 10_000;
 
 const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');
 const syncedCommits = CompiledQuery.raw('pragma synchronous = full');
-
-/** The clocks of this process: the one that can be set, and the one that cannot. */
-interface LocalClock {
-  now(): number;
-  monotonic(): number;
-}
 
 const processClock: LocalClock = { now: () => Date.now(), monotonic: () => performance.now() };
 
@@ -47,10 +41,7 @@ export class Database {
     private readonly server: PostgresServer | null,
     private readonly local: LocalClock,
   ) {
-    this.time = new SharedTime(
-      () => local.monotonic(),
-      () => local.now(),
-    );
+    this.time = new SharedTime(local);
     // The moment at which it is asked, whenever the transaction began.
     this.clock = server === null ? sql`null` : sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
   }
@@ -70,11 +61,8 @@ export class Database {
 
   /** Looks at that clock. @throws whatever the database says */
   async readClock(): Promise<void> {
-    if (!this.embedded) await this.timed(this.unsynced, sql<{ clock: number }>`select ${this.clock} as clock`);
-    else {
-      const from = this.local.monotonic();
-      this.time.read(this.local.now(), from, this.local.monotonic());
-    }
+    if (this.embedded) this.time.readLocal();
+    else await this.timed(this.unsynced, sql<{ clock: number }>`select ${this.clock} as clock`);
   }
 
   /** True for the embedded store: one process, nobody else can hold a lease. */

@@ -6,10 +6,7 @@ const start = Date.UTC(2026, 0, 1);
 /** A shared clock that is `ahead` of a monotonic one that only moves when told. */
 function stage() {
   const at = { monotonic: 5000, ahead: start };
-  const time = new SharedTime(
-    () => at.monotonic,
-    () => 42,
-  );
+  const time = new SharedTime({ monotonic: () => at.monotonic, now: () => 42 });
   const clock = (): number => at.monotonic + at.ahead;
   /** Asks, with so long a way there and back. */
   const read = (there = 0, back = 0): void => {

@@ -3,6 +3,12 @@ const jumpMs = 1000;
 /** How much faster one clock may be than another, as a share. */
 const drift = 0.0005;
 
+/** The clocks of this process: the one that can be set, and the one that cannot. */
+export interface LocalClock {
+  now(): number;
+  monotonic(): number;
+}
+
 /**
  * A clock that others may set, followed by our monotonic one. A jump of it moves nothing until it is adopted, so that what is stored can be moved along.
  * Times are milliseconds; a reading's uncertainty is how long it took.
@@ -16,25 +22,26 @@ export class SharedTime {
   /** How far it has jumped since the last adoption. */
   jump = 0;
 
-  /** @param fallback the time as long as that clock was never read */
-  constructor(
-    private readonly monotonic: () => number,
-    private readonly fallback: () => number,
-  ) {}
+  /** @param clock of this process; its wall time counts as long as that clock was never read */
+  constructor(private readonly clock: LocalClock) {}
 
   now(): number {
-    if (this.high === Infinity) return this.fallback();
-    return Math.round(this.monotonic() + (this.low + this.high) / 2 - this.jump);
+    if (this.high === Infinity) return this.clock.now();
+    return Math.round(this.clock.monotonic() + (this.low + this.high) / 2 - this.jump);
   }
 
   /** Whether the clock jumped within so many milliseconds: other processes may not know it yet. */
   jumpedWithin(ms: number): boolean {
-    return this.monotonic() - this.jumpedAt < ms;
+    return this.clock.monotonic() - this.jumpedAt < ms;
   }
 
-  /**
-   * Takes in what the clock said at some moment between two monotonic times.
-   */
+  /** Follows the wall time of this process. */
+  readLocal(): void {
+    const from = this.clock.monotonic();
+    this.read(this.clock.now(), from, this.clock.monotonic());
+  }
+
+  /** Takes in what the clock said at some moment between two monotonic times. */
   read(at: number, from: number, until: number): void {
     const [least, most] = [at - until, at - from];
     const margin = (until - this.readAt) * drift;

@@ -11,7 +11,8 @@ import {
   type SinkError,
   TryAgain,
 } from '../sinks/sink.js';
-import { IndexJobs, type VerifyProgress, beginJob, findJob } from './index-jobs.js';
+import { type VerifyProgress, beginJob, findJob } from './index-job.js';
+import { IndexJobs } from './index-jobs.js';
 
 type Documents = Map<string, { key: ChannelKey; version: number; revision: number | null; name: string | null }>;
 

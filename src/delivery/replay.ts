@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { SelectQueryBuilder } from 'kysely';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables, Trx } from '../database/tables.js';
@@ -119,22 +119,11 @@ async function replayPage(
     .where('state', '=', state)
     .where(database.isAmong('change_id', changeIds))
     .executeTakeFirst();
-  // What is asked for is attempted, also in a lane that is not through with what it superseded.
-  await trx
-    .updateTable('lane')
-    .set({ superseded_before: null })
-    .where('sink', '=', sink.id)
-    .where(database.isAmong('channel', channels))
-    .where('superseded_before', 'is not', null)
-    .execute();
-  // A lane at work looks by itself for what is open when it is done.
-  await trx
-    .updateTable('lane')
-    .set({ due_at: now, tries: 0, complaint: null })
-    .where('sink', '=', sink.id)
-    .where(database.isAmong('channel', channels))
-    .where('lease', 'is', null)
-    .execute();
+  // What is asked for is attempted, also in a lane that is not through with what it superseded. A lane at work looks by itself for what is open when it is done.
+  await sql`
+      update lane set superseded_before = null, due_at = case when lease is null then ${now} else due_at end,
+        tries = case when lease is null then 0 else tries end, complaint = case when lease is null then null else complaint end
+      where sink = ${sink.id} and ${database.isAmong('channel', channels)}`.execute(trx);
   const reports = sink.mode === 'report' ? [] : await leaveNews(trx, fresh);
   const sinks = [sink.id, ...reports];
   await database.notify(trx, sinks);

@@ -43,10 +43,7 @@ export class Timekeeper {
     private readonly clock: Clock,
     private readonly events: TimeEvents,
   ) {
-    this.wall = new SharedTime(
-      () => clock.monotonic(),
-      () => clock.now(),
-    );
+    this.wall = new SharedTime(clock);
   }
 
   /** Looks every second, until it is stopped. */
@@ -61,8 +58,7 @@ export class Timekeeper {
 
   /** One look, and what there is to do after it; before the workers start, too. */
   async once(): Promise<void> {
-    const from = this.clock.monotonic();
-    this.wall.read(this.clock.now(), from, this.clock.monotonic());
+    this.wall.readLocal();
     if (this.wall.jump !== 0) this.events.jumped('this machine', this.wall.jump);
     this.wall.adopt(this.wall.jump);
     const { time } = this.database;

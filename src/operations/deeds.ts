@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import { type Discarded, type ReplayCounts, type ReplaySelection, discard, replay } from '../delivery/replay.js';
-import { type JobKind, beginJob } from '../delivery/index-jobs.js';
+import { type JobKind, beginJob } from '../delivery/index-job.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
 import type { Log } from './log.js';

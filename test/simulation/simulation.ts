@@ -138,10 +138,7 @@ export class Simulation {
     const { Recorder, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, sinks } = this.#code;
     const number = this.#started++;
     const machine = count > 1 ? this.#newMachine() : this.#server;
-    const time = new SharedTime(
-      () => machine.monotonic(),
-      () => machine.wall(),
-    );
+    const time = new SharedTime({ monotonic: () => machine.monotonic(), now: () => machine.wall() });
     const look = (): void => time.read(this.#server.wall(), machine.monotonic(), machine.monotonic());
     const mortal = new Mortal(this.#database, time, look, () => (this.#moved = true));
     this.#time.see(mortal, machine);

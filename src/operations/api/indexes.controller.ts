@@ -1,6 +1,6 @@
 import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../database/database.js';
-import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../delivery/index-jobs.js';
+import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../delivery/index-job.js';
 import { Deeds } from '../deeds.js';
 import { Api, ApiProblem, Call } from './api.decorator.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';

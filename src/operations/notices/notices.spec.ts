@@ -3,7 +3,7 @@ import { v7 as uuid } from 'uuid';
 import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
 import { eachStore } from '../../../test/support/stores.ts';
 import { until } from '../../../test/support/until.ts';
-import { beginJob } from '../../delivery/index-jobs.js';
+import { beginJob } from '../../delivery/index-job.js';
 import type { RegisteredSink } from '../../delivery/registry.js';
 import { Misconfigured, type Notice, Refused, type ReportSink, TryAgain } from '../../sinks/sink.js';
 import { moveSink } from '../pause.js';

@@ -1,7 +1,7 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
 import { newestArrival } from '../../database/retention.js';
 import type { Tables } from '../../database/tables.js';
-import type { VerifyProgress } from '../../delivery/index-jobs.js';
+import type { VerifyProgress } from '../../delivery/index-job.js';
 import { type Notice, type RejectionCause, countedMost } from '../../sinks/sink.js';
 
 /** A notice before it is known since when there is reason for it, and until when. */

@@ -1,0 +1,46 @@
+import { type BulkSink, type Delivery, Refused, type Report, type ReportSink, type Sink, SinkError, TryAgain } from '../sinks/sink.js';
+import type { Answer } from './settlement.js';
+import type { LaneWork } from './work.js';
+
+/** One call of a sink. @param spend told of each request beyond the first @throws whatever the sink throws */
+export async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
+  const deliveries = works.map(work => work.head.delivery);
+  if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { receipt: null }));
+  if ('report' in sink) return report(sink, deliveries as Report[], signal, spend);
+  await sink.deliver(deliveries[0]!, signal);
+  return [{ receipt: null }];
+}
+
+async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {
+  const failures = await sink.deliverMany(deliveries, signal);
+  if (failures.length !== deliveries.length) throw new TryAgain('the sink did not answer for every delivery', 'This is a bug of the sink.');
+  return failures;
+}
+
+async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
+  if (reports.length === 1) return [{ receipt: await sink.report(reports[0]!, signal, spend) }];
+  try {
+    const receipt = await sink.digest(reports, signal, spend);
+    return reports.map(() => ({ receipt }));
+  } catch (error) {
+    // Whichever of them it is about: they are told one by one soon.
+    throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
+  }
+}
+
+/** What cannot be shown waits for a person, and keeps nothing else of its sink waiting. */
+export function damaged(): Refused {
+  return new Refused(
+    'the stored record of this change is damaged',
+    'Look for what else wrote into the database, restore the row of the change or of its channel, then replay or discard the delivery.',
+  );
+}
+
+/** Only our own errors promise that their text holds no secret. */
+export function asSinkError(error: unknown): SinkError {
+  if (error instanceof SinkError) return error;
+  return new TryAgain(
+    `unexpected ${error instanceof Error ? error.name : typeof error}`,
+    'This is a bug of the sink; it is tried again by itself.',
+  );
+}
