@@ -111,10 +111,7 @@ function timekeeper(database: Database, served: Workers, log: Log, clock: Clock)
     jumped: (whose, byMs) =>
       log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs }),
     wake: () => served.wakeAll(),
-    trouble: error =>
-      error
-        ? log.error('the database does not tell its time; trying again until it does', { error: error.message })
-        : log.info('the database tells its time again'),
+    trouble: logged(log, 'the database does not tell its time; trying again until it does', 'the database tells its time again'),
   });
 }
 
@@ -203,13 +200,15 @@ function metrics(database: Database, clock: SharedClock, modules: ModuleRef): Me
 }
 
 function keeper(settings: Settings, recorded: Recorder, database: Database, log: Log): Keeper {
+  const broken = logged(
+    log,
+    'SPOOL_DIR cannot be written: webhooks are refused while the database does not answer',
+    'SPOOL_DIR can be written again',
+  );
   const spool = database.embedded
     ? null
     : new Spool(settings.SPOOL_DIR, {
-        problem: problem =>
-          problem === null
-            ? log.info('SPOOL_DIR can be written again')
-            : log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', { problem }),
+        problem: problem => broken(problem === null ? null : new Error(problem)),
         aside: (file, reason) => log.error('spooled webhooks cannot be taken in and were put aside', { file, reason }),
         stuck: (path, reason) => log.error('a spooled file cannot be taken in or removed: it stays and is tried again', { path, reason }),
         unsynced: (folder, reason) => log.warn('SPOOL_DIR cannot fsync folders: a power cut may cost webhooks', { folder, reason }),
