@@ -1,3 +1,4 @@
+import { within } from '../outgoing/within.js';
 import { TryAgain } from '../sinks/sink.js';
 
 /**
@@ -6,21 +7,10 @@ import { TryAgain } from '../sinks/sink.js';
  * @param timeoutMs `null` where the sink bounds its requests itself
  * @throws TryAgain when the time is over, whatever the sink throws, and anything once `stop` is aborted
  */
-export async function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs: number | null, stop: AbortSignal): Promise<T> {
-  stop.throwIfAborted();
-  const attempt = new AbortController();
-  const cancel = (): void => attempt.abort();
-  const timer = timeoutMs === null ? undefined : setTimeout(cancel, timeoutMs);
-  stop.addEventListener('abort', cancel);
-  const over = new Promise<never>((_, reject) =>
-    attempt.signal.addEventListener('abort', () => reject(new TryAgain('timed out', 'Check that the target answers.')), { once: true }),
-  );
-  // Without a listener of its own an abort after the end would be an unhandled rejection.
-  over.catch(() => undefined);
-  try {
-    return await Promise.race([call(attempt.signal), over]);
-  } finally {
-    clearTimeout(timer);
-    stop.removeEventListener('abort', cancel);
-  }
+export function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs: number | null, stop: AbortSignal): Promise<T> {
+  const orOver = (signal: AbortSignal): Promise<T> => {
+    const over = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
+    return Promise.race([call(signal), over]);
+  };
+  return within(timeoutMs, stop, orOver, () => new TryAgain('timed out', 'Check that the target answers.'));
 }

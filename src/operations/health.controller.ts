@@ -2,6 +2,7 @@ import { Controller, Get, Inject, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import type { Registry } from 'prom-client';
+import { bounded } from '../delivery/bounded.js';
 import { Log } from './log.js';
 import { Metrics } from './metrics.js';
 import { Readiness } from './readiness.js';
@@ -51,17 +52,11 @@ export class HealthController {
 
   /** One by one: while the database is away the others are wanted most. */
   private async textOf(registry: Registry, name: string): Promise<string | null> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`not collected within ${collectWithinMs} ms`)), collectWithinMs);
-    });
     try {
-      return await Promise.race([registry.getSingleMetricAsString(name), late]);
+      return await bounded(() => registry.getSingleMetricAsString(name), collectWithinMs, new AbortController().signal);
     } catch (error) {
       this.log.debug('a metric could not be collected', { metric: name, error: (error as Error).message });
       return null;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Does something within a time in milliseconds; its signal ends with the given one, and when the time is up. Our own cancellation comes out as the signal's reason.
+ * Does something within a time in milliseconds, `null` for any; its signal ends with the given one, and when the time is up. Our own cancellation comes out as the signal's reason.
  * Not by AbortSignal.any and AbortSignal.timeout: they cost as much CPU as a request, and what they make is held until the time is up.
  * @param late what to throw for an error that comes when the time is up
  */
 export async function within<T>(
-  ms: number,
+  ms: number | null,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
   late: (error: unknown) => unknown,
@@ -12,7 +12,7 @@ export async function within<T>(
   signal.throwIfAborted();
   const attempt = new AbortController();
   const end = (): void => attempt.abort();
-  const timer = setTimeout(end, ms);
+  const timer = ms === null ? undefined : setTimeout(end, ms);
   signal.addEventListener('abort', end, { once: true });
   try {
     return await work(attempt.signal);

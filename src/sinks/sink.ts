@@ -88,14 +88,12 @@ export const countedMost = 10_000;
  * What a report sink is told of the service itself. Each is one message, shown anew while it lasts; `until` is when it was over, `null` before. Times in
  * milliseconds.
  */
-export type Notice =
+export type Notice = { since: number; until: number | null } & (
   | {
       kind: 'incident';
       /** A sink that stands still. */
       sink: string;
       state: 'misconfigured' | 'down' | /** Well, for all we know. */ 'paused';
-      since: number;
-      until: number | null;
       /** Both empty if it is only paused. */
       reason: string;
       advice: string;
@@ -113,15 +111,12 @@ export type Notice =
       kind: 'silence';
       /** When the last webhook was kept, or we started. */
       since: number;
-      until: number | null;
       afterMs: number;
       /** True if webhooks came since then that were rejected. */
       rejected: boolean;
     }
   | {
       kind: 'rejected';
-      since: number;
-      until: number | null;
       /** How many webhooks were lost, by cause, and when the last of them came. */
       counts: Partial<Record<RejectionCause, number>>;
       last: number;
@@ -129,8 +124,6 @@ export type Notice =
   | {
       kind: 'parked';
       sink: string;
-      since: number;
-      until: number | null;
       /** Up to `countedMost` and one. */
       count: number;
       /** Of the newest of them. */
@@ -143,8 +136,6 @@ export type Notice =
       kind: 'differences';
       /** A search sink whose index is not what the store says, as the newest comparison that has ended found it and did not mend it. */
       sink: string;
-      since: number;
-      until: number | null;
       missing: number;
       older: number;
       newer: number;
@@ -154,7 +145,6 @@ export type Notice =
     }
   | {
       kind: 'summary';
-      since: number;
       until: number;
       changes: number;
       channels: number;
@@ -167,7 +157,8 @@ export type Notice =
         /** The receipts of the notices that tell of what is parked and of why it waits, while they are not over. */
         receipts: { parked: string | null; waiting: string | null };
       }[];
-    };
+    }
+);
 
 /** What people may do by a sink's buttons. `actor` goes on record. Each does nothing, and says 0 or false, where there is nothing (left) to do; `null` if no sink has this name. */
 export interface Actions {
@@ -288,7 +279,7 @@ export interface SearchSink extends BulkSink {
   swap(index: string, signal: AbortSignal): Promise<void>;
 }
 
-type Headers = Readonly<Record<string, string | string[] | undefined>>;
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 /** What a report sink makes of requests to the path for clicks. */
 export interface Door {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { within } from '../../outgoing/within.js';
 import { type Delivery, type SingleSink, type SinkContext, SinkSettings, TryAgain, defineSink } from '../sink.js';
 
 /** Writes changes as JSON lines to standard output, whatever the log level: for those who collect logs, and for a first look. */
@@ -18,28 +19,19 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
   stream.on('error', ignore);
 
   async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    // AbortSignal.any and AbortSignal.timeout would cost several times the CPU of the whole write.
-    const attempt = new AbortController();
-    const end = (): void => attempt.abort();
-    const timer = setTimeout(end, settings.TIMEOUT_MS);
-    signal.addEventListener('abort', end, { once: true });
-    try {
+    const told = 'Check what reads the output of this process; it is tried again by itself.';
+    const write = async (inTime: AbortSignal): Promise<void> => {
       // A reader that stands still gets no second copy on top of what waits for it already.
-      if (stream.writableNeedDrain) await once(stream, 'drain', { signal: attempt.signal });
+      if (stream.writableNeedDrain) await once(stream, 'drain', { signal: inTime });
       const time = new Date(context.now()).toISOString();
       const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });
-      await written(stream, `${line}\n`, attempt.signal);
-    } catch {
-      signal.throwIfAborted();
-      throw new TryAgain(
-        attempt.signal.aborted ? 'standard output timed out' : 'standard output is closed',
-        'Check what reads the output of this process; it is tried again by itself.',
-      );
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-    }
+      await written(stream, `${line}\n`, inTime);
+    };
+    const closed = (): never => {
+      throw new TryAgain('standard output is closed', told);
+    };
+    const late = () => new TryAgain('standard output timed out', told);
+    await within(settings.TIMEOUT_MS, signal, inTime => write(inTime).catch(closed), late);
   }
 
   return {

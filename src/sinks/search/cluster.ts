@@ -1,6 +1,7 @@
 import type { Agent, IncomingMessage } from 'node:http';
 import { addAbortSignal } from 'node:stream';
 import { throwIfProxyRefused } from '../../outgoing/agents.js';
+import { parsed, readText } from '../http.js';
 
 /** How to reach and enter a cluster. */
 export interface Access {
@@ -36,25 +37,21 @@ export interface Cluster {
 /** A bulk answer of 500 documents takes a fraction of this, and a page of documents is asked for anew, smaller. */
 const answerLimit = 16 * 1024 * 1024;
 
-/** Reads an answer to its end, which the signal can be. */
-export async function answerOf(message: IncomingMessage, agent: Agent, signal: AbortSignal): Promise<ClusterAnswer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of addAbortSignal(signal, message) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > answerLimit) break;
-    chunks.push(chunk);
-  }
-  const status = message.statusCode ?? 0;
-  throwIfProxyRefused(status, agent);
-  return { status, retryAfter: message.headers['retry-after'], body: parsed(chunks, bytes) };
+/** What both clients are told: to try nothing again by themselves. */
+export function clientOptions({ url, authorization, timeoutMs }: Access, agent: Agent) {
+  const headers: Record<string, string> = authorization === null ? {} : { authorization };
+  return { node: url, agent: () => agent, headers, maxRetries: 0, requestTimeout: timeoutMs };
 }
 
-function parsed(chunks: readonly Buffer[], bytes: number): unknown {
-  if (bytes > answerLimit) return undefined;
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString());
-  } catch {
-    return undefined;
-  }
+/** A call as both clients take it. */
+export function paramsOf({ method, path, query = {}, json, lines }: ClusterCall) {
+  return { method, path, querystring: query, ...(json && { body: json }), ...(lines !== undefined && { bulkBody: lines }) };
+}
+
+/** Reads an answer to its end, which the signal can be. */
+export async function answerOf(message: IncomingMessage, agent: Agent, signal: AbortSignal): Promise<ClusterAnswer> {
+  const body = parsed(await readText(addAbortSignal(signal, message), answerLimit));
+  const status = message.statusCode ?? 0;
+  throwIfProxyRefused(status, agent);
+  return { status, retryAfter: message.headers['retry-after'], body };
 }

@@ -2,7 +2,7 @@ import type { Agent } from 'node:http';
 import axios, { type AxiosRequestConfig } from 'axios';
 import type { Meilisearch } from 'meilisearch';
 import { throwIfProxyRefused } from '../../outgoing/agents.js';
-import { classifyStatus, userAgent } from '../http.js';
+import { classifyStatus, parsed, userAgent } from '../http.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sink.js';
 import { member } from './document.js';
 import { Gone, unknownAnswer, wrongEngine } from './engine.js';
@@ -102,12 +102,4 @@ function tooLong(error: unknown): never {
     throw new TooLong('the answer is too long', 'Check what the URL of this sink leads to, if it lasts.');
   }
   throw error;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

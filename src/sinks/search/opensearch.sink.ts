@@ -1,14 +1,9 @@
-import { type ClientRequest, type IncomingMessage } from 'node:http';
-import { agentFor } from '../../outgoing/agents.js';
-import type { Proxies } from '../../outgoing/proxies.js';
-import { defineSink } from '../sink.js';
-import { type Access, type Cluster, answerOf } from './cluster.js';
-import { ClusterEngine } from './cluster.engine.js';
-import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
-import { ChannelIndex } from './search.sink.js';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import { type Access, type Cluster, answerOf, clientOptions, paramsOf } from './cluster.js';
+import { clusterSink } from './cluster.sink.js';
 
 /** The official client, kept from retrying, from hiding what failed, and from writing to standard output. */
-async function openSearchCluster(access: Access, proxies: Proxies): Promise<Cluster> {
+async function connect(access: Access, agent: Agent): Promise<Cluster['request']> {
   const { Client, Connection } = await import('@opensearch-project/opensearch');
 
   class PlainSpokenConnection extends Connection {
@@ -25,48 +20,27 @@ async function openSearchCluster(access: Access, proxies: Proxies): Promise<Clus
     }
   }
 
-  const agent = agentFor(access.url, proxies, { keepAlive: true, ca: access.ca });
-  const client = new Client({
-    node: access.url,
-    Connection: PlainSpokenConnection,
-    agent: () => agent,
-    headers: access.authorization === null ? {} : { authorization: access.authorization },
-    maxRetries: 0,
-    resurrectStrategy: 'none',
-    requestTimeout: access.timeoutMs,
-  });
+  const client = new Client({ ...clientOptions(access, agent), Connection: PlainSpokenConnection, resurrectStrategy: 'none' });
 
-  return {
-    async request({ method, path, query = {}, json, lines }, signal) {
-      signal.throwIfAborted();
-      const params = { method, path, querystring: query, ...(json && { body: json }), ...(lines !== undefined && { bulkBody: lines }) };
-      // As a stream: then no status throws, and neither does a body that claims to be JSON.
-      const sent = client.transport.request(params, { asStream: true });
-      // In a block: abort returns the promise, and Node ends the process when a listener returns one that rejects.
-      const abort = () => {
-        sent.abort();
-      };
-      signal.addEventListener('abort', abort, { once: true });
-      try {
-        return await answerOf((await sent).body as IncomingMessage, agent, signal);
-      } finally {
-        signal.removeEventListener('abort', abort);
-      }
-    },
-    close: () => agent.destroy(),
+  return async (call, signal) => {
+    signal.throwIfAborted();
+    // As a stream: then no status throws, and neither does a body that claims to be JSON.
+    const sent = client.transport.request(paramsOf(call), { asStream: true });
+    // In a block: abort returns the promise, and Node ends the process when a listener returns one that rejects.
+    const abort = () => {
+      sent.abort();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await answerOf((await sent).body as IncomingMessage, agent, signal);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   };
 }
 
-export const opensearch = defineSink({
-  type: 'opensearch',
+export const opensearch = clusterSink({
+  product: { name: 'OpenSearch', least: 1 },
   summary: 'One document per channel in an OpenSearch index, in its newest state.',
-  settings: ClusterSettings,
-  mode: () => 'state',
-  alone: aloneOnIndex,
-  async open(settings, context) {
-    const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
-    const cluster = await openSearchCluster(clusterAccess(settings), context.proxies);
-    const engine = new ClusterEngine(cluster, { name: 'OpenSearch', least: 1 }, INDEX, ANALYZER, context.now);
-    return new ChannelIndex(engine, INDEX, TIMEOUT_MS, context);
-  },
+  connect,
 });

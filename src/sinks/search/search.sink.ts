@@ -12,7 +12,7 @@ import {
   type SinkContext,
   TryAgain,
 } from '../sink.js';
-import { type Entry, type Found, compareKeys, difference, entryOf, nameOf, split } from './document.js';
+import { type Entry, compareKeys, difference, entryOf, nameOf, split } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, indexNumber } from './engine.js';
 
 /** One call after the other within the time of one attempt; what fails is thrown as a `SinkError`. */
@@ -75,7 +75,9 @@ export class ChannelIndex implements SearchSink {
     let { after } = range;
     for (;;) {
       // One more than there should be, to see the end of the range.
-      const page = await this.page(after, Math.min(Math.max(missing.size + 1, pageSizes.least), pageSizes.most), signal);
+      const size = Math.min(Math.max(missing.size + 1, pageSizes.least), pageSizes.most);
+      const from = after;
+      const page = await this.attempt(signal)(inTime => this.engine.page(from, size, inTime));
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
@@ -242,10 +244,6 @@ export class ChannelIndex implements SearchSink {
       if (!(error instanceof SinkError)) throw error;
       return results.map(result => (result instanceof Refused ? error : result));
     }
-  }
-
-  private page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
-    return this.attempt(signal)(inTime => this.engine.page(after, size, inTime));
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { type Actions, SinkError } from '../sink.js';
+import { type Actions, type Headers, SinkError } from '../sink.js';
 import type { Words } from './en.js';
 import { post, withinTime } from './slack-http.js';
 
@@ -20,8 +20,6 @@ export interface Click {
 }
 
 const windowSeconds = 300;
-
-type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 /**
  * Slack's v0 signature and its time, if both have their form. What is older than 5 minutes could be a replay; what is from the future by more than that

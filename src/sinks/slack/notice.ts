@@ -52,9 +52,8 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
       return told.until === null ? incident(told, manner.words) : incidentOver(told, told.until, manner.words);
     case 'silence': {
       const { title, calm, rejected, over, took } = manner.words.silence;
-      return told.until === null
-        ? { icon: '🔇', title: title(told.afterMs), lines: [words(told.rejected ? rejected : calm)] }
-        : { icon: '✅', title: over, lines: [words(took(told.until - told.since))] };
+      if (told.until !== null) return isOver(over, took(told.until - told.since));
+      return { icon: '🔇', title: title(told.afterMs), lines: [words(told.rejected ? rejected : calm)] };
     }
     case 'rejected':
       return rejectedOf(told, manner.words);
@@ -62,17 +61,10 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
       const { title, newest, decide, decideByApi, over, took } = manner.words.parked;
       const sink = clean(told.sink, 60);
       if (told.removed) return removed(sink, told.reason, manner.words.removed.parked(told.count), manner.words);
-      return told.until === null
-        ? {
-            icon: '❌',
-            title: title(told.count, sink),
-            lines: [
-              labelled(newest, told.reason),
-              labelled(manner.words.todo, manner.words.advice(told.advice)),
-              words(manner.buttons ? decide : decideByApi),
-            ],
-          }
-        : { icon: '✅', title: over(sink), lines: [words(took(told.until - told.since))] };
+      if (told.until !== null) return isOver(over(sink), took(told.until - told.since));
+      const todo = labelled(manner.words.todo, manner.words.advice(told.advice));
+      const lines = [labelled(newest, told.reason), todo, words(manner.buttons ? decide : decideByApi)];
+      return { icon: '❌', title: title(told.count, sink), lines };
     }
     case 'differences':
       return differences(told, manner);
@@ -88,7 +80,7 @@ function saidOf(told: Notice, manner: Manner, links: ReadonlyMap<string, string>
 function rejectedOf({ counts, since, until }: Extract<Notice, { kind: 'rejected' }>, { rejected: texts }: Words): Said {
   const causes = rejectionCauses.flatMap(cause => (counts[cause] ? [{ cause, count: counts[cause] }] : []));
   const count = causes.reduce((sum, one) => sum + one.count, 0);
-  if (until !== null) return { icon: '✅', title: texts.over, lines: [words(texts.took(count, until - since))] };
+  if (until !== null) return isOver(texts.over, texts.took(count, until - since));
   const lines = causes.map(one => labelled(texts.cause[one.cause](one.count), texts.todo[one.cause]));
   return { icon: '🔑', title: texts.title(count), lines: [words(texts.lost), ...lines] };
 }
@@ -116,6 +108,10 @@ function incidentOver(told: Incident, until: number, spoken: Words): Said {
     : { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(spoken.wasWrong, reason)] };
 }
 
+function isOver(title: string, took: string): Said {
+  return { icon: '✅', title, lines: [words(took)] };
+}
+
 /** It ended without being well again. */
 function removed(sink: string, wasWrong: string, left: string, spoken: Words): Said {
   return { icon: '⏹️', title: spoken.removed.title(sink), lines: [words(left), labelled(spoken.wasWrong, wasWrong)] };
@@ -129,7 +125,7 @@ function differences(told: Differences, { words: spoken, buttons }: Manner): Sai
   const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => told[kind] > 0);
   const found = texts.found(kinds.map(kind => texts.count[kind](told[kind])));
   if (told.removed) return removed(sink, found, spoken.removed.index, spoken);
-  if (told.until !== null) return { icon: '✅', title: texts.over(sink), lines: [words(texts.took(told.until - told.since))] };
+  if (told.until !== null) return isOver(texts.over(sink), texts.took(told.until - told.since));
   const todo = buttons ? texts.todo : texts.todoByApi(sink);
   return { icon: '🧩', title: texts.title(sink), lines: [labelled(spoken.wrong, found), labelled(spoken.todo, todo), words(texts.again)] };
 }

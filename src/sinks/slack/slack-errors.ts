@@ -1,4 +1,4 @@
-import { classifyStatus, retryAfterMs } from '../http.js';
+import { classifyStatus, parsed, retryAfterMs } from '../http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../sink.js';
 
 /** Nothing else of Slack's answers gets into our errors: a word of Slack's vocabulary holds neither secrets nor profile text. */
@@ -87,7 +87,7 @@ export function classifyApiWord(error: unknown, retryAfterMs = 0, status = 200):
  * 429, so that with others it is mostly a proxy that speaks.
  */
 export function classifyApiAnswer(status: number, body: string, retryAfter: unknown, now: number): SinkError | null {
-  const said = parsed(body);
+  const said = fieldsOf(body);
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null) return typeof said?.ok === 'boolean' ? null : classifyApiWord(null, 0, status);
   const word = slackWord(said?.error);
@@ -116,15 +116,11 @@ export function classifyWebhookAnswer(status: number, body: string, retryAfter: 
 
 /** What an incoming webhook says is wrong: mostly a bare word, at times as the Web API says it. */
 export function webhookWord(body: string): string | null {
-  const said = parsed(body);
+  const said = fieldsOf(body);
   return slackWord(said === null ? body.trim() : said.error);
 }
 
-function parsed(body: string): { ok?: unknown; error?: unknown } | null {
-  try {
-    const said: unknown = JSON.parse(body);
-    return typeof said === 'object' ? said : null;
-  } catch {
-    return null;
-  }
+function fieldsOf(body: string): { ok?: unknown; error?: unknown } | null {
+  const said = parsed(body);
+  return typeof said === 'object' ? said : null;
 }

@@ -3,7 +3,7 @@ import axios from 'axios';
 import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { within } from '../../outgoing/within.js';
-import { classifyNetworkError, userAgent } from '../http.js';
+import { classifyNetworkError, readText, userAgent } from '../http.js';
 import { TryAgain } from '../sink.js';
 
 /** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
@@ -43,25 +43,13 @@ export async function post(
       httpAgent: agent,
       httpsAgent: agent,
     });
-    const answer = await read(response.data);
+    const answer = await readText(response.data, mostBytes);
     throwIfProxyRefused(response.status, agent);
     const retryAfter: unknown = response.headers['retry-after'];
     return { status: response.status, body: answer, retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
   } catch (error) {
     throw classifyNetworkError(error);
   }
-}
-
-async function read(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    // Leaving the loop destroys the stream, and the connection with it.
-    if (bytes > mostBytes) break;
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 /** Bounds the total time of one attempt, however many requests it takes. */
