@@ -57,18 +57,8 @@ function receiptOf(told: Partial<Record<string, unknown>> | null): Receipt | nul
     typeof body === 'string' &&
     /^[A-Za-z0-9+/]*={0,2}$/.test(body);
   if (!isOurs || !fields) return null;
-  return {
-    id,
-    sdkAppId,
-    channelId,
-    command,
-    operator,
-    eventTime,
-    eventTimeEstimated,
-    receivedAt,
-    fields,
-    body: Buffer.from(body, 'base64'),
-  };
+  const bytes = Buffer.from(body, 'base64');
+  return { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, fields, body: bytes };
 }
 
 function fieldsOf(told: unknown): Receipt['fields'] | null {

@@ -71,15 +71,9 @@ export async function recoverPage(database: Database, { id }: RegisteredSink, no
 
 async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
   const { database, trx, sink } = session;
-  const rows = settlements.map(({ work, attempt }) => ({
-    change_id: work.head.changeId,
-    sink: sink.id,
-    at: attempt.at,
-    duration_ms: attempt.durationMs,
-    outcome: attempt.outcome,
-    status: attempt.status,
-    error: attempt.error,
-  }));
+  const rows = settlements.map(({ work: { head }, attempt: { durationMs, ...attempt } }) => {
+    return { change_id: head.changeId, sink: sink.id, duration_ms: durationMs, ...attempt };
+  });
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
   for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
@@ -94,26 +88,12 @@ async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: Lan
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
-  const rows = settlements.map(({ work: { channel, head }, ...end }) => ({
-    change_id: head.changeId,
-    sink: sink.id,
-    channel,
-    position: head.position,
-    owed_at: 0,
-    state: end.state,
-    open: Number(end.state === 'pending' || end.tryAgainAt !== null),
-    tries: end.tries,
-    failing_since: end.failingSince,
-    stopped_ms: end.stoppedMs,
-    doubt: end.doubt,
-    cause: end.cause,
-    reason: end.reason,
-    advice: end.advice,
-    updated_at: now,
-    duration_ms: end.attempt.durationMs,
-    moved: head.moved,
-    receipt: end.receipt,
-  }));
+  const rows = settlements.map(({ work: { channel, head }, state, tries, doubt, cause, reason, advice, receipt, ...end }) => {
+    const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, owed_at: 0, moved: head.moved };
+    const told = { state, tries, doubt, cause, reason, advice, receipt, open: Number(state === 'pending' || end.tryAgainAt !== null) };
+    const times = { failing_since: end.failingSince, stopped_ms: end.stoppedMs, updated_at: now, duration_ms: end.attempt.durationMs };
+    return { ...key, ...told, ...times };
+  });
   await database.insert(
     trx,
     'delivery',
@@ -158,17 +138,13 @@ async function freeLanes({ database, trx, sink, now }: Session, settlements: rea
   const ofState = sink.mode === 'state';
   const rows = settlements.map(({ work, state, tryAgainAt, laneTries, complaint }) => {
     const sent = ofState && state === 'delivered' ? work.head : null;
-    const sentProfile = sent && JSON.stringify(sent.delivery.event.data.profile);
-    return {
-      sink: sink.id,
-      channel: work.channel,
-      due_at: tryAgainAt ?? now,
-      tries: laneTries,
-      complaint,
-      superseded_before: ofState && state !== 'pending' ? work.head.position : null,
+    const sentNow = {
       sent_revision: sent?.delivery.event.data.revision ?? null,
-      sent_profile: sentProfile,
+      sent_profile: sent && JSON.stringify(sent.delivery.event.data.profile),
     };
+    const supersedes = ofState && state !== 'pending' ? work.head.position : null;
+    const lane = { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, tries: laneTries, complaint };
+    return { ...lane, superseded_before: supersedes, ...sentNow };
   });
   const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
     trx,

@@ -105,25 +105,20 @@ export class Timekeeper {
     const due = sql<number>`case when lease is null then cast(${now} as bigint) else cast(${now + graceMs} as bigint) end`;
     for (const { id } of await kysely.selectFrom('sink').select('id').execute()) {
       const ofSink = sql`sink = ${id}`;
-      await this.pages('lane', 'channel', sql`due_at = ${due}`, sql`${ofSink} and due_at > ${now + mostMs}`, ofSink);
+      await this.pages('lane', sql`due_at = ${due}`, sql`${ofSink} and due_at > ${now + mostMs}`, ofSink);
       const pending = sql`${ofSink} and state = 'pending'`;
-      await this.pages('delivery', 'change_id', sql`owed_at = ${now}`, sql`${pending} and owed_at > ${now + graceMs}`, pending);
+      await this.pages('delivery', sql`owed_at = ${now}`, sql`${pending} and owed_at > ${now + graceMs}`, pending);
       if (!moved) continue;
       const older = sql`owed_at = owed_at + ${moved.by}`;
-      await this.pages('delivery', 'change_id', older, sql`${pending} and owed_at <= ${moved.before}`, pending);
+      await this.pages('delivery', older, sql`${pending} and owed_at <= ${moved.before}`, pending);
     }
     await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
     await sql`update notice set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
   }
 
   /** What somebody else has locked is left to the next time: nobody waits in a circle. */
-  private async pages(
-    table: string,
-    key: 'channel' | 'change_id',
-    set: RawBuilder<unknown>,
-    which: RawBuilder<unknown>,
-    all: RawBuilder<unknown>,
-  ) {
+  private async pages(table: 'lane' | 'delivery', set: RawBuilder<unknown>, which: RawBuilder<unknown>, all: RawBuilder<unknown>) {
+    const key = table === 'lane' ? 'channel' : 'change_id';
     for (let rows = pageSize; rows === pageSize;) {
       const { numAffectedRows } = await sql`
           with chosen as materialized (select ${sql.ref(key)} from ${sql.table(table)} where ${which} limit ${sql.lit(pageSize)} ${skipLocked(this.database)})

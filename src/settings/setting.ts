@@ -128,17 +128,8 @@ export function duration(text: string): number {
 
 /** Whether a text is an http(s) URL, of any length; hosts without a dot are fine, since in-cluster names have none, and so are those that end with one. */
 export function isHttpUrl(text: unknown): boolean {
-  return (
-    typeof text === 'string' &&
-    isURL(text, {
-      protocols: ['http', 'https'],
-      require_protocol: true,
-      require_tld: false,
-      allow_underscores: true,
-      allow_trailing_dot: true,
-      validate_length: false,
-    })
-  );
+  const host = { require_tld: false, allow_underscores: true, allow_trailing_dot: true, validate_length: false };
+  return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host });
 }
 
 /** Whether a text is `sqlite:` and a path, or a `postgres://` URL that can be read; one of a socket has no host. */
