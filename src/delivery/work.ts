@@ -1,12 +1,12 @@
-import { type RawBuilder, type SelectType, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { diff, unknownProfile } from '../channel/profile.js';
 import { readChanges, readFields, readProfile, readTime } from '../channel/stored.js';
-import type { Tables } from '../database/tables.js';
 import type { ChangeEvent, Delivery, Report } from '../sinks/sink.js';
 import { type Session, channelsOf } from './locks.js';
 import type { RegisteredSink } from './registry.js';
 import { type Known, knownOf, patienceOf, waits } from './reports.js';
+import { type Row, bytesEach, select } from './work-rows.js';
 
 /** The delivery that a lane is to attempt. */
 export interface Head {
@@ -69,73 +69,6 @@ function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<strin
       (select first.id from (select d.change_id as id, d.owed_at ${open} and d.state = 'pending' order by d.position limit 1) first
        where first.owed_at <= ${now - patienceOf(report)} or not ${waits(sql.ref('first.id'))}),
       (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
-}
-
-/** What is read of each table. */
-const columns = {
-  lane: ['channel', 'complaint', 'sent_profile', 'lost'],
-  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'receipt'],
-  change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
-  channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
-} as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
-type Read<Table extends keyof typeof columns> = {
-  [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
-};
-type Row = Read<'lane'> & Read<'delivery'> & Read<'change'> & Read<'channel'> & { lane_tries: number; newest_revision: number };
-const selected = sql.raw(
-  Object.entries(columns)
-    .flatMap(([table, names]) => names.map(name => `${table}.${name}`))
-    .join(', '),
-);
-
-/** So few are loaded without a look at their sizes. */
-const fewRows = 4;
-/** What a delivery takes in memory beside its texts, in bytes. */
-const bytesEach = 1000;
-
-/** Deliveries of claimed lanes, by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog. */
-interface Chosen {
-  channels: readonly number[];
-  which: RawBuilder<unknown>;
-  /** How many there are at most. */
-  count: number;
-  /** How much of their texts is loaded; of a single one any. */
-  bytes: number;
-}
-
-/**
- * As text: what every attempt needs is asked for so often that building the query would cost more than its answer.
- * @returns with the rows, the channels of those that are too much for now
- */
-async function select(
-  { database, trx, sink }: Session,
-  { channels, which, count, bytes }: Chosen,
-): Promise<{ rows: Row[]; tooLarge: Set<number> }> {
-  const from = (chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
-      from lane
-      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
-      join change on change.id = delivery.change_id
-      join channel on channel.id = lane.channel
-      where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)}`;
-  const tooLarge = new Set<number>();
-  let fitting = which;
-  if (count > fewRows) {
-    const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
-        select change.id, lane.channel,
-          octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
-        ${from(which)} order by change.id`.execute(trx);
-    let left = bytes;
-    const ids = sizes.flatMap((one, index) => {
-      left -= bytesEach + one.bytes;
-      if (left >= 0 || index === 0) return one.id;
-      tooLarge.add(one.channel);
-      return [];
-    });
-    fitting = database.isAmong('delivery.change_id', ids);
-  }
-  const { rows } = await sql<Row>`
-      select ${selected}, lane.tries as lane_tries, channel.revision as newest_revision ${from(fitting)}`.execute(trx);
-  return { rows, tooLarge };
 }
 
 /** A claimed lane with nothing to attempt now, and when there will be something; `null` if nothing is open. */
@@ -268,10 +201,7 @@ function eventOf(row: Row): ChangeEvent {
   };
 }
 
-interface Newest {
-  exist: number;
-  profile: string;
-}
+type Newest = Pick<Row, 'exist' | 'profile'>;
 
 /**
  * The newest revision of each channel, where it is not the owed change itself: filters may have left it out. Asked for by the number that was read
@@ -293,12 +223,10 @@ async function newestChanges({ database, trx }: Session, rows: readonly Row[]): 
 /** The channel as it is now, told as the difference to what the sink has. */
 function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
   const event = eventOf(row);
-  if (newest)
-    Object.assign(event.data, {
-      revision: row.newest_revision,
-      exists: newest.exist === 1,
-      profile: readProfile(newest.profile),
-    });
+  if (newest) {
+    const profile = readProfile(newest.profile);
+    Object.assign(event.data, { revision: row.newest_revision, exists: newest.exist === 1, profile });
+  }
   const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
   event.data.changes = diff(sent, event.data.profile);
   return event;

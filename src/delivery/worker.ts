@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Sink, SinkError, SinkSettings } from '../sinks/sink.js';
 import { pageRows } from '../database/limits.js';
+import type { LocalClock } from '../database/shared-time.js';
 import { bounded } from './bounded.js';
 import { asSinkError, callSink, damaged } from './call.js';
 import { ClockMoves, type Lanes, type Turn } from './lanes.js';
@@ -34,12 +35,6 @@ export interface WorkerEvents {
   state(sink: string, health: Health): void;
   /** The database failed, and the worker goes on trying; `null` after each turn that it served. */
   trouble(sink: string, error: Error | null): void;
-}
-
-/** A worker waits and measures by monotonic time alone; what processes share goes by theirs. */
-export interface WorkerClock {
-  now(): number;
-  monotonic(): number;
 }
 
 /** A lane whose worker is gone waits for the end of its lease; a living worker renews it this often. */
@@ -82,7 +77,8 @@ export class Worker {
     private readonly settings: SinkSettings,
     private readonly lanes: Lanes,
     private readonly events: WorkerEvents,
-    private readonly clock: WorkerClock,
+    /** It waits and measures by monotonic time alone; what processes share goes by theirs. */
+    private readonly clock: LocalClock,
   ) {}
 
   start(): void {
