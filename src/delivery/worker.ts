@@ -169,8 +169,14 @@ export class Worker {
   /** Tells how attempts ended, now that it is known which of them counted: a lane that was lost meanwhile is somebody else's to try. */
   private meter(ended: readonly Ended[], lost: ReadonlySet<LaneWork>): void {
     for (const { answers, durationMs } of ended)
-      for (const { work, answer } of answers)
-        this.events.attempt(endOf(this.registered.name, work, lost.has(work) ? { cancelled: true } : answer, durationMs));
+      for (const { work, answer } of answers) this.meterOne(work, lost.has(work) ? { cancelled: true } : answer, durationMs);
+  }
+
+  private meterOne({ head }: LaneWork, answer: AnswerOrNone, durationMs: number): void {
+    const failure = 'failure' in answer ? answer.failure : null;
+    const outcome: AttemptEnd['outcome'] = failure?.outcome ?? ('cancelled' in answer ? 'cancelled' : 'delivered');
+    const told = { sink: this.registered.name, deliveryId: head.delivery.id, outcome, durationMs, tries: head.tries + 1 };
+    this.events.attempt({ ...told, reason: failure?.message ?? null });
   }
 
   private tell({ over, wakes, health }: Turn): void {
@@ -199,13 +205,11 @@ export class Worker {
   /** Until then, or until something happens. */
   private async rest(until: number | null): Promise<void> {
     const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.monotonic()), longestSleepMs);
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, ms);
-      this.notify = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.notify = resolve;
+    await promise;
+    clearTimeout(timer);
     this.notify = null;
   }
 
@@ -219,7 +223,7 @@ export class Worker {
     const answered = works.flatMap((work, index) => {
       const answer = answers[index]!;
       if (!('cancelled' in answer)) return [{ work, answer }];
-      this.events.attempt(endOf(this.registered.name, work, answer, durationMs));
+      this.meterOne(work, answer, durationMs);
       this.cancelled.push(work);
       return [];
     });
@@ -239,16 +243,4 @@ export class Worker {
       return works.map(() => ({ failure: asSinkError(error) }));
     }
   }
-}
-
-function endOf(sink: string, work: LaneWork, answer: AnswerOrNone, durationMs: number): AttemptEnd {
-  const outcome = 'failure' in answer ? answer.failure.outcome : 'cancelled' in answer ? 'cancelled' : 'delivered';
-  return {
-    sink,
-    deliveryId: work.head.delivery.id,
-    outcome,
-    durationMs,
-    tries: work.head.tries + 1,
-    reason: 'failure' in answer ? answer.failure.message : null,
-  };
 }
