@@ -6,10 +6,9 @@ import { classifyNetworkError, classifyStatus } from '../sinks/http.js';
 import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/sink.js';
 import { type Proxies, type Proxy, proxyFor } from './proxies.js';
 
-/** A tunnel that is not there by then never will be. Attempts end by their own time, which is mostly shorter. */
-const tunnelMs = 30_000;
-
 export interface ConnectionOptions extends AgentOptions {
+  /** After how long nobody waits for a tunnel any more; without, until the agent is destroyed. */
+  attemptMs?: number;
   /** PEM texts: a private CA of the target, and our certificate and key for it. */
   ca?: string | undefined;
   cert?: string | undefined;
@@ -21,7 +20,7 @@ export function agentFor(url: string, proxies: Proxies, options: ConnectionOptio
   const target = new URL(url);
   const proxy = proxyFor(target, proxies);
   if (target.protocol !== 'https:') return proxy ? new ForwardAgent(proxy, options) : new HttpAgent(options);
-  return proxy ? new TunnelAgent(proxy, options as HttpsAgentOptions) : new HttpsAgent(options as HttpsAgentOptions);
+  return proxy ? new TunnelAgent(proxy, options) : new HttpsAgent(options as HttpsAgentOptions);
 }
 
 /** A 407 is said by nobody but a proxy, which where plain HTTP is forwarded answers as if it were the target. */
@@ -53,16 +52,18 @@ class ForwardAgent extends HttpAgent {
 /** TLS goes through a tunnel. Node's own agent would leave a descriptor behind for each tunnel that is refused, and waits on after the request was given up. */
 class TunnelAgent extends HttpsAgent {
   private readonly closing = new AbortController();
+  private readonly attemptMs: number | undefined;
 
   constructor(
     private readonly proxy: Proxy,
-    options: HttpsAgentOptions,
+    { attemptMs, ...options }: ConnectionOptions,
   ) {
-    super(options);
+    super(options as HttpsAgentOptions);
+    this.attemptMs = attemptMs;
   }
 
   override createConnection(...[options, done]: Parameters<HttpAgent['createConnection']>): null {
-    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal)
+    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal, this.attemptMs)
       .then(socket => super.createConnection({ ...options, socket } as never))
       .then(
         socket => done?.(null, socket!),
@@ -77,8 +78,8 @@ class TunnelAgent extends HttpsAgent {
   }
 }
 
-/** Opens a way to a host through a proxy. @throws SinkError */
-export function tunnel(proxy: Proxy, host: string, port: number, signal?: AbortSignal): Promise<Socket> {
+/** Opens a way to a host through a proxy, until the signal ends it or so many milliseconds are over. @throws SinkError */
+export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSignal, ms?: number): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const { protocol, hostname, port: proxyPort } = proxy.url;
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
@@ -92,9 +93,9 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal?: AbortS
     // By the Host header it would be taken for the target's.
     servername: isIP(proxyHost) ? '' : proxyHost,
     agent: false,
-    ...(signal && { signal }),
+    signal,
   });
-  const late = setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), tunnelMs);
+  const late = ms === undefined ? undefined : setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), ms);
   request.once('error', error => reject(failed(proxy, error))).once('close', () => clearTimeout(late));
   request.once('connect', ({ statusCode = 0 }, socket: Duplex) => {
     clearTimeout(late);

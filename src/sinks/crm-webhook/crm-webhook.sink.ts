@@ -43,10 +43,10 @@ class CrmWebhookSink implements SingleSink {
     private readonly settings: CrmWebhookSettings,
     private readonly context: SinkContext,
   ) {
-    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [] } = settings;
+    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: attemptMs } = settings;
     // With another interval than the one that axios asks for, each request would set the socket's twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
-    this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key });
+    this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, attemptMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
     this.request = {
       method: 'POST',

@@ -23,7 +23,7 @@ export function clusterSink({ product, summary, connect }: ClusterSink): SinkTyp
     async open(settings, context) {
       const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
       const access = clusterAccess(settings);
-      const agent = agentFor(access.url, context.proxies, { keepAlive: true, ca: access.ca });
+      const agent = agentFor(access.url, context.proxies, { keepAlive: true, ca: access.ca, attemptMs: access.timeoutMs });
       const cluster = { request: await connect(access, agent), close: () => agent.destroy() };
       return new ChannelIndex(new ClusterEngine(cluster, product, INDEX, ANALYZER, context.now), INDEX, TIMEOUT_MS, context);
     },

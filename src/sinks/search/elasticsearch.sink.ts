@@ -32,9 +32,11 @@ async function connect(access: Access, agent: Agent): Promise<Cluster['request']
     signal.throwIfAborted();
     // Not AbortSignal.any: the client never takes its listener off, and one that follows another is held for as long as that one lives.
     const own = new AbortController();
-    const abort = (): void => own.abort();
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    listeners.set(own.signal, reject);
+    // The client would first wait for the connection.
+    const abort = (): void => (own.abort(), reject(own.signal.reason as Error));
     signal.addEventListener('abort', abort, { once: true });
-    const failed = new Promise<never>((_, reject) => listeners.set(own.signal, reject));
     // As a stream: then no status throws, and neither does a body that claims to be JSON.
     const sent = client.transport.request(paramsOf(call), { asStream: true, signal: own.signal });
     try {

@@ -12,7 +12,7 @@ export const meilisearch = defineSink({
   mode: () => 'state',
   alone: aloneOnIndex,
   async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
-    const agent = agentFor(url, context.proxies, { keepAlive: true, ca });
+    const agent = agentFor(url, context.proxies, { keepAlive: true, ca, attemptMs: TIMEOUT_MS });
     const client = await meilisearchClient({ url, key, agent, now: context.now });
     return new ChannelIndex(new MeilisearchEngine(client, INDEX), INDEX, TIMEOUT_MS, context);
   },

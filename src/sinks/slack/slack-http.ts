@@ -49,6 +49,8 @@ export async function post(
     return { status: response.status, body: answer, retryAfter: typeof retryAfter === 'string' ? retryAfter : null };
   } catch (error) {
     throw classifyNetworkError(error);
+  } finally {
+    agent.destroy();
   }
 }
 

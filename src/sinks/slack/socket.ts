@@ -93,7 +93,7 @@ export class Socket {
       appToken,
       autoReconnectEnabled: false,
       logger: silentLogger,
-      dispatcher: new Agent({ connect: connector(proxies, link => client.once('disconnected', () => link.destroy())) }),
+      dispatcher: new Agent({ connect: connector(proxies, asking.signal, link => client.once('disconnected', () => link.destroy())) }),
       clientOptions: {
         ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
         retryConfig: { retries: 0 },
@@ -145,8 +145,12 @@ function asksForAnother(message: unknown): boolean {
   }
 }
 
-/** Connects as the SDK does by itself, but through proxies. @param made takes the connection, which the SDK then cannot end by force */
-function connector(proxies: Proxies, made: (link: Link) => void): buildConnector.connector {
+/**
+ * Connects as the SDK does by itself, but through proxies.
+ * @param signal ends the wait for a tunnel
+ * @param made takes the connection, which the SDK then cannot end by force
+ */
+function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => void): buildConnector.connector {
   const direct = buildConnector({ allowH2: false });
   return (to, done) => {
     const told: typeof done = (...answer) => {
@@ -156,7 +160,7 @@ function connector(proxies: Proxies, made: (link: Link) => void): buildConnector
     const secure = to.protocol === 'https:';
     const proxy = proxyFor(new URL(`${to.protocol}//${to.host ?? to.hostname}`), proxies);
     if (!proxy) return direct(to, told);
-    tunnel(proxy, to.hostname, Number(to.port || (secure ? 443 : 80))).then(
+    tunnel(proxy, to.hostname, Number(to.port || (secure ? 443 : 80)), signal).then(
       httpSocket => (secure ? direct({ ...to, httpSocket }, told) : told(null, httpSocket)),
       (error: Error) => told(error, null),
     );
