@@ -244,7 +244,7 @@ describe.each(types)('%s sink', type => {
     const fake = new FakeSearch(type);
     const server = await fakeServer(request => ({ headers: { 'x-elastic-product': 'Elasticsearch' }, ...fake.answer(request) }));
     open.push(server);
-    const sink = await sinkAt(server.url, { TIMEOUT_MS: 100 });
+    const sink = await sinkAt(server.url, { TIMEOUT_MS: 500 });
     await sink.fill(await sink.prepare(signal), [channelDelivery('a', 1)], signal);
     await sink.swap('official-channels-v2', signal);
     const writes = server.requests.filter(({ method }) => method === 'POST').map(({ path }) => path);
