@@ -71,12 +71,12 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
       ? ((await load('en')) as typeof import('../../src/sinks/slack/en.js')).en
       : ((await load('zh-cn')) as typeof import('../../src/sinks/slack/zh-cn.js')).zhCN;
   const { botToken: token, channel } = workspace;
-  const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, summary: null, proxies: noProxies };
+  const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, proxies: noProxies };
   const manner = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
   const complain = (message: string): never => {
     throw new Error(message);
   };
-  return new BotCards(options, manner, () => now, complain, WebClient);
+  return Object.assign(new BotCards(options, manner, () => now, complain, WebClient), { summary: null });
 }
 
 /** All messages, and beside them the first thread that there is. */

@@ -18,7 +18,6 @@ export interface BotOptions {
   apiUrl: string | undefined;
   proxies: Proxies;
   timeoutMs: number;
-  summary: ReportSink['summary'];
 }
 
 /** What is to stand in the channel. */
@@ -45,10 +44,9 @@ const mostLinks = 10;
 const clockMs = 60_000;
 
 /** Messages by a bot token: posted once, then edited. */
-export class BotCards implements ReportSink {
+export class BotCards implements Omit<ReportSink, 'summary'> {
   readonly patienceMs = 2000;
   readonly edits = true;
-  readonly summary: ReportSink['summary'];
   /** Set when the token may not read the channel: there is no use in asking again. */
   private blind = false;
 
@@ -59,9 +57,7 @@ export class BotCards implements ReportSink {
     private readonly now: () => number,
     private readonly warn: (message: string) => void,
     private readonly Client: typeof WebClient,
-  ) {
-    this.summary = options.summary;
-  }
+  ) {}
 
   async report(report: Report, signal: AbortSignal, spend?: () => void): Promise<string> {
     const full = fullTexts(report, this.manner);

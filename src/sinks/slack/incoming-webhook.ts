@@ -13,7 +13,7 @@ const posted = JSON.stringify({ posted: true });
 const over = JSON.stringify({ posted: true, over: true });
 
 /** Messages by an incoming-webhook URL: each posted once; of a notice that ends, its end too. */
-export class IncomingWebhookCards implements ReportSink {
+export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
   readonly patienceMs = 60_000;
   readonly edits = false;
 
@@ -21,7 +21,6 @@ export class IncomingWebhookCards implements ReportSink {
     private readonly url: string,
     private readonly timeoutMs: number,
     private readonly manner: Manner,
-    readonly summary: ReportSink['summary'],
     private readonly now: () => number,
     private readonly proxies: Proxies,
   ) {}

@@ -21,15 +21,14 @@ export const slack = defineSink({
       threads: WEBHOOK_URL === undefined,
       buttons: settings.SIGNING_SECRET !== undefined || settings.APP_TOKEN !== undefined,
     };
-    const summary = summaryTime(settings);
-    const clicked = await buttons(settings, words.clicks, context);
+    const rest = { summary: summaryTime(settings), ...(await buttons(settings, words.clicks, context)) };
     if (WEBHOOK_URL !== undefined) {
       const { IncomingWebhookCards } = await import('./incoming-webhook.js');
-      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, manner, summary, now, proxies), clicked);
+      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, manner, now, proxies), rest);
     }
     const [{ BotCards }, { WebClient }] = await Promise.all([import('./bot.js'), import('@slack/web-api')]);
-    const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, proxies, timeoutMs: TIMEOUT_MS, summary };
-    return Object.assign(new BotCards(options, manner, now, warn, WebClient), clicked);
+    const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, proxies, timeoutMs: TIMEOUT_MS };
+    return Object.assign(new BotCards(options, manner, now, warn, WebClient), rest);
   },
 });
 
