@@ -74,6 +74,9 @@ export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, ke
     request.once('end', () => request.socket.pause());
   });
 
+  // An expectation that nobody knows is no reason for Node's own refusal.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+
   const leave = (socket: Socket, answer: string): void => {
     const connection = connections.get(socket)!;
     if (connection.leaving) return;

@@ -51,5 +51,4 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     response.shouldKeepAlive = false;
     server.emit('request', request, response);
   });
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
