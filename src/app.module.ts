@@ -194,6 +194,7 @@ function metrics(database: Database, clock: SharedClock, modules: ModuleRef): Me
   // Looked up late: the keeper records, recording wakes workers, and workers are metered.
   return new Metrics(
     database,
+    clock,
     () => sinkStates(database, clock.now()),
     () => modules.get(Keeper).spooled,
   );

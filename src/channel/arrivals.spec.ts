@@ -37,3 +37,12 @@ test('the first arrival ever is believed, and one that the vendor confirms, afte
   expect(arrivals.believed(start + 90 * day, start + 90 * day - 300)).toBeLessThanOrEqual(start + day);
   expect(arrivals.believed(start + 90 * day, null)).toBe(start + 90 * day);
 });
+
+test('a clock that is years behind what the vendor has confirmed is believed a day of it, and no other', () => {
+  const behind = start - 10 * 365 * day;
+  const arrivals = new Arrivals(start, () => 0);
+  expect(arrivals.believed(behind, null)).toBe(behind);
+  arrivals.believed(start + 5, start);
+  for (const one of [arrivals, new Arrivals(start, () => 0, true)]) expect(one.believed(behind, null)).toBeGreaterThanOrEqual(start - day);
+  expect(arrivals.believed(start - 8 * 3_600_000, null)).toBe(start - 8 * 3_600_000);
+});

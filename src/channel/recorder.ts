@@ -159,16 +159,21 @@ export class Recorder {
     }
   }
 
-  /** An arrival that stands in for an EventTime is no later than the database's clock, or than what arrived before allows: ours may be ahead. */
+  /** An arrival that stands in for an EventTime is no later than the database's clock, or as near as it must be to what arrived before: ours may be wrong. */
   private async timed(trx: Trx, receipts: readonly Receipt[]): Promise<Receipt[]> {
     const { embedded } = this.database;
-    this.arrivals ??= new Arrivals(embedded ? await newestArrival(trx, 'received_at') : null, () => performance.now());
+    const sure = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
+    this.arrivals ??= new Arrivals(
+      embedded ? (sure ?? (await newestArrival(trx, 'received_at'))) : null,
+      () => performance.now(),
+      sure !== null,
+    );
     const now = this.now();
     return receipts.map((receipt, index) => {
       const { receivedAt, eventTimeEstimated: estimated } = receipt;
-      const latest = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : receipt.eventTime) : now;
-      if (!estimated || receivedAt <= latest) return receipt;
-      return { ...receipt, eventTime: embedded ? latest : now - receipts.length + index };
+      const believed = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : receipt.eventTime) : Math.min(receivedAt, now);
+      if (!estimated || receivedAt === believed) return receipt;
+      return { ...receipt, eventTime: embedded ? believed : now - receipts.length + index };
     });
   }
 }

@@ -43,12 +43,18 @@ const lastChanges = 100;
 /**
  * The newest arrival that is kept: of the last changes those that arrived within a day of their EventTime, which the vendor's clock confirms. `null` if
  * there is nothing.
- * @param otherwise what counts where there are none: the arrivals as our clock told them, or the EventTimes, which no clock of ours can be ahead of
+ * @param otherwise what counts where there are none: the arrivals as our clock told them, the EventTimes, which no clock of ours can be ahead of, or nothing
+ * @param until what arrived later, by a clock that was ahead, does not count
  */
-export async function newestArrival(kysely: Kysely<Tables>, otherwise: 'received_at' | 'event_time'): Promise<number | null> {
+export async function newestArrival(
+  kysely: Kysely<Tables>,
+  otherwise: 'received_at' | 'event_time' | null,
+  until = Number.MAX_SAFE_INTEGER,
+): Promise<number | null> {
   const { rows } = await sql<{ confirmed: number | null; newest: number | null }>`
-      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(${sql.ref(otherwise)}) as newest
-      from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last`.execute(kysely);
+      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(${otherwise ? sql.ref(otherwise) : sql.lit(null)}) as newest
+      from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last
+      where received_at <= ${until}`.execute(kysely);
   return rows[0]!.confirmed ?? rows[0]!.newest;
 }
 

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../clock.js';
 import type { Database } from '../database/database.js';
 import { newestArrival } from '../database/retention.js';
 import { countParked, countPending } from './counting.js';
@@ -7,6 +8,9 @@ import { type SinkStatus, sinkStateNames } from './sink-states.js';
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
 
 type Value = [labels: Record<string, string>, value: number];
+
+/** Less than this is drift of a clock. */
+const jumpMs = 60_000;
 
 /** Every metric, in one list (contract, section 7). */
 export class Metrics {
@@ -39,11 +43,16 @@ export class Metrics {
     buckets: seconds,
   });
 
-  /** When this process last kept one, or an exact repeat, in milliseconds. */
-  webhookAt: number | null = null;
+  private lastKept: { at: number; monotonic: number } | null = null;
 
-  constructor(database: Database, sinkStates: () => Promise<SinkStatus[]>, spooled: () => number) {
-    const lastWebhook = async (): Promise<number | null> => this.webhookAt ?? (await newestArrival(database.kysely, 'received_at'));
+  constructor(
+    database: Database,
+    private readonly clock: Clock,
+    sinkStates: () => Promise<SinkStatus[]>,
+    spooled: () => number,
+  ) {
+    const lastWebhook = async (): Promise<number | null> =>
+      this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
     new Gauge({
       ...this.common,
       name: 'channel_sync_last_webhook_timestamp_seconds',
@@ -68,6 +77,19 @@ export class Metrics {
         sinkStateNames.map((one): Value => [{ sink: name, state: one }, Number(one === state)]),
       ),
     );
+  }
+
+  /** To be told of each webhook that was kept, and of exact repeats. */
+  kept(): void {
+    this.lastKept = { at: this.clock.now(), monotonic: this.clock.monotonic() };
+  }
+
+  /** When this process was last told of one, in milliseconds; if the clock was set since then, by the clock of now. */
+  get webhookAt(): number | null {
+    if (!this.lastKept) return null;
+    const { at, monotonic } = this.lastKept;
+    const since = this.clock.now() - (this.clock.monotonic() - monotonic);
+    return Math.abs(since - at) < jumpMs ? at : since;
   }
 
   /** A gauge that has these values whenever it is asked for. */

@@ -2,7 +2,6 @@ import type { Server } from 'node:http';
 import { parse as parseQuery } from 'node:querystring';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
-import { Clock } from '../clock.js';
 import { Log } from '../operations/log.js';
 import { Metrics } from '../operations/metrics.js';
 import { Readiness } from '../operations/readiness.js';
@@ -30,7 +29,7 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     if (app.get(Readiness).closed === 'draining') response.shouldKeepAlive = false;
     next();
   });
-  app.use(countWebhooks(app.get(Metrics), app.get(Rejections), () => app.get(Clock).now()));
+  app.use(countWebhooks(app.get(Metrics), app.get(Rejections)));
   const filter = new AnswerFilter(error => log.unexpected('unexpected error', error));
   app.useGlobalFilters(filter);
   app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });

@@ -2,7 +2,7 @@ import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
 import { v7 as uuid } from 'uuid';
 import type { Receipt } from '../channel/recorder.js';
-import { Clock } from '../clock.js';
+import { SharedClock } from '../clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { BodyBudget } from './body-budget.js';
@@ -16,6 +16,8 @@ import { WebhookDto, isOurs, knownKeys } from './webhook.dto.js';
  */
 @Injectable()
 export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | null>> {
+  /** Keeps ids of one millisecond in the order of arrival. */
+  private arrived = 0;
   private readonly validation = new ValidationPipe({
     transform: true,
     exceptionFactory: errors => Refusal.invalid(errors.flatMap(({ constraints }) => Object.values(constraints ?? {})).join('; ')),
@@ -23,7 +25,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
 
   constructor(
     private readonly settings: Settings,
-    private readonly clock: Clock,
+    private readonly clock: SharedClock,
     private readonly budget: BodyBudget,
   ) {}
 
@@ -36,7 +38,9 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
     if (request.httpVersion === '1.1' && /^100-continue$/i.test(request.headers.expect ?? '')) request.res!.writeContinue();
     await this.budget.enter(request, this.settings.WEBHOOK_BODY_LIMIT);
     const body = await readBody(request, this.settings.WEBHOOK_BODY_LIMIT);
-    const arrival = { id: uuid(), at: this.clock.now(), body };
+    const at = this.clock.now();
+    // By itself the library would stay with the latest time that it has seen, also when the clock is put back.
+    const arrival = { id: uuid({ msecs: at, seq: this.arrived++ }), at, body };
     if (Array.isArray(told)) throw Refusal.invalid('CallbackCommand is repeated in the query');
     if (inQuery === null && body.length === 0) return null;
     const parsed = parseBody(body);

@@ -75,6 +75,7 @@ export class Stage {
     const { database, clock } = this;
     const metrics = new Metrics(
       database,
+      clock,
       () => sinkStates(database, clock.now()),
       () => 7,
     );

@@ -69,7 +69,7 @@ export async function observe(
   if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
   if (silenceAfterMs !== null) {
     // One that came later than now came while our clock was ahead.
-    const known = [await newestArrival(trx, 'received_at'), heard.webhookAt].filter(at => at !== null && at <= now);
+    const known = [await newestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(known as number[])) || heard.startedAt;
     if (now - since >= silenceAfterMs)
       found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, heard) });
