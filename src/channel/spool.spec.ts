@@ -3,13 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import { v7 as uuid } from 'uuid';
 import type { Receipt } from './recorder.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
 import { Segment } from './spool-segment.js';
 import { Spool } from './spool.js';
+
+const { jest } = import.meta;
 
 const at = Date.UTC(2026, 0, 1);
 

@@ -1,5 +1,6 @@
-import { jest } from '@jest/globals';
 import { outage } from './outage.js';
+
+const { jest } = import.meta;
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
