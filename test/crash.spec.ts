@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Dice } from './storm/dice.js';
@@ -99,11 +99,30 @@ class Lives {
     return breaches;
   }
 
-  /** Waits until nothing is pending and nothing spooled. */
+  /** Waits until nothing is pending and nothing spooled, by those either who were killed: a busy machine may have spooled what is sent first. */
   async idle(): Promise<void> {
     const over = async (): Promise<boolean> =>
-      ((await this.metrics()).match(/^channel_sync_(pending\{.*\}|spooled) 0$/gm) ?? []).length === 3;
-    await until(over, 'nothing pending', 30_000);
+      !this.hasSpooled() && ((await this.metrics()).match(/^channel_sync_(pending\{.*\}|spooled) 0$/gm) ?? []).length === 3;
+    await until(over, 'nothing pending', 100_000);
+  }
+
+  private hasSpooled(): boolean {
+    const spool = join(this.folder, 'spool');
+    return existsSync(spool) && readdirSync(spool, { recursive: true }).some(name => String(name).endsWith('.log'));
+  }
+
+  /** Puts all clocks back for as long as they are not put right again: PostgreSQL's own, too, by a function that hides the real one. */
+  async putClocksBack(ms: number): Promise<void> {
+    this.clockShiftMs = -ms;
+    if (this.databaseUrl.startsWith('sqlite:')) return;
+    const tables = await look(this.databaseUrl);
+    await tables.ask(
+      ms === 0
+        ? 'drop function public.clock_timestamp()'
+        : `create function public.clock_timestamp() returns timestamptz language sql as 'select pg_catalog.clock_timestamp() - interval ''${ms} ms'''`,
+    );
+    await tables.ask(`alter database ${new URL(this.databaseUrl).pathname.slice(1)} set search_path = public, pg_catalog`);
+    await tables.close();
   }
 
   async metrics(): Promise<string> {
@@ -139,7 +158,7 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
       });
       expect(breaches).toEqual([]);
     },
-    60_000,
+    150_000,
   );
 
   test.concurrent.each([
@@ -162,7 +181,7 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
       });
       expect(breaches).toEqual([]);
     },
-    60_000,
+    150_000,
   );
 
   test.concurrent.each(['before', 'after'] as const)(
@@ -181,20 +200,20 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
       });
       expect(breaches).toEqual([]);
     },
-    60_000,
+    150_000,
   );
 
   test.concurrent.each(['retention:statement', 'retention:before-commit', 'retention:after-commit'])(
     'at %s',
     async point => {
       const breaches = await withLives(store, async lives => {
-        lives.clockShiftMs = -2 * day;
+        await lives.putClocksBack(2 * day);
         await lives.start();
         await lives.service!.delivering();
         await lives.sendSome(30);
         await lives.idle();
         await lives.service!.kill();
-        lives.clockShiftMs = 0;
+        await lives.putClocksBack(0);
         // Retention waits for a webhook that confirms the clock.
         await lives.start();
         await lives.sendSome(1);
@@ -219,7 +238,7 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
       });
       expect(breaches).toEqual([]);
     },
-    60_000,
+    150_000,
   );
 
   test.concurrent.each(['fill:before-commit', 'fill:after-commit'])(
@@ -238,7 +257,7 @@ describe.each(['sqlite', 'postgres'])('a kill (%s)', store => {
       });
       expect(breaches).toEqual([]);
     },
-    60_000,
+    150_000,
   );
 });
 
