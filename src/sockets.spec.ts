@@ -118,7 +118,7 @@ test('what we take long to do is no silence of the peer', async () => {
   expect(statuses(await hold(socket => void socket.write('GET /long HTTP/1.1\r\nHost: a\r\n\r\n')))).toEqual(['200']);
 });
 
-// Seen failing: 417 from Node, whatever our answers look like.
+// Once wrong: 417 from Node, whatever our answers look like.
 test('an expectation that nobody knows is no reason to refuse', async () => {
   expect(statuses(await hold(socket => void socket.write(get.replace('Host', 'Expect: wonders\r\nHost'))))).toEqual(['200']);
 });

@@ -112,7 +112,7 @@ test.each(['PORT', 'MANAGEMENT_PORT'])(
   30_000,
 );
 
-// Seen failing when both ports listened on HOST, and when only some of the system's errors counted as a wrong address.
+// Once wrong when both ports listened on HOST, and when only some of the system's errors counted as a wrong address.
 test.each([
   [{ HOST: '203.0.113.7', MANAGEMENT_HOST: '127.0.0.1' }, 'HOST is no address of this machine (EADDRNOTAVAIL)'],
   [{ MANAGEMENT_HOST: '203.0.113.7' }, 'MANAGEMENT_HOST is no address of this machine (EADDRNOTAVAIL)'],

@@ -20,7 +20,7 @@ let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-packaging-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-// Seen failing with `npm prune --omit=dev`, which keeps what a package of ours could also use: 24 MB of typescript.
+// Guards against `npm prune --omit=dev`, which keeps what a package of ours could also use: 24 MB of typescript.
 test('the image gets what the service needs at run time, and no tool', () => {
   const omit = '--omit=dev --omit=optional';
   expect(read('deploy/Dockerfile')).toContain(`npm prune ${omit} --ignore-scripts`);

@@ -108,7 +108,7 @@ const complaints = ({ lines }: ServiceProcess): unknown[] =>
 const delivered = ({ lines }: ServiceProcess): number => lines.filter(({ msg }) => msg === 'channel change').length;
 
 describe('far away', () => {
-  // Seen failing with a round trip for each statement: ten of them for a webhook.
+  // Guards against a round trip for each statement: ten of them for a webhook.
   test('a transaction costs as many round trips as it waits for answers: its beginning none, a webhook two', async () => {
     const roundTripMs = 100;
     const { database, recorder } = await openReady((await viaProxy(await newDatabase(shared), roundTripMs)).url);
@@ -147,7 +147,7 @@ test('a healthy database is waited for at the start: the first webhook is not sp
   expect(complaints(service)).toEqual([]);
 }, 30_000);
 
-// Seen failing with connections that stay: the old server refused every write, for ever.
+// Guards against connections that stay: the old server refused every write, for ever.
 test('after a failover behind one name, while the old server lives on read-only, webhooks and notices go to the new one', async () => {
   const old = await newDatabase(server.url);
   const name = new URL(old).pathname.slice(1);
@@ -400,7 +400,7 @@ describe('TLS', () => {
     await serve(true);
   });
 
-  // Seen failing with a client that was made outside of any try: the process ended.
+  // Guards against a client that was made outside of any try: the process ended.
   test('a file of certificates that is gone for a moment, or garbage, ends nothing: it is told with advice, and tried again', async () => {
     const root = file('root.pem', 'garbage');
     const { proxy, url: way } = await viaProxy(url);

@@ -29,7 +29,7 @@ const signed = (secondsAhead = 0, token = mark): string => {
   return `SdkAppid=1400000001&CallbackCommand=${changed}&RequestTime=${time}&Sign=${sign}`;
 };
 
-// Seen failing: not a line.
+// Once wrong: not a line.
 test('every webhook that is lost is told with cause and sender, without its signature or body', async () => {
   const { service, url } = await start();
   const post = async (query: string, body = '{"Official_Account":"a","Name":"the body"}'): Promise<number> =>
@@ -72,7 +72,7 @@ test('every webhook that is lost is told with cause and sender, without its sign
   expect(log).not.toMatch(/[0-9a-f]{64}|the body|no JSON/);
 }, 30_000);
 
-// Seen failing with 0 after each start.
+// Guards against a 0 after each start.
 test('when the last webhook came is known from before the start, and never 0', async () => {
   const metric = async (managementUrl: string): Promise<string | undefined> =>
     (await send('GET', `${managementUrl}/metrics`)).text

@@ -318,7 +318,7 @@ test('neither database nor spool: 503 in time, not ready, and the log names SPOO
 }, 30_000);
 
 /* oxlint-disable jest/no-standalone-expect -- it is a test where disks can be made */
-// Seen failing with a spool that could not be emptied and counted as a database that is away: 503 for every webhook, and ready all the while.
+// Guards against a spool that could not be emptied and counted as a database that is away: 503 for every webhook, and ready all the while.
 testWithDisks(
   'the spool is read-only while it holds webhooks: the database takes all, old and new; without it none, and the service is not ready',
   async () => {

@@ -93,7 +93,7 @@ describe('keeper', () => {
     expect(await keeper.keep(receiptOf())).toBe('recorded');
   });
 
-  // Seen failing with a trouble of the spool that counted as the database's: every webhook was refused.
+  // Guards against a trouble of the spool that counted as the database's: every webhook was refused.
   test('what was spooled and cannot be removed is no fault of the database', async () => {
     await keeper.start();
     answers = false;

@@ -78,7 +78,7 @@ describe('records', () => {
 /** A line with a right check over any text. */
 const lineOf = (json: string): Buffer => Buffer.from(`1 ${crc32(json).toString(16).padStart(8, '0')} ${json}\n`);
 
-// Seen failing with lines that were believed for their check alone: the good ones beside them were stranded, and sinks stood still.
+// Guards against lines that were believed for their check alone: the good ones beside them were stranded, and sinks stood still.
 test.each<[string, (told: Record<string, unknown>) => unknown]>([
   ['no JSON', () => undefined],
   ['null', () => null],
@@ -237,7 +237,7 @@ describe('spool', () => {
     expect([...(await drained(third)), ...(await drained(fourth))].sort()).toEqual(ids.sort());
   });
 
-  // Seen failing with heartbeats that were dated by one clock and read by another.
+  // Guards against heartbeats that were dated by one clock and read by another.
   test('a heartbeat counts by its changes, whatever date a clock gave it', async () => {
     const [writer, reader] = [spoolAt(), spoolAt()];
     await writer.beat();
@@ -368,7 +368,7 @@ describe('spool', () => {
     expect(spool.size).toBe(0);
   });
 
-  // Seen failing with a file that counted nothing to take in, and so was never looked at.
+  // Guards against a file that counted nothing to take in, and so was never looked at.
   test('a file that was taken over is put aside, be everything in it damaged, while nothing else is spooled', async () => {
     const folder = join(root, randomUUID());
     await mkdir(folder);
@@ -385,7 +385,7 @@ describe('spool', () => {
     expect(await readdir(root)).toEqual(['refused']);
   });
 
-  // Seen failing with links that were followed: what they led to was put aside as damaged and deleted.
+  // Guards against links that were followed: what they led to was put aside as damaged and deleted.
   test('symbolic links are never followed, and what is not ours is neither taken in nor deleted', async () => {
     const others = await mkdtemp(join(tmpdir(), 'channel-sync-others-'));
     await writeFile(join(others, 'diary.log'), 'dear diary\n');
@@ -442,7 +442,7 @@ describe('spool', () => {
     }
   });
 
-  // Seen failing with an error that every webhook was refused for.
+  // Guards against an error that every webhook was refused for.
   test.each(['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'])('a file system that cannot fsync folders (%s) is told once, and used', async code => {
     const spool = spoolAt(root, () => Promise.reject(Object.assign(new Error('fsync'), { code })));
     await spool.beat();

@@ -194,7 +194,7 @@ eachStore('delivery', store => {
     await drain();
   });
 
-  // Seen failing with a time that no calendar has: the sink's worker failed at each turn, for ever.
+  // Guards against a time that no calendar has: the sink's worker failed at each turn, for ever.
   test.each([
     { change: 'event_time', to: 8_700_000_000_000_000 },
     { change: 'event_time', to: -8_700_000_000_000_000 },

@@ -274,7 +274,7 @@ eachStore('index jobs', store => {
     expect((await findJob(stage.database, search.id, 'rebuild'))!.finishedAt).toBe(stage.clock.at);
   });
 
-  // Seen failing with a time that no calendar has: for an hour, then for good.
+  // Guards against a time that no calendar has: for an hour, then for good.
   test('a channel whose row is damaged stops no job: it is no difference, and is left out of a new index', async () => {
     const { stage, index, run, deliver, verify, told } = await stageOf();
     for (const channelId of ['a', 'damaged', 'z']) await stage.record({ channelId });

@@ -241,7 +241,7 @@ eachStore('management', store => {
       expect(items[0]).toMatchObject({ revision: null, operator: null, changes: [], stale: ['name'] });
     });
 
-    // Seen failing with a time that no calendar has: 500 for the whole list.
+    // Guards against a time that no calendar has: 500 for the whole list.
     test('a damaged row is shown as far as it can be, and fails no list', async () => {
       const stage = await stageOf();
       await stage.register({ name: 'crm' });

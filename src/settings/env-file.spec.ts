@@ -23,7 +23,7 @@ function read(text: string | Buffer, variables: Record<string, string> = {}): Re
   return withEnvFile(variables);
 }
 
-// Seen failing with SINK_CRM_CHANNELS=@TOA#_shop_*, of which dotenv leaves @TOA: no channel was wanted.
+// Guards against SINK_CRM_CHANNELS=@TOA#_shop_*, of which dotenv leaves @TOA: no channel was wanted.
 test('every example of .env.example survives its own reader', () => {
   const example = readFileSync(join(root, '.env.example'), 'utf8');
   const { variables, cut } = read(example.replaceAll(/^#(?! )/gm, ''));

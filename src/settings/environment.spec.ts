@@ -49,7 +49,7 @@ const kinds: [variable: string, value: string, as: unknown][] = [
   ['SINK_S_TYPE', 'opensearch', undefined],
 ];
 
-// Seen failing when user names and paths kept what others dropped or refused.
+// Once wrong when user names and paths kept what others dropped or refused.
 test.each(around)('every setting is the same with %j around it, as a variable and as a file', edge => {
   for (const [before, after] of [
     ['', edge],
@@ -77,7 +77,7 @@ test('nothing but what is invisible goes, and only around the value', () => {
   fc.assert(fc.property(edge, whole, edge, (before, value, after) => expect(clean(before + value + after)).toBe(value)));
 });
 
-// Seen failing: the start hung on 150 kB of blanks inside a value.
+// Once wrong: the start hung on 150 kB of blanks inside a value.
 test('a long run of blanks inside costs no more than its length', () => {
   const value = `x${' \n'.repeat(200_000)}x`;
   const before = performance.now();
@@ -105,7 +105,7 @@ describe('_FILE', () => {
     ]);
   });
 
-  // Seen failing: the start waited for the pipe's other end for ever.
+  // Once wrong: the start waited for the pipe's other end for ever.
   test('what may never end or is far too large is a mistake', () => {
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
@@ -133,7 +133,7 @@ describe('as people type them', () => {
     },
   );
 
-  // Seen failing: the rate was 16 a second.
+  // Once wrong: the rate was 16 a second.
   test.each(['0x10', '1e3', '1_0', '0,5', '٣', '5/s', '.'])('a rate of %s is a mistake', text =>
     expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_RATE_PER_SECOND: text })).toHaveLength(1),
   );

@@ -23,7 +23,7 @@ let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-names-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-// Seen failing with WEBHOOK_TOKEN: one warning that there is no token, and whatever came was taken.
+// Guards against WEBHOOK_TOKEN: one warning that there is no token, and whatever came was taken.
 test.each([
   ['WEBHOOK_TOKEN', 'WEBHOOK_TOKEN is no setting: did you mean WEBHOOK_TOKENS?'],
   ['WEBHOOK_TOKEN_FILE', 'WEBHOOK_TOKEN_FILE is no setting: did you mean WEBHOOK_TOKENS_FILE?'],
@@ -150,7 +150,7 @@ describe('what Kubernetes injects for Services', () => {
     { minLength: 1, maxLength: 3 },
   );
 
-  // Seen failing with a port called `type`, which declared a sink, and with Services that are not called `sink-…`.
+  // Guards against a port called `type`, which declared a sink, and against Services that are not called `sink-…`.
   test('is no mistake, whatever they are called, but for the port that one called management takes', () => {
     const services = fc.oneof(
       service,

@@ -294,7 +294,7 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ counts: { signature: 5, app: 2 }, until: stage.clock.at }, 'message 1']);
   });
 
-  // Seen failing with a silence that was called normal.
+  // Guards against a silence that was called normal.
   test('silence tells that webhooks were rejected meanwhile, also hours ago and by another process', async () => {
     const { stage, told, process, heard } = await stageOf();
     const [one, other] = [process(told, 6 * 3_600_000), process(told, 6 * 3_600_000)];

@@ -176,7 +176,7 @@ describe('notice', () => {
     ]);
   });
 
-  // Seen failing with words that all is well, while every webhook was refused.
+  // Guards against words that all is well, while every webhook was refused.
   it('of silence does not say that it is normal while webhooks are rejected', () => {
     const shown = (rejected: boolean): string | undefined => linesOf(notice({ ...others[0]!, rejected } as Notice, manner))[1];
     expect(shown(false)).toMatch(/^Normal if no profile was edited. Otherwise: check /);
