@@ -3,11 +3,11 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from './app.module.js';
 import { UnusableDatabase } from './database/errors.js';
-import { Log, stackOf } from './operations/log.js';
+import { Log, stackOf } from './process/log.js';
 import { SettingsError } from './settings/settings.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
-import { onStopSignal } from './stop-signal.js';
-import { onUncaught } from './uncaught.js';
+import { onStopSignal } from './process/stop-signal.js';
+import { onUncaught } from './process/uncaught.js';
 
 /** A mistake that a restart cannot mend: sysexits' EX_CONFIG. */
 const configExit = 78;

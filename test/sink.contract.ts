@@ -1,17 +1,10 @@
 import dns from 'node:dns';
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
-import {
-  type ChangeEvent,
-  type Delivery,
-  Misconfigured,
-  Refused,
-  type Report,
-  type Sink,
-  SinkError,
-  type SinkSettings,
-  TryAgain,
-} from '../src/sinks/sink.js';
+import type { ChangeEvent, Delivery, Sink } from '../src/sinks/sink.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from '../src/sinks/errors.js';
+import type { Report } from '../src/sinks/report-sink.js';
+import type { SinkSettings } from '../src/sinks/settings.js';
 import {
   type Answer,
   type FakeServer,

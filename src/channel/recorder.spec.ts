@@ -2,7 +2,7 @@ import { v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';
-import { registerSinks } from '../delivery/registry.js';
+import { registerSinks } from '../maintenance/registry.js';
 import { type Receipt, Recorder, fingerprint, Unstorable } from './recorder.js';
 
 const start = Date.UTC(2026, 0, 1);

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, migrate, tableNames } from './migrations.js';
-import type { PostgresServer } from './postgres.js';
-import type { SentAhead } from './postgres-driver.js';
+import type { PostgresServer } from './postgres/server.js';
+import type { SentAhead } from './postgres/driver.js';
 import { type LocalClock, SharedTime } from './shared-time.js';
 import { openSqlite } from './sqlite.js';
 import type { Tables, Trx } from './tables.js';
@@ -83,7 +83,7 @@ export class Database {
       return new Database(kysely, kysely, words, null, clock);
     }
     // Loaded only when they are used.
-    const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres.js'), import('./postgres-driver.js')]);
+    const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres/server.js'), import('./postgres/driver.js')]);
     const server = new PostgresServer(url, onLost);
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
     const open = (relaxed: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, relaxed) });
@@ -93,7 +93,7 @@ export class Database {
   /** @throws UnusableDatabase, or whatever the database answers */
   async migrate(): Promise<void> {
     await this.readClock();
-    if (!this.embedded) await (await import('./preconditions.js')).checkPostgres(this.kysely, tableNames);
+    if (!this.embedded) await (await import('./postgres/preconditions.js')).checkPostgres(this.kysely, tableNames);
     const lock = (trx: Kysely<Tables>): Promise<void> => this.exclusively(trx, 'tables');
     await migrate(this.kysely, this.words, this.now(), lock, (trx, statement) => this.send(trx, CompiledQuery.raw(statement)));
   }
@@ -197,7 +197,7 @@ export class Database {
    */
   async listen(onSinks: (sinks: number[] | null) => void, onDeaf: (pollMs: number) => void, stop: AbortSignal): Promise<void> {
     if (!this.server) return;
-    const { listen } = await import('./listen.js');
+    const { listen } = await import('./postgres/listen.js');
     const notice = (text: string): void => {
       const [sender, sinks = ''] = text.split(' ');
       if (sender !== this.self && sinks !== '') onSinks(Array.from(sinks.split(','), Number).filter(id => id > 0));

@@ -1,5 +1,5 @@
 import { within } from '../outgoing/within.js';
-import { TryAgain } from '../sinks/sink.js';
+import { TryAgain } from '../sinks/errors.js';
 
 /**
  * Calls a sink, which has to obey the signal, and does without its obedience: the call is over when its time is, or when `stop` is aborted. Not by

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Misconfigured, Refused, TryAgain } from '../sinks/sink.js';
+import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { type Health, type Verdict, healthAfter, nextProbe, stoppedMs } from './breaker.js';
 
 const well: Health = {

@@ -1,5 +1,5 @@
 import type { Row } from '../database/tables.js';
-import type { SinkError } from '../sinks/sink.js';
+import type { SinkError } from '../sinks/errors.js';
 
 /** How a sink is, as its row holds it: shared by all processes. Times in milliseconds. */
 export interface Health

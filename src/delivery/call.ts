@@ -1,4 +1,6 @@
-import { type BulkSink, type Delivery, Refused, type Report, type ReportSink, type Sink, SinkError, TryAgain } from '../sinks/sink.js';
+import type { BulkSink, Delivery, Sink } from '../sinks/sink.js';
+import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
+import type { Report, ReportSink } from '../sinks/report-sink.js';
 import type { Answer } from './settlement.js';
 import type { LaneWork } from './work.js';
 

@@ -3,10 +3,11 @@ import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import type { Row } from '../database/tables.js';
 import type { Health } from './breaker.js';
-import { type Session, channelsOf, isOneOf, skipLocked } from './locks.js';
-import type { RegisteredSink } from './registry.js';
+import type { Session } from './session.js';
+import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
+import type { RegisteredSink } from './session.js';
 import { furthest, longestLeadMs, paceFree, paceNextAt, paceTake, within } from './retry.js';
-import { unfinishedOf } from './reports.js';
+import { unfinishedOf } from '../reports/refresh-queue.js';
 import { type LaneWork, type Lease, loadDigest, loadWork } from './work.js';
 
 /** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */

@@ -3,10 +3,10 @@ import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
-import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/sink.js';
+import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import type { Health } from './breaker.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from './registry.js';
+import { registerSinks } from '../maintenance/registry.js';
 import { type Answer, settle } from './settlement.js';
 import type { LaneWork } from './work.js';
 

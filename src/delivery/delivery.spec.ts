@@ -6,22 +6,14 @@ import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import { type Receipt, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
-import {
-  type BulkSink,
-  type Delivery,
-  Misconfigured,
-  type Mode,
-  Refused,
-  type Report,
-  type ReportSink,
-  type Sink,
-  SinkSettings,
-  TryAgain,
-} from '../sinks/sink.js';
-import { moveSink } from '../operations/pause.js';
+import type { BulkSink, Delivery, Mode, Sink } from '../sinks/sink.js';
+import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
+import type { Report, ReportSink } from '../sinks/report-sink.js';
+import { SinkSettings } from '../sinks/settings.js';
+import { moveSink } from '../management/pause.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from './registry.js';
-import { leaveNews } from './reports.js';
+import { registerSinks } from '../maintenance/registry.js';
+import { leaveNews } from '../reports/refresh-queue.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 import { type AttemptEnd, Worker } from './worker.js';

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { Recorder } from '../channel/recorder.js';
-import { Misconfigured, Refused, TryAgain } from '../sinks/sink.js';
+import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from './registry.js';
+import { registerSinks } from '../maintenance/registry.js';
 import type { Answer } from './settlement.js';
 import type { LaneWork } from './work.js';
 

@@ -14,9 +14,10 @@ import {
   nothingClaimed,
   readSink,
 } from './claim.js';
-import { type Session, channelsOf, lockLanes } from './locks.js';
-import type { RegisteredSink } from './registry.js';
-import { type Moved, hearNews, leaveNews } from './reports.js';
+import type { Session } from './session.js';
+import { channelsOf, lockLanes } from '../database/locks.js';
+import type { RegisteredSink } from './session.js';
+import { type Moved, hearNews, leaveNews } from '../reports/refresh-queue.js';
 import { paceTake } from './retry.js';
 import { recoverPage, supersedePage, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';

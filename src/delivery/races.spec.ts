@@ -4,7 +4,7 @@ import { eachStore } from '../../test/support/stores.js';
 import { type Receipt, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import { Lanes } from './lanes.js';
-import { type ConfiguredSink, registerSinks } from './registry.js';
+import { type ConfiguredSink, registerSinks } from '../maintenance/registry.js';
 
 const start = Date.UTC(2026, 0, 1);
 const day = 86_400_000;

@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
-import { type Session, channelsOf, isOneOf, lockLanes, skipLocked } from './locks.js';
-import type { RegisteredSink } from './registry.js';
-import type { Moved } from './reports.js';
+import type { Session } from './session.js';
+import { channelsOf, isOneOf, lockLanes, skipLocked } from '../database/locks.js';
+import type { RegisteredSink } from './session.js';
+import type { Moved } from '../reports/refresh-queue.js';
 import type { Settlement } from './settlement.js';
 import type { LaneWork } from './work.js';
 

@@ -1,4 +1,4 @@
-import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/sink.js';
+import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
 import type { LaneWork } from './work.js';

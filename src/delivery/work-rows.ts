@@ -1,6 +1,6 @@
 import { type RawBuilder, type SelectType, sql } from 'kysely';
 import type { Tables } from '../database/tables.js';
-import type { Session } from './locks.js';
+import type { Session } from './session.js';
 
 /** What is read of each table. */
 const columns = {

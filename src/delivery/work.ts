@@ -2,10 +2,12 @@ import { type RawBuilder, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { diff, unknownProfile } from '../channel/profile.js';
 import { readChanges, readFields, readProfile, readTime } from '../channel/stored.js';
-import type { ChangeEvent, Delivery, Report } from '../sinks/sink.js';
-import { type Session, channelsOf } from './locks.js';
-import type { RegisteredSink } from './registry.js';
-import { type Known, knownOf, patienceOf, waits } from './reports.js';
+import type { ChangeEvent, Delivery } from '../sinks/sink.js';
+import type { Report } from '../sinks/report-sink.js';
+import type { Session } from './session.js';
+import { channelsOf } from '../database/locks.js';
+import type { RegisteredSink } from './session.js';
+import { type Known, knownOf, patienceOf, waits } from '../reports/refresh-queue.js';
 import { type Row, bytesEach, select } from './work-rows.js';
 
 /** The delivery that a lane is to attempt. */

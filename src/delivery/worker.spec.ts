@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { until } from '../../test/support/until.js';
-import { SinkSettings } from '../sinks/sink.js';
+import { SinkSettings } from '../sinks/settings.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { LaneWork } from './work.js';
 import { type AttemptEnd, Worker } from './worker.js';

@@ -1,11 +1,13 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Sink, SinkError, SinkSettings } from '../sinks/sink.js';
+import type { Sink } from '../sinks/sink.js';
+import type { SinkError } from '../sinks/errors.js';
+import type { SinkSettings } from '../sinks/settings.js';
 import { pageRows } from '../database/limits.js';
 import type { LocalClock } from '../database/shared-time.js';
 import { bounded } from './bounded.js';
 import { asSinkError, callSink, damaged } from './call.js';
 import { ClockMoves, type Lanes, type Turn } from './lanes.js';
-import type { RegisteredSink } from './registry.js';
+import type { RegisteredSink } from './session.js';
 import type { Health } from './breaker.js';
 import { furthest } from './retry.js';
 import type { Answer, Ended } from './settlement.js';

@@ -11,7 +11,7 @@ import { until } from '../../test/support/until.ts';
 import { attempt, exampleDelivery, expectNoLeak } from '../../test/sink.contract.ts';
 import { readClass } from '../settings/setting.js';
 import type { Sink } from '../sinks/sink.js';
-import { Socket } from '../sinks/slack/socket.js';
+import { Socket } from '../sinks/slack/clicks/socket.js';
 import { sinkTypes } from '../sinks/sinks.js';
 
 /** What each client is set up with, and what its target answers. */

@@ -2,8 +2,8 @@ import { type AgentOptions, Agent as HttpAgent, request as httpRequest } from 'n
 import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as httpsRequest } from 'node:https';
 import { type Socket, isIP, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { classifyNetworkError, classifyStatus } from '../sinks/http.js';
-import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/sink.js';
+import { classifyNetworkError, classifyStatus } from './http.js';
+import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Proxies, type Proxy, proxyFor } from './proxies.js';
 
 export interface ConnectionOptions extends AgentOptions {

@@ -1,4 +1,5 @@
-import type { SinkSettings, SinkType } from '../sinks/sink.js';
+import type { SinkSettings } from '../sinks/settings.js';
+import type { SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type Given, isInjected } from './environment.js';
 import { meant } from './names.js';

@@ -1,4 +1,4 @@
-import { SinkSettings } from '../sinks/sink.js';
+import { SinkSettings } from '../sinks/settings.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type DeclaredSetting, type SettingsClass, readClass, settingsOf } from './setting.js';
 import { Settings } from './settings.js';

@@ -1,5 +1,5 @@
 import type { NextFunction, Request, Response } from 'express';
-import type { Metrics } from '../operations/metrics.js';
+import type { Metrics } from '../management/metrics.js';
 import type { Refusal, WebhookResult } from './answer.js';
 import type { Rejections } from './rejections.js';
 import { isOurs } from './webhook.dto.js';

@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
-import { Clock } from '../clock.js';
+import { Clock } from '../process/clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { signatureFault } from './signature.js';

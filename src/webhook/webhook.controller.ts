@@ -1,6 +1,6 @@
 import { Controller, type ExecutionContext, Get, HttpCode, Post, Res, UseGuards, createParamDecorator } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { Keeper } from '../channel/keeper.js';
+import { Keeper } from '../intake/intake.js';
 import type { Receipt } from '../channel/recorder.js';
 import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard } from './sdk-app-id.guard.js';

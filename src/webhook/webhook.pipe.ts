@@ -2,7 +2,7 @@ import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
 import { v7 as uuid } from 'uuid';
 import type { Receipt } from '../channel/recorder.js';
-import { SharedClock } from '../clock.js';
+import { SharedClock } from '../process/clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { BodyBudget } from './body-budget.js';

@@ -4,12 +4,12 @@ export interface Code {
   Recorder: typeof import('../../src/channel/recorder.js').Recorder;
   Lanes: typeof import('../../src/delivery/lanes.js').Lanes;
   Worker: typeof import('../../src/delivery/worker.js').Worker;
-  registerSinks: typeof import('../../src/delivery/registry.js').registerSinks;
-  replay: typeof import('../../src/delivery/replay.js').replay;
-  Timekeeper: typeof import('../../src/delivery/timekeeper.js').Timekeeper;
-  Upkeep: typeof import('../../src/delivery/upkeep.js').Upkeep;
+  registerSinks: typeof import('../../src/maintenance/registry.js').registerSinks;
+  replay: typeof import('../../src/management/replay.js').replay;
+  Timekeeper: typeof import('../../src/maintenance/timekeeper.js').Timekeeper;
+  Upkeep: typeof import('../../src/maintenance/upkeep.js').Upkeep;
   SharedTime: typeof import('../../src/database/shared-time.js').SharedTime;
-  sinks: typeof import('../../src/sinks/sink.js');
+  sinks: typeof import('../../src/sinks/errors.js') & typeof import('../../src/sinks/settings.js');
 }
 
 export async function loadCode(): Promise<Code> {
@@ -24,20 +24,22 @@ export async function loadCode(): Promise<Code> {
     { Timekeeper },
     { Upkeep },
     { SharedTime },
-    sinks,
+    errors,
+    { SinkSettings },
   ] = (await Promise.all(
     [
       'database/database',
       'channel/recorder',
       'delivery/lanes',
       'delivery/worker',
-      'delivery/registry',
-      'delivery/replay',
-      'delivery/timekeeper',
-      'delivery/upkeep',
+      'maintenance/registry',
+      'management/replay',
+      'maintenance/timekeeper',
+      'maintenance/upkeep',
       'database/shared-time',
-      'sinks/sink',
+      'sinks/errors',
+      'sinks/settings',
     ].map(load),
-  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks']];
-  return { Database, Recorder, Lanes, Worker, registerSinks, replay, Timekeeper, Upkeep, SharedTime, sinks };
+  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks'], Code['sinks']];
+  return { Database, Recorder, Lanes, Worker, registerSinks, replay, Timekeeper, Upkeep, SharedTime, sinks: { ...errors, SinkSettings } };
 }

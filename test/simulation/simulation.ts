@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Recorder as RecorderType, Receipt } from '../../src/channel/recorder.js';
 import type { Database } from '../../src/database/database.js';
-import type { Upkeep as UpkeepType } from '../../src/delivery/upkeep.js';
+import type { Upkeep as UpkeepType } from '../../src/maintenance/upkeep.js';
 import type { Worker as WorkerType } from '../../src/delivery/worker.js';
-import type { Delivery, Report, Sink, SinkError, SinkSettings } from '../../src/sinks/sink.js';
+import type { Delivery, Sink } from '../../src/sinks/sink.js';
+import type { Report } from '../../src/sinks/report-sink.js';
+import type { SinkError } from '../../src/sinks/errors.js';
+import type { SinkSettings } from '../../src/sinks/settings.js';
 import { Dice } from '../storm/dice.ts';
 import { expectedProfile } from '../storm/oracle.ts';
 import { type StormWebhook, WebhookSource } from '../storm/webhooks.ts';

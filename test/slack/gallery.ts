@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebClient } from '@slack/web-api';
 import type { Browser, Page } from 'playwright-core';
-import type { Report, ReportSink } from '../../src/sinks/sink.js';
+import type { Report, ReportSink } from '../../src/sinks/report-sink.js';
 import { drawInWords } from './drawn.ts';
 import { LocalSlack, workspace } from './local-slack.ts';
 import { type Locale, avatarUrl, burst, cards, locales, notices, now, results } from './samples.ts';
@@ -68,8 +68,8 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
   const { BotCards } = (await load('bot')) as typeof import('../../src/sinks/slack/bot.js');
   const words =
     locale === 'en'
-      ? ((await load('en')) as typeof import('../../src/sinks/slack/en.js')).en
-      : ((await load('zh-cn')) as typeof import('../../src/sinks/slack/zh-cn.js')).zhCN;
+      ? ((await load('words/en')) as typeof import('../../src/sinks/slack/words/en.js')).en
+      : ((await load('words/zh-cn')) as typeof import('../../src/sinks/slack/words/zh-cn.js')).zhCN;
   const { botToken: token, channel } = workspace;
   const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, proxies: noProxies };
   const manner = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };

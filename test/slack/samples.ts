@@ -1,4 +1,6 @@
-import type { ChangeEvent, FieldChange, Notice, Report, SinkResult } from '../../src/sinks/sink.js';
+import type { ChangeEvent, FieldChange } from '../../src/sinks/sink.js';
+import type { Notice } from '../../src/sinks/alert.js';
+import type { Report, SinkResult } from '../../src/sinks/report-sink.js';
 
 export const locales = ['en', 'zh-CN'] as const;
 export type Locale = (typeof locales)[number];

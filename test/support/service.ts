@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from '../../src/app.module.js';
 import { Database } from '../../src/database/database.js';
-import { Log } from '../../src/operations/log.js';
+import { Log } from '../../src/process/log.js';
 import { startService } from '../../src/service.js';
 import { expectNoSecret, plant } from './planted.js';
 

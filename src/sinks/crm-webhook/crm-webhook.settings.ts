@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ArrayNotEmpty, IsIn, IsOptional } from 'class-validator';
 import { Must, Setting, isCertificates, isHttpUrl, list } from '../../settings/setting.js';
-import { SinkSettings } from '../sink.js';
+import { SinkSettings } from '../settings.js';
 
 /** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
 const ownHeaders = new Set([

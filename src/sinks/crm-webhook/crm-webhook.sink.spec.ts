@@ -5,7 +5,9 @@ import { attempt, exampleDelivery, exampleEvent, sinkContract } from '../../../t
 import { type FakeServer, type FakeServerOptions, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
 import { ca, client, server } from '../../../test/support/test-certificates.ts';
 import { readClass } from '../../settings/setting.js';
-import { type SingleSink, type SinkSettings, TryAgain } from '../sink.js';
+import type { SingleSink } from '../sink.js';
+import type { SinkSettings } from '../settings.js';
+import { TryAgain } from '../errors.js';
 import { crmWebhook } from './crm-webhook.sink.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 import { noActions } from '../../../test/support/no-actions.ts';

@@ -4,8 +4,9 @@ import axios, { AxiosHeaders, type AxiosRequestConfig, type AxiosResponse } from
 import { Webhook } from 'standardwebhooks';
 import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
 import { within } from '../../outgoing/within.js';
-import { classifyNetworkError, classifyStatus, userAgent } from '../http.js';
-import { type Delivery, type SingleSink, type SinkContext, TryAgain, defineSink } from '../sink.js';
+import { classifyNetworkError, classifyStatus, userAgent } from '../../outgoing/http.js';
+import { type Delivery, type SingleSink, type SinkContext, defineSink } from '../sink.js';
+import { TryAgain } from '../errors.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** How much of an answer is read, so that its connection can be used again; the rest is dropped with the connection. */

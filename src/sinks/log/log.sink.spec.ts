@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
 import { attempt, exampleDelivery, exampleEvent, expectNoLeak } from '../../../test/sink.contract.ts';
 import { readClass } from '../../settings/setting.js';
-import { type SingleSink, SinkSettings, TryAgain } from '../sink.js';
+import type { SingleSink } from '../sink.js';
+import { SinkSettings } from '../settings.js';
+import { TryAgain } from '../errors.js';
 import { log, openLog } from './log.sink.js';
 import { noActions } from '../../../test/support/no-actions.ts';
 

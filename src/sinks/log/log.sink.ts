@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { within } from '../../outgoing/within.js';
-import { type Delivery, type SingleSink, type SinkContext, SinkSettings, TryAgain, defineSink } from '../sink.js';
+import { type Delivery, type SingleSink, type SinkContext, defineSink } from '../sink.js';
+import { SinkSettings } from '../settings.js';
+import { TryAgain } from '../errors.js';
 
 /** Writes changes as JSON lines to standard output, whatever the log level: for those who collect logs, and for a first look. */
 export const log = defineSink<SinkSettings>({

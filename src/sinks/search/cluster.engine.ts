@@ -1,4 +1,5 @@
-import { type ChannelKey, type Difference, Misconfigured, Refused, type SinkError } from '../sink.js';
+import type { ChannelKey, Difference } from '../search-sink.js';
+import { Misconfigured, Refused, type SinkError } from '../errors.js';
 import type { Cluster, ClusterAnswer, ClusterCall } from './cluster.js';
 import { type ClusterError, classifyClusterError } from './cluster.errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';

@@ -1,4 +1,4 @@
-import { Misconfigured, Refused, TryAgain } from '../sink.js';
+import { Misconfigured, Refused, TryAgain } from '../errors.js';
 import { type ClusterError, classifyClusterError } from './cluster.errors.js';
 import { Gone } from './engine.js';
 import { failureOf } from './meilisearch.client.js';

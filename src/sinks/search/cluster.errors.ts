@@ -1,5 +1,5 @@
-import { classifyStatus } from '../http.js';
-import { Misconfigured, Refused, type SinkError, TryAgain } from '../sink.js';
+import { classifyStatus } from '../../outgoing/http.js';
+import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { Gone } from './engine.js';
 
 type Meaning = [kind: new (message: string, advice: string, status: number | null, retryAfterMs?: number) => SinkError, advice: string];

@@ -1,7 +1,7 @@
 import type { Agent, IncomingMessage } from 'node:http';
 import { addAbortSignal } from 'node:stream';
 import { throwIfProxyRefused } from '../../outgoing/agents.js';
-import { parsed, readText } from '../http.js';
+import { parsed, readText } from '../../outgoing/http.js';
 
 /** How to reach and enter a cluster. */
 export interface Access {

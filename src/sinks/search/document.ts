@@ -1,4 +1,5 @@
-import type { ChannelKey, Delivery, Difference, Profile } from '../sink.js';
+import type { ChannelKey, Difference } from '../search-sink.js';
+import type { Delivery, Profile } from '../sink.js';
 
 /** What the index holds of one channel (contract, section 4). */
 export interface ChannelDocument extends Profile, ChannelKey {

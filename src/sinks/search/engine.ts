@@ -1,4 +1,5 @@
-import { type ChannelKey, type Difference, Misconfigured, type SinkError, TryAgain } from '../sink.js';
+import type { ChannelKey, Difference } from '../search-sink.js';
+import { Misconfigured, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
 
 /** What became of each entry, in their order; `null` is written, or already newer. */

@@ -2,8 +2,8 @@ import type { Agent } from 'node:http';
 import axios, { type AxiosRequestConfig } from 'axios';
 import type { Meilisearch } from 'meilisearch';
 import { throwIfProxyRefused } from '../../outgoing/agents.js';
-import { classifyStatus, parsed, userAgent } from '../http.js';
-import { Misconfigured, Refused, SinkError, TryAgain } from '../sink.js';
+import { classifyStatus, parsed, userAgent } from '../../outgoing/http.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
 import { Gone, unknownAnswer, wrongEngine } from './engine.js';
 

@@ -1,5 +1,6 @@
 import type { IndexSwap, Meilisearch } from 'meilisearch';
-import { type ChannelKey, type Difference, Misconfigured, Refused, TryAgain } from '../sink.js';
+import type { ChannelKey, Difference } from '../search-sink.js';
+import { Misconfigured, Refused, TryAgain } from '../errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
 import { type Call, TooLong, failureOf } from './meilisearch.client.js';

@@ -1,6 +1,6 @@
 import { IsOptional, Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
-import { SinkSettings } from '../sink.js';
+import { SinkSettings } from '../settings.js';
 import type { Access } from './cluster.js';
 
 /** A name that is good for an alias and, with `-v1` behind it, for an index. */

@@ -1,17 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../outgoing/within.js';
-import { classifyNetworkError } from '../http.js';
-import {
-  type ChannelKey,
-  type Delivery,
-  type Difference,
-  Misconfigured,
-  Refused,
-  type SearchSink,
-  SinkError,
-  type SinkContext,
-  TryAgain,
-} from '../sink.js';
+import { classifyNetworkError } from '../../outgoing/http.js';
+import type { ChannelKey, Difference, SearchSink } from '../search-sink.js';
+import type { Delivery, SinkContext } from '../sink.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { type Entry, compareKeys, difference, entryOf, nameOf, split } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, indexNumber } from './engine.js';
 

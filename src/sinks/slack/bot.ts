@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { WebClient } from '@slack/web-api';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { Misconfigured, type Notice, type Report, type ReportSink } from '../sink.js';
-import { type Manner, type Message, plainly, quietly, withoutImage } from './blocks.js';
-import { card, fullTexts } from './card.js';
-import { digest, digestThread } from './digest.js';
-import { failures, keyOf, notice } from './notice.js';
+import { Misconfigured } from '../errors.js';
+import type { Notice } from '../alert.js';
+import type { Report, ReportSink } from '../report-sink.js';
+import { type Manner, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
+import { card, fullTexts } from './card/card.js';
+import { digest, digestThread } from './card/digest.js';
+import { failures, keyOf, notice } from './alerts/alert.js';
 import { type Receipt, digestReceipt, readReceipt } from './receipt.js';
 import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
 import { classifyApiWord } from './slack-errors.js';
 import { withinTime } from './slack-http.js';
-import { receiptsOf } from './summary.js';
+import { receiptsOf } from './alerts/summary.js';
 
 export interface BotOptions {
   token: string;

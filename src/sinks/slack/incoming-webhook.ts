@@ -1,9 +1,10 @@
 import type { Proxies } from '../../outgoing/proxies.js';
-import type { Notice, Report, ReportSink } from '../sink.js';
-import { type Manner, type Message, plainly, quietly, withoutImage } from './blocks.js';
-import { card } from './card.js';
-import { digest } from './digest.js';
-import { notice } from './notice.js';
+import type { Notice } from '../alert.js';
+import type { Report, ReportSink } from '../report-sink.js';
+import { type Manner, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
+import { card } from './card/card.js';
+import { digest } from './card/digest.js';
+import { notice } from './alerts/alert.js';
 import { classifyWebhookAnswer, webhookWord } from './slack-errors.js';
 import { post, withinTime } from './slack-http.js';
 

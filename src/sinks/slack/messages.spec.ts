@@ -2,23 +2,15 @@ import fc from 'fast-check';
 import { slackChecker } from '../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
-import {
-  type ChangeType,
-  type Deed,
-  type FieldName,
-  type Notice,
-  type RejectionCause,
-  type Report,
-  type SinkResult,
-  fieldNames,
-  rejectionCauses,
-} from '../sink.js';
-import { type Manner, type Message, withoutImage } from './blocks.js';
-import { card, fullTexts } from './card.js';
-import { digest, digestThread } from './digest.js';
-import { type Words, en } from './en.js';
-import { failures, notice } from './notice.js';
-import { zhCN } from './zh-cn.js';
+import { type ChangeType, type FieldName, type RejectionCause, fieldNames, rejectionCauses } from '../sink.js';
+import type { Deed, Report, SinkResult } from '../report-sink.js';
+import type { Notice } from '../alert.js';
+import { type Manner, type Message, withoutImage } from './card/blocks.js';
+import { card, fullTexts } from './card/card.js';
+import { digest, digestThread } from './card/digest.js';
+import { type Words, en } from './words/en.js';
+import { failures, notice } from './alerts/alert.js';
+import { zhCN } from './words/zh-cn.js';
 
 const hostile = fc.constantFrom(
   '<!channel>',

@@ -1,10 +1,10 @@
 import type { FetchFunction, WebClient } from '@slack/web-api';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { retryAfterMs } from '../http.js';
-import { SinkError } from '../sink.js';
+import { retryAfterMs } from '../../outgoing/http.js';
+import { SinkError } from '../errors.js';
 import { classifyApiAnswer, classifyApiWord } from './slack-errors.js';
 import { post } from './slack-http.js';
-import { silentLogger } from './silent-logger.js';
+import { silentLogger } from './clicks/silent-logger.js';
 
 /** `{ok: false}`, as the SDK throws it. */
 interface PlatformError {

@@ -1,5 +1,5 @@
-import { classifyStatus, parsed, retryAfterMs } from '../http.js';
-import { Misconfigured, Refused, type SinkError, TryAgain } from '../sink.js';
+import { classifyStatus, parsed, retryAfterMs } from '../../outgoing/http.js';
+import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 
 /** Nothing else of Slack's answers gets into our errors: a word of Slack's vocabulary holds neither secrets nor profile text. */
 const wordPattern = /^[a-z_]{1,60}$/;

@@ -3,8 +3,8 @@ import axios from 'axios';
 import { agentFor, throwIfProxyRefused } from '../../outgoing/agents.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { within } from '../../outgoing/within.js';
-import { classifyNetworkError, readText, userAgent } from '../http.js';
-import { TryAgain } from '../sink.js';
+import { classifyNetworkError, readText, userAgent } from '../../outgoing/http.js';
+import { TryAgain } from '../errors.js';
 
 /** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
 const mostBytes = 8 * 1024 * 1024;

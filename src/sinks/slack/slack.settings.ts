@@ -1,6 +1,6 @@
 import { ArrayNotEmpty, IsIn, IsOptional, Matches } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
-import { SinkSettings } from '../sink.js';
+import { SinkSettings } from '../settings.js';
 
 /** A URL that `fetch` takes: it refuses user info. */
 const IsFetchUrl = (): PropertyDecorator =>

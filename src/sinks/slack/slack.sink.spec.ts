@@ -4,16 +4,10 @@ import { type Answer, type FakeServer, type Handler, fakeServer } from '../../..
 import { linesOf } from '../../../test/support/slack-messages.ts';
 import { type SinkContract, attempt, exampleEvent, exampleReport, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass, settingsOf } from '../../settings/setting.js';
-import {
-  Misconfigured,
-  type Notice,
-  type Report,
-  type ReportSink,
-  type SinkContext,
-  SinkError,
-  type SinkResult,
-  TryAgain,
-} from '../sink.js';
+import { Misconfigured, SinkError, TryAgain } from '../errors.js';
+import type { Notice } from '../alert.js';
+import type { Report, ReportSink, SinkResult } from '../report-sink.js';
+import type { SinkContext } from '../sink.js';
 import { slack } from './slack.sink.js';
 
 const token = 'xoxb-1111-2222-TheTokenOfTheBot';

@@ -1,9 +1,10 @@
-import { type ReportSink, defineSink } from '../sink.js';
-import type { Manner } from './blocks.js';
-import { buttons } from './buttons.js';
-import { en } from './en.js';
+import type { ReportSink } from '../report-sink.js';
+import { defineSink } from '../sink.js';
+import type { Manner } from './card/blocks.js';
+import { buttons } from './clicks/buttons.js';
+import { en } from './words/en.js';
 import { SlackSettings } from './slack.settings.js';
-import { zhCN } from './zh-cn.js';
+import { zhCN } from './words/zh-cn.js';
 
 export const slack = defineSink({
   type: 'slack',

@@ -3,7 +3,9 @@ import { elasticsearch } from '../../../src/sinks/search/elasticsearch.sink.js';
 import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
 import { opensearch } from '../../../src/sinks/search/opensearch.sink.js';
 import type { ClusterSettings } from '../../../src/sinks/search/search.settings.js';
-import { type ChangeEvent, type ChannelKey, type Delivery, type SearchSink, SinkError } from '../../../src/sinks/sink.js';
+import type { ChangeEvent, Delivery } from '../../../src/sinks/sink.js';
+import type { ChannelKey, SearchSink } from '../../../src/sinks/search-sink.js';
+import { SinkError } from '../../../src/sinks/errors.js';
 import { exampleDelivery, exampleEvent } from '../../sink.contract.ts';
 import { noActions } from '../no-actions.ts';
 

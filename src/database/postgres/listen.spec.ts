@@ -1,0 +1,35 @@
+import { newDatabase } from '../../../test/support/postgres.js';
+import { until } from '../../../test/support/until.js';
+import { Database } from '../database.js';
+
+const databases: Database[] = [];
+const stop = new AbortController();
+afterAll(async () => {
+  stop.abort();
+  for (const database of databases) await database.close();
+});
+
+// Planted: every process heard its own notices, which cost each of its workers a turn for nothing.
+test('processes hear each other, and not themselves', async () => {
+  const url = await newDatabase(process.env['TEST_POSTGRES_URL']!);
+  const heard: (number[] | null)[][] = [[], []];
+  const [one, other] = await Promise.all([0, 1].map(() => Database.open(url, () => undefined)));
+  databases.push(one!, other!);
+  for (const [index, database] of databases.entries())
+    void database.listen(
+      sinks => heard[index]!.push(sinks),
+      () => undefined,
+      stop.signal,
+    );
+  await until(() => heard.every(list => list.length === 1), 'both are connected');
+  const tell = (database: Database, sinks: number[]): Promise<void> =>
+    database.kysely.transaction().execute(trx => database.notify(trx, sinks));
+  await tell(one!, [7, 8]);
+  await until(() => heard[1]!.length === 2, 'the other one heard it');
+  await tell(other!, [9]);
+  await until(() => heard[0]!.length === 2, 'the first one heard the other');
+  expect(heard).toEqual([
+    [null, [9]],
+    [null, [7, 8]],
+  ]);
+});

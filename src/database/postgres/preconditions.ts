@@ -1,0 +1,33 @@
+import { type Kysely, sql } from 'kysely';
+import { UnusableDatabase } from '../errors.js';
+import type { Tables } from '../tables.js';
+
+const oldest = 14;
+
+/**
+ * What a PostgreSQL must be that lets us in, before anything is written to it.
+ * @param tables ours, those that may not be there yet, too
+ * @throws UnusableDatabase
+ */
+export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[]): Promise<void> {
+  const { rows } = await sql<
+    Record<'encoding' | 'version' | 'schema' | 'role', string> & { major: number; creates: boolean; barred: string | null }
+  >`
+    select current_setting('server_encoding') as encoding, current_setting('server_version') as version, current_user as role,
+      current_setting('server_version_num')::int / 10000 as major, current_schema() as schema, has_schema_privilege(current_schema(), 'create') as creates,
+      (select string_agg(relname, ', ' order by relname) from pg_class
+        where relnamespace = current_schema()::regnamespace and relkind = 'r' and relname = any(${tables}) and not (has_table_privilege(oid, 'select')
+          and has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))) as barred`.execute(
+    db,
+  );
+  const { encoding, version, major, schema, role, creates, barred } = rows[0]!;
+  const mistakes = [
+    encoding !== 'UTF8' && `its encoding is ${encoding}, which cannot keep every text: create one with encoding 'UTF8' template template0`,
+    major < oldest && `it is PostgreSQL ${version}: ${oldest} or newer is needed`,
+    schema === null && `no schema of its search_path exists: create one, or set the search_path of ${role}`,
+    creates === false && `${role} may not create tables there: grant create on schema ${schema} to ${role}`,
+    barred !== null &&
+      `${role} may not use what is there (${barred}): grant select, insert, update, delete on all tables in schema ${schema} to ${role}`,
+  ].filter(mistake => mistake !== false);
+  if (mistakes.length > 0) throw new UnusableDatabase(mistakes.join('; '));
+}

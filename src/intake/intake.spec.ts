@@ -1,0 +1,120 @@
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { v7 as uuid } from 'uuid';
+import { until } from '../../test/support/until.js';
+import { Keeper } from './intake.js';
+import { type Receipt, type Recorder, Unavailable } from '../channel/recorder.js';
+import { Spool } from './spool.js';
+
+const receiptOf = (): Receipt => ({
+  id: uuid(),
+  sdkAppId: '1400000001',
+  channelId: '@TOA#_a',
+  command: 'changed',
+  operator: null,
+  eventTime: Date.UTC(2026, 0, 1),
+  eventTimeEstimated: false,
+  receivedAt: Date.UTC(2026, 0, 1),
+  fields: { name: 'a name' },
+  body: Buffer.from('{}'),
+});
+
+describe('keeper', () => {
+  let root: string;
+  let keeper: Keeper;
+  let told: string[];
+  let recorded: string[];
+  /** Whether the database answers. */
+  let answers: boolean;
+
+  const work = <T>(result: T): Promise<T> => (answers ? Promise.resolve(result) : Promise.reject(new Unavailable('it is away')));
+  /** What happens when webhooks of the spool have been recorded. */
+  let afterTake: () => Promise<unknown>;
+  const recorder = {
+    record: (receipt: Receipt) => work('recorded' as const).then(result => (recorded.push(receipt.id), result)),
+    take: async (receipts: readonly Receipt[]) => {
+      await work(null);
+      recorded.push(...receipts.map(({ id }) => id));
+      if (receipts.length > 0) await afterTake();
+      return [];
+    },
+  } as unknown as Recorder;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'channel-sync-keeper-spec-'));
+    [told, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
+    const spool = new Spool(join(root, 'spool'), {
+      problem: problem => told.push(problem === null ? 'well' : 'broken'),
+      aside: () => told.push('aside'),
+      stuck: () => told.push('stuck'),
+      unsynced: () => told.push('unsynced'),
+    });
+    keeper = new Keeper(recorder, spool, { away: () => told.push('away'), back: () => told.push('back') });
+  });
+  afterEach(async () => {
+    await keeper.stop();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  /** A folder that nothing can be written into, also by root. */
+  const breakSpool = async (): Promise<void> => {
+    await rename(join(root, 'spool'), join(root, 'away')).catch(() => undefined);
+    await writeFile(join(root, 'spool'), '');
+  };
+  const mendSpool = async (): Promise<void> => {
+    await rm(join(root, 'spool'));
+    await mkdir(join(root, 'spool'));
+  };
+
+  test.each([
+    { database: true, folder: true, kept: 'recorded' },
+    { database: true, folder: false, kept: 'recorded' },
+    { database: false, folder: true, kept: 'spooled' },
+    { database: false, folder: false, kept: 'nowhere' },
+  ])('a webhook is kept wherever it can be: %j', async ({ database, folder, kept }) => {
+    if (!folder) await breakSpool();
+    answers = database;
+    await keeper.start();
+    for (let count = 0; count < 3; count++) {
+      const keeping = keeper.keep(receiptOf()).catch((error: Error) => (error instanceof Unavailable ? 'nowhere' : error));
+      expect(await keeping).toBe(kept);
+    }
+    expect(keeper.spoolWorks).toBe(folder);
+    expect(told).toEqual([...(folder ? [] : ['broken']), ...(database ? [] : ['away'])]);
+  });
+
+  test('while the spool is broken the database is asked each time: it may be there again', async () => {
+    await breakSpool();
+    await keeper.start();
+    answers = false;
+    await expect(keeper.keep(receiptOf())).rejects.toThrow(Unavailable);
+    answers = true;
+    expect(await keeper.keep(receiptOf())).toBe('recorded');
+  });
+
+  // Guards against a trouble of the spool that counted as the database's: every webhook was refused.
+  test('what was spooled and cannot be removed is no fault of the database', async () => {
+    await keeper.start();
+    answers = false;
+    expect(await keeper.keep(receiptOf())).toBe('spooled');
+    const [folder] = await readdir(join(root, 'spool'));
+    const file = join(root, 'spool', folder!, '000000001.log');
+    // Where the file was there is a folder by then: root may remove any file.
+    afterTake = () => rm(file).then(() => mkdir(file));
+    answers = true;
+    await until(() => told.includes('back'), 'all that was spooled');
+    for (let count = 0; count < 3; count++) expect(await keeper.keep(receiptOf())).toBe('recorded');
+    expect([told, recorded.length, keeper.spooled]).toEqual([['away', 'stuck', 'back'], 4, 0]);
+  });
+
+  test('a spool that was broken for a while is used again', async () => {
+    await breakSpool();
+    answers = false;
+    await keeper.start();
+    await expect(keeper.keep(receiptOf())).rejects.toThrow(Unavailable);
+    await mendSpool();
+    expect(await keeper.keep(receiptOf())).toBe('spooled');
+    expect(keeper.spoolWorks).toBe(true);
+  });
+});

@@ -1,0 +1,131 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { type Receipt, type Recorded, type Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
+import type { Spool } from './spool.js';
+
+/** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
+const keepWithinMs = 1400;
+/** What the database gets of that before the spool has to do, and where it is known that the spool can do nothing. */
+const databaseWithinMs = 850;
+const databaseAloneWithinMs = 1200;
+const beatEveryMs = 5000;
+const tryEveryMs = 300;
+/** A file that is being written is closed after the write. */
+const closeWithinMs = 10;
+
+export type Kept = Recorded | 'spooled';
+
+/** What a keeper tells the log. */
+export interface KeeperEvents {
+  /** The database does not take webhooks: the spool does. */
+  away(reason: string): void;
+  /** All that the spool held is in the database. */
+  back(takenIn: number): void;
+}
+
+/** Keeps each webhook somewhere that survives us: in the database, or in the spool for as long as the database does not answer. */
+export class Keeper {
+  /** True while it is known that the database does not take webhooks: none has to wait for it then. */
+  private away = false;
+  /** True from when the database was given up until the spool is empty again. */
+  private spooling = false;
+  private takenIn = 0;
+  private readonly stopping = new AbortController();
+  private loops: Promise<unknown> = Promise.resolve();
+
+  /** @param spool `null` for the embedded store, which is on the same disk */
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly spool: Spool | null,
+    private readonly events: KeeperEvents,
+  ) {}
+
+  /** Webhooks that are in the spool only. */
+  get spooled(): number {
+    return this.spool?.size ?? 0;
+  }
+
+  /** Whether webhooks can be kept without the database. */
+  get spoolWorks(): boolean {
+    return this.spool !== null && this.spool.problem === null;
+  }
+
+  /** @throws Unavailable if the webhook could be kept nowhere in time */
+  async keep(receipt: Receipt): Promise<Kept> {
+    if (!this.spool) return this.recorder.record(receipt, keepWithinMs);
+    const startedAt = performance.now();
+    if (!this.away || !this.spoolWorks) {
+      try {
+        return await this.recorder.record(receipt, this.spoolWorks ? databaseWithinMs : databaseAloneWithinMs);
+      } catch (error) {
+        if (!(error instanceof Unstorable)) this.giveUp(error as Error);
+      }
+    }
+    await within(this.spool.append(receipt), keepWithinMs - (performance.now() - startedAt));
+    return 'spooled';
+  }
+
+  private giveUp(error: Error): void {
+    this.away = true;
+    if (this.spooling) return;
+    this.spooling = true;
+    this.events.away(error.message);
+  }
+
+  /** Makes the spool's folder, takes over those of processes that are gone, and takes in what is there whenever the database answers. */
+  async start(): Promise<void> {
+    if (!this.spool) return;
+    await this.spool.beat();
+    this.loops = Promise.all([this.beat(this.spool), this.takeIn(this.spool)]);
+  }
+
+  private async beat(spool: Spool): Promise<void> {
+    while (await this.rest(beatEveryMs)) await spool.beat();
+  }
+
+  private async takeIn(spool: Spool): Promise<void> {
+    while (await this.rest(tryEveryMs)) {
+      try {
+        for (let taken: number | null = 0; taken !== null && !this.stopping.signal.aborted;) {
+          taken = await spool.takeIn(receipts => this.record(receipts));
+          this.takenIn += taken ?? 0;
+          if (taken === 0) await this.rest(closeWithinMs);
+        }
+        // With nothing to take in a transaction of ours is what tells whether the database takes webhooks.
+        if (this.away) await this.recorder.take([]);
+        this.away = false;
+        if (this.spooling) this.events.back(this.takenIn);
+        [this.spooling, this.takenIn] = [false, 0];
+      } catch (error) {
+        // The spool's own trouble is not thrown: this is the database's.
+        this.giveUp(error as Error);
+      }
+    }
+  }
+
+  private record(receipts: readonly Receipt[]): Promise<Receipt[]> {
+    return this.recorder.take(receipts, async () => {
+      // Those who arrive now need not queue for the spool any more.
+      this.away = false;
+      await nextTurn();
+    });
+  }
+
+  /** @returns false once we are stopping */
+  private rest(ms: number): Promise<boolean> {
+    return sleep(ms, true, { signal: this.stopping.signal }).catch(() => false);
+  }
+
+  /** Webhooks must not come any more. What the spool still holds is for the next process. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.loops;
+    await this.spool?.close();
+  }
+}
+
+function within(work: Promise<void>, ms: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Unavailable('SPOOL_DIR did not answer in time')), ms);
+  work.then(resolve, (error: Error) => reject(new Unavailable(error.message)));
+  return promise.finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,85 @@
+import { crc32 } from 'node:zlib';
+import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
+import type { Command } from '../channel/merge.js';
+import { fieldNames } from '../channel/profile.js';
+import type { Receipt } from '../channel/recorder.js';
+
+const lineEnd = 10;
+/** Nobody's clock shows more, and whatever shows times can show this one. */
+const latestTime = Date.UTC(9999, 11, 31);
+
+/** One receipt as a line that checks itself: the format's version, a CRC-32 and JSON, which holds no line end. */
+export function encodeRecord({ body, ...receipt }: Receipt): Buffer {
+  const json = Buffer.from(JSON.stringify({ ...receipt, body: Buffer.from(body).toString('base64') }));
+  return Buffer.concat([Buffer.from(`1 ${checkOf(json)} `), json, Buffer.of(lineEnd)]);
+}
+
+/** What a file of records holds. A last line without its end was never answered for; any other that is not a whole webhook is damaged. */
+export function decodeRecords(bytes: Buffer): { receipts: Receipt[]; damaged: Buffer[] } {
+  const [receipts, damaged]: [Receipt[], Buffer[]] = [[], []];
+  for (let from = 0, end = bytes.indexOf(lineEnd); end >= 0; from = end + 1, end = bytes.indexOf(lineEnd, from)) {
+    const line = bytes.subarray(from, end);
+    if (line.length === 0) continue;
+    const receipt = decodeLine(line);
+    if (receipt) receipts.push(receipt);
+    else damaged.push(line);
+  }
+  return { receipts, damaged };
+}
+
+function decodeLine(line: Buffer): Receipt | null {
+  const json = line.subarray(11);
+  if (line.subarray(0, 11).toString() !== `1 ${checkOf(json)} `) return null;
+  try {
+    return receiptOf(JSON.parse(json.toString()) as Partial<Record<string, unknown>> | null);
+  } catch {
+    return null;
+  }
+}
+
+/** As strict as the check of a webhook is: whoever wrote the line, what comes of it is shown to every sink. Unknown keys may be a newer release's. */
+function receiptOf(told: Partial<Record<string, unknown>> | null): Receipt | null {
+  const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = told ?? {};
+  const fields = fieldsOf(told?.['fields']);
+  const isOurs =
+    isText(id) &&
+    /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(id) &&
+    isText(sdkAppId) &&
+    /^\d{1,20}$/.test(sdkAppId) &&
+    isText(channelId) &&
+    channelId.trim() !== '' &&
+    Buffer.byteLength(channelId) <= 255 &&
+    isCommand(command) &&
+    (operator === null || isText(operator)) &&
+    typeof eventTimeEstimated === 'boolean' &&
+    isTime(receivedAt, 0, latestTime) &&
+    isTime(eventTime, eventTimeEstimated ? 0 : earliestEventTime, receivedAt + latestAheadMs) &&
+    typeof body === 'string' &&
+    /^[A-Za-z0-9+/]*={0,2}$/.test(body);
+  if (!isOurs || !fields) return null;
+  const bytes = Buffer.from(body, 'base64');
+  return { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, fields, body: bytes };
+}
+
+function fieldsOf(told: unknown): Receipt['fields'] | null {
+  if (typeof told !== 'object' || told === null || Array.isArray(told)) return null;
+  const known = Object.entries(told).filter(([name]) => (fieldNames as readonly string[]).includes(name));
+  return known.every(([, value]) => isText(value)) ? (Object.fromEntries(known) as Receipt['fields']) : null;
+}
+
+/** What every database can store. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
+}
+
+function isCommand(value: unknown): value is Command {
+  return value === 'created' || value === 'changed' || value === 'destroyed';
+}
+
+function isTime(value: unknown, from: number, to: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= from && (value as number) <= to;
+}
+
+function checkOf(json: Buffer): string {
+  return crc32(json).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,45 @@
+import type { Database } from '../database/database.js';
+import { type Filters, wants } from '../delivery/filters.js';
+import { oweTo } from '../delivery/enqueue.js';
+
+const pageSize = 200;
+
+/**
+ * Owes a page of what was before it to a new state sink: the newest revision of every channel that its filters want.
+ * @returns false once it has all
+ */
+export async function fillPage(database: Database, sink: number, now: number): Promise<boolean> {
+  return database.kysely.transaction().execute(async trx => {
+    const row = trx.selectFrom('sink').select(['filled_to', 'filters']).where('id', '=', sink).where('removed_at', 'is', null);
+    const found = await row.$call(database.lock).executeTakeFirst();
+    if (!found || found.filled_to === null) return false;
+    // Locked: who records to one of them at this moment may not know the sink yet, and is waited for.
+    const channels = await trx
+      .selectFrom('channel')
+      .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
+      .where('id', '>', found.filled_to)
+      .orderBy('id')
+      .limit(pageSize)
+      .$call(database.lock)
+      .execute();
+    const filters = JSON.parse(found.filters) as Filters;
+    const wanted = channels.filter(one => wants(filters, { ...one, existenceChanged: true, fields: [] })).map(({ id }) => id);
+    const changes = await trx
+      .selectFrom('change')
+      .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
+      .select(['change.id', 'change.channel', 'change.position'])
+      .where(database.isAmong('channel.id', wanted))
+      .orderBy('channel.id')
+      .execute();
+    const owed = changes.map(change => ({ sink: { id: sink, mode: 'state' as const }, change }));
+    await oweTo(database, trx, owed, now);
+    if (owed.length > 0) await database.notify(trx, [sink]);
+    const more = channels.length === pageSize;
+    await trx
+      .updateTable('sink')
+      .set({ filled_to: more ? channels.at(-1)!.id : null })
+      .where('id', '=', sink)
+      .execute();
+    return more;
+  });
+}

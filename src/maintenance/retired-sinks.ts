@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import { pageRows } from '../database/limits.js';
+import type { Trx } from '../database/tables.js';
+import { isOneOf, lockLanes, skipLocked } from '../database/locks.js';
+import { type Moved, leaveNews, takeNews } from '../reports/refresh-queue.js';
+
+/** A sink that is gone for good, and why what it was owed is discarded. */
+export interface GoneSink {
+  id: number;
+  name: string;
+  reason: string;
+}
+
+/** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago, and still are owed something. */
+export async function goneSinks(database: Database, retentionDays: number, old: number): Promise<GoneSink[]> {
+  const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
+  return sinks.flatMap(({ id, name, removed_at: removedAt }) => {
+    if (removedAt === null) return [];
+    const successor = sinks.find(one => one.name === name && one.removed_at === null);
+    if (successor)
+      return [{ id, name, reason: `the sink was replaced: ${name} is of type ${successor.type} in mode ${successor.mode} now` }];
+    if (removedAt > old) return [];
+    return [{ id, name, reason: `the sink was not configured for ${retentionDays} days` }];
+  });
+}
+
+/**
+ * Discards a page of what a gone sink was owed.
+ * @returns how many were discarded, the report sinks that have to tell of it, and whether there may be more to do
+ */
+export async function discardPage(
+  database: Database,
+  { id, reason }: GoneSink,
+  now: number,
+): Promise<{ count: number; reports: number[]; more: boolean }> {
+  return database.kysely.transaction().execute(async trx => {
+    const row = trx.selectFrom('sink').select('removed_at').where('id', '=', id);
+    const { removed_at: removedAt } = await row.$call(database.lock).executeTakeFirstOrThrow();
+    // It has come back just now.
+    if (removedAt === null) return { count: 0, reports: [], more: false };
+    // One after the other: each state has an index of its own.
+    const pending = await owedIn(trx, id, 'pending');
+    const page = pending.length > 0 ? pending : await owedIn(trx, id, 'parked');
+    if (page.length === 0) {
+      const { rows: idled } = await sql`
+          with page as materialized (
+            select channel from lane where sink = ${id} and due_at is not null order by due_at limit ${sql.lit(pageRows)} ${skipLocked(database)})
+          update lane set due_at = null, lease = null where sink = ${id} and ${isOneOf(database, 'channel', sql`page`)} returning channel`.execute(
+        trx,
+      );
+      const news = await takeNews(database, trx, sql`sink = ${id}`);
+      return { count: 0, reports: [], more: idled.length === pageRows || news.length >= pageRows };
+    }
+    await lockLanes(database, trx, id, page);
+    const changeIds = page.map(one => one.changeId);
+    const { numUpdatedRows } = await trx
+      .updateTable('delivery')
+      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
+      .where('sink', '=', id)
+      .where('state', 'in', ['pending', 'parked'])
+      .where(database.isAmong('change_id', changeIds))
+      .executeTakeFirst();
+    const reports = await leaveNews(trx, page);
+    if (reports.length > 0) await database.notify(trx, reports);
+    return { count: Number(numUpdatedRows), reports, more: true };
+  });
+}
+
+function owedIn(trx: Trx, sink: number, state: string): Promise<Moved[]> {
+  return trx
+    .selectFrom('delivery')
+    .select(['change_id as changeId', 'channel'])
+    .where('sink', '=', sink)
+    .where('state', '=', state)
+    .limit(pageRows)
+    .execute();
+}

@@ -1,0 +1,230 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { v4, v7 as uuid } from 'uuid';
+import { newDatabase } from '../../test/support/postgres.js';
+import { Recorder } from '../channel/recorder.js';
+import { Clock } from '../process/clock.js';
+import { Database } from '../database/database.js';
+import { TryAgain } from '../sinks/errors.js';
+import { Lanes } from '../delivery/lanes.js';
+import type { RegisteredSink } from '../delivery/session.js';
+import { registerSinks } from './registry.js';
+import { Timekeeper } from './timekeeper.js';
+import { Upkeep } from './upkeep.js';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const year = 365 * 24 * hour;
+
+/** Passes only when told; the shared clock, this machine's or the server's, can be set besides. */
+class FakeClock extends Clock {
+  passed = 0;
+  ahead = 0;
+  private readonly began = performance.now();
+  private readonly wall = Date.now();
+
+  override monotonic(): number {
+    return performance.now() + this.passed;
+  }
+  override now(): number {
+    return Math.floor(this.wall + performance.now() - this.began + this.passed + this.ahead);
+  }
+}
+
+const opened: Database[] = [];
+
+/** A process on this store. */
+async function stage(url: string, clock = new FakeClock()) {
+  const database = await Database.open(url, () => undefined, clock);
+  opened.push(database);
+  const server = {
+    get: () =>
+      sql`${database.embedded ? null : sql`(extract(epoch from clock_timestamp()) * 1000)::float8 + ${clock.passed + clock.ahead}`}`,
+  };
+  Object.defineProperty(database, 'clock', server);
+  await database.migrate();
+  database.ready = true;
+  const jumps: number[] = [];
+  const keeper = new Timekeeper(database, clock, {
+    jumped: (whose, byMs) => void ((whose === 'PostgreSQL') !== database.embedded && jumps.push(byMs)),
+    wake: () => undefined,
+    trouble: () => undefined,
+  });
+  await keeper.once();
+  const recorder = new Recorder(
+    database,
+    () => database.now(),
+    () => undefined,
+    error => {
+      throw error;
+    },
+  );
+  const record = async (): Promise<void> => {
+    const at = clock.now();
+    const told = { sdkAppId: '1', channelId: 'a', command: 'changed' as const, operator: null, eventTime: at, eventTimeEstimated: false };
+    await recorder.record({ id: uuid(), ...told, receivedAt: at, fields: { name: uuid() }, body: Buffer.from('{}') }, 5000);
+  };
+  const register = async (): Promise<RegisteredSink> =>
+    (await registerSinks(database, [{ name: 'crm', type: 'webhook', mode: 'log', filters: {} }], database.now()))[0]!;
+  /** One attempt at what is due. @returns whether there was anything */
+  const attempt = async (sink: RegisteredSink, failure: TryAgain | null, perSecond: number | null = null): Promise<boolean> => {
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond };
+    const { claimed } = await lanes.turn(sink, [], 24 * hour, claim, database.now());
+    const answers = claimed.flat().map(work => ({ work, answer: failure ? { failure } : { receipt: null } }));
+    if (answers.length > 0)
+      await lanes.turn(sink, [{ at: database.now(), durationMs: 1, answers }], 24 * hour, { ...claim, attempts: 0 }, database.now());
+    return answers.length > 0;
+  };
+  /** So long that every process has noticed whatever happened to the clock. */
+  const pass = async (ms: number): Promise<void> => {
+    for (let rest = ms; rest > 0; rest -= 2000) {
+      clock.passed += Math.min(rest, 2000);
+      await keeper.once();
+    }
+  };
+  const states = async (): Promise<string[]> =>
+    (await database.kysely.selectFrom('delivery').select('state').execute()).map(row => row.state);
+  return { clock, database, jumps, record, register, attempt, pass, states };
+}
+
+describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close();
+  });
+
+  const newStore = async (): Promise<string> => (kind === 'sqlite' ? 'sqlite::memory:' : newDatabase(process.env['TEST_POSTGRES_URL']!));
+
+  test.each([hour, 8 * hour, 10 * year])(
+    'a clock that was %d ms ahead and is put right holds nothing back for longer than a minute',
+    async ahead => {
+      const clock = new FakeClock();
+      clock.ahead = ahead;
+      const { jumps, record, register, attempt, pass, states } = await stage(await newStore(), clock);
+      const sink = await register();
+      await record();
+      for (let tries = 0; tries < 3; tries++) {
+        expect(await attempt(sink, new TryAgain('answered 503', 'wait', 503), 0.5)).toBe(true);
+        await pass(20_000);
+      }
+      expect(await attempt(sink, new TryAgain('answered 429', 'wait', 429, 100_000), 0.5)).toBe(true);
+      clock.ahead = 0;
+      await pass(minute);
+      expect(jumps.map(by => Math.abs(by + ahead) < 1000)).toEqual([true]);
+      // What the sink asked for holds, and not longer.
+      expect(await attempt(sink, null, 0.5)).toBe(false);
+      await pass(minute);
+      expect(await attempt(sink, null, 0.5)).toBe(true);
+      expect(await states()).toEqual(['delivered']);
+    },
+  );
+
+  test.each([10 * year, -10 * year, 8 * hour, -8 * hour])('a jump by %d ms makes nothing older or younger than it is', async by => {
+    const { clock, database, record, register, attempt, pass, states } = await stage(await newStore());
+    const sink = await register();
+    await record();
+    const failure = new TryAgain('answered 503', 'wait', 503);
+    expect(await attempt(sink, failure)).toBe(true);
+    clock.ahead = by;
+    await pass(minute);
+    const owed = await database.kysely.selectFrom('delivery').select('owed_at').executeTakeFirstOrThrow();
+    const age = database.now() - owed.owed_at;
+    expect([age >= -30_000, age < 2 * minute]).toEqual([true, true]);
+    expect(await attempt(sink, failure)).toBe(true);
+    expect(await states()).toEqual(['pending']);
+    // And is given up in time all the same.
+    for (let hours = 0; hours < 23; hours++) {
+      clock.passed += hour;
+      await pass(1);
+    }
+    expect(await attempt(sink, failure)).toBe(true);
+    expect(await states()).toEqual(['pending']);
+    clock.passed += 2 * hour;
+    await pass(1);
+    expect(await attempt(sink, failure)).toBe(true);
+    expect(await states()).toEqual(['parked']);
+  });
+
+  test('an absurd time in a row is over soon, wherever it comes from', async () => {
+    const { database, record, register, attempt, pass } = await stage(await newStore());
+    const sink = await register();
+    await record();
+    const absurd = database.now() + 10 * year;
+    await database.kysely.updateTable('lane').set({ due_at: absurd }).execute();
+    const values = { held_until: absurd, paced_at: absurd, probe_at: absurd, probe_fresh_at: absurd, state: 'down' };
+    await database.kysely.updateTable('sink').set(values).execute();
+    const job = { sink: sink.id, kind: 'verify', state: 'running', started_at: absurd, progress: '{}', due_at: absurd };
+    await database.kysely.insertInto('index_job').values(job).execute();
+    await database.kysely.insertInto('notice').values({ sink: sink.id, key: 'a', opened_at: 0, facts: '{}', due_at: absurd }).execute();
+    await pass(22_000);
+    for (const table of ['index_job', 'notice'] as const) {
+      const { due_at: at } = await database.kysely.selectFrom(table).select('due_at').executeTakeFirstOrThrow();
+      expect(at).toBeLessThanOrEqual(database.now());
+    }
+    expect(await attempt(sink, null, 2)).toBe(true);
+  });
+
+  test('leases are not taken for over after a jump, until their workers have renewed them', async () => {
+    const { clock, database, record, register, pass } = await stage(await newStore());
+    const sink = await register();
+    await record();
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+    const held = (await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed.flat();
+    expect(held).toHaveLength(1);
+    clock.ahead = hour;
+    for (let looks = 0; looks < 9; looks++) {
+      await pass(1000);
+      expect((await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed).toEqual([]);
+      if (looks === 2) await lanes.renew(sink, held, database.now() + 10_000);
+    }
+    await lanes.renew(sink, held, database.now() + 10_000);
+    await pass(5000);
+    expect((await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed).toEqual([]);
+    // Whoever is gone does not renew it.
+    await pass(10_000);
+    expect((await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed).toHaveLength(1);
+  });
+
+  test('retention deletes nothing by a clock that is ten years ahead, and goes on when it is right', async () => {
+    const { clock, database, record, register, attempt, pass } = await stage(await newStore());
+    const sink = await register();
+    const upkeep = new Upkeep(database, 90, () => database.now(), {
+      wake: () => undefined,
+      discarded: () => undefined,
+      trouble: () => undefined,
+    });
+    for (let count = 0; count < 3; count++) {
+      await record();
+      await attempt(sink, null);
+    }
+    const changes = async (): Promise<number> => (await database.kysely.selectFrom('change').select('id').execute()).length;
+    clock.ahead = 10 * year;
+    await pass(10_000);
+    await upkeep.once(new AbortController().signal);
+    expect(await changes()).toBe(3);
+    clock.ahead = 0;
+    await pass(10_000);
+    await upkeep.once(new AbortController().signal);
+    expect(await changes()).toBe(3);
+  });
+});
+
+test('the embedded store notices at its start that the clock was put back meanwhile', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'channel-sync-'));
+  const url = `sqlite:${join(folder, 'test.db')}`;
+  const before = Object.assign(new FakeClock(), { ahead: 8 * hour });
+  const first = await stage(url, before);
+  const sink = await first.register();
+  await first.record();
+  expect(await first.attempt(sink, new TryAgain('answered 503', 'wait', 503, 20_000), 1)).toBe(true);
+  await first.database.close();
+  const second = await stage(url);
+  expect(await second.attempt(sink, null, 1)).toBe(false);
+  await second.pass(45_000);
+  expect(await second.attempt(sink, null, 1)).toBe(true);
+  await second.database.close();
+  rmSync(folder, { recursive: true });
+});

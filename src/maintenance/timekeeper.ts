@@ -1,0 +1,129 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Clock } from '../process/clock.js';
+import type { Database } from '../database/database.js';
+import { SharedTime } from '../database/shared-time.js';
+import { isOneOf, skipLocked } from '../database/locks.js';
+import { repeatedly } from '../process/repeatedly.js';
+import { furthest } from '../delivery/retry.js';
+
+const lookEveryMs = 1000;
+/** How often the newest time is remembered. */
+const rememberEveryMs = 20_000;
+/** By then every process has noticed that the shared clock was put back. */
+const noticedAfterMs = 3000;
+/** Replicas agree on the time much better than this. */
+const toleratedMs = 2000;
+/** After the clock was put back nothing waits longer than this because of it. A gap in the remembered times that is longer is a jump, or a standstill. */
+const graceMs = 30_000;
+const gapMs = 60_000;
+const pageSize = 500;
+
+/** What the timekeeper tells the rest of the process. */
+export interface TimeEvents {
+  /** A clock was moved forward by so many milliseconds, or back if that is negative. */
+  jumped(whose: 'this machine' | 'PostgreSQL', byMs: number): void;
+  /** What waits may be due. */
+  wake(): void;
+  /** The database failed, it is tried again; `null` once it does not any more. */
+  trouble(error: Error | null): void;
+}
+
+/**
+ * Looks for jumps of the clocks, and moves the stored waiting times along with them: whatever a clock did, nothing waits longer than a minute for it to
+ * come true, and nothing is given up as too old. A row remembers the newest time, so that one process of all does it, and a start finds out what happened before.
+ */
+export class Timekeeper {
+  private rememberAt = -Infinity;
+  /** What is written by whoever looked at the clock before it was put back comes a little later. */
+  private sweepAll = false;
+  private readonly wall: SharedTime;
+
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+    private readonly events: TimeEvents,
+  ) {
+    this.wall = new SharedTime(clock);
+  }
+
+  /** Looks every second, until it is stopped. */
+  run(stop: AbortSignal): Promise<void> {
+    return repeatedly(
+      () => this.once(),
+      () => lookEveryMs,
+      error => this.events.trouble(error),
+      stop,
+    );
+  }
+
+  /** One look, and what there is to do after it; before the workers start, too. */
+  async once(): Promise<void> {
+    this.wall.readLocal();
+    if (this.wall.jump !== 0) this.events.jumped('this machine', this.wall.jump);
+    this.wall.adopt(this.wall.jump);
+    const { time } = this.database;
+    await this.database.readClock();
+    if (time.jump === 0 && this.clock.monotonic() < this.rememberAt) return;
+    // Until all know it, those who do not would write what waits for the old time to come.
+    if (time.jump < 0 && time.jumpedWithin(noticedAfterMs)) return;
+    await this.remember();
+  }
+
+  private async remember(): Promise<void> {
+    const { time } = this.database;
+    const { jump } = time;
+    const before = this.database.now();
+    const now = before + jump;
+    const moved = await this.database.kysely.transaction().execute(async trx => {
+      const row = trx.selectFrom('heartbeat').select('at');
+      const { at } = await row.$call(this.database.lock).executeTakeFirstOrThrow();
+      const back = now < at - toleratedMs ? Math.min(jump, 0) || now - at : 0;
+      const by = jump > gapMs && now > at + gapMs ? jump : back;
+      if (by !== 0) {
+        // More time that does not count, or less, lets what is failing be as old as it is.
+        await sql`
+            update sink set held_until = held_until + ${by}, paced_at = paced_at + ${by}, probe_fresh_at = probe_fresh_at + ${by},
+              probe_at = probe_at + ${by}, stopped_since = stopped_since + ${by}, stopped_ms = stopped_ms + ${by},
+              state_since = case when state_since > ${now} then ${now} else state_since end,
+              paused_at = case when paused_at > ${now} then ${now} else paused_at end`.execute(trx);
+      }
+      await trx.updateTable('heartbeat').set({ at: now }).execute();
+      time.adopt(jump);
+      return by;
+    });
+    if (jump !== 0 && !this.database.embedded) this.events.jumped('PostgreSQL', jump);
+    const late = this.sweepAll || moved < 0;
+    await this.sweep(now, late ? graceMs : furthest.laneMs, moved > 0 ? { before, by: moved } : null);
+    this.sweepAll = moved < 0;
+    if (late) this.events.wake();
+    this.rememberAt = this.clock.monotonic() + rememberEveryMs;
+  }
+
+  /** Lets go on what waits for longer than it can have been told to, and sees to it that nothing is owed since a time to come, or since long before it was. */
+  private async sweep(now: number, mostMs: number, moved: { before: number; by: number } | null): Promise<void> {
+    const { kysely } = this.database;
+    const due = sql<number>`case when lease is null then cast(${now} as bigint) else cast(${now + graceMs} as bigint) end`;
+    for (const { id } of await kysely.selectFrom('sink').select('id').execute()) {
+      const ofSink = sql`sink = ${id}`;
+      await this.pages('lane', sql`due_at = ${due}`, sql`${ofSink} and due_at > ${now + mostMs}`, ofSink);
+      const pending = sql`${ofSink} and state = 'pending'`;
+      await this.pages('delivery', sql`owed_at = ${now}`, sql`${pending} and owed_at > ${now + graceMs}`, pending);
+      if (!moved) continue;
+      const older = sql`owed_at = owed_at + ${moved.by}`;
+      await this.pages('delivery', older, sql`${pending} and owed_at <= ${moved.before}`, pending);
+    }
+    await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
+    await sql`update notice set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
+  }
+
+  /** What somebody else has locked is left to the next time: nobody waits in a circle. */
+  private async pages(table: 'lane' | 'delivery', set: RawBuilder<unknown>, which: RawBuilder<unknown>, all: RawBuilder<unknown>) {
+    const key = table === 'lane' ? 'channel' : 'change_id';
+    for (let rows = pageSize; rows === pageSize;) {
+      const { numAffectedRows } = await sql`
+          with chosen as materialized (select ${sql.ref(key)} from ${sql.table(table)} where ${which} limit ${sql.lit(pageSize)} ${skipLocked(this.database)})
+          update ${sql.table(table)} set ${set} where ${all} and ${isOneOf(this.database, key, sql`chosen`)}`.execute(this.database.kysely);
+      rows = Number(numAffectedRows);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import type { Clock } from '../process/clock.js';
+import { type Doing, recordAction } from '../database/audit.js';
+import type { Database } from '../database/database.js';
+import { type Discarded, type ReplayCounts, type ReplaySelection, discard, replay } from './replay.js';
+import { type JobKind, beginJob } from '../search-index/index-job.js';
+import { deliveryId } from '../delivery/work.js';
+import type { Actions } from '../sinks/sink.js';
+import type { Log } from '../process/log.js';
+import type { Metrics } from './metrics.js';
+import { moveSink } from './pause.js';
+
+/** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
+export class Deeds implements Actions {
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly metrics: Metrics,
+    private readonly wake: (sinks: number[]) => void,
+  ) {}
+
+  /** Sends ended deliveries once more. @param told the selection as it was asked for, for the record */
+  async replay(selection: ReplaySelection, told: object, dryRun: boolean, actor: string): Promise<ReplayCounts> {
+    const counts = await replay(this.database, selection, dryRun, () => this.clock.now(), {
+      record: trx => recordAction(trx, this.by(actor), 'replay', told, selection.changeId),
+      wake: this.wake,
+    });
+    if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...told, ...counts });
+    return counts;
+  }
+
+  /** Gives up a parked delivery. `null` if there is no such delivery. */
+  async discardOne(key: { changeId: string; sink: number }, reason: string, actor: string): Promise<Discarded | null> {
+    const done = await discard(this.database, key, reason, this.by(actor));
+    if (!done?.discarded) return done;
+    this.metrics.deliveries.inc({ sink: done.name, outcome: 'discarded' });
+    this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
+    this.wake(done.sinks);
+    return done;
+  }
+
+  async retry(changeId: string, actor: string): Promise<number> {
+    const selection = { sink: null, state: 'parked', changeId, changes: null };
+    return (await this.replay(selection, { changeId }, false, actor)).replayed;
+  }
+
+  async discard(changeId: string, actor: string): Promise<number> {
+    let count = 0;
+    const parked = this.database.kysely
+      .selectFrom('delivery')
+      .select('sink')
+      .where('change_id', '=', changeId)
+      .where('state', '=', 'parked');
+    for (const { sink } of await parked.execute()) {
+      const done = await this.discardOne({ changeId, sink }, 'discarded by a person', actor);
+      if (done?.discarded) count += 1;
+    }
+    return count;
+  }
+
+  pause(sink: string, actor: string): Promise<boolean | null> {
+    return this.move(sink, 'pause', actor);
+  }
+
+  resume(sink: string, actor: string): Promise<boolean | null> {
+    return this.move(sink, 'resume', actor);
+  }
+
+  private async move(sink: string, action: 'pause' | 'resume', actor: string): Promise<boolean | null> {
+    const done = await moveSink(this.database, sink, action, this.by(actor));
+    if (done && action === 'resume') this.wake([done.id]);
+    if (done?.moved) this.log.info(`sink ${action}d`, { sink, by: actor });
+    return done && done.moved;
+  }
+
+  async repair(sink: string, actor: string): Promise<boolean | null> {
+    const compared = await this.database.kysely
+      .selectFrom('sink')
+      .innerJoin('index_job', 'index_job.sink', 'sink.id')
+      .select('sink.id')
+      .where('sink.name', '=', sink)
+      .where('sink.removed_at', 'is', null)
+      .where('index_job.kind', '=', 'verify')
+      .executeTakeFirst();
+    return compared ? this.beginJob(compared.id, sink, 'verify', true, actor) : null;
+  }
+
+  /** Begins to verify or rebuild the index of a search sink. @returns false if that is under way already */
+  async beginJob(sink: number, name: string, kind: JobKind, repair: boolean, actor: string): Promise<boolean> {
+    const begun = await beginJob(this.database, sink, kind, repair, this.by(actor));
+    if (begun) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
+    return begun;
+  }
+
+  private by(actor: string): Doing {
+    return { at: this.clock.now(), actor };
+  }
+}

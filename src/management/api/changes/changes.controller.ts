@@ -1,0 +1,30 @@
+import { Get, Inject, NotFoundException, Param, Query } from '@nestjs/common';
+import { Database } from '../../../database/database.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
+import { findChange, findChanges, showChange } from './changes.queries.js';
+import { deliveriesOf } from '../deliveries/deliveries.queries.js';
+import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What happened to channels. */
+@Api('changes')
+export class ChangesController {
+  constructor(@Inject(Database) private readonly database: Database) {}
+
+  @Call(Get(), 'Changes, the newest arrival first', ChangePageDto)
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
+    const after = afterCursor(query.cursor, id => (uuid.test(id) ? id : null));
+    return pageFrom(await findChanges(this.database, query, after), query.limit, row => row.id, showChange);
+  }
+
+  @Call(Get(':id'), 'One change with every try at every sink', ChangeDetailDto)
+  @ApiProblem(404, 'No such change is kept')
+  async one(@Param('id') id: string): Promise<ChangeDetailDto> {
+    const change = uuid.test(id) ? await findChange(this.database, id) : null;
+    if (!change) throw new NotFoundException('no change with this id is kept');
+    return Object.assign(change, { deliveries: await deliveriesOf(this.database, id) });
+  }
+}

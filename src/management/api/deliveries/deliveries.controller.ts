@@ -1,0 +1,38 @@
+import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { Database } from '../../../database/database.js';
+import { deliveryId, parseDeliveryId } from '../../../delivery/work.js';
+import { Deeds } from '../../admin-actions.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
+import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
+import { afterCursor, pageFrom, storable } from '../list.dto.js';
+import { DiscardDto } from './replay.dto.js';
+
+/** What became of changes at sinks. */
+@Api('deliveries')
+export class DeliveriesController {
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(Deeds) private readonly deeds: Deeds,
+  ) {}
+
+  @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
+    const rows = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
+    return pageFrom(rows, query.limit, row => deliveryId(row.change_id, row.sink), showDelivery);
+  }
+
+  @Call(Post(':id/discard'), 'Give up a parked delivery', DeliveryDto)
+  @ApiProblem(404, 'No such delivery is kept')
+  @ApiProblem(409, 'It is not parked')
+  async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
+    const key = parseDeliveryId(id);
+    const done = key && (await this.deeds.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
+    if (!done) throw new NotFoundException('no delivery with this id is kept');
+    if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
+    const shown = await findDelivery(this.database, key);
+    if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
+    return shown;
+  }
+}

@@ -1,0 +1,100 @@
+import type { Database } from '../../../database/database.js';
+import { nextAttemptAt, standing } from '../../../delivery/retry.js';
+import { deliveryId } from '../../../delivery/work.js';
+import { selectedChanges } from '../changes/changes.queries.js';
+import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
+import { storable } from '../list.dto.js';
+import { toIso, toIsoOrNull } from '../times.js';
+
+/** The key of a delivery, by which the list is ordered. */
+export interface DeliveryKey {
+  changeId: string;
+  sink: number;
+}
+
+type Row = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execute']>>[number];
+
+function selectDeliveries(database: Database) {
+  return database.kysely
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .innerJoin('change', 'change.id', 'delivery.change_id')
+    .innerJoin('channel', 'channel.id', 'delivery.channel')
+    .leftJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
+    .select(standing)
+    .select(['delivery.change_id', 'delivery.sink', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.advice'])
+    .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision']);
+}
+
+/** A delivery's row as the API shows it. */
+export function showDelivery(row: Row): DeliveryDto {
+  return {
+    id: deliveryId(row.change_id, row.sink),
+    sink: row.name,
+    state: row.state,
+    sdkAppId: row.sdk_app_id,
+    channelId: row.channel_id,
+    changeId: row.change_id,
+    revision: row.revision,
+    tries: row.tries,
+    reason: row.reason,
+    advice: row.advice,
+    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt(row)) : null,
+    updatedAt: toIso(row.updated_at),
+  };
+}
+
+/** The deliveries that fit, those of the newest change first, after `after`; one more than the limit if there are more. */
+export async function findDeliveries(database: Database, query: DeliveriesQuery, after: DeliveryKey | null): Promise<Row[]> {
+  const changes = selectedChanges(database, query);
+  // The page is cut from the deliveries alone, in the order of their key, and only then joined: in one query SQLite joins all of them first.
+  const keys = await database.kysely
+    .selectFrom('delivery')
+    .select(['change_id', 'sink'])
+    .$if(query.sink !== undefined, found =>
+      found.where('sink', 'in', eb => eb.selectFrom('sink').select('id').where('name', '=', storable(query.sink!))),
+    )
+    .$if(query.state !== undefined, found => found.where('state', '=', query.state!))
+    .$if(changes !== null, found => found.where('change_id', 'in', changes!))
+    .$if(after !== null, found => found.where(eb => eb(eb.refTuple('change_id', 'sink'), '<', eb.tuple(after!.changeId, after!.sink))))
+    .orderBy('change_id', 'desc')
+    .orderBy('sink', 'desc')
+    .limit(query.limit + 1)
+    .execute();
+  if (keys.length === 0) return [];
+  const ids = [...new Set(keys.map(key => key.change_id))];
+  const rows = await selectDeliveries(database).where('delivery.change_id', 'in', ids).execute();
+  const byKey = new Map(rows.map(row => [deliveryId(row.change_id, row.sink), row]));
+  return keys.flatMap(key => byKey.get(deliveryId(key.change_id, key.sink)) ?? []);
+}
+
+/** One delivery; `null` if there is none of this key. */
+export async function findDelivery(database: Database, { changeId, sink }: DeliveryKey): Promise<DeliveryDto | null> {
+  const row = await selectDeliveries(database)
+    .where('delivery.change_id', '=', changeId)
+    .where('delivery.sink', '=', sink)
+    .executeTakeFirst();
+  return row ? showDelivery(row) : null;
+}
+
+/** What became of one change at every sink, in the order of their names, with all tries. */
+export async function deliveriesOf(database: Database, changeId: string): Promise<DeliveryWithAttemptsDto[]> {
+  const rows = await selectDeliveries(database)
+    .where('delivery.change_id', '=', changeId)
+    .orderBy('sink.name')
+    .orderBy('sink.id')
+    .execute();
+  const attempts = await database.kysely.selectFrom('attempt').selectAll().where('change_id', '=', changeId).orderBy('at').execute();
+  return rows.map(row => {
+    const own = attempts.filter(({ sink }) => sink === row.sink);
+    return Object.assign(showDelivery(row), {
+      attempts: own.map(({ at, duration_ms, outcome, status, error }) => ({
+        at: toIso(at),
+        durationMs: duration_ms,
+        outcome,
+        status,
+        error,
+      })),
+    });
+  });
+}

@@ -1,0 +1,41 @@
+import { BadRequestException, Body, Inject, Post, ValidationPipe } from '@nestjs/common';
+import { ApiBody } from '@nestjs/swagger';
+import { Database } from '../../../database/database.js';
+import { Deeds } from '../../admin-actions.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { selectedChanges } from '../changes/changes.queries.js';
+import { storable } from '../list.dto.js';
+import { ReplayDto, ReplayedDto } from './replay.dto.js';
+
+/** A misspelled selector must not select everything. */
+const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, whitelist: true, forbidNonWhitelisted: true });
+
+/** Sending once more. */
+@Api('replays')
+export class ReplaysController {
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(Deeds) private readonly deeds: Deeds,
+  ) {}
+
+  @Call(Post(), 'Send parked (or otherwise ended) deliveries once more, under the same ids', ReplayedDto, 202)
+  @ApiBody({ type: ReplayDto })
+  @ApiProblem(400, 'A selector is not what it should be, or none is given')
+  async replay(@Body(strict) body: object): Promise<ReplayedDto> {
+    const { dryRun = false, ...selectors } = body as ReplayDto;
+    const { sink, changeId, state, ...ofChanges } = selectors;
+    if (Object.values(selectors).every(value => value === undefined))
+      throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
+    return this.deeds.replay(
+      {
+        sink: sink === undefined ? null : storable(sink),
+        changeId: changeId === undefined ? null : storable(changeId),
+        state: state ?? 'parked',
+        changes: selectedChanges(this.database, ofChanges),
+      },
+      selectors,
+      dryRun,
+      'api',
+    );
+  }
+}

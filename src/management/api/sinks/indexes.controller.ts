@@ -1,0 +1,86 @@
+import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post } from '@nestjs/common';
+import { Database } from '../../../database/database.js';
+import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
+import { Deeds } from '../../admin-actions.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
+import { storable } from '../list.dto.js';
+import { toIso, toIsoOrNull } from '../times.js';
+
+/** The search sinks of this process, with the keys of their rows. */
+export abstract class SearchSinks {
+  abstract all(): readonly { id: number; name: string }[];
+}
+
+/** The indices of search sinks: whether they are what the store says, and building them anew. */
+@Api('sinks')
+@ApiProblem(404, 'No sink has this name')
+@ApiProblem(409, 'It is no search sink')
+export class IndexesController {
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(SearchSinks) private readonly sinks: SearchSinks,
+    @Inject(Deeds) private readonly deeds: Deeds,
+  ) {}
+
+  /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
+  @Call(Post(':name/verify'), 'Compare every channel of the store with the index of a search sink', VerifyStateDto, 202)
+  async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
+    const { id } = await this.sink(name);
+    await this.deeds.beginJob(id, name, 'verify', repair ?? false, 'api');
+    return this.verifyState(id);
+  }
+
+  @Call(Get(':name/verify'), 'How far the newest comparison is, and what it found', VerifyStateDto)
+  async verify(@Param('name') name: string): Promise<VerifyStateDto> {
+    return this.verifyState((await this.sink(name)).id);
+  }
+
+  /** Begins unless that is under way. */
+  @Call(
+    Post(':name/rebuild'),
+    'Build the index of a search sink anew beside the one that is used, then use the new one',
+    RebuildStateDto,
+    202,
+  )
+  async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
+    const { id } = await this.sink(name);
+    await this.deeds.beginJob(id, name, 'rebuild', false, 'api');
+    return this.rebuildState(id);
+  }
+
+  @Call(Get(':name/rebuild'), 'How far the newest building of the index is', RebuildStateDto)
+  async rebuild(@Param('name') name: string): Promise<RebuildStateDto> {
+    return this.rebuildState((await this.sink(name)).id);
+  }
+
+  private async sink(name: string): Promise<{ id: number }> {
+    const found = this.sinks.all().find(sink => sink.name === name);
+    if (found) return found;
+    const other = await this.database.kysely
+      .selectFrom('sink')
+      .select('type')
+      .where('name', '=', storable(name))
+      .limit(1)
+      .executeTakeFirst();
+    if (!other) throw new NotFoundException('no sink has this name');
+    throw new ConflictException('only a search sink that is configured has an index');
+  }
+
+  private async verifyState(sink: number): Promise<VerifyStateDto> {
+    const job = await findJob<VerifyProgress>(this.database, sink, 'verify');
+    const { compared = 0, missing = 0, older = 0, newer = 0, surplus = 0, repaired = 0, examples = [] } = job?.progress ?? {};
+    return { ...shown(job), compared, missing, older, newer, surplus, repaired, examples };
+  }
+
+  private async rebuildState(sink: number): Promise<RebuildStateDto> {
+    const job = await findJob<RebuildProgress>(this.database, sink, 'rebuild');
+    const { done = 0, total = 0, index = null } = job?.progress ?? {};
+    return { ...shown(job), done, total, index };
+  }
+}
+
+function shown(job: Job<unknown> | null): JobDto {
+  if (!job) return { state: 'idle', startedAt: null, finishedAt: null, error: null };
+  return { state: job.state, startedAt: toIso(job.startedAt), finishedAt: toIsoOrNull(job.finishedAt), error: job.error };
+}

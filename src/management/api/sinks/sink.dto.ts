@@ -1,0 +1,27 @@
+import { sinkStateNames } from '../../sink-states.js';
+import { answer, integer, number, one, oneOf, orNull, pageOf, text, time } from '../answer.js';
+
+/** The accounts of a sink: owed is always the sum of the others. */
+export class CountsDto extends answer({
+  owed: integer('Every change that the sink was ever owed and that is still kept'),
+  pending: integer('Still to be sent'),
+  delivered: integer(),
+  superseded: integer('Not sent, since a newer state made it superfluous'),
+  parked: integer('Refused or given up; waits for a person'),
+  discarded: integer('Dropped by a person or because the sink is gone'),
+}) {}
+
+/** One sink and how it is. */
+export class SinkDto extends answer({
+  name: text(undefined, 'crm'),
+  type: text(undefined, 'webhook'),
+  mode: oneOf(['log', 'state', 'report'], 'log: every change in order; state: the newest state; report: each change with its results'),
+  state: oneOf(sinkStateNames),
+  since: orNull(time('Since when it is in this state; null if it is ok')),
+  reason: orNull(text('Why it is not ok, in plain words')),
+  advice: orNull(text('What a person can do about it')),
+  lagSeconds: orNull(number('Age of its oldest pending delivery, in seconds; 0 if there is none, null if the sink was removed')),
+  counts: one(CountsDto),
+}) {}
+
+export class SinkPageDto extends pageOf(SinkDto, 'The newest first') {}

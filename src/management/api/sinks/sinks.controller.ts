@@ -1,0 +1,56 @@
+import { Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { Clock } from '../../../process/clock.js';
+import { Database } from '../../../database/database.js';
+import { Deeds } from '../../admin-actions.js';
+import { sinkStates } from '../../sink-states.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { PageQuery, afterCursor, pageFrom, storable } from '../list.dto.js';
+import { SinkDto, SinkPageDto } from './sink.dto.js';
+import { showSinks } from './sinks.queries.js';
+
+/** The sinks that are or were configured. */
+@Api('sinks')
+export class SinksController {
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(Clock) private readonly clock: Clock,
+    @Inject(Deeds) private readonly deeds: Deeds,
+  ) {}
+
+  @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() { limit, cursor }: PageQuery): Promise<SinkPageDto> {
+    const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));
+    const sinks = (await sinkStates(this.database, this.clock.now())).filter(({ id }) => after === null || id < after);
+    const { nextCursor, items } = pageFrom(
+      sinks,
+      limit,
+      ({ id }) => String(id),
+      sink => sink,
+    );
+    return { items: await showSinks(this.database, items), nextCursor };
+  }
+
+  @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
+  @ApiProblem(404, 'No sink has this name')
+  async pause(@Param('name') name: string): Promise<SinkDto> {
+    return this.shown(name, await this.deeds.pause(storable(name), 'api'));
+  }
+
+  @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
+  @ApiProblem(404, 'No sink has this name')
+  async resume(@Param('name') name: string): Promise<SinkDto> {
+    return this.shown(name, await this.deeds.resume(storable(name), 'api'));
+  }
+
+  private async shown(name: string, done: boolean | null): Promise<SinkDto> {
+    if (done === null) throw new NotFoundException('no sink has this name');
+    const sinks = await sinkStates(this.database, this.clock.now());
+    const [shown] = await showSinks(
+      this.database,
+      sinks.filter(one => one.name === name),
+    );
+    if (!shown) throw new NotFoundException('no sink has this name');
+    return shown;
+  }
+}

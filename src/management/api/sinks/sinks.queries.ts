@@ -1,0 +1,81 @@
+import { sql } from 'kysely';
+import type { Database } from '../../../database/database.js';
+import { countInParts } from '../../counting.js';
+import type { SinkStatus } from '../../sink-states.js';
+import { deliveryStates } from '../deliveries/delivery.dto.js';
+import type { CountsDto, SinkDto } from './sink.dto.js';
+import { toIsoOrNull } from '../times.js';
+
+/** What is wrong with a sink, since when and what to do. */
+type Trouble = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
+
+/** Sinks as the API shows them, with their accounts. */
+export async function showSinks(database: Database, sinks: readonly SinkStatus[]): Promise<SinkDto[]> {
+  const counts = await countsOf(
+    database,
+    sinks.map(({ id }) => id),
+  );
+  const troubles = await Promise.all(sinks.map(sink => troubleOf(database, sink)));
+  return sinks.map((sink, index) => {
+    const { since, reason, advice } = troubles[index]!;
+    const { id, name, type, mode, state, lagSeconds } = sink;
+    return { name, type, mode, state, since: toIsoOrNull(since), reason, advice, lagSeconds, counts: counts.get(id)! };
+  });
+}
+
+async function countsOf(database: Database, sinks: number[]): Promise<Map<number, CountsDto>> {
+  const none = Object.fromEntries(deliveryStates.map(state => [state, 0])) as unknown as Omit<CountsDto, 'owed'>;
+  const counts = new Map(sinks.map(sink => [sink, { owed: 0, ...none }]));
+  if (sinks.length === 0) return counts;
+  await countInParts(database.kysely.selectFrom('delivery'), ['change_id', ''], async part => {
+    const rows = await part
+      .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
+      .where('sink', 'in', sinks)
+      .groupBy(['sink', 'state'])
+      .execute();
+    for (const { sink, state, count } of rows) {
+      const account = counts.get(sink)!;
+      account[state as keyof CountsDto] += count;
+      account.owed += count;
+    }
+  });
+  return counts;
+}
+
+async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
+  switch (sink.state) {
+    case 'ok':
+      return { since: null, reason: null, advice: null };
+    case 'paused':
+      return {
+        since: sink.paused_at,
+        reason: 'paused by a person',
+        advice: `Resume it with POST /api/v1/sinks/${sink.name}/resume; until then what it is owed waits.`,
+      };
+    case 'removed':
+      return {
+        since: sink.removed_at,
+        reason: 'no longer configured',
+        advice: `Declare it again with SINK_${sink.name.toUpperCase()}_TYPE=${sink.type} if it should go on; otherwise nothing is to be done.`,
+      };
+    case 'misconfigured':
+    case 'down':
+      return { ...sink, since: sink.state_since };
+    case 'retrying':
+      return longestFailing(database, sink.id);
+  }
+}
+
+/** Of all pending deliveries that failed the one owed for longest, which the index has first: a sink that is dead has very many. */
+async function longestFailing(database: Database, sink: number): Promise<Trouble> {
+  const failing = database.kysely
+    .selectFrom('delivery')
+    .select(['failing_since as since', 'reason', 'advice'])
+    .where('sink', '=', sink)
+    .where('failing_since', 'is not', null)
+    .limit(1);
+  const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('owed_at').executeTakeFirst();
+  // Of a report that was shown already, only the edit may be failing.
+  const found = pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst());
+  return found ?? { since: null, reason: null, advice: null };
+}

@@ -1,0 +1,206 @@
+import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysely';
+import { v4 as uuid } from 'uuid';
+import type { Clock } from '../process/clock.js';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { bounded } from '../delivery/bounded.js';
+import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../delivery/retry.js';
+import type { Notice } from '../sinks/alert.js';
+import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
+import type { ReportSink } from '../sinks/report-sink.js';
+import type { SinkSettings } from '../sinks/settings.js';
+import { summarize, summaryDue } from './summary.js';
+import { type Heard, combine, nextEditAt, observe, writeNotices } from './watch.js';
+import { repeatedlyBeside } from '../process/repeatedly.js';
+
+/** A report sink that this process serves. */
+export interface ServedReportSink {
+  /** Its row's key. */
+  id: number;
+  name: string;
+  sink: ReportSink;
+  settings: Pick<SinkSettings, 'RATE_PER_SECOND' | 'TIMEOUT_MS'>;
+}
+
+const lookEveryMs = 5000;
+/** How long what was seen waits to be told. */
+const tellEveryMs = 1000;
+/** How long an attempt may take beyond its own limit until another process may try. */
+const graceMs = 10_000;
+/** A notice that failed is tried again no later than this: it waits for nobody else, and people wait for it. */
+const longestPauseMs = 60_000;
+
+/** What the notices tell the rest of the process. */
+export interface NoticeEvents {
+  /** A sink did not take a notice; it is tried again unless it was refused. */
+  failed(sink: string, reason: string): void;
+  /** The database failed, it is tried again; `null` once it does not any more. */
+  trouble(error: Error | null): void;
+}
+
+/**
+ * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, rejected webhooks, and each day's summary.
+ * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
+ */
+export class Notices {
+  private rejectedBefore: Heard['rejected'] = {};
+
+  constructor(
+    private readonly database: Database,
+    private readonly served: () => readonly ServedReportSink[],
+    private readonly hear: () => Heard,
+    private readonly silenceAfterMs: number | null,
+    private readonly clock: Clock,
+    private readonly events: NoticeEvents,
+  ) {}
+
+  /** Looks every few seconds, until it is stopped, and tells each sink beside the others. */
+  run(stop: AbortSignal): Promise<void> {
+    const turns = this.served().map(one => ({ work: () => this.turn(one, stop), restMs: tellEveryMs }));
+    return repeatedlyBeside(
+      turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns],
+      error => this.events.trouble(error),
+      stop,
+    );
+  }
+
+  /** One look, and all that there is to tell now. */
+  async once(stop: AbortSignal): Promise<void> {
+    await this.look();
+    await Promise.all(this.served().map(one => this.turn(one, stop)));
+  }
+
+  private async turn(one: ServedReportSink, stop: AbortSignal): Promise<void> {
+    // After a jump of the clock the leases of other processes look as if they were over.
+    if (this.database.time.jumpedWithin(graceMs)) return;
+    await this.sumUp(one);
+    for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
+  }
+
+  private async look(): Promise<void> {
+    const now = this.clock.now();
+    const heard = this.hear();
+    const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
+    const ids = this.served().map(one => one.id);
+    const looked = await this.database.kysely.transaction().execute(async trx => {
+      if (!(await this.database.isAlone(trx, 'notices'))) return false;
+      const observed = await observe(trx, { ...heard, rejected }, this.silenceAfterMs, now);
+      await writeNotices(trx, ids, observed, now);
+      return true;
+    });
+    // What was heard while another process looked is told at the next turn.
+    if (looked) this.rejectedBefore = heard.rejected;
+  }
+
+  /** Writes the day's summary once; a day without anything is written as told. */
+  private async sumUp({ id, sink }: ServedReportSink): Promise<void> {
+    const now = this.clock.now();
+    const date = sink.summary ? summaryDue(sink.summary, now) : null;
+    if (date === null) return;
+    const rows = await this.database.kysely
+      .selectFrom('notice')
+      .select(['key', 'over_at'])
+      .where('sink', '=', id)
+      .where('key', 'like', 'summary %')
+      .execute();
+    if (rows.some(row => row.key === `summary ${date}`)) return;
+    // One of a clock that was ahead would let all that follow begin too late.
+    const last = Math.max(0, ...rows.map(row => row.over_at ?? 0).filter(at => at <= now));
+    const summary = await summarize(this.database, id, last > 0 ? last : null, now);
+    const facts = JSON.stringify(summary);
+    const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);
+    await this.database.kysely.transaction().execute(async trx => {
+      await this.database.exclusively(trx, 'notices');
+      const key = `summary ${date}`;
+      if (await trx.selectFrom('notice').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
+      await trx
+        .insertInto('notice')
+        .values({ sink: id, key, opened_at: now, over_at: now, facts, told: quiet ? facts : null, due_at: now })
+        .execute();
+    });
+  }
+
+  /** Shows one notice that is not shown as it is. @returns whether there may be another */
+  private async tell(one: ServedReportSink, stop: AbortSignal): Promise<boolean> {
+    const lease = uuid();
+    const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
+    if (!row) return false;
+    let values: UpdateObject<Tables, 'notice'>;
+    let extraCalls = 0;
+    try {
+      const notice = JSON.parse(row.facts) as Notice;
+      const show = (signal: AbortSignal) => one.sink.notice(notice, row.receipt, signal, () => (extraCalls += 1));
+      const receipt = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
+      const now = this.clock.now();
+      const next = sql<number>`case when over_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
+      values = { told: row.facts, receipt, tries: 0, due_at: next };
+    } catch (error) {
+      values = stop.aborted ? { due_at: this.clock.now() } : this.failure(one, row, error);
+    }
+    await this.database.kysely
+      .updateTable('notice')
+      .set({ ...values, lease: null })
+      .where('id', '=', row.id)
+      .where('lease', '=', lease)
+      .execute();
+    const { RATE_PER_SECOND: perSecond } = one.settings;
+    if (perSecond !== undefined && extraCalls > 0)
+      await this.database.kysely
+        .updateTable('sink')
+        .set(eb => ({ paced_at: eb('paced_at', '+', (extraCalls * 1000) / perSecond) }))
+        .where('id', '=', one.id)
+        .execute();
+    return true;
+  }
+
+  private failure(
+    { name }: ServedReportSink,
+    { facts, tries }: Selectable<Tables['notice']>,
+    error: unknown,
+  ): UpdateObject<Tables, 'notice'> {
+    // Only our own errors promise that their text holds no secret.
+    this.events.failed(name, error instanceof SinkError ? error.message : 'unexpected error');
+    // What will never be taken is left out; what comes next of the same story is tried again.
+    if (error instanceof Refused) return { told: facts, tries: 0 };
+    const held = error instanceof TryAgain ? error.retryAfterMs : 0;
+    return {
+      tries: tries + 1,
+      due_at: this.clock.now() + Math.max(held, Math.min(backOffMs(tries + 1, this.clock.random()), longestPauseMs)),
+    };
+  }
+
+  /** The oldest notice that is due, unless the sink stands still: then it is told when it is well again. Notices go before cards, which pay for it. */
+  private async claim(
+    trx: Transaction<Tables>,
+    { id, settings }: ServedReportSink,
+    lease: string,
+  ): Promise<Selectable<Tables['notice']> | null> {
+    const now = this.clock.now();
+    const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
+    const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
+    const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
+    if (sink.state !== 'ok' || sink.paused_at !== null || (within(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
+    const row = await trx
+      .selectFrom('notice')
+      .selectAll()
+      .where('sink', '=', id)
+      .where('due_at', '<=', now)
+      .where(eb => eb.or([eb('told', 'is', null), eb('told', '<>', eb.ref('facts'))]))
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst();
+    if (!row) return null;
+    if (perSecond !== undefined)
+      await trx
+        .updateTable('sink')
+        .set({ paced_at: paceTake(within(sink.paced_at, now, longestLeadMs(perSecond)), perSecond, now, 1) })
+        .where('id', '=', id)
+        .execute();
+    await trx
+      .updateTable('notice')
+      .set({ lease, due_at: now + timeoutMs + graceMs })
+      .where('id', '=', row.id)
+      .execute();
+    return row;
+  }
+}

@@ -1,0 +1,118 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import { idFrom } from '../maintenance/retention.js';
+import type { Notice } from '../sinks/alert.js';
+import type { ReportSink } from '../sinks/report-sink.js';
+import { countParked, countPending } from '../management/counting.js';
+
+type Summary = Extract<Notice, { kind: 'summary' }>;
+
+const minuteMs = 60_000;
+const dayMs = 86_400_000;
+/** Who starts later than this after the summary was due leaves it to the next day. */
+const latestMs = 120 * minuteMs;
+/** About how many rows one statement goes through. */
+const pageRows = 10_000;
+
+/**
+ * The local date whose summary is due now, at its time or up to two hours later; `null` if none is. A time that comes twice, when clocks are put back,
+ * is due when it comes first; one that is skipped, when they are put forward, at the first minute after it.
+ */
+export function summaryDue({ hour, minute, timeZone }: NonNullable<ReportSink['summary']>, now: number): string | null {
+  const wall = wallClock(timeZone);
+  // What was due before midnight is of the day before, and may still come.
+  for (const at of [now, now - latestMs]) {
+    const day = Math.floor(wall(at) / dayMs) * dayMs;
+    const due = firstAt(wall, day + (hour * 60 + minute) * minuteMs);
+    if (due <= now && now - due < latestMs) return new Date(day).toISOString().slice(0, 10);
+  }
+  return null;
+}
+
+/** What clocks on the wall show at a time, to the minute, as the time at which UTC would show that. */
+function wallClock(timeZone: string): (ms: number) => number {
+  const numeric = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric' } as const;
+  const format = new Intl.DateTimeFormat('en', { timeZone, hourCycle: 'h23', ...numeric });
+  return ms => {
+    const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
+    return Date.UTC(parts['year']!, parts['month']! - 1, parts['day'], parts['hour'], parts['minute']);
+  };
+}
+
+/** The first minute at which the clocks show this time, or a later one if they never do. */
+function firstAt(wall: (ms: number) => number, shown: number): number {
+  // By the distances from UTC before and after any change of them nearby.
+  const [one, other] = [shown - dayMs, shown + dayMs].map(at => shown - (wall(at) - at)) as [number, number];
+  let [before, first] = [Math.min(one, other), Math.max(one, other)];
+  if (wall(before) === shown) return before;
+  while (first - before > minuteMs) {
+    const middle = before + Math.floor((first - before) / 2 / minuteMs) * minuteMs;
+    if (wall(middle) < shown) before = middle;
+    else first = middle;
+  }
+  return first;
+}
+
+/**
+ * What happened since the summary before, or in a day if there was none. Reads page by page, so that webhooks go between.
+ * @param reportSink for which it is: it links to its own notices
+ */
+export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
+  const { kysely } = database;
+  const since = lastUntil === null ? now - dayMs : Math.max(lastUntil, now - 2 * dayMs);
+  const sinks = await kysely
+    .selectFrom('sink')
+    .select(['id', 'name'])
+    .where('removed_at', 'is', null)
+    .where('mode', '<>', 'report')
+    .orderBy('name')
+    .execute();
+  const delivered = new Map(sinks.map(({ id }) => [id, { delivered: 0, slowestMs: null as number | null }]));
+  const channels = new Set<number>();
+  let changes = 0;
+  const pageSize = Math.ceil(pageRows / (sinks.length + 1));
+  for (let after = idFrom(since), more = true; more; await nextTurn()) {
+    const page = await kysely
+      .selectFrom('change')
+      .select(['id', 'channel'])
+      .where('id', '>', after)
+      .where('id', '<', idFrom(now))
+      .orderBy('id')
+      .limit(pageSize)
+      .execute();
+    more = page.length === pageSize;
+    if (page.length === 0) break;
+    for (const { channel } of page) channels.add(channel);
+    changes += page.length;
+    const last = page.at(-1)!.id;
+    const { rows } = await sql<{ sink: number; n: number; slowest: number }>`
+        select sink, count(*) as n, max(updated_at - owed_at) as slowest from delivery
+        where change_id > ${after} and change_id <= ${last} and state = 'delivered' group by sink`.execute(kysely);
+    for (const { sink, n, slowest } of rows) {
+      const one = delivered.get(sink);
+      if (one) Object.assign(one, { delivered: one.delivered + n, slowestMs: Math.max(one.slowestMs ?? 0, slowest) });
+    }
+    after = last;
+  }
+  const receipts = await receiptsOf(kysely, reportSink);
+  const counted: Summary['sinks'] = [];
+  for (const { id, name } of sinks) {
+    const parked = [...(await countParked(database, id)).values()].reduce((sum, count) => sum + count, 0);
+    const waiting = await countPending(database, id);
+    const told = { parked: receipts.get(`parked ${id}`) ?? null, waiting: receipts.get(`incident ${id}`) ?? null };
+    counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, receipts: told });
+  }
+  return { kind: 'summary', since, until: now, changes, channels: channels.size, sinks: counted };
+}
+
+/** Of the notices of a report sink that are not over, by what they are about. */
+async function receiptsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
+  const rows = await kysely
+    .selectFrom('notice')
+    .select(['key', 'receipt'])
+    .where('sink', '=', reportSink)
+    .where('over_at', 'is', null)
+    .execute();
+  return new Map(rows.map(({ key, receipt }) => [key, receipt]));
+}

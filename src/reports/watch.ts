@@ -1,0 +1,233 @@
+import { type Selectable, type Transaction, sql } from 'kysely';
+import { newestArrival } from '../maintenance/retention.js';
+import type { Tables } from '../database/tables.js';
+import type { VerifyProgress } from '../search-index/index-job.js';
+import { type Notice, countedMost } from '../sinks/alert.js';
+import type { RejectionCause } from '../sinks/sink.js';
+
+/** A notice before it is known since when there is reason for it, and until when. */
+export type Observed = Notice extends infer N ? (N extends Notice ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
+
+/** What this process heard itself. */
+export interface Heard {
+  /** When the last webhook came; `null` before the first. */
+  webhookAt: number | null;
+  startedAt: number;
+  /** Webhooks that were rejected, by cause. */
+  rejected: Partial<Record<RejectionCause, number>>;
+}
+
+/** A sink that stops for less than this is not worth a message. */
+const stoppedForMs = 60_000;
+/** Rejected webhooks count as one story until none came for so long. */
+const calmMs = 3_600_000;
+const failuresTold = 3;
+
+/** Counts by cause, made of two; causes of which there are none are left out. */
+export function combine(one: Heard['rejected'], other: Heard['rejected'], by: (one: number, other: number) => number): Heard['rejected'] {
+  const causes = Object.keys({ ...one, ...other }) as RejectionCause[];
+  const counts = causes.map(cause => [cause, by(one[cause] ?? 0, other[cause] ?? 0)] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** What there is to tell now of sinks and webhooks since the last look, by what it is about. `null`: this is not known just now, so that what was told stands. */
+export async function observe(
+  trx: Transaction<Tables>,
+  heard: Heard,
+  silenceAfterMs: number | null,
+  now: number,
+): Promise<Map<string, Observed | null>> {
+  const found = new Map<string, Observed | null>();
+  // Of one that is no longer configured the end of what was told has to be told, too.
+  const told = sql<boolean>`exists (select 1 from notice where over_at is null
+    and key in ('incident ' || sink.id, 'parked ' || sink.id, 'differences ' || sink.id))`;
+  const sinks = await trx
+    .selectFrom('sink')
+    .selectAll()
+    .where(eb => eb.or([eb('removed_at', 'is', null), told]))
+    .orderBy('id')
+    .execute();
+  for (const sink of sinks) {
+    const { id, name, paused_at: pausedAt } = sink;
+    const removed = sink.removed_at !== null;
+    const stands = standstillOf(sink);
+    if (stands && now - stands.since >= stoppedForMs)
+      found.set(`incident ${id}`, {
+        kind: 'incident',
+        sink: name,
+        ...stands,
+        waiting: await countUpTo(trx, id, 'pending'),
+        failures: await newestFailures(trx, id),
+        paused: pausedAt !== null,
+        by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
+        removed,
+      });
+    const newest = await newestParked(trx, id);
+    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed });
+    const differences = await differencesOf(trx, id, name, removed);
+    if (differences !== undefined) found.set(`differences ${id}`, differences);
+  }
+  if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
+  if (silenceAfterMs !== null) {
+    // One that came later than now came while our clock was ahead.
+    const known = [await newestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
+    const since = Math.max(0, ...(known as number[])) || heard.startedAt;
+    if (now - since >= silenceAfterMs)
+      found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, heard) });
+  }
+  return found;
+}
+
+/** Whether webhooks came since then that were rejected. */
+async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: Heard): Promise<boolean> {
+  if (Object.keys(rejected).length > 0) return true;
+  const told = await trx
+    .selectFrom('notice')
+    .select('facts')
+    .where('key', '=', 'rejected')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return told !== undefined && (JSON.parse(told.facts) as Extract<Notice, { kind: 'rejected' }>).last >= since;
+}
+
+/** Why a sink stands still, and since when; `null` if it does not. */
+function standstillOf({ state, state_since: since, reason, advice, paused_at: pausedAt }: Selectable<Tables['sink']>) {
+  if ((state === 'misconfigured' || state === 'down') && since !== null)
+    return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
+  return pausedAt === null ? null : ({ state: 'paused', since: pausedAt, reason: '', advice: '' } as const);
+}
+
+/** A sink that is dead for long is owed very many, and every look would cost as much. */
+async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+      select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
+    trx,
+  );
+  return rows[0]!.n;
+}
+
+/** Of the delivery that is owed for longest, which is probed while others wait. */
+async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
+  const failing = await trx
+    .selectFrom('delivery')
+    .select('change_id')
+    .where('sink', '=', sink)
+    .where('state', '=', sql.lit('pending'))
+    .where('failing_since', 'is not', null)
+    .orderBy('owed_at')
+    .limit(1)
+    .executeTakeFirst();
+  if (!failing) return [];
+  const rows = await trx
+    .selectFrom('attempt')
+    .select(['at', 'error'])
+    .where('change_id', '=', failing.change_id)
+    .where('sink', '=', sink)
+    .where('error', 'is not', null)
+    .orderBy('at', 'desc')
+    .limit(failuresTold)
+    .execute();
+  return rows.map(({ at, error }) => ({ at, error: error! }));
+}
+
+async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
+  const row = await trx
+    .selectFrom('delivery')
+    .select(['reason', 'advice'])
+    .where('sink', '=', sink)
+    .where('state', '=', sql.lit('parked'))
+    .orderBy('change_id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
+}
+
+/** `undefined` if there is none, or no comparison; `null` while one is under way or after one that failed. */
+async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, removed: boolean): Promise<Observed | null | undefined> {
+  const jobs = await trx.selectFrom('index_job').select(['kind', 'state', 'finished_at', 'progress']).where('sink', '=', sink).execute();
+  const job = jobs.find(({ kind }) => kind === 'verify');
+  if (!job) return undefined;
+  // What was built anew from the store is what it says.
+  const rebuilt = jobs.find(({ kind, state }) => kind === 'rebuild' && state === 'done');
+  if (!removed && (rebuilt?.finished_at ?? 0) > (job.finished_at ?? Infinity)) return undefined;
+  // Of a sink that was removed nobody ends it.
+  if (job.state !== 'done' && !removed) return null;
+  const { missing, older, newer, surplus, repaired } = JSON.parse(job.progress) as VerifyProgress;
+  if (!removed && missing + older + newer + surplus <= repaired) return undefined;
+  return { kind: 'differences', sink: name, missing, older, newer, surplus, removed };
+}
+
+/** Who paused or resumed a sink last. The condition on the action is worded as in the index that has these alone. */
+export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
+  return trx
+    .selectFrom('audit')
+    .select('actor')
+    .where(sql<boolean>`action in ('pause', 'resume')`)
+    .where('details', '=', JSON.stringify({ sink }))
+    .orderBy('id', 'desc')
+    .limit(1);
+}
+
+/** How soon a message is edited again if only numbers in it have moved. */
+const editEveryMs = 30_000;
+
+/** Writes what was observed: opens, moves on and ends the notices of these report sinks. */
+export async function writeNotices(
+  trx: Transaction<Tables>,
+  reportSinks: readonly number[],
+  observed: ReadonlyMap<string, Observed | null>,
+  now: number,
+): Promise<void> {
+  for (const sink of reportSinks) {
+    const rows = await trx.selectFrom('notice').selectAll().where('sink', '=', sink).where('over_at', 'is', null).execute();
+    for (const row of rows) {
+      const seen = observed.get(row.key);
+      if (seen === null) continue;
+      const before = JSON.parse(row.facts) as Notice;
+      const after = moveOn(before, seen, now);
+      const facts = JSON.stringify(after);
+      if (facts === row.facts) continue;
+      const urgent = isNews(before, after) && row.lease === null;
+      await trx
+        .updateTable('notice')
+        .set({ facts, over_at: after.until, ...(urgent && { due_at: now }) })
+        .where('id', '=', row.id)
+        .execute();
+    }
+    const known = new Set(rows.map(row => row.key));
+    for (const [key, one] of observed) {
+      if (one === null || known.has(key) || isRemoved(one)) continue;
+      const facts = JSON.stringify({ ...one, since: one.since ?? now, until: null });
+      await trx.insertInto('notice').values({ sink, key, opened_at: now, facts, due_at: now }).execute();
+    }
+  }
+}
+
+/** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
+export function moveOn(before: Notice, seen: Observed | undefined, now: number): Notice {
+  if (before.kind === 'rejected') {
+    if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
+    return now - before.last < calmMs ? before : { ...before, until: now };
+  }
+  // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
+  const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
+  return { ...before, ...seen, ...failures, since: before.since, until: seen && !isRemoved(seen) ? null : now } as Notice;
+}
+
+function isRemoved(seen: Observed): boolean {
+  return 'removed' in seen && seen.removed;
+}
+
+/** When the message may be edited after this one was shown. */
+export const nextEditAt = (now: number): number => now + editEveryMs;
+
+/** Whether people should read it at once: it is over, or another story now. */
+function isNews(before: Notice, after: Notice): boolean {
+  if (after.until !== null) return true;
+  if (before.kind === 'rejected' && after.kind === 'rejected')
+    return Object.keys(before.counts).length !== Object.keys(after.counts).length;
+  if (before.kind === 'silence' && after.kind === 'silence') return before.rejected !== after.rejected;
+  if (before.kind !== 'incident' || after.kind !== 'incident') return false;
+  return before.state !== after.state || before.reason !== after.reason || before.paused !== after.paused;
+}

@@ -1,0 +1,156 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { ChangeType } from '../channel/change.js';
+import { unknownProfile } from '../channel/profile.js';
+import { readProfile, readTime } from '../channel/stored.js';
+import type { Database } from '../database/database.js';
+import type { Trx } from '../database/tables.js';
+import type { ChannelKey } from '../sinks/search-sink.js';
+import type { Delivery } from '../sinks/sink.js';
+import { type Filters, wants } from '../delivery/filters.js';
+import { channelsOf, lockLanes } from '../database/locks.js';
+import { deliveryId } from '../delivery/work.js';
+
+/** A channel in its newest state, as an index should have it. */
+export interface WantedChannel extends ChannelKey {
+  channel: number;
+  changeId: string;
+  position: number;
+  /** True if a delivery is on its way, or the sink's filters left the newest revision out: the index may well have another one. */
+  unsettled: boolean;
+  /** True if its row is damaged: what is the newest state nobody knows, and the delivery has blanks instead. */
+  damaged: boolean;
+  delivery: Delivery;
+}
+
+/** A page of channels in the order of their keys. */
+export interface ChannelPage {
+  wanted: WantedChannel[];
+  /** The key of the last channel of the page, wanted or not; `null` if there are no more. */
+  last: ChannelKey | null;
+}
+
+/** As the index orders them: by the bytes of their texts. */
+const after = (key: ChannelKey): RawBuilder<boolean> => sql`(sdk_app_id, channel_id) > (${key.sdkAppId}, ${key.channelId})`;
+
+/**
+ * Reads a page of channels that have a revision.
+ * @param newVersions gives each a new version, so that what is written with it wins over whatever the index had
+ */
+export async function channelPage(
+  database: Database,
+  sink: number,
+  from: ChannelKey | null,
+  size: number,
+  newVersions: boolean,
+): Promise<ChannelPage> {
+  return database.kysely.transaction().execute(async trx => {
+    const { filters } = await trx.selectFrom('sink').select('filters').where('id', '=', sink).executeTakeFirstOrThrow();
+    const chosen = JSON.parse(filters) as Filters;
+    const page = trx
+      .selectFrom('channel')
+      .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
+      .where('revision', '>', 0)
+      .$if(from !== null, found => found.where(after(from!)))
+      .orderBy('sdk_app_id')
+      .orderBy('channel_id')
+      .limit(size);
+    const keys = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
+    const ids = keys.filter(key => wants(chosen, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
+    if (newVersions && ids.length > 0) await takeVersions(trx, ids, 0);
+    const rows = ids.length === 0 ? [] : await newestOf(trx, sink, ids);
+    const last = keys.at(-1);
+    return {
+      wanted: rows.map(row => wantedOf(row, sink, chosen.fields !== undefined)),
+      last: last && keys.length === size ? { sdkAppId: last.sdkAppId, channelId: last.channelId } : null,
+    };
+  });
+}
+
+async function takeVersions(trx: Trx, ids: number[], least: number): Promise<void> {
+  const next = sql<number>`case when version >= ${sql.lit(least)} then version + 1 else ${sql.lit(least + 1)} end`;
+  await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();
+}
+
+type Row = Awaited<ReturnType<typeof newestOf>>[number];
+
+function newestOf(trx: Trx, sink: number, ids: number[]) {
+  return trx
+    .selectFrom('channel')
+    .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
+    .leftJoin('delivery', join => join.onRef('delivery.change_id', '=', 'change.id').on('delivery.sink', '=', sink))
+    .select(['channel.id as channel', 'channel.sdk_app_id as sdkAppId', 'channel.channel_id as channelId', 'channel.version'])
+    .select(['channel.updated_at', 'change.id as changeId', 'change.position', 'change.revision', 'change.type', 'change.event_time'])
+    .select(['change.exist', 'change.operator', 'change.profile', 'delivery.state'])
+    .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
+    .where('channel.id', 'in', ids)
+    .orderBy('channel.sdk_app_id')
+    .orderBy('channel.channel_id')
+    .execute();
+}
+
+function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel {
+  const { channel, sdkAppId, channelId, changeId, position } = row;
+  const unsettled = Boolean(row.open) || (choosesFields && row.state === null);
+  const told = { channel, sdkAppId, channelId, changeId, position };
+  try {
+    return { ...told, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
+  } catch {
+    const blanks = { event_time: 0, updated_at: null, profile: JSON.stringify(unknownProfile) };
+    return { ...told, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
+  }
+}
+
+function deliveryOf(row: Row, sink: number): Delivery {
+  const { sdkAppId, channelId, changeId, revision, event_time: eventTime } = row;
+  const data = { changeId, sdkAppId, channelId, revision, exists: row.exist === 1, operator: row.operator };
+  return {
+    id: deliveryId(changeId, sink),
+    event: {
+      type: row.type as ChangeType,
+      timestamp: readTime(eventTime),
+      data: { ...data, changes: [], profile: readProfile(row.profile) },
+    },
+    version: row.version,
+    updatedAt: readTime(row.updated_at ?? eventTime),
+  };
+}
+
+/** Those of these channels that are still as they were read, with nothing on its way: what differs there, differs. */
+export async function stillSo(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
+  const settled = channels.filter(({ unsettled }) => !unsettled);
+  if (settled.length === 0) return [];
+  const rows = await database.kysely.transaction().execute(trx => newestOf(trx, sink, channelsOf(settled)));
+  const now = new Map(rows.map(row => [row.channel, row]));
+  return settled.filter(({ channel, changeId }) => now.get(channel)?.changeId === changeId && !now.get(channel)!.open);
+}
+
+/** Of a document that somebody deleted the engine remembers for a while a version that is greater than ours. */
+const tombstoneMargin = 1000;
+
+/** Sends the newest state of these channels once more, under a version greater than what the index has. */
+export async function sendAgain(
+  database: Database,
+  sink: number,
+  channels: readonly (WantedChannel & { version: number | null })[],
+  now: number,
+): Promise<void> {
+  if (channels.length === 0) return;
+  await database.kysely.transaction().execute(async trx => {
+    // Channels before lanes, as everybody locks them.
+    const inOrder = channels.toSorted((one, other) => one.channel - other.channel);
+    for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
+    await lockLanes(database, trx, sink, channels);
+    const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));
+    const tail = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null';
+    await database.insert(trx, 'lane', lanes, tail);
+    const owed = { sink, owed_at: now, updated_at: now };
+    await database.insert(
+      trx,
+      'delivery',
+      channels.map(({ changeId, channel, position }) => ({ change_id: changeId, channel, position, ...owed })),
+      `on conflict (change_id, sink) do update set state = 'pending', open = 1, tries = 0, owed_at = excluded.owed_at, updated_at = excluded.updated_at,
+         failing_since = null, stopped_ms = null, cause = null, reason = null, advice = null`,
+    );
+    await database.notify(trx, [sink]);
+  });
+}

@@ -1,0 +1,77 @@
+import { recordAction } from '../database/audit.js';
+import type { Database } from '../database/database.js';
+import type { ChannelKey, Difference } from '../sinks/search-sink.js';
+
+export type JobKind = 'verify' | 'rebuild';
+
+/** How far a comparison is. */
+export interface VerifyProgress {
+  repair: boolean;
+  after: ChannelKey | null;
+  compared: number;
+  missing: number;
+  older: number;
+  newer: number;
+  surplus: number;
+  repaired: number;
+  examples: { sdkAppId: string; channelId: string; kind: Difference['kind'] }[];
+}
+
+/** How far a new building is. */
+export interface RebuildProgress {
+  index: string | null;
+  after: ChannelKey | null;
+  filled: boolean;
+  done: number;
+  total: number;
+}
+
+export interface Job<P> {
+  state: 'running' | 'done' | 'failed';
+  startedAt: number;
+  finishedAt: number | null;
+  error: string | null;
+  progress: P;
+}
+
+/**
+ * Begins a job, unless it is running already; on record if a person asked for it. A comparison that only looks gives way to one that repairs.
+ * @returns whether it began
+ */
+export async function beginJob(
+  database: Database,
+  sink: number,
+  kind: JobKind,
+  repair: boolean,
+  { at: now, actor }: { at: number; actor: string | null },
+): Promise<boolean> {
+  const progress: VerifyProgress | RebuildProgress =
+    kind === 'verify'
+      ? { repair, after: null, compared: 0, missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, examples: [] }
+      : { index: null, after: null, filled: false, done: 0, total: 0 };
+  return database.kysely.transaction().execute(async trx => {
+    const before = repair ? await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify') : null;
+    const givesWay = before?.state === 'running' && !before.progress.repair;
+    const begun = await database.insert<'index_job', { sink: number }>(
+      trx,
+      'index_job',
+      [{ sink, kind, state: 'running', started_at: now, progress: JSON.stringify(progress), due_at: now }],
+      `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
+         error = null, failing_since = null, due_at = excluded.due_at, lease = null ${givesWay ? '' : "where index_job.state <> 'running'"} returning sink`,
+    );
+    const hasBegun = (await begun()).length > 0;
+    if (hasBegun && actor !== null) {
+      const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
+      await recordAction(trx, { at: now, actor }, kind, { sink: name, ...(kind === 'verify' && { repair }) });
+    }
+    return hasBegun;
+  });
+}
+
+/** The newest job of a kind; `null` if there was none. */
+export async function findJob<P>({ kysely }: Pick<Database, 'kysely'>, sink: number, kind: JobKind): Promise<Job<P> | null> {
+  const row = await kysely.selectFrom('index_job').selectAll().where('sink', '=', sink).where('kind', '=', kind).executeTakeFirst();
+  if (!row) return null;
+  const { state, started_at: startedAt, finished_at: finishedAt, error } = row;
+  return { state: state as Job<P>['state'], startedAt, finishedAt, error, progress: JSON.parse(row.progress) as P };
+}

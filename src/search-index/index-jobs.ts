@@ -1,0 +1,238 @@
+import type { Selectable, Updateable } from 'kysely';
+import { v4 as uuid } from 'uuid';
+import type { Clock } from '../process/clock.js';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import type { ChannelKey, Difference, SearchSink } from '../sinks/search-sink.js';
+import { SinkError } from '../sinks/errors.js';
+import { bounded } from '../delivery/bounded.js';
+import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
+import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
+import { backOffMs } from '../delivery/retry.js';
+import { repeatedlyBeside } from '../process/repeatedly.js';
+
+/** A search sink that this process serves. */
+export interface ServedSearchSink {
+  /** Its row's key, and name. */
+  id: number;
+  name: string;
+  sink: SearchSink;
+}
+
+/** What jobs tell the rest of the process. */
+export interface JobEvents {
+  wake(sinks: number[]): void;
+  /** A job began, ended, or is held up by what its sink says. */
+  told(message: string, fields: object): void;
+  /** The database failed, it is tried again; `null` once it does not any more. */
+  trouble(error: Error | null): void;
+}
+
+const lookEveryMs = 2000;
+const pageSize = 500;
+const examplesKept = 20;
+/** A job whose process is gone waits this long; a living process renews in time, however long a page takes. */
+const leaseMs = 10_000;
+const renewEveryMs = 3000;
+/** What fails for this long is given up; it may be asked for again. */
+const givenUpAfterMs = 3_600_000;
+/** An index is compared with the store by itself once a day. */
+const verifyEveryMs = 86_400_000;
+/** How long an outdated index may stay unnoticed. */
+const checkEveryMs = 60_000;
+
+type Row = Selectable<Tables['index_job']>;
+type Update = Updateable<Tables['index_job']>;
+
+/**
+ * Compares indices with the store and builds them anew, page by page, while deliveries go on. A job is a row: one process at a time works on it under a
+ * lease, and any goes on with it where another was killed.
+ */
+export class IndexJobs {
+  private readonly checkedAt = new Map<number, number>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly served: () => readonly ServedSearchSink[],
+    private readonly clock: Clock,
+    private readonly events: JobEvents,
+  ) {}
+
+  /** Looks every few seconds, until it is stopped; each sink beside the others. */
+  run(stop: AbortSignal): Promise<void> {
+    return repeatedlyBeside(
+      this.served().map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs })),
+      error => this.events.trouble(error),
+      stop,
+    );
+  }
+
+  /** All that there is to do now. */
+  async once(stop: AbortSignal): Promise<void> {
+    await Promise.all(this.served().map(one => this.turn(one, stop)));
+  }
+
+  private async turn(one: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    // After a jump of the clock the leases of other processes look as if they were over.
+    if (this.database.time.jumpedWithin(leaseMs)) return;
+    await this.beginByItself(one, stop);
+    for (const kind of ['rebuild', 'verify'] as const)
+      for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
+  }
+
+  /** An index that another release made is built anew, and every index is compared once a day. */
+  private async beginByItself({ id, name, sink }: ServedSearchSink, stop: AbortSignal): Promise<void> {
+    if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
+    this.checkedAt.set(id, this.clock.monotonic());
+    const now = this.clock.now();
+    // Deliveries tell what is wrong with the sink itself.
+    const outdated = await bounded(signal => sink.current(signal), null, stop).then(
+      current => current.outdated,
+      () => false,
+    );
+    if (outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
+      this.events.told('the index is of another release or analyzer: it is built anew', { sink: name });
+    const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
+    const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
+    // Later than now only a clock that was ahead can have been.
+    if (now - last >= verifyEveryMs || last > now) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
+  }
+
+  /** One page of a job. @returns whether there is more to do at once */
+  private async step(served: ServedSearchSink, kind: JobKind, stop: AbortSignal): Promise<boolean> {
+    const lease = uuid();
+    const row = await this.claim(served, kind, lease);
+    if (!row) return false;
+    const now = (): number => this.clock.now();
+    let values: Update;
+    const renewal = setInterval(() => void this.renew(served, kind, lease), renewEveryMs);
+    try {
+      values = await bounded(signal => this[kind](served, row, signal), null, stop);
+    } catch (error) {
+      if (stop.aborted) values = { due_at: now() };
+      else if (error instanceof SinkError) values = this.heldUp(served, row, error);
+      else throw error;
+    } finally {
+      clearInterval(renewal);
+    }
+    if (values.state !== undefined) values = { ...values, finished_at: now() };
+    const { numUpdatedRows } = await this.job(served, kind)
+      .where('lease', '=', lease)
+      .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
+      .executeTakeFirst();
+    // A lease that was lost is somebody else's job by now, and so is its end.
+    if (values.state === 'done' && numUpdatedRows > 0n) this.tellEnd(served, kind, values.progress as string);
+    return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
+  }
+
+  private job({ id }: ServedSearchSink, kind: JobKind) {
+    return this.database.kysely.updateTable('index_job').where('sink', '=', id).where('kind', '=', kind);
+  }
+
+  private claim(served: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
+    const now = this.clock.now();
+    return this.job(served, kind)
+      .where('state', '=', 'running')
+      .where('due_at', '<=', now)
+      .set({ lease, due_at: now + leaseMs })
+      .returningAll()
+      .executeTakeFirst();
+  }
+
+  private async renew(served: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
+    const renewal = this.job(served, kind)
+      .where('lease', '=', lease)
+      .set({ due_at: this.clock.now() + leaseMs });
+    // The end of the page finds out by itself that the database is away, or the job somebody else's.
+    await renewal.execute().catch(() => undefined);
+  }
+
+  private heldUp({ name }: ServedSearchSink, row: Row, { message, advice }: SinkError): Update {
+    if (message !== row.error) this.events.told(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
+    const now = this.clock.now();
+    const since = row.failing_since ?? now;
+    const dueAt = now + backOffMs(4, this.clock.random());
+    return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
+  }
+
+  private tellEnd({ name, id }: ServedSearchSink, kind: JobKind, progress: string): void {
+    const { after: _, examples: __, ...told } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
+    this.events.told(`${kind} of the index is done`, { sink: name, ...told });
+    this.events.wake([id]);
+  }
+
+  private async verify({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
+    const progress = JSON.parse(row.progress) as VerifyProgress;
+    const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, false);
+    const deliveries = wanted.map(({ delivery }) => delivery);
+    const found = await sink.compare(deliveries, { after: progress.after, until: last }, stop);
+    const byKey = new Map(wanted.map(channel => [keyOf(channel), channel]));
+    const known = found.filter(({ kind }) => kind !== 'surplus').flatMap(one => byKey.get(keyOf(one)) ?? []);
+    const still = new Set((await stillSo(this.database, id, known)).map(keyOf));
+    const differences = found.filter(one => one.kind === 'surplus' || still.has(keyOf(one)));
+    for (const { kind, sdkAppId, channelId } of differences) {
+      progress[kind] += 1;
+      if (progress.examples.length < examplesKept) progress.examples.push({ sdkAppId, channelId, kind });
+    }
+    progress.compared += wanted.length;
+    if (progress.repair && differences.length > 0) {
+      await this.repair(id, sink, differences, byKey, stop);
+      progress.repaired += differences.length;
+    }
+    progress.after = last;
+    return { progress: JSON.stringify(progress), ...(last === null && { state: 'done' }) };
+  }
+
+  private async repair(
+    id: number,
+    sink: SearchSink,
+    differences: readonly Difference[],
+    byKey: ReadonlyMap<string, WantedChannel>,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const surplus = differences.filter(({ kind }) => kind === 'surplus');
+    if (surplus.length > 0) await sink.remove(surplus, stop);
+    const channels = differences.flatMap(one => (one.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(one))!, version: one.version }]));
+    await sendAgain(this.database, id, channels, this.clock.now());
+    this.events.wake([id]);
+  }
+
+  private async rebuild({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
+    const progress = JSON.parse(row.progress) as RebuildProgress;
+    const { index } = progress;
+    if (index === null) {
+      progress.index = await sink.prepare(stop);
+      progress.total = await this.countChannels();
+      // Who has not seen the next index yet still writes into the old one alone: what it delivers is read only afterwards.
+      return { progress: JSON.stringify(progress), due_at: this.clock.now() + sink.settleMs };
+    }
+    if (progress.filled) {
+      await sink.swap(index, stop);
+      return { progress: JSON.stringify(progress), state: 'done' };
+    }
+    const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, true);
+    const damaged = wanted.filter(one => one.damaged).map(keyOf);
+    if (damaged.length > 0)
+      this.events.told('channels whose stored record is damaged are left out of the new index', { channels: damaged });
+    const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
+    const results = await sink.fill(index, deliveries, stop);
+    // What is refused there is refused by the deliveries, too, and parked; the others must be in.
+    const failed = results.find(result => result !== null && result.outcome !== 'refused');
+    if (failed) throw failed;
+    progress.done += wanted.length;
+    progress.after = last;
+    progress.filled = last === null;
+    return { progress: JSON.stringify(progress) };
+  }
+
+  private async countChannels(): Promise<number> {
+    const { n } = await this.database.kysely
+      .selectFrom('channel')
+      .select(({ fn }) => fn.countAll<number>().as('n'))
+      .where('revision', '>', 0)
+      .executeTakeFirstOrThrow();
+    return n;
+  }
+}
+
+const keyOf = ({ sdkAppId, channelId }: ChannelKey): string => `${sdkAppId}:${channelId}`;

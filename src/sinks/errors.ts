@@ -1,0 +1,47 @@
+/**
+ * The outcome of an attempt that did not deliver. A sink throws one of these; anything else that it throws is tried again and
+ * recorded without its text, since only these promise that their texts hold no secret.
+ */
+export abstract class SinkError extends Error {
+  abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
+  /**
+   * @param message why, in plain words, without any secret or profile text
+   * @param advice what a person can do about it
+   * @param status the HTTP status, if there was one
+   */
+  constructor(
+    message: string,
+    readonly advice: string,
+    readonly status: number | null = null,
+  ) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** It may work later: network trouble, overload, time-outs. */
+export class TryAgain extends SinkError {
+  readonly outcome = 'retry';
+  /** @param retryAfterMs how long the whole sink asked to be left alone, 0 if it did not */
+  constructor(
+    message: string,
+    advice: string,
+    status: number | null = null,
+    readonly retryAfterMs = 0,
+  ) {
+    super(message, advice, status);
+  }
+}
+
+/** It did not even reach the target. */
+export class NotSent extends TryAgain {}
+
+/** The sink will never take this delivery; it is parked for a person to decide. */
+export class Refused extends SinkError {
+  readonly outcome = 'refused';
+}
+
+/** No delivery can work until somebody mends the set-up: credentials, URL, certificate, channel. */
+export class Misconfigured extends SinkError {
+  readonly outcome = 'misconfigured';
+}

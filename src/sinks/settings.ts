@@ -1,0 +1,58 @@
+import { ArrayNotEmpty, IsIn, IsNumber, IsOptional, IsPositive, Matches, Min } from 'class-validator';
+import { type FieldName, fieldNames } from '../channel/profile.js';
+import { Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
+
+/** What every sink can be told. Defaults that differ by type are set in the type's own class by declaring the property again. */
+export class SinkSettings {
+  @Setting({
+    meaning:
+      'Only changes that touch one of these fields (name, avatarUrl, introduction, organization); a created or destroyed channel always counts',
+    parse: list,
+    example: 'name,avatarUrl',
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  @IsIn(fieldNames, { each: true, message: `$property must list fields out of ${fieldNames.join(', ')}` })
+  FIELDS?: FieldName[];
+
+  @Setting({
+    meaning: 'Only channels whose id matches one of these patterns (`*` any characters, `?` one)',
+    parse: list,
+    example: '@TOA#_shop_*',
+  })
+  @IsOptional()
+  @ArrayNotEmpty()
+  CHANNELS?: string[];
+
+  @Setting({ meaning: 'Only these apps', parse: list, example: '1400000001' })
+  @IsOptional()
+  @ArrayNotEmpty()
+  @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
+  SDK_APP_IDS?: string[];
+
+  @Setting({ meaning: "One attempt's total time in milliseconds", default: '10000', parse: wholeNumber })
+  @Whole(1, 300_000)
+  TIMEOUT_MS!: number;
+
+  @Setting({ meaning: 'Attempts at once, per process', default: '16', parse: wholeNumber })
+  @Whole(1, 1000)
+  CONCURRENCY!: number;
+
+  @Setting({
+    meaning: 'At most this many attempts per second, over all processes together; may be a fraction',
+    parse: decimal,
+    example: '50',
+  })
+  @IsOptional()
+  @IsNumber({}, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
+  @Min(0.001, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
+  RATE_PER_SECOND?: number;
+
+  @Setting({
+    meaning: 'A delivery that keeps failing for this long is parked: a whole number and s, m, h or d',
+    default: '24h',
+    parse: duration,
+  })
+  @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 24h' })
+  RETRY_MAX_AGE!: number;
+}

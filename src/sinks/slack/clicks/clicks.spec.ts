@@ -1,0 +1,344 @@
+import { noProxies } from '../../../../test/support/proxy.ts';
+import { createHmac } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { type FakeServer, type Handler, fakeServer } from '../../../../test/support/fake-server.ts';
+import { until } from '../../../../test/support/until.ts';
+import type { Actions } from '../../sink.js';
+import { type ClickOptions, Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
+import { en } from '../words/en.js';
+import { zhCN } from '../words/zh-cn.js';
+
+describe('the signature', () => {
+  // Slack's own example: docs.slack.dev/authentication/verifying-requests-from-slack
+  const secret = '8f742231b10e8888abcd99yyyzzz85a5';
+  const time = '1531420618';
+  const now = 1_531_420_618_000;
+  const body =
+    'token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c';
+  const headers = {
+    'x-slack-request-timestamp': time,
+    'x-slack-signature': 'v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503',
+  };
+
+  it("is right on Slack's own example", () => expect(isSignedBySlack(Buffer.from(body), headers, secret, now)).toBe(true));
+
+  // Planted: without Math.abs the first of the two that are late was taken, with > as >= both edges were not.
+  it.each([
+    [-300_999, false],
+    [-300_000, true],
+    [300_999, true],
+    [301_000, false],
+  ])('of a time that is %i ms from now: %s', (ms, taken) =>
+    expect(isSignedBySlack(Buffer.from(body), headers, secret, now + ms)).toBe(taken),
+  );
+
+  it.each([
+    ['another body', `${body}&`, {}],
+    ['another time', body, { 'x-slack-request-timestamp': '1531420619' }],
+    ['no signature', body, { 'x-slack-signature': undefined }],
+    ['no time', body, { 'x-slack-request-timestamp': undefined }],
+    ['a repeated signature', body, { 'x-slack-signature': `${headers['x-slack-signature']}, ${headers['x-slack-signature']}` }],
+    ['a list of signatures', body, { 'x-slack-signature': [headers['x-slack-signature']] }],
+    ['a repeated time', body, { 'x-slack-request-timestamp': `${time}, ${time}` }],
+    ['a time with a sign', body, { 'x-slack-request-timestamp': `+${time}` }],
+    ['a time with a blank', body, { 'x-slack-request-timestamp': ` ${time}` }],
+    ['a short signature', body, { 'x-slack-signature': headers['x-slack-signature'].slice(0, -1) }],
+    ['an empty signature', body, { 'x-slack-signature': 'v0=' }],
+    ['another version', body, { 'x-slack-signature': headers['x-slack-signature'].replace('v0', 'v1') }],
+    ['capitals', body, { 'x-slack-signature': headers['x-slack-signature'].toUpperCase() }],
+  ])('with %s is not right', (_, said, other) =>
+    expect(isSignedBySlack(Buffer.from(said), { ...headers, ...other }, secret, now)).toBe(false),
+  );
+
+  it('is over the bytes as they came', () => {
+    const bytes = Buffer.from([0x70, 0xff, 0xfe]);
+    const signature = `v0=${createHmac('sha256', secret).update(`v0:${time}:`).update(bytes).digest('hex')}`;
+    expect(isSignedBySlack(bytes, { ...headers, 'x-slack-signature': signature }, secret, now)).toBe(true);
+  });
+
+  it('of another secret is not right', () => expect(isSignedBySlack(Buffer.from(body), headers, `${secret}x`, now)).toBe(false));
+
+  it('is over the time as well, whatever the time is', () => {
+    const signature = `v0=${createHmac('sha256', secret).update(`v0:9999999999:${body}`).digest('hex')}`;
+    const stamped = { 'x-slack-request-timestamp': '9999999999', 'x-slack-signature': signature };
+    expect(isSignedBySlack(Buffer.from(body), stamped, secret, now)).toBe(false);
+  });
+});
+
+/** What Slack sends for a click, with more around it than we look at. */
+function blockActions(action: object, rest: object = {}): object {
+  return {
+    type: 'block_actions',
+    team: { id: 'T01TEA' },
+    user: { id: 'U0ALICE', username: 'alice' },
+    api_app_id: 'A01SYNC',
+    container: { type: 'message', message_ts: '1.1', channel_id: 'C0CHANNELS' },
+    channel: { id: 'C0CHANNELS', name: 'official-channels' },
+    response_url: 'https://hooks.slack.com/actions/T01TEA/1/x',
+    actions: [{ type: 'button', block_id: 'b', action_ts: '1.2', ...action }],
+    ...rest,
+  };
+}
+
+const changeId = '0193a5b2-7c1e-7d2f-9b3a-1c2d3e4f5a6b';
+const retry = { action_id: 'retry', value: `team:${changeId}` };
+
+describe('a payload', () => {
+  it.each([
+    ['retry', changeId],
+    ['discard', changeId],
+    ['pause', 'crm_eu'],
+    ['resume', 'crm_eu'],
+    ['repair', 'search'],
+  ])('of the button %s is a click', (action, value) =>
+    expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
+      { action, sink: 'team', value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
+    ]),
+  );
+
+  it('without a response_url is a click too', () =>
+    expect(clicksOf(blockActions(retry, { response_url: undefined }))).toMatchObject([{ action: 'retry', responseUrl: null }]));
+
+  it.each([
+    ['another button', blockActions({ action_id: 'open', value: `team:${changeId}` })],
+    ['a button named like a property of all objects', blockActions({ action_id: 'constructor', value: `team:${changeId}` })],
+    ['no value', blockActions({ action_id: 'retry' })],
+    ['an empty value', blockActions({ action_id: 'retry', value: '' })],
+    ['a value of no sink', blockActions({ action_id: 'retry', value: changeId })],
+    ['a value of a sink that cannot be named so', blockActions({ action_id: 'retry', value: `Team:${changeId}` })],
+    ['a value about nothing', blockActions({ action_id: 'retry', value: 'team:' })],
+    ['a value that is no id', blockActions({ action_id: 'retry', value: "team:x' or 1=1 --" })],
+    ['a value with a line break at its end', blockActions({ action_id: 'retry', value: `team:${changeId}\n` })],
+    ['a value that is too long', blockActions({ action_id: 'discard', value: `team:${'a'.repeat(65)}` })],
+    ['a list as value', blockActions({ action_id: 'retry', value: [`team:${changeId}`] })],
+    ['a sink that cannot be paused by that name', blockActions({ action_id: 'pause', value: 'team:CRM' })],
+    ['another type', blockActions(retry, { type: 'view_submission' })],
+    ['no user', blockActions(retry, { user: undefined })],
+    ['a user that is no id', blockActions(retry, { user: { id: 'U0ALICE> <!channel' } })],
+    ['no actions', blockActions(retry, { actions: undefined })],
+    ['null as an action', blockActions(retry, { actions: [null, 'retry', 1] })],
+    ['null', null],
+    ['a text', 'block_actions'],
+    ['a list', []],
+  ])('with %s is no click', (_, payload) => expect(clicksOf(payload)).toEqual([]));
+
+  it('is the JSON of a form', () => {
+    const payload = blockActions({ ...retry, text: 'ü + % 你好 &' });
+    expect(payloadOf(new URLSearchParams({ payload: JSON.stringify(payload) }).toString())).toEqual(payload);
+  });
+
+  it.each(['', 'payload', 'payload=', 'payload=%', 'payload=%7B', '{"type":', 'ssl_check=1&token=x'])('that is %j is none', body =>
+    expect(payloadOf(body)).toBeNull(),
+  );
+
+  it('is the body itself if that is JSON', () => expect(payloadOf('{"type":"event_callback"}')).toEqual({ type: 'event_callback' }));
+
+  it('has the ids by which it counts once', () => {
+    expect(idsOf(blockActions(retry, { trigger_id: '1.2.x' }))).toEqual(['1.2.x']);
+    expect(idsOf({ type: 'event_callback', event_id: 'Ev1', trigger_id: 7 })).toEqual(['Ev1']);
+    for (const none of [null, 'x', [], {}]) expect(idsOf(none)).toEqual([]);
+  });
+
+  it.each([
+    [{ type: 'url_verification', challenge: '3eZbrw1a' }, '3eZbrw1a'],
+    [{ type: 'url_verification', challenge: 7 }, null],
+    [{ type: 'event_callback', challenge: 'x' }, null],
+    [null, null],
+  ])('%j asks for %j back', (payload, challenge) => expect(challengeOf(payload)).toBe(challenge));
+
+  it('of any form never throws', () =>
+    fc.assert(fc.property(fc.uint8Array(), bytes => void payloadOf(`payload=${Buffer.from(bytes).toString('latin1')}`))));
+
+  it('of any JSON never throws', () =>
+    fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (user, actions) => void clicksOf(blockActions({}, { user, actions })))));
+
+  it('that is nested deeply is none', () => expect(payloadOf(`payload=${'['.repeat(200_000)}`)).toBeNull());
+});
+
+// Planted: with startsWith instead of the comparison of origins the second and third were Slack's.
+test.each([
+  ['https://hooks.slack.com/actions/T01TEA/1/x', true],
+  ['https://hooks.slack.com.evil.example/actions', false],
+  ['https://hooks.slack.com@evil.example/actions', false],
+  ['https://hooks.slack.com:8443/actions', false],
+  ['http://hooks.slack.com/actions', false],
+  ['https://slack.com/actions', false],
+  ['http://127.0.0.1:4010/_hooks/response/x', true],
+  ['http://127.0.0.1:4011/_hooks/response/x', false],
+  ['https://127.0.0.1:4010/_hooks/response/x', false],
+  ['http://127.0.0.1:4010@evil.example/', false],
+  ['http://169.254.169.254/', false],
+  ['file:///etc/passwd', false],
+  ['actions', false],
+])('a response_url %s is of Slack: %s', (url, is) => expect(isSlacks(url, 'http://127.0.0.1:4010/api/')).toBe(is));
+
+test('both languages say something of everything', () => {
+  for (const texts of [en.clicks, zhCN.clicks]) {
+    const all = [texts.notAllowed, texts.failed, ...Object.values(texts.nothingLeft)];
+    expect(all).toHaveLength(7);
+    for (const text of all) expect(text).toMatch(/^[^<>&]+$/);
+  }
+});
+
+describe('clicks', () => {
+  let server: FakeServer;
+  let answer: Handler;
+  let warnings: string[];
+  let calls: [string, string, string][];
+  beforeEach(async () => {
+    answer = () => ({ body: 'ok' });
+    [warnings, calls] = [[], []];
+    server = await fakeServer((...told) => answer(...told));
+  });
+  afterEach(() => server.close());
+
+  /** Actions that remember who asked for what, and then do as `outcome` says. */
+  function actions(outcome: () => number | Promise<number>): Actions {
+    const act = async (action: string, value: string, actor: string) => (calls.push([action, value, actor]), outcome());
+    return {
+      retry: (id, actor) => act('retry', id, actor),
+      discard: (id, actor) => act('discard', id, actor),
+      pause: async (sink, actor) => (await act('pause', sink, actor)) > 0,
+      resume: async (sink, actor) => (await act('resume', sink, actor)) > 0,
+      repair: async (sink, actor) => (await act('repair', sink, actor)) > 0,
+    };
+  }
+
+  function open(outcome: () => number | Promise<number>, options: Partial<ClickOptions> = {}): Clicks {
+    return new Clicks(
+      { sink: 'team', allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, proxies: noProxies, ...options },
+      actions(outcome),
+      text => warnings.push(text),
+    );
+  }
+
+  const isNew = Promise.resolve(true);
+  const click = (action: object = retry, rest: object = {}) => blockActions(action, { response_url: `${server.url}/private`, ...rest });
+  const told = () => server.requests.map(({ path, body }) => [path, JSON.parse(body) as unknown]);
+  const privately = (text: string) => ['/private', { response_type: 'ephemeral', replace_original: false, text }];
+
+  it('are done in the name of who clicked, and nothing is said when that worked', async () => {
+    const clicks = open(() => 2);
+    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: `team:${changeId}` }), isNew);
+    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
+    await clicks.close();
+    expect(calls).toEqual([
+      ['retry', changeId, 'slack:U0ALICE'],
+      ['discard', changeId, 'slack:U0ALICE'],
+      ['pause', 'crm', 'slack:U0ALICE'],
+      ['resume', 'crm', 'slack:U0ALICE'],
+      ['repair', 'crm', 'slack:U0ALICE'],
+    ]);
+    expect([told(), warnings]).toEqual([[], []]);
+  });
+
+  it.each(['retry', 'discard', 'pause', 'resume', 'repair'] as const)(
+    'on %s are told, privately, when nothing was left to do',
+    async action => {
+      const clicks = open(() => 0);
+      clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
+      await until(() => server.requests.length === 1, 'a private word');
+      expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
+      expect(server.requests[0]?.headers['content-type']).toBe('application/json');
+      await clicks.close();
+    },
+  );
+
+  // Planted: without the comparison a click on the message of another sink, which may let others click, was done here.
+  it('on messages of other sinks are left to those', async () => {
+    const clicks = open(() => 1);
+    clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }), isNew);
+    clicks.take(click(), isNew);
+    await clicks.close();
+    expect([calls, told()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
+  });
+
+  // Planted: with `some` for `includes` everybody passed.
+  it('of others than the allowed users do nothing but tell them', async () => {
+    const clicks = open(() => 1, { allowedUsers: ['U0BOB', 'U0CAROL'], texts: zhCN.clicks });
+    clicks.take(click(), isNew);
+    clicks.take(click(retry, { user: { id: 'U0BOB' } }), isNew);
+    await until(() => server.requests.length === 1, 'a private word');
+    await clicks.close();
+    expect(calls).toEqual([['retry', changeId, 'slack:U0BOB']]);
+    expect(told()).toEqual([privately(zhCN.clicks.notAllowed)]);
+  });
+
+  it('that cannot be done are told, and the log does not get the reason', async () => {
+    const clicks = open(() => Promise.reject(new Error('postgres://user:password@db')));
+    clicks.take(click(), isNew);
+    await until(() => server.requests.length === 1, 'a private word');
+    await clicks.close();
+    expect(told()).toEqual([privately(en.clicks.failed)]);
+    expect(warnings).toEqual(['a click on retry could not be performed']);
+  });
+
+  it('that were done before, here or elsewhere, are done no more, and nobody is told', async () => {
+    const clicks = open(() => 1, { allowedUsers: ['U0BOB'] });
+    clicks.take(click(), Promise.resolve(false));
+    clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
+    await clicks.close();
+    expect([calls, told(), warnings]).toEqual([[], [], []]);
+  });
+
+  it('of which nobody knows whether they were done before are not done, and told', async () => {
+    const clicks = open(() => 1);
+    clicks.take(click(), Promise.reject(new Error('postgres://user:password@db')));
+    await until(() => server.requests.length === 1, 'a private word');
+    await clicks.close();
+    expect([calls, told()]).toEqual([[], [privately(en.clicks.failed)]]);
+  });
+
+  it('return before anything is done, and closing waits until it is', async () => {
+    let done = false;
+    let finish: (count: number) => void = () => {};
+    const clicks = open(() => new Promise<number>(resolve => (finish = resolve)).finally(() => (done = true)));
+    clicks.take(click(), isNew);
+    expect(done).toBe(false);
+    await setImmediate();
+    let closed = false;
+    const closing = clicks.close().then(() => (closed = true));
+    await setImmediate();
+    expect(closed).toBe(false);
+    finish(1);
+    await closing;
+    expect(done).toBe(true);
+  });
+
+  // Planted: without the check the first one got the private word.
+  it('never call a response_url that is not of Slack', async () => {
+    const slack = await fakeServer(() => ({ body: 'ok' }));
+    const clicks = open(() => 0, { apiUrl: `${slack.url}/api/` });
+    clicks.take(click(), isNew);
+    clicks.take(click(retry, { response_url: `${slack.url}/private` }), isNew);
+    await until(() => slack.requests.length === 1, 'the other private word');
+    await clicks.close();
+    await slack.close();
+    expect([told(), warnings]).toEqual([[], []]);
+  });
+
+  it('warn of a private word that did not arrive, without its URL', async () => {
+    answer = () => ({ status: 404, body: 'expired_url' });
+    const clicks = open(() => 0);
+    clicks.take(click(), isNew);
+    await until(() => warnings.length === 1, 'a warning');
+    await server.close();
+    clicks.take(click(), isNew);
+    await until(() => warnings.length === 2, 'another warning');
+    expect(warnings).toEqual([
+      'Slack did not take a private word to someone who clicked: it answered 404',
+      'a private word to someone who clicked did not reach Slack: connection refused',
+    ]);
+    server = await fakeServer(() => ({}));
+  });
+
+  it('do not wait for a Slack that is silent when they close', async () => {
+    answer = () => undefined;
+    const clicks = open(() => 0);
+    clicks.take(click(), isNew);
+    await until(() => server.requests.length === 1, 'a private word under way');
+    await clicks.close();
+    expect(warnings).toEqual([]);
+  });
+});

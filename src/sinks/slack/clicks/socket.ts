@@ -1,0 +1,176 @@
+import type { Socket as Link } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SocketModeClient } from '@slack/socket-mode';
+import { Agent, buildConnector } from 'undici';
+import { tunnel } from '../../../outgoing/agents.js';
+import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
+import { classifyNetworkError } from '../../../outgoing/http.js';
+import { classifyApiWord } from '../slack-errors.js';
+import { boundFetch } from '../slack-client.js';
+import { silentLogger } from './silent-logger.js';
+
+export interface SocketOptions {
+  appToken: string;
+  apiUrl: string | undefined;
+  timeoutMs: number;
+  /** Before the first new try; doubled with each that fails, up to a minute. */
+  pauseMs: number;
+  proxies: Proxies;
+  now: () => number;
+}
+
+const longestPauseMs = 60_000;
+
+/** What Slack sends down the connection, as the SDK hands it on. */
+interface Envelope {
+  type: string;
+  body: unknown;
+  ack: () => Promise<void>;
+}
+
+/**
+ * Clicks over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
+ * the SDK for each: the SDK's own reconnecting leaves a rejection unhandled when a token is refused after the first connection, which would end
+ * the process.
+ */
+export class Socket {
+  private readonly closing = new AbortController();
+
+  /** @param Client the SDK's client, handed in so that it is loaded only where there is an app token */
+  constructor(
+    private readonly options: SocketOptions,
+    private readonly clicked: (payload: unknown) => void,
+    private readonly warn: (message: string) => void,
+    private readonly Client: typeof SocketModeClient,
+  ) {}
+
+  listen(): void {
+    void this.stayConnected();
+  }
+
+  /** Takes no more clicks. Waits for nobody: what Slack has not got an ack for it tells the one who clicked. */
+  close(): void {
+    this.closing.abort();
+  }
+
+  private async stayConnected(): Promise<void> {
+    const { signal } = this.closing;
+    let failures = 0;
+    let leaveLast = (): void => {};
+    while (!signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        const { ending, leave } = await this.connect();
+        // What Slack has sent down the last one by now is still taken.
+        sleep(this.options.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
+        leaveLast = leave;
+        if (failures > 0) this.warn('clicks come in again: Slack takes our connection');
+        failures = 0;
+        await ending;
+      } catch (error) {
+        if (failures === 0 && !signal.aborted)
+          this.warn(
+            `no clicks come in while Slack does not take our connection (${reasonOf(error)}): check that Slack can be reached from here, and APP_TOKEN, which needs the scope connections:write; it is tried again by itself`,
+          );
+        failures += 1;
+      }
+      // After one that held for hours at once; but one that Slack ends as soon as it begins must not keep us busy.
+      const pauseMs = Math.min(this.options.pauseMs * 2 ** failures, longestPauseMs) - (performance.now() - startedAt);
+      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Opens a connection.
+   * @returns how to leave it, and what resolves when it is over or Slack asks for another one, until when it goes on
+   * @throws if there is none
+   */
+  private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
+    const { appToken, apiUrl, timeoutMs, proxies, now } = this.options;
+    const { signal } = this.closing;
+    const asking = new AbortController();
+    const client = new this.Client({
+      appToken,
+      autoReconnectEnabled: false,
+      logger: silentLogger,
+      dispatcher: new Agent({ connect: connector(proxies, asking.signal, link => client.once('disconnected', () => link.destroy())) }),
+      clientOptions: {
+        ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
+        retryConfig: { retries: 0 },
+        rejectRateLimitedCalls: true,
+        allowAbsoluteUrls: false,
+        fetch: boundFetch({ signal: asking.signal, proxies }, now),
+      },
+    });
+    const leave = (): void => (asking.abort(), void client.disconnect());
+    client.once('disconnected', () => signal.removeEventListener('abort', leave));
+    client.on('slack_event', ({ type, body, ack }: Envelope) => {
+      // If it fails the connection is lost, which is seen anyway.
+      ack().catch(() => undefined);
+      if (type === 'interactive') this.clicked(body);
+    });
+    const ending = new Promise<void>(resolve => {
+      client.once('disconnected', () => resolve());
+      // The SDK would end the connection as soon as Slack asks for another one.
+      const taken = client.listeners('ws_message');
+      client.removeAllListeners('ws_message').on('ws_message', (...message: unknown[]) => {
+        if (asksForAnother(message[0])) resolve();
+        else for (const take of taken) take.apply(client, message);
+      });
+    });
+    signal.addEventListener('abort', leave);
+    const late = setTimeout(leave, timeoutMs);
+    try {
+      await client.start();
+      if (signal.aborted) leave();
+      return { ending, leave };
+    } catch (error) {
+      signal.removeEventListener('abort', leave);
+      leave();
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+}
+
+/** Slack warns before it ends a connection, unless Socket Mode itself was turned off. */
+function asksForAnother(message: unknown): boolean {
+  if (typeof message !== 'string' || !message.includes('disconnect')) return false;
+  try {
+    const { type, reason } = JSON.parse(message) as { type?: unknown; reason?: unknown };
+    return type === 'disconnect' && reason !== 'link_disabled';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Connects as the SDK does by itself, but through proxies.
+ * @param signal ends the wait for a tunnel
+ * @param made takes the connection, which the SDK then cannot end by force
+ */
+function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => void): buildConnector.connector {
+  const direct = buildConnector({ allowH2: false });
+  return (to, done) => {
+    const told: typeof done = (...answer) => {
+      if (answer[1]) made(answer[1]);
+      done(...answer);
+    };
+    const secure = to.protocol === 'https:';
+    const proxy = proxyFor(new URL(`${to.protocol}//${to.host ?? to.hostname}`), proxies);
+    if (!proxy) return direct(to, told);
+    tunnel(proxy, to.hostname, Number(to.port || (secure ? 443 : 80)), signal).then(
+      httpSocket => (secure ? direct({ ...to, httpSocket }, told) : told(null, httpSocket)),
+      (error: Error) => told(error, null),
+    );
+  };
+}
+
+/** Without the text of any error, which may hold an URL that lets one in. */
+function reasonOf(error: unknown): string {
+  if (error === undefined) return 'it ended before it began';
+  const { data, statusCode } = Object(error) as { data?: { error?: unknown }; statusCode?: number };
+  if (data) return classifyApiWord(data.error).message;
+  return statusCode === undefined ? classifyNetworkError(error).message : `answered ${statusCode}`;
+}

@@ -1,0 +1,93 @@
+import type { IncomingMessage } from 'node:http';
+import { Controller, Inject, Post, Req, Res } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import type { ReportSink } from '../sinks/report-sink.js';
+import { Refusal } from './answer.js';
+import { readBody } from './body.js';
+
+/** The one path of the public port that is not WEBHOOK_PATH. */
+export const interactionsPath = 'slack/interactions';
+/** A payload holds the whole message that was clicked. */
+const mostBytes = 1024 * 1024;
+/** What all bodies that are on their way may take up together. */
+const mostBytesInAll = 8 * mostBytes;
+
+/** How long a refused body may still come, to be thrown away. */
+const lingerMs = 500;
+
+/** The report sinks that this process has opened. */
+export abstract class ReportSinks {
+  abstract all(): readonly ReportSink[];
+}
+
+/** Where Slack tells what people click. It answers in Slack's way, not with the vendor's packet; what is done, is done after the answer. */
+@Controller(interactionsPath)
+export class SlackInteractionsController {
+  /** How much of its body each request has brought that is not whole yet, the oldest first. */
+  private readonly arriving = new Map<IncomingMessage, number>();
+  private held = 0;
+
+  constructor(@Inject(ReportSinks) private readonly sinks: ReportSinks) {}
+
+  /**
+   * 200 if a sink takes it as signed by Slack; else 401, empty, and the end of the connection: before anything of the body is read if the headers are
+   * not Slack's. Without any sink that takes clicks here there is no such path.
+   */
+  @Post()
+  async take(@Req() request: Request, @Res() response: Response): Promise<void> {
+    const doors = this.sinks.all().flatMap(({ door }) => door ?? []);
+    if (doors.length === 0) throw Refusal.notFound();
+    if (!hasPlainBody(request) || !doors.some(door => door.admits(request.headers))) return refuse(request, response);
+    // Only now: who is refused need not send a body.
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue();
+    const body = await this.read(request).catch(() => null);
+    // The sender went away, or had to make room: there is nobody to answer.
+    if (request.destroyed && !request.readableEnded) return;
+    // One sink is enough: it hands on what is for others with the same secret.
+    for (const door of body === null ? [] : doors) {
+      const answer = door.take(body!, request.headers);
+      if (answer !== null) return void response.status(200).type('text/plain').end(answer);
+    }
+    refuse(request, response);
+  }
+
+  /** Whoever stalls makes room for others: Slack's own bodies come at once. */
+  private async read(request: IncomingMessage): Promise<Buffer> {
+    this.arriving.set(request, 0);
+    request.on('data', (chunk: Buffer) => {
+      const before = this.arriving.get(request);
+      if (before === undefined) return;
+      this.arriving.set(request, before + chunk.length);
+      this.held += chunk.length;
+      for (const oldest of this.arriving.keys()) {
+        if (this.held <= mostBytesInAll) break;
+        this.forget(oldest);
+        oldest.destroy();
+      }
+    });
+    try {
+      return await readBody(request, mostBytes);
+    } finally {
+      this.forget(request);
+    }
+  }
+
+  private forget(request: IncomingMessage): void {
+    this.held -= this.arriving.get(request) ?? 0;
+    this.arriving.delete(request);
+  }
+}
+
+/** Slack tells the length of what it sends, and never packs it. */
+function hasPlainBody({ headers }: IncomingMessage): boolean {
+  return headers['content-encoding'] === undefined && Number(headers['content-length'] ?? NaN) <= mostBytes;
+}
+
+/** Answers at once. The connection is closed when the body has come, or soon: closed before, it would be reset, and the answer could be lost. */
+function refuse(request: Request, response: Response): void {
+  response.status(401).set({ Connection: 'close', 'Content-Length': '0' }).flushHeaders();
+  if (request.complete) return void response.end();
+  const cut = setTimeout(() => response.end(), lingerMs);
+  response.once('close', () => clearTimeout(cut));
+  request.once('end', () => response.end()).resume();
+}
