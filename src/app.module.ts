@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { ModuleRef } from '@nestjs/core';
-import { Keeper } from './intake/intake.js';
+import { WebhookIntake } from './intake/intake.js';
 import { Recorder } from './channel/recorder.js';
 import { Spool } from './intake/spool.js';
 import { Clock, SharedClock } from './process/clock.js';
@@ -9,11 +9,11 @@ import { Database } from './database/database.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
-import { Workers } from './delivery/dispatcher.js';
-import { Deeds } from './management/admin-actions.js';
+import { Dispatcher } from './delivery/dispatcher.js';
+import { AdminActions } from './management/admin-actions.js';
 import { Log } from './process/log.js';
 import { Metrics } from './management/metrics.js';
-import { Notices } from './reports/alerts.js';
+import { Alerts } from './reports/alerts.js';
 import { outage } from './process/outage.js';
 import { ReportSinks, SlackInteractionsController } from './webhook/slack-interactions.controller.js';
 import { Readiness } from './management/readiness.js';
@@ -71,20 +71,20 @@ export class AppModule {
         WebhookPipe,
         {
           provide: ReportSinks,
-          useFactory: (served: Workers): ReportSinks => ({ all: () => served.opened.filter(sink => 'report' in sink) }),
-          inject: [Workers],
+          useFactory: (served: Dispatcher): ReportSinks => ({ all: () => served.opened.filter(sink => 'report' in sink) }),
+          inject: [Dispatcher],
         },
-        { provide: Recorder, useFactory: recorder, inject: [Database, Workers, Log, SharedClock] },
-        { provide: Timekeeper, useFactory: timekeeper, inject: [Database, Workers, Log, Clock] },
-        { provide: Keeper, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
-        { provide: Deeds, useFactory: deeds, inject: [Database, SharedClock, Log, Metrics, ModuleRef] },
-        { provide: Workers, useFactory: workers, inject: [Settings, Database, Metrics, Log, SharedClock, Deeds] },
-        { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Workers, Metrics, Log, SharedClock] },
-        { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Workers, Log, SharedClock] },
-        { provide: Notices, useFactory: notices, inject: [Settings, Database, Workers, Metrics, Rejections, Log, SharedClock] },
+        { provide: Recorder, useFactory: recorder, inject: [Database, Dispatcher, Log, SharedClock] },
+        { provide: Timekeeper, useFactory: timekeeper, inject: [Database, Dispatcher, Log, Clock] },
+        { provide: WebhookIntake, useFactory: keeper, inject: [Settings, Recorder, Database, Log] },
+        { provide: AdminActions, useFactory: auditActions, inject: [Database, SharedClock, Log, Metrics, ModuleRef] },
+        { provide: Dispatcher, useFactory: workers, inject: [Settings, Database, Metrics, Log, SharedClock, AdminActions] },
+        { provide: Upkeep, useFactory: upkeep, inject: [Settings, Database, Dispatcher, Metrics, Log, SharedClock] },
+        { provide: IndexJobs, useFactory: indexJobs, inject: [Database, Dispatcher, Log, SharedClock] },
+        { provide: Alerts, useFactory: notices, inject: [Settings, Database, Dispatcher, Metrics, Rejections, Log, SharedClock] },
         { provide: Metrics, useFactory: metrics, inject: [Database, SharedClock, ModuleRef] },
         { provide: Rejections, useFactory: rejections, inject: [Log, Clock] },
-        { provide: Readiness, useFactory: readiness, inject: [Database, Keeper] },
+        { provide: Readiness, useFactory: readiness, inject: [Database, WebhookIntake] },
       ],
     };
   }
@@ -97,7 +97,7 @@ function logged(log: Log, begins: string, ends?: string): (error: Error | null) 
   );
 }
 
-function recorder(database: Database, served: Workers, log: Log, clock: SharedClock): Recorder {
+function recorder(database: Database, served: Dispatcher, log: Log, clock: SharedClock): Recorder {
   return new Recorder(
     database,
     () => clock.now(),
@@ -106,7 +106,7 @@ function recorder(database: Database, served: Workers, log: Log, clock: SharedCl
   );
 }
 
-function timekeeper(database: Database, served: Workers, log: Log, clock: Clock): Timekeeper {
+function timekeeper(database: Database, served: Dispatcher, log: Log, clock: Clock): Timekeeper {
   return new Timekeeper(database, clock, {
     jumped: (whose, byMs) =>
       log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs }),
@@ -115,13 +115,20 @@ function timekeeper(database: Database, served: Workers, log: Log, clock: Clock)
   });
 }
 
-function deeds(database: Database, clock: SharedClock, log: Log, metered: Metrics, modules: ModuleRef): Deeds {
+function auditActions(database: Database, clock: SharedClock, log: Log, metered: Metrics, modules: ModuleRef): AdminActions {
   // Looked up late: the sinks' buttons do what the workers then see to.
-  return new Deeds(database, clock, log, metered, sinks => modules.get(Workers).wake(sinks));
+  return new AdminActions(database, clock, log, metered, sinks => modules.get(Dispatcher).wake(sinks));
 }
 
-function workers(settings: Settings, database: Database, metered: Metrics, log: Log, clock: SharedClock, actions: Deeds): Workers {
-  return new Workers(
+function workers(
+  settings: Settings,
+  database: Database,
+  metered: Metrics,
+  log: Log,
+  clock: SharedClock,
+  actions: AdminActions,
+): Dispatcher {
+  return new Dispatcher(
     database,
     settings.sinks,
     {
@@ -143,7 +150,7 @@ function workers(settings: Settings, database: Database, metered: Metrics, log: 
   );
 }
 
-function upkeep(settings: Settings, database: Database, served: Workers, metered: Metrics, log: Log, clock: SharedClock): Upkeep {
+function upkeep(settings: Settings, database: Database, served: Dispatcher, metered: Metrics, log: Log, clock: SharedClock): Upkeep {
   return new Upkeep(database, settings.RETENTION_DAYS, () => clock.now(), {
     wake: sinks => served.wake(sinks),
     discarded: (sink, count) => metered.deliveries.inc({ sink, outcome: 'discarded' }, count),
@@ -151,7 +158,7 @@ function upkeep(settings: Settings, database: Database, served: Workers, metered
   });
 }
 
-function indexJobs(database: Database, served: Workers, log: Log, clock: SharedClock): IndexJobs {
+function indexJobs(database: Database, served: Dispatcher, log: Log, clock: SharedClock): IndexJobs {
   return new IndexJobs(database, () => served.searchSinks, clock, {
     wake: sinks => served.wake(sinks),
     told: (message, fields) => log.info(message, fields),
@@ -166,14 +173,14 @@ function indexJobs(database: Database, served: Workers, log: Log, clock: SharedC
 function notices(
   settings: Settings,
   database: Database,
-  served: Workers,
+  served: Dispatcher,
   metered: Metrics,
   rejected: Rejections,
   log: Log,
   clock: SharedClock,
-): Notices {
+): Alerts {
   const startedAt = clock.monotonic();
-  return new Notices(
+  return new Alerts(
     database,
     () => served.reportSinks,
     () => ({
@@ -196,11 +203,11 @@ function metrics(database: Database, clock: SharedClock, modules: ModuleRef): Me
     database,
     clock,
     () => sinkStates(database, clock.now()),
-    () => modules.get(Keeper).spooled,
+    () => modules.get(WebhookIntake).spooled,
   );
 }
 
-function keeper(settings: Settings, recorded: Recorder, database: Database, log: Log): Keeper {
+function keeper(settings: Settings, recorded: Recorder, database: Database, log: Log): WebhookIntake {
   const broken = logged(
     log,
     'SPOOL_DIR cannot be written: webhooks are refused while the database does not answer',
@@ -222,7 +229,7 @@ function keeper(settings: Settings, recorded: Recorder, database: Database, log:
       takenIn = 0;
     },
   );
-  return new Keeper(recorded, spool, {
+  return new WebhookIntake(recorded, spool, {
     away: reason => trouble(new Error(reason)),
     back: count => {
       takenIn += count;
@@ -238,6 +245,6 @@ function rejections(log: Log, clock: Clock): Rejections {
   );
 }
 
-function readiness(database: Database, kept: Keeper): Readiness {
+function readiness(database: Database, kept: WebhookIntake): Readiness {
   return new Readiness(database, () => kept.spoolWorks);
 }

@@ -3,26 +3,26 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { Keeper } from './intake/intake.js';
+import { WebhookIntake } from './intake/intake.js';
 import { SharedClock } from './process/clock.js';
 import { Database } from './database/database.js';
 import { UnusableDatabase } from './database/errors.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
-import { Workers } from './delivery/dispatcher.js';
-import { Deeds } from './management/admin-actions.js';
+import { Dispatcher } from './delivery/dispatcher.js';
+import { AdminActions } from './management/admin-actions.js';
 import { Log } from './process/log.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
 import { Metrics } from './management/metrics.js';
-import { Notices } from './reports/alerts.js';
+import { Alerts } from './reports/alerts.js';
 import { outage } from './process/outage.js';
 import { Readiness } from './management/readiness.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestMs } from './webhook/public-port.js';
 
 /** Load balancers need this long to look away after readiness is gone. */
-const lookAwayMs = 5000;
+const preStopDelayMs = 5000;
 /** What attempts under way get to end. */
 const attemptGraceMs = 10_000;
 /** What requests under way get to be answered before their connections are cut. */
@@ -58,7 +58,7 @@ export interface Service {
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
   const [settings, log, database, readiness] = [app.get(Settings), app.get(Log), app.get(Database), app.get(Readiness)];
-  const [timekeeper, workers, keeper] = [app.get(Timekeeper), app.get(Workers), app.get(Keeper)];
+  const [timekeeper, workers, keeper] = [app.get(Timekeeper), app.get(Dispatcher), app.get(WebhookIntake)];
   readiness.closed = 'starting';
   for (const warning of settings.warnings) log.warn(warning);
   const stopping = new AbortController();
@@ -66,7 +66,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
   await workers.open();
   let opening = true;
   const started = bringUp(database, timekeeper, workers, log, () => opening, stopping.signal).then(() => {
-    background = [timekeeper, app.get(Upkeep), app.get(Notices), app.get(IndexJobs)].map(one => one.run(stopping.signal));
+    background = [timekeeper, app.get(Upkeep), app.get(Alerts), app.get(IndexJobs)].map(one => one.run(stopping.signal));
   });
   // Awaited below; until then a failure must not count as unhandled.
   started.catch(() => undefined);
@@ -79,7 +79,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     readiness,
     clock: app.get(SharedClock),
     log,
-    deeds: app.get(Deeds),
+    auditActions: app.get(AdminActions),
     searchSinks: () => workers.searchSinks,
   };
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
@@ -102,7 +102,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
     const hurry = new AbortController();
     readiness.closed = 'draining';
     const done = (async () => {
-      await sleep(lookAwayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
+      await sleep(preStopDelayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       stopping.abort();
       await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), ...background]);
       await Promise.all([keeper.stop(), closePort(management, managementGraceMs)]);
@@ -122,7 +122,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
 async function bringUp(
   database: Database,
   timekeeper: Timekeeper,
-  workers: Workers,
+  workers: Dispatcher,
   log: Log,
   opening: () => boolean,
   stopping: AbortSignal,

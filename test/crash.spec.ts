@@ -137,7 +137,7 @@ class Lives {
   }
 }
 
-/** Several at once: they spend most of their time waiting for leases of the killed to run out. */
+/** Several at once: they countCall most of their time waiting for leases of the killed to run out. */
 async function withLives<T>(store: string, story: (lives: Lives) => Promise<T>): Promise<T> {
   const lives = await new Lives().open(store);
   try {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { v7 as uuid } from 'uuid';
-import { type Receipt, Recorder } from '../src/channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../src/channel/recorder.js';
 import { explain } from '../src/database/postgres/advice.js';
 import { Database } from '../src/database/database.js';
 import { UnusableDatabase } from '../src/database/errors.js';
@@ -63,9 +63,9 @@ async function newRole(options: string, ...more: string[]): Promise<{ admin: str
   return { admin, role, url: Object.assign(new URL(admin), { username: role }).href };
 }
 
-let receipts = 0;
-function receipt(): Receipt {
-  const eventTime = Date.now() + receipts++;
+let messageRefs = 0;
+function webhook(): InboundWebhook {
+  const eventTime = Date.now() + messageRefs++;
   const rest = { operator: 'leckie', eventTimeEstimated: false, fields: { name: "商店 \\ '" }, body: Buffer.from('{"raw":"\u0000\\x41"}') };
   return { id: uuid(), sdkAppId: '1400000001', channelId: '@TOA#_shop', command: 'changed', eventTime, receivedAt: eventTime, ...rest };
 }
@@ -121,7 +121,7 @@ describe('far away', () => {
     await one.execute(database.kysely);
     expect(await trips(() => one.execute(database.kysely))).toBe(1);
     expect(await trips(() => database.kysely.transaction().execute(trx => one.execute(trx)))).toBe(2);
-    expect(await trips(() => recorder.record(receipt(), 5000))).toBe(2);
+    expect(await trips(() => recorder.record(webhook(), 5000))).toBe(2);
   }, 30_000);
 
   test('80 ms away webhooks are recorded, not spooled, and the log is silent', async () => {
@@ -188,7 +188,7 @@ test('one value that the database refuses costs no connection', async () => {
   const { database, recorder } = await openReady(await newDatabase(shared));
   const pid = async (): Promise<unknown> => (await sql`select pg_backend_pid() as pid`.execute(database.kysely)).rows;
   const before = await pid();
-  await expect(recorder.record({ ...receipt(), operator: 'a\0' }, 5000)).rejects.toThrow('refuses');
+  await expect(recorder.record({ ...webhook(), operator: 'a\0' }, 5000)).rejects.toThrow('refuses');
   await expect(sql`select 1 / 0`.execute(database.kysely)).rejects.toThrow('division');
   await expect(sql`select pg_sleep(10)`.execute(database.kysely)).rejects.toThrow('statement timeout');
   expect(await pid()).toEqual(before);
@@ -203,14 +203,14 @@ describe('settings of the role', () => {
   test('none of them matters', async () => {
     const { url, role } = await newRole('', 'create schema sync', 'grant create, usage on schema sync to ROLE', odd);
     const { database, recorder } = await openReady(url);
-    const all = Array.from({ length: 20 }, receipt);
+    const all = Array.from({ length: 20 }, webhook);
     expect(await Promise.all(all.map(one => recorder.record(one, 5000)))).toEqual(all.map(() => 'recorded'));
     const rows = await database.kysely.selectFrom('change').select(['body', 'changes']).execute();
     expect(rows.filter(row => Buffer.from(row.body).equals(all[0]!.body) && row.changes.includes('商店'))).not.toEqual([]);
     // 200 means on disk, and a statement gets its time, whatever the role says.
     const show = sql<object>`select current_user as role, current_setting('synchronous_commit') as synced, current_setting('statement_timeout') as timeout`;
     expect((await show.execute(database.kysely)).rows).toEqual([{ role, synced: 'on', timeout: '3s' }]);
-    await database.relaxed(async trx => expect((await show.execute(trx)).rows).toEqual([{ role, synced: 'off', timeout: '3s' }]));
+    await database.asyncCommit(async trx => expect((await show.execute(trx)).rows).toEqual([{ role, synced: 'off', timeout: '3s' }]));
   }, 30_000);
 
   // Seen failing: a warning each minute that the server is starting or stopping.

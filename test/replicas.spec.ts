@@ -179,7 +179,7 @@ test('two releases side by side: both owe what the newer one registered, in orde
     // A change was recorded before the newer release registered its sinks, or after it, and is owed to just those, whoever recorded it.
     const owed = await tables.ask<{ channel_id: string; names: string; count: string }>(
       `select channel_id, names, count(*) from channel join change on change.channel = channel.id join
-         (select change_id, string_agg(sink.name, ' ' order by sink.name) as names from delivery join sink on sink.id = delivery.sink group by change_id) as owing
+         (select change_id, string_agg(sink.name, ' ' order by sink.name) as names from delivery join sink on sink.id = delivery.sink group by change_id) as feeding
          on change_id = change.id group by channel_id, names`,
     );
     const namesOf = (kind: string): string[] =>

@@ -101,9 +101,9 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     tie: false,
     stale: [],
     results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null }],
-    deeds: [],
-    mayStandSince: null,
-    receipt: null,
+    auditActions: [],
+    possiblyPostedSince: null,
+    messageRef: null,
     ...overrides,
   };
 }
@@ -122,8 +122,8 @@ export async function attempt(
       expect(answers).toHaveLength(1);
       return answers[0] ?? null;
     } else {
-      const receipt = await sink.report(exampleReport(delivery), signal);
-      expect(typeof receipt).toBe('string');
+      const messageRef = await sink.report(exampleReport(delivery), signal);
+      expect(typeof messageRef).toBe('string');
     }
     return null;
   } catch (error) {

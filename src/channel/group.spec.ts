@@ -1,8 +1,8 @@
-import type { Receipt } from './recorder.js';
+import type { InboundWebhook } from './recorder.js';
 import { nextGroup } from './group.js';
 
-const webhook = (channelId: string, bytes: number, name = ''): { receipt: Receipt } => ({
-  receipt: {
+const webhook = (channelId: string, bytes: number, name = ''): { webhook: InboundWebhook } => ({
+  webhook: {
     id: channelId,
     sdkAppId: '1',
     channelId,
@@ -16,8 +16,8 @@ const webhook = (channelId: string, bytes: number, name = ''): { receipt: Receip
   },
 });
 
-const take = (waiting: { receipt: Receipt }[], sinks = 1): string[] =>
-  nextGroup(waiting, sinks).group.map(({ receipt }) => receipt.channelId);
+const take = (waiting: { webhook: InboundWebhook }[], sinks = 1): string[] =>
+  nextGroup(waiting, sinks).group.map(({ webhook }) => webhook.channelId);
 
 describe('the group of the next transaction', () => {
   test('has so many webhooks, and so many rows of what sinks are owed', () => {

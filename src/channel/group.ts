@@ -13,15 +13,15 @@ interface Grouped extends Pick<Told, 'fields'> {
  * in the order of arrival.
  * @param sinks how many sinks may be owed each webhook
  */
-export function nextGroup<T extends { receipt: Grouped }>(waiting: readonly T[], sinks: number): { group: T[]; rest: T[] } {
+export function nextGroup<T extends { webhook: Grouped }>(waiting: readonly T[], sinks: number): { group: T[]; rest: T[] } {
   const most = Math.min(groupLimits.webhooks, Math.max(1, Math.floor(groupLimits.rows / sinks)));
   const [group, rest]: [T[], T[]] = [[], []];
   const passedOver = new Set<string>();
   let bytes = 0;
   for (const [index, one] of waiting.entries()) {
     if (group.length === most) return { group, rest: rest.concat(waiting.slice(index)) };
-    const size = sizeOf(one.receipt);
-    const channel = keyOf(one.receipt);
+    const size = sizeOf(one.webhook);
+    const channel = keyOf(one.webhook);
     if (group.length > 0 && (bytes + size > groupLimits.bytes || passedOver.has(channel))) {
       passedOver.add(channel);
       rest.push(one);

@@ -3,11 +3,11 @@ import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';
 import { registerSinks } from '../maintenance/registry.js';
-import { type Receipt, Recorder, fingerprint, Unstorable } from './recorder.js';
+import { type InboundWebhook, Recorder, fingerprint, Unstorable } from './recorder.js';
 
 const start = Date.UTC(2026, 0, 1);
 
-function receipt(overrides: Partial<Receipt> = {}): Receipt {
+function webhook(overrides: Partial<InboundWebhook> = {}): InboundWebhook {
   return {
     id: uuid(),
     sdkAppId: '1400000001',
@@ -23,11 +23,11 @@ function receipt(overrides: Partial<Receipt> = {}): Receipt {
   };
 }
 
-function recorderOf(database: Database, onOwed: (sinks: Set<number>) => void = () => undefined): Recorder {
+function recorderOf(database: Database, onEnqueued: (sinks: Set<number>) => void = () => undefined): Recorder {
   return new Recorder(
     database,
     () => start,
-    onOwed,
+    onEnqueued,
     error => {
       throw error;
     },
@@ -38,7 +38,7 @@ eachStore('recorder', store => {
   test('a change is kept with its raw bytes, a repeat is a no-op', async () => {
     const database = await store.open();
     const recorder = recorderOf(database);
-    const one = receipt();
+    const one = webhook();
     await expect(recorder.record(one, 5000)).resolves.toBe('recorded');
     await expect(recorder.record({ ...one, id: uuid(), body: Buffer.from('{ }') }, 5000)).resolves.toBe('repeat');
     const kept = await database.kysely.selectFrom('change').selectAll().execute();
@@ -58,14 +58,14 @@ eachStore('recorder', store => {
     const database = await store.open();
     const recorder = recorderOf(database);
     const day = 86_400_000;
-    await recorder.record(receipt(), 5000);
+    await recorder.record(webhook(), 5000);
     const ahead = (years: number) => {
       const at = start + years * 365 * day;
-      return receipt({ eventTime: at, eventTimeEstimated: true, receivedAt: at, fields: { name: uuid() } });
+      return webhook({ eventTime: at, eventTimeEstimated: true, receivedAt: at, fields: { name: uuid() } });
     };
     await Promise.all([ahead(10), ahead(10)].map(one => recorder.record(one, 5000)));
     await recorder.take([ahead(1), ahead(10)]);
-    const late = receipt({ eventTime: start - day / 2, eventTimeEstimated: true, receivedAt: start - day / 2 });
+    const late = webhook({ eventTime: start - day / 2, eventTimeEstimated: true, receivedAt: start - day / 2 });
     await recorder.record(late, 5000);
     const rows = await database.kysely.selectFrom('change').select(['id', 'event_time', 'revision']).orderBy('position').execute();
     const latest = database.embedded ? start + day : start;
@@ -76,8 +76,8 @@ eachStore('recorder', store => {
   test('repeats inside one group count once, and estimated times never', async () => {
     const database = await store.open();
     const recorder = recorderOf(database);
-    const one = receipt();
-    const group = [one, { ...one, id: uuid() }, receipt({ eventTimeEstimated: true }), receipt({ eventTimeEstimated: true })];
+    const one = webhook();
+    const group = [one, { ...one, id: uuid() }, webhook({ eventTimeEstimated: true }), webhook({ eventTimeEstimated: true })];
     await expect(Promise.all(group.map(each => recorder.record(each, 5000)))).resolves.toEqual([
       'recorded',
       'repeat',
@@ -91,7 +91,7 @@ eachStore('recorder', store => {
     const recorder = recorderOf(database);
     const channels = ['@TOA#_a', '@TOA#_b', '@TOA#_c'];
     const storm = Array.from({ length: 300 }, (_, index) =>
-      receipt({ channelId: channels[index % 3]!, eventTime: start + ((index * 7919) % 300), fields: { name: `name ${index % 5}` } }),
+      webhook({ channelId: channels[index % 3]!, eventTime: start + ((index * 7919) % 300), fields: { name: `name ${index % 5}` } }),
     );
     await Promise.all(storm.map(one => recorder.record(one, 10_000)));
     for (const channelId of channels) {
@@ -121,16 +121,20 @@ eachStore('recorder', store => {
     );
     const owed: number[][] = [];
     const recorder = recorderOf(database, set => owed.push([...set].sort((one, other) => one - other)));
-    await recorder.record(receipt(), 5000);
-    await recorder.record(receipt({ eventTime: start + 1, fields: { name: 'New' } }), 5000);
-    await recorder.record(receipt({ eventTime: start - 1, fields: { name: 'Old' } }), 5000);
+    await recorder.record(webhook(), 5000);
+    await recorder.record(webhook({ eventTime: start + 1, fields: { name: 'New' } }), 5000);
+    await recorder.record(webhook({ eventTime: start - 1, fields: { name: 'Old' } }), 5000);
     const [all, avatars, report] = sinks.map(sink => sink.id);
     // The first change is one of existence, which every filter wants.
     expect(owed).toEqual([[all, avatars, report], [all, report], [report]]);
     const lanes = await database.kysely.selectFrom('lane').selectAll().execute();
     expect(lanes.map(lane => lane.due_at)).toEqual([start, start]);
     // A report sink makes its lane itself.
-    expect((await database.kysely.selectFrom('news').select('sink').execute()).map(news => news.sink)).toEqual([report, report, report]);
+    expect((await database.kysely.selectFrom('report_refresh').select('sink').execute()).map(news => news.sink)).toEqual([
+      report,
+      report,
+      report,
+    ]);
   });
 
   test('one webhook that the database refuses costs no other of its group', async () => {
@@ -142,13 +146,13 @@ eachStore('recorder', store => {
       () => undefined,
       error => failures.push(error),
     );
-    const receipts = Array.from({ length: 9 }, (_, index) => receipt({ id: uuid(), channelId: `c${index}` }));
-    receipts[4] = { ...receipts[4]!, body: undefined as unknown as Buffer };
-    const results = await Promise.allSettled(receipts.map(one => recorder.record(one, 5000)));
-    expect(results.map(({ status }) => status)).toEqual(receipts.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
+    const messageRefs = Array.from({ length: 9 }, (_, index) => webhook({ id: uuid(), channelId: `c${index}` }));
+    messageRefs[4] = { ...messageRefs[4]!, body: undefined as unknown as Buffer };
+    const results = await Promise.allSettled(messageRefs.map(one => recorder.record(one, 5000)));
+    expect(results.map(({ status }) => status)).toEqual(messageRefs.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
     expect((results[4] as PromiseRejectedResult).reason).toBeInstanceOf(Unstorable);
     expect(failures).toHaveLength(1);
-    expect(await recorder.take(receipts)).toEqual([receipts[4]]);
+    expect(await recorder.take(messageRefs)).toEqual([messageRefs[4]]);
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(8);
   });
 
@@ -162,27 +166,27 @@ eachStore('recorder', store => {
       () => undefined,
       error => failures.push(error.message),
     );
-    await expect(recorder.record(receipt(), 5000)).rejects.toThrow('has not answered');
+    await expect(recorder.record(webhook(), 5000)).rejects.toThrow('has not answered');
     expect(failures).toHaveLength(1);
   });
 });
 
-test('the embedded store is synced at every commit again after a relaxed transaction, also after one that failed', async () => {
+test('the embedded store is synced at every commit again after a asyncCommit transaction, also after one that failed', async () => {
   const database = await Database.open('sqlite::memory:', () => undefined);
   const synchronous = async () => (await sql<{ synchronous: number }>`pragma synchronous`.execute(database.kysely)).rows[0]!.synchronous;
   await expect(
-    database.relaxed(trx => sql<{ synchronous: number }>`pragma synchronous`.execute(trx).then(({ rows }) => rows[0]!.synchronous)),
+    database.asyncCommit(trx => sql<{ synchronous: number }>`pragma synchronous`.execute(trx).then(({ rows }) => rows[0]!.synchronous)),
   ).resolves.toBe(1);
   expect(await synchronous()).toBe(2);
-  await expect(database.relaxed(() => Promise.reject(new Error('planted')))).rejects.toThrow('planted');
+  await expect(database.asyncCommit(() => Promise.reject(new Error('planted')))).rejects.toThrow('planted');
   expect(await synchronous()).toBe(2);
   await database.close();
 });
 
 test('the fingerprint looks at what the contract names and at nothing else', () => {
-  const one = receipt();
+  const one = webhook();
   expect(fingerprint({ ...one, id: uuid(), receivedAt: 5, body: Buffer.from('x') })).toBe(fingerprint(one));
-  const others: Partial<Receipt>[] = [
+  const others: Partial<InboundWebhook>[] = [
     { sdkAppId: '2' },
     { channelId: 'x' },
     { command: 'created' },

@@ -5,7 +5,7 @@ import { faultOf } from '../database/errors.js';
 import { groupLimits } from '../database/limits.js';
 import { newestArrival } from '../maintenance/retention.js';
 import type { Row, Trx } from '../database/tables.js';
-import { owe, owingSinks } from '../delivery/enqueue.js';
+import { enqueueDeliveries, sinksToFeed } from '../delivery/enqueue.js';
 import { Arrivals } from './arrivals.js';
 import { apply } from './change.js';
 import { keyOf, nextGroup } from './group.js';
@@ -13,7 +13,7 @@ import { type ChannelState, type Told, emptyState } from './merge.js';
 import { type FieldName, fieldNames } from './profile.js';
 
 /** A webhook that passed every check, ready to be kept. */
-export interface Receipt extends Told {
+export interface InboundWebhook extends Told {
   /** Given on arrival; becomes the change's id. */
   id: string;
   sdkAppId: string;
@@ -45,7 +45,7 @@ const gatherMs = 5;
 const notSince = 'the database has not answered since the start';
 
 interface Waiting extends PromiseWithResolvers<Recorded> {
-  receipt: Receipt;
+  webhook: InboundWebhook;
   /** Nobody waits for it any more. */
   late: boolean;
 }
@@ -61,19 +61,19 @@ export class Recorder {
   private sinks = unknownSinks;
 
   /**
-   * @param onOwed told after each commit which sinks have something to do
+   * @param onEnqueued told after each commit which sinks have something to do
    * @param onFailure told when a whole group failed
    */
   constructor(
     private readonly database: Database,
     private readonly now: () => number,
-    private readonly onOwed: (sinks: Set<number>) => void,
+    private readonly onEnqueued: (sinks: Set<number>) => void,
     private readonly onFailure: (error: Error) => void,
   ) {}
 
   /** @throws Unavailable if the webhook was not kept within `timeoutMs`; it may still be kept afterwards if its group was in flight */
-  record(receipt: Receipt, timeoutMs: number): Promise<Recorded> {
-    const one: Waiting = { receipt, late: false, ...Promise.withResolvers<Recorded>() };
+  record(webhook: InboundWebhook, timeoutMs: number): Promise<Recorded> {
+    const one: Waiting = { webhook, late: false, ...Promise.withResolvers<Recorded>() };
     const timer = setTimeout(() => {
       one.late = true;
       one.reject(new Unavailable('the database did not answer in time'));
@@ -106,7 +106,7 @@ export class Recorder {
 
   private async keep(group: Waiting[]): Promise<void> {
     try {
-      const results = await this.commit(group.map(({ receipt }) => receipt));
+      const results = await this.commit(group.map(({ webhook }) => webhook));
       for (const [index, one] of group.entries()) {
         const result = results[index]!;
         if (result instanceof Error) this.onFailure(result);
@@ -125,42 +125,42 @@ export class Recorder {
    * @returns those that the database will never take
    * @throws whatever the database says
    */
-  async take(receipts: readonly Receipt[], onGroup: () => Promise<void> = async () => undefined): Promise<Receipt[]> {
-    if (receipts.length === 0) await this.commit([]);
-    const refused: Receipt[] = [];
-    for (let left = receipts.map(receipt => ({ receipt })); left.length > 0; await onGroup()) {
+  async take(messageRefs: readonly InboundWebhook[], onGroup: () => Promise<void> = async () => undefined): Promise<InboundWebhook[]> {
+    if (messageRefs.length === 0) await this.commit([]);
+    const refused: InboundWebhook[] = [];
+    for (let left = messageRefs.map(webhook => ({ webhook })); left.length > 0; await onGroup()) {
       const { group, rest } = nextGroup(left, this.sinks);
-      const results = await this.commit(group.map(({ receipt }) => receipt));
-      for (const [index, { receipt }] of group.entries()) if (results[index] instanceof Error) refused.push(receipt);
+      const results = await this.commit(group.map(({ webhook }) => webhook));
+      for (const [index, { webhook }] of group.entries()) if (results[index] instanceof Error) refused.push(webhook);
       left = rest;
     }
     return refused;
   }
 
   /** One transaction; where it is the data that the database refuses, one for each half, so that the others are kept. */
-  private async commit(receipts: readonly Receipt[], conflictsLeft = conflictsBorne): Promise<(Recorded | Error)[]> {
+  private async commit(messageRefs: readonly InboundWebhook[], conflictsLeft = conflictsBorne): Promise<(Recorded | Error)[]> {
     if (!this.database.ready) throw new Unavailable(notSince);
     try {
-      if (receipts.length === 0) return (await this.database.ping(), []);
+      if (messageRefs.length === 0) return (await this.database.ping(), []);
       const { results, owed, sinks } = await this.database.kysely
         .transaction()
-        .execute(async trx => recordGroup(this.database, trx, await this.timed(trx, receipts), this.now()));
+        .execute(async trx => recordGroup(this.database, trx, await this.timed(trx, messageRefs), this.now()));
       this.sinks = Math.max(1, sinks);
-      if (owed.size > 0) this.onOwed(owed);
+      if (owed.size > 0) this.onEnqueued(owed);
       return results;
     } catch (error) {
       const fault = faultOf(error);
-      if (fault === 'conflict' && conflictsLeft > 0) return this.commit(receipts, conflictsLeft - 1);
+      if (fault === 'conflict' && conflictsLeft > 0) return this.commit(messageRefs, conflictsLeft - 1);
       // A bug of ours, too, is met by some webhooks and not by others.
       if (fault !== 'data' && fault !== 'bug') throw error;
-      if (receipts.length === 1) return [error as Error];
-      const middle = receipts.length >> 1;
-      return [...(await this.commit(receipts.slice(0, middle))), ...(await this.commit(receipts.slice(middle)))];
+      if (messageRefs.length === 1) return [error as Error];
+      const middle = messageRefs.length >> 1;
+      return [...(await this.commit(messageRefs.slice(0, middle))), ...(await this.commit(messageRefs.slice(middle)))];
     }
   }
 
   /** An arrival that stands in for an EventTime is no later than the database's clock, or as near as it must be to what arrived before: ours may be wrong. */
-  private async timed(trx: Trx, receipts: readonly Receipt[]): Promise<Receipt[]> {
+  private async timed(trx: Trx, messageRefs: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
     const sure = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
     this.arrivals ??= new Arrivals(
@@ -169,11 +169,11 @@ export class Recorder {
       sure !== null,
     );
     const now = this.now();
-    return receipts.map((receipt, index) => {
-      const { receivedAt, eventTimeEstimated: estimated } = receipt;
-      const believed = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : receipt.eventTime) : Math.min(receivedAt, now);
-      if (!estimated || receivedAt === believed) return receipt;
-      return { ...receipt, eventTime: embedded ? believed : now - receipts.length + index };
+    return messageRefs.map((webhook, index) => {
+      const { receivedAt, eventTimeEstimated: estimated } = webhook;
+      const believed = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : webhook.eventTime) : Math.min(receivedAt, now);
+      if (!estimated || receivedAt === believed) return webhook;
+      return { ...webhook, eventTime: embedded ? believed : now - messageRefs.length + index };
     });
   }
 }
@@ -182,35 +182,35 @@ export class Recorder {
 async function recordGroup(
   database: Database,
   trx: Trx,
-  receipts: readonly Receipt[],
+  messageRefs: readonly InboundWebhook[],
   now: number,
 ): Promise<{ results: Recorded[]; owed: Set<number>; sinks: number }> {
-  const locked = await lockChannels(database, trx, receipts);
-  const fingerprints = receipts.map(fingerprint);
+  const locked = await lockChannels(database, trx, messageRefs);
+  const fingerprints = messageRefs.map(fingerprint);
   const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
   const kept = await database.send(trx, known.compile());
-  const asked = await owingSinks(database, trx);
+  const asked = await sinksToFeed(database, trx);
   const channels = await locked();
   const seen = new Set((await kept()).map(row => row.fingerprint));
-  const owing = await asked();
+  const feeding = await asked();
 
   const results: Recorded[] = [];
   const changes: ReturnType<typeof applyTo>[] = [];
-  receipts.forEach((receipt, index) => {
+  messageRefs.forEach((webhook, index) => {
     const mark = fingerprints[index]!;
     results.push(seen.has(mark) ? 'repeat' : 'recorded');
     if (seen.has(mark)) return;
     seen.add(mark);
-    changes.push(applyTo(channels.get(keyOf(receipt))!, receipt, mark));
+    changes.push(applyTo(channels.get(keyOf(webhook))!, webhook, mark));
   });
-  if (changes.length === 0) return { results, owed: new Set(), sinks: owing.length };
+  if (changes.length === 0) return { results, owed: new Set(), sinks: feeding.length };
 
   const rows = changes.map(({ row }) => row);
   await database.insert(trx, 'change', rows);
   await updateChannels(database, trx, [...channels.values()]);
-  const owed = await owe(database, trx, owing, changes, now);
+  const owed = await enqueueDeliveries(database, trx, feeding, changes, now);
   if (owed.size > 0) await database.notify(trx, owed);
-  return { results, owed, sinks: owing.length };
+  return { results, owed, sinks: feeding.length };
 }
 
 interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
@@ -222,9 +222,9 @@ interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
 async function lockChannels(
   database: Database,
   trx: Trx,
-  receipts: readonly Receipt[],
+  messageRefs: readonly InboundWebhook[],
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
-  const keys = [...new Map(receipts.map(receipt => [keyOf(receipt), receipt]))].sort(([one], [other]) => (one < other ? -1 : 1));
+  const keys = [...new Map(messageRefs.map(webhook => [keyOf(webhook), webhook]))].sort(([one], [other]) => (one < other ? -1 : 1));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
   const rows = await database.insert<'channel', Row<'channel'>>(
     trx,
@@ -243,39 +243,39 @@ async function lockChannels(
 }
 
 /** Moves the locked channel on by one webhook and gives the change that this makes, with its row. */
-function applyTo(channel: LockedChannel, receipt: Receipt, fingerprint: string) {
-  const effect = apply(channel.known, receipt);
+function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerprint: string) {
+  const effect = apply(channel.known, webhook);
   channel.known = effect.state;
   channel.position += 1;
   channel.touched = true;
   if (effect.altered) {
     channel.revision += 1;
-    channel.updated_at = Math.max(channel.updated_at ?? 0, receipt.eventTime);
+    channel.updated_at = Math.max(channel.updated_at ?? 0, webhook.eventTime);
     channel.version = Math.max(channel.version + 1, channel.updated_at);
   }
   const revision = effect.altered ? channel.revision : null;
-  const named = fieldNames.filter(field => receipt.command !== 'destroyed' && receipt.fields[field] !== undefined);
-  const at = { id: receipt.id, channel: channel.id, position: channel.position, revision };
+  const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
+  const at = { id: webhook.id, channel: channel.id, position: channel.position, revision };
   return {
     ...at,
-    sdkAppId: receipt.sdkAppId,
-    channelId: receipt.channelId,
+    sdkAppId: webhook.sdkAppId,
+    channelId: webhook.channelId,
     existenceChanged: effect.existenceChanged,
     fields: effect.altered ? effect.changes.map(({ field }) => field) : named,
     row: {
       ...at,
       fingerprint,
       type: effect.type,
-      operator: receipt.operator,
-      event_time: receipt.eventTime,
-      estimated: Number(receipt.eventTimeEstimated),
+      operator: webhook.operator,
+      event_time: webhook.eventTime,
+      estimated: Number(webhook.eventTimeEstimated),
       tie: Number(effect.tie),
-      received_at: receipt.receivedAt,
+      received_at: webhook.receivedAt,
       exist: Number(effect.exists),
       changes: JSON.stringify(effect.changes),
       profile: JSON.stringify(effect.profile),
       stale: JSON.stringify(effect.stale),
-      body: receipt.body,
+      body: webhook.body,
     },
   };
 }
@@ -298,9 +298,9 @@ async function updateChannels(database: Database, trx: Trx, channels: readonly L
  * What an exact repeat shares (contract, section 2): app, command, channel, EventTime, operator and profile fields. A webhook whose
  * time was estimated is never a repeat of another, so its own id stands in.
  */
-export function fingerprint(receipt: Receipt): string {
-  if (receipt.eventTimeEstimated) return receipt.id;
-  const { sdkAppId, command, channelId, eventTime, operator, fields } = receipt;
+export function fingerprint(webhook: InboundWebhook): string {
+  if (webhook.eventTimeEstimated) return webhook.id;
+  const { sdkAppId, command, channelId, eventTime, operator, fields } = webhook;
   const told = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map((field: FieldName) => fields[field] ?? null)];
   // The time in front keeps the index's new entries together on few pages.
   return `${eventTime}-${createHash('sha256').update(JSON.stringify(told)).digest('base64url')}`;

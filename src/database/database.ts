@@ -11,7 +11,7 @@ import type { Tables, Trx } from './tables.js';
 /** The PostgreSQL channel on which processes tell each other which sinks have something to do. */
 const noticeChannel = 'channel_sync';
 /** Advisory locks, one for each thing that one process at a time may do. */
-const exclusiveKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, notices: 4739204 } as const;
+const advisoryKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, notices: 4739204 } as const;
 /** How long a second process waits for the file of the embedded store. */
 const lockWaitMs = 10_000;
 
@@ -86,7 +86,7 @@ export class Database {
     const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres/server.js'), import('./postgres/driver.js')]);
     const server = new PostgresServer(url, onLost);
     const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
-    const open = (relaxed: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, relaxed) });
+    const open = (asyncCommit: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, asyncCommit) });
     return new Database(open(false), open(true), words, server, clock);
   }
 
@@ -94,19 +94,19 @@ export class Database {
   async migrate(): Promise<void> {
     await this.readClock();
     if (!this.embedded) await (await import('./postgres/preconditions.js')).checkPostgres(this.kysely, tableNames);
-    const lock = (trx: Kysely<Tables>): Promise<void> => this.exclusively(trx, 'tables');
+    const lock = (trx: Kysely<Tables>): Promise<void> => this.advisoryLock(trx, 'tables');
     await migrate(this.kysely, this.words, this.now(), lock, (trx, statement) => this.send(trx, CompiledQuery.raw(statement)));
   }
 
   /** Lets one process at a time go on, until the end of its transaction. */
-  async exclusively(trx: Kysely<Tables>, what: keyof typeof exclusiveKeys): Promise<void> {
-    if (!this.embedded) await sql`select pg_advisory_xact_lock(${exclusiveKeys[what]}::bigint)`.execute(trx);
+  async advisoryLock(trx: Kysely<Tables>, what: keyof typeof advisoryKeys): Promise<void> {
+    if (!this.embedded) await sql`select pg_advisory_xact_lock(${advisoryKeys[what]}::bigint)`.execute(trx);
   }
 
-  /** As `exclusively`, but who is not alone learns it at once and does not wait. */
-  async isAlone(trx: Kysely<Tables>, what: keyof typeof exclusiveKeys): Promise<boolean> {
+  /** As `advisoryLock`, but who is not alone learns it at once and does not wait. */
+  async tryAdvisoryLock(trx: Kysely<Tables>, what: keyof typeof advisoryKeys): Promise<boolean> {
     if (this.embedded) return true;
-    const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${exclusiveKeys[what]}::bigint) as alone`.execute(trx);
+    const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${advisoryKeys[what]}::bigint) as alone`.execute(trx);
     return rows[0]!.alone;
   }
 
@@ -114,7 +114,7 @@ export class Database {
    * A transaction that outlives the process, but that a power cut may undo: for the claims and settles of workers, which are many and small.
    * What is lost is sent again with the same id. Nothing that was answered depends on it, and the next synced commit takes it along.
    */
-  async relaxed<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
+  async asyncCommit<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
     if (!this.embedded) return this.unsynced.transaction().execute(work);
     return this.unsynced.connection().execute(async connection => {
       await connection.executeQuery(unsyncedCommits);

@@ -19,7 +19,7 @@ interface ChannelTable {
 
 /** What one kept webhook did to its channel, and the webhook itself. */
 interface ChangeTable {
-  /** The receipt's id, given on arrival. */
+  /** Given to the webhook on arrival. */
   id: string;
   /** The hash that an exact repeat shares; the id where the time was estimated. */
   fingerprint: string;
@@ -62,12 +62,12 @@ interface SinkTable {
   advice: string | null;
   /** Answers "try again" in a row, whatever the lanes. */
   failures: Generated<number>;
-  /** How often it told that it is misconfigured, and how many of these complaints had come when the newest attempt that succeeded was claimed. */
-  complaints: Generated<number>;
-  proven: Generated<number>;
+  /** How often it told that it is misconfigured, and how many of these config_error_seq had come when the newest attempt that succeeded was claimed. */
+  config_error_seq: Generated<number>;
+  cleared_up_to: Generated<number>;
   /** While it is not `ok`: when the next probe may start (while one is under way: when that is over at the latest), and when the next lane of the round is to be probed. */
-  probe_fresh_at: number | null;
-  probe_at: number | null;
+  next_probe_at: number | null;
+  next_round_robin_probe_at: number | null;
   /** Since when it is misconfigured, down or paused, and for how long in all it was so before. */
   stopped_since: number | null;
   stopped_ms: Generated<number>;
@@ -76,7 +76,7 @@ interface SinkTable {
   /** It has recovered, and its lanes become due page by page: the key of the last channel done; `null` when all are, or it is stopped again. */
   recovered_to: number | null;
   /** A new state sink is being owed what was before it: the key of the last channel done; `null` when it has all. */
-  filled_to: number | null;
+  backfilled_to: number | null;
 }
 
 /** The line of one channel towards one sink. */
@@ -91,8 +91,8 @@ interface LaneTable {
   tries: Generated<number>;
   /** Attempts since the last that ended whose end nobody knows: their process was gone, or ended them. */
   lost: Generated<number>;
-  /** Which of the sink's complaints was the first to this lane since its last success. */
-  complaint: number | null;
+  /** Which of the sink's config_error_seq was the first to this lane since its last success. */
+  config_error_seq: number | null;
   /** What is pending at a state sink and lies before this position has been superseded, and is yet to be marked so; `null` when all is. */
   superseded_before: number | null;
   /** What a state sink has. */
@@ -120,17 +120,17 @@ interface DeliveryTable {
   reason: string | null;
   advice: string | null;
   /** When it became pending. */
-  owed_at: number;
+  enqueued_at: number;
   updated_at: number;
   duration_ms: number | null;
   /** Of a report: how often its results moved. */
   moved: Generated<number>;
   /** Of a report: what the sink returned when it first showed it. */
-  receipt: string | null;
+  message_ref: string | null;
 }
 
 /** That a report sink is owed a change, or that a result of it moved, until the sink takes it in. */
-interface NewsTable {
+interface ReportRefreshTable {
   id: GeneratedAlways<number>;
   /** The report sink. */
   sink: number;
@@ -189,7 +189,7 @@ interface IndexJobTable {
 }
 
 /** Something that a report sink tells of the service itself: one message, shown anew until it is over. */
-interface NoticeTable {
+interface AlertTable {
   id: GeneratedAlways<number>;
   /** The report sink. */
   sink: number;
@@ -197,11 +197,11 @@ interface NoticeTable {
   key: string;
   opened_at: number;
   /** When it was over; `null` before. */
-  over_at: number | null;
+  resolved_at: number | null;
   /** JSON of the Notice: as it is, and as it was shown last. */
-  facts: string;
-  told: string | null;
-  receipt: string | null;
+  payload: string;
+  sent_payload: string | null;
+  message_ref: string | null;
   /** When it may be shown next, or when the lease of whoever shows it ends. */
   due_at: number;
   lease: string | null;
@@ -220,11 +220,11 @@ export interface Tables {
   sink: SinkTable;
   lane: LaneTable;
   delivery: DeliveryTable;
-  news: NewsTable;
+  report_refresh: ReportRefreshTable;
   attempt: AttemptTable;
   audit: AuditTable;
   seen: SeenTable;
-  notice: NoticeTable;
+  alert: AlertTable;
   index_job: IndexJobTable;
 }
 

@@ -8,10 +8,10 @@ const well: Health = {
   reason: null,
   advice: null,
   failures: 0,
-  complaints: 0,
-  proven: 0,
-  probe_fresh_at: null,
-  probe_at: null,
+  config_error_seq: 0,
+  cleared_up_to: 0,
+  next_probe_at: null,
+  next_round_robin_probe_at: null,
   paused_at: null,
   stopped_since: null,
   stopped_ms: 0,
@@ -57,11 +57,11 @@ test('a success does not end the time of a pause', () => {
 test('probes come every 15 s with jitter, of a lane that has not failed yet within 1 s', () => {
   fc.assert(
     fc.property(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), random => {
-      const { probe_fresh_at: fresh, probe_at: round } = nextProbe(0, random, false);
+      const { next_probe_at: fresh, next_round_robin_probe_at: round } = nextProbe(0, random, false);
       expect(fresh).toBeLessThan(1000);
       expect(Math.abs(round! - 15_000)).toBeLessThanOrEqual(3000);
       // The round comes when it comes, whatever fails for the first time meanwhile.
-      expect(nextProbe(0, random, true)).toEqual({ probe_fresh_at: fresh });
+      expect(nextProbe(0, random, true)).toEqual({ next_probe_at: fresh });
     }),
   );
 });

@@ -4,8 +4,8 @@ import type { SinkError } from '../sinks/errors.js';
 /** How a sink is, as its row holds it: shared by all processes. Times in milliseconds. */
 export interface Health
   extends
-    Pick<Row<'sink'>, 'state_since' | 'reason' | 'advice' | 'failures' | 'complaints' | 'proven'>,
-    Pick<Row<'sink'>, 'probe_fresh_at' | 'probe_at' | 'paused_at' | 'stopped_since' | 'stopped_ms'> {
+    Pick<Row<'sink'>, 'state_since' | 'reason' | 'advice' | 'failures' | 'config_error_seq' | 'cleared_up_to'>,
+    Pick<Row<'sink'>, 'next_probe_at' | 'next_round_robin_probe_at' | 'paused_at' | 'stopped_since' | 'stopped_ms'> {
   state: 'ok' | 'misconfigured' | 'down';
 }
 
@@ -24,13 +24,22 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
   if (verdict.outcome === 'refused') return health;
   const failures = verdict.outcome === 'retry' ? health.failures + 1 : health.failures;
   const state = verdict.outcome === 'misconfigured' ? 'misconfigured' : failures >= downFrom ? 'down' : health.state;
-  const complaints = health.complaints + Number(verdict.outcome === 'misconfigured');
+  const errorSeq = health.config_error_seq + Number(verdict.outcome === 'misconfigured');
   if (state === 'ok') return { ...health, failures };
   const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
   const { message: reason, advice } =
     health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? told(health) : verdict;
-  return { ...health, failures, complaints, state, state_since: since, reason, advice, stopped_since: health.stopped_since ?? now };
+  return {
+    ...health,
+    failures,
+    config_error_seq: errorSeq,
+    state,
+    state_since: since,
+    reason,
+    advice,
+    stopped_since: health.stopped_since ?? now,
+  };
 }
 
 function told(health: Health): { message: string | null; advice: string | null } {
@@ -39,7 +48,16 @@ function told(health: Health): { message: string | null; advice: string | null }
 
 function running(health: Health, now: number): Health {
   const clock = health.paused_at === null ? { stopped_since: null, stopped_ms: stoppedMs(health, now) } : {};
-  return { ...health, state: 'ok', state_since: null, reason: null, advice: null, probe_fresh_at: null, probe_at: null, ...clock };
+  return {
+    ...health,
+    state: 'ok',
+    state_since: null,
+    reason: null,
+    advice: null,
+    next_probe_at: null,
+    next_round_robin_probe_at: null,
+    ...clock,
+  };
 }
 
 /** For how long in all the sink was misconfigured, down or paused: time that does not count towards RETRY_MAX_AGE. */
@@ -52,7 +70,11 @@ export function stoppedMs({ stopped_since: since, stopped_ms: before }: Pick<Hea
  * that has not failed yet).
  * @param fresh true after the probe of a lane that had not failed yet: it was none of the round's
  */
-export function nextProbe(now: number, random: number, fresh: boolean): Partial<Pick<Health, 'probe_fresh_at' | 'probe_at'>> {
-  const soon = { probe_fresh_at: now + Math.round(500 + 400 * random) };
-  return fresh ? soon : { ...soon, probe_at: now + Math.round(12_000 + 6000 * random) };
+export function nextProbe(
+  now: number,
+  random: number,
+  fresh: boolean,
+): Partial<Pick<Health, 'next_probe_at' | 'next_round_robin_probe_at'>> {
+  const soon = { next_probe_at: now + Math.round(500 + 400 * random) };
+  return fresh ? soon : { ...soon, next_round_robin_probe_at: now + Math.round(12_000 + 6000 * random) };
 }

@@ -4,13 +4,13 @@ import type { Report, ReportSink } from '../sinks/report-sink.js';
 import type { Answer } from './settlement.js';
 import type { LaneWork } from './work.js';
 
-/** One call of a sink. @param spend told of each request beyond the first @throws whatever the sink throws */
-export async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
+/** One call of a sink. @param countCall told of each request beyond the first @throws whatever the sink throws */
+export async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
   const deliveries = works.map(work => work.head.delivery);
-  if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { receipt: null }));
-  if ('report' in sink) return report(sink, deliveries as Report[], signal, spend);
+  if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
+  if ('report' in sink) return report(sink, deliveries as Report[], signal, countCall);
   await sink.deliver(deliveries[0]!, signal);
-  return [{ receipt: null }];
+  return [{ messageRef: null }];
 }
 
 async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {
@@ -19,11 +19,11 @@ async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: Abo
   return failures;
 }
 
-async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, spend: () => void): Promise<Answer[]> {
-  if (reports.length === 1) return [{ receipt: await sink.report(reports[0]!, signal, spend) }];
+async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
+  if (reports.length === 1) return [{ messageRef: await sink.report(reports[0]!, signal, countCall) }];
   try {
-    const receipt = await sink.digest(reports, signal, spend);
-    return reports.map(() => ({ receipt }));
+    const messageRef = await sink.digest(reports, signal, countCall);
+    return reports.map(() => ({ messageRef }));
   } catch (error) {
     // Whichever of them it is about: they are told one by one soon.
     throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;

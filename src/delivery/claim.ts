@@ -32,7 +32,7 @@ export interface Claim {
 export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to'>;
 
 const sinkColumns = sql.raw(`
-  state, state_since, reason, advice, failures, complaints, proven, probe_fresh_at, probe_at, removed_at, paused_at, stopped_since, stopped_ms,
+  state, state_since, reason, advice, failures, config_error_seq, cleared_up_to, next_probe_at, next_round_robin_probe_at, removed_at, paused_at, stopped_since, stopped_ms,
   held_until, paced_at, recovered_to`);
 
 /** The row as it can be: what a clock that was wrong has put further ahead than it could have been set is over. */
@@ -41,8 +41,8 @@ export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: numb
     ...row,
     held_until: within(row.held_until, now, furthest.holdMs),
     paced_at: within(row.paced_at, now, longestLeadMs(perSecond)),
-    probe_fresh_at: within(row.probe_fresh_at, now, probeMs),
-    probe_at: within(row.probe_at, now, furthest.probeMs),
+    next_probe_at: within(row.next_probe_at, now, probeMs),
+    next_round_robin_probe_at: within(row.next_round_robin_probe_at, now, furthest.probeMs),
   };
 }
 
@@ -50,7 +50,7 @@ export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: numb
 const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
 
 /** A lane that is due and has not failed since it was last well. */
-const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and complaint is null and lease is null and due_at <= ${now}`;
+const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and config_error_seq is null and lease is null and due_at <= ${now}`;
 
 /** A lane that has something to do and that nobody works on. */
 const freeLane = (now: number): RawBuilder<unknown> => sql`due_at is not null and (lease is null or due_at <= ${now})`;
@@ -71,7 +71,7 @@ export async function claimWork(session: Session, row: SinkRow, claim: Claim, to
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
   if (attempts === 0) return nothingClaimed;
   const probe = row.state !== 'ok';
-  const lease = { lease: token, complaints: row.complaints, probe };
+  const lease = { lease: token, sinkConfigErrorSeq: row.config_error_seq, probe };
   const digest = sink.mode === 'report' && !probe ? await claimDigest(session, lease, claim) : [];
   const claimed = digest.length > 0 ? { works: [digest], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
   if (perSecond !== null && claimed.works.length > 0) {
@@ -101,7 +101,7 @@ async function claimDigest(session: Session, lease: Lease, claim: Claim): Promis
   const { rows: hidden } = await sql<{ id: string; channel: number }>`
       with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
       select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
-      where delivery.open = 1 and delivery.state = 'pending' and delivery.receipt is null and delivery.tries < 2
+      where delivery.open = 1 and delivery.state = 'pending' and delivery.message_ref is null and delivery.tries < 2
       order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
   if (hidden.length <= foldFrom) return [];
   const hiddenIds = hidden.map(({ id }) => id);
@@ -151,7 +151,7 @@ async function leaseLanes(
 /** One lane at a time: one that has not failed yet if there is one, else the next of the round. */
 async function leaseProbe(session: Session, row: SinkRow, token: string, claim: Claim): Promise<number[]> {
   const { trx, sink, now } = session;
-  const [freshAt, roundAt] = [row.probe_fresh_at ?? 0, row.probe_at ?? 0];
+  const [freshAt, roundAt] = [row.next_probe_at ?? 0, row.next_round_robin_probe_at ?? 0];
   if (now < freshAt) return [];
   const fresh = freshLane(now);
   const round = sql`${freeLane(now)} and not (${fresh})`;
@@ -160,8 +160,8 @@ async function leaseProbe(session: Session, row: SinkRow, token: string, claim: 
   let channels: number[] = [];
   for (const lane of turns) if (channels.length === 0) channels = await leaseLanes(session, lane, 1, token, claim);
   if (channels.length > 0) {
-    row.probe_fresh_at = now + claim.probeMs;
-    await trx.updateTable('sink').set({ probe_fresh_at: row.probe_fresh_at }).where('id', '=', sink.id).execute();
+    row.next_probe_at = now + claim.probeMs;
+    await trx.updateTable('sink').set({ next_probe_at: row.next_probe_at }).where('id', '=', sink.id).execute();
   }
   return channels;
 }
@@ -219,7 +219,7 @@ export async function nextDue(
   const from = closedUntil(row, perSecond);
   if (row.state === 'ok') return Math.max(due, from);
   const fresh = await sql`select 1 from lane where sink = ${sink.id} and ${freshLane(now)} limit 1`.execute(trx);
-  if (fresh.rows.length > 0) return Math.max(from, row.probe_fresh_at ?? 0);
+  if (fresh.rows.length > 0) return Math.max(from, row.next_probe_at ?? 0);
   const free = await sql`select 1 from lane where sink = ${sink.id} and ${freeLane(now)} limit 1`.execute(trx);
-  return Math.max(from, row.probe_fresh_at ?? 0, free.rows.length > 0 ? (row.probe_at ?? 0) : due);
+  return Math.max(from, row.next_probe_at ?? 0, free.rows.length > 0 ? (row.next_round_robin_probe_at ?? 0) : due);
 }

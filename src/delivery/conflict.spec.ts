@@ -18,10 +18,10 @@ const well: Health = {
   reason: null,
   advice: null,
   failures: 0,
-  complaints: 0,
-  proven: 0,
-  probe_fresh_at: null,
-  probe_at: null,
+  config_error_seq: 0,
+  cleared_up_to: 0,
+  next_probe_at: null,
+  next_round_robin_probe_at: null,
   paused_at: null,
   stopped_since: null,
   stopped_ms: 0,
@@ -43,7 +43,7 @@ function fate(answers: readonly SinkError[]): string[] {
   const states: string[] = [];
   for (const failure of answers) {
     const head = { doubt, tries: 0, failingSince: null, stoppedMs: null, state: 'pending', delivery: {} };
-    const work = { channel: 1, laneTries: 0, complaint: null, complaints: 0, head } as unknown as LaneWork;
+    const work = { channel: 1, laneTries: 0, configErrorSeq: null, sinkConfigErrorSeq: 0, head } as unknown as LaneWork;
     const outcome = settle(health, { at: 0, durationMs: 1, answers: [{ work, answer: { failure } }] }, ages);
     // A conflict says nothing of the sink.
     expect(failure === conflict ? outcome.health : health).toEqual(health);
@@ -106,7 +106,7 @@ eachStore('a 409 of a target', store => {
         throw error;
       },
     );
-    const receipt = {
+    const webhook = {
       id: uuid(),
       sdkAppId: '1',
       channelId: 'a',
@@ -115,7 +115,7 @@ eachStore('a 409 of a target', store => {
       eventTime: now,
       eventTimeEstimated: false,
     };
-    await recorder.record({ ...receipt, receivedAt: now, fields: { name: 'x' }, body: Buffer.from('{}') }, 5000);
+    await recorder.record({ ...webhook, receivedAt: now, fields: { name: 'x' }, body: Buffer.from('{}') }, 5000);
     const claimed = async (): Promise<LaneWork> =>
       (await lanes.turn(sink!, [], ages.retryMaxAgeMs, claim, (now += hourMs))).claimed[0]![0]!;
     const tell = async (work: LaneWork, answer: Answer): Promise<string> => {
@@ -136,7 +136,7 @@ eachStore('a 409 of a target', store => {
     const { attempt } = await stage(await store.open());
     expect(await attempt({ failure: timedOut })).toBe('pending');
     for (let count = 0; count < 5; count += 1) expect(await attempt({ failure: conflict })).toBe('pending');
-    expect(await attempt({ receipt: null })).toBe('delivered');
+    expect(await attempt({ messageRef: null })).toBe('delivered');
   });
 
   test('is refused as the sixth', async () => {

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type Receipt, Recorder } from '../channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import type { BulkSink, Delivery, Mode, Sink } from '../sinks/sink.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
@@ -13,7 +13,7 @@ import { SinkSettings } from '../sinks/settings.js';
 import { moveSink } from '../management/pause.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from '../maintenance/registry.js';
-import { leaveNews } from '../reports/refresh-queue.js';
+import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 import { type AttemptEnd, Worker } from './worker.js';
@@ -47,27 +47,27 @@ class ScriptedReport implements ReportSink {
   readonly got: Report[] = [];
   readonly digests: Report[][] = [];
   readonly summary = null;
-  script: (spend?: () => void) => void = () => undefined;
+  script: (countCall?: () => void) => void = () => undefined;
 
   constructor(
-    readonly patienceMs = 0,
+    readonly holdMs = 0,
     readonly edits = true,
   ) {}
 
-  async report(report: Report, _?: AbortSignal, spend?: () => void): Promise<string> {
+  async report(report: Report, _?: AbortSignal, countCall?: () => void): Promise<string> {
     this.got.push(structuredClone(report));
-    this.script(spend);
+    this.script(countCall);
     return `card ${report.event.data.changeId}`;
   }
 
-  async digest(reports: readonly Report[], _?: AbortSignal, spend?: () => void): Promise<string> {
+  async digest(reports: readonly Report[], _?: AbortSignal, countCall?: () => void): Promise<string> {
     this.digests.push(structuredClone([...reports]));
-    this.script(spend);
+    this.script(countCall);
     return `digest ${this.digests.length}`;
   }
 
-  async notice(): Promise<string> {
-    return 'notice';
+  async alert(): Promise<string> {
+    return 'alert';
   }
 
   get revisions(): (number | null)[] {
@@ -111,9 +111,9 @@ function stage(database: Database) {
       workers.get(one.id)!.start();
     }
   };
-  const change = (overrides: Partial<Receipt> = {}): Promise<unknown> => {
+  const change = (overrides: Partial<InboundWebhook> = {}): Promise<unknown> => {
     clock.time += 1;
-    const receipt: Receipt = {
+    const webhook: InboundWebhook = {
       id: uuid(),
       sdkAppId: '1',
       channelId: 'a',
@@ -126,7 +126,7 @@ function stage(database: Database) {
       body: Buffer.from('{}'),
       ...overrides,
     };
-    return recorder.record(receipt, 5000);
+    return recorder.record(webhook, 5000);
   };
   /** Moves the clock past every back-off. */
   const later = (ms = 3_600_000): void => {
@@ -298,8 +298,8 @@ eachStore('delivery', store => {
     await until(() => slack.got.some(one => one.results[0]?.state === 'retrying'), 'the card tells of the failure');
     later();
     await until(() => slack.got.at(-1)!.results[0]?.state === 'delivered', 'the card tells of the success');
-    expect(slack.got[0]!.receipt).toBeNull();
-    expect(slack.got.at(-1)!.receipt).toBe(`card ${slack.got[0]!.event.data.changeId}`);
+    expect(slack.got[0]!.messageRef).toBeNull();
+    expect(slack.got.at(-1)!.messageRef).toBe(`card ${slack.got[0]!.event.data.changeId}`);
     expect(new Set(slack.got.map(one => one.id)).size).toBe(1);
     await until(
       async () => (await database.kysely.selectFrom('delivery').select('change_id').where('open', '=', 1).execute()).length === 0,
@@ -358,19 +358,19 @@ eachStore('delivery', store => {
       .selectFrom('delivery')
       .select(['change_id', 'channel'])
       .executeTakeFirstOrThrow();
-    const news = () => database.kysely.selectFrom('news').select('change_id').execute();
-    const relaxed = database.relaxed.bind(database);
+    const news = () => database.kysely.selectFrom('report_refresh').select('change_id').execute();
+    const asyncCommit = database.asyncCommit.bind(database);
     const counts: number[] = [];
     let transactions = 0;
-    database.relaxed = async work => {
+    database.asyncCommit = async work => {
       transactions += 1;
       // The first one takes the news in, the second one loads what is shown.
       if (transactions === 2) {
         counts.push((await news()).length);
-        await database.kysely.transaction().execute(trx => leaveNews(trx, [{ changeId, channel }]));
+        await database.kysely.transaction().execute(trx => enqueueRefreshes(trx, [{ changeId, channel }]));
         counts.push((await news()).length);
       }
-      return relaxed(work);
+      return asyncCommit(work);
     };
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = await new Lanes(database, v4, () => 0.5).turn(sink, [], 86_400_000, claim, clock.time);
@@ -418,7 +418,7 @@ eachStore('delivery', store => {
     expect(cards.got[1]!.results).toMatchObject([{ sink: 'crm', state: 'pending' }]);
     finish();
     await until(() => cards.got.length === 3, 'the end of the slow one');
-    expect(cards.got[2]).toMatchObject({ receipt: `card ${cards.got[1]!.event.data.changeId}`, results: [{ state: 'delivered' }] });
+    expect(cards.got[2]).toMatchObject({ messageRef: `card ${cards.got[1]!.event.data.changeId}`, results: [{ state: 'delivered' }] });
     await drain();
   });
 
@@ -469,8 +469,8 @@ eachStore('delivery', store => {
     await settled();
     expect(cards.digests.map(reports => reports.map(one => one.event.data.channelId))).toEqual([['a', 'a', 'b', 'c', 'd', 'e']]);
     expect(cards.got.at(-1)!.event.data.channelId).toBe('refused');
-    const rows = await database.kysely.selectFrom('delivery').select('receipt').where('receipt', 'like', 'digest%').execute();
-    expect(rows.map(row => row.receipt)).toEqual(Array(6).fill('digest 1'));
+    const rows = await database.kysely.selectFrom('delivery').select('message_ref').where('message_ref', 'like', 'digest%').execute();
+    expect(rows.map(row => row.message_ref)).toEqual(Array(6).fill('digest 1'));
     await drain();
   });
 
@@ -479,7 +479,7 @@ eachStore('delivery', store => {
     const database = await store.open();
     const { serve, change, clock, later, settled, drain } = stage(database);
     const cards = new ScriptedReport();
-    cards.script = spend => [1, 2, 3].forEach(() => spend?.());
+    cards.script = countCall => [1, 2, 3].forEach(() => countCall?.());
     await serve({ cards: ['report', cards] }, { RATE_PER_SECOND: 1, CONCURRENCY: 1 });
     await change({ channelId: 'a' });
     const usedUp = (at: number) =>
@@ -532,7 +532,7 @@ eachStore('delivery', store => {
     await until(() => cards.got.length === 1, 'the first try');
     later();
     await until(() => cards.got.length === 2, 'the second');
-    expect(cards.got.map(one => one.mayStandSince)).toEqual([null, clock.time - 3_600_000]);
+    expect(cards.got.map(one => one.possiblyPostedSince)).toEqual([null, clock.time - 3_600_000]);
     await drain();
 
     // A process that dies while it shows the next one.
@@ -544,7 +544,7 @@ eachStore('delivery', store => {
     };
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const look = async (): Promise<number | null> =>
-      ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.head.delivery as Report).mayStandSince;
+      ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.head.delivery as Report).possiblyPostedSince;
     expect(await look()).toBeNull();
     clock.time += 1000;
     expect(await look()).toBe(clock.time - 1000);
@@ -776,7 +776,7 @@ eachStore('delivery', store => {
       expect(claimed).toHaveLength(1);
       // One at a time.
       expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed).toEqual([]);
-      if (claimed[0]!.complaint !== null) probed[second] = claimed[0]!.head.delivery.event.data.channelId;
+      if (claimed[0]!.configErrorSeq !== null) probed[second] = claimed[0]!.head.delivery.event.data.channelId;
       const ended = { at: clock.time, durationMs: 5, answers: [{ work: claimed[0]!, answer: { failure } }] };
       await lanes.turn(sink, [ended], 86_400_000, { ...claim, attempts: 0 }, clock.time + 5);
       await change({ channelId: `after ${second}` });
@@ -872,7 +872,7 @@ eachStore('delivery', store => {
       .where('channel', '=', slow!.channel)
       .execute();
     const { over, health } = await turn(
-      [{ at: clock.time, durationMs: 5, answers: [{ work: slow!, answer: { receipt: null } }] }],
+      [{ at: clock.time, durationMs: 5, answers: [{ work: slow!, answer: { messageRef: null } }] }],
       clock.time + 5,
     );
     expect([over.delivered, health.state]).toEqual([0, 'ok']);
@@ -905,7 +905,7 @@ eachStore('delivery', store => {
       return (await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time)).health.state;
     };
     const misconfigured = { failure: new Misconfigured('answered 401', 'check the credentials', 401) };
-    const fine = { receipt: null };
+    const fine = { messageRef: null };
 
     const first = await take();
     expect(await end(first('bad'), misconfigured)).toBe('misconfigured');

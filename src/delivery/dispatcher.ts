@@ -32,7 +32,7 @@ export interface ServedSink {
 }
 
 /** One worker for each sink of this process. */
-export class Workers {
+export class Dispatcher {
   /** In the order of `sinks`. */
   readonly opened: Sink[] = [];
   private readonly workers = new Map<number, Worker>();
@@ -153,7 +153,7 @@ export class Workers {
 }
 
 function reportOf(sink: Sink): Pick<ConfiguredSink, 'report'> {
-  return 'report' in sink ? { report: { patienceMs: sink.patienceMs, edits: sink.edits } } : {};
+  return 'report' in sink ? { report: { holdMs: sink.holdMs, edits: sink.edits } } : {};
 }
 
 function filtersOf({ FIELDS, CHANNELS, SDK_APP_IDS }: SinkSettings): Filters {

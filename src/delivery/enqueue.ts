@@ -4,7 +4,7 @@ import type { Mode } from '../sinks/sink.js';
 import { type Filterable, type Filters, wants } from './filters.js';
 
 /** A recorded change on its way to being owed. */
-export interface OwedChange extends Filterable {
+export interface RecordedChange extends Filterable {
   id: string;
   /** The key of its channel's row. */
   channel: number;
@@ -12,16 +12,16 @@ export interface OwedChange extends Filterable {
   revision: number | null;
 }
 
-type OwingSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters'>;
+type FeedableSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters'>;
 
 /** That a sink is owed a change. */
 interface Owed {
   sink: { id: number; mode: Mode };
-  change: Pick<OwedChange, 'id' | 'channel' | 'position'>;
+  change: Pick<RecordedChange, 'id' | 'channel' | 'position'>;
 }
 
 /** Reads the sinks that changes are owed to. @returns waits for them */
-export async function owingSinks(database: Database, trx: Trx): Promise<() => Promise<OwingSink[]>> {
+export async function sinksToFeed(database: Database, trx: Trx): Promise<() => Promise<FeedableSink[]>> {
   const query = trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id');
   return database.send(trx, query.compile());
 }
@@ -31,11 +31,11 @@ export async function owingSinks(database: Database, trx: Trx): Promise<() => Pr
  * sinks only.
  * @returns the ids of the sinks that are owed something
  */
-export async function owe(
+export async function enqueueDeliveries(
   database: Database,
   trx: Trx,
-  sinks: readonly OwingSink[],
-  changes: readonly OwedChange[],
+  sinks: readonly FeedableSink[],
+  changes: readonly RecordedChange[],
   now: number,
 ): Promise<Set<number>> {
   // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
@@ -47,15 +47,15 @@ export async function owe(
       .filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change))
       .map(change => ({ sink: { id, mode }, change }));
   });
-  if (owed.length > 0) await oweTo(database, trx, owed, now);
+  if (owed.length > 0) await enqueue(database, trx, owed, now);
   return new Set(owed.map(({ sink }) => sink.id));
 }
 
 /**
  * Writes a delivery for each owed (change, sink); what is owed already stays as it is. What brings the worker there is the lane, due at once unless it is
- * at work or backing off; for a report sink it is the news, which no other sink ever waits for. In the order in which everybody locks lanes.
+ * at work or backing off; for a report sink it is the refresh queue, for which no other sink ever waits for. In the order in which everybody locks lanes.
  */
-export async function oweTo(database: Database, trx: Trx, owed: readonly Owed[], now: number): Promise<void> {
+export async function enqueue(database: Database, trx: Trx, owed: readonly Owed[], now: number): Promise<void> {
   const reports = owed.filter(({ sink }) => sink.mode === 'report');
   const others = owed.filter(({ sink }) => sink.mode !== 'report');
   const lanes = others.map(
@@ -64,7 +64,7 @@ export async function oweTo(database: Database, trx: Trx, owed: readonly Owed[],
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
   const unlessDue = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null';
   await database.insert(trx, 'lane', [...new Map(lanes).values()], unlessDue);
-  const times = { owed_at: now, updated_at: now };
+  const times = { enqueued_at: now, updated_at: now };
   const deliveries = owed.map(({ sink, change: { id, channel, position } }) => ({
     change_id: id,
     sink: sink.id,
@@ -73,6 +73,6 @@ export async function oweTo(database: Database, trx: Trx, owed: readonly Owed[],
     ...times,
   }));
   await database.insert(trx, 'delivery', deliveries, 'on conflict do nothing');
-  const news = reports.map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
-  await database.insert(trx, 'news', news);
+  const refreshes = reports.map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
+  await database.insert(trx, 'report_refresh', refreshes);
 }

@@ -11,7 +11,7 @@ import type { LaneWork } from './work.js';
 const start = Date.UTC(2026, 0, 1);
 
 const answers: Record<string, () => Answer> = {
-  success: () => ({ receipt: null }),
+  success: () => ({ messageRef: null }),
   'try again': () => ({ failure: new TryAgain('answered 503', 'wait', 503) }),
   'not before': () => ({ failure: new TryAgain('answered 429', 'wait', 429, 500) }),
   refused: () => ({ failure: new Refused('answered 422', 'look', 422) }),

@@ -17,7 +17,7 @@ import {
 import type { Session } from './session.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import type { RegisteredSink } from './session.js';
-import { type Moved, hearNews, leaveNews } from '../reports/refresh-queue.js';
+import { type Moved, drainRefreshQueue, enqueueRefreshes } from '../reports/refresh-queue.js';
 import { paceTake } from './retry.js';
 import { recoverPage, supersedePage, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
@@ -66,8 +66,8 @@ export class Lanes {
   /** Settles and claims in one transaction. What ended without its lease is dropped: whoever has the lane now tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
     // In a transaction of its own, so that nobody locks lanes twice in one.
-    if (sink.mode === 'report') await hearNews(this.database, sink, now);
-    const { recovering, ...turn } = await this.database.relaxed(async trx => {
+    if (sink.mode === 'report') await drainRefreshQueue(this.database, sink, now);
+    const { recovering, ...turn } = await this.database.asyncCommit(async trx => {
       const session = { database: this.database, trx, sink, now };
       const read = await readForTurn(session, ended, claim);
       // What it would write by the time before could be held against that of processes that go by the time after.
@@ -86,7 +86,7 @@ export class Lanes {
       const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
       return {
         over: { ...settled.over, superseded: page.superseded.length },
-        wakes: read.reported ? await leaveNews(trx, settled.moved.concat(page.superseded)) : [],
+        wakes: read.reported ? await enqueueRefreshes(trx, settled.moved.concat(page.superseded)) : [],
         claimed: works,
         nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(session, row, claim, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
@@ -154,7 +154,11 @@ export class Lanes {
   async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
     await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
     if (works.some(work => work.probe))
-      await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('id', '=', sink.id).execute();
+      await this.database.kysely
+        .updateTable('sink')
+        .set({ next_probe_at: now, next_round_robin_probe_at: now })
+        .where('id', '=', sink.id)
+        .execute();
   }
 
   private async mine(
@@ -185,7 +189,11 @@ export class Lanes {
       .where('due_at', '>', now)
       .where('sink', 'in', eb => eb.selectFrom('sink').select('id'))
       .execute();
-    await this.database.kysely.updateTable('sink').set({ probe_fresh_at: now, probe_at: now }).where('state', '<>', 'ok').execute();
+    await this.database.kysely
+      .updateTable('sink')
+      .set({ next_probe_at: now, next_round_robin_probe_at: now })
+      .where('state', '<>', 'ok')
+      .execute();
   }
 }
 
@@ -195,8 +203,8 @@ async function readForTurn(session: Session, ended: readonly Ended[], { perSecon
   const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
   if (failed || perSecond !== null) return readSink(session, true);
   const read = await readSink(session, false);
-  const { state, failures, complaints, proven } = read.row;
-  return state === 'ok' && failures === 0 && proven === complaints ? read : readSink(session, true);
+  const { state, failures, config_error_seq, cleared_up_to } = read.row;
+  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);
 }
 
 function movedOf(settlements: readonly Settlement[]): Moved[] {

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { type Receipt, Recorder } from '../channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, registerSinks } from '../maintenance/registry.js';
@@ -19,7 +19,7 @@ function recorderOf(database: Database) {
       throw error;
     },
   );
-  return (time: number, fields: Receipt['fields']) =>
+  return (time: number, fields: InboundWebhook['fields']) =>
     recorder.record(
       {
         id: uuid(),
@@ -83,7 +83,7 @@ eachStore('what happens in between', store => {
     const lanes = new Lanes(database, v4, () => 0.5);
     const { claimed } = await lanes.turn(sink, [], day, claim, start);
     for (const table of ['change', 'delivery', 'attempt'] as const) await database.kysely.deleteFrom(table).execute();
-    const ended = [{ at: start, durationMs: 1, answers: [{ work: claimed.flat()[0]!, answer: { receipt: 'card' } }] }];
+    const ended = [{ at: start, durationMs: 1, answers: [{ work: claimed.flat()[0]!, answer: { messageRef: 'card' } }] }];
     await lanes.turn(sink, ended, day, { ...claim, attempts: 0 }, start);
     for (const table of ['delivery', 'attempt'] as const) expect(await database.kysely.selectFrom(table).selectAll().execute()).toEqual([]);
     expect(await database.kysely.selectFrom('lane').select(['lease', 'due_at']).execute()).toEqual([{ lease: null, due_at: null }]);

@@ -66,7 +66,7 @@ export const standing = [
   'lane.due_at',
   'lane.lease',
   'sink.state as sink_state',
-  'sink.probe_at',
+  'sink.next_round_robin_probe_at',
   'sink.held_until',
   'sink.paused_at',
   'sink.removed_at',
@@ -75,9 +75,9 @@ export const standing = [
 /** When a lane is tried next, in milliseconds; `null` while it is being tried, has nothing to do, or its sink stands still. */
 export function nextAttemptAt(
   lane: Pick<Row<'lane'>, 'due_at' | 'lease'> &
-    Pick<Row<'sink'>, 'probe_at' | 'held_until' | 'paused_at' | 'removed_at'> & { sink_state: string },
+    Pick<Row<'sink'>, 'next_round_robin_probe_at' | 'held_until' | 'paused_at' | 'removed_at'> & { sink_state: string },
 ): number | null {
   if (lane.due_at === null || lane.lease !== null || lane.paused_at !== null || lane.removed_at !== null) return null;
   // A stopped sink is probed, whatever the lane waits for.
-  return Math.max(lane.sink_state === 'ok' ? lane.due_at : (lane.probe_at ?? lane.due_at), lane.held_until ?? 0);
+  return Math.max(lane.sink_state === 'ok' ? lane.due_at : (lane.next_round_robin_probe_at ?? lane.due_at), lane.held_until ?? 0);
 }

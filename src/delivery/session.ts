@@ -10,7 +10,7 @@ export interface RegisteredSink {
   type: string;
   mode: Mode;
   /** Of a report sink, how it shows changes; by default at once, and anew whenever something moves. */
-  report?: Pick<ReportSink, 'patienceMs' | 'edits'>;
+  report?: Pick<ReportSink, 'holdMs' | 'edits'>;
 }
 
 /** A transaction of one sink's worker, and its time. */

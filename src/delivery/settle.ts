@@ -43,7 +43,7 @@ async function stillThere({ database, trx, sink }: Session, settlements: readonl
  * lanes twice in one.
  */
 export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
-  await database.relaxed(async trx => {
+  await database.asyncCommit(async trx => {
     const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
     const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
     if (from === null) return;
@@ -89,9 +89,18 @@ async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: Lan
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
-  const rows = settlements.map(({ work: { channel, head }, state, tries, doubt, cause, reason, advice, receipt, ...end }) => {
-    const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, owed_at: 0, moved: head.moved };
-    const told = { state, tries, doubt, cause, reason, advice, receipt, open: Number(state === 'pending' || end.tryAgainAt !== null) };
+  const rows = settlements.map(({ work: { channel, head }, state, tries, doubt, cause, reason, advice, messageRef, ...end }) => {
+    const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, enqueued_at: 0, moved: head.moved };
+    const told = {
+      state,
+      tries,
+      doubt,
+      cause,
+      reason,
+      advice,
+      message_ref: messageRef,
+      open: Number(state === 'pending' || end.tryAgainAt !== null),
+    };
     const times = { failing_since: end.failingSince, stopped_ms: end.stoppedMs, updated_at: now, duration_ms: end.attempt.durationMs };
     return { ...key, ...told, ...times };
   });
@@ -103,7 +112,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
     `on conflict (change_id, sink) do update set state = excluded.state,
        open = case when excluded.open = 1 or (${sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved"}) then 1 else 0 end,
        tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, doubt = excluded.doubt, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
-       updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, receipt = excluded.receipt`,
+       updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, message_ref = excluded.message_ref`,
   );
 }
 
@@ -137,14 +146,14 @@ async function freeLanes({ database, trx, sink, now }: Session, settlements: rea
   const open = (where: string): string =>
     `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
   const ofState = sink.mode === 'state';
-  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, complaint }) => {
+  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, configErrorSeq }) => {
     const sent = ofState && state === 'delivered' ? work.head : null;
     const sentNow = {
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sent && JSON.stringify(sent.delivery.event.data.profile),
     };
     const supersedes = ofState && state !== 'pending' ? work.head.position : null;
-    const lane = { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, tries: laneTries, complaint };
+    const lane = { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, tries: laneTries, config_error_seq: configErrorSeq };
     return { ...lane, superseded_before: supersedes, ...sentNow };
   });
   const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
@@ -152,7 +161,7 @@ async function freeLanes({ database, trx, sink, now }: Session, settlements: rea
     'lane',
     // Those of a digest share lanes, and their end.
     [...new Map(rows.map(row => [row.channel, row])).values()],
-    `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, complaint = excluded.complaint,
+    `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, config_error_seq = excluded.config_error_seq,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
        ${ofState ? `superseded_before = case when ${open(` and delivery.position < ${supersededBefore}`)} then ${supersededBefore} end,` : ''}
        due_at = case when ${open(ofState ? ` and delivery.position >= ${supersededBefore}` : '')} then excluded.due_at end

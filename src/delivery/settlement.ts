@@ -7,7 +7,7 @@ import type { LaneWork } from './work.js';
 const clocksDifferMs = 60_000;
 
 /** What the sink said to one delivery. */
-export type Answer = { receipt: string | null } | { failure: SinkError };
+export type Answer = { messageRef: string | null } | { failure: SinkError };
 
 /** One ended attempt; a bulk sink's carries many deliveries. */
 export interface Ended {
@@ -28,15 +28,15 @@ export interface Settlement {
   /** Failures in a row of the lane, and tries of the delivery. */
   laneTries: number;
   tries: number;
-  /** Which of the sink's complaints was the first to this lane since its last success; `null` if there was none. */
-  complaint: number | null;
+  /** The number of the configuration error that was this lane's first since its last success; `null` if there was none. */
+  configErrorSeq: number | null;
   failingSince: number | null;
   stoppedMs: number | null;
   doubt: number;
   cause: 'refused' | 'expired' | null;
   reason: string | null;
   advice: string | null;
-  receipt: string | null;
+  messageRef: string | null;
   attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null };
   /** True if other sinks' reports should tell of it. */
   tell: boolean;
@@ -66,24 +66,24 @@ const conflictsMost = 5;
 export function settle(health: Health, ended: Ended, circumstances: Circumstances): Outcome {
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
-  const succeeded = answers.filter(({ answer }) => 'receipt' in answer);
+  const succeeded = answers.filter(({ answer }) => 'messageRef' in answer);
   const failed = failuresOf(answers.map(({ answer }) => answer)).reduce<Health>(
     (before, failure) => healthAfter(before, failure, now),
     health,
   );
   // A success comes last: what works for one delivery of a bulk works.
-  const proven = Math.max(health.proven, ...succeeded.map(({ work }) => work.complaints));
-  const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), proven } : failed;
+  const cleared = Math.max(health.cleared_up_to, ...succeeded.map(({ work }) => work.sinkConfigErrorSeq));
+  const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), cleared_up_to: cleared } : failed;
   const settlements = answers.map(({ work, answer }) => settlementOf(work, answer, ended, { before: health, after }, circumstances));
   return { health: after, healed: failed.state !== 'ok' && after.state === 'ok', settlements };
 }
 
 /** A lane that is told again that the sink is misconfigured, after another lane had success in between, is refused. A success that was under way when the lane was told for the first time proves nothing. */
-function judged({ complaint, head }: LaneWork, answer: Answer, { proven }: Health): Answer {
+function judged({ configErrorSeq, head }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
   if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost) return { failure: stillAtWork(answer.failure) };
   if (answer.failure.outcome !== 'misconfigured') return answer;
-  if (complaint === null || proven < complaint) return answer;
+  if (configErrorSeq === null || clearedUpTo < configErrorSeq) return answer;
   const { message, status } = answer.failure;
   return {
     failure: new Refused(message, 'Other channels are taken: look at what is special about this one, mend that, then replay.', status),
@@ -116,7 +116,7 @@ function settlementOf(
   const now = at + durationMs;
   const calm = {
     laneTries: 0,
-    complaint: null,
+    configErrorSeq: null,
     failingSince: null,
     stoppedMs: null,
     doubt: 0,
@@ -125,11 +125,11 @@ function settlementOf(
     advice: null,
     holdUntil: null,
   } as const;
-  const receipt = 'receipt' in head.delivery ? head.delivery.receipt : null;
+  const messageRef = 'messageRef' in head.delivery ? head.delivery.messageRef : null;
   if (!('failure' in answer)) {
     const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null };
     const tries = head.tries + 1;
-    return { ...calm, work, state: 'delivered', tryAgainAt: null, tries, receipt: answer.receipt, attempt, tell: !isReport(work) };
+    return { ...calm, work, state: 'delivered', tryAgainAt: null, tries, messageRef: answer.messageRef, attempt, tell: !isReport(work) };
   }
   const { failure } = answer;
   // A stopped sink spends no tries, and the time does not count.
@@ -154,14 +154,14 @@ function settlementOf(
     tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
     laneTries,
     tries: head.tries + Number(spends),
-    complaint: over ? null : (work.complaint ?? (failure.outcome === 'misconfigured' ? after.complaints : null)),
+    configErrorSeq: over ? null : (work.configErrorSeq ?? (failure.outcome === 'misconfigured' ? after.config_error_seq : null)),
     failingSince,
     stoppedMs: stopped,
     doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
     reason: expired ? `gave up: ${failure.message}` : failure.message,
     advice: failure.advice,
-    receipt,
+    messageRef,
     attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: failure.message },
     tell: !isReport(work) && (over || head.failingSince === null),
     holdUntil: hold,

@@ -2,7 +2,7 @@ import { v4, v7 as uuid } from 'uuid';
 import { sql } from 'kysely';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type Receipt, Recorder } from '../channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import type { Delivery, Mode, Sink } from '../sinks/sink.js';
 import { SinkSettings } from '../sinks/settings.js';
@@ -18,7 +18,7 @@ const start = Date.UTC(2026, 0, 1);
 const day = 86_400_000;
 const claim = { attempts: 1000, batchSize: 500, bytes: 4e6, leaseMs: 10_000, probeMs: 5000, perSecond: null };
 
-function receipt(number: number, overrides: Partial<Receipt> = {}): Receipt {
+function webhook(number: number, overrides: Partial<InboundWebhook> = {}): InboundWebhook {
   return {
     id: uuid(),
     sdkAppId: '1',
@@ -72,11 +72,11 @@ async function owe(database: Database, { id: sink }: RegisteredSink, channels: n
     database.kysely,
   );
   await sql`insert into lane (sink, channel, due_at) select ${sql.lit(sink)}, id, ${sql.lit(start)} from channel`.execute(database.kysely);
-  await sql`insert into delivery (change_id, sink, channel, position, owed_at, updated_at)
+  await sql`insert into delivery (change_id, sink, channel, position, enqueued_at, updated_at)
       select id, ${sql.lit(sink)}, channel, position, 1, 1 from change`.execute(database.kysely);
 }
 
-const delivered: Answer = { receipt: null };
+const delivered: Answer = { messageRef: null };
 const endedWith = (works: readonly LaneWork[], answer: Answer, at = start) => [
   { at, durationMs: 1, answers: works.map(work => ({ work, answer })) },
 ];
@@ -89,13 +89,13 @@ eachStore('sizes', store => {
       const database = await store.open();
       await registerSinks(database, sinksOf(sinks, 'log'), start);
       const recorder = recorderOf(database);
-      const kept = await Promise.all(Array.from({ length: webhooks }, (_, index) => recorder.record(receipt(index), 60_000)));
+      const kept = await Promise.all(Array.from({ length: webhooks }, (_, index) => recorder.record(webhook(index), 60_000)));
       expect(new Set(kept)).toEqual(new Set(['recorded']));
       const { rows } = await sql<{ count: number }>`
           select count(*) as count from delivery join lane on lane.sink = delivery.sink and lane.channel = delivery.channel
           where state = 'pending' and due_at = ${start}`.execute(database.kysely);
       expect(rows[0]!.count).toBe(sinks * webhooks);
-      expect(await recorder.take(Array.from({ length: webhooks }, (_, index) => receipt(1000 + index)))).toEqual([]);
+      expect(await recorder.take(Array.from({ length: webhooks }, (_, index) => webhook(1000 + index)))).toEqual([]);
     },
   );
 
@@ -190,7 +190,7 @@ eachStore('sizes', store => {
     const [sink] = await registerSinks(database, sinksOf(1, 'log'), start);
     const recorder = recorderOf(database);
     const introduction = 'x'.repeat(300_000);
-    await Promise.all(Array.from({ length: 20 }, (_, index) => recorder.record(receipt(index, { fields: { introduction } }), 60_000)));
+    await Promise.all(Array.from({ length: 20 }, (_, index) => recorder.record(webhook(index, { fields: { introduction } }), 60_000)));
     const lanes = new Lanes(database, v4, () => 0.5);
     const sizes: number[] = [];
     for (let turn = await lanes.turn(sink!, [], day, claim, start); turn.claimed.length > 0;) {
@@ -198,7 +198,7 @@ eachStore('sizes', store => {
       turn = await lanes.turn(sink!, endedWith(turn.claimed.flat(), delivered), day, claim, start);
     }
     expect(sizes).toEqual([6, 6, 6, 2]);
-    await recorder.record(receipt(1, { eventTime: start + 50, fields: { introduction: `${introduction}y` } }), 60_000);
+    await recorder.record(webhook(1, { eventTime: start + 50, fields: { introduction: `${introduction}y` } }), 60_000);
     expect((await lanes.turn(sink!, [], day, { ...claim, bytes: 1 }, start)).claimed.flat()).toHaveLength(1);
   });
 });

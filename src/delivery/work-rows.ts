@@ -4,8 +4,8 @@ import type { Session } from './session.js';
 
 /** What is read of each table. */
 const columns = {
-  lane: ['channel', 'complaint', 'sent_profile', 'lost'],
-  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'receipt'],
+  lane: ['channel', 'config_error_seq', 'sent_profile', 'lost'],
+  delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'message_ref'],
   change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };

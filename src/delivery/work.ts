@@ -7,7 +7,7 @@ import type { Report } from '../sinks/report-sink.js';
 import type { Session } from './session.js';
 import { channelsOf } from '../database/locks.js';
 import type { RegisteredSink } from './session.js';
-import { type Known, knownOf, patienceOf, waits } from '../reports/refresh-queue.js';
+import { type Known, knownOf, holdMsOf, waits } from '../reports/refresh-queue.js';
 import { type Row, bytesEach, select } from './work-rows.js';
 
 /** The delivery that a lane is to attempt. */
@@ -31,10 +31,10 @@ export interface LaneWork {
   channel: number;
   lease: string;
   laneTries: number;
-  /** Which of the sink's complaints was the first to this lane since its last success. */
-  complaint: number | null;
-  /** How many complaints of the sink were known when this was claimed. */
-  complaints: number;
+  /** The number of the configuration error that was this lane's first since its last success; `null` if there was none. */
+  configErrorSeq: number | null;
+  /** The number of the sink's latest configuration error when this was claimed. */
+  sinkConfigErrorSeq: number;
   /** True if the sink is stopped and this finds out whether it is well again. */
   probe: boolean;
   /** About what it takes in memory, in bytes. */
@@ -42,11 +42,11 @@ export interface LaneWork {
   head: Head;
 }
 
-export type Lease = Pick<LaneWork, 'lease' | 'complaints' | 'probe'>;
+export type Lease = Pick<LaneWork, 'lease' | 'sinkConfigErrorSeq' | 'probe'>;
 
 /** Whether a lane had not failed yet when it was claimed, since it was last well. */
-export function isFresh({ laneTries, complaint }: LaneWork): boolean {
-  return laneTries === 0 && complaint === null;
+export function isFresh({ laneTries, configErrorSeq }: LaneWork): boolean {
+  return laneTries === 0 && configErrorSeq === null;
 }
 
 /** A delivery's public id: the same on every try, different from any other's at any sink. */
@@ -68,8 +68,8 @@ function headOf({ mode, report }: RegisteredSink, now: number): RawBuilder<strin
     return sql`select d.change_id ${open} and d.position >= coalesce(lane.superseded_before, 0) order by d.position desc limit 1`;
   // A change that was never shown goes before one that is to be shown again, once it has its results or its patience ends.
   return sql`select coalesce(
-      (select first.id from (select d.change_id as id, d.owed_at ${open} and d.state = 'pending' order by d.position limit 1) first
-       where first.owed_at <= ${now - patienceOf(report)} or not ${waits(sql.ref('first.id'))}),
+      (select first.id from (select d.change_id as id, d.enqueued_at ${open} and d.state = 'pending' order by d.position limit 1) first
+       where first.enqueued_at <= ${now - holdMsOf(report)} or not ${waits(sql.ref('first.id'))}),
       (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
 }
 
@@ -118,7 +118,7 @@ async function idleLanes({ database, trx, sink }: Session, channels: number[]): 
     sink.mode === 'report'
       ? await trx
           .selectFrom('delivery')
-          .select(eb => ['delivery.channel', eb.fn.min('delivery.owed_at').as('since')])
+          .select(eb => ['delivery.channel', eb.fn.min('delivery.enqueued_at').as('since')])
           .where('delivery.sink', '=', sink.id)
           .where(database.isAmong('delivery.channel', channels))
           .where('delivery.open', '=', sql.lit(1))
@@ -128,7 +128,7 @@ async function idleLanes({ database, trx, sink }: Session, channels: number[]): 
   const since = new Map(waiting.map(row => [row.channel, row.since]));
   return channels.map(channel => {
     const at = since.get(channel);
-    return { channel, dueAt: at === undefined ? null : at + patienceOf(sink.report) };
+    return { channel, dueAt: at === undefined ? null : at + holdMsOf(sink.report) };
   });
 }
 
@@ -150,7 +150,7 @@ async function workOf(session: Session, rows: readonly Row[], lease: Lease): Pro
       ...lease,
       channel: row.channel,
       laneTries: row.lane_tries,
-      complaint: row.complaint,
+      configErrorSeq: row.config_error_seq,
       bytes: bytesEach + row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0),
       head: {
         changeId: row.change_id,
@@ -234,7 +234,7 @@ function stateEvent(row: Row, newest: Newest | undefined): ChangeEvent {
   return event;
 }
 
-function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Report {
+function reportOf(row: Row, delivery: Delivery, { results, auditActions }: Known): Report {
   readTime(row.received_at);
   return {
     ...delivery,
@@ -243,8 +243,8 @@ function reportOf(row: Row, delivery: Delivery, { results, deeds }: Known): Repo
     tie: row.tie === 1,
     stale: readFields(row.stale),
     results: results.get(row.change_id) ?? [],
-    deeds: deeds.get(row.change_id) ?? [],
-    mayStandSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
-    receipt: row.receipt,
+    auditActions: auditActions.get(row.change_id) ?? [],
+    possiblyPostedSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
+    messageRef: row.message_ref,
   };
 }

@@ -233,11 +233,11 @@ export class Worker {
     this.notify?.();
   }
 
-  private async answers(works: readonly LaneWork[], spend: () => void): Promise<AnswerOrNone[]> {
+  private async answers(works: readonly LaneWork[], countCall: () => void): Promise<AnswerOrNone[]> {
     const timeoutMs = this.settings.TIMEOUT_MS + overrunMs;
     try {
       const whole = works.filter(({ head }) => !head.damaged);
-      const attempt = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, spend);
+      const attempt = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, countCall);
       const answers = whole.length === 0 ? [] : await bounded(attempt, timeoutMs, this.stop.signal);
       return works.map(({ head }) => (head.damaged ? { failure: damaged() } : answers.shift()!));
     } catch (error) {

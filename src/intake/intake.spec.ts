@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { until } from '../../test/support/until.js';
-import { Keeper } from './intake.js';
-import { type Receipt, type Recorder, Unavailable } from '../channel/recorder.js';
+import { WebhookIntake } from './intake.js';
+import { type InboundWebhook, type Recorder, Unavailable } from '../channel/recorder.js';
 import { Spool } from './spool.js';
 
-const receiptOf = (): Receipt => ({
+const inboundWebhookOf = (): InboundWebhook => ({
   id: uuid(),
   sdkAppId: '1400000001',
   channelId: '@TOA#_a',
@@ -22,7 +22,7 @@ const receiptOf = (): Receipt => ({
 
 describe('keeper', () => {
   let root: string;
-  let keeper: Keeper;
+  let keeper: WebhookIntake;
   let told: string[];
   let recorded: string[];
   /** Whether the database answers. */
@@ -32,11 +32,11 @@ describe('keeper', () => {
   /** What happens when webhooks of the spool have been recorded. */
   let afterTake: () => Promise<unknown>;
   const recorder = {
-    record: (receipt: Receipt) => work('recorded' as const).then(result => (recorded.push(receipt.id), result)),
-    take: async (receipts: readonly Receipt[]) => {
+    record: (webhook: InboundWebhook) => work('recorded' as const).then(result => (recorded.push(webhook.id), result)),
+    take: async (messageRefs: readonly InboundWebhook[]) => {
       await work(null);
-      recorded.push(...receipts.map(({ id }) => id));
-      if (receipts.length > 0) await afterTake();
+      recorded.push(...messageRefs.map(({ id }) => id));
+      if (messageRefs.length > 0) await afterTake();
       return [];
     },
   } as unknown as Recorder;
@@ -50,7 +50,7 @@ describe('keeper', () => {
       stuck: () => told.push('stuck'),
       unsynced: () => told.push('unsynced'),
     });
-    keeper = new Keeper(recorder, spool, { away: () => told.push('away'), back: () => told.push('back') });
+    keeper = new WebhookIntake(recorder, spool, { away: () => told.push('away'), back: () => told.push('back') });
   });
   afterEach(async () => {
     await keeper.stop();
@@ -77,7 +77,7 @@ describe('keeper', () => {
     answers = database;
     await keeper.start();
     for (let count = 0; count < 3; count++) {
-      const keeping = keeper.keep(receiptOf()).catch((error: Error) => (error instanceof Unavailable ? 'nowhere' : error));
+      const keeping = keeper.keep(inboundWebhookOf()).catch((error: Error) => (error instanceof Unavailable ? 'nowhere' : error));
       expect(await keeping).toBe(kept);
     }
     expect(keeper.spoolWorks).toBe(folder);
@@ -88,23 +88,23 @@ describe('keeper', () => {
     await breakSpool();
     await keeper.start();
     answers = false;
-    await expect(keeper.keep(receiptOf())).rejects.toThrow(Unavailable);
+    await expect(keeper.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
     answers = true;
-    expect(await keeper.keep(receiptOf())).toBe('recorded');
+    expect(await keeper.keep(inboundWebhookOf())).toBe('recorded');
   });
 
   // Guards against a trouble of the spool that counted as the database's: every webhook was refused.
   test('what was spooled and cannot be removed is no fault of the database', async () => {
     await keeper.start();
     answers = false;
-    expect(await keeper.keep(receiptOf())).toBe('spooled');
+    expect(await keeper.keep(inboundWebhookOf())).toBe('spooled');
     const [folder] = await readdir(join(root, 'spool'));
     const file = join(root, 'spool', folder!, '000000001.log');
     // Where the file was there is a folder by then: root may remove any file.
     afterTake = () => rm(file).then(() => mkdir(file));
     answers = true;
     await until(() => told.includes('back'), 'all that was spooled');
-    for (let count = 0; count < 3; count++) expect(await keeper.keep(receiptOf())).toBe('recorded');
+    for (let count = 0; count < 3; count++) expect(await keeper.keep(inboundWebhookOf())).toBe('recorded');
     expect([told, recorded.length, keeper.spooled]).toEqual([['away', 'stuck', 'back'], 4, 0]);
   });
 
@@ -112,9 +112,9 @@ describe('keeper', () => {
     await breakSpool();
     answers = false;
     await keeper.start();
-    await expect(keeper.keep(receiptOf())).rejects.toThrow(Unavailable);
+    await expect(keeper.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
     await mendSpool();
-    expect(await keeper.keep(receiptOf())).toBe('spooled');
+    expect(await keeper.keep(inboundWebhookOf())).toBe('spooled');
     expect(keeper.spoolWorks).toBe(true);
   });
 });

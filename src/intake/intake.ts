@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type Receipt, type Recorded, type Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
+import { type InboundWebhook, type Recorded, type Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
 import type { Spool } from './spool.js';
 
 /** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
@@ -15,7 +15,7 @@ const closeWithinMs = 10;
 export type Kept = Recorded | 'spooled';
 
 /** What a keeper tells the log. */
-export interface KeeperEvents {
+export interface IntakeEvents {
   /** The database does not take webhooks: the spool does. */
   away(reason: string): void;
   /** All that the spool held is in the database. */
@@ -23,7 +23,7 @@ export interface KeeperEvents {
 }
 
 /** Keeps each webhook somewhere that survives us: in the database, or in the spool for as long as the database does not answer. */
-export class Keeper {
+export class WebhookIntake {
   /** True while it is known that the database does not take webhooks: none has to wait for it then. */
   private away = false;
   /** True from when the database was given up until the spool is empty again. */
@@ -36,7 +36,7 @@ export class Keeper {
   constructor(
     private readonly recorder: Recorder,
     private readonly spool: Spool | null,
-    private readonly events: KeeperEvents,
+    private readonly events: IntakeEvents,
   ) {}
 
   /** Webhooks that are in the spool only. */
@@ -50,17 +50,17 @@ export class Keeper {
   }
 
   /** @throws Unavailable if the webhook could be kept nowhere in time */
-  async keep(receipt: Receipt): Promise<Kept> {
-    if (!this.spool) return this.recorder.record(receipt, keepWithinMs);
+  async keep(webhook: InboundWebhook): Promise<Kept> {
+    if (!this.spool) return this.recorder.record(webhook, keepWithinMs);
     const startedAt = performance.now();
     if (!this.away || !this.spoolWorks) {
       try {
-        return await this.recorder.record(receipt, this.spoolWorks ? databaseWithinMs : databaseAloneWithinMs);
+        return await this.recorder.record(webhook, this.spoolWorks ? databaseWithinMs : databaseAloneWithinMs);
       } catch (error) {
         if (!(error instanceof Unstorable)) this.giveUp(error as Error);
       }
     }
-    await within(this.spool.append(receipt), keepWithinMs - (performance.now() - startedAt));
+    await within(this.spool.append(webhook), keepWithinMs - (performance.now() - startedAt));
     return 'spooled';
   }
 
@@ -74,19 +74,19 @@ export class Keeper {
   /** Makes the spool's folder, takes over those of processes that are gone, and takes in what is there whenever the database answers. */
   async start(): Promise<void> {
     if (!this.spool) return;
-    await this.spool.beat();
+    await this.spool.heartbeat();
     this.loops = Promise.all([this.beat(this.spool), this.takeIn(this.spool)]);
   }
 
   private async beat(spool: Spool): Promise<void> {
-    while (await this.rest(beatEveryMs)) await spool.beat();
+    while (await this.rest(beatEveryMs)) await spool.heartbeat();
   }
 
   private async takeIn(spool: Spool): Promise<void> {
     while (await this.rest(tryEveryMs)) {
       try {
         for (let taken: number | null = 0; taken !== null && !this.stopping.signal.aborted;) {
-          taken = await spool.takeIn(receipts => this.record(receipts));
+          taken = await spool.drain(messageRefs => this.record(messageRefs));
           this.takenIn += taken ?? 0;
           if (taken === 0) await this.rest(closeWithinMs);
         }
@@ -102,8 +102,8 @@ export class Keeper {
     }
   }
 
-  private record(receipts: readonly Receipt[]): Promise<Receipt[]> {
-    return this.recorder.take(receipts, async () => {
+  private record(messageRefs: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
+    return this.recorder.take(messageRefs, async () => {
       // Those who arrive now need not queue for the spool any more.
       this.away = false;
       await nextTurn();

@@ -2,43 +2,43 @@ import { crc32 } from 'node:zlib';
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
 import type { Command } from '../channel/merge.js';
 import { fieldNames } from '../channel/profile.js';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 
 const lineEnd = 10;
 /** Nobody's clock shows more, and whatever shows times can show this one. */
 const latestTime = Date.UTC(9999, 11, 31);
 
-/** One receipt as a line that checks itself: the format's version, a CRC-32 and JSON, which holds no line end. */
-export function encodeRecord({ body, ...receipt }: Receipt): Buffer {
-  const json = Buffer.from(JSON.stringify({ ...receipt, body: Buffer.from(body).toString('base64') }));
+/** One webhook as a line that checks itself: the format's version, a CRC-32 and JSON, which holds no line end. */
+export function encodeRecord({ body, ...webhook }: InboundWebhook): Buffer {
+  const json = Buffer.from(JSON.stringify({ ...webhook, body: Buffer.from(body).toString('base64') }));
   return Buffer.concat([Buffer.from(`1 ${checkOf(json)} `), json, Buffer.of(lineEnd)]);
 }
 
 /** What a file of records holds. A last line without its end was never answered for; any other that is not a whole webhook is damaged. */
-export function decodeRecords(bytes: Buffer): { receipts: Receipt[]; damaged: Buffer[] } {
-  const [receipts, damaged]: [Receipt[], Buffer[]] = [[], []];
+export function decodeRecords(bytes: Buffer): { messageRefs: InboundWebhook[]; damaged: Buffer[] } {
+  const [messageRefs, damaged]: [InboundWebhook[], Buffer[]] = [[], []];
   for (let from = 0, end = bytes.indexOf(lineEnd); end >= 0; from = end + 1, end = bytes.indexOf(lineEnd, from)) {
     const line = bytes.subarray(from, end);
     if (line.length === 0) continue;
-    const receipt = decodeLine(line);
-    if (receipt) receipts.push(receipt);
+    const webhook = decodeLine(line);
+    if (webhook) messageRefs.push(webhook);
     else damaged.push(line);
   }
-  return { receipts, damaged };
+  return { messageRefs, damaged };
 }
 
-function decodeLine(line: Buffer): Receipt | null {
+function decodeLine(line: Buffer): InboundWebhook | null {
   const json = line.subarray(11);
   if (line.subarray(0, 11).toString() !== `1 ${checkOf(json)} `) return null;
   try {
-    return receiptOf(JSON.parse(json.toString()) as Partial<Record<string, unknown>> | null);
+    return inboundWebhookOf(JSON.parse(json.toString()) as Partial<Record<string, unknown>> | null);
   } catch {
     return null;
   }
 }
 
 /** As strict as the check of a webhook is: whoever wrote the line, what comes of it is shown to every sink. Unknown keys may be a newer release's. */
-function receiptOf(told: Partial<Record<string, unknown>> | null): Receipt | null {
+function inboundWebhookOf(told: Partial<Record<string, unknown>> | null): InboundWebhook | null {
   const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = told ?? {};
   const fields = fieldsOf(told?.['fields']);
   const isOurs =
@@ -61,10 +61,10 @@ function receiptOf(told: Partial<Record<string, unknown>> | null): Receipt | nul
   return { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, fields, body: bytes };
 }
 
-function fieldsOf(told: unknown): Receipt['fields'] | null {
+function fieldsOf(told: unknown): InboundWebhook['fields'] | null {
   if (typeof told !== 'object' || told === null || Array.isArray(told)) return null;
   const known = Object.entries(told).filter(([name]) => (fieldNames as readonly string[]).includes(name));
-  return known.every(([, value]) => isText(value)) ? (Object.fromEntries(known) as Receipt['fields']) : null;
+  return known.every(([, value]) => isText(value)) ? (Object.fromEntries(known) as InboundWebhook['fields']) : null;
 }
 
 /** What every database can store. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import * as files from './spool-files.js';
 import type { Heartbeats } from './spool-heartbeats.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
@@ -9,7 +9,7 @@ import { decodeRecords, encodeRecord } from './spool-record.js';
 /** When a file that could not be read or removed is tried again. */
 const tryAgainMs = 60_000;
 /** What was damaged or refused, for people. */
-const asideFolder = 'refused';
+const quarantineFolder = 'refused';
 const ownName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What a spool tells the log. */
@@ -93,21 +93,21 @@ export class SpoolStock {
   }
 
   /**
-   * Takes a file in and drops it once everything in it is kept elsewhere. Cut short anywhere, it is taken in again: receipts have ids.
+   * Takes a file in and drops it once everything in it is kept elsewhere. Cut short anywhere, it is taken in again: messageRefs have ids.
    * @param open the file that is being written
    * @returns how many were taken in; `null` if there is no file
    */
-  async takeIn(open: string | undefined, record: (receipts: Receipt[]) => Promise<Receipt[]>): Promise<number | null> {
+  async takeIn(open: string | undefined, record: (messageRefs: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
     const now = this.monotonic();
     const [path, held] = [...this.held].find(([one, { dueAt }]) => one !== open && dueAt <= now) ?? [];
     if (path === undefined || !held) return null;
     const bytes = await this.attempt(path, held, () => files.readWhole(path));
     if (!bytes) return 0;
-    const { receipts, damaged } = decodeRecords(bytes);
-    const refused = receipts.length > 0 ? await record(receipts) : [];
+    const { messageRefs, damaged } = decodeRecords(bytes);
+    const refused = messageRefs.length > 0 ? await record(messageRefs) : [];
     held.webhooks = 0;
     await this.attempt(path, held, () => this.drop(path, damaged, refused));
-    return receipts.length;
+    return messageRefs.length;
   }
 
   /** What fails here is the spool's own trouble, which may pass (a lack of descriptors, a read-only disk), and keeps no other file waiting. */
@@ -121,23 +121,23 @@ export class SpoolStock {
     }
   }
 
-  private async drop(path: string, damaged: readonly Buffer[], refused: readonly Receipt[]): Promise<void> {
+  private async drop(path: string, damaged: readonly Buffer[], refused: readonly InboundWebhook[]): Promise<void> {
     if (damaged.length > 0) {
       const lines = Buffer.concat(damaged.flatMap(line => [line, Buffer.from('\n')]));
       // Its name tells its content, so that it is put aside once, however often this is tried.
-      await this.putAside(`${createHash('sha256').update(lines).digest('hex')}.damaged`, lines, `${damaged.length} damaged`);
+      await this.quarantine(`${createHash('sha256').update(lines).digest('hex')}.damaged`, lines, `${damaged.length} damaged`);
     }
-    for (const receipt of refused) await this.putAside(`${receipt.id}.json`, encodeRecord(receipt), 'the database refuses it');
+    for (const webhook of refused) await this.quarantine(`${webhook.id}.json`, encodeRecord(webhook), 'the database refuses it');
     await rm(path);
     this.held.delete(path);
     // What was taken over lies one folder deeper than our own.
     if (dirname(dirname(path)) !== this.root) await files.removeEmpty(dirname(path)).catch(() => undefined);
   }
 
-  private async putAside(name: string, bytes: Buffer, reason: string): Promise<void> {
-    const folder = join(this.root, asideFolder);
+  private async quarantine(name: string, bytes: Buffer, reason: string): Promise<void> {
+    const folder = join(this.root, quarantineFolder);
     await mkdir(folder, { recursive: true, mode: files.folderMode });
-    if (!(await lstat(folder)).isDirectory()) throw new Error(`${asideFolder} is no folder`);
+    if (!(await lstat(folder)).isDirectory()) throw new Error(`${quarantineFolder} is no folder`);
     const file = join(folder, name);
     if (await lstat(file).catch(() => null)) return;
     await files.writeWhole(file, bytes);
@@ -162,7 +162,7 @@ export function reasonOf(error: unknown): string {
 /** How many webhooks a file holds; of one that cannot be read nobody knows. */
 function countOf(path: string): Promise<number> {
   return files.readWhole(path).then(
-    bytes => decodeRecords(bytes).receipts.length,
+    bytes => decodeRecords(bytes).messageRefs.length,
     () => 1,
   );
 }

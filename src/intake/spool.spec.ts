@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { v7 as uuid } from 'uuid';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
 import { Segment } from './spool-segment.js';
 import { Spool } from './spool.js';
@@ -14,7 +14,7 @@ const { jest } = import.meta;
 
 const at = Date.UTC(2026, 0, 1);
 
-const receiptOf = (overrides: Partial<Receipt> = {}): Receipt => ({
+const inboundWebhookOf = (overrides: Partial<InboundWebhook> = {}): InboundWebhook => ({
   id: uuid(),
   sdkAppId: '1400000001',
   channelId: '@TOA#_a',
@@ -38,19 +38,19 @@ const anyReceipt = fc
     fields: fc.record({ name: text, introduction: text }, { requiredKeys: [] }),
     body: fc.uint8Array().map(bytes => Buffer.from(bytes)),
   })
-  .map(receiptOf);
+  .map(inboundWebhookOf);
 
 describe('records', () => {
   test('come back as they were, as far as the file goes', () => {
     fc.assert(
-      fc.property(fc.array(anyReceipt, { maxLength: 5 }), fc.nat(), (receipts, cut) => {
-        const records = receipts.map(encodeRecord);
+      fc.property(fc.array(anyReceipt, { maxLength: 5 }), fc.nat(), (messageRefs, cut) => {
+        const records = messageRefs.map(encodeRecord);
         const bytes = Buffer.concat(records);
         const length = bytes.length === 0 ? 0 : cut % (bytes.length + 1);
         let [whole, at] = [0, 0];
         while (whole < records.length && at + records[whole]!.length <= length) at += records[whole++]!.length;
         // A torn end is nobody's damage: it was never answered for.
-        expect(decodeRecords(bytes.subarray(0, length))).toEqual({ receipts: receipts.slice(0, whole), damaged: [] });
+        expect(decodeRecords(bytes.subarray(0, length))).toEqual({ messageRefs: messageRefs.slice(0, whole), damaged: [] });
       }),
     );
   });
@@ -61,13 +61,13 @@ describe('records', () => {
         fc.array(anyReceipt, { minLength: 3, maxLength: 3 }),
         fc.nat(),
         fc.integer({ min: 1, max: 255 }),
-        (receipts, where, by) => {
-          const records = receipts.map(encodeRecord);
+        (messageRefs, where, by) => {
+          const records = messageRefs.map(encodeRecord);
           const broken = Buffer.from(records[1]!);
           const at = where % (broken.length - 1);
           broken[at] = broken[at]! ^ by;
-          const { receipts: read, damaged } = decodeRecords(Buffer.concat([records[0]!, broken, records[2]!]));
-          expect(read).toEqual([receipts[0], receipts[2]]);
+          const { messageRefs: read, damaged } = decodeRecords(Buffer.concat([records[0]!, broken, records[2]!]));
+          expect(read).toEqual([messageRefs[0], messageRefs[2]]);
           expect(damaged.length).toBeGreaterThan(0);
         },
       ),
@@ -116,20 +116,20 @@ test.each<[string, (told: Record<string, unknown>) => unknown]>([
   ['with an unknown command', told => ({ ...told, command: 'renamed' })],
   ['with a body that is no base64', told => ({ ...told, body: '{}' })],
 ])('a line %s is damaged, whatever its check says', (_, spoil) => {
-  const [before, after] = [receiptOf(), receiptOf()];
+  const [before, after] = [inboundWebhookOf(), inboundWebhookOf()];
   const [check] = encodeRecord(before).toString().split(' {');
   const told = JSON.parse(encodeRecord(before).toString().slice(check!.length)) as Record<string, unknown>;
   const line = lineOf(JSON.stringify(spoil(told)) ?? '{"id":');
-  const { receipts, damaged } = decodeRecords(Buffer.concat([encodeRecord(before), line, encodeRecord(after)]));
-  expect(receipts).toEqual([before, after]);
+  const { messageRefs, damaged } = decodeRecords(Buffer.concat([encodeRecord(before), line, encodeRecord(after)]));
+  expect(messageRefs).toEqual([before, after]);
   expect(damaged).toEqual([line.subarray(0, -1)]);
 });
 
 test('what a newer release adds to a record is left out', () => {
-  const receipt = receiptOf({ eventTime: at + 60_000, receivedAt: at + 60_000, eventTimeEstimated: true });
-  const { body, ...rest } = receipt;
+  const webhook = inboundWebhookOf({ eventTime: at + 60_000, receivedAt: at + 60_000, eventTimeEstimated: true });
+  const { body, ...rest } = webhook;
   const told = { ...rest, fields: { ...rest.fields, colour: 'red' }, body: Buffer.from(body).toString('base64'), clientIp: '1.2.3.4' };
-  expect(decodeRecords(lineOf(JSON.stringify(told)))).toEqual({ receipts: [receipt], damaged: [] });
+  expect(decodeRecords(lineOf(JSON.stringify(told)))).toEqual({ messageRefs: [webhook], damaged: [] });
 });
 
 describe('spool', () => {
@@ -168,24 +168,24 @@ describe('spool', () => {
   const drained = async (spool: Spool): Promise<string[]> => {
     const ids: string[] = [];
     for (let taken: number | null = 0; taken !== null;) {
-      taken = await spool.takeIn(receipts => (ids.push(...receipts.map(({ id }) => id)), Promise.resolve([])));
+      taken = await spool.drain(messageRefs => (ids.push(...messageRefs.map(({ id }) => id)), Promise.resolve([])));
     }
     return ids.sort();
   };
   /** A minute in which these, who have seen the others before, see no new heartbeat of theirs. */
   const silence = async (...spools: Spool[]): Promise<void> => {
-    for (const spool of spools) await spool.beat();
+    for (const spool of spools) await spool.heartbeat();
     now += 60_000;
   };
   const append = async (spool: Spool, count: number): Promise<string[]> => {
-    const receipts = Array.from({ length: count }, () => receiptOf());
-    await Promise.all(receipts.map(receipt => spool.append(receipt)));
-    return receipts.map(({ id }) => id).sort();
+    const messageRefs = Array.from({ length: count }, () => inboundWebhookOf());
+    await Promise.all(messageRefs.map(webhook => spool.append(webhook)));
+    return messageRefs.map(({ id }) => id).sort();
   };
 
   test('gives back all that was appended, and leaves nothing behind', async () => {
     const spool = spoolAt(join(root, 'made/when/missing'));
-    await spool.beat();
+    await spool.heartbeat();
     const ids = [...(await append(spool, 1)), ...(await append(spool, 100))].sort();
     expect(spool.size).toBe(101);
     expect(await drained(spool)).toEqual(ids);
@@ -197,8 +197,8 @@ describe('spool', () => {
   test('a file that is not taken in stays, and is taken in again', async () => {
     const spool = spoolAt();
     const ids = await append(spool, 3);
-    await spool.takeIn(() => Promise.resolve([]));
-    await expect(spool.takeIn(() => Promise.reject(new Error('away')))).rejects.toThrow('away');
+    await spool.drain(() => Promise.resolve([]));
+    await expect(spool.drain(() => Promise.reject(new Error('away')))).rejects.toThrow('away');
     expect(spool.size).toBe(3);
     expect(await drained(spool)).toEqual(ids);
   });
@@ -210,7 +210,7 @@ describe('spool', () => {
     const seen: string[] = [];
     for (let taken: number | null = 0, turn = 0; taken !== null; turn++) {
       if (turn < 20) more.push(append(spool, 5));
-      taken = await spool.takeIn(receipts => (seen.push(...receipts.map(({ id }) => id)), Promise.resolve([])));
+      taken = await spool.drain(messageRefs => (seen.push(...messageRefs.map(({ id }) => id)), Promise.resolve([])));
       if (taken === 0) await Promise.all(more);
     }
     expect(seen.sort()).toEqual([...ids, ...(await Promise.all(more)).flat()].sort());
@@ -218,21 +218,21 @@ describe('spool', () => {
 
   test('what a silent process left is taken over by one other, also what that one had taken over; a living one is left alone', async () => {
     const [first, second, third, fourth] = [spoolAt(), spoolAt(), spoolAt(), spoolAt()];
-    await first.beat();
+    await first.heartbeat();
     const ids = await append(first, 3);
-    await second.beat();
+    await second.heartbeat();
     now += 59_999;
-    await second.beat();
+    await second.heartbeat();
     expect(second.size).toBe(0);
     now += 1;
-    await second.beat();
+    await second.heartbeat();
     expect(second.size).toBe(3);
     ids.push(...(await append(second, 2)));
     await silence(third, fourth);
-    await fourth.beat();
+    await fourth.heartbeat();
     now += 59_999;
     // The first heartbeats of these two are news to each other, though not that of the second.
-    await Promise.all([third.beat(), fourth.beat()]);
+    await Promise.all([third.heartbeat(), fourth.heartbeat()]);
     expect([Math.min(third.size, fourth.size), Math.max(third.size, fourth.size)]).toEqual([0, 5]);
     expect([...(await drained(third)), ...(await drained(fourth))].sort()).toEqual(ids.sort());
   });
@@ -240,43 +240,43 @@ describe('spool', () => {
   // Guards against heartbeats that were dated by one clock and read by another.
   test('a heartbeat counts by its changes, whatever date a clock gave it', async () => {
     const [writer, reader] = [spoolAt(), spoolAt()];
-    await writer.beat();
+    await writer.heartbeat();
     await append(writer, 1);
     const [folder] = await readdir(root);
     for (let beats = 0, date = 86_400 * 365; beats < 5; beats++) {
       now += 30_000;
-      await writer.beat();
+      await writer.heartbeat();
       // A clock that stands still far in the past, then in the future.
       if (beats === 3) date = 4e9;
       await utimes(join(root, folder!, 'heartbeat'), date, date);
-      await reader.beat();
+      await reader.heartbeat();
       expect(reader.size).toBe(0);
     }
     now += 60_000;
-    await reader.beat();
+    await reader.heartbeat();
     expect(reader.size).toBe(1);
   });
 
   test('a process that was only frozen notices that its folder was taken over, and keeps what it answers for', async () => {
     const [frozen, other] = [spoolAt(), spoolAt()];
-    await frozen.beat();
+    await frozen.heartbeat();
     const before = await append(frozen, 2);
     await silence(other);
-    await other.beat();
+    await other.heartbeat();
     // Seen failing without the look at the file after the fsync: this one went to where nobody looks any more.
     const taken = await drained(other);
     const after = await append(frozen, 2);
-    await frozen.beat();
+    await frozen.heartbeat();
     expect(taken).toEqual(before);
     expect(await drained(frozen)).toEqual(after);
   });
 
   test('a closed one is taken over at once', async () => {
     const [first, second] = [spoolAt(), spoolAt()];
-    await first.beat();
+    await first.heartbeat();
     const ids = await append(first, 1);
     await first.close();
-    await second.beat();
+    await second.heartbeat();
     expect(await drained(second)).toEqual(ids);
   });
 
@@ -284,14 +284,14 @@ describe('spool', () => {
     const directory = join(root, 'blocked');
     await writeFile(directory, 'a file where the folder should be');
     const spool = spoolAt(directory);
-    await spool.beat();
-    await expect(spool.append(receiptOf())).rejects.toThrow(/EEXIST|ENOTDIR/);
-    await expect(spool.append(receiptOf())).rejects.toThrow(/EEXIST|ENOTDIR/);
+    await spool.heartbeat();
+    await expect(spool.append(inboundWebhookOf())).rejects.toThrow(/EEXIST|ENOTDIR/);
+    await expect(spool.append(inboundWebhookOf())).rejects.toThrow(/EEXIST|ENOTDIR/);
     expect(spool.problem).not.toBeNull();
     expect(problems).toHaveLength(1);
     await rm(directory);
     await mkdir(directory);
-    await spool.beat();
+    await spool.heartbeat();
     expect([spool.problem, problems.at(-1)]).toEqual([null, null]);
     const ids = await append(spool, 1);
     expect(await drained(spool)).toEqual(ids);
@@ -300,7 +300,7 @@ describe('spool', () => {
   // Seen failing: every webhook was refused until the next heartbeat, up to 5 s.
   test('a folder that was removed, by whomever, is made again at once', async () => {
     const spool = spoolAt();
-    await spool.beat();
+    await spool.heartbeat();
     await rm(root, { recursive: true });
     const ids = await append(spool, 1);
     expect(await drained(spool)).toEqual(ids);
@@ -314,9 +314,9 @@ describe('spool', () => {
     const full = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
     let folders = 0;
     const spool = spoolAt(root, folder => (dirname(folder) === root && folders++ < 5 ? Promise.reject(full) : Promise.resolve()));
-    for (let tries = 0; tries < 5; tries++) await expect(spool.append(receiptOf())).rejects.toThrow('ENOSPC');
+    for (let tries = 0; tries < 5; tries++) await expect(spool.append(inboundWebhookOf())).rejects.toThrow('ENOSPC');
     const written = jest.spyOn(Segment.prototype, 'append').mockRejectedValueOnce(full).mockRejectedValueOnce(full);
-    for (let tries = 0; tries < 2; tries++) await expect(spool.append(receiptOf())).rejects.toThrow('ENOSPC');
+    for (let tries = 0; tries < 2; tries++) await expect(spool.append(inboundWebhookOf())).rejects.toThrow('ENOSPC');
     written.mockRestore();
     const ids = await append(spool, 1);
     expect((await readdir(root, { recursive: true })).filter(path => path.endsWith('.log'))).toHaveLength(1);
@@ -326,9 +326,9 @@ describe('spool', () => {
   // Seen failing with a close that removes a folder from which everything else was taken in, and with one look at it in the life of a process.
   test('a file that cannot be read is told once, keeps no other waiting, and is tried again by this process and the next', async () => {
     const spool = spoolAt();
-    await spool.beat();
+    await spool.heartbeat();
     const ids = await append(spool, 1);
-    await spool.takeIn(() => Promise.resolve([]));
+    await spool.drain(() => Promise.resolve([]));
     const others = await append(spool, 2);
     const [folder] = await readdir(root);
     const [first] = (await readdir(join(root, folder!))).filter(name => name.endsWith('.log'));
@@ -342,7 +342,7 @@ describe('spool', () => {
     expect([stuck, aside]).toEqual([[[file, expect.stringContaining('larger')]], []]);
     await spool.close();
     const next = spoolAt();
-    await next.beat();
+    await next.heartbeat();
     expect(await drained(next)).toEqual([]);
     await truncate(join(root, (await readdir(root))[0]!, folder!, first!), bytes.length);
     expect(await drained(next)).toEqual([]);
@@ -355,16 +355,18 @@ describe('spool', () => {
     const ids = await append(spool, 3);
     const [folder] = await readdir(root);
     const file = join(root, folder!, '000000001.log');
-    await spool.takeIn(() => Promise.resolve([]));
+    await spool.drain(() => Promise.resolve([]));
     await writeFile(file, `1 00000000 {"broken"}\n`, { flag: 'a' });
     const seen: string[] = [];
-    const taken = await spool.takeIn(receipts => (seen.push(...receipts.map(({ id }) => id)), Promise.resolve(receipts.slice(0, 1))));
+    const taken = await spool.drain(
+      messageRefs => (seen.push(...messageRefs.map(({ id }) => id)), Promise.resolve(messageRefs.slice(0, 1))),
+    );
     expect([taken, seen.sort()]).toEqual([3, ids]);
     const files = await readdir(join(root, 'refused'));
     expect(files).toHaveLength(2);
     expect(aside.map(([path]) => path).sort()).toEqual(files.map(name => join(root, 'refused', name)).sort());
     const kept = files.find(name => name.endsWith('.json'))!;
-    expect(decodeRecords(await readFile(join(root, 'refused', kept))).receipts).toHaveLength(1);
+    expect(decodeRecords(await readFile(join(root, 'refused', kept))).messageRefs).toHaveLength(1);
     expect(spool.size).toBe(0);
   });
 
@@ -376,7 +378,7 @@ describe('spool', () => {
     await writeFile(join(folder, 'heartbeat'), '');
     await utimes(join(folder, 'heartbeat'), 0, 0);
     const spool = spoolAt();
-    await spool.beat();
+    await spool.heartbeat();
     expect(await drained(spool)).toEqual([]);
     const [name] = await readdir(join(root, 'refused'));
     expect(aside).toEqual([[join(root, 'refused', name!), '2 damaged']]);
@@ -418,7 +420,7 @@ describe('spool', () => {
     await symlink(others, join(root, 'refused'));
     const spool = spoolAt();
     await append(spool, 1);
-    const refuse = (): Promise<number | null> => spool.takeIn(receipts => Promise.resolve(receipts));
+    const refuse = (): Promise<number | null> => spool.drain(messageRefs => Promise.resolve(messageRefs));
     await refuse();
     expect(await refuse()).toBe(1);
     expect([await readdir(others), aside, stuck]).toEqual([[], [], [[expect.stringMatching(/log$/), 'refused is no folder']]]);
@@ -431,11 +433,11 @@ describe('spool', () => {
 
   test('everything is for its owner alone', async () => {
     const spool = spoolAt(join(root, 'data/spool'));
-    await spool.beat();
+    await spool.heartbeat();
     await append(spool, 1);
-    await spool.takeIn(receipts => Promise.resolve(receipts));
+    await spool.drain(messageRefs => Promise.resolve(messageRefs));
     await append(spool, 1);
-    await spool.takeIn(receipts => Promise.resolve(receipts));
+    await spool.drain(messageRefs => Promise.resolve(messageRefs));
     for (const path of await readdir(root, { recursive: true })) {
       const found = await stat(join(root, path));
       expect([path, (found.mode & 0o777).toString(8)]).toEqual([path, found.isDirectory() ? '700' : '600']);
@@ -445,33 +447,33 @@ describe('spool', () => {
   // Guards against an error that every webhook was refused for.
   test.each(['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'])('a file system that cannot fsync folders (%s) is told once, and used', async code => {
     const spool = spoolAt(root, () => Promise.reject(Object.assign(new Error('fsync'), { code })));
-    await spool.beat();
+    await spool.heartbeat();
     const ids = await append(spool, 2);
-    await spool.beat();
+    await spool.heartbeat();
     expect([spool.problem, unsynced]).toEqual([null, [[root, code]]]);
     expect(await drained(spool)).toEqual(ids);
   });
 
   test.each(['EIO', 'ENOSPC'])('a folder whose fsync fails with %s is not relied on', async code => {
     const spool = spoolAt(root, () => Promise.reject(Object.assign(new Error('fsync'), { code })));
-    await expect(spool.append(receiptOf())).rejects.toMatchObject({ code });
+    await expect(spool.append(inboundWebhookOf())).rejects.toMatchObject({ code });
     expect([spool.problem, unsynced]).toEqual([code, []]);
   });
 
   test('what is taken in but cannot be removed is recorded, told once, and dropped when it can be', async () => {
     const spool = spoolAt();
     const ids = await append(spool, 2);
-    await spool.takeIn(() => Promise.resolve([]));
+    await spool.drain(() => Promise.resolve([]));
     const [folder] = await readdir(root);
     const file = join(root, folder!, '000000001.log');
     const bytes = await readFile(file);
     // Where a file was there is a folder by then: root may remove any file.
-    const swap = async (receipts: Receipt[]): Promise<Receipt[]> => {
+    const swap = async (messageRefs: InboundWebhook[]): Promise<InboundWebhook[]> => {
       await rm(file);
       await mkdir(file);
-      return Promise.resolve(receipts.slice(2));
+      return Promise.resolve(messageRefs.slice(2));
     };
-    expect(await spool.takeIn(swap)).toBe(2);
+    expect(await spool.drain(swap)).toBe(2);
     expect([spool.size, await drained(spool), stuck]).toEqual([0, [], [[file, expect.any(String)]]]);
     await rm(file, { recursive: true });
     await writeFile(file, bytes);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import * as files from './spool-files.js';
 import { Heartbeats } from './spool-heartbeats.js';
 import { encodeRecord } from './spool-record.js';
@@ -56,8 +56,8 @@ export class Spool {
   }
 
   /** Keeps one webhook. @throws whatever the disk says */
-  async append(receipt: Receipt): Promise<void> {
-    const one = { record: encodeRecord(receipt), ...Promise.withResolvers<void>() };
+  async append(webhook: InboundWebhook): Promise<void> {
+    const one = { record: encodeRecord(webhook), ...Promise.withResolvers<void>() };
     this.waiting.push(one);
     if (!this.writing) void this.write();
     return one.promise;
@@ -156,7 +156,7 @@ export class Spool {
   }
 
   /** Shows that this process is alive, finds out whether the disk takes anything, and takes over the folders of processes that are gone. */
-  async beat(): Promise<void> {
+  async heartbeat(): Promise<void> {
     try {
       await this.heartbeats.beat(await this.ownFolder());
       if (this.waiting.length === 0) this.report(null);
@@ -173,7 +173,7 @@ export class Spool {
    * @param record gives those that will never be taken; only what it throws is thrown here, and leaves the file as it is
    * @returns how many were taken in; `null` if there is nothing
    */
-  async takeIn(record: (receipts: Receipt[]) => Promise<Receipt[]>): Promise<number | null> {
+  async drain(record: (messageRefs: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
     const taken = await this.stock.takeIn(this.segment?.path, record);
     if (taken !== null) return taken;
     if (!this.segment || !this.stock.has(this.segment.path)) return null;

@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.js';
 import { type Filters, wants } from '../delivery/filters.js';
-import { oweTo } from '../delivery/enqueue.js';
+import { enqueue } from '../delivery/enqueue.js';
 
 const pageSize = 200;
 
@@ -8,16 +8,16 @@ const pageSize = 200;
  * Owes a page of what was before it to a new state sink: the newest revision of every channel that its filters want.
  * @returns false once it has all
  */
-export async function fillPage(database: Database, sink: number, now: number): Promise<boolean> {
+export async function backfillPage(database: Database, sink: number, now: number): Promise<boolean> {
   return database.kysely.transaction().execute(async trx => {
-    const row = trx.selectFrom('sink').select(['filled_to', 'filters']).where('id', '=', sink).where('removed_at', 'is', null);
+    const row = trx.selectFrom('sink').select(['backfilled_to', 'filters']).where('id', '=', sink).where('removed_at', 'is', null);
     const found = await row.$call(database.lock).executeTakeFirst();
-    if (!found || found.filled_to === null) return false;
+    if (!found || found.backfilled_to === null) return false;
     // Locked: who records to one of them at this moment may not know the sink yet, and is waited for.
     const channels = await trx
       .selectFrom('channel')
       .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
-      .where('id', '>', found.filled_to)
+      .where('id', '>', found.backfilled_to)
       .orderBy('id')
       .limit(pageSize)
       .$call(database.lock)
@@ -32,12 +32,12 @@ export async function fillPage(database: Database, sink: number, now: number): P
       .orderBy('channel.id')
       .execute();
     const owed = changes.map(change => ({ sink: { id: sink, mode: 'state' as const }, change }));
-    await oweTo(database, trx, owed, now);
+    await enqueue(database, trx, owed, now);
     if (owed.length > 0) await database.notify(trx, [sink]);
     const more = channels.length === pageSize;
     await trx
       .updateTable('sink')
-      .set({ filled_to: more ? channels.at(-1)!.id : null })
+      .set({ backfilled_to: more ? channels.at(-1)!.id : null })
       .where('id', '=', sink)
       .execute();
     return more;

@@ -13,7 +13,7 @@ export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };
 export async function registerSinks(database: Database, configured: readonly ConfiguredSink[], now: number): Promise<RegisteredSink[]> {
   return database.kysely.transaction().execute(async trx => {
     // Two that start at once would both find a sink missing.
-    await database.exclusively(trx, 'sinks');
+    await database.advisoryLock(trx, 'sinks');
     const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
     for (const { filters, ...sink } of configured) {
@@ -27,7 +27,7 @@ export async function registerSinks(database: Database, configured: readonly Con
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
         : await trx
             .insertInto('sink')
-            .values({ name, type, mode, ...values, registered_at: now, filled_to: isNew && mode === 'state' ? 0 : null })
+            .values({ name, type, mode, ...values, registered_at: now, backfilled_to: isNew && mode === 'state' ? 0 : null })
             .returning('id')
             .executeTakeFirstOrThrow();
       registered.push({ id, ...sink });

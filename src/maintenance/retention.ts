@@ -13,8 +13,8 @@ const pageSize = 200;
  * @returns where this one ended; `null` at the end, or if another process is at it
  */
 export async function deletePage(database: Database, before: number, after: string): Promise<string | null> {
-  return database.relaxed(async trx => {
-    if (!(await database.isAlone(trx, 'retention'))) return null;
+  return database.asyncCommit(async trx => {
+    if (!(await database.tryAdvisoryLock(trx, 'retention'))) return null;
     const page = await trx
       .selectFrom('change')
       .innerJoin('channel', 'channel.id', 'change.channel')
@@ -81,10 +81,10 @@ async function deleteChanges(database: Database, trx: Trx, ids: string[]): Promi
  */
 export async function deleteRecords({ kysely }: Database, before: number): Promise<boolean> {
   const audit = kysely.selectFrom('audit').select('id').where('at', '<', before).limit(pageRows);
-  const notices = kysely.selectFrom('notice').select('id').where('over_at', '<', before).limit(pageRows);
-  const { numDeletedRows: deeds } = await kysely.deleteFrom('audit').where('id', 'in', audit).executeTakeFirst();
-  const { numDeletedRows: over } = await kysely.deleteFrom('notice').where('id', 'in', notices).executeTakeFirst();
-  return deeds === BigInt(pageRows) || over === BigInt(pageRows);
+  const notices = kysely.selectFrom('alert').select('id').where('resolved_at', '<', before).limit(pageRows);
+  const { numDeletedRows: auditActions } = await kysely.deleteFrom('audit').where('id', 'in', audit).executeTakeFirst();
+  const { numDeletedRows: over } = await kysely.deleteFrom('alert').where('id', 'in', notices).executeTakeFirst();
+  return auditActions === BigInt(pageRows) || over === BigInt(pageRows);
 }
 
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */

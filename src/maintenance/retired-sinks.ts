@@ -3,17 +3,17 @@ import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
 import { isOneOf, lockLanes, skipLocked } from '../database/locks.js';
-import { type Moved, leaveNews, takeNews } from '../reports/refresh-queue.js';
+import { type Moved, enqueueRefreshes, acknowledgeRefreshes } from '../reports/refresh-queue.js';
 
 /** A sink that is gone for good, and why what it was owed is discarded. */
-export interface GoneSink {
+export interface RetiredSink {
   id: number;
   name: string;
   reason: string;
 }
 
 /** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago, and still are owed something. */
-export async function goneSinks(database: Database, retentionDays: number, old: number): Promise<GoneSink[]> {
+export async function retiredSinks(database: Database, retentionDays: number, old: number): Promise<RetiredSink[]> {
   const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
   return sinks.flatMap(({ id, name, removed_at: removedAt }) => {
     if (removedAt === null) return [];
@@ -31,7 +31,7 @@ export async function goneSinks(database: Database, retentionDays: number, old: 
  */
 export async function discardPage(
   database: Database,
-  { id, reason }: GoneSink,
+  { id, reason }: RetiredSink,
   now: number,
 ): Promise<{ count: number; reports: number[]; more: boolean }> {
   return database.kysely.transaction().execute(async trx => {
@@ -49,8 +49,8 @@ export async function discardPage(
           update lane set due_at = null, lease = null where sink = ${id} and ${isOneOf(database, 'channel', sql`page`)} returning channel`.execute(
         trx,
       );
-      const news = await takeNews(database, trx, sql`sink = ${id}`);
-      return { count: 0, reports: [], more: idled.length === pageRows || news.length >= pageRows };
+      const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
+      return { count: 0, reports: [], more: idled.length === pageRows || refreshes.length >= pageRows };
     }
     await lockLanes(database, trx, id, page);
     const changeIds = page.map(one => one.changeId);
@@ -61,7 +61,7 @@ export async function discardPage(
       .where('state', 'in', ['pending', 'parked'])
       .where(database.isAmong('change_id', changeIds))
       .executeTakeFirst();
-    const reports = await leaveNews(trx, page);
+    const reports = await enqueueRefreshes(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
     return { count: Number(numUpdatedRows), reports, more: true };
   });

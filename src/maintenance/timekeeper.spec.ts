@@ -73,7 +73,7 @@ async function stage(url: string, clock = new FakeClock()) {
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond };
     const { claimed } = await lanes.turn(sink, [], 24 * hour, claim, database.now());
-    const answers = claimed.flat().map(work => ({ work, answer: failure ? { failure } : { receipt: null } }));
+    const answers = claimed.flat().map(work => ({ work, answer: failure ? { failure } : { messageRef: null } }));
     if (answers.length > 0)
       await lanes.turn(sink, [{ at: database.now(), durationMs: 1, answers }], 24 * hour, { ...claim, attempts: 0 }, database.now());
     return answers.length > 0;
@@ -129,8 +129,8 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     expect(await attempt(sink, failure)).toBe(true);
     clock.ahead = by;
     await pass(minute);
-    const owed = await database.kysely.selectFrom('delivery').select('owed_at').executeTakeFirstOrThrow();
-    const age = database.now() - owed.owed_at;
+    const owed = await database.kysely.selectFrom('delivery').select('enqueued_at').executeTakeFirstOrThrow();
+    const age = database.now() - owed.enqueued_at;
     expect([age >= -30_000, age < 2 * minute]).toEqual([true, true]);
     expect(await attempt(sink, failure)).toBe(true);
     expect(await states()).toEqual(['pending']);
@@ -153,13 +153,13 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     await record();
     const absurd = database.now() + 10 * year;
     await database.kysely.updateTable('lane').set({ due_at: absurd }).execute();
-    const values = { held_until: absurd, paced_at: absurd, probe_at: absurd, probe_fresh_at: absurd, state: 'down' };
+    const values = { held_until: absurd, paced_at: absurd, next_round_robin_probe_at: absurd, next_probe_at: absurd, state: 'down' };
     await database.kysely.updateTable('sink').set(values).execute();
     const job = { sink: sink.id, kind: 'verify', state: 'running', started_at: absurd, progress: '{}', due_at: absurd };
     await database.kysely.insertInto('index_job').values(job).execute();
-    await database.kysely.insertInto('notice').values({ sink: sink.id, key: 'a', opened_at: 0, facts: '{}', due_at: absurd }).execute();
+    await database.kysely.insertInto('alert').values({ sink: sink.id, key: 'a', opened_at: 0, payload: '{}', due_at: absurd }).execute();
     await pass(22_000);
-    for (const table of ['index_job', 'notice'] as const) {
+    for (const table of ['index_job', 'alert'] as const) {
       const { due_at: at } = await database.kysely.selectFrom(table).select('due_at').executeTakeFirstOrThrow();
       expect(at).toBeLessThanOrEqual(database.now());
     }

@@ -82,8 +82,8 @@ export class Timekeeper {
       if (by !== 0) {
         // More time that does not count, or less, lets what is failing be as old as it is.
         await sql`
-            update sink set held_until = held_until + ${by}, paced_at = paced_at + ${by}, probe_fresh_at = probe_fresh_at + ${by},
-              probe_at = probe_at + ${by}, stopped_since = stopped_since + ${by}, stopped_ms = stopped_ms + ${by},
+            update sink set held_until = held_until + ${by}, paced_at = paced_at + ${by}, next_probe_at = next_probe_at + ${by},
+              next_round_robin_probe_at = next_round_robin_probe_at + ${by}, stopped_since = stopped_since + ${by}, stopped_ms = stopped_ms + ${by},
               state_since = case when state_since > ${now} then ${now} else state_since end,
               paused_at = case when paused_at > ${now} then ${now} else paused_at end`.execute(trx);
       }
@@ -107,13 +107,13 @@ export class Timekeeper {
       const ofSink = sql`sink = ${id}`;
       await this.pages('lane', sql`due_at = ${due}`, sql`${ofSink} and due_at > ${now + mostMs}`, ofSink);
       const pending = sql`${ofSink} and state = 'pending'`;
-      await this.pages('delivery', sql`owed_at = ${now}`, sql`${pending} and owed_at > ${now + graceMs}`, pending);
+      await this.pages('delivery', sql`enqueued_at = ${now}`, sql`${pending} and enqueued_at > ${now + graceMs}`, pending);
       if (!moved) continue;
-      const older = sql`owed_at = owed_at + ${moved.by}`;
-      await this.pages('delivery', older, sql`${pending} and owed_at <= ${moved.before}`, pending);
+      const older = sql`enqueued_at = enqueued_at + ${moved.by}`;
+      await this.pages('delivery', older, sql`${pending} and enqueued_at <= ${moved.before}`, pending);
     }
     await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
-    await sql`update notice set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
+    await sql`update alert set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
   }
 
   /** What somebody else has locked is left to the next time: nobody waits in a circle. */

@@ -2,10 +2,10 @@ import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type Receipt, Recorder } from '../channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../channel/recorder.js';
 import type { Database } from '../database/database.js';
 import { type Refused as Failure, Refused, TryAgain } from '../sinks/errors.js';
-import { fillPage } from './backfill.js';
+import { backfillPage } from './backfill.js';
 import { Lanes } from '../delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from './registry.js';
 import type { RegisteredSink } from '../delivery/session.js';
@@ -50,9 +50,9 @@ class Stage {
     );
   }
 
-  async record(channelId = 'a', told: Partial<Receipt> = {}): Promise<string> {
+  async record(channelId = 'a', told: Partial<InboundWebhook> = {}): Promise<string> {
     this.time += 1000;
-    const receipt: Receipt = {
+    const webhook: InboundWebhook = {
       id: uuid({ msecs: this.time }),
       sdkAppId: '1',
       channelId,
@@ -65,8 +65,8 @@ class Stage {
       body: Buffer.from('{}'),
       ...told,
     };
-    await this.recorder.record(receipt, 5000);
-    return receipt.id;
+    await this.recorder.record(webhook, 5000);
+    return webhook.id;
   }
 
   run(): Promise<void> {
@@ -85,15 +85,15 @@ class Stage {
     const ended = works.map(work => ({
       at: this.time,
       durationMs: 1,
-      answers: [{ work, answer: failure ? { failure } : { receipt: null } }],
+      answers: [{ work, answer: failure ? { failure } : { messageRef: null } }],
     }));
     await this.lanes.turn(sink, ended, day, { ...claim, attempts: 0 }, this.time);
   }
 
-  async deliveries(sink?: RegisteredSink): Promise<{ change_id: string; state: string; reason: string | null; owed_at: number }[]> {
+  async deliveries(sink?: RegisteredSink): Promise<{ change_id: string; state: string; reason: string | null; enqueued_at: number }[]> {
     return this.database.kysely
       .selectFrom('delivery')
-      .select(['change_id', 'state', 'reason', 'owed_at'])
+      .select(['change_id', 'state', 'reason', 'enqueued_at'])
       .$if(sink !== undefined, found => found.where('sink', '=', sink!.id))
       .orderBy('change_id')
       .orderBy('sink')
@@ -133,7 +133,7 @@ eachStore('upkeep', store => {
         [live, 'pending'],
       ]);
       expect(first).not.toBe(live);
-      expect((await stage.deliveries(search)).every(row => row.owed_at > start + day)).toBe(true);
+      expect((await stage.deliveries(search)).every(row => row.enqueued_at > start + day)).toBe(true);
       expect(stage.woken).toEqual(new Set([search!.id]));
       await stage.attempt(search!);
       expect((await stage.deliveries(search)).map(row => row.state)).toEqual(['delivered', 'delivered']);
@@ -144,11 +144,11 @@ eachStore('upkeep', store => {
       for (let channel = 0; channel < 450; channel += 50)
         await Promise.all(Array.from({ length: 50 }, (_, index) => stage.record(`channel ${channel + index}`)));
       const [search] = await stage.configure({ name: 'search', mode: 'state' });
-      expect(await fillPage(stage.database, search!.id, stage.time)).toBe(true);
+      expect(await backfillPage(stage.database, search!.id, stage.time)).toBe(true);
       expect(await stage.deliveries(search)).toHaveLength(200);
       await stage.run();
       expect(await stage.deliveries(search)).toHaveLength(450);
-      expect(await stage.database.kysely.selectFrom('sink').select('filled_to').execute()).toEqual([{ filled_to: null }]);
+      expect(await stage.database.kysely.selectFrom('sink').select('backfilled_to').execute()).toEqual([{ backfilled_to: null }]);
       await stage.attempt(search!);
       await stage.configure();
       await stage.record('missed');
@@ -261,7 +261,7 @@ eachStore('upkeep', store => {
       const stage = await stageOf();
       const [slack] = await stage.configure({ name: 'team', type: 'slack', mode: 'report' });
       await stage.record();
-      const news = () => stage.database.kysely.selectFrom('news').select('sink').execute();
+      const news = () => stage.database.kysely.selectFrom('report_refresh').select('sink').execute();
       expect(await news()).toEqual([{ sink: slack!.id }]);
       await stage.configure({ name: 'team' });
       await stage.run();
@@ -325,7 +325,7 @@ eachStore('upkeep', store => {
     await stage.record();
     await stage.database.kysely.updateTable('sink').set({ filters: 'no JSON' }).where('name', '=', 'broken').execute();
     await expect(stage.run()).rejects.toThrow(/^fill: broken: .*JSON/);
-    const sinks = await stage.database.kysely.selectFrom('sink').select('name').where('filled_to', 'is not', null).execute();
+    const sinks = await stage.database.kysely.selectFrom('sink').select('name').where('backfilled_to', 'is not', null).execute();
     expect(sinks).toEqual([{ name: 'broken' }]);
     expect(await stage.database.kysely.selectFrom('audit').select('id').execute()).toEqual([]);
   });

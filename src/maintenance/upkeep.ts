@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { deletePage, deleteRecords, newestArrival } from './retention.js';
-import { fillPage } from './backfill.js';
-import { type GoneSink, discardPage, goneSinks } from './retired-sinks.js';
+import { backfillPage } from './backfill.js';
+import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { repeatedly } from '../process/repeatedly.js';
 
 const everyMs = 3_600_000;
@@ -70,12 +70,12 @@ export class Upkeep {
     const sinks = await this.database.kysely
       .selectFrom('sink')
       .select(['id', 'name'])
-      .where('filled_to', 'is not', null)
+      .where('backfilled_to', 'is not', null)
       .where('removed_at', 'is', null)
       .execute();
     const fill = (id: number): Promise<void> =>
       pages(stop, restTimes.awaited, async () => {
-        const more = await fillPage(this.database, id, this.now());
+        const more = await backfillPage(this.database, id, this.now());
         this.events.wake([id]);
         return more;
       });
@@ -83,14 +83,14 @@ export class Upkeep {
   }
 
   private async discard(stop: AbortSignal, old: number): Promise<void> {
-    const discard = (sink: GoneSink): Promise<void> =>
+    const discard = (sink: RetiredSink): Promise<void> =>
       pages(stop, restTimes.calm, async () => {
         const { count, reports, more } = await discardPage(this.database, sink, this.now());
         if (count > 0) this.events.discarded(sink.name, count);
         if (reports.length > 0) this.events.wake(reports);
         return more;
       });
-    const gone = await goneSinks(this.database, this.retentionDays, old);
+    const gone = await retiredSinks(this.database, this.retentionDays, old);
     await all(Object.fromEntries(gone.map(sink => [`${sink.name} (${sink.id})`, () => discard(sink)])));
   }
 

@@ -10,7 +10,7 @@ import type { Metrics } from './metrics.js';
 import { moveSink } from './pause.js';
 
 /** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
-export class Deeds implements Actions {
+export class AdminActions implements Actions {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,

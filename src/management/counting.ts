@@ -11,7 +11,7 @@ type Deliveries = SelectQueryBuilder<Tables, 'delivery', object>;
 /** Counts deliveries in parts, along a column that an index of theirs has in order, from its least value on. */
 export async function countInParts(
   deliveries: Deliveries,
-  [column, least]: ['owed_at', number] | ['change_id', string],
+  [column, least]: ['enqueued_at', number] | ['change_id', string],
   count: (part: Deliveries) => Promise<void>,
 ): Promise<void> {
   for (let from: string | number | null = least; from !== null; await nextTurn()) {
@@ -28,7 +28,7 @@ export async function countInParts(
 export async function countPending({ kysely }: Database, sink: number): Promise<number> {
   const pending = kysely.selectFrom('delivery').where('sink', '=', sink).where('state', '=', sql.lit('pending'));
   let count = 0;
-  await countInParts(pending, ['owed_at', 0], async part => {
+  await countInParts(pending, ['enqueued_at', 0], async part => {
     count += (await part.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
   });
   return count;

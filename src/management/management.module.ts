@@ -14,7 +14,7 @@ import { DeliveriesController } from './api/deliveries/deliveries.controller.js'
 import { IndexesController, SearchSinks } from './api/sinks/indexes.controller.js';
 import { ReplaysController } from './api/deliveries/replays.controller.js';
 import { SinksController } from './api/sinks/sinks.controller.js';
-import { Deeds } from './admin-actions.js';
+import { AdminActions } from './admin-actions.js';
 import { HealthController } from './health.controller.js';
 import { Log, stackOf } from '../process/log.js';
 import { Metrics } from './metrics.js';
@@ -29,7 +29,7 @@ export interface ManagementParts {
   readiness: Readiness;
   clock: Clock;
   log: Log;
-  deeds: Deeds;
+  auditActions: AdminActions;
   /** The search sinks that are served. */
   searchSinks(): readonly { id: number; name: string }[];
 }
@@ -51,7 +51,7 @@ export class ManagementModule {
         { provide: Readiness, useValue: parts.readiness },
         { provide: Clock, useValue: parts.clock },
         { provide: Log, useValue: parts.log },
-        { provide: Deeds, useValue: parts.deeds },
+        { provide: AdminActions, useValue: parts.auditActions },
         { provide: SearchSinks, useValue: { all: () => parts.searchSinks() } satisfies SearchSinks },
       ],
     };

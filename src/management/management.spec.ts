@@ -538,7 +538,7 @@ eachStore('management', store => {
       const stage = await stageOf();
       const [crm, log] = await stage.register({ name: 'crm' }, { name: 'log', type: 'log' });
       for (const { id } of [crm!, log!]) {
-        await sql`insert into delivery (change_id, sink, channel, position, state, open, tries, owed_at, updated_at, moved)
+        await sql`insert into delivery (change_id, sink, channel, position, state, open, tries, enqueued_at, updated_at, moved)
           with recursive n(i) as (select 0 union all select i + 1 from n where i < 24999)
           select 'x' || (100000 + i), ${sql.lit(id)}, 1, i, case when i % 5 = 0 then 'parked' else 'delivered' end, 0, 1, 1, 1, 0 from n`.execute(
           stage.database.kysely,
@@ -551,7 +551,7 @@ eachStore('management', store => {
     test('metrics of more deliveries than are counted at once', async () => {
       const stage = await stageOf();
       const [crm] = await stage.register({ name: 'crm' });
-      await sql`insert into delivery (change_id, sink, channel, position, state, open, tries, owed_at, updated_at, moved, cause)
+      await sql`insert into delivery (change_id, sink, channel, position, state, open, tries, enqueued_at, updated_at, moved, cause)
         with recursive n(i) as (select 0 union all select i + 1 from n where i < 89999)
         select 'x' || (100000 + i), ${sql.lit(crm!.id)}, 1, i, case when i % 2 = 0 then 'parked' else 'pending' end, 0, 1,
           case when i < 60000 then 7 else i end, 1, 0, case when i % 6 = 0 then 'expired' else 'refused' end from n`.execute(

@@ -4,7 +4,7 @@ import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables, Trx } from '../database/tables.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import { leaveNews } from '../reports/refresh-queue.js';
+import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { deliveryId } from '../delivery/work.js';
 
 /** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
@@ -114,7 +114,7 @@ async function replayPage(
   await lockLanes(database, trx, sink.id, fresh);
   const { numUpdatedRows } = await trx
     .updateTable('delivery')
-    .set({ state: 'pending', open: 1, tries: 0, owed_at: now, updated_at: now, ...calm })
+    .set({ state: 'pending', open: 1, tries: 0, enqueued_at: now, updated_at: now, ...calm })
     .where('sink', '=', sink.id)
     .where('state', '=', state)
     .where(database.isAmong('change_id', changeIds))
@@ -122,9 +122,9 @@ async function replayPage(
   // What is asked for is attempted, also in a lane that is not through with what it superseded. A lane at work looks by itself for what is open when it is done.
   await sql`
       update lane set superseded_before = null, due_at = case when lease is null then ${now} else due_at end,
-        tries = case when lease is null then 0 else tries end, complaint = case when lease is null then null else complaint end
+        tries = case when lease is null then 0 else tries end, config_error_seq = case when lease is null then null else config_error_seq end
       where sink = ${sink.id} and ${database.isAmong('channel', channels)}`.execute(trx);
-  const reports = sink.mode === 'report' ? [] : await leaveNews(trx, fresh);
+  const reports = sink.mode === 'report' ? [] : await enqueueRefreshes(trx, fresh);
   const sinks = [sink.id, ...reports];
   await database.notify(trx, sinks);
   // Somebody else may have been faster with some of them.
@@ -171,7 +171,7 @@ export async function discard(
       .executeTakeFirst();
     if (numUpdatedRows === 0n) return { state: found.state, discarded: false, name, sinks: [] };
     await recordAction(trx, doing, 'discard', { delivery: deliveryId(changeId, sink) }, changeId);
-    const sinks = await leaveNews(trx, [{ changeId, channel: found.channel }]);
+    const sinks = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
     if (sinks.length > 0) await database.notify(trx, sinks);
     return { state: 'discarded', discarded: true, name, sinks };
   });

@@ -114,19 +114,19 @@ eachStore('replays', store => {
     const change = await stage.record();
     await stage.attempt(crm!, never());
     await stage.attempt(slack!);
-    const news = async (): Promise<string[]> =>
-      (await stage.database.kysely.selectFrom('news').select('change_id').where('sink', '=', slack!.id).execute()).map(
+    const refreshes = async (): Promise<string[]> =>
+      (await stage.database.kysely.selectFrom('report_refresh').select('change_id').where('sink', '=', slack!.id).execute()).map(
         row => row.change_id,
       );
-    expect(await news()).toEqual([]);
+    expect(await refreshes()).toEqual([]);
     await replay(stage, { sink: 'crm' });
-    expect(await news()).toEqual([change]);
+    expect(await refreshes()).toEqual([change]);
     await stage.attempt(slack!);
     await stage.attempt(crm!, never());
     await stage.attempt(slack!);
     const [parked] = (await stage.call('/api/v1/deliveries?state=parked')).body.items;
     await stage.call(`/api/v1/deliveries/${parked.id}/discard`, { method: 'POST' });
-    expect(await news()).toEqual([change]);
+    expect(await refreshes()).toEqual([change]);
     expect(stage.woken).toEqual([[crm!.id, slack!.id], [slack!.id]]);
   });
 
@@ -208,7 +208,7 @@ eachStore('replays', store => {
       await sql`insert into change (id, fingerprint, channel, position, revision, type, operator, event_time, estimated, tie, received_at, exist, changes, profile, stale, body)
         ${series(100_001, 199_999)} select 'x' || i, 'x' || i, channel, i, i, type, operator, event_time, estimated, tie, received_at, exist, changes, profile, stale, body
         from n, change where change.id = ${first}`.execute(trx);
-      await sql`insert into delivery (change_id, sink, channel, position, state, open, cause, owed_at, updated_at)
+      await sql`insert into delivery (change_id, sink, channel, position, state, open, cause, enqueued_at, updated_at)
         ${series(100_001, 199_999)} select 'x' || i, ${sql.lit(crm!.id)}, ${sql.lit(channel)}, i, 'parked', 0, 'refused', 1, 1 from n`.execute(
         trx,
       );

@@ -30,7 +30,7 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
         .as('failing'),
       eb
         .selectFrom('delivery')
-        .select(({ fn }) => fn.min('delivery.owed_at').as('at'))
+        .select(({ fn }) => fn.min('delivery.enqueued_at').as('at'))
         .whereRef('delivery.sink', '=', 'sink.id')
         .where('delivery.state', '=', sql.lit('pending'))
         .as('oldest'),

@@ -6,31 +6,31 @@ import { until } from '../../test/support/until.ts';
 import { beginJob } from '../search-index/index-job.js';
 import type { RegisteredSink } from '../delivery/session.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
-import type { Notice } from '../sinks/alert.js';
+import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { moveSink } from '../management/pause.js';
-import { Notices, type ServedReportSink } from './alerts.js';
+import { Alerts, type ServedReportSink } from './alerts.js';
 import { summarize } from './summary.js';
 import { type Heard, moveOn, pausedOrResumed } from './watch.js';
 
 /** A report sink that remembers what it was told. */
 class Told implements ReportSink {
-  readonly patienceMs = 0;
+  readonly holdMs = 0;
   readonly edits = true;
-  readonly notices: [Notice, string | null][] = [];
-  script: (spend?: () => void) => void = () => undefined;
+  readonly notices: [Alert, string | null][] = [];
+  script: (countCall?: () => void) => void = () => undefined;
   summary: ReportSink['summary'] = null;
 
   report = (): Promise<string> => Promise.reject(new Error('not asked for'));
   digest = this.report;
 
-  async notice(notice: Notice, receipt: string | null, _?: AbortSignal, spend?: () => void): Promise<string> {
-    this.script(spend);
-    this.notices.push([notice, receipt]);
-    return receipt ?? `message ${this.notices.length}`;
+  async alert(notice: Alert, messageRef: string | null, _?: AbortSignal, countCall?: () => void): Promise<string> {
+    this.script(countCall);
+    this.notices.push([notice, messageRef]);
+    return messageRef ?? `message ${this.notices.length}`;
   }
 
-  get last(): [Notice, string | null] {
+  get last(): [Alert, string | null] {
     return this.notices.at(-1)!;
   }
 }
@@ -48,7 +48,7 @@ eachStore('notices', store => {
     const heard = { ...heardBefore };
     const process = (sink: ReportSink = told, silenceAfterMs: number | null = null) => {
       const served: ServedReportSink[] = [{ id: slack!.id, name: 'team', sink, settings: { RATE_PER_SECOND: 1, TIMEOUT_MS: 1000 } }];
-      const notices = new Notices(
+      const notices = new Alerts(
         stage.database,
         () => served,
         () => ({ ...heard }),
@@ -333,7 +333,7 @@ eachStore('notices', store => {
     const { look } = process();
     heard.rejected = { app: 3 };
     await database.kysely.transaction().execute(async trx => {
-      expect(await database.isAlone(trx, 'notices')).toBe(true);
+      expect(await database.tryAdvisoryLock(trx, 'notices')).toBe(true);
       // Who looked nevertheless would wait here.
       await sql`lock table delivery in access exclusive mode`.execute(trx);
       await look();
@@ -377,13 +377,13 @@ eachStore('notices', store => {
       (await stage.database.kysely.selectFrom('sink').select('paced_at').where('id', '=', slack.id).executeTakeFirstOrThrow()).paced_at;
     await stage.record();
     await stage.attempt(crm, never());
-    told.script = spend => {
-      for (let calls = 0; calls < 2; calls++) spend?.();
+    told.script = countCall => {
+      for (let calls = 0; calls < 2; calls++) countCall?.();
       throw new TryAgain('answered 503', 'wait', 503);
     };
     await look();
     expect(await pacedAt()).toBe(stage.clock.at + 3000);
-    told.script = spend => spend?.();
+    told.script = countCall => countCall?.();
     stage.clock.at += 60_000;
     await look();
     expect(await pacedAt()).toBe(stage.clock.at + 2000);
@@ -409,10 +409,10 @@ eachStore('notices', store => {
     await stage.record();
     await stage.attempt(crm, never());
     const dead = new Told();
-    dead.notice = () => new Promise(() => undefined);
+    dead.alert = () => new Promise(() => undefined);
     const end = new AbortController();
     const dying = process(dead).look(end.signal);
-    const leased = async () => (await stage.database.kysely.selectFrom('notice').select('lease').execute()).some(row => row.lease !== null);
+    const leased = async () => (await stage.database.kysely.selectFrom('alert').select('lease').execute()).some(row => row.lease !== null);
     while (!(await leased())) await new Promise(setImmediate);
     const { look } = process();
     await look();
@@ -433,10 +433,10 @@ eachStore('notices', store => {
     for (const { look } of [process(), process(), process()]) await look();
     const due = start + 86_400_000 + 23.5 * 3_600_000;
     // What a clock that was ten years ahead has left behind.
-    const facts = JSON.stringify({ kind: 'summary' });
-    const ahead = { opened_at: start * 2, over_at: start * 2, due_at: start * 2, facts, told: facts };
+    const payload = JSON.stringify({ kind: 'summary' });
+    const ahead = { opened_at: start * 2, resolved_at: start * 2, due_at: start * 2, payload, sent_payload: payload };
     await stage.database.kysely
-      .insertInto('notice')
+      .insertInto('alert')
       .values({ sink: slack.id, key: 'summary 2036-01-01', ...ahead })
       .execute();
     for (const at of [due - 1, due, due + 1]) {
@@ -452,7 +452,7 @@ eachStore('notices', store => {
   test('a summary counts however many deliveries in parts, so that webhooks go between', async () => {
     const { stage, crm, slack } = await stageOf();
     const rows = 60_000;
-    await sql`insert into delivery (change_id, sink, channel, position, owed_at, updated_at)
+    await sql`insert into delivery (change_id, sink, channel, position, enqueued_at, updated_at)
       with recursive n(i) as (select 1 union all select i + 1 from n where i < ${sql.lit(rows)})
       select 'change ' || i, ${sql.lit(crm.id)}, 1, i, i, i from n`.execute(stage.database.kysely);
     let turns = 0;
@@ -475,7 +475,7 @@ eachStore('notices', store => {
       .then(all => all.slice(2));
     const hanging = new Told();
     let asked = 0;
-    hanging.notice = () => new Promise(() => (asked += 1));
+    hanging.alert = () => new Promise(() => (asked += 1));
     const settings = { RATE_PER_SECOND: 1, TIMEOUT_MS: 60_000 };
     const served: ServedReportSink[] = [
       { id: slack.id, name: 'team', sink: hanging, settings },
@@ -485,7 +485,7 @@ eachStore('notices', store => {
       throw error ?? new Error('there was trouble');
     };
     const events = { failed: () => undefined, trouble };
-    const notices = new Notices(
+    const notices = new Alerts(
       stage.database,
       () => served,
       () => heardBefore,
@@ -501,7 +501,7 @@ eachStore('notices', store => {
     stop.abort();
     await ended;
     // Any process may tell the first sink at once.
-    expect(await stage.database.kysely.selectFrom('notice').select('lease').execute()).toEqual([{ lease: null }, { lease: null }]);
+    expect(await stage.database.kysely.selectFrom('alert').select('lease').execute()).toEqual([{ lease: null }, { lease: null }]);
   });
 
   test('one process sends the summary of a day, with what every sink got', async () => {
@@ -521,7 +521,7 @@ eachStore('notices', store => {
     told.notices.splice(0);
     stage.clock.at = start + 3_600_000;
     for (const { look } of [...processes, ...processes]) await look();
-    const sinks = [{ sink: 'crm', delivered: 1, slowestMs: 0, parked: 1, waiting: 1, receipts: { parked: 'message 1', waiting: null } }];
+    const sinks = [{ sink: 'crm', delivered: 1, slowestMs: 0, parked: 1, waiting: 1, messageRefs: { parked: 'message 1', waiting: null } }];
     expect(told.notices).toEqual([
       [{ kind: 'summary', since: start + 3_600_000 - 86_400_000, until: start + 3_600_000, changes: 3, channels: 3, sinks }, null],
     ]);
@@ -534,7 +534,7 @@ eachStore('notices', store => {
 });
 
 test('rejected webhooks are one story until an hour without', () => {
-  const before: Notice = { kind: 'rejected', since: 0, until: null, counts: { app: 3 }, last: 1000 };
+  const before: Alert = { kind: 'rejected', since: 0, until: null, counts: { app: 3 }, last: 1000 };
   const seen = { kind: 'rejected' as const, counts: { app: 2, clock: 1 }, last: 0 };
   expect(moveOn(before, seen, 5000)).toEqual({ ...before, counts: { app: 5, clock: 1 }, last: 5000 });
   expect(moveOn(before, undefined, 3_600_999)).toEqual(before);

@@ -5,7 +5,7 @@ import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { bounded } from '../delivery/bounded.js';
 import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../delivery/retry.js';
-import type { Notice } from '../sinks/alert.js';
+import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import type { SinkSettings } from '../sinks/settings.js';
@@ -42,7 +42,7 @@ export interface NoticeEvents {
  * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, rejected webhooks, and each day's summary.
  * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
  */
-export class Notices {
+export class Alerts {
   private rejectedBefore: Heard['rejected'] = {};
 
   constructor(
@@ -83,7 +83,7 @@ export class Notices {
     const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
     const ids = this.served().map(one => one.id);
     const looked = await this.database.kysely.transaction().execute(async trx => {
-      if (!(await this.database.isAlone(trx, 'notices'))) return false;
+      if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const observed = await observe(trx, { ...heard, rejected }, this.silenceAfterMs, now);
       await writeNotices(trx, ids, observed, now);
       return true;
@@ -98,24 +98,24 @@ export class Notices {
     const date = sink.summary ? summaryDue(sink.summary, now) : null;
     if (date === null) return;
     const rows = await this.database.kysely
-      .selectFrom('notice')
-      .select(['key', 'over_at'])
+      .selectFrom('alert')
+      .select(['key', 'resolved_at'])
       .where('sink', '=', id)
       .where('key', 'like', 'summary %')
       .execute();
     if (rows.some(row => row.key === `summary ${date}`)) return;
     // One of a clock that was ahead would let all that follow begin too late.
-    const last = Math.max(0, ...rows.map(row => row.over_at ?? 0).filter(at => at <= now));
+    const last = Math.max(0, ...rows.map(row => row.resolved_at ?? 0).filter(at => at <= now));
     const summary = await summarize(this.database, id, last > 0 ? last : null, now);
-    const facts = JSON.stringify(summary);
+    const payload = JSON.stringify(summary);
     const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
-      await this.database.exclusively(trx, 'notices');
+      await this.database.advisoryLock(trx, 'notices');
       const key = `summary ${date}`;
-      if (await trx.selectFrom('notice').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
+      if (await trx.selectFrom('alert').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
       await trx
-        .insertInto('notice')
-        .values({ sink: id, key, opened_at: now, over_at: now, facts, told: quiet ? facts : null, due_at: now })
+        .insertInto('alert')
+        .values({ sink: id, key, opened_at: now, resolved_at: now, payload, sent_payload: quiet ? payload : null, due_at: now })
         .execute();
     });
   }
@@ -125,20 +125,20 @@ export class Notices {
     const lease = uuid();
     const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
     if (!row) return false;
-    let values: UpdateObject<Tables, 'notice'>;
+    let values: UpdateObject<Tables, 'alert'>;
     let extraCalls = 0;
     try {
-      const notice = JSON.parse(row.facts) as Notice;
-      const show = (signal: AbortSignal) => one.sink.notice(notice, row.receipt, signal, () => (extraCalls += 1));
-      const receipt = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
+      const notice = JSON.parse(row.payload) as Alert;
+      const show = (signal: AbortSignal) => one.sink.alert(notice, row.message_ref, signal, () => (extraCalls += 1));
+      const messageRef = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
       const now = this.clock.now();
-      const next = sql<number>`case when over_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
-      values = { told: row.facts, receipt, tries: 0, due_at: next };
+      const next = sql<number>`case when resolved_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
+      values = { sent_payload: row.payload, message_ref: messageRef, tries: 0, due_at: next };
     } catch (error) {
       values = stop.aborted ? { due_at: this.clock.now() } : this.failure(one, row, error);
     }
     await this.database.kysely
-      .updateTable('notice')
+      .updateTable('alert')
       .set({ ...values, lease: null })
       .where('id', '=', row.id)
       .where('lease', '=', lease)
@@ -155,13 +155,13 @@ export class Notices {
 
   private failure(
     { name }: ServedReportSink,
-    { facts, tries }: Selectable<Tables['notice']>,
+    { payload, tries }: Selectable<Tables['alert']>,
     error: unknown,
-  ): UpdateObject<Tables, 'notice'> {
+  ): UpdateObject<Tables, 'alert'> {
     // Only our own errors promise that their text holds no secret.
     this.events.failed(name, error instanceof SinkError ? error.message : 'unexpected error');
     // What will never be taken is left out; what comes next of the same story is tried again.
-    if (error instanceof Refused) return { told: facts, tries: 0 };
+    if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;
     return {
       tries: tries + 1,
@@ -174,18 +174,18 @@ export class Notices {
     trx: Transaction<Tables>,
     { id, settings }: ServedReportSink,
     lease: string,
-  ): Promise<Selectable<Tables['notice']> | null> {
+  ): Promise<Selectable<Tables['alert']> | null> {
     const now = this.clock.now();
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
     const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
     if (sink.state !== 'ok' || sink.paused_at !== null || (within(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
     const row = await trx
-      .selectFrom('notice')
+      .selectFrom('alert')
       .selectAll()
       .where('sink', '=', id)
       .where('due_at', '<=', now)
-      .where(eb => eb.or([eb('told', 'is', null), eb('told', '<>', eb.ref('facts'))]))
+      .where(eb => eb.or([eb('sent_payload', 'is', null), eb('sent_payload', '<>', eb.ref('payload'))]))
       .orderBy('id')
       .limit(1)
       .executeTakeFirst();
@@ -197,7 +197,7 @@ export class Notices {
         .where('id', '=', id)
         .execute();
     await trx
-      .updateTable('notice')
+      .updateTable('alert')
       .set({ lease, due_at: now + timeoutMs + graceMs })
       .where('id', '=', row.id)
       .execute();

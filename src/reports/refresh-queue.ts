@@ -2,14 +2,14 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
-import type { Deed, SinkResult } from '../sinks/report-sink.js';
+import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 import type { Session } from '../delivery/session.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import type { RegisteredSink } from '../delivery/session.js';
 import { nextAttemptAt, standing } from '../delivery/retry.js';
 
 /** How long a change waits for its results before it is shown first, in milliseconds. */
-export const patienceOf = (report: RegisteredSink['report']): number => report?.patienceMs ?? 0;
+export const holdMsOf = (report: RegisteredSink['report']): number => report?.holdMs ?? 0;
 
 /** How many changes one statement names. */
 const statementSize = 1000;
@@ -30,13 +30,13 @@ export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
  * no other sink ever waits for one.
  * @returns the report sinks
  */
-export async function leaveNews(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
+export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
   const sinks = new Set<number>();
   // A state sink that was down for long supersedes very many at once.
   for (const some of chunks(moved, statementSize)) {
     const values = some.map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
     const { rows } = await sql<{ sink: number }>`
-        insert into news (sink, change_id, channel)
+        insert into report_refresh (sink, change_id, channel)
         select sink.id, moved.column1, moved.column2 from sink cross join (values ${sql.join(values)}) as moved
         where sink.mode = 'report' and sink.removed_at is null
         returning sink`.execute(trx);
@@ -46,33 +46,34 @@ export async function leaveNews(trx: Trx, moved: readonly Moved[]): Promise<numb
 }
 
 /**
- * Takes in the news of a report sink, a page a transaction: opens the reports that it is about, and makes their lanes due unless they are at work or
+ * Takes in the refreshes of a report sink, a page a transaction: opens the reports that it is about, and makes their lanes due unless they are at work or
  * backing off: at once, or while a change that was never shown still lacks results, when its patience ends.
  */
-export async function hearNews(database: Database, sink: RegisteredSink, now: number): Promise<void> {
-  for (let heard = statementSize; heard === statementSize;) heard = await database.relaxed(trx => hearPage({ database, trx, sink, now }));
+export async function drainRefreshQueue(database: Database, sink: RegisteredSink, now: number): Promise<void> {
+  for (let heard = statementSize; heard === statementSize;)
+    heard = await database.asyncCommit(trx => hearPage({ database, trx, sink, now }));
 }
 
-/** @returns how many news it has heard */
+/** @returns how many refreshes it has heard */
 async function hearPage({ database, trx, sink: { id, report }, now }: Session): Promise<number> {
-  const news = await takeNews(database, trx, sql`sink = ${id}`);
-  if (news.length === 0) return 0;
-  const lanes = [...new Set(channelsOf(news))].sort((one, other) => one - other).map(channel => ({ sink: id, channel }));
+  const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
+  if (refreshes.length === 0) return 0;
+  const lanes = [...new Set(channelsOf(refreshes))].sort((one, other) => one - other).map(channel => ({ sink: id, channel }));
   // The lanes come first: their lock makes a worker that settles at this moment see what is opened, or us see the lane that it left idle.
   await database.insert(trx, 'lane', lanes, 'on conflict (sink, channel) do update set due_at = lane.due_at where lane.due_at is null');
-  const changes = [...new Set(news.map(one => one.changeId))];
+  const changes = [...new Set(refreshes.map(one => one.changeId))];
   const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
-  const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; owedAt: number }>`
+  const { rows } = await sql<{ changeId: string; channel: number; state: string; open: number; enqueuedAt: number }>`
       update delivery set moved = moved + 1, open = case when ${opens} then 1 else 0 end
       where sink = ${id} and ${database.isAmong('change_id', changes)}
-      returning change_id as "changeId", channel, state, open, owed_at as "owedAt"`.execute(trx);
+      returning change_id as "changeId", channel, state, open, enqueued_at as "enqueuedAt"`.execute(trx);
   const opened = rows.filter(row => row.open === 1);
   const hidden = opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId);
   const waiting = await waitingOf(database, trx, hidden);
   const dueAt = new Map<number, number>();
-  for (const { changeId, channel, state, owedAt } of opened) {
+  for (const { changeId, channel, state, enqueuedAt } of opened) {
     // In the order in which they are owed.
-    const at = state === 'delivered' ? now : owedAt + (waiting.has(changeId) ? patienceOf(report) : 0);
+    const at = state === 'delivered' ? now : enqueuedAt + (waiting.has(changeId) ? holdMsOf(report) : 0);
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
   await database.insert(
@@ -82,15 +83,15 @@ async function hearPage({ database, trx, sink: { id, report }, now }: Session): 
     `on conflict (sink, channel) do update set due_at = excluded.due_at
      where lane.due_at is null or (lane.lease is null and lane.tries = 0 and lane.due_at > excluded.due_at)`,
   );
-  return news.length;
+  return refreshes.length;
 }
 
 /** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
-export async function takeNews(database: Database, trx: Trx, which: RawBuilder<unknown>): Promise<Moved[]> {
+export async function acknowledgeRefreshes(database: Database, trx: Trx, which: RawBuilder<unknown>): Promise<Moved[]> {
   const { rows } = await sql<Moved>`
       with taken as materialized (
-        select id from news where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked(database)})
-      delete from news where ${isOneOf(database, 'id', sql`taken`)}
+        select id from report_refresh where ${which} order by change_id limit ${sql.lit(statementSize)} ${skipLocked(database)})
+      delete from report_refresh where ${isOneOf(database, 'id', sql`taken`)}
       returning change_id as "changeId", channel`.execute(trx);
   return rows;
 }
@@ -123,24 +124,24 @@ export async function unfinishedOf(database: Database, trx: Trx, changeIds: read
 /** What is known of changes beyond themselves, by their ids. */
 export interface Known {
   results: Map<string, SinkResult[]>;
-  deeds: Map<string, Deed[]>;
+  auditActions: Map<string, AuditAction[]>;
 }
 
-/** What reports of these changes tell beside the changes; forgets the news of them. */
+/** What reports of these changes tell beside the changes; forgets the refreshes of them. */
 export async function knownOf({ database, trx, sink }: Session, changeIds: readonly string[]): Promise<Known> {
-  if (changeIds.length === 0) return { results: new Map(), deeds: new Map() };
+  if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
   // They would be shown once more for nothing.
-  await takeNews(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
+  await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
   const done = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
     .where(database.isAmong('change_id', changeIds))
     .orderBy('id')
     .execute();
-  const deeds = new Map<string, Deed[]>();
+  const auditActions = new Map<string, AuditAction[]>();
   for (const { change_id, at, actor, action } of done)
-    deeds.set(change_id!, [...(deeds.get(change_id!) ?? []), { at, actor, action: action as Deed['action'] }]);
-  return { results: await resultsOf(database, trx, changeIds), deeds };
+    auditActions.set(change_id!, [...(auditActions.get(change_id!) ?? []), { at, actor, action: action as AuditAction['action'] }]);
+  return { results: await resultsOf(database, trx, changeIds), auditActions };
 }
 
 function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {

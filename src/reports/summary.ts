@@ -2,11 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { idFrom } from '../maintenance/retention.js';
-import type { Notice } from '../sinks/alert.js';
+import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { countParked, countPending } from '../management/counting.js';
 
-type Summary = Extract<Notice, { kind: 'summary' }>;
+type Summary = Extract<Alert, { kind: 'summary' }>;
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -87,7 +87,7 @@ export async function summarize(database: Database, reportSink: number, lastUnti
     changes += page.length;
     const last = page.at(-1)!.id;
     const { rows } = await sql<{ sink: number; n: number; slowest: number }>`
-        select sink, count(*) as n, max(updated_at - owed_at) as slowest from delivery
+        select sink, count(*) as n, max(updated_at - enqueued_at) as slowest from delivery
         where change_id > ${after} and change_id <= ${last} and state = 'delivered' group by sink`.execute(kysely);
     for (const { sink, n, slowest } of rows) {
       const one = delivered.get(sink);
@@ -95,24 +95,24 @@ export async function summarize(database: Database, reportSink: number, lastUnti
     }
     after = last;
   }
-  const receipts = await receiptsOf(kysely, reportSink);
+  const messageRefs = await messageRefsOf(kysely, reportSink);
   const counted: Summary['sinks'] = [];
   for (const { id, name } of sinks) {
     const parked = [...(await countParked(database, id)).values()].reduce((sum, count) => sum + count, 0);
     const waiting = await countPending(database, id);
-    const told = { parked: receipts.get(`parked ${id}`) ?? null, waiting: receipts.get(`incident ${id}`) ?? null };
-    counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, receipts: told });
+    const told = { parked: messageRefs.get(`parked ${id}`) ?? null, waiting: messageRefs.get(`incident ${id}`) ?? null };
+    counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, messageRefs: told });
   }
   return { kind: 'summary', since, until: now, changes, channels: channels.size, sinks: counted };
 }
 
 /** Of the notices of a report sink that are not over, by what they are about. */
-async function receiptsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
+async function messageRefsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
   const rows = await kysely
-    .selectFrom('notice')
-    .select(['key', 'receipt'])
+    .selectFrom('alert')
+    .select(['key', 'message_ref'])
     .where('sink', '=', reportSink)
-    .where('over_at', 'is', null)
+    .where('resolved_at', 'is', null)
     .execute();
-  return new Map(rows.map(({ key, receipt }) => [key, receipt]));
+  return new Map(rows.map(({ key, message_ref }) => [key, message_ref]));
 }

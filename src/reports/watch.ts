@@ -2,11 +2,11 @@ import { type Selectable, type Transaction, sql } from 'kysely';
 import { newestArrival } from '../maintenance/retention.js';
 import type { Tables } from '../database/tables.js';
 import type { VerifyProgress } from '../search-index/index-job.js';
-import { type Notice, countedMost } from '../sinks/alert.js';
+import { type Alert, countedMost } from '../sinks/alert.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
 /** A notice before it is known since when there is reason for it, and until when. */
-export type Observed = Notice extends infer N ? (N extends Notice ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
+export type Observed = Alert extends infer N ? (N extends Alert ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
 
 /** What this process heard itself. */
 export interface Heard {
@@ -39,7 +39,7 @@ export async function observe(
 ): Promise<Map<string, Observed | null>> {
   const found = new Map<string, Observed | null>();
   // Of one that is no longer configured the end of what was told has to be told, too.
-  const told = sql<boolean>`exists (select 1 from notice where over_at is null
+  const told = sql<boolean>`exists (select 1 from alert where resolved_at is null
     and key in ('incident ' || sink.id, 'parked ' || sink.id, 'differences ' || sink.id))`;
   const sinks = await trx
     .selectFrom('sink')
@@ -82,13 +82,13 @@ export async function observe(
 async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: Heard): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
   const told = await trx
-    .selectFrom('notice')
-    .select('facts')
+    .selectFrom('alert')
+    .select('payload')
     .where('key', '=', 'rejected')
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return told !== undefined && (JSON.parse(told.facts) as Extract<Notice, { kind: 'rejected' }>).last >= since;
+  return told !== undefined && (JSON.parse(told.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
 }
 
 /** Why a sink stands still, and since when; `null` if it does not. */
@@ -115,7 +115,7 @@ async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{
     .where('sink', '=', sink)
     .where('state', '=', sql.lit('pending'))
     .where('failing_since', 'is not', null)
-    .orderBy('owed_at')
+    .orderBy('enqueued_at')
     .limit(1)
     .executeTakeFirst();
   if (!failing) return [];
@@ -180,39 +180,39 @@ export async function writeNotices(
   now: number,
 ): Promise<void> {
   for (const sink of reportSinks) {
-    const rows = await trx.selectFrom('notice').selectAll().where('sink', '=', sink).where('over_at', 'is', null).execute();
+    const rows = await trx.selectFrom('alert').selectAll().where('sink', '=', sink).where('resolved_at', 'is', null).execute();
     for (const row of rows) {
       const seen = observed.get(row.key);
       if (seen === null) continue;
-      const before = JSON.parse(row.facts) as Notice;
+      const before = JSON.parse(row.payload) as Alert;
       const after = moveOn(before, seen, now);
-      const facts = JSON.stringify(after);
-      if (facts === row.facts) continue;
+      const payload = JSON.stringify(after);
+      if (payload === row.payload) continue;
       const urgent = isNews(before, after) && row.lease === null;
       await trx
-        .updateTable('notice')
-        .set({ facts, over_at: after.until, ...(urgent && { due_at: now }) })
+        .updateTable('alert')
+        .set({ payload, resolved_at: after.until, ...(urgent && { due_at: now }) })
         .where('id', '=', row.id)
         .execute();
     }
     const known = new Set(rows.map(row => row.key));
     for (const [key, one] of observed) {
       if (one === null || known.has(key) || isRemoved(one)) continue;
-      const facts = JSON.stringify({ ...one, since: one.since ?? now, until: null });
-      await trx.insertInto('notice').values({ sink, key, opened_at: now, facts, due_at: now }).execute();
+      const payload = JSON.stringify({ ...one, since: one.since ?? now, until: null });
+      await trx.insertInto('alert').values({ sink, key, opened_at: now, payload, due_at: now }).execute();
     }
   }
 }
 
 /** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
-export function moveOn(before: Notice, seen: Observed | undefined, now: number): Notice {
+export function moveOn(before: Alert, seen: Observed | undefined, now: number): Alert {
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
     return now - before.last < calmMs ? before : { ...before, until: now };
   }
   // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
   const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
-  return { ...before, ...seen, ...failures, since: before.since, until: seen && !isRemoved(seen) ? null : now } as Notice;
+  return { ...before, ...seen, ...failures, since: before.since, until: seen && !isRemoved(seen) ? null : now } as Alert;
 }
 
 function isRemoved(seen: Observed): boolean {
@@ -223,7 +223,7 @@ function isRemoved(seen: Observed): boolean {
 export const nextEditAt = (now: number): number => now + editEveryMs;
 
 /** Whether people should read it at once: it is over, or another story now. */
-function isNews(before: Notice, after: Notice): boolean {
+function isNews(before: Alert, after: Alert): boolean {
   if (after.until !== null) return true;
   if (before.kind === 'rejected' && after.kind === 'rejected')
     return Object.keys(before.counts).length !== Object.keys(after.counts).length;

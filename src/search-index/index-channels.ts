@@ -143,12 +143,12 @@ export async function sendAgain(
     const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));
     const tail = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null';
     await database.insert(trx, 'lane', lanes, tail);
-    const owed = { sink, owed_at: now, updated_at: now };
+    const owed = { sink, enqueued_at: now, updated_at: now };
     await database.insert(
       trx,
       'delivery',
       channels.map(({ changeId, channel, position }) => ({ change_id: changeId, channel, position, ...owed })),
-      `on conflict (change_id, sink) do update set state = 'pending', open = 1, tries = 0, owed_at = excluded.owed_at, updated_at = excluded.updated_at,
+      `on conflict (change_id, sink) do update set state = 'pending', open = 1, tries = 0, enqueued_at = excluded.enqueued_at, updated_at = excluded.updated_at,
          failing_since = null, stopped_ms = null, cause = null, reason = null, advice = null`,
     );
     await database.notify(trx, [sink]);

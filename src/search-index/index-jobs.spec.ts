@@ -439,7 +439,7 @@ eachStore('index jobs', store => {
 
   test('who clicks on Repair begins a comparison that mends, on record, unless one is under way', async () => {
     const { stage, search, index, run, deliver, verify } = await stageOf();
-    const click = (sink: string) => stage.deeds.repair(sink, 'slack:U0ALICE');
+    const click = (sink: string) => stage.auditActions.repair(sink, 'slack:U0ALICE');
     await stage.record({ channelId: 'a' });
     await deliver();
     for (const sink of ['search', 'crm']) expect(await click(sink)).toBeNull();

@@ -88,7 +88,7 @@ function strange(variable: string, type: SinkType | undefined, property: string,
 /** Sinks that would spoil what they write for each other. */
 function clashesOf(sinks: readonly DeclaredSink[]): string[] {
   const taken = new Map<string, string>();
-  return sinks.flatMap(({ name, type: { alone }, settings }) => {
+  return sinks.flatMap(({ name, type: { exclusiveTarget: alone }, settings }) => {
     const what = alone?.on(settings) ?? null;
     if (!alone || what === null) return [];
     const variable = `SINK_${name.toUpperCase()}_${alone.setting}`;

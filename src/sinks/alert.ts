@@ -7,7 +7,7 @@ export const countedMost = 10_000;
  * What a report sink is told of the service itself. Each is one message, shown anew while it lasts; `until` is when it was over, `null` before. Times in
  * milliseconds.
  */
-export type Notice = { since: number; until: number | null } & (
+export type Alert = { since: number; until: number | null } & (
   | {
       kind: 'incident';
       /** A sink that stands still. */
@@ -73,8 +73,8 @@ export type Notice = { since: number; until: number | null } & (
         slowestMs: number | null;
         parked: number;
         waiting: number;
-        /** The receipts of the notices that tell of what is parked and of why it waits, while they are not over. */
-        receipts: { parked: string | null; waiting: string | null };
+        /** The messageRefs of the notices that tell of what is parked and of why it waits, while they are not over. */
+        messageRefs: { parked: string | null; waiting: string | null };
       }[];
     }
 );

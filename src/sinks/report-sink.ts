@@ -1,5 +1,5 @@
 import type { FieldName } from '../channel/profile.js';
-import type { Notice } from './alert.js';
+import type { Alert } from './alert.js';
 import type { Delivery } from './sink.js';
 
 /** What became of a change at one other sink so far; for report sinks. */
@@ -19,7 +19,7 @@ export interface SinkResult {
 }
 
 /** What a person did to the deliveries of a change. */
-export interface Deed {
+export interface AuditAction {
   at: number;
   action: 'replay' | 'discard';
   /** Who: `api`, or `slack:` and the id of a Slack user. */
@@ -37,11 +37,11 @@ export interface Report extends Delivery {
   /** Every sink that reports no results itself, in the order of their names. */
   results: SinkResult[];
   /** What people did to its deliveries, the oldest first. */
-  deeds: Deed[];
+  auditActions: AuditAction[];
   /** Since when an attempt to show it may have arrived without our knowing (ms): it failed, or its process ended. `null` if there was none. */
-  mayStandSince: number | null;
+  possiblyPostedSince: number | null;
   /** What this sink returned when it last showed this change; `null` before. */
-  receipt: string | null;
+  messageRef: string | null;
 }
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -57,18 +57,18 @@ export interface Door {
 /** A sink that shows changes with what became of them at the other sinks, and shows them again when that moves. */
 export interface ReportSink {
   /** How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived. */
-  readonly patienceMs: number;
+  readonly holdMs: number;
   /** Whether it can show a change anew once it was shown. */
   readonly edits: boolean;
   /**
-   * Returns the receipt that the next report of this change will carry.
-   * @param spend to be told of each call beyond the first: the sink's rate is one of calls
+   * Returns the messageRef that the next report of this change will carry.
+   * @param countCall to be told of each call beyond the first: the sink's rate is one of calls
    */
-  report(report: Report, signal: AbortSignal, spend?: () => void): Promise<string>;
-  /** Shows many changes at once that all other sinks have. Returns the receipt of each of them. */
-  digest(reports: readonly Report[], signal: AbortSignal, spend?: () => void): Promise<string>;
-  /** @param receipt what this returned for the notice before, `null` for a new one */
-  notice(notice: Notice, receipt: string | null, signal: AbortSignal, spend?: () => void): Promise<string>;
+  report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string>;
+  /** Shows many changes at once that all other sinks have. Returns the messageRef of each of them. */
+  digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string>;
+  /** @param messageRef what this returned for the notice before, `null` for a new one */
+  alert(notice: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
   /** When it wants the summary of a day; `null` for never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
   /** Begins to listen for what people click, where that needs a connection of its own. */

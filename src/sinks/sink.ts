@@ -102,7 +102,7 @@ export interface SinkType<S extends SinkSettings = SinkSettings> {
   settings: SettingsClass<S>;
   mode(settings: S): Mode;
   /** What two sinks would spoil for each other: the setting that names it, and what it comes to, in one spelling; `null` if that cannot be read. */
-  alone?: { setting: string; on: (settings: S) => string | null };
+  exclusiveTarget?: { setting: string; on: (settings: S) => string | null };
   /** Makes the sink; it connects to nothing yet, so that a dead target cannot stop the service from starting. */
   open(settings: S, context: SinkContext): Promise<Sink>;
 }

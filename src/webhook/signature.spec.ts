@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { eventTimeOf } from './receipt.js';
+import { eventTimeOf } from './inbound-webhook.js';
 import { signatureFault } from './signature.js';
 
 const signatureMatches = (...told: Parameters<typeof signatureFault>): boolean => signatureFault(...told) === null;

@@ -1,7 +1,7 @@
 import { Controller, type ExecutionContext, Get, HttpCode, Post, Res, UseGuards, createParamDecorator } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { Keeper } from '../intake/intake.js';
-import type { Receipt } from '../channel/recorder.js';
+import { WebhookIntake } from '../intake/intake.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard } from './sdk-app-id.guard.js';
 import { SignatureGuard } from './signature.guard.js';
@@ -13,14 +13,17 @@ const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) =>
 /** The one path that the vendor calls; its path comes from WEBHOOK_PATH, see the module. */
 @Controller()
 export class WebhookController {
-  constructor(private readonly keeper: Keeper) {}
+  constructor(private readonly keeper: WebhookIntake) {}
 
   /** 200 means kept. Everything else is a Refusal, answered by the filter. */
   @Post()
   @HttpCode(200)
   @UseGuards(SdkAppIdGuard, SignatureGuard)
-  async receive(@Incoming(WebhookPipe) receipt: Receipt | null, @Res({ passthrough: true }) response: Response): Promise<AnswerPacket> {
-    const result: WebhookResult = receipt === null ? 'ignored' : await this.keeper.keep(receipt);
+  async receive(
+    @Incoming(WebhookPipe) webhook: InboundWebhook | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<AnswerPacket> {
+    const result: WebhookResult = webhook === null ? 'ignored' : await this.keeper.keep(webhook);
     Object.assign(response.locals, { result });
     return okPacket;
   }

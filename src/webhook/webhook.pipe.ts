@@ -1,21 +1,21 @@
 import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
 import { v7 as uuid } from 'uuid';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import { SharedClock } from '../process/clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { BodyBudget } from './body-budget.js';
 import { parseBody, readBody } from './body.js';
-import { receiptOf } from './receipt.js';
+import { inboundWebhookOf } from './inbound-webhook.js';
 import { WebhookDto, isOurs, knownKeys } from './webhook.dto.js';
 
 /**
- * Makes a receipt of a request: reads the body, agrees on the command, picks the keys that we know and only then lets the DTO be built
+ * Makes a webhook of a request: reads the body, agrees on the command, picks the keys that we know and only then lets the DTO be built
  * and validated (class-transformer would overflow the stack on a deeply nested body). `null` is a webhook that is not ours.
  */
 @Injectable()
-export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | null>> {
+export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhook | null>> {
   /** Keeps ids of one millisecond in the order of arrival. */
   private arrived = 0;
   private readonly validation = new ValidationPipe({
@@ -30,7 +30,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
   ) {}
 
   /** @throws Refusal */
-  async transform(request: Request): Promise<Receipt | null> {
+  async transform(request: Request): Promise<InboundWebhook | null> {
     const told = request.query['CallbackCommand'];
     const inQuery = typeof told === 'string' && told !== '' ? told : null;
     if (inQuery !== null && !isOurs(inQuery)) return null;
@@ -53,7 +53,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<Receipt | nul
     const picked: Record<string, unknown> = { CallbackCommand: command };
     for (const key of knownKeys) if (Object.hasOwn(parsed, key)) picked[key] = flat(parsed[key]);
     const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
-    return receiptOf(dto, request.query['SdkAppid'] as string, arrival);
+    return inboundWebhookOf(dto, request.query['SdkAppid'] as string, arrival);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Job, Outcome } from './load.ts';
 import { WebhookBuffer, monotonicMs } from './webhooks.ts';
 
 /** How long answers may take after the last webhook was sent. */
-const patienceMs = 30_000;
+const holdMs = 30_000;
 /** How far an open loop may fall behind before the rest of it is given up: the vendor waits no longer. */
 const overloadedMs = 2000;
 
@@ -93,7 +93,7 @@ class Run {
     this.#start = monotonicMs();
     const lasts = Math.max((seconds ?? 0) * 1000, 1);
     const tick = setInterval(() => this.#sendDue(), rate === undefined ? 50 : 1);
-    const patience = setTimeout(() => this.#done.resolve(), lasts + patienceMs);
+    const patience = setTimeout(() => this.#done.resolve(), lasts + holdMs);
     this.#sendDue();
     await this.#done.promise;
     clearInterval(tick);
@@ -105,7 +105,7 @@ class Run {
   #result(unanswered: number): Outcome {
     const outcome = this.#outcome;
     outcome.failed += unanswered;
-    if (unanswered > 0) outcome.firstFailure ??= `no answer within ${patienceMs / 1000} s`;
+    if (unanswered > 0) outcome.firstFailure ??= `no answer within ${holdMs / 1000} s`;
     const { rate, seconds } = this.#job;
     const closedLoop = rate === undefined && seconds !== undefined;
     outcome.perSecond = closedLoop ? this.#inTime / seconds : (outcome.ok * 1000) / (this.#lastAnswer - this.#start);

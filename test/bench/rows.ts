@@ -23,7 +23,7 @@ export async function addPending(run: Run, channels: number, each: number): Prom
     from n cross join channel cross join change where channel.channel_id like '${crowd}%' and change.channel = 1 and change.position = 1`);
   await run(`insert into lane (sink, channel, due_at)
     select sink.id, channel.id, ${now} from sink cross join channel where sink.name = 'crm2' and channel_id like '${crowd}%'`);
-  await run(`insert into delivery (change_id, sink, channel, position, owed_at, updated_at)
+  await run(`insert into delivery (change_id, sink, channel, position, enqueued_at, updated_at)
     select change.id, lane.sink, change.channel, change.position, ${now}, ${now}
     from change join lane on lane.channel = change.channel join channel on channel.id = change.channel where channel_id like '${crowd}%'`);
 }
@@ -37,7 +37,7 @@ export async function addKept(run: Run, each: number): Promise<void> {
   await run(`insert into change (id, fingerprint, channel, position, revision, ${told})
     ${upTo(each)} select ${id}, ${id}, channel.id, n.i - ${each}, n.i - ${each}, ${told}
     from n cross join channel join change on change.channel = channel.id and change.position = 1`);
-  await run(`insert into delivery (change_id, sink, channel, position, state, open, tries, owed_at, updated_at, duration_ms)
+  await run(`insert into delivery (change_id, sink, channel, position, state, open, tries, enqueued_at, updated_at, duration_ms)
     select change.id, sink.id, channel, position, 'delivered', 0, 1, ${keptSince}, ${keptSince}, 3 from change cross join sink where position < 1`);
   await run(`insert into attempt (change_id, sink, at, duration_ms, outcome, status)
     select change_id, sink, ${keptSince}, 3, 'delivered', 200 from delivery where position < 1`);

@@ -21,7 +21,7 @@ export function matches(what: string, expected: object, came: object | undefined
 /** Text from outside, for a terminal: without what would move its cursor or turn its lines round. */
 export const printable = (text: string) => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '�');
 
-const patienceMs = 30_000;
+const holdMs = 30_000;
 
 /** Tells the story and keeps the score. */
 export class Teller {
@@ -39,7 +39,7 @@ export class Teller {
   /** Begins a step. All the waiting of a step together may take 30 s. */
   step(title: string, why: string): void {
     console.log(`\n${paint('bold', `${++this.#steps}  ${title}`)}\n   ${paint('dim', why)}`);
-    this.#deadline = Date.now() + patienceMs;
+    this.#deadline = Date.now() + holdMs;
   }
 
   /** A line that claims nothing. */
@@ -69,7 +69,7 @@ export class Teller {
     for (;;) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
-      if (Date.now() > this.#deadline) throw new Error(`waited ${patienceMs / 1000} s in vain for ${what}`);
+      if (Date.now() > this.#deadline) throw new Error(`waited ${holdMs / 1000} s in vain for ${what}`);
       await sleep(25, undefined, { signal: this.#over });
     }
   }

@@ -26,7 +26,7 @@ export class Mortal {
       timed: { value: timed },
       readClock: { value: async () => look() },
       kysely: { get: () => (this.dead ? silence : kysely) },
-      relaxed: { value: (work: Parameters<Database['relaxed']>[0]) => this.#guard(() => shared.relaxed(work)) },
+      asyncCommit: { value: (work: Parameters<Database['asyncCommit']>[0]) => this.#guard(() => shared.asyncCommit(work)) },
     }) as Database;
   }
 

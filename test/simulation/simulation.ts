@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Recorder as RecorderType, Receipt } from '../../src/channel/recorder.js';
+import type { Recorder as RecorderType, InboundWebhook } from '../../src/channel/recorder.js';
 import type { Database } from '../../src/database/database.js';
 import type { Upkeep as UpkeepType } from '../../src/maintenance/upkeep.js';
 import type { Worker as WorkerType } from '../../src/delivery/worker.js';
@@ -172,7 +172,7 @@ export class Simulation {
     this.#time.as(mortal, () => void keeper.run(new AbortController().signal));
     const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
     const modes = { crm: 'log', index: 'state', cards: 'report' } as const;
-    const report = { patienceMs: 2000, edits: true };
+    const report = { holdMs: 2000, edits: true };
     const configured = Object.entries(modes).map(([name, mode]) => ({ name, type: 'simulated', mode, filters: {}, report }));
     const registered = await registerSinks(this.#database, configured, clock.now());
     // One process is alone with the embedded store, and does what it does then.
@@ -237,7 +237,7 @@ export class Simulation {
     if (this.#wrong.size > 0 || this.#replicas.length === 0 || this.#time.now < since + clockCostMs) return;
     const now = this.#server.wall();
     const [row] = await this.#ask<Record<'due' | 'held' | 'paced' | 'probe', number | null>>(
-      `select (select max(due_at) from lane) as due, max(held_until) as held, max(paced_at) as paced, max(probe_at) as probe from sink`,
+      `select (select max(due_at) from lane) as due, max(held_until) as held, max(paced_at) as paced, max(next_round_robin_probe_at) as probe from sink`,
     );
     const most = { due: 900_000, held: 61_000, paced: 30_000, probe: 18_000 };
     for (const [what, ms] of Object.entries(most)) {
@@ -324,12 +324,12 @@ export class Simulation {
   #sink(name: string): Sink {
     if (name === 'cards')
       return {
-        patienceMs: 2000,
+        holdMs: 2000,
         edits: true,
         summary: null,
         report: (report, signal) => this.#act(name, signal, () => this.#card(report)),
         digest: (reports, signal) => this.#act(name, signal, () => reports.map(report => this.#card(report))[0]!),
-        notice: () => Promise.reject(new Error('there are no notices in here')),
+        alert: () => Promise.reject(new Error('there are no notices in here')),
       };
     if (name === 'index')
       return { batchSize: 20, deliverMany: (all, signal) => this.#act(name, signal, () => all.map(one => this.#storeOrNot(one))) };
@@ -437,7 +437,7 @@ export class Simulation {
     this.#writes = writes;
     const [row] = await this.#ask<Record<'forgotten' | 'unowed' | 'odd' | 'expired' | 'newest', number>>(
       `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)
-           and not exists (select 1 from news where news.sink = d.sink and news.change_id = d.change_id)) as forgotten,
+           and not exists (select 1 from report_refresh r where r.sink = d.sink and r.change_id = d.change_id)) as forgotten,
          (select count(*) from change c, sink s where c.rowid > ? and (c.revision is not null or s.mode = 'report') and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
          total(state not in ('pending', 'delivered')) + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
@@ -518,7 +518,7 @@ function rest(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-function receiptOf(webhook: StormWebhook, id: string, receivedAt: number): Receipt {
+function receiptOf(webhook: StormWebhook, id: string, receivedAt: number): InboundWebhook {
   const fields: Record<string, string> = {};
   for (const [told, field] of [
     ['Name', 'name'],

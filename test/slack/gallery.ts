@@ -26,7 +26,7 @@ const shown: Record<string, (sink: ReportSink, locale: Locale) => Promise<void>>
   results: (sink, locale) => report(sink, results(locale)),
   digest: async (sink, locale) => void (await sink.digest(burst(locale), calm)),
   notices: async sink => {
-    for (const notice of notices) await sink.notice(notice, null, calm);
+    for (const notice of notices) await sink.alert(notice, null, calm);
   },
 };
 
@@ -72,11 +72,11 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
       : ((await load('words/zh-cn')) as typeof import('../../src/sinks/slack/words/zh-cn.js')).zhCN;
   const { botToken: token, channel } = workspace;
   const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, proxies: noProxies };
-  const manner = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
+  const context = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
   const complain = (message: string): never => {
     throw new Error(message);
   };
-  return Object.assign(new BotCards(options, manner, () => now, complain, WebClient), { summary: null });
+  return Object.assign(new BotCards(options, context, () => now, complain, WebClient), { summary: null });
 }
 
 /** All messages, and beside them the first thread that there is. */

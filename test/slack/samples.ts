@@ -1,5 +1,5 @@
 import type { ChangeEvent, FieldChange } from '../../src/sinks/sink.js';
-import type { Notice } from '../../src/sinks/alert.js';
+import type { Alert } from '../../src/sinks/alert.js';
 import type { Report, SinkResult } from '../../src/sinks/report-sink.js';
 
 export const locales = ['en', 'zh-CN'] as const;
@@ -87,9 +87,9 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
     tie: false,
     stale: [],
     results: [crm, search],
-    deeds: [],
-    mayStandSince: null,
-    receipt: null,
+    auditActions: [],
+    possiblyPostedSince: null,
+    messageRef: null,
     ...rest,
   };
 }
@@ -165,11 +165,11 @@ export function results(locale: Locale): Report[] {
   return reports(locale, [
     { data, results: [crm, failing, result('shop_crm', 'pending')] },
     { data, results: [crm, search, refused] },
-    { data, results: [crm, search, shop], deeds: [retried] },
+    { data, results: [crm, search, shop], auditActions: [retried] },
     {
       data,
       results: [crm, search, result('shop_crm', 'discarded', { reason: 'discarded by a person' })],
-      deeds: [retried, discarded],
+      auditActions: [retried, discarded],
     },
     { data, results: [crm, result('search', 'superseded'), shop] },
   ]);
@@ -192,7 +192,7 @@ export function burst(locale: Locale): Report[] {
   return reports(locale, told);
 }
 
-const incident: Extract<Notice, { kind: 'incident' }> = {
+const incident: Extract<Alert, { kind: 'incident' }> = {
   kind: 'incident',
   sink: 'crm',
   state: 'down',
@@ -208,10 +208,10 @@ const incident: Extract<Notice, { kind: 'incident' }> = {
 };
 
 /** It links to nothing. */
-const receipts = { parked: null, waiting: null };
+const messageRefs = { parked: null, waiting: null };
 
 /** What the service tells of itself. */
-export const notices: readonly Notice[] = [
+export const notices: readonly Alert[] = [
   incident,
   {
     ...incident,
@@ -234,7 +234,7 @@ export const notices: readonly Notice[] = [
     removed: false,
   },
   { kind: 'differences', sink: 'search', since: now, until: null, missing: 12, older: 3, newer: 0, surplus: 1, removed: false },
-  ...[false, true].map((rejected): Notice => ({ kind: 'silence', since: now, until: null, afterMs: 6 * hour, rejected })),
+  ...[false, true].map((rejected): Alert => ({ kind: 'silence', since: now, until: null, afterMs: 6 * hour, rejected })),
   { kind: 'rejected', since: now, until: null, counts: { app: 2, signature: 25, clock: 3 }, last: now + 3 * minute },
   {
     kind: 'summary',
@@ -243,9 +243,9 @@ export const notices: readonly Notice[] = [
     changes: 1318,
     channels: 204,
     sinks: [
-      { sink: 'crm', delivered: 1318, slowestMs: 840, parked: 0, waiting: 0, receipts },
-      { sink: 'search', delivered: 1296, slowestMs: 12_400, parked: 0, waiting: 22, receipts },
-      { sink: 'shop_crm', delivered: 1315, slowestMs: 95_000, parked: 3, waiting: 0, receipts },
+      { sink: 'crm', delivered: 1318, slowestMs: 840, parked: 0, waiting: 0, messageRefs },
+      { sink: 'search', delivered: 1296, slowestMs: 12_400, parked: 0, waiting: 22, messageRefs },
+      { sink: 'shop_crm', delivered: 1315, slowestMs: 95_000, parked: 3, waiting: 0, messageRefs },
     ],
   },
 ];

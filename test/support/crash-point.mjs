@@ -8,10 +8,10 @@ const transactions = {
   migration: /^create table change /,
   record: /^insert into change /,
   // Reads what was leased, if anything was.
-  claim: /^select lane\.channel, lane\.complaint/,
+  claim: /^select lane\.channel, lane\.config_error_seq/,
   settle: /^insert into attempt /,
   retention: /^delete from "change"/,
-  fill: /^update "sink" set "filled_to"/,
+  fill: /^update "sink" set "backfilled_to"/,
 };
 
 const [wanted = '', step = ''] = (process.env.CRASH_AT ?? '').split(':');

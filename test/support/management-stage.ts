@@ -2,14 +2,14 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
-import { type Receipt, Recorder } from '../../src/channel/recorder.js';
+import { type InboundWebhook, Recorder } from '../../src/channel/recorder.js';
 import { Clock } from '../../src/process/clock.js';
 import type { Database } from '../../src/database/database.js';
 import { Lanes } from '../../src/delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from '../../src/maintenance/registry.js';
 import type { RegisteredSink } from '../../src/delivery/session.js';
 import type { LaneWork } from '../../src/delivery/work.js';
-import { Deeds } from '../../src/management/admin-actions.js';
+import { AdminActions } from '../../src/management/admin-actions.js';
 import { Log } from '../../src/process/log.js';
 import { ManagementModule, type ManagementParts, configureManagement } from '../../src/management/management.module.js';
 import { Metrics } from '../../src/management/metrics.js';
@@ -53,7 +53,7 @@ export class Stage {
   readonly logged: Record<string, unknown>[] = [];
   readonly readiness: Readiness;
   /** Of an opened stage. */
-  deeds!: Deeds;
+  auditActions!: AdminActions;
   private readonly recorder: Recorder;
   private readonly lanes: Lanes;
   private app!: NestExpressApplication;
@@ -86,7 +86,7 @@ export class Stage {
       () => clock.now(),
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     );
-    this.deeds = new Deeds(database, clock, log, metrics, sinks => void this.woken.push(sinks));
+    this.auditActions = new AdminActions(database, clock, log, metrics, sinks => void this.woken.push(sinks));
     const parts: ManagementParts = {
       settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
       database,
@@ -95,7 +95,7 @@ export class Stage {
       clock,
       log,
       searchSinks: () => this.searchSinks,
-      deeds: this.deeds,
+      auditActions: this.auditActions,
     };
     this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });
     configureManagement(this.app, parts);
@@ -136,11 +136,11 @@ export class Stage {
   }
 
   /** Keeps a webhook that arrives one second after the one before. */
-  async record(told: Partial<Receipt> & { name?: string } = {}): Promise<string> {
+  async record(told: Partial<InboundWebhook> & { name?: string } = {}): Promise<string> {
     this.arrivals += 1;
     this.clock.at = Math.max(this.clock.at, start) + 1000;
     const { name = `name ${this.arrivals}`, ...rest } = told;
-    const receipt: Receipt = {
+    const webhook: InboundWebhook = {
       id: uuid(),
       sdkAppId: '1400000001',
       channelId,
@@ -153,8 +153,8 @@ export class Stage {
       body: Buffer.from('{}'),
       ...rest,
     };
-    await this.recorder.record(receipt, 5000);
-    return receipt.id;
+    await this.recorder.record(webhook, 5000);
+    return webhook.id;
   }
 
   /** Keeps a webhook of each of so many channels. */
@@ -173,7 +173,7 @@ export class Stage {
       more = claimed.length > 0;
     }
     await take?.(works.map(work => work.head.delivery));
-    const ended = works.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { receipt: null } }] }));
+    const ended = works.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { messageRef: null } }] }));
     await this.lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, at);
   }
 }

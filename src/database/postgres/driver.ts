@@ -31,27 +31,27 @@ export interface SentAhead<R> extends CompiledQuery<Promise<R[]>> {
   ahead: true;
 }
 
-/** PostgreSQL for Kysely. It connects when it is first used. @param relaxed for workers, whose commits do not wait for the disk */
-export function postgresDialect(server: PostgresServer, relaxed: boolean): Dialect {
+/** PostgreSQL for Kysely. It connects when it is first used. @param asyncCommit for workers, whose commits do not wait for the disk */
+export function postgresDialect(server: PostgresServer, asyncCommit: boolean): Dialect {
   return {
-    createDriver: () => driver(server, relaxed),
+    createDriver: () => driver(server, asyncCommit),
     createAdapter: () => new PostgresAdapter(),
     createIntrospector: db => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
 }
 
-function driver(server: PostgresServer, relaxed: boolean): Driver {
-  const begin = `${beginning}; ${relaxed ? unsynced : synced}`;
+function driver(server: PostgresServer, asyncCommit: boolean): Driver {
+  const begin = `${beginning}; ${asyncCommit ? unsynced : synced}`;
   return {
     init: () => Promise.resolve(),
-    acquireConnection: async () => new Connection(server, relaxed ? await server.connectWorker() : await server.connect(), begin),
+    acquireConnection: async () => new Connection(server, asyncCommit ? await server.connectWorker() : await server.connect(), begin),
     beginTransaction: async connection => (connection as Connection).begin(),
     commitTransaction: connection => (connection as Connection).commit(),
     rollbackTransaction: connection => (connection as Connection).rollback(),
     releaseConnection: async connection => {
       (connection as Connection).release();
-      if (relaxed) server.releaseWorker();
+      if (asyncCommit) server.releaseWorker();
     },
     destroy: () => Promise.resolve(),
   };

@@ -3,7 +3,7 @@ import { agentFor } from '../../outgoing/agents.js';
 import { type SinkType, defineSink } from '../sink.js';
 import type { Access, Cluster } from './cluster.js';
 import { ClusterEngine, type Product } from './cluster.engine.js';
-import { ClusterSettings, aloneOnIndex, clusterAccess } from './search.settings.js';
+import { ClusterSettings, exclusiveIndex, clusterAccess } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 interface ClusterSink extends Pick<SinkType, 'summary'> {
@@ -19,7 +19,7 @@ export function clusterSink({ product, summary, connect }: ClusterSink): SinkTyp
     summary,
     settings: ClusterSettings,
     mode: () => 'state',
-    alone: aloneOnIndex,
+    exclusiveTarget: exclusiveIndex,
     async open(settings, context) {
       const { INDEX, ANALYZER, TIMEOUT_MS } = settings;
       const access = clusterAccess(settings);

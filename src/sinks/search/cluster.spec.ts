@@ -213,7 +213,7 @@ describe.each(types)('%s sink', type => {
       expect(await told(sink)).toBeNull();
       return server.requests.length - 1;
     };
-    // Who is there is asked only once; a clock that was put back must not make it blind.
+    // Who is there is asked only once; a clock that was put back must not make it cannotReadHistory.
     expect(await looks(5000)).toBe(3);
     expect(await looks(5999)).toBe(0);
     expect(await looks(6000)).toBe(2);

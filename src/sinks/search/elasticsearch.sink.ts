@@ -8,7 +8,7 @@ async function connect(access: Access, agent: Agent): Promise<Cluster['request']
   /** Who wants the network's own errors, by the signal of a request: the client keeps only their texts, and classes are told by codes; one of them it ignores. */
   const listeners = new WeakMap<AbortSignal, (error: Error) => void>();
 
-  class PlainSpokenConnection extends HttpConnection {
+  class ErrorPreservingConnection extends HttpConnection {
     // The client's types tell two forms of this; a stream is the only one that is asked for here.
     override request(...[params, options]: Parameters<InstanceType<typeof HttpConnection>['request']>): never {
       const { makeRequest } = this;
@@ -26,7 +26,7 @@ async function connect(access: Access, agent: Agent): Promise<Cluster['request']
     }
   }
 
-  const client = new Client({ ...clientOptions(access, agent), Connection: PlainSpokenConnection, Transport: PlainTransport });
+  const client = new Client({ ...clientOptions(access, agent), Connection: ErrorPreservingConnection, Transport: PlainTransport });
 
   return async (call, signal) => {
     signal.throwIfAborted();

@@ -2,7 +2,7 @@ import { agentFor } from '../../outgoing/agents.js';
 import { defineSink } from '../sink.js';
 import { meilisearchClient } from './meilisearch.client.js';
 import { MeilisearchEngine } from './meilisearch.engine.js';
-import { MeilisearchSettings, aloneOnIndex } from './search.settings.js';
+import { MeilisearchSettings, exclusiveIndex } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 export const meilisearch = defineSink({
@@ -10,7 +10,7 @@ export const meilisearch = defineSink({
   summary: 'One document per channel in a Meilisearch index, in its newest state.',
   settings: MeilisearchSettings,
   mode: () => 'state',
-  alone: aloneOnIndex,
+  exclusiveTarget: exclusiveIndex,
   async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
     const agent = agentFor(url, context.proxies, { keepAlive: true, ca, attemptMs: TIMEOUT_MS });
     const client = await meilisearchClient({ url, key, agent, now: context.now });

@@ -6,7 +6,7 @@ import { clusterSink } from './cluster.sink.js';
 async function connect(access: Access, agent: Agent): Promise<Cluster['request']> {
   const { Client, Connection } = await import('@opensearch-project/opensearch');
 
-  class PlainSpokenConnection extends Connection {
+  class ErrorPreservingConnection extends Connection {
     /** Adds the network's own error as cause, since the client keeps only its text, and classes are told by codes. */
     override request(...[params, callback]: Parameters<InstanceType<typeof Connection>['request']>): ClientRequest {
       let cause: unknown;
@@ -20,7 +20,7 @@ async function connect(access: Access, agent: Agent): Promise<Cluster['request']
     }
   }
 
-  const client = new Client({ ...clientOptions(access, agent), Connection: PlainSpokenConnection, resurrectStrategy: 'none' });
+  const client = new Client({ ...clientOptions(access, agent), Connection: ErrorPreservingConnection, resurrectStrategy: 'none' });
 
   return async (call, signal) => {
     signal.throwIfAborted();

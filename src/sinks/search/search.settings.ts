@@ -54,7 +54,7 @@ export class SearchSettings extends SinkSettings {
 }
 
 /** Two sinks on one index would each take the documents of the other for surplus. */
-export const aloneOnIndex = {
+export const exclusiveIndex = {
   setting: 'INDEX',
   on: ({ URL: text, INDEX }: SearchSettings): string | null => {
     if (!URL.canParse(text)) return null;

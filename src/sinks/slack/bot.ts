@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import type { WebClient } from '@slack/web-api';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { Misconfigured } from '../errors.js';
-import type { Notice } from '../alert.js';
+import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
-import { type Manner, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
+import { type RenderContext, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { failures, keyOf, notice } from './alerts/alert.js';
-import { type Receipt, digestReceipt, readReceipt } from './receipt.js';
+import { type MessageRef, digestRef, readMessageRef } from './message-ref.js';
 import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
 import { classifyApiWord } from './slack-errors.js';
 import { withinTime } from './slack-http.js';
-import { receiptsOf } from './alerts/summary.js';
+import { messageRefsOf } from './alerts/summary.js';
 
 export interface BotOptions {
   token: string;
@@ -29,9 +29,9 @@ interface Shown {
   thread: Message[];
   /** What its metadata carry, so that it is found again. */
   key: { name: 'delivery_id' | 'digest_id' | 'notice_id'; value: string };
-  receipt: Receipt | null;
+  messageRef: MessageRef | null;
   /** From when on it may stand there without our knowing, in milliseconds; `null` if it cannot. */
-  mayStandSince: number | null;
+  possiblyPostedSince: number | null;
 }
 
 /** Errors of an edit after which the message cannot be edited any more. */
@@ -47,77 +47,77 @@ const clockMs = 60_000;
 
 /** Messages by a bot token: posted once, then edited. */
 export class BotCards implements Omit<ReportSink, 'summary'> {
-  readonly patienceMs = 2000;
+  readonly holdMs = 2000;
   readonly edits = true;
   /** Set when the token may not read the channel: there is no use in asking again. */
-  private blind = false;
+  private cannotReadHistory = false;
 
   /** @param Client the SDK's client, handed in so that it is loaded only where there is a bot token */
   constructor(
     private readonly options: BotOptions,
-    private readonly manner: Manner,
+    private readonly context: RenderContext,
     private readonly now: () => number,
     private readonly warn: (message: string) => void,
     private readonly Client: typeof WebClient,
   ) {}
 
-  async report(report: Report, signal: AbortSignal, spend?: () => void): Promise<string> {
-    const full = fullTexts(report, this.manner);
+  async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
+    const full = fullTexts(report, this.context);
     const shown: Shown = {
-      message: card(report, this.manner, this.now()),
+      message: card(report, this.context, this.now()),
       thread: full ? [full] : [],
       key: { name: 'delivery_id', value: report.id },
-      receipt: readReceipt(report.receipt),
-      mayStandSince: report.mayStandSince,
+      messageRef: readMessageRef(report.messageRef),
+      possiblyPostedSince: report.possiblyPostedSince,
     };
-    return JSON.stringify(await this.show(shown, signal, spend));
+    return JSON.stringify(await this.show(shown, signal, countCall));
   }
 
-  async digest(reports: readonly Report[], signal: AbortSignal, spend?: () => void): Promise<string> {
+  async digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string> {
     // The same set of changes is the same digest, in whatever order they come.
     const ids = reports.map(({ id }) => id).sort();
     const value = createHash('sha256').update(ids.join()).digest('hex');
     const shown: Shown = {
-      message: digest(reports, this.manner),
-      thread: digestThread(reports, this.manner),
+      message: digest(reports, this.context),
+      thread: digestThread(reports, this.context),
       key: { name: 'digest_id', value },
-      receipt: null,
-      mayStandSince: earliest(reports.map(report => report.mayStandSince)),
+      messageRef: null,
+      possiblyPostedSince: earliest(reports.map(report => report.possiblyPostedSince)),
     };
-    return digestReceipt(await this.show(shown, signal, spend));
+    return digestRef(await this.show(shown, signal, countCall));
   }
 
-  async notice(told: Notice, receipt: string | null, signal: AbortSignal, spend?: () => void): Promise<string> {
-    const details = failures(told, this.manner);
+  async alert(told: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
+    const details = failures(told, this.context);
     // Half of the time for the links, half for the message.
     const timeoutMs = Math.ceil(this.options.timeoutMs / (told.kind === 'summary' ? 2 : 1));
-    const links = told.kind === 'summary' ? await this.links(receiptsOf(told), timeoutMs, signal, spend) : undefined;
+    const links = told.kind === 'summary' ? await this.links(messageRefsOf(told), timeoutMs, signal, countCall) : undefined;
     const shown: Shown = {
-      message: notice(told, this.manner, links),
+      message: notice(told, this.context, links),
       thread: details ? [details] : [],
       key: { name: 'notice_id', value: keyOf(told) },
-      receipt: readReceipt(receipt),
+      messageRef: readMessageRef(messageRef),
       // Notices are few, so that each new one may cost one look.
-      mayStandSince: told.since,
+      possiblyPostedSince: told.since,
     };
-    return JSON.stringify(await this.show(shown, signal, spend, timeoutMs));
+    return JSON.stringify(await this.show(shown, signal, countCall, timeoutMs));
   }
 
   /** Where messages stand, as far as Slack tells in time: the links are wanted, what has them is needed. */
   private async links(
-    receipts: readonly string[],
+    messageRefs: readonly string[],
     timeoutMs: number,
     signal: AbortSignal,
-    spend?: () => void,
+    countCall?: () => void,
   ): Promise<Map<string, string>> {
     const links = new Map<string, string>();
     try {
       await withinTime(timeoutMs, signal, async within => {
         const client = clientOf(this.Client, this.options, within, this.now);
-        for (const text of receipts.slice(0, mostLinks)) {
-          const known = readReceipt(text);
+        for (const text of messageRefs.slice(0, mostLinks)) {
+          const known = readMessageRef(text);
           if (!known) continue;
-          spend?.();
+          countCall?.();
           const { permalink } = await client.chat.getPermalink({ channel: known.channel, message_ts: known.ts });
           if (permalink !== undefined) links.set(text, permalink);
         }
@@ -129,13 +129,13 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     return links;
   }
 
-  private show(shown: Shown, signal: AbortSignal, spend?: () => void, timeoutMs = this.options.timeoutMs): Promise<Receipt> {
+  private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.options.timeoutMs): Promise<MessageRef> {
     return withinTime(timeoutMs, signal, async within => {
       const client = clientOf(this.Client, this.options, within, this.now);
       try {
-        const known = shown.receipt ?? (await this.find(client, shown));
+        const known = shown.messageRef ?? (await this.find(client, shown));
         const edited = known && (await this.edit(client, shown.message, known));
-        return await this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), spend);
+        return await this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), countCall);
       } catch (error) {
         throw told(error, this.now());
       }
@@ -143,13 +143,13 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   }
 
   /** Looks for a message that a former attempt may have posted without hearing of it. */
-  private async find(client: WebClient, { key, mayStandSince }: Shown): Promise<Receipt | null> {
-    if (this.blind || mayStandSince === null) return null;
+  private async find(client: WebClient, { key, possiblyPostedSince }: Shown): Promise<MessageRef | null> {
+    if (this.cannotReadHistory || possiblyPostedSince === null) return null;
     const { channel } = this.options;
     try {
       // Without the second bound it would be the oldest of a long time, not the newest.
       // Since a time to come only by a clock that was ahead.
-      const bounds = { oldest: seconds(Math.min(mayStandSince, this.now()) - clockMs), latest: seconds(this.now() + clockMs) };
+      const bounds = { oldest: seconds(Math.min(possiblyPostedSince, this.now()) - clockMs), latest: seconds(this.now() + clockMs) };
       const { messages } = await client.conversations.history({ channel, ...bounds, limit: 100, include_all_metadata: true });
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
@@ -161,18 +161,18 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       const word = wordOf(error);
       if (word === '' || /^rate_?limited$/.test(word)) throw error;
       // The scope for it is optional: without, a message may rarely stand there twice.
-      this.blind ||= told(error, this.now()) instanceof Misconfigured;
+      this.cannotReadHistory ||= told(error, this.now()) instanceof Misconfigured;
       return null;
     }
   }
 
-  private post(client: WebClient, { message, key }: Shown): Promise<Receipt> {
+  private post(client: WebClient, { message, key }: Shown): Promise<MessageRef> {
     const metadata = { event_type: eventType, event_payload: { [key.name]: key.value } };
     return send(message, one => client.chat.postMessage({ channel: this.options.channel, ...one, ...plainly, ...quietly, metadata }));
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
-  private async edit(client: WebClient, message: Message, known: Receipt): Promise<Receipt | null> {
+  private async edit(client: WebClient, message: Message, known: MessageRef): Promise<MessageRef | null> {
     const { channel, ts, image } = known;
     const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
@@ -186,12 +186,12 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   }
 
   /** The message stands: what goes wrong in its thread may not have it posted again, so that a later edit completes the thread. */
-  private async reply(client: WebClient, thread: readonly Message[], known: Receipt, spend?: () => void): Promise<Receipt> {
+  private async reply(client: WebClient, thread: readonly Message[], known: MessageRef, countCall?: () => void): Promise<MessageRef> {
     if (thread.length === 0 || known.thread) return known;
     const { channel, ts } = known;
     try {
       for (const message of thread) {
-        spend?.();
+        countCall?.();
         await client.chat.postMessage({ channel, thread_ts: ts, ...message, ...plainly, ...quietly });
       }
       return { ...known, thread: true };
@@ -208,7 +208,7 @@ function seconds(ms: number): string {
 }
 
 /** Sends a message, once more without its image if that is what Slack did not like. */
-async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<Receipt> {
+async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<MessageRef> {
   try {
     return receiptOf(await call(message));
   } catch (error) {
@@ -218,7 +218,7 @@ async function send(message: Message, call: (one: Message) => Promise<{ channel?
   }
 }
 
-function receiptOf({ channel, ts }: { channel?: string; ts?: string }): Receipt {
+function receiptOf({ channel, ts }: { channel?: string; ts?: string }): MessageRef {
   if (typeof channel !== 'string' || typeof ts !== 'string') throw classifyApiWord(null);
   return { channel, ts };
 }

@@ -1,47 +1,47 @@
 import type { Proxies } from '../../outgoing/proxies.js';
-import type { Notice } from '../alert.js';
+import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
-import { type Manner, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
+import { type RenderContext, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card } from './card/card.js';
 import { digest } from './card/digest.js';
 import { notice } from './alerts/alert.js';
 import { classifyWebhookAnswer, webhookWord } from './slack-errors.js';
 import { post, withinTime } from './slack-http.js';
 
-/** An incoming webhook tells nothing of what it posted, so that the receipt only says that it did. */
+/** An incoming webhook tells nothing of what it posted, so that the messageRef only says that it did. */
 const posted = JSON.stringify({ posted: true });
 /** Also that a notice is over. */
 const over = JSON.stringify({ posted: true, over: true });
 
 /** Messages by an incoming-webhook URL: each posted once; of a notice that ends, its end too. */
 export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
-  readonly patienceMs = 60_000;
+  readonly holdMs = 60_000;
   readonly edits = false;
 
   constructor(
     private readonly url: string,
     private readonly timeoutMs: number,
-    private readonly manner: Manner,
+    private readonly context: RenderContext,
     private readonly now: () => number,
     private readonly proxies: Proxies,
   ) {}
 
   async report(report: Report, signal: AbortSignal): Promise<string> {
-    return report.receipt ?? (await this.show(card(report, this.manner, this.now()), posted, signal));
+    return report.messageRef ?? (await this.show(card(report, this.context, this.now()), posted, signal));
   }
 
   digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
-    return this.show(digest(reports, this.manner), posted, signal);
+    return this.show(digest(reports, this.context), posted, signal);
   }
 
-  async notice(told: Notice, receipt: string | null, signal: AbortSignal): Promise<string> {
+  async alert(told: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = told.until === null ? posted : over;
-    return receipt === over || receipt === next ? receipt : this.show(notice(told, this.manner), next, signal);
+    return messageRef === over || messageRef === next ? messageRef : this.show(notice(told, this.context), next, signal);
   }
 
-  private async show(message: Message, receipt: string, signal: AbortSignal): Promise<string> {
+  private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {
     await withinTime(this.timeoutMs, signal, within => this.send(message, within));
-    return receipt;
+    return messageRef;
   }
 
   private async send(message: Message, signal: AbortSignal): Promise<void> {

@@ -3,9 +3,9 @@ import { slackChecker } from '../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
 import { type ChangeType, type FieldName, type RejectionCause, fieldNames, rejectionCauses } from '../sink.js';
-import type { Deed, Report, SinkResult } from '../report-sink.js';
-import type { Notice } from '../alert.js';
-import { type Manner, type Message, withoutImage } from './card/blocks.js';
+import type { AuditAction, Report, SinkResult } from '../report-sink.js';
+import type { Alert } from '../alert.js';
+import { type RenderContext, type Message, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { type Words, en } from './words/en.js';
@@ -70,8 +70,8 @@ const sinkResults = fc.array(
   }),
   { maxLength: 60 },
 );
-const deeds = fc.array(
-  fc.record<Deed>({
+const auditActions = fc.array(
+  fc.record<AuditAction>({
     at: time,
     action: fc.constantFrom('replay', 'discard'),
     actor: fc.oneof(fc.constantFrom('api', 'slack:U012AB3CD'), hostile),
@@ -89,7 +89,7 @@ const reports: fc.Arbitrary<Report> = fc
     before: profile,
     after: profile,
     results: sinkResults,
-    deeds,
+    auditActions,
     stale: fc.subarray<FieldName>([...fieldNames]),
     tie: fc.boolean(),
     eventTimeEstimated: fc.boolean(),
@@ -101,7 +101,7 @@ const reports: fc.Arbitrary<Report> = fc
     return exampleReport({ event: { ...exampleEvent(data), type, timestamp: new Date(at).toISOString() }, ...rest });
   });
 const ended = { since: time, until: fc.option(time) };
-const notices: fc.Arbitrary<Notice> = fc.oneof(
+const notices: fc.Arbitrary<Alert> = fc.oneof(
   fc.record({
     kind: fc.constant('incident' as const),
     // It is the value of a button, which must be whole.
@@ -148,7 +148,7 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
         slowestMs: fc.option(count),
         parked: count,
         waiting: count,
-        receipts: fc.constant({ parked: null, waiting: null }),
+        messageRefs: fc.constant({ parked: null, waiting: null }),
       }),
       {
         maxLength: 60,
@@ -157,7 +157,7 @@ const notices: fc.Arbitrary<Notice> = fc.oneof(
   }),
 );
 const now = Date.parse('2026-01-01');
-const manners: fc.Arbitrary<Manner> = fc.record({
+const manners: fc.Arbitrary<RenderContext> = fc.record({
   sink: fc.constant('team'),
   words: fc.constantFrom(en, zhCN),
   timeZone: fc.constantFrom('UTC', 'Asia/Shanghai', 'America/St_Johns'),
@@ -171,13 +171,16 @@ function all(message: Message, ...more: (Message | null)[]): Message[] {
 
 /** Every message that we may send, whatever it tells of. */
 const messages: fc.Arbitrary<Message[]> = fc.oneof(
-  { weight: 3, arbitrary: fc.tuple(reports, manners).map(([report, manner]) => all(card(report, manner, now), fullTexts(report, manner))) },
-  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, manner]) => all(notice(told, manner), failures(told, manner))) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(reports, manners).map(([report, context]) => all(card(report, context, now), fullTexts(report, context))),
+  },
+  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(notice(told, context), failures(told, context))) },
   {
     weight: 1,
     arbitrary: fc
       .tuple(fc.array(reports, { minLength: 1, maxLength: 12 }), manners)
-      .map(([many, manner]) => all(digest(many, manner), ...digestThread(many, manner))),
+      .map(([many, context]) => all(digest(many, context), ...digestThread(many, context))),
   },
 );
 
@@ -240,26 +243,31 @@ describe('any message', () => {
       held: null,
       state: states[index % 6] ?? 'parked',
     }));
-    const links = new Map(['1', '2'].map(receipt => [receipt, `https://tea.slack.com/${'a'.repeat(80)}`]));
-    const deeds = Array.from({ length: 9 }, () => ({ at: now, action: 'replay' as const, actor: most }));
+    const links = new Map(['1', '2'].map(messageRef => [messageRef, `https://tea.slack.com/${'a'.repeat(80)}`]));
+    const auditActions = Array.from({ length: 9 }, () => ({ at: now, action: 'replay' as const, actor: most }));
     const report = exampleReport({
       event: exampleEvent(data),
       tie: true,
       eventTimeEstimated: true,
       stale: [...fieldNames],
       results,
-      deeds,
+      auditActions: auditActions,
     });
     for (const words of [en, zhCN]) {
-      const manner = { sink: 'team', words, timeZone: 'UTC', threads: true, buttons: true };
+      const context = { sink: 'team', words, timeZone: 'UTC', threads: true, buttons: true };
       const many = Array.from({ length: 100 }, () => report);
-      for (const message of [card(report, manner, now), fullTexts(report, manner)!, digest(many, manner), ...digestThread(many, manner)]) {
+      for (const message of [
+        card(report, context, now),
+        fullTexts(report, context)!,
+        digest(many, context),
+        ...digestThread(many, context),
+      ]) {
         expect(faultsOf(message)).toEqual([]);
         expect(shownTexts(message).join('').length).toBeGreaterThan(4000);
       }
       const at = { since: now, until: null };
       const errors = Array.from({ length: 99 }, () => ({ at: now, error: most }));
-      const told: Notice[] = [
+      const told: Alert[] = [
         {
           ...at,
           kind: 'incident',
@@ -277,7 +285,7 @@ describe('any message', () => {
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of told.flatMap(one => [notice(one, manner, links), failures(one, manner)])) {
+      for (const message of told.flatMap(one => [notice(one, context, links), failures(one, context)])) {
         expect(message && faultsOf(message)).toEqual(message && []);
       }
     }
@@ -286,14 +294,14 @@ describe('any message', () => {
   it('has the same kinds of blocks whatever became of it, but for its buttons', () => {
     const kinds = ({ blocks }: Message) => blocks.map(({ type }) => type).filter(type => type !== 'actions');
     fc.assert(
-      fc.property(reports, sinkResults, deeds, manners, (report, results, done, manner) => {
-        expect(kinds(card({ ...report, results, deeds: done }, manner, now))).toEqual(kinds(card(report, manner, now)));
+      fc.property(reports, sinkResults, auditActions, manners, (report, results, done, context) => {
+        expect(kinds(card({ ...report, results, auditActions: done }, context, now))).toEqual(kinds(card(report, context, now)));
       }),
       runs,
     );
     fc.assert(
-      fc.property(notices, manners, time, (told, manner, until) => {
-        expect(kinds(notice({ ...told, until }, manner))).toEqual(kinds(notice(told, manner)));
+      fc.property(notices, manners, time, (told, context, until) => {
+        expect(kinds(notice({ ...told, until }, context))).toEqual(kinds(notice(told, context)));
       }),
       runs,
     );
@@ -301,8 +309,8 @@ describe('any message', () => {
 
   it('is the same without its image but for the image', () => {
     fc.assert(
-      fc.property(reports, manners, (report, manner) => {
-        const full = card(report, manner, now);
+      fc.property(reports, manners, (report, context) => {
+        const full = card(report, context, now);
         const bare = withoutImage(full);
         expect(JSON.stringify(bare ?? full)).not.toContain('image_url');
         expect(linesOf(bare ?? full)).toEqual(linesOf(full));
@@ -312,14 +320,14 @@ describe('any message', () => {
   });
 });
 
-function manySinks(sink: string): Extract<Notice, { kind: 'summary' }>['sinks'] {
+function manySinks(sink: string): Extract<Alert, { kind: 'summary' }>['sinks'] {
   return Array.from({ length: 99 }, () => ({
     sink,
     delivered: 1e15,
     slowestMs: 1e15,
     parked: 1e15,
     waiting: 1e15,
-    receipts: { parked: '1', waiting: '2' },
+    messageRefs: { parked: '1', waiting: '2' },
   }));
 }
 
@@ -342,9 +350,9 @@ describe.each([
   ['zh-CN', zhCN],
 ] as const)('the texts in %s', (locale, words) => {
   /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
-  function everyMessage(spoken: Words): Message[] {
-    const manner = { sink: 'team', words: spoken, timeZone: 'UTC', threads: true, buttons: true };
-    const bare = { ...manner, threads: false, buttons: false };
+  function everyMessage(messages: Words): Message[] {
+    const context = { sink: 'team', words: messages, timeZone: 'UTC', threads: true, buttons: true };
+    const bare = { ...context, threads: false, buttons: false };
     const on = (data: Parameters<typeof exampleEvent>[0], rest: Partial<Report> = {}, type: ChangeType = 'channel.profile.updated') => {
       const numbers = { sdkAppId: '1', channelId: '2', changeId: '3', operator: '4', changes: [], profile: profileOf('5') };
       return exampleReport({ event: { ...exampleEvent({ ...numbers, ...data }), type }, results: [], ...rest });
@@ -393,7 +401,10 @@ describe.each([
       ),
       on({}, { results: states.flatMap(state => Array.from({ length: 21 }, () => result(state))) }),
       on({}, { results: [result('discarded'), result('parked')] }),
-      on({}, { deeds: Array.from({ length: 7 }, (_, index) => ({ at: now, action: index % 2 ? 'replay' : 'discard', actor: 'api' })) }),
+      on(
+        {},
+        { auditActions: Array.from({ length: 7 }, (_, index) => ({ at: now, action: index % 2 ? 'replay' : 'discard', actor: 'api' })) },
+      ),
     ];
     const incident = {
       kind: 'incident',
@@ -408,29 +419,29 @@ describe.each([
       by: 'api',
       removed: false,
     } as const;
-    const notices: Notice[] = [
+    const notices: Alert[] = [
       { ...incident, failures: [{ at: 0, error: '2' }] },
       ...[null, now].map(until => ({ ...incident, state: 'paused' as const, failures: [], paused: true, until })),
       ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
         ...[false, true].map(paused => ({ ...one, failures: [], paused })),
         ...[false, true].map(removed => ({ ...one, failures: [], until: now, removed })),
       ]),
-      ...[null, now].flatMap((until): Notice[] => [
+      ...[null, now].flatMap((until): Alert[] => [
         ...[false, true].map(rejected => ({ kind: 'silence' as const, since: 0, until, afterMs: 1, rejected })),
         ...rejectionCauses.map(cause => ({ kind: 'rejected' as const, since: 0, until, counts: { [cause]: 2 }, last: 0 })),
-        ...[false, true].flatMap((removed): Notice[] => [
+        ...[false, true].flatMap((removed): Alert[] => [
           { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1', removed },
           { kind: 'differences', sink: '6', since: 0, until, missing: 1, older: 2, newer: 3, surplus: 4, removed },
         ]),
       ]),
-      ...[0, 1].map((open): Notice => {
+      ...[0, 1].map((open): Alert => {
         const sinks = Array.from({ length: 31 }, () => ({
           sink: '6',
           delivered: 1,
           slowestMs: 2,
           parked: open,
           waiting: open,
-          receipts: { parked: null, waiting: null },
+          messageRefs: { parked: null, waiting: null },
         }));
         return { kind: 'summary', since: 0, until: now, changes: open, channels: open, sinks };
       }),
@@ -438,9 +449,9 @@ describe.each([
     const long = fieldNames.map(name => ({ field: name, from: '7'.repeat(299), to: '8'.repeat(299) }));
     const many = Array.from({ length: 40 }, () => on({ changes: long }));
     return [
-      ...cards.flatMap(report => [card(report, manner, now), fullTexts(report, manner)]),
-      ...notices.flatMap(told => [notice(told, manner), notice(told, bare), failures(told, manner)]),
-      ...[many, many.slice(0, 1)].flatMap(some => [digest(some, manner), digest(some, bare), ...digestThread(some, manner)]),
+      ...cards.flatMap(report => [card(report, context, now), fullTexts(report, context)]),
+      ...notices.flatMap(told => [notice(told, context), notice(told, bare), failures(told, context)]),
+      ...[many, many.slice(0, 1)].flatMap(some => [digest(some, context), digest(some, bare), ...digestThread(some, context)]),
     ].filter(one => one !== null);
   }
 

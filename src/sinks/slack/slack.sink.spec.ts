@@ -5,7 +5,7 @@ import { linesOf } from '../../../test/support/slack-messages.ts';
 import { type SinkContract, attempt, exampleEvent, exampleReport, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass, settingsOf } from '../../settings/setting.js';
 import { Misconfigured, SinkError, TryAgain } from '../errors.js';
-import type { Notice } from '../alert.js';
+import type { Alert } from '../alert.js';
 import type { Report, ReportSink, SinkResult } from '../report-sink.js';
 import type { SinkContext } from '../sink.js';
 import { slack } from './slack.sink.js';
@@ -49,7 +49,7 @@ function longReport(rest: Partial<Report> = {}): Report {
   return exampleReport({ event: exampleEvent({ changes }), ...rest });
 }
 
-const incident: Notice = {
+const incident: Alert = {
   kind: 'incident',
   sink: 'crm',
   state: 'down',
@@ -64,7 +64,7 @@ const incident: Notice = {
   removed: false,
 };
 
-const parked: Notice = {
+const parked: Alert = {
   kind: 'parked',
   sink: 'crm',
   since: Date.now(),
@@ -76,8 +76,8 @@ const parked: Notice = {
 };
 
 /** A day after which something is parked, as this notice tells. */
-function summaryOf(receipt: string): Notice {
-  const crm = { sink: 'crm', delivered: 9, slowestMs: 12, parked: 3, waiting: 0, receipts: { parked: receipt, waiting: null } };
+function summaryOf(messageRef: string): Alert {
+  const crm = { sink: 'crm', delivered: 9, slowestMs: 12, parked: 3, waiting: 0, messageRefs: { parked: messageRef, waiting: null } };
   return { kind: 'summary', since: Date.now() - 86_400_000, until: Date.now(), changes: 12, channels: 4, sinks: [crm] };
 }
 
@@ -178,15 +178,15 @@ describe('against a Slack API server', () => {
   it('posts a card, then edits it', async () => {
     const sink = await bot(server.url);
     const report = exampleReport({ results: [result('pending')] });
-    const receipt = await sink.report(report, never);
+    const messageRef = await sink.report(report, never);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts });
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: posted?.ts });
     expect(posted?.text).toContain('Waiting for 1 of 1 sink');
     expect(posted?.metadata).toEqual({ event_type: 'channel_sync', event_payload: { delivery_id: report.id } });
 
-    const later = { ...report, receipt: receipt, results: [result('parked', { reason: 'answered 400' })] };
-    expect(await sink.report(later, never)).toBe(receipt);
+    const later = { ...report, messageRef: messageRef, results: [result('parked', { reason: 'answered 400' })] };
+    expect(await sink.report(later, never)).toBe(messageRef);
     const [edited, ...more] = await history();
     expect(more).toEqual([]);
     expect(edited?.ts).toBe(posted?.ts);
@@ -204,10 +204,10 @@ describe('against a Slack API server', () => {
 
   it('posts long texts in full into the thread, once', async () => {
     const sink = await bot(server.url);
-    const receipt = await sink.report(longReport(), never);
+    const messageRef = await sink.report(longReport(), never);
     const [posted] = await history();
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts, thread: true });
-    expect(await sink.report(longReport({ receipt }), never)).toBe(receipt);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: posted?.ts, thread: true });
+    expect(await sink.report(longReport({ messageRef: messageRef }), never)).toBe(messageRef);
     const replies = await thread(posted?.ts ?? '');
     expect(replies.map(({ blocks }) => linesOf({ blocks }))).toEqual([['*Introduction now*', `> ${'long '.repeat(200).trim()}`]]);
     expect(await history()).toHaveLength(1);
@@ -217,27 +217,27 @@ describe('against a Slack API server', () => {
     const sink = await bot(server.url);
     const reports = Array.from({ length: 30 }, () => exampleReport());
     let more = 0;
-    const receipt = await sink.digest(reports, never, () => (more += 1));
+    const messageRef = await sink.digest(reports, never, () => (more += 1));
     expect(more).toBe(1);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: posted?.ts, digest: true });
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: posted?.ts, digest: true });
     expect(posted?.text).toMatch(/^30 changes, every sink has them/);
     const [list] = await thread(posted?.ts ?? '');
     expect(linesOf({ blocks: list?.blocks ?? [] })).toHaveLength(30);
-    const own = await sink.report({ ...reports[0]!, receipt, results: [result('parked')] }, never);
+    const own = await sink.report({ ...reports[0]!, messageRef: messageRef, results: [result('parked')] }, never);
     const [card] = await history();
     expect(JSON.parse(own)).toEqual({ channel: 'C000000001', ts: card?.ts });
     expect(card?.ts).not.toBe(posted?.ts);
-    expect(await sink.report({ ...reports[0]!, receipt: own }, never)).toBe(own);
+    expect(await sink.report({ ...reports[0]!, messageRef: own }, never)).toBe(own);
   });
 
   it('posts a notice with its details in the thread, edits it while it lasts, and closes it', async () => {
     const sink = await bot(server.url);
-    const receipt = await sink.notice(incident, null, never);
-    expect(await sink.notice({ ...incident, waiting: 9, failures: [] }, receipt, never)).toBe(receipt);
+    const messageRef = await sink.alert(incident, null, never);
+    expect(await sink.alert({ ...incident, waiting: 9, failures: [] }, messageRef, never)).toBe(messageRef);
     expect(linesOf({ blocks: (await history())[0]?.blocks ?? [] })[3]).toMatch(/^9 changes wait for it/);
-    expect(await sink.notice({ ...incident, until: Date.now() }, receipt, never)).toBe(receipt);
+    expect(await sink.alert({ ...incident, until: Date.now() }, messageRef, never)).toBe(messageRef);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
     expect(posted?.text).toMatch(/^✅ crm is well again/);
@@ -246,12 +246,16 @@ describe('against a Slack API server', () => {
 
   it('links the summary to the notice that tells of what is parked', async () => {
     const sink = await bot(server.url);
-    const receipt = await sink.notice(parked, null, never);
+    const messageRef = await sink.alert(parked, null, never);
     let more = 0;
-    await sink.notice(summaryOf(receipt), null, never, () => (more += 1));
+    await sink.alert(summaryOf(messageRef), null, never, () => (more += 1));
     expect(more).toBe(1);
     const [summary] = await history();
-    const link = { type: 'link', url: expect.stringMatching(`C000000001/p${JSON.parse(receipt).ts.replace('.', '')}`), text: '3 parked' };
+    const link = {
+      type: 'link',
+      url: expect.stringMatching(`C000000001/p${JSON.parse(messageRef).ts.replace('.', '')}`),
+      text: '3 parked',
+    };
     expect(summary?.blocks[1]).toMatchObject({ elements: [{}, { elements: expect.arrayContaining([link]) }] });
     expect(warnings).toEqual([]);
   });
@@ -267,16 +271,19 @@ describe('against a Slack API server', () => {
 
   it('posts a fresh card when the old one is gone', async () => {
     const sink = await bot(server.url);
-    const receipt = await sink.report(exampleReport({ receipt: JSON.stringify({ channel: 'C000000001', ts: '1.000001' }) }), never);
+    const messageRef = await sink.report(exampleReport({ messageRef: JSON.stringify({ channel: 'C000000001', ts: '1.000001' }) }), never);
     const [posted] = await history();
-    expect(JSON.parse(receipt).ts).toBe(posted?.ts);
+    expect(JSON.parse(messageRef).ts).toBe(posted?.ts);
   });
 
-  it.each(['{"posted":true}', 'garbage', 'null', '{}'])('posts a fresh card for a receipt that is not of a card (%s)', async receipt => {
-    const sink = await bot(server.url);
-    expect(await sink.report(exampleReport({ receipt }), never)).toContain('"ts"');
-    expect(await history()).toHaveLength(1);
-  });
+  it.each(['{"posted":true}', 'garbage', 'null', '{}'])(
+    'posts a fresh card for a messageRef that is not of a card (%s)',
+    async messageRef => {
+      const sink = await bot(server.url);
+      expect(await sink.report(exampleReport({ messageRef: messageRef }), never)).toContain('"ts"');
+      expect(await history()).toHaveLength(1);
+    },
+  );
 
   it('tells a wrong channel', async () => {
     const error = await attempt(await bot(server.url, {}, { CHANNEL: 'C0NOWHERE' }));
@@ -286,25 +293,25 @@ describe('against a Slack API server', () => {
 
   it('posts once by an incoming webhook', async () => {
     const sink = await open({ WEBHOOK_URL: `${server.url}/services/T000000001/B000000001/X000000001` });
-    const receipt = await sink.report(exampleReport(), never);
+    const messageRef = await sink.report(exampleReport(), never);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
     expect(posted?.text).toContain('All sinks have it');
     expect(JSON.stringify(posted?.blocks)).toContain('NewName');
-    expect(await sink.report(exampleReport({ receipt: receipt }), never)).toBe(receipt);
+    expect(await sink.report(exampleReport({ messageRef: messageRef }), never)).toBe(messageRef);
     expect(await history()).toHaveLength(1);
   });
 
   it('posts digests and notices by an incoming webhook, and the end of a notice as a message of its own', async () => {
     const sink = await open({ WEBHOOK_URL: `${server.url}/services/T000000001/B000000001/X000000001` });
-    expect(sink).toMatchObject({ patienceMs: 60_000, edits: false });
+    expect(sink).toMatchObject({ holdMs: 60_000, edits: false });
     expect(await sink.digest([exampleReport(), exampleReport()], never)).toBe('{"posted":true}');
-    let receipt = await sink.notice(incident, null, never);
-    receipt = await sink.notice({ ...incident, waiting: 9 }, receipt, never);
+    let messageRef = await sink.alert(incident, null, never);
+    messageRef = await sink.alert({ ...incident, waiting: 9 }, messageRef, never);
     expect(await history()).toHaveLength(2);
     const over = { ...incident, until: Date.now() };
-    receipt = await sink.notice(over, receipt, never);
-    expect(await sink.notice(over, receipt, never)).toBe(receipt);
+    messageRef = await sink.alert(over, messageRef, never);
+    expect(await sink.alert(over, messageRef, never)).toBe(messageRef);
     expect((await history()).map(({ text }) => text.slice(0, 9))).toEqual(['✅ crm is ', '🔴 crm is', '2 changes']);
   });
 });
@@ -425,10 +432,10 @@ describe('with a Slack that', () => {
   ])('cannot fetch the image, as told %s, gets the card without it, and edits too', async (_, body) => {
     const origin = await target(({ body: form }) => (form.includes('image_url') ? { body } : ok));
     const sink = await bot(origin);
-    const receipt = await sink.report(exampleReport(), never);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', image: false });
+    const messageRef = await sink.report(exampleReport(), never);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', image: false });
     expect(server?.requests).toHaveLength(2);
-    expect(await sink.report(exampleReport({ receipt: receipt }), never)).toBe(receipt);
+    expect(await sink.report(exampleReport({ messageRef: messageRef }), never)).toBe(messageRef);
     expect(server?.requests.map(({ path }) => path)).toEqual(['/api/chat.postMessage', '/api/chat.postMessage', '/api/chat.update']);
   });
 
@@ -447,21 +454,21 @@ describe('with a Slack that', () => {
     ['is_archived', 'C0THEOLDONE'],
   ])('refuses an edit with %s in %s gets a fresh card', async (error, channel) => {
     const sink = await bot(await target(({ path }) => (path.endsWith('update') ? { body: { ok: false, error } } : ok)));
-    const receipt = await sink.report(exampleReport({ receipt: JSON.stringify({ channel, ts: '1.1' }) }), never);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    const messageRef = await sink.report(exampleReport({ messageRef: JSON.stringify({ channel, ts: '1.1' }) }), never);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
   });
 
   it('refuses an edit since the channel is archived stops the sink', async () => {
-    const receipt = JSON.stringify({ channel: 'C000000001', ts: '1.1' });
+    const messageRef = JSON.stringify({ channel: 'C000000001', ts: '1.1' });
     const sink = await bot(await target(() => ({ body: { ok: false, error: 'is_archived' } })));
-    await expect(sink.report(exampleReport({ receipt }), never)).rejects.toBeInstanceOf(Misconfigured);
+    await expect(sink.report(exampleReport({ messageRef: messageRef }), never)).rejects.toBeInstanceOf(Misconfigured);
     expect(server?.requests).toHaveLength(1);
   });
 
   it.each(['message_not_found', 'edit_window_closed'])('refuses to edit a notice with %s gets a fresh one', async error => {
     const sink = await bot(await target(({ path }) => (path.endsWith('update') ? { body: { ok: false, error } } : ok)));
-    const receipt = await sink.notice(incident, JSON.stringify({ channel: 'C000000001', ts: '1.1', thread: true }), never);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', thread: true });
+    const messageRef = await sink.alert(incident, JSON.stringify({ channel: 'C000000001', ts: '1.1', thread: true }), never);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', thread: true });
     expect(server?.requests.map(({ path }) => path.slice(5))).toEqual(['chat.update', 'chat.postMessage', 'chat.postMessage']);
   });
 
@@ -476,8 +483,8 @@ describe('with a Slack that', () => {
         TIMEOUT_MS: 2000,
       },
     );
-    const receipt = await sink.notice(summaryOf(JSON.stringify({ channel: 'C000000001', ts: '1.1' })), null, never);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    const messageRef = await sink.alert(summaryOf(JSON.stringify({ channel: 'C000000001', ts: '1.1' })), null, never);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
     expect(new URLSearchParams(server?.requests.at(-1)?.body).get('blocks')).toMatch(/^(?!.*"link").*3 parked/);
     expect(warnings).toEqual([`could not link to messages: ${told}`]);
   });
@@ -487,11 +494,14 @@ describe('with a Slack that', () => {
     const sink = await bot(
       await target(({ body }) => (broken && body.includes('thread_ts') ? { status: 429, headers: { 'retry-after': '9' } } : ok)),
     );
-    const receipt = await sink.report(longReport(), never);
-    expect(JSON.parse(receipt)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
+    const messageRef = await sink.report(longReport(), never);
+    expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
     expect(warnings).toEqual(['could not add to the thread of a message: answered 429']);
     broken = false;
-    expect(JSON.parse(await sink.report(longReport({ receipt }), never))).toEqual({ ...JSON.parse(receipt), thread: true });
+    expect(JSON.parse(await sink.report(longReport({ messageRef: messageRef }), never))).toEqual({
+      ...JSON.parse(messageRef),
+      thread: true,
+    });
     expect(server?.requests.map(({ path }) => path.slice(5))).toEqual([
       'chat.postMessage',
       'chat.postMessage',
@@ -527,15 +537,15 @@ describe('with a Slack that', () => {
 
     const called = () => server?.requests.map(({ path }) => path.slice(5)) ?? [];
 
-    it.each<[string, (sink: ReportSink, reports: Report[], mayStandSince: number | null) => Promise<string>]>([
-      ['a card', (sink, [report], mayStandSince) => sink.report({ ...report!, mayStandSince }, never)],
+    it.each<[string, (sink: ReportSink, reports: Report[], possiblyPostedSince: number | null) => Promise<string>]>([
+      ['a card', (sink, [report], possiblyPostedSince) => sink.report({ ...report!, possiblyPostedSince }, never)],
       // The same digest, in another order.
       [
         'a digest',
         (sink, reports, since) =>
-          sink.digest(since === null ? reports : reports.toReversed().map(one => ({ ...one, mayStandSince: since })), never),
+          sink.digest(since === null ? reports : reports.toReversed().map(one => ({ ...one, possiblyPostedSince: since })), never),
       ],
-      ['a notice', sink => sink.notice(incident, null, never)],
+      ['a notice', sink => sink.alert(incident, null, never)],
     ])('finds %s again', async (_, show) => {
       const { posted, handler } = keeping(all => all.length === 2);
       const sink = await bot(await target(handler));
@@ -543,8 +553,8 @@ describe('with a Slack that', () => {
       // Another one stands there, too.
       await sink.report(exampleReport(), never);
       await expect(show(sink, reports, null)).rejects.toBeInstanceOf(TryAgain);
-      const receipt = await show(sink, reports, Date.now());
-      expect(JSON.parse(receipt)).toMatchObject({ channel: 'C000000001', ts: '1700000001.000100' });
+      const messageRef = await show(sink, reports, Date.now());
+      expect(JSON.parse(messageRef)).toMatchObject({ channel: 'C000000001', ts: '1700000001.000100' });
       expect(posted).toHaveLength(2);
       expect(called().slice(-3)).toEqual(['conversations.history', 'chat.update', 'chat.postMessage']);
       const asked = new URLSearchParams(server?.requests.findLast(({ path }) => path.endsWith('history'))?.body);
@@ -556,7 +566,7 @@ describe('with a Slack that', () => {
 
     it('looks for it lately where a clock that was ahead said that it may stand since a time to come', async () => {
       const { handler } = keeping(() => false);
-      await (await bot(await target(handler))).report(exampleReport({ mayStandSince: Date.now() + 3_600_000 }), never);
+      await (await bot(await target(handler))).report(exampleReport({ possiblyPostedSince: Date.now() + 3_600_000 }), never);
       const asked = new URLSearchParams(server?.requests.find(({ path }) => path.endsWith('history'))?.body);
       expect(Number(asked.get('oldest'))).toBeLessThan(Date.now() / 1000);
     });
@@ -565,13 +575,13 @@ describe('with a Slack that', () => {
       const { posted, handler } = keeping(() => false);
       const sink = await bot(await target(handler));
       await sink.report(exampleReport(), never);
-      await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
+      await sink.report(exampleReport({ possiblyPostedSince: Date.now() }), never);
       expect(posted).toHaveLength(2);
       expect(called()).toEqual(['chat.postMessage', 'conversations.history', 'chat.postMessage']);
     });
 
     it('finds it among as long messages as there can be', async () => {
-      const report = exampleReport({ mayStandSince: Date.now() });
+      const report = exampleReport({ possiblyPostedSince: Date.now() });
       const metadata = { event_type: 'channel_sync', event_payload: { delivery_id: report.id } };
       const messages = Array.from({ length: 100 }, (_, index) => ({
         ts: `${index}.1`,
@@ -587,8 +597,8 @@ describe('with a Slack that', () => {
       const sink = await bot(await target(handler));
       const report = longReport();
       await expect(sink.report(report, never)).rejects.toBeInstanceOf(TryAgain);
-      const receipt = await sink.report({ ...report, mayStandSince: Date.now() }, never);
-      expect(await sink.report({ ...report, mayStandSince: Date.now() }, never)).toBe(receipt);
+      const messageRef = await sink.report({ ...report, possiblyPostedSince: Date.now() }, never);
+      expect(await sink.report({ ...report, possiblyPostedSince: Date.now() }, never)).toBe(messageRef);
       expect(called().slice(-2)).toEqual(['conversations.history', 'chat.update']);
     });
 
@@ -597,8 +607,8 @@ describe('with a Slack that', () => {
       async error => {
         const { handler } = keeping(() => false, { body: { ok: false, error } });
         const sink = await bot(await target(handler));
-        await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
-        await sink.notice({ ...incident, failures: [] }, null, never);
+        await sink.report(exampleReport({ possiblyPostedSince: Date.now() }), never);
+        await sink.alert({ ...incident, failures: [] }, null, never);
         expect(called()).toEqual(['conversations.history', 'chat.postMessage', 'chat.postMessage']);
       },
     );
@@ -606,7 +616,7 @@ describe('with a Slack that', () => {
     it('posts if looking fails in a way of its own, and looks again the next time', async () => {
       const { handler } = keeping(() => false, { body: { ok: false, error: 'method_deprecated' } });
       const sink = await bot(await target(handler));
-      for (let index = 0; index < 2; index += 1) await sink.report(exampleReport({ mayStandSince: Date.now() }), never);
+      for (let index = 0; index < 2; index += 1) await sink.report(exampleReport({ possiblyPostedSince: Date.now() }), never);
       expect(called()).toEqual(['conversations.history', 'chat.postMessage', 'conversations.history', 'chat.postMessage']);
     });
 
@@ -616,7 +626,7 @@ describe('with a Slack that', () => {
     ])('waits if looking is rate limited (%s)', async (_, answer) => {
       const { posted, handler } = keeping(() => false, answer);
       const sink = await bot(await target(handler));
-      await expect(sink.report(exampleReport({ mayStandSince: Date.now() }), never)).rejects.toMatchObject({
+      await expect(sink.report(exampleReport({ possiblyPostedSince: Date.now() }), never)).rejects.toMatchObject({
         outcome: 'retry',
         retryAfterMs: 7000,
       });
@@ -644,7 +654,7 @@ describe('with a Slack that', () => {
     const sink = await hook(await target(() => ({ body: 'ok' })));
     await sink.report(exampleReport(), never);
     await sink.digest([exampleReport(), exampleReport()], never);
-    await sink.notice(incident, null, never);
+    await sink.alert(incident, null, never);
     const dead = { parse: 'none', link_names: false, mrkdwn: false, unfurl_links: false, unfurl_media: false };
     expect(server?.requests.map(({ body }) => JSON.parse(body) as unknown)).toEqual([1, 2, 3].map(() => expect.objectContaining(dead)));
   });
@@ -728,7 +738,7 @@ const asDigest =
 const asNotice =
   (sink: ReportSink): ReportSink['report'] =>
   (_, signal) =>
-    sink.notice({ ...incident, failures: [] }, null, signal);
+    sink.alert({ ...incident, failures: [] }, null, signal);
 
 const botContract: Omit<SinkContract, 'open'> = {
   secrets: [token],

@@ -1,6 +1,6 @@
 import type { ReportSink } from '../report-sink.js';
 import { defineSink } from '../sink.js';
-import type { Manner } from './card/blocks.js';
+import type { RenderContext } from './card/blocks.js';
 import { buttons } from './clicks/buttons.js';
 import { en } from './words/en.js';
 import { SlackSettings } from './slack.settings.js';
@@ -15,7 +15,7 @@ export const slack = defineSink({
     const { now, warn, proxies } = context;
     const { BOT_TOKEN, CHANNEL, WEBHOOK_URL, API_URL, TIMEOUT_MS } = settings;
     const words = settings.LOCALE === 'en' ? en : zhCN;
-    const manner: Manner = {
+    const rendering: RenderContext = {
       sink: context.name,
       words,
       timeZone: settings.TIMEZONE,
@@ -25,11 +25,11 @@ export const slack = defineSink({
     const rest = { summary: summaryTime(settings), ...(await buttons(settings, words.clicks, context)) };
     if (WEBHOOK_URL !== undefined) {
       const { IncomingWebhookCards } = await import('./incoming-webhook.js');
-      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, manner, now, proxies), rest);
+      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, rendering, now, proxies), rest);
     }
     const [{ BotCards }, { WebClient }] = await Promise.all([import('./bot.js'), import('@slack/web-api')]);
     const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, proxies, timeoutMs: TIMEOUT_MS };
-    return Object.assign(new BotCards(options, manner, now, warn, WebClient), rest);
+    return Object.assign(new BotCards(options, rendering, now, warn, WebClient), rest);
   },
 });
 

@@ -1,7 +1,7 @@
 import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import { deliveryId, parseDeliveryId } from '../../../delivery/work.js';
-import { Deeds } from '../../admin-actions.js';
+import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
@@ -13,7 +13,7 @@ import { DiscardDto } from './replay.dto.js';
 export class DeliveriesController {
   constructor(
     @Inject(Database) private readonly database: Database,
-    @Inject(Deeds) private readonly deeds: Deeds,
+    @Inject(AdminActions) private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)
@@ -28,7 +28,7 @@ export class DeliveriesController {
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
-    const done = key && (await this.deeds.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
+    const done = key && (await this.auditActions.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
     if (!done) throw new NotFoundException('no delivery with this id is kept');
     if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);

@@ -1,7 +1,7 @@
 import { BadRequestException, Body, Inject, Post, ValidationPipe } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
-import { Deeds } from '../../admin-actions.js';
+import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { selectedChanges } from '../changes/changes.queries.js';
 import { storable } from '../list.dto.js';
@@ -15,7 +15,7 @@ const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, wh
 export class ReplaysController {
   constructor(
     @Inject(Database) private readonly database: Database,
-    @Inject(Deeds) private readonly deeds: Deeds,
+    @Inject(AdminActions) private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Post(), 'Send parked (or otherwise ended) deliveries once more, under the same ids', ReplayedDto, 202)
@@ -26,7 +26,7 @@ export class ReplaysController {
     const { sink, changeId, state, ...ofChanges } = selectors;
     if (Object.values(selectors).every(value => value === undefined))
       throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
-    return this.deeds.replay(
+    return this.auditActions.replay(
       {
         sink: sink === undefined ? null : storable(sink),
         changeId: changeId === undefined ? null : storable(changeId),

@@ -1,7 +1,7 @@
 import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
-import { Deeds } from '../../admin-actions.js';
+import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
 import { storable } from '../list.dto.js';
@@ -20,14 +20,14 @@ export class IndexesController {
   constructor(
     @Inject(Database) private readonly database: Database,
     @Inject(SearchSinks) private readonly sinks: SearchSinks,
-    @Inject(Deeds) private readonly deeds: Deeds,
+    @Inject(AdminActions) private readonly auditActions: AdminActions,
   ) {}
 
   /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
   @Call(Post(':name/verify'), 'Compare every channel of the store with the index of a search sink', VerifyStateDto, 202)
   async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
     const { id } = await this.sink(name);
-    await this.deeds.beginJob(id, name, 'verify', repair ?? false, 'api');
+    await this.auditActions.beginJob(id, name, 'verify', repair ?? false, 'api');
     return this.verifyState(id);
   }
 
@@ -45,7 +45,7 @@ export class IndexesController {
   )
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     const { id } = await this.sink(name);
-    await this.deeds.beginJob(id, name, 'rebuild', false, 'api');
+    await this.auditActions.beginJob(id, name, 'rebuild', false, 'api');
     return this.rebuildState(id);
   }
 

@@ -1,7 +1,7 @@
 import { Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Clock } from '../../../process/clock.js';
 import { Database } from '../../../database/database.js';
-import { Deeds } from '../../admin-actions.js';
+import { AdminActions } from '../../admin-actions.js';
 import { sinkStates } from '../../sink-states.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { PageQuery, afterCursor, pageFrom, storable } from '../list.dto.js';
@@ -14,7 +14,7 @@ export class SinksController {
   constructor(
     @Inject(Database) private readonly database: Database,
     @Inject(Clock) private readonly clock: Clock,
-    @Inject(Deeds) private readonly deeds: Deeds,
+    @Inject(AdminActions) private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
@@ -34,13 +34,13 @@ export class SinksController {
   @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async pause(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.deeds.pause(storable(name), 'api'));
+    return this.shown(name, await this.auditActions.pause(storable(name), 'api'));
   }
 
   @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.deeds.resume(storable(name), 'api'));
+    return this.shown(name, await this.auditActions.resume(storable(name), 'api'));
   }
 
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {

@@ -74,7 +74,7 @@ async function longestFailing(database: Database, sink: number): Promise<Trouble
     .where('sink', '=', sink)
     .where('failing_since', 'is not', null)
     .limit(1);
-  const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('owed_at').executeTakeFirst();
+  const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('enqueued_at').executeTakeFirst();
   // Of a report that was shown already, only the edit may be failing.
   const found = pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst());
   return found ?? { since: null, reason: null, advice: null };

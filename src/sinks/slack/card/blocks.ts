@@ -61,7 +61,7 @@ export const plainly = { parse: 'none', link_names: false } as const;
 export const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
 
 /** How one sink speaks, by its settings. */
-export interface Manner {
+export interface RenderContext {
   /** The sink's name. */
   sink: string;
   words: Words;
@@ -111,18 +111,18 @@ export function richText(lines: readonly RichElement[][]): RichText {
 }
 
 /** A time, which Slack shows in the reader's own zone. */
-export function date(ms: number, manner: Manner): RichElement {
+export function date(ms: number, context: RenderContext): RichElement {
   return {
     type: 'date',
     timestamp: Math.floor(ms / 1000),
     format: '{date_short_pretty} {time_secs}',
-    fallback: manner.words.formats.time(ms, manner.timeZone),
+    fallback: context.words.formats.time(ms, context.timeZone),
   };
 }
 
 /** The same in mrkdwn. */
-export function dateMarkup(ms: number, manner: Manner): string {
-  return `<!date^${Math.floor(ms / 1000)}^{date_short_pretty} {time_secs}|${manner.words.formats.time(ms, manner.timeZone)}>`;
+export function dateMarkup(ms: number, context: RenderContext): string {
+  return `<!date^${Math.floor(ms / 1000)}^{date_short_pretty} {time_secs}|${context.words.formats.time(ms, context.timeZone)}>`;
 }
 
 /** How much of a message's length a line takes up. */

@@ -1,5 +1,5 @@
-import type { Deed, Report, SinkResult } from '../../report-sink.js';
-import { type Manner, type RichElement, type RichText, date, lengthOf, richText, words } from './blocks.js';
+import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
+import { type RenderContext, type RichElement, type RichText, date, lengthOf, richText, words } from './blocks.js';
 import { clean } from './card-text.js';
 import type { Words } from '../words/en.js';
 
@@ -24,37 +24,37 @@ const mostDeeds = 5;
 const givenUp = 'discarded by a person';
 
 /** One line per sink, one for all of them, and what people did. If there are too many, the most harmless ones become one line. */
-export function results({ results: all, deeds }: Report, manner: Manner, now: number): RichText {
-  const texts = manner.words.results;
+export function results({ results: all, auditActions: auditActions }: Report, context: RenderContext, now: number): RichText {
+  const texts = context.words.results;
   const kept = new Map<SinkResult, RichElement[]>();
   let units = 0;
   for (const result of [...all].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))) {
-    const line = lineOf(result, manner, now);
+    const line = lineOf(result, context, now);
     units += lengthOf(line);
     if (kept.size === mostLines || units > mostUnits) break;
     kept.set(result, line);
   }
   const lines = all.flatMap(result => (kept.has(result) ? [kept.get(result) ?? []] : []));
   const folded = all.filter(result => !kept.has(result));
-  if (folded.length > 0) lines.push(words(texts.folded(folded.length, counts(folded, manner.words))));
-  lines.push(words(summary(all, manner.words), { bold: true }));
-  if (deeds.length > mostDeeds) lines.push(words(texts.deedsBefore(deeds.length - mostDeeds), { italic: true }));
-  lines.push(...deeds.slice(-mostDeeds).map(deed => deedLine(deed, manner)));
+  if (folded.length > 0) lines.push(words(texts.folded(folded.length, counts(folded, context.words))));
+  lines.push(words(summary(all, context.words), { bold: true }));
+  if (auditActions.length > mostDeeds) lines.push(words(texts.deedsBefore(auditActions.length - mostDeeds), { italic: true }));
+  lines.push(...auditActions.slice(-mostDeeds).map(auditAction => auditLine(auditAction, context)));
   return richText(lines);
 }
 
 /** All sinks in one phrase; once each has its result it says so. */
-export function summary(all: readonly SinkResult[], spoken: Words): string {
-  const texts = spoken.results;
+export function summary(all: readonly SinkResult[], messages: Words): string {
+  const texts = messages.results;
   if (all.length === 0) return texts.none;
   const open = all.filter(({ state }) => state === 'pending' || state === 'retrying').length;
   if (open > 0) return texts.waiting(open, all.length);
   if (all.every(({ state }) => state === 'delivered')) return texts.all;
   if (all.every(({ state }) => state === 'delivered' || state === 'superseded')) return texts.allOrNewer;
-  return texts.done(counts(all, spoken));
+  return texts.done(counts(all, messages));
 }
 
-/** Our words around who did something. A user of Slack is shown by name: nobody is called by it, since a deed only ever comes with an edit. */
+/** Our words around who did something. A user of Slack is shown by name: nobody is called by it, since a auditAction only ever comes with an edit. */
 export function byActor(text: (who: string) => string, actor: string, { api }: Words): RichElement[] {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
   if (user === undefined) return words(text(actor === 'api' ? api : clean(actor, 40)));
@@ -71,8 +71,8 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
   });
 }
 
-function lineOf({ sink, state, reason, durationMs, nextAttemptAt, held }: SinkResult, manner: Manner, now: number): RichElement[] {
-  const texts = manner.words.results;
+function lineOf({ sink, state, reason, durationMs, nextAttemptAt, held }: SinkResult, context: RenderContext, now: number): RichElement[] {
+  const texts = context.words.results;
   const said = ` ${state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts[state]}`;
   const isOpen = state === 'pending' || state === 'retrying';
   // What was wrong before something newer arrived there is over.
@@ -83,17 +83,17 @@ function lineOf({ sink, state, reason, durationMs, nextAttemptAt, held }: SinkRe
     { type: 'emoji', name: icons[state] },
     ...words(` ${clean(sink, 60)}`, { bold: true }),
     ...(isOpen && nextAttemptAt !== null && nextAttemptAt > now
-      ? [...words(said + why + texts[`${state}Next`]), date(nextAttemptAt, manner)]
+      ? [...words(said + why + texts[`${state}Next`]), date(nextAttemptAt, context)]
       : words(said + why + (state === 'retrying' && held === null ? texts.again : ''))),
   ];
 }
 
-function deedLine({ at, action, actor }: Deed, manner: Manner): RichElement[] {
-  const texts = manner.words.results;
+function auditLine({ at, action, actor }: AuditAction, context: RenderContext): RichElement[] {
+  const texts = context.words.results;
   return [
     { type: 'emoji', name: action === 'replay' ? 'repeat' : 'wastebasket' },
     ...words(' '),
-    ...byActor(action === 'replay' ? texts.replay : texts.discard, actor, manner.words),
-    date(at, manner),
+    ...byActor(action === 'replay' ? texts.replay : texts.discard, actor, context.words),
+    date(at, context),
   ];
 }

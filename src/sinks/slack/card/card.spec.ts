@@ -3,13 +3,13 @@ import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeType, FieldName } from '../../sink.js';
 import type { Report, SinkResult } from '../../report-sink.js';
-import { type Manner, type Message, withoutImage } from './blocks.js';
+import { type RenderContext, type Message, withoutImage } from './blocks.js';
 import { card, fullTexts } from './card.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
@@ -21,8 +21,8 @@ function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType
   return exampleReport({ event: { ...exampleEvent(others), type }, ...rest });
 }
 
-function cardOf(report: Report, how: Partial<Manner> = {}): Message {
-  return card(report, { ...manner, ...how }, now);
+function cardOf(report: Report, how: Partial<RenderContext> = {}): Message {
+  return card(report, { ...context, ...how }, now);
 }
 
 describe('card', () => {
@@ -131,8 +131,8 @@ describe('card', () => {
   // Planted: the line of the sink repeated that a person did it.
   it('tells of a discard without a reason once', () => {
     const results = [result('crm', 'delivered'), result('search', 'discarded', { reason: 'discarded by a person' })];
-    const deeds = [{ at: now, action: 'discard' as const, actor: 'api' }];
-    expect(linesOf(cardOf(reportOf({}, { results, deeds }), { words: zhCN })).slice(-3)).toEqual([
+    const auditActions = [{ at: now, action: 'discard' as const, actor: 'api' }];
+    expect(linesOf(cardOf(reportOf({}, { results, auditActions: auditActions }), { words: zhCN })).slice(-3)).toEqual([
       ':wastebasket:* search* 已放弃',
       '*已结束：1 个已放弃，1 个已送达*',
       ':wastebasket: 由 API 放弃，2022年12月9日 08:27:00 UTC',
@@ -140,12 +140,12 @@ describe('card', () => {
   });
 
   it('tells what people did, the last of it', () => {
-    const deeds = [
+    const auditActions = [
       ...Array.from({ length: 6 }, (_, index) => ({ at: now + index, action: 'replay' as const, actor: 'slack:U012AB3CD' })),
       { at: now, action: 'discard' as const, actor: 'api' },
     ];
-    expect(linesOf(cardOf(reportOf({}, { deeds }))).slice(-6)).toEqual([
-      '_… and 2 deeds before_',
+    expect(linesOf(cardOf(reportOf({}, { auditActions: auditActions }))).slice(-6)).toEqual([
+      '_… and 2 auditActions before_',
       ...Array.from({ length: 4 }, () => ':repeat: Retried by @U012AB3CD, Dec 9, 2022, 08:27:00 UTC'),
       ':wastebasket: Discarded by the API, Dec 9, 2022, 08:27:00 UTC',
     ]);
@@ -162,16 +162,16 @@ describe('card', () => {
     expect(linesOf(cardOf(report))[2]).toMatch(/^Introduction: ~short~ → \*first line, .*…\*_ \(in full in the thread\)_$/);
     expect(linesOf(cardOf(report))[3]).toBe('Organization: ~a b~ → *c*');
     expect(linesOf(cardOf(report, { threads: false }))[2]).toMatch(/…\*$/);
-    expect(linesOf(fullTexts(report, manner)!)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
+    expect(linesOf(fullTexts(report, context)!)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
   });
 
   it('has nothing for its thread if nothing was cut', () => {
-    expect(fullTexts(reportOf({ changes: [{ field: 'name', from: '\u200b'.repeat(9000), to: 'a\n'.repeat(150) }] }), manner)).toBeNull();
+    expect(fullTexts(reportOf({ changes: [{ field: 'name', from: '\u200b'.repeat(9000), to: 'a\n'.repeat(150) }] }), context)).toBeNull();
   });
 
   it('says in its thread what is too long for that, too', () => {
     const changes = [{ field: 'introduction' as const, from: 'a'.repeat(20_000), to: 'b'.repeat(400) }];
-    expect(linesOf(fullTexts(reportOf({ changes }), manner)!)).toEqual([
+    expect(linesOf(fullTexts(reportOf({ changes }), context)!)).toEqual([
       '*Introduction before*',
       `> ${'a'.repeat(4399)}…_\nCut here: all of it is in the API._`,
       '*Introduction now*',

@@ -1,7 +1,7 @@
 import type { ChangeType, FieldChange } from '../../sink.js';
 import type { Report } from '../../report-sink.js';
 import {
-  type Manner,
+  type RenderContext,
   type Message,
   type RichElement,
   type RichText,
@@ -22,54 +22,54 @@ import type { Words } from '../words/en.js';
  * mrkdwn is for our own numbers. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
  * edits that change them; only the buttons at the end come and go.
  */
-export function card(report: Report, manner: Manner, now: number): Message {
+export function card(report: Report, context: RenderContext, now: number): Message {
   const { changeId, channelId, revision } = report.event.data;
-  const spoken = manner.words;
+  const messages = context.words;
   const altered = revision !== null;
-  const said = saidOf(report, spoken);
-  const name = nameOf(report, spoken);
-  const head = [...words(said, { bold: altered }), ...words(' '), idOf(channelId, spoken)];
+  const said = saidOf(report, messages);
+  const name = nameOf(report, messages);
+  const head = [...words(said, { bold: altered }), ...words(' '), idOf(channelId, messages)];
   const parked = report.results.some(({ state }) => state === 'parked');
-  const buttons = (['retry', 'discard'] as const).map(action => button(action, buttonValue(manner.sink, changeId), spoken));
+  const buttons = (['retry', 'discard'] as const).map(action => button(action, buttonValue(context.sink, changeId), messages));
   return {
     text: escape(
-      spoken.card.notification(
+      messages.card.notification(
         clean(name, 100),
         clean(channelId, 100),
         altered && report.event.type === 'channel.profile.updated'
-          ? spoken.card.updatedFields(report.event.data.changes.map(({ field }) => field))
+          ? messages.card.updatedFields(report.event.data.changes.map(({ field }) => field))
           : said,
-        altered ? summary(report.results, spoken) : '',
+        altered ? summary(report.results, messages) : '',
       ),
     ),
     blocks: [
-      { type: 'section', text: plain(name), ...accessoryOf(report, spoken) },
-      richText([head, ...(altered ? [...changeLines(report, manner), ...notesOf(report, spoken)] : [])]),
-      factsOf(report, manner),
-      ...(altered ? [results(report, manner, now)] : []),
-      ...(parked && manner.buttons ? [{ type: 'actions' as const, elements: buttons }] : []),
+      { type: 'section', text: plain(name), ...accessoryOf(report, messages) },
+      richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, messages)] : [])]),
+      factsOf(report, context),
+      ...(altered ? [results(report, context, now)] : []),
+      ...(parked && context.buttons ? [{ type: 'actions' as const, elements: buttons }] : []),
     ],
   };
 }
 
 /** The texts that the card had to cut, for its thread; `null` if there are none. */
-export function fullTexts({ event }: Report, { words: spoken }: Manner): Message | null {
+export function fullTexts({ event }: Report, { words: messages }: RenderContext): Message | null {
   const all = event.data.changes.flatMap(({ field, from, to }) => [
-    { label: spoken.card.before(spoken.card.field[field]), text: from ?? '' },
-    { label: spoken.card.now(spoken.card.field[field]), text: to ?? '' },
+    { label: messages.card.before(messages.card.field[field]), text: from ?? '' },
+    { label: messages.card.now(messages.card.field[field]), text: to ?? '' },
   ]);
   const long = all.filter(({ text }) => isLong(text));
   if (event.data.revision === null || long.length === 0) return null;
   const units = Math.floor(mostInAll / long.length) - 100;
   const elements = long.flatMap(({ label, text }): RichText['elements'] => {
     const shown = cleanLines(text, units);
-    const rest = shown === cleanLines(text, text.length + 1) ? [] : words(`\n${spoken.card.cut}`, { italic: true });
+    const rest = shown === cleanLines(text, text.length + 1) ? [] : words(`\n${messages.card.cut}`, { italic: true });
     return [
       { type: 'rich_text_section', elements: words(label, { bold: true }) },
       { type: 'rich_text_quote', elements: [...words(shown), ...rest] },
     ];
   });
-  return { text: spoken.card.inFull, blocks: [{ type: 'rich_text', elements }] };
+  return { text: messages.card.inFull, blocks: [{ type: 'rich_text', elements }] };
 }
 
 /** What a change did, in a few words. */
@@ -118,10 +118,10 @@ export function operatorOf({ event }: Report, { card: texts }: Words, graphemes?
   return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
 }
 
-function changeLines({ event }: Report, { words: spoken, threads }: Manner): RichElement[][] {
+function changeLines({ event }: Report, { words: messages, threads }: RenderContext): RichElement[][] {
   return event.data.changes.map(change => [
-    ...changeLine(change, event.type, spoken),
-    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? words(spoken.card.inThread, { italic: true }) : []),
+    ...changeLine(change, event.type, messages),
+    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? words(messages.card.inThread, { italic: true }) : []),
   ]);
 }
 
@@ -133,14 +133,14 @@ function shown(value: string | null, texts: Words['card'], graphemes?: number): 
   return text === '' ? { text: texts.blank, style: { italic: true } } : { text };
 }
 
-function factsOf(report: Report, manner: Manner): Message['blocks'][number] {
+function factsOf(report: Report, context: RenderContext): Message['blocks'][number] {
   const { sdkAppId, changeId, revision } = report.event.data;
-  const [texts, app, change] = [manner.words.card, clean(sdkAppId, 40), clean(changeId, 60)];
+  const [texts, app, change] = [context.words.card, clean(sdkAppId, 40), clean(changeId, 60)];
   return {
     type: 'context',
     elements: [
-      plain(operatorOf(report, manner.words)),
-      { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), manner) },
+      plain(operatorOf(report, context.words)),
+      { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) },
       plain(revision === null ? texts.facts(app, change) : texts.factsWithRevision(app, revision, change)),
     ],
   };

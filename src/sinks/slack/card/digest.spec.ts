@@ -2,11 +2,11 @@ import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeEvent } from '../../sink.js';
 import type { Report } from '../../report-sink.js';
-import type { Manner } from './blocks.js';
+import type { RenderContext } from './blocks.js';
 import { digest, digestThread } from './digest.js';
 import { en } from '../words/en.js';
 
-const manner: Manner = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
 
 function reportOf(name: string, rest: Partial<ChangeEvent['data']> = {}, type: ChangeEvent['type'] = 'channel.profile.updated'): Report {
   const { profile } = exampleEvent().data;
@@ -28,7 +28,7 @@ describe('digest', () => {
     });
     later.event.timestamp = '2022-12-10T00:00:00.000Z';
     const all = [reportOf('One', {}, 'channel.created'), later, reportOf('Three', { revision: null, changes: [] })];
-    const shown = digest(all, manner);
+    const shown = digest(all, context);
     expect(linesOf(shown)).toEqual([
       '3 changes, every sink has them',
       '*One* `@One` Channel created again',
@@ -37,16 +37,16 @@ describe('digest', () => {
       'Dec 9, 2022, 08:26:54 UTC – Dec 10, 2022, 00:00:00 UTC',
     ]);
     expect(shown.text).toBe('3 changes, every sink has them: One, Two, Three');
-    expect(digestThread(all, manner)).toEqual([]);
+    expect(digestThread(all, context)).toEqual([]);
   });
 
   it('shows twenty of many, and all of them in its thread', () => {
     const all = many(57);
-    const shown = digest(all, manner);
+    const shown = digest(all, context);
     expect(linesOf(shown).slice(-3, -1)).toEqual(['*shop-19* `@shop-19` Name: ~Old~ → *shop-19*', '_… and 37 more: all in the thread_']);
     expect(linesOf(shown)).toHaveLength(23);
     expect(shown.text).toBe('57 changes, every sink has them: shop-0, shop-1, shop-2 …');
-    const parts = digestThread(all, manner);
+    const parts = digestThread(all, context);
     expect(parts.map(({ text }) => text)).toEqual(['Part 1 of 1']);
     expect(parts.flatMap(linesOf)).toEqual(
       all.map((_, index) => `*shop-${index}* \`@shop-${index}\` Name: ~Old~ → *shop-${index}* · by leckie · Dec 9, 2022, 08:26:54 UTC`),
@@ -54,13 +54,13 @@ describe('digest', () => {
   });
 
   it('has no thread with an incoming webhook', () => {
-    const how = { ...manner, threads: false };
+    const how = { ...context, threads: false };
     expect(linesOf(digest(many(22), how)).at(-2)).toBe('_… and 2 more_');
     expect(digestThread(many(22), how)).toEqual([]);
   });
 
   it('lists as many as three messages can take, and says how many there are besides', () => {
-    const parts = digestThread(many(5000), manner);
+    const parts = digestThread(many(5000), context);
     expect(parts).toHaveLength(3);
     const lines = parts.flatMap(linesOf);
     expect(lines.at(-1)).toBe(`_… and ${en.formats.number(5001 - lines.length)} more, to be found in the API_`);
@@ -73,7 +73,7 @@ describe('digest', () => {
       changes: (['name', 'introduction'] as const).map(field => ({ field, from: '我'.repeat(40), to: '👩‍👩‍👧‍👦'.repeat(40) })),
     };
     const all = Array.from({ length: 13 }, () => reportOf('👩‍👩‍👧‍👦'.repeat(40), long));
-    expect(linesOf(digest(all, manner)).length).toBeLessThan(13);
-    expect(digestThread(all, manner).flatMap(linesOf)).toHaveLength(13);
+    expect(linesOf(digest(all, context)).length).toBeLessThan(13);
+    expect(digestThread(all, context).flatMap(linesOf)).toHaveLength(13);
   });
 });

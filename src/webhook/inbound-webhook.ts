@@ -1,5 +1,5 @@
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
-import type { Receipt } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/recorder.js';
 import { type WebhookDto, commands } from './webhook.dto.js';
 
 /** The EventTime of a webhook, or the arrival time where it tells none that can be. Milliseconds. */
@@ -10,8 +10,8 @@ export function eventTimeOf(told: unknown, arrival: number): { eventTime: number
 }
 
 /** Translates the vendor's words into ours. */
-export function receiptOf(dto: WebhookDto, sdkAppId: string, arrival: { id: string; at: number; body: Uint8Array }): Receipt {
-  const fields: Receipt['fields'] = {};
+export function inboundWebhookOf(dto: WebhookDto, sdkAppId: string, arrival: { id: string; at: number; body: Uint8Array }): InboundWebhook {
+  const fields: InboundWebhook['fields'] = {};
   if (typeof dto.Name === 'string') fields.name = dto.Name;
   if (typeof dto.FaceUrl === 'string') fields.avatarUrl = dto.FaceUrl;
   if (typeof dto.Introduction === 'string') fields.introduction = dto.Introduction;

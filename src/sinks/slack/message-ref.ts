@@ -1,5 +1,5 @@
 /** Where a message stands, as we remember it. */
-export interface Receipt {
+export interface MessageRef {
   channel: string;
   ts: string;
   /** Slack could not fetch its image, so that edits need not find that out again. */
@@ -8,15 +8,15 @@ export interface Receipt {
   thread?: true;
 }
 
-/** The receipt of each change in a digest: it has no card of its own. */
-export function digestReceipt({ channel, ts }: Receipt): string {
+/** The messageRef of each change in a digest: it has no card of its own. */
+export function digestRef({ channel, ts }: MessageRef): string {
   return JSON.stringify({ channel, ts, digest: true });
 }
 
-/** `null` for what is not of a message of its own, such as the receipt of an incoming webhook that this sink was before. */
-export function readReceipt(text: string | null): Receipt | null {
+/** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
+export function readMessageRef(text: string | null): MessageRef | null {
   try {
-    const { channel, ts, image, thread, digest } = JSON.parse(text ?? '{}') as Partial<Receipt> & { digest?: unknown };
+    const { channel, ts, image, thread, digest } = JSON.parse(text ?? '{}') as Partial<MessageRef> & { digest?: unknown };
     if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
     return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }) };
   } catch {
