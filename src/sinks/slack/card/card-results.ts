@@ -24,7 +24,7 @@ const mostDeeds = 5;
 const givenUp = 'discarded by a person';
 
 /** One line per sink, one for all of them, and what people did. If there are too many, the most harmless ones become one line. */
-export function results({ results: all, auditActions: auditActions }: Report, context: RenderContext, now: number): RichText {
+export function results({ results: all, auditActions }: Report, context: RenderContext, now: number): RichText {
   const texts = context.words.results;
   const kept = new Map<SinkResult, RichElement[]>();
   let units = 0;
