@@ -1,61 +1,61 @@
-import type { Readable, Transform } from 'node:stream';
-import zlib from 'node:zlib';
 import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
 import { Refusal } from './answer.js';
 
-const inflaters = new Map<string, () => Transform & { bytesWritten: number }>([
-  ['gzip', () => zlib.createGunzip()],
-  ['x-gzip', () => zlib.createGunzip()],
-  ['deflate', () => zlib.createInflate()],
-  ['br', () => zlib.createBrotliDecompress()],
-  ['zstd', () => zlib.createZstdDecompress()],
-]);
+/** The result that `info` asks for, which Node's types leave out, also tells how much of the data it took. */
+type Inflate = (
+  data: Buffer,
+  options: { maxOutputLength: number; info: true },
+) => Promise<{ buffer: Buffer; engine: { bytesWritten: number } }>;
+
+const { gunzip, inflate: deflated, brotliDecompress, zstdDecompress } = zlib;
+const inflaters: ReadonlyMap<string, Inflate> = new Map(
+  Object.entries({ gzip: gunzip, 'x-gzip': gunzip, deflate: deflated, br: brotliDecompress, zstd: zstdDecompress }).map(
+    ([encoding, inflate]) => [encoding, promisify(inflate) as unknown as Inflate],
+  ),
+);
+
+/** Each costs a decoder, and of empty ones a body could hold 200,000. */
+const mostFrames = 1000;
 
 /**
- * Reads and inflates a body, holding at most three times `limit` bytes of it. An empty one is empty whatever its encoding.
+ * Reads and inflates a body, holding at most four times `limit` bytes of it. An empty one is empty whatever its encoding.
  * @throws Refusal if it is too large (counted after decompression), or its encoding is unknown or its data corrupt
  */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   const inflate = inflaters.get(encoding);
-  // What cannot be compressed grows a little. Size comes before an unknown encoding in the order of the checks.
-  const sent = await collect(request, inflate ? 2 * limit : limit);
+  // The answer goes out on the same connection. What cannot be compressed grows a little.
+  const sent = await collect(request.iterator({ destroyOnReturn: false }), inflate ? 2 * limit : limit);
   if (sent.length === 0 || encoding === 'identity' || encoding === '') return sent;
+  // Size comes before an unknown encoding in the order of the checks.
   if (!inflate) throw Refusal.invalid('Content-Encoding is none of gzip, deflate, br, zstd');
-  const inflater = inflate();
-  try {
-    inflater.end(sent);
-    const body = await collect(inflater, limit);
-    if (inflater.bytesWritten < sent.length) throw new Error('something follows the data');
-    return body;
-  } catch (error) {
-    if (error instanceof Refusal) throw error;
-    throw Refusal.invalid('the body is not what its Content-Encoding says');
-  } finally {
-    inflater.destroy();
+  return collect(inflated(sent, inflate, limit), limit);
+}
+
+/** What data in one or more frames, one behind the other, stands for. @throws Refusal */
+async function* inflated(data: Buffer, inflate: Inflate, limit: number): AsyncGenerator<Buffer> {
+  const corrupt = Refusal.invalid('the body is not what its Content-Encoding says');
+  for (let [rest, frames] = [data, 0]; rest.length > 0; frames++) {
+    if (frames === mostFrames) throw corrupt;
+    const { buffer, engine } = await inflate(rest, { maxOutputLength: limit, info: true }).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ERR_BUFFER_TOO_LARGE' ? Refusal.tooLarge(limit) : corrupt;
+    });
+    yield buffer;
+    rest = rest.subarray(engine.bytesWritten);
   }
 }
 
-function collect(stream: Readable, limit: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const done = (): void => {
-      stream.off('data', take).off('end', whole).off('error', failed).off('close', closed);
-    };
-    const take = (chunk: Buffer): void => {
-      size += chunk.length;
-      if (size <= limit) return void chunks.push(chunk);
-      done();
-      // A late error of a stream that nobody listens to any more would end the process.
-      stream.on('error', () => undefined);
-      reject(Refusal.tooLarge(limit));
-    };
-    const whole = (): void => (done(), resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
-    const failed = (error: Error): void => (done(), reject(error));
-    const closed = (): void => failed(new Error('the request ended before its body'));
-    stream.on('data', take).on('end', whole).on('error', failed).on('close', closed);
-  });
+async function collect(chunks: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
+  const taken: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > limit) throw Refusal.tooLarge(limit);
+    taken.push(chunk);
+  }
+  return taken.length === 1 ? taken[0]! : Buffer.concat(taken);
 }
 
 /** The JSON object of a body. A byte-order mark is dropped, invalid UTF-8 becomes U+FFFD. @throws Refusal */
