@@ -23,10 +23,7 @@ import { secretsOf } from './settings/secrets.js';
 import { Settings, readSettings } from './settings/settings.js';
 import { BodyBudget } from './webhook/body-budget.js';
 import { Rejections } from './webhook/rejections.js';
-import { SdkAppIdGuard } from './webhook/sdk-app-id.guard.js';
-import { SignatureGuard } from './webhook/signature.guard.js';
 import { WebhookController } from './webhook/webhook.controller.js';
-import { WebhookPipe } from './webhook/webhook.pipe.js';
 
 /** The whole wiring of the public side, in the order of the flow: webhook → change → delivery → sink. */
 @Module({})
@@ -65,10 +62,7 @@ export class AppModule {
           inject: [Settings, Log, Clock],
         },
         { provide: SharedClock, useFactory: (database: Database) => new SharedClock(() => database.now()), inject: [Database] },
-        SdkAppIdGuard,
-        SignatureGuard,
         BodyBudget,
-        WebhookPipe,
         {
           provide: ReportSinks,
           useFactory: (served: Dispatcher): ReportSinks => ({ all: () => served.opened.filter(sink => 'report' in sink) }),

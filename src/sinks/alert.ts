@@ -1,4 +1,4 @@
-import type { RejectionCause } from '../webhook/rejection-cause.js';
+import type { RejectionCause } from '../webhook/rejections.js';
 
 /** What waits for a sink or is parked at it is counted no further: a greater count stands for any. */
 export const countedMost = 10_000;

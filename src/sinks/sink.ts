@@ -1,7 +1,7 @@
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import type { Proxies } from '../outgoing/proxies.js';
 import type { SettingsClass } from '../settings/setting.js';
-import { type RejectionCause, rejectionCauses } from '../webhook/rejection-cause.js';
+import { type RejectionCause, rejectionCauses } from '../webhook/rejections.js';
 import type { SinkError } from './errors.js';
 import type { ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';

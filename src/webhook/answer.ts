@@ -1,8 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { Unavailable } from '../channel/recorder.js';
-import type { RejectionCause } from './rejection-cause.js';
-import type { SignatureFault } from './signature.js';
+import type { Fault, RejectionCause } from './rejections.js';
 
 /** The vendor's answer packet: all three fields are mandatory (Tencent Cloud, product 1047, document 60797). */
 export interface AnswerPacket {
@@ -24,7 +23,7 @@ export class Refusal extends Error {
     readonly code: number,
     readonly result: WebhookResult | null,
     message: string,
-    readonly fault: { cause: RejectionCause; secondsAhead: number | null } | null = null,
+    readonly fault: Fault | null = null,
   ) {
     super(message);
   }
@@ -39,7 +38,7 @@ export class Refusal extends Error {
 
   static forbidden = (): Refusal =>
     Refusal.lost(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
-  static unauthorized = (fault: SignatureFault): Refusal =>
+  static unauthorized = (fault: Fault): Refusal =>
     new Refusal(
       401,
       120002,

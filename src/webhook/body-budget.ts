@@ -23,8 +23,8 @@ export class BodyBudget {
    * @throws if the request has ended meanwhile
    */
   async enter(request: Request, limit: number): Promise<void> {
-    const told = Math.min(limit, Number(request.headers['content-length'] ?? limit));
-    const bytes = request.headers['content-encoding'] === undefined ? told : told + limit;
+    const sent = Math.min(limit, Number(request.headers['content-length'] ?? limit));
+    const bytes = request.headers['content-encoding'] === undefined ? sent : sent + limit;
     if (bytes <= smallBytes) return;
     await new Promise<void>(enter => {
       this.waiting.push({ bytes, enter });

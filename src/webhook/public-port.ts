@@ -8,9 +8,9 @@ import { Readiness } from '../management/readiness.js';
 import { interactionsPath } from './slack-interactions.controller.js';
 import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../process/sockets.js';
-import { AnswerFilter, Refusal } from './answer.js';
-import { countWebhooks } from './count.js';
+import { AnswerFilter, Refusal, type WebhookResult } from './answer.js';
 import { Rejections } from './rejections.js';
+import { isOurs } from './webhook.dto.js';
 
 /** What a webhook gets to arrive whole. */
 export const requestMs = 10_000;
@@ -50,4 +50,24 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     response.shouldKeepAlive = false;
     server.emit('request', request, response);
   });
+}
+
+/** Counts and times every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
+function countWebhooks(metrics: Metrics, rejections: Rejections) {
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const startedAt = performance.now();
+    const address = request.socket.remoteAddress ?? 'unknown';
+    // Express parses the query anew at every look.
+    Object.defineProperty(request, 'query', { value: request.query });
+    response.once('finish', () => {
+      const { result, command, fault } = response.locals as { result?: WebhookResult; command?: string; fault?: Refusal['fault'] };
+      if (!result) return;
+      const asked = request.query['CallbackCommand'];
+      metrics.webhooks.inc({ command: isOurs(asked) ? asked : (command ?? 'other'), result });
+      metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
+      if (result === 'recorded' || result === 'repeat' || result === 'spooled') metrics.kept();
+      if (fault) rejections.add({ result, address, ...fault });
+    });
+    next();
+  };
 }

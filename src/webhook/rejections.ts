@@ -1,14 +1,23 @@
-import type { RejectionCause } from './rejection-cause.js';
+/**
+ * Why a webhook is lost, as far as it tells. `app`: its SdkAppid is not ours; `unsigned`: it has no Sign; `clock`: its RequestTime is too far from our clock;
+ * `signature`: its Sign is of no token of ours.
+ */
+export const rejectionCauses = ['app', 'unsigned', 'clock', 'signature', 'too_large', 'invalid', 'unavailable'] as const;
+export type RejectionCause = (typeof rejectionCauses)[number];
+
+/** What is wrong with a webhook. */
+export interface Fault {
+  cause: RejectionCause;
+  /** How far its RequestTime was ahead of our clock; `null` where it was none, or does not matter. */
+  secondsAhead: number | null;
+}
 
 /** A webhook that is lost: the vendor does not send it again. */
-export interface Rejection {
+export interface Rejection extends Fault {
   /** As metrics call it. */
   result: string;
-  cause: RejectionCause;
   /** Who was connected: behind a proxy that is the proxy, since anybody can write an X-Forwarded-For. */
   address: string;
-  /** How far its RequestTime was ahead of our clock; `null` where it was none. */
-  secondsAhead: number | null;
 }
 
 const minuteMs = 60_000;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { eventTimeOf } from './inbound-webhook.js';
-import { signatureFault } from './signature.js';
+import { eventTimeOf } from './webhook.dto.js';
+import { signatureFault } from './guards.js';
 
 const signatureMatches = (...told: Parameters<typeof signatureFault>): boolean => signatureFault(...told) === null;
 

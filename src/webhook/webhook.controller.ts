@@ -3,8 +3,7 @@ import type { Request, Response } from 'express';
 import { WebhookIntake } from '../intake/intake.js';
 import type { InboundWebhook } from '../channel/recorder.js';
 import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
-import { SdkAppIdGuard } from './sdk-app-id.guard.js';
-import { SignatureGuard } from './signature.guard.js';
+import { SdkAppIdGuard, SignatureGuard } from './guards.js';
 import { WebhookPipe } from './webhook.pipe.js';
 
 /** The request, for a pipe that reads it. */

@@ -7,8 +7,7 @@ import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { BodyBudget } from './body-budget.js';
 import { parseBody, readBody } from './body.js';
-import { inboundWebhookOf } from './inbound-webhook.js';
-import { WebhookDto, isOurs, knownKeys } from './webhook.dto.js';
+import { WebhookDto, inboundWebhookOf, isOurs, knownKeys } from './webhook.dto.js';
 
 /**
  * Makes a webhook of a request: reads the body, agrees on the command, picks the keys that we know and only then lets the DTO be built
@@ -31,8 +30,8 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
 
   /** @throws Refusal */
   async transform(request: Request): Promise<InboundWebhook | null> {
-    const told = request.query['CallbackCommand'];
-    const inQuery = typeof told === 'string' && told !== '' ? told : null;
+    const asked = request.query['CallbackCommand'];
+    const inQuery = typeof asked === 'string' && asked !== '' ? asked : null;
     if (inQuery !== null && !isOurs(inQuery)) return null;
     // Only now: who is refused need not send a body.
     if (request.httpVersion === '1.1' && /^100-continue$/i.test(request.headers.expect ?? '')) request.res!.writeContinue();
@@ -41,7 +40,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
     const at = this.clock.now();
     // By itself the library would stay with the latest time that it has seen, also when the clock is put back.
     const arrival = { id: uuid({ msecs: at, seq: this.arrived++ }), at, body };
-    if (Array.isArray(told)) throw Refusal.invalid('CallbackCommand is repeated in the query');
+    if (Array.isArray(asked)) throw Refusal.invalid('CallbackCommand is repeated in the query');
     if (inQuery === null && body.length === 0) return null;
     const parsed = parseBody(body);
     const inBody = Object.hasOwn(parsed, 'CallbackCommand') ? parsed['CallbackCommand'] : undefined;

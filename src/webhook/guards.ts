@@ -1,9 +1,41 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import { Clock } from '../process/clock.js';
+import { Settings } from '../settings/settings.js';
+import { Refusal } from './answer.js';
+import type { Fault } from './rejections.js';
 
-/** Why a webhook is not let in, and how far its RequestTime was ahead of our clock; `null` where it was none. */
-export interface SignatureFault {
-  cause: 'unsigned' | 'clock' | 'signature';
-  secondsAhead: number | null;
+/** Lets in webhooks of our own apps only; looks at the query alone. */
+@Injectable()
+export class SdkAppIdGuard implements CanActivate {
+  constructor(private readonly settings: Settings) {}
+
+  /** @throws Refusal */
+  canActivate(context: ExecutionContext): boolean {
+    const { SdkAppid: id } = context.switchToHttp().getRequest<Request>().query;
+    if (typeof id !== 'string' || !this.settings.SDK_APP_IDS.includes(id)) throw Refusal.forbidden();
+    return true;
+  }
+}
+
+/** Lets in webhooks that know a token, if tokens are configured; looks at the query alone. */
+@Injectable()
+export class SignatureGuard implements CanActivate {
+  constructor(
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws Refusal */
+  canActivate(context: ExecutionContext): boolean {
+    const { WEBHOOK_TOKENS: tokens, WEBHOOK_SIGN_WINDOW_SECONDS: window } = this.settings;
+    if (!tokens) return true;
+    const { Sign, RequestTime } = context.switchToHttp().getRequest<Request>().query;
+    const fault = signatureFault(Sign, RequestTime, tokens, this.clock.now(), window);
+    if (fault) throw Refusal.unauthorized(fault);
+    return true;
+  }
 }
 
 /**
@@ -19,7 +51,7 @@ export function signatureFault(
   tokens: readonly string[],
   nowMs: number,
   windowSeconds: number,
-): SignatureFault | null {
+): Fault | null {
   const isTime = typeof requestTime === 'string' && /^\d{10}$/.test(requestTime);
   const secondsAhead = isTime ? Number(requestTime) - Math.floor(nowMs / 1000) : null;
   if (sign === undefined || sign === '') return { cause: 'unsigned', secondsAhead };
