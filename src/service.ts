@@ -4,17 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { WebhookIntake } from './intake/intake.js';
-import { SharedClock } from './process/clock.js';
 import { Database } from './database/database.js';
 import { UnusableDatabase } from './database/errors.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
 import { Dispatcher } from './delivery/dispatcher.js';
-import { AdminActions } from './management/admin-actions.js';
 import { Log } from './process/log.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
-import { Metrics } from './management/metrics.js';
 import { Alerts } from './reports/alerts.js';
 import { outage } from './process/outage.js';
 import { Readiness } from './management/readiness.js';
@@ -72,21 +69,8 @@ export async function startService(app: NestExpressApplication): Promise<Service
   started.catch(() => undefined);
   const late = sleep(openWithinMs, undefined, { ref: false });
 
-  const parts = {
-    settings,
-    database,
-    metrics: app.get(Metrics),
-    readiness,
-    clock: app.get(SharedClock),
-    log,
-    auditActions: app.get(AdminActions),
-    searchSinks: () => workers.searchSinks,
-  };
-  const management = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), {
-    logger: log,
-    abortOnError: false,
-  });
-  configureManagement(management, parts);
+  const management = await NestFactory.create<NestExpressApplication>(ManagementModule.beside(app), { logger: log, abortOnError: false });
+  configureManagement(management);
   await configurePublic(app);
   await (database.embedded ? started : Promise.race([started, late]));
   opening = false;

@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Res } from '@nestjs/common';
+import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import type { Registry } from 'prom-client';
@@ -15,19 +15,17 @@ const collectWithinMs = 5000;
 @Controller()
 export class HealthController {
   constructor(
-    @Inject(Readiness) private readonly readiness: Readiness,
-    @Inject(Metrics) private readonly metrics: Metrics,
-    @Inject(Log) private readonly log: Log,
+    private readonly readiness: Readiness,
+    private readonly metrics: Metrics,
+    private readonly log: Log,
   ) {}
 
-  /** 200 while the process works. */
   @Get('livez')
   @ApiOperation({ summary: '200 while the process works' })
   live(): { status: string } {
     return { status: 'ok' };
   }
 
-  /** 200 if webhooks can be kept, else 503 with the reason. */
   @Get('readyz')
   @ApiOperation({ summary: '200 if webhooks can be kept; sinks never matter' })
   @ApiResponse({ status: 200, description: 'webhooks can be kept' })
@@ -38,7 +36,7 @@ export class HealthController {
     return { status: reason === null ? 'ready' : 'not ready', reason };
   }
 
-  /** Metrics for Prometheus. Those that need the database are left out while it does not answer. */
+  /** What needs the database is left out while that does not answer. */
   @Get('metrics')
   @ApiOperation({ summary: 'Metrics for Prometheus' })
   @ApiProduces('text/plain')

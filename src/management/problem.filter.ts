@@ -2,13 +2,13 @@ import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Response } from 'express';
 import { faultOf } from '../database/errors.js';
+import { Log, stackOf } from '../process/log.js';
 import type { ProblemDto } from './api/api.decorator.js';
 
 /** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  /** @param onFailure told of errors that are not the caller's */
-  constructor(private readonly onFailure: (error: unknown, status: number) => void) {}
+  constructor(private readonly log: Log) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const response = host.switchToHttp().getResponse<Response>();
@@ -25,12 +25,12 @@ export class ProblemFilter implements ExceptionFilter {
     const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
     // Everything that a handler here waits for is the database.
-    const failure = ['conflict', 'server', 'database'].includes(faultOf(error)) ? 503 : 500;
-    this.onFailure(error, failure);
-    return {
-      status: failure,
-      detail: failure === 500 ? 'something unexpected happened; the log tells more' : 'the database does not answer just now',
-    };
+    if (['conflict', 'server', 'database'].includes(faultOf(error))) {
+      this.log.warn('the database failed the API', { error: stackOf(error) });
+      return { status: 503, detail: 'the database does not answer just now' };
+    }
+    this.log.unexpected('unexpected error', error);
+    return { status: 500, detail: 'something unexpected happened; the log tells more' };
   }
 }
 

@@ -3,19 +3,20 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
 import { type InboundWebhook, Recorder } from '../../src/channel/recorder.js';
-import { Clock } from '../../src/process/clock.js';
-import type { Database } from '../../src/database/database.js';
+import { Clock, SharedClock } from '../../src/process/clock.js';
+import { Database } from '../../src/database/database.js';
+import { Dispatcher } from '../../src/delivery/dispatcher.js';
 import { Lanes } from '../../src/delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from '../../src/maintenance/registry.js';
 import type { RegisteredSink } from '../../src/delivery/session.js';
 import type { LaneWork } from '../../src/delivery/work.js';
 import { AdminActions } from '../../src/management/admin-actions.js';
 import { Log } from '../../src/process/log.js';
-import { ManagementModule, type ManagementParts, configureManagement } from '../../src/management/management.module.js';
+import { ManagementModule, configureManagement } from '../../src/management/management.module.js';
 import { Metrics } from '../../src/management/metrics.js';
 import { Readiness } from '../../src/management/readiness.js';
 import { sinkStates } from '../../src/management/sink-states.js';
-import { readSettings } from '../../src/settings/settings.js';
+import { Settings, readSettings } from '../../src/settings/settings.js';
 import type { Delivery } from '../../src/sinks/sink.js';
 import { Refused, type SinkError, TryAgain } from '../../src/sinks/errors.js';
 import { expectNoSecret, mark } from './planted.js';
@@ -87,18 +88,19 @@ export class Stage {
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     );
     this.auditActions = new AdminActions(database, clock, log, metrics, sinks => void this.woken.push(sinks));
-    const parts: ManagementParts = {
-      settings: readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
-      database,
-      metrics,
-      readiness: this.readiness,
-      clock,
-      log,
-      searchSinks: () => this.searchSinks,
-      auditActions: this.auditActions,
-    };
-    this.app = await NestFactory.create<NestExpressApplication>(ManagementModule.of(parts), { logger: false, abortOnError: false });
-    configureManagement(this.app, parts);
+    const shared = new Map<unknown, unknown>([
+      [Settings, readSettings({ SDK_APP_IDS: '1400000001', ...environment })],
+      [Database, database],
+      [Metrics, metrics],
+      [Readiness, this.readiness],
+      [SharedClock, clock],
+      [Log, log],
+      [AdminActions, this.auditActions],
+      [Dispatcher, { searchSinks: this.searchSinks }],
+    ]);
+    const module = ManagementModule.beside({ get: <T>(token: unknown) => shared.get(token) as T });
+    this.app = await NestFactory.create<NestExpressApplication>(module, { logger: false, abortOnError: false });
+    configureManagement(this.app);
     await this.app.listen(0, '127.0.0.1');
     this.url = (await this.app.getUrl()).replace('[::1]', '127.0.0.1');
   }

@@ -1,4 +1,4 @@
-import { Get, Inject, NotFoundException, Param, Query } from '@nestjs/common';
+import { Get, NotFoundException, Param, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
@@ -11,7 +11,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** What happened to channels. */
 @Api('changes')
 export class ChangesController {
-  constructor(@Inject(Database) private readonly database: Database) {}
+  constructor(private readonly database: Database) {}
 
   @Call(Get(), 'Changes, the newest arrival first', ChangePageDto)
   @ApiProblem(400, 'A parameter is not what it should be')

@@ -1,4 +1,4 @@
-import { Get, Inject, NotFoundException, Param } from '@nestjs/common';
+import { Get, NotFoundException, Param } from '@nestjs/common';
 import { ApiParam } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
@@ -8,7 +8,7 @@ import { findChannel } from './channels.queries.js';
 /** Channels as they are now. */
 @Api('channels')
 export class ChannelsController {
-  constructor(@Inject(Database) private readonly database: Database) {}
+  constructor(private readonly database: Database) {}
 
   @Call(Get(':sdkAppId/:channelId'), 'One channel and how every sink stands to it', ChannelDto)
   @ApiParam({ name: 'channelId', description: 'Percent-encoded: @TOA#_shop_news is %40TOA%23_shop_news' })

@@ -1,4 +1,4 @@
-import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { Body, ConflictException, Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import { deliveryId, parseDeliveryId } from '../../../delivery/work.js';
 import { AdminActions } from '../../admin-actions.js';
@@ -12,8 +12,8 @@ import { DiscardDto } from './replay.dto.js';
 @Api('deliveries')
 export class DeliveriesController {
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(AdminActions) private readonly auditActions: AdminActions,
+    private readonly database: Database,
+    private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)

@@ -1,4 +1,4 @@
-import { BadRequestException, Body, Inject, Post, ValidationPipe } from '@nestjs/common';
+import { BadRequestException, Body, Post, ValidationPipe } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
@@ -14,8 +14,8 @@ const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, wh
 @Api('replays')
 export class ReplaysController {
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(AdminActions) private readonly auditActions: AdminActions,
+    private readonly database: Database,
+    private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Post(), 'Send parked (or otherwise ended) deliveries once more, under the same ids', ReplayedDto, 202)

@@ -1,5 +1,6 @@
-import { Body, ConflictException, Get, Inject, NotFoundException, Param, Post } from '@nestjs/common';
+import { Body, ConflictException, Get, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
+import { Dispatcher } from '../../../delivery/dispatcher.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
@@ -7,20 +8,15 @@ import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.
 import { storable } from '../list.dto.js';
 import { toIso, toIsoOrNull } from '../times.js';
 
-/** The search sinks of this process, with the keys of their rows. */
-export abstract class SearchSinks {
-  abstract all(): readonly { id: number; name: string }[];
-}
-
 /** The indices of search sinks: whether they are what the store says, and building them anew. */
 @Api('sinks')
 @ApiProblem(404, 'No sink has this name')
 @ApiProblem(409, 'It is no search sink')
 export class IndexesController {
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(SearchSinks) private readonly sinks: SearchSinks,
-    @Inject(AdminActions) private readonly auditActions: AdminActions,
+    private readonly database: Database,
+    private readonly dispatcher: Dispatcher,
+    private readonly auditActions: AdminActions,
   ) {}
 
   /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
@@ -55,7 +51,7 @@ export class IndexesController {
   }
 
   private async sink(name: string): Promise<{ id: number }> {
-    const found = this.sinks.all().find(sink => sink.name === name);
+    const found = this.dispatcher.searchSinks.find(sink => sink.name === name);
     if (found) return found;
     const other = await this.database.kysely
       .selectFrom('sink')

@@ -1,5 +1,5 @@
-import { Get, Inject, NotFoundException, Param, Post, Query } from '@nestjs/common';
-import { Clock } from '../../../process/clock.js';
+import { Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { SharedClock } from '../../../process/clock.js';
 import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
 import { sinkStates } from '../../sink-states.js';
@@ -12,9 +12,9 @@ import { showSinks } from './sinks.queries.js';
 @Api('sinks')
 export class SinksController {
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(Clock) private readonly clock: Clock,
-    @Inject(AdminActions) private readonly auditActions: AdminActions,
+    private readonly database: Database,
+    private readonly clock: SharedClock,
+    private readonly auditActions: AdminActions,
   ) {}
 
   @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
