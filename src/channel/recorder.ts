@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
 import { groupLimits } from '../database/limits.js';
-import { newestArrival } from '../maintenance/retention.js';
+import { newestArrival } from '../database/arrival-times.js';
 import type { Row, Trx } from '../database/tables.js';
 import { enqueueDeliveries, sinksToFeed } from '../delivery/enqueue.js';
 import { Arrivals } from './arrivals.js';

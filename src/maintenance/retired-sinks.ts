@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
-import { isOneOf, lockLanes, skipLocked } from '../database/locks.js';
+import { lockLanes } from '../database/locks.js';
 import { type Moved, enqueueRefreshes, acknowledgeRefreshes } from '../reports/refresh-queue.js';
 
 /** A sink that is gone for good, and why what it was owed is discarded. */
@@ -12,7 +12,7 @@ export interface RetiredSink {
   reason: string;
 }
 
-/** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago, and still are owed something. */
+/** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago. */
 export async function retiredSinks(database: Database, retentionDays: number, old: number): Promise<RetiredSink[]> {
   const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
   return sinks.flatMap(({ id, name, removed_at: removedAt }) => {
@@ -20,13 +20,13 @@ export async function retiredSinks(database: Database, retentionDays: number, ol
     const successor = sinks.find(one => one.name === name && one.removed_at === null);
     if (successor)
       return [{ id, name, reason: `the sink was replaced: ${name} is of type ${successor.type} in mode ${successor.mode} now` }];
-    if (removedAt > old) return [];
-    return [{ id, name, reason: `the sink was not configured for ${retentionDays} days` }];
+    return removedAt > old ? [] : [{ id, name, reason: `the sink was not configured for ${retentionDays} days` }];
   });
 }
 
 /**
- * Discards a page of what a gone sink was owed.
+ * Discards a page of what a gone sink was owed, and at the end what it has not heard of the others. Its lanes are left alone: if it returns, each is found
+ * to have nothing open.
  * @returns how many were discarded, the report sinks that have to tell of it, and whether there may be more to do
  */
 export async function discardPage(
@@ -43,23 +43,21 @@ export async function discardPage(
     const pending = await owedIn(trx, id, 'pending');
     const page = pending.length > 0 ? pending : await owedIn(trx, id, 'parked');
     if (page.length === 0) {
-      const { rows: idled } = await sql`
-          with page as materialized (
-            select channel from lane where sink = ${id} and due_at is not null order by due_at limit ${sql.lit(pageRows)} ${skipLocked(database)})
-          update lane set due_at = null, lease = null where sink = ${id} and ${isOneOf(database, 'channel', sql`page`)} returning channel`.execute(
-        trx,
-      );
       const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
-      return { count: 0, reports: [], more: idled.length === pageRows || refreshes.length >= pageRows };
+      return { count: 0, reports: [], more: refreshes.length >= pageRows };
     }
     await lockLanes(database, trx, id, page);
-    const changeIds = page.map(one => one.changeId);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
       .where('sink', '=', id)
       .where('state', 'in', ['pending', 'parked'])
-      .where(database.isAmong('change_id', changeIds))
+      .where(
+        database.isAmong(
+          'change_id',
+          page.map(one => one.changeId),
+        ),
+      )
       .executeTakeFirst();
     const reports = await enqueueRefreshes(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
-import { deletePage, deleteRecords, newestArrival } from './retention.js';
+import { newestArrival } from '../database/arrival-times.js';
+import { changesBefore, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { repeatedly } from '../process/repeatedly.js';
@@ -10,6 +11,13 @@ const againAfterMs = 10_000;
 const dayMs = 86_400_000;
 /** After each page it rests so many times as long as that took: webhooks and deliveries keep nine tenths of the time, or half of it where a sink waits. */
 const restTimes = { calm: 9, awaited: 1 };
+
+/** Something that is done page by page, with a rest after each, until there is no more. */
+interface Work {
+  what: string;
+  restTimes: number;
+  page: () => Promise<boolean>;
+}
 
 /** What upkeep tells the rest of the process. */
 export interface UpkeepEvents {
@@ -43,14 +51,36 @@ export class Upkeep {
     );
   }
 
-  /** All that there is to do now. */
+  /** All that there is to do now, each thing whichever of the others fails. @throws if some did, with what their errors say */
   async once(stop: AbortSignal): Promise<void> {
-    await all({
-      fill: () => this.fill(stop),
-      discard: async () => this.discard(stop, await this.old()),
-      records: async () => this.deleteRecords(stop, await this.old()),
-      retention: async () => this.delete(stop, await this.old()),
-    });
+    const failed: string[] = [];
+    for (const { what, restTimes, page } of await this.works()) {
+      try {
+        for (let more = true; more && !stop.aborted;) {
+          const startedAt = performance.now();
+          more = await page();
+          if (more) await sleep(restTimes * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
+        }
+      } catch (error) {
+        failed.push(`${what}: ${(error as Error).message}`);
+      }
+    }
+    if (failed.length > 0) throw new Error(failed.join('; '));
+  }
+
+  private async works(): Promise<Work[]> {
+    const { database } = this;
+    const old = await this.old();
+    const lacking = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
+    const works: Work[] = [];
+    for (const { id, name } of await lacking.where('removed_at', 'is', null).execute())
+      works.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
+    for (const sink of await retiredSinks(database, this.retentionDays, old))
+      works.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
+    if (old <= 0) return works;
+    for (const table of ['audit', 'alert'] as const)
+      works.push({ what: table, restTimes: restTimes.calm, page: () => deleteRecords(database, table, old) });
+    return [...works, { what: 'retention', restTimes: restTimes.calm, page: changesBefore(database, old) }];
   }
 
   /** What was before this time is too old. */
@@ -66,57 +96,16 @@ export class Upkeep {
     return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;
   }
 
-  private async fill(stop: AbortSignal): Promise<void> {
-    const sinks = await this.database.kysely
-      .selectFrom('sink')
-      .select(['id', 'name'])
-      .where('backfilled_to', 'is not', null)
-      .where('removed_at', 'is', null)
-      .execute();
-    const fill = (id: number): Promise<void> =>
-      pages(stop, restTimes.awaited, async () => {
-        const more = await backfillPage(this.database, id, this.now());
-        this.events.wake([id]);
-        return more;
-      });
-    await all(Object.fromEntries(sinks.map(({ id, name }) => [name, () => fill(id)])));
+  private async backfill(sink: number): Promise<boolean> {
+    const more = await backfillPage(this.database, sink, this.now());
+    this.events.wake([sink]);
+    return more;
   }
 
-  private async discard(stop: AbortSignal, old: number): Promise<void> {
-    const discard = (sink: RetiredSink): Promise<void> =>
-      pages(stop, restTimes.calm, async () => {
-        const { count, reports, more } = await discardPage(this.database, sink, this.now());
-        if (count > 0) this.events.discarded(sink.name, count);
-        if (reports.length > 0) this.events.wake(reports);
-        return more;
-      });
-    const gone = await retiredSinks(this.database, this.retentionDays, old);
-    await all(Object.fromEntries(gone.map(sink => [`${sink.name} (${sink.id})`, () => discard(sink)])));
-  }
-
-  private async deleteRecords(stop: AbortSignal, before: number): Promise<void> {
-    if (before > 0) await pages(stop, restTimes.calm, () => deleteRecords(this.database, before));
-  }
-
-  private async delete(stop: AbortSignal, before: number): Promise<void> {
-    if (before <= 0) return;
-    let after: string | null = '';
-    await pages(stop, restTimes.calm, async () => (after = await deletePage(this.database, before, after!)) !== null);
-  }
-}
-
-/** Does each of these, whichever of the others fails. @throws if some did, with what their errors say */
-async function all(works: Record<string, () => Promise<void>>): Promise<void> {
-  const failed: string[] = [];
-  for (const [name, work] of Object.entries(works)) await work().catch((error: Error) => failed.push(`${name}: ${error.message}`));
-  if (failed.length > 0) throw new Error(failed.join('; '));
-}
-
-/** Goes on until there is no further page. */
-async function pages(stop: AbortSignal, times: number, page: () => Promise<boolean>): Promise<void> {
-  for (let more = true; more && !stop.aborted;) {
-    const startedAt = performance.now();
-    more = await page();
-    if (more) await sleep(times * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
+  private async discard(sink: RetiredSink): Promise<boolean> {
+    const { count, reports, more } = await discardPage(this.database, sink, this.now());
+    if (count > 0) this.events.discarded(sink.name, count);
+    if (reports.length > 0) this.events.wake(reports);
+    return more;
   }
 }

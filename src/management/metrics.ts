@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../process/clock.js';
 import type { Database } from '../database/database.js';
-import { newestArrival } from '../maintenance/retention.js';
+import { newestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from './counting.js';
 import { type SinkStatus, sinkStateNames } from './sink-states.js';
 

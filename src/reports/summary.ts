@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import { idFrom } from '../maintenance/retention.js';
+import { idFrom } from '../database/arrival-times.js';
 import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { countParked, countPending } from '../management/counting.js';

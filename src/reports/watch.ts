@@ -1,5 +1,5 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
-import { newestArrival } from '../maintenance/retention.js';
+import { newestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import type { VerifyProgress } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';

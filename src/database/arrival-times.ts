@@ -1,0 +1,29 @@
+import { type Kysely, sql } from 'kysely';
+import type { Tables } from './tables.js';
+
+/** How many of the last changes are asked for the time. */
+const lastChanges = 100;
+
+/**
+ * The newest arrival that is kept: of the last changes those that arrived within a day of their EventTime, which the vendor's clock confirms. `null` if
+ * there is nothing.
+ * @param otherwise what counts where there are none: the arrivals as our clock told them, the EventTimes, which no clock of ours can be ahead of, or nothing
+ * @param until what arrived later, by a clock that was ahead, does not count
+ */
+export async function newestArrival(
+  kysely: Kysely<Tables>,
+  otherwise: 'received_at' | 'event_time' | null,
+  until = Number.MAX_SAFE_INTEGER,
+): Promise<number | null> {
+  const { rows } = await sql<{ confirmed: number | null; newest: number | null }>`
+      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(${otherwise ? sql.ref(otherwise) : sql.lit(null)}) as newest
+      from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last
+      where received_at <= ${until}`.execute(kysely);
+  return rows[0]!.confirmed ?? rows[0]!.newest;
+}
+
+/** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
+export function idFrom(ms: number): string {
+  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}
