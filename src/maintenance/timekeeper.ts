@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Clock } from '../process/clock.js';
 import type { Database } from '../database/database.js';
 import { SharedTime } from '../database/shared-time.js';
+import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
 import { repeatedly } from '../process/repeatedly.js';
 import { furthest } from '../delivery/retry.js';
@@ -16,7 +17,6 @@ const toleratedMs = 2000;
 /** After the clock was put back nothing waits longer than this because of it. A gap in the remembered times that is longer is a jump, or a standstill. */
 const graceMs = 30_000;
 const gapMs = 60_000;
-const pageSize = 500;
 
 /** What the timekeeper tells the rest of the process. */
 export interface TimeEvents {
@@ -72,8 +72,7 @@ export class Timekeeper {
   private async remember(): Promise<void> {
     const { time } = this.database;
     const { jump } = time;
-    const before = this.database.now();
-    const now = before + jump;
+    const now = this.database.now() + jump;
     const moved = await this.database.kysely.transaction().execute(async trx => {
       const row = trx.selectFrom('heartbeat').select('at');
       const { at } = await row.$call(this.database.lock).executeTakeFirstOrThrow();
@@ -93,37 +92,37 @@ export class Timekeeper {
     });
     if (jump !== 0 && !this.database.embedded) this.events.jumped('PostgreSQL', jump);
     const late = this.sweepAll || moved < 0;
-    await this.sweep(now, late ? graceMs : furthest.laneMs, moved > 0 ? { before, by: moved } : null);
+    await this.sweep(now, late ? graceMs : furthest.laneMs);
     this.sweepAll = moved < 0;
     if (late) this.events.wake();
     this.rememberAt = this.clock.monotonic() + rememberEveryMs;
   }
 
-  /** Lets go on what waits for longer than it can have been told to, and sees to it that nothing is owed since a time to come, or since long before it was. */
-  private async sweep(now: number, mostMs: number, moved: { before: number; by: number } | null): Promise<void> {
+  /** Lets go on what waits for longer than it can have been told to, and sees to it that nothing is owed since a time to come. */
+  private async sweep(now: number, mostMs: number): Promise<void> {
     const { kysely } = this.database;
     const due = sql<number>`case when lease is null then cast(${now} as bigint) else cast(${now + graceMs} as bigint) end`;
     for (const { id } of await kysely.selectFrom('sink').select('id').execute()) {
-      const ofSink = sql`sink = ${id}`;
-      await this.pages('lane', sql`due_at = ${due}`, sql`${ofSink} and due_at > ${now + mostMs}`, ofSink);
-      const pending = sql`${ofSink} and state = 'pending'`;
-      await this.pages('delivery', sql`enqueued_at = ${now}`, sql`${pending} and enqueued_at > ${now + graceMs}`, pending);
-      if (!moved) continue;
-      const older = sql`enqueued_at = enqueued_at + ${moved.by}`;
-      await this.pages('delivery', older, sql`${pending} and enqueued_at <= ${moved.before}`, pending);
+      await this.pages(id, 'lane', 'channel', sql`due_at = ${due}`, sql`due_at > ${now + mostMs}`);
+      await this.pages(id, 'delivery', 'change_id', sql`enqueued_at = ${now}`, sql`state = 'pending' and enqueued_at > ${now + graceMs}`);
     }
     await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
     await sql`update alert set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
   }
 
   /** What somebody else has locked is left to the next time: nobody waits in a circle. */
-  private async pages(table: 'lane' | 'delivery', set: RawBuilder<unknown>, which: RawBuilder<unknown>, all: RawBuilder<unknown>) {
-    const key = table === 'lane' ? 'channel' : 'change_id';
-    for (let rows = pageSize; rows === pageSize;) {
-      const { numAffectedRows } = await sql`
-          with chosen as materialized (select ${sql.ref(key)} from ${sql.table(table)} where ${which} limit ${sql.lit(pageSize)} ${skipLocked(this.database)})
-          update ${sql.table(table)} set ${set} where ${all} and ${isOneOf(this.database, key, sql`chosen`)}`.execute(this.database.kysely);
-      rows = Number(numAffectedRows);
-    }
+  private async pages(
+    sink: number,
+    table: 'lane' | 'delivery',
+    key: 'channel' | 'change_id',
+    set: RawBuilder<unknown>,
+    which: RawBuilder<unknown>,
+  ): Promise<void> {
+    const { database } = this;
+    const page = sql`
+      with chosen as materialized (
+        select ${sql.ref(key)} from ${sql.table(table)} where sink = ${sink} and ${which} limit ${sql.lit(pageRows)} ${skipLocked(database)})
+      update ${sql.table(table)} set ${set} where sink = ${sink} and ${isOneOf(database, key, sql`chosen`)}`;
+    while ((await page.execute(database.kysely)).numAffectedRows === BigInt(pageRows));
   }
 }
