@@ -1,11 +1,13 @@
 import type { Clock } from '../process/clock.js';
-import { type Doing, recordAction } from '../database/audit.js';
+import type { Doing } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import { type Discarded, type ReplayCounts, type ReplaySelection, discard, replay } from './replay.js';
+import { type ReplaySelection, discard, replay } from './replay.js';
 import { type JobKind, beginJob } from '../search-index/index-job.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
 import type { Log } from '../process/log.js';
+import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
+import type { ReplayedDto } from './api/deliveries/replay.dto.js';
 import type { Metrics } from './metrics.js';
 import { moveSink } from './pause.js';
 
@@ -19,29 +21,25 @@ export class AdminActions implements Actions {
     private readonly wake: (sinks: number[]) => void,
   ) {}
 
-  /** Sends ended deliveries once more. @param told the selection as it was asked for, for the record */
-  async replay(selection: ReplaySelection, told: object, dryRun: boolean, actor: string): Promise<ReplayCounts> {
-    const counts = await replay(this.database, selection, dryRun, () => this.clock.now(), {
-      record: trx => recordAction(trx, this.by(actor), 'replay', told, selection.changeId),
-      wake: this.wake,
-    });
-    if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...told, ...counts });
+  /** Sends ended deliveries once more. */
+  async replay(selection: ReplaySelection, dryRun: boolean, actor: string): Promise<ReplayedDto> {
+    const counts = await replay(this.database, selection, dryRun, this.by(actor), this.wake);
+    if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...selection, ...counts });
     return counts;
   }
 
-  /** Gives up a parked delivery. `null` if there is no such delivery. */
-  async discardOne(key: { changeId: string; sink: number }, reason: string, actor: string): Promise<Discarded | null> {
-    const done = await discard(this.database, key, reason, this.by(actor));
-    if (!done?.discarded) return done;
-    this.metrics.deliveries.inc({ sink: done.name, outcome: 'discarded' });
-    this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
-    this.wake(done.sinks);
-    return done;
+  async retry(changeId: string, actor: string): Promise<number> {
+    return (await this.replay({ changeId }, false, actor)).replayed;
   }
 
-  async retry(changeId: string, actor: string): Promise<number> {
-    const selection = { sink: null, state: 'parked', changeId, changes: null };
-    return (await this.replay(selection, { changeId }, false, actor)).replayed;
+  /** Gives up a delivery if it is parked. @returns the state that it was in; `null` if there is no such delivery */
+  async discardOne(key: DeliveryKey, reason: string, actor: string): Promise<string | null> {
+    const done = await discard(this.database, key, reason, this.by(actor));
+    if (done?.was !== 'parked') return done && done.was;
+    this.metrics.deliveries.inc({ sink: done.name, outcome: 'discarded' });
+    this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
+    this.wake(done.reports);
+    return done.was;
   }
 
   async discard(changeId: string, actor: string): Promise<number> {
@@ -52,8 +50,7 @@ export class AdminActions implements Actions {
       .where('change_id', '=', changeId)
       .where('state', '=', 'parked');
     for (const { sink } of await parked.execute()) {
-      const done = await this.discardOne({ changeId, sink }, 'discarded by a person', actor);
-      if (done?.discarded) count += 1;
+      if ((await this.discardOne({ changeId, sink }, 'discarded by a person', actor)) === 'parked') count += 1;
     }
     return count;
   }

@@ -3,18 +3,6 @@ import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { stoppedMs } from '../delivery/breaker.js';
-import { currentOf } from './sink-states.js';
-
-/** The sink that has this name now; `null` if none ever had. */
-async function sinkId(database: Database, name: string): Promise<number | null> {
-  const rows = await database.kysely
-    .selectFrom('sink')
-    .select(['id', 'name', 'removed_at'])
-    .where('name', '=', name)
-    .orderBy('id', 'desc')
-    .execute();
-  return currentOf(rows)[0]?.id ?? null;
-}
 
 /**
  * Stops a sink on all replicas, for good, though attempts under way may end; or lets it go on: the time that it was paused does not count towards RETRY_MAX_AGE.
@@ -26,19 +14,19 @@ export async function moveSink(
   action: 'pause' | 'resume',
   doing: Doing,
 ): Promise<{ id: number; moved: boolean } | null> {
-  const id = await sinkId(database, name);
-  if (id === null) return null;
   return database.kysely.transaction().execute(async trx => {
-    const query = trx.selectFrom('sink').selectAll().where('id', '=', id);
-    const sink = await query.$call(database.lock).executeTakeFirstOrThrow();
+    // Where its type or mode was changed, the current one is the newest of its name.
+    const query = trx.selectFrom('sink').selectAll().where('name', '=', name).orderBy('id', 'desc').limit(1);
+    const sink = await query.$call(database.lock).executeTakeFirst();
+    if (!sink) return null;
     const moved = (sink.paused_at === null) === (action === 'pause');
     if (moved) {
       const values = action === 'pause' ? paused(sink, doing.at) : resumed(sink, doing.at);
-      await trx.updateTable('sink').set(values).where('id', '=', id).execute();
+      await trx.updateTable('sink').set(values).where('id', '=', sink.id).execute();
       await recordAction(trx, doing, action, { sink: name });
-      await database.notify(trx, [id]);
+      await database.notify(trx, [sink.id]);
     }
-    return { id, moved };
+    return { id: sink.id, moved };
   });
 }
 

@@ -1,75 +1,53 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { Tables, Trx } from '../database/tables.js';
+import type { Trx } from '../database/tables.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { deliveryId } from '../delivery/work.js';
+import { selectedChanges } from './api/changes/changes.queries.js';
+import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
+import type { ReplayDto, ReplayedDto } from './api/deliveries/replay.dto.js';
 
 /** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
 const pageSize = 500;
 
-/** What is to be sent once more. */
-export interface ReplaySelection {
-  /** Only of the sink with this name. */
-  sink: string | null;
-  /** The state that they are in: anything but pending. */
-  state: string;
-  changeId: string | null;
-  /** Selects the ids of changes; `null` for all. */
-  changes: SelectQueryBuilder<Tables, 'change', { id: string }> | null;
-}
-
-/** What a replay did, or would do. */
-export interface ReplayCounts {
-  matched: number;
-  replayed: number;
-  /** Of state sinks: older than what the sink has. */
-  skippedAsStale: number;
-}
-
-/** Who else has to do with a replay. */
-export interface ReplayEvents {
-  /** Puts it on record, in the first transaction that replays something. */
-  record(trx: Trx): Promise<void>;
-  /** Told after each page which sinks have something to do. */
-  wake(sinks: number[]): void;
-}
+export type ReplaySelection = Omit<ReplayDto, 'dryRun'>;
 
 /**
- * Makes ended deliveries pending again, under their ids, to be sent as soon as their sinks take them. A page a transaction: one that is cut short may be
- * asked for again. Sinks that are not configured are left out.
+ * Makes ended deliveries pending again, under their ids, to be sent as soon as their sinks take them; on record if there are any. A page a transaction:
+ * one that is cut short may be asked for again. Sinks that are not configured are left out.
+ * @param wake called after each page with the sinks that have something to do
  */
 export async function replay(
   database: Database,
   selection: ReplaySelection,
   dryRun: boolean,
-  now: () => number,
-  events: ReplayEvents,
-): Promise<ReplayCounts> {
+  doing: Doing,
+  wake: (sinks: number[]) => void,
+): Promise<ReplayedDto> {
   const sinks = await database.kysely
     .selectFrom('sink')
     .select(['id', 'mode'])
     .where('removed_at', 'is', null)
-    .$if(selection.sink !== null, found => found.where('name', '=', selection.sink!))
+    .$if(selection.sink !== undefined, found => found.where('name', '=', selection.sink!))
     .orderBy('id')
     .execute();
-  const counts: ReplayCounts = { matched: 0, replayed: 0, skippedAsStale: 0 };
+  const counts: ReplayedDto = { matched: 0, replayed: 0, skippedAsStale: 0 };
   for (const sink of sinks) {
-    let after: string | null = '';
-    while (after !== null) {
-      const page = await database.kysely.transaction().execute(async trx => {
-        const done = await replayPage(database, trx, sink, selection, after!, dryRun, now());
-        if (!dryRun && counts.replayed === 0 && done.matched > done.stale) await events.record(trx);
+    for (let after: string | null = ''; after !== null; await nextTurn()) {
+      const page: Page = await database.kysely.transaction().execute(async trx => {
+        const done = await replayPage(database, trx, sink, selection, after!, dryRun, doing.at);
+        if (!dryRun && counts.replayed === 0 && done.matched > done.stale)
+          await recordAction(trx, doing, 'replay', selection, selection.changeId ?? null);
         return done;
       });
       counts.matched += page.matched;
       counts.skippedAsStale += page.stale;
       counts.replayed += page.matched - page.stale;
       after = page.last;
-      if (page.sinks.length > 0) events.wake(page.sinks);
-      await nextTurn();
+      if (page.sinks.length > 0) wake(page.sinks);
     }
   }
   return counts;
@@ -87,11 +65,13 @@ async function replayPage(
   database: Database,
   trx: Trx,
   sink: { id: number; mode: string },
-  { state, changeId, changes }: ReplaySelection,
+  selection: ReplaySelection,
   after: string,
   dryRun: boolean,
   now: number,
 ): Promise<Page> {
+  const { state = 'parked', changeId } = selection;
+  const changes = selectedChanges(database, selection);
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('change', 'change.id', 'delivery.change_id')
@@ -100,7 +80,7 @@ async function replayPage(
     .where('delivery.sink', '=', sink.id)
     .where('delivery.state', '=', state)
     .where('delivery.change_id', '>', after)
-    .$if(changeId !== null, found => found.where('delivery.change_id', '=', changeId!))
+    .$if(changeId !== undefined, found => found.where('delivery.change_id', '=', changeId!))
     .$if(changes !== null, found => found.where('delivery.change_id', 'in', changes!))
     .orderBy('delivery.change_id')
     .limit(pageSize)
@@ -134,45 +114,35 @@ async function replayPage(
 /** As if it had never failed. */
 const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
 
-/** What became of a wish to discard: whether it is done, else the state that forbids it. */
-export interface Discarded {
-  discarded: boolean;
-  state: string;
-  /** The name of its sink. */
-  name: string;
-  /** The report sinks that have to tell of it. */
-  sinks: number[];
-}
-
-/** Gives up a parked delivery for good, on record with who did it. `null` if there is no such delivery. */
+/**
+ * Gives up a parked delivery for good, on record with who did it.
+ * @returns the state that it was in: only if it was parked it is discarded now, and these report sinks have to show it; `null` if there is no such delivery
+ */
 export async function discard(
   database: Database,
-  { changeId, sink }: { changeId: string; sink: number },
+  { changeId, sink }: DeliveryKey,
   reason: string,
   doing: Doing,
-): Promise<Discarded | null> {
+): Promise<{ was: string; name: string; reports: number[] } | null> {
   return database.kysely.transaction().execute(async trx => {
-    const found = await trx
-      .selectFrom('delivery')
-      .innerJoin('sink', 'sink.id', 'delivery.sink')
-      .select(['delivery.channel', 'delivery.state', 'sink.name'])
-      .where('delivery.change_id', '=', changeId)
-      .where('delivery.sink', '=', sink)
-      .executeTakeFirst();
+    const delivery = trx.selectFrom('delivery').where('change_id', '=', changeId).where('sink', '=', sink);
+    const found = await delivery.select('channel').executeTakeFirst();
     if (!found) return null;
-    const { name } = found;
     await lockLanes(database, trx, sink, [found]);
-    const { numUpdatedRows } = await trx
+    const locked = await delivery
+      .innerJoin('sink', 'sink.id', 'delivery.sink')
+      .select(['delivery.state as was', 'sink.name'])
+      .executeTakeFirst();
+    if (locked?.was !== 'parked') return locked ? { ...locked, reports: [] } : null;
+    await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: doing.at })
       .where('change_id', '=', changeId)
       .where('sink', '=', sink)
-      .where('state', '=', 'parked')
-      .executeTakeFirst();
-    if (numUpdatedRows === 0n) return { state: found.state, discarded: false, name, sinks: [] };
+      .execute();
     await recordAction(trx, doing, 'discard', { delivery: deliveryId(changeId, sink) }, changeId);
-    const sinks = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
-    if (sinks.length > 0) await database.notify(trx, sinks);
-    return { state: 'discarded', discarded: true, name, sinks };
+    const reports = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
+    if (reports.length > 0) await database.notify(trx, reports);
+    return { ...locked, reports };
   });
 }

@@ -13,7 +13,7 @@ export interface SinkStatus extends Selectable<Tables['sink']> {
   lagSeconds: number | null;
 }
 
-/** How every sink is, the newest first; one for each name: where type or mode changed, the current one. One query that counts nothing. */
+/** How every sink is, the newest first; one for each name: where type or mode changed, the current one, which is the newest. One query that counts nothing. */
 export async function sinkStates(database: Database, now: number): Promise<SinkStatus[]> {
   const rows = await database.kysely
     .selectFrom('sink')
@@ -35,24 +35,19 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
         .where('delivery.state', '=', sql.lit('pending'))
         .as('oldest'),
     ])
+    .where('sink.id', 'in', eb =>
+      eb
+        .selectFrom('sink as named')
+        .select(({ fn }) => fn.max('named.id').as('id'))
+        .groupBy('named.name'),
+    )
     .orderBy('sink.id', 'desc')
     .execute();
-  return currentOf(rows).map(({ failing, oldest, ...row }) => ({
+  return rows.map(({ failing, oldest, ...row }) => ({
     ...row,
     state: stateOf(row, failing !== null),
     lagSeconds: row.removed_at !== null ? null : oldest === null ? 0 : Math.max(0, now - oldest) / 1000,
   }));
-}
-
-/** Of sinks that share a name (type or mode were changed) the registered one, or the newest if all were removed; keeps the order. */
-export function currentOf<S extends { id: number; name: string; removed_at: number | null }>(sinks: readonly S[]): S[] {
-  const current = new Map<string, S>();
-  for (const sink of sinks) {
-    const other = current.get(sink.name);
-    const better = !other || (other.removed_at !== null && (sink.removed_at === null || sink.id > other.id));
-    if (better) current.set(sink.name, sink);
-  }
-  return sinks.filter(sink => current.get(sink.name) === sink);
 }
 
 function stateOf(sink: Pick<Selectable<Tables['sink']>, 'state' | 'paused_at' | 'removed_at'>, failing: boolean): SinkState {

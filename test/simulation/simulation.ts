@@ -464,11 +464,10 @@ export class Simulation {
   /** What was refused a person replays; at the index what is older than it has stays. */
   async #replayParked(): Promise<number> {
     this.#replaying = true;
-    const selection = { sink: null, state: 'parked', changeId: null, changes: null };
-    const done = this.#code.replay(this.#database, selection, false, () => this.#server.wall(), {
-      record: () => Promise.resolve(),
-      wake: ids => this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
-    });
+    const doing = { at: this.#server.wall(), actor: 'api' };
+    const done = this.#code.replay(this.#database, {}, false, doing, ids =>
+      this.#replicas.forEach(one => ids.forEach(id => one.workers.get(id)?.wake())),
+    );
     await this.#pass(60_000);
     await this.#settle();
     const { replayed, skippedAsStale } = await done;

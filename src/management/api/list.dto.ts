@@ -11,11 +11,11 @@ const WholeNumber = (): PropertyDecorator =>
 /** Not given: an absent one and `null` are the same. */
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
 
-/** A text that may be given. */
+/** A text that may be given, as the store has it. */
 export const Word = (description: string, example?: string): PropertyDecorator =>
   applyDecorators(
     ApiPropertyOptional({ description, ...(example !== undefined && { example }) }),
-    NullIsAbsent(),
+    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? storable(value) : (value ?? undefined))),
     IsOptional(),
     IsString(),
     IsNotEmpty(),

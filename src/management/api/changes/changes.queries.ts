@@ -4,7 +4,7 @@ import { readChanges, readFields, readProfile } from '../../../channel/stored.js
 import type { Database } from '../../../database/database.js';
 import type { Tables } from '../../../database/tables.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
-import { type ChangesQuery, storable } from '../list.dto.js';
+import type { ChangesQuery } from '../list.dto.js';
 import { toIso } from '../times.js';
 
 type Row = Awaited<ReturnType<ReturnType<typeof selectChanges>['execute']>>[number];
@@ -73,15 +73,14 @@ export async function findChange(database: Database, id: string): Promise<(Chang
 /** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */
 export function selectedChanges(
   database: Database,
-  query: Omit<ChangesQuery, 'limit' | 'cursor'>,
+  { sdkAppId, channelId, since, until }: Omit<ChangesQuery, 'limit' | 'cursor'>,
 ): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
-  const { sdkAppId, channelId, since, until } = query;
   if ([sdkAppId, channelId, since, until].every(one => one === undefined)) return null;
   const channels = database.kysely
     .selectFrom('channel')
     .select('channel.id')
-    .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', storable(sdkAppId!)))
-    .$if(channelId !== undefined, found => found.where('channel_id', '=', storable(channelId!)));
+    .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
+    .$if(channelId !== undefined, found => found.where('channel_id', '=', channelId!));
   return database.kysely
     .selectFrom('change')
     .select('change.id')

@@ -13,7 +13,7 @@ import { DiscardDto } from './replay.dto.js';
 export class DeliveriesController {
   constructor(
     private readonly database: Database,
-    private readonly auditActions: AdminActions,
+    private readonly actions: AdminActions,
   ) {}
 
   @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)
@@ -28,9 +28,9 @@ export class DeliveriesController {
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
-    const done = key && (await this.auditActions.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
-    if (!done) throw new NotFoundException('no delivery with this id is kept');
-    if (!done.discarded) throw new ConflictException(`it is ${done.state}: only a parked delivery can be discarded`);
+    const was = key && (await this.actions.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
+    if (!was) throw new NotFoundException('no delivery with this id is kept');
+    if (was !== 'parked') throw new ConflictException(`it is ${was}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);
     if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
     return shown;

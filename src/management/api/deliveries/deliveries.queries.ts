@@ -3,7 +3,6 @@ import { nextAttemptAt, standing } from '../../../delivery/retry.js';
 import { deliveryId } from '../../../delivery/work.js';
 import { selectedChanges } from '../changes/changes.queries.js';
 import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
-import { storable } from '../list.dto.js';
 import { toIso, toIsoOrNull } from '../times.js';
 
 /** The key of a delivery, by which the list is ordered. */
@@ -52,7 +51,7 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
     .selectFrom('delivery')
     .select(['change_id', 'sink'])
     .$if(query.sink !== undefined, found =>
-      found.where('sink', 'in', eb => eb.selectFrom('sink').select('id').where('name', '=', storable(query.sink!))),
+      found.where('sink', 'in', eb => eb.selectFrom('sink').select('id').where('name', '=', query.sink!)),
     )
     .$if(query.state !== undefined, found => found.where('state', '=', query.state!))
     .$if(changes !== null, found => found.where('change_id', 'in', changes!))

@@ -1,10 +1,7 @@
 import { BadRequestException, Body, Post, ValidationPipe } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
-import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
-import { selectedChanges } from '../changes/changes.queries.js';
-import { storable } from '../list.dto.js';
 import { ReplayDto, ReplayedDto } from './replay.dto.js';
 
 /** A misspelled selector must not select everything. */
@@ -13,29 +10,15 @@ const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, wh
 /** Sending once more. */
 @Api('replays')
 export class ReplaysController {
-  constructor(
-    private readonly database: Database,
-    private readonly auditActions: AdminActions,
-  ) {}
+  constructor(private readonly actions: AdminActions) {}
 
   @Call(Post(), 'Send parked (or otherwise ended) deliveries once more, under the same ids', ReplayedDto, 202)
   @ApiBody({ type: ReplayDto })
   @ApiProblem(400, 'A selector is not what it should be, or none is given')
   async replay(@Body(strict) body: object): Promise<ReplayedDto> {
-    const { dryRun = false, ...selectors } = body as ReplayDto;
-    const { sink, changeId, state, ...ofChanges } = selectors;
-    if (Object.values(selectors).every(value => value === undefined))
+    const { dryRun = false, ...selection } = body as ReplayDto;
+    if (Object.values(selection).every(value => value === undefined))
       throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
-    return this.auditActions.replay(
-      {
-        sink: sink === undefined ? null : storable(sink),
-        changeId: changeId === undefined ? null : storable(changeId),
-        state: state ?? 'parked',
-        changes: selectedChanges(this.database, ofChanges),
-      },
-      selectors,
-      dryRun,
-      'api',
-    );
+    return this.actions.replay(selection, dryRun, 'api');
   }
 }

@@ -16,14 +16,14 @@ export class IndexesController {
   constructor(
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
-    private readonly auditActions: AdminActions,
+    private readonly actions: AdminActions,
   ) {}
 
   /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
   @Call(Post(':name/verify'), 'Compare every channel of the store with the index of a search sink', VerifyStateDto, 202)
   async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
     const { id } = await this.sink(name);
-    await this.auditActions.beginJob(id, name, 'verify', repair ?? false, 'api');
+    await this.actions.beginJob(id, name, 'verify', repair ?? false, 'api');
     return this.verifyState(id);
   }
 
@@ -41,7 +41,7 @@ export class IndexesController {
   )
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     const { id } = await this.sink(name);
-    await this.auditActions.beginJob(id, name, 'rebuild', false, 'api');
+    await this.actions.beginJob(id, name, 'rebuild', false, 'api');
     return this.rebuildState(id);
   }
 

@@ -14,7 +14,7 @@ export class SinksController {
   constructor(
     private readonly database: Database,
     private readonly clock: SharedClock,
-    private readonly auditActions: AdminActions,
+    private readonly actions: AdminActions,
   ) {}
 
   @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
@@ -34,13 +34,13 @@ export class SinksController {
   @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async pause(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.auditActions.pause(storable(name), 'api'));
+    return this.shown(name, await this.actions.pause(storable(name), 'api'));
   }
 
   @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.auditActions.resume(storable(name), 'api'));
+    return this.shown(name, await this.actions.resume(storable(name), 'api'));
   }
 
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {
