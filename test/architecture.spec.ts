@@ -31,7 +31,7 @@ const forbidden = [
     name: "a target's client is loaded only when a sink of its type is opened",
     from: { path: '^src', pathNot: 'spec\\.ts$' },
     to: {
-      path: '^node_modules/(@opensearch-project/opensearch|@elastic/elasticsearch|meilisearch|@slack/web-api|@slack/socket-mode)/',
+      path: '^node_modules/(@slack/web-api|@slack/socket-mode)/',
       dynamic: false,
       dependencyTypesNot: ['type-only' as const],
     },

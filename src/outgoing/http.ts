@@ -77,18 +77,6 @@ function innermost(error: unknown, depth = 0): { told: SinkError | null; code: s
   return { told: null, code: typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null };
 }
 
-/** The text of an answer; empty if that is longer than a limit in bytes: then the rest is dropped, and the connection with it. */
-export async function readText(answer: AsyncIterable<Buffer>, mostBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) return '';
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
-}
-
 /** What a text says as JSON; `undefined` if it is none. */
 export function parsed(text: string): unknown {
   try {

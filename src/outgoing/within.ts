@@ -1,24 +1,24 @@
 /**
- * Does something within a time in milliseconds, `null` for any; its signal ends with the given one, and when the time is up. Our own cancellation comes out as the signal's reason.
+ * Does something within a time in milliseconds, `null` for any. Its signal ends with the given one, for the same reason, and when the time is up, for the reason that `late` tells;
+ * whatever is thrown afterwards comes out as that reason.
  * Not by AbortSignal.any and AbortSignal.timeout: they cost as much CPU as a request, and what they make is held until the time is up.
- * @param late what to throw for an error that comes when the time is up
  */
 export async function within<T>(
   ms: number | null,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
-  late: (error: unknown) => unknown,
+  late: () => Error,
 ): Promise<T> {
   signal.throwIfAborted();
   const attempt = new AbortController();
-  const end = (): void => attempt.abort();
-  const timer = ms === null ? undefined : setTimeout(end, ms);
+  const end = (): void => attempt.abort(signal.reason);
+  const timer = ms === null ? undefined : setTimeout(() => attempt.abort(late()), ms);
   signal.addEventListener('abort', end, { once: true });
   try {
     return await work(attempt.signal);
   } catch (error) {
-    signal.throwIfAborted();
-    throw attempt.signal.aborted ? late(error) : error;
+    attempt.signal.throwIfAborted();
+    throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', end);

@@ -1,8 +1,7 @@
 import { crmWebhook } from './crm-webhook/crm-webhook.sink.js';
 import { log } from './log/log.sink.js';
-import { elasticsearch } from './search/elasticsearch.sink.js';
+import { elasticsearch, opensearch } from './search/cluster.sink.js';
 import { meilisearch } from './search/meilisearch.sink.js';
-import { opensearch } from './search/opensearch.sink.js';
 import type { SinkType } from './sink.js';
 import { slack } from './slack/slack.sink.js';
 

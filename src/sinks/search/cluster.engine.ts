@@ -1,10 +1,11 @@
 import type { ChannelKey, Difference } from '../search-sink.js';
-import { Misconfigured, Refused, type SinkError } from '../errors.js';
-import type { Cluster, ClusterAnswer, ClusterCall } from './cluster.js';
-import { type ClusterError, classifyClusterError } from './cluster.errors.js';
+import { Misconfigured, type SinkError } from '../errors.js';
+import { classifyClusterError, errorType } from './cluster.errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, tooOld, unknownAnswer, wrongEngine } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
+import type { Answer, RestClient } from './rest-client.js';
+import type { ClusterSettings } from './search.settings.js';
 
 /** Who answers at `GET /`. */
 export interface Product {
@@ -13,28 +14,42 @@ export interface Product {
   least: number;
 }
 
-/** What both OpenSearch and Elasticsearch understand, since the one was made out of the other. The alias is what is searched; a second one, `-next`, leads to the index that is being built. */
+/** One operation of a bulk: its action, and the document that belongs to it. */
+interface Operation {
+  action: { _id: string; [more: string]: unknown };
+  document?: object;
+}
+
+/** What a bulk answer says of one operation. */
+type Item = object & { status: number };
+
+/**
+ * What both OpenSearch and Elasticsearch understand, since the one was made out of the other. The alias is what is searched; a second one, `-next`, leads to the
+ * index that is being built.
+ */
 export class ClusterEngine implements Engine {
   readonly name: string;
+  private readonly alias: string;
   private readonly nextAlias: string;
+  private readonly analyzer: string;
 
   constructor(
-    private readonly cluster: Cluster,
+    private readonly client: RestClient,
     private readonly product: Product,
-    private readonly alias: string,
-    private readonly analyzer: string,
+    { INDEX, ANALYZER }: Pick<ClusterSettings, 'INDEX' | 'ANALYZER'>,
     private readonly now: () => number,
   ) {
     this.name = product.name;
-    this.nextAlias = `${alias}-next`;
+    this.alias = INDEX;
+    this.nextAlias = `${INDEX}-next`;
+    this.analyzer = ANALYZER;
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    const answer = await this.cluster.request({ method: 'GET', path: '/' }, signal);
+    const answer = await this.client.call({ method: 'GET', path: '/' }, signal);
     // Credentials for the index alone may not ask this; whatever is there will answer the next question.
     if (answer.status === 403 && errorType(answer.body) === 'security_exception') return;
-    this.throwUnlessDone(answer);
-    const found = productOf(answer.body);
+    const found = productOf(this.bodyOf(answer));
     if (!found) throw noEngine(this.name);
     if (found.name !== this.name) throw wrongEngine(found.name, this.name);
     if (found.major < this.product.least) throw tooOld(this.name, `${this.name} ${this.product.least}.0`);
@@ -48,43 +63,37 @@ export class ClusterEngine implements Engine {
   async create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void> {
     if (as === 'anew') await this.drop(index, signal);
     const json = newIndex(as === 'used' ? this.alias : this.nextAlias, this.analyzer);
-    const answer = await this.cluster.request({ method: 'PUT', path: `/${index}`, json }, signal);
+    const answer = await this.client.call({ method: 'PUT', path: `/${index}`, json }, signal);
+    const error = errorType(answer.body);
     // Another replica was faster.
-    if (errorType(answer.body) === 'resource_already_exists_exception') return;
-    if (answer.status === 400 && errorType(answer.body) === 'mapper_parsing_exception') {
-      throw new Misconfigured(
-        'the cluster does not take our mapping',
-        `Check that it has the analyzer that ANALYZER names (${this.analyzer}); some come with plugins.`,
-        answer.status,
-      );
+    if (error === 'resource_already_exists_exception') return;
+    if (error === 'mapper_parsing_exception') {
+      const advice = `Check that it has the analyzer that ANALYZER names (${this.analyzer}); some come with plugins.`;
+      throw new Misconfigured('the cluster does not take our mapping', advice, answer.status);
     }
-    this.throwUnlessDone(answer);
+    this.bodyOf(answer);
   }
 
   async drop(index: string, signal: AbortSignal): Promise<void> {
-    const answer = await this.cluster.request({ method: 'DELETE', path: `/${index}` }, signal);
-    if (errorType(answer.body) !== 'index_not_found_exception') this.throwUnlessDone(answer);
+    const answer = await this.client.call({ method: 'DELETE', path: `/${index}` }, signal);
+    if (errorType(answer.body) !== 'index_not_found_exception') this.bodyOf(answer);
   }
 
-  /** By alias, so that it never makes an index, and ends in the right one even while aliases change. The engine itself refuses what is older than the version that it has. */
+  /**
+   * By alias, so that it never makes an index, and ends in the right one even while aliases change. The engine itself refuses what is older than the version
+   * that it has.
+   */
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const _index = next === null ? this.alias : this.nextAlias;
-    const lines = entries.map(({ key, document, version }) => {
-      const action = { index: { _index, _id: nameOf(key), version, version_type: 'external' } };
-      return `${JSON.stringify(action)}\n${JSON.stringify(document)}\n`;
-    });
-    const answer = await this.bulk(lines, { require_alias: 'true' }, signal);
-    const items = itemsOf(
-      answer.body,
-      'index',
-      entries.map(entry => nameOf(entry.key)),
-    );
-    if (!items) throw unknownAnswer(this.name, answer.status);
-    return items.map(item => this.failure(item));
+    const operations = entries.map(({ key, document, version }) => ({
+      action: { _index, _id: nameOf(key), version, version_type: 'external' },
+      document,
+    }));
+    return (await this.bulk('index', operations, signal)).map(item => this.failure(item));
   }
 
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
-    this.throwUnlessDone(await this.cluster.request({ method: 'POST', path: `/${this.alias}/_refresh` }, signal));
+    this.bodyOf(await this.client.call({ method: 'POST', path: `/${this.alias}/_refresh` }, signal));
     for (;;) {
       const json = {
         size,
@@ -93,9 +102,8 @@ export class ClusterEngine implements Engine {
         sort: [{ sdkAppId: 'asc' }, { channelId: 'asc' }],
         ...(after && { search_after: [after.sdkAppId, after.channelId] }),
       };
-      const answer = await this.cluster.request({ method: 'POST', path: `/${this.alias}/_search`, json }, signal);
-      this.throwUnlessDone(answer);
-      const hits = member(member(answer.body, 'hits'), 'hits');
+      const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, json }, signal);
+      const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
       if (Array.isArray(hits)) return hits.flatMap(foundIn);
       // Perhaps it was too long.
       if (size === 1) throw unknownAnswer(this.name, answer.status);
@@ -104,47 +112,35 @@ export class ClusterEngine implements Engine {
   }
 
   /** By sequence numbers: what was written since is kept, and, unlike with a version, no index is made if it is gone. */
-  async remove(index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
+  async remove(_index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
     if (surplus.length === 0) return;
-    const call = { method: 'POST', path: `/${index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(nameOf) } } as const;
-    const answer = await this.cluster.request(call, signal);
-    this.throwUnlessDone(answer);
-    const versions = new Map(surplus.map(one => [nameOf(one), one.version]));
-    const documents = member(answer.body, 'docs');
+    const call = { method: 'POST', path: `/${_index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(nameOf) } } as const;
+    const answer = await this.client.call(call, signal);
+    const documents = member(this.bodyOf(answer), 'docs');
     if (!Array.isArray(documents)) throw unknownAnswer(this.name, answer.status);
-    const known = documents.filter(
-      one => member(one, 'found') === true && member(one, '_version') === versions.get(String(member(one, '_id'))),
-    );
-    if (known.length === 0) return;
-    const actions = known.map(one => ({
-      delete: { _index: index, _id: member(one, '_id'), if_seq_no: member(one, '_seq_no'), if_primary_term: member(one, '_primary_term') },
-    }));
-    const done = await this.bulk(
-      actions.map(action => `${JSON.stringify(action)}\n`),
-      {},
-      signal,
-    );
-    const items = itemsOf(
-      done.body,
-      'delete',
-      known.map(one => String(member(one, '_id'))),
-    );
-    if (!items) throw unknownAnswer(this.name, done.status);
+    const versions = new Map(surplus.map(one => [nameOf(one), one.version]));
+    const operations = documents.flatMap((one): Operation[] => {
+      const _id = String(member(one, '_id'));
+      if (member(one, 'found') !== true || member(one, '_version') !== versions.get(_id)) return [];
+      return [{ action: { _index, _id, if_seq_no: member(one, '_seq_no'), if_primary_term: member(one, '_primary_term') } }];
+    });
+    if (operations.length === 0) return;
+    const items = await this.bulk('delete', operations, signal);
     const [error] = items.flatMap(item => (item.status === 404 ? [] : (this.failure(item) ?? [])));
     if (error) throw error;
   }
 
   /** In one call, and once all that was written can be found, so that nobody ever finds nothing, half, or both. */
   async swap(used: string, next: string, signal: AbortSignal): Promise<void> {
-    this.throwUnlessDone(await this.cluster.request({ method: 'POST', path: `/${next}/_refresh` }, signal));
+    this.bodyOf(await this.client.call({ method: 'POST', path: `/${next}/_refresh` }, signal));
     const actions = [
       { add: { index: next, alias: this.alias } },
       { remove: { index: next, alias: this.nextAlias } },
       { remove: { index: used, alias: this.alias } },
     ];
-    const answer = await this.cluster.request({ method: 'POST', path: '/_aliases', json: { actions } }, signal);
+    const answer = await this.client.call({ method: 'POST', path: '/_aliases', json: { actions } }, signal);
     // Another process was faster, which the next look tells.
-    if (answer.status !== 404) this.throwUnlessDone(answer);
+    if (answer.status !== 404) this.bodyOf(answer);
   }
 
   async leftover(used: string, signal: AbortSignal): Promise<string | null> {
@@ -154,23 +150,35 @@ export class ClusterEngine implements Engine {
   }
 
   close(): void {
-    this.cluster.close();
+    this.client.close();
   }
 
-  private async bulk(lines: readonly string[], query: Record<string, string>, signal: AbortSignal): Promise<ClusterAnswer> {
-    const call: ClusterCall = { method: 'POST', path: '/_bulk', query, lines: lines.join('') };
-    const answer = await this.cluster.request(call, signal);
-    const error = classifyClusterError(answer.status, errorOf(answer.body), answer.retryAfter, this.now());
-    if (error) throw error;
-    return answer;
+  /** What a bulk answer says of each operation, in their order. Throws what is no answer to them, since then nobody knows what was done. */
+  private async bulk(verb: 'index' | 'delete', operations: readonly Operation[], signal: AbortSignal): Promise<Item[]> {
+    const lines = operations.flatMap(({ action, document }) => [{ [verb]: action }, ...(document ? [document] : [])]);
+    const answer = await this.client.call(
+      {
+        method: 'POST',
+        path: '/_bulk',
+        ...(verb === 'index' && { query: { require_alias: 'true' } }),
+        lines: lines.map(line => `${JSON.stringify(line)}\n`).join(''),
+      },
+      signal,
+    );
+    const items = member(this.bodyOf(answer), 'items');
+    const found = (Array.isArray(items) && items.length === operations.length ? items : []).flatMap((one, at): Item[] => {
+      const item = member(one, verb);
+      return typeof member(item, 'status') === 'number' && member(item, '_id') === operations[at]?.action._id ? [item as Item] : [];
+    });
+    if (found.length !== operations.length) throw unknownAnswer(this.name, answer.status);
+    return found;
   }
 
   /** What there is of a name, by index; `null` if there is nothing. */
   private async mappings(name: string, signal: AbortSignal): Promise<object | null> {
-    const answer = await this.cluster.request({ method: 'GET', path: `/${name}/_mapping` }, signal);
-    if (answer.status === 404 && errorType(answer.body) === 'index_not_found_exception') return null;
-    this.throwUnlessDone(answer);
-    const { body } = answer;
+    const answer = await this.client.call({ method: 'GET', path: `/${name}/_mapping` }, signal);
+    if (errorType(answer.body) === 'index_not_found_exception') return null;
+    const body = this.bodyOf(answer);
     if (typeof body !== 'object' || body === null || Array.isArray(body) || Object.keys(body).length === 0) throw noEngine(this.name);
     return body;
   }
@@ -200,20 +208,15 @@ export class ClusterEngine implements Engine {
   }
 
   /** What the answer to one document means. */
-  private failure({ status, error }: Item): SinkError | null {
-    if (status === 409 && error.type === 'version_conflict_engine_exception') return null;
-    return classifyClusterError(status, error, undefined, this.now());
+  private failure(item: Item): SinkError | null {
+    if (item.status === 409 && errorType(item) === 'version_conflict_engine_exception') return null;
+    return classifyClusterError(item.status, item, null, this.now());
   }
 
-  /** A refusal of what is not about documents is about the set-up: no delivery may be parked for it. */
-  private throwUnlessDone({ status, retryAfter, body }: ClusterAnswer): void {
-    const error = classifyClusterError(status, errorOf(body), retryAfter, this.now());
-    if (!(error instanceof Refused)) {
-      if (error) throw error;
-      return;
-    }
-    const advice = 'The index cannot be looked up or made: see the log of the search engine for why.';
-    throw new Misconfigured(error.message, advice, status);
+  private bodyOf({ status, retryAfter, body }: Answer): unknown {
+    const error = classifyClusterError(status, body, retryAfter, this.now());
+    if (error) throw error;
+    return body;
   }
 }
 
@@ -227,38 +230,9 @@ function productOf(body: unknown): { name: string; major: number } | null {
   return { name, major: Number.parseInt(number, 10) };
 }
 
-interface Item {
-  status: number;
-  error: ClusterError;
-}
-
-/** What a bulk answer says of each document, in their order; `null` if it is no answer to them, so that nobody knows what was done. */
-function itemsOf(answer: unknown, verb: 'index' | 'delete', ids: readonly string[]): Item[] | null {
-  const items = member(answer, 'items');
-  if (!Array.isArray(items) || items.length !== ids.length) return null;
-  const found = ids.flatMap((id, at) => {
-    const item = member(items[at], verb);
-    const status = member(item, 'status');
-    return typeof status === 'number' && member(item, '_id') === id ? [{ status, error: errorOf(item) }] : [];
-  });
-  return found.length === ids.length ? found : null;
-}
-
 function foundIn(hit: unknown): Found[] {
   const [version, document, sort] = [member(hit, '_version'), member(hit, '_source'), member(hit, 'sort')];
   const [sdkAppId, channelId]: unknown[] = Array.isArray(sort) ? sort : [];
   if (typeof sdkAppId !== 'string' || typeof channelId !== 'string' || typeof version !== 'number') return [];
   return [{ key: { sdkAppId, channelId }, document: document as Found['document'], version }];
-}
-
-/** What an answer says went wrong. */
-function errorOf(answer: unknown): ClusterError {
-  const error = member(answer, 'error');
-  return { type: errorType(answer), reason: String(member(error, 'reason')) };
-}
-
-/** The type word of an error; never its reason, which may quote the document. */
-function errorType(answer: unknown): string | null {
-  const type = member(member(answer, 'error'), 'type');
-  return typeof type === 'string' && /^[a-z_]{1,100}$/.test(type) ? type : null;
 }

@@ -1,7 +1,7 @@
 import { Misconfigured, Refused, TryAgain } from '../errors.js';
-import { type ClusterError, classifyClusterError } from './cluster.errors.js';
+import { classifyClusterError } from './cluster.errors.js';
 import { Gone } from './engine.js';
-import { failureOf } from './meilisearch.client.js';
+import { classifyMeilisearchError } from './meilisearch.api.js';
 
 const shardsReason = (words: string) =>
   `Validation Failed: 1: this action would add [2] shards, but this cluster currently has [1000]/[1000] ${words} open;`;
@@ -57,16 +57,16 @@ describe('an error of a cluster', () => {
     [500, 'some_exception', 'unheard of', TryAgain, /by itself/],
     [400, 'constructor', '', Refused, /mapping/],
   ])('%i %s (%s)', (status, type, reason, kind, advice) => {
-    const error = classifyClusterError(status, { type, reason }, undefined, 0);
+    const error = classifyClusterError(status, { error: { type, reason } }, null, 0);
     expect(error?.constructor).toBe(kind);
     expect(error).toMatchObject({ message: type, status, advice: expect.stringMatching(advice) });
   });
 
   it('holds a sink back as long as it asks, and is none with a 2xx', () => {
-    const busy: ClusterError = { type: 'es_rejected_execution_exception', reason: '' };
+    const busy = { error: { type: 'es_rejected_execution_exception', reason: '' } };
     expect(classifyClusterError(429, busy, '7', 0)).toMatchObject({ retryAfterMs: 7000 });
-    expect(classifyClusterError(200, busy, undefined, 0)).toBeNull();
-    expect(classifyClusterError(503, { type: null, reason: '' }, undefined, 0)).toMatchObject({ message: 'answered 503' });
+    expect(classifyClusterError(200, busy, null, 0)).toBeNull();
+    expect(classifyClusterError(503, undefined, null, 0)).toMatchObject({ message: 'answered 503' });
   });
 });
 
@@ -81,7 +81,7 @@ it.each<[string, string, typeof TryAgain | typeof Refused | typeof Misconfigured
   ['invalid_document_id', 'invalid_request', Refused, /tasks/],
   ['constructor', 'invalid_request', Refused, /tasks/],
 ])('an error of Meilisearch: %s', (code, type, kind, advice) => {
-  const error = failureOf({ code, type }, new Refused('answered 400', '', 400));
+  const error = classifyMeilisearchError({ code, type }, new Refused('answered 400', '', 400));
   expect(error.constructor).toBe(kind);
   expect(error).toMatchObject({ message: code, status: 400, advice: expect.stringMatching(advice) });
 });

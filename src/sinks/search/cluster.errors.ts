@@ -1,5 +1,6 @@
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
+import { member } from './document.js';
 import { Gone } from './engine.js';
 
 type Meaning = [kind: new (message: string, advice: string, status: number | null, retryAfterMs?: number) => SinkError, advice: string];
@@ -67,18 +68,20 @@ const limits: [reason: RegExp, Meaning][] = [
   ],
 ];
 
-/** An error as an answer tells it, of a document or as a whole. */
-export interface ClusterError {
-  type: string | null;
-  reason: string;
-}
-
-/** What an answer means that has this status and error; `null` is done. */
-export function classifyClusterError(status: number, { type, reason }: ClusterError, retryAfter: unknown, now: number): SinkError | null {
+/** What an answer with this status means, of a whole call or, in a bulk, of one document; `null` is done. */
+export function classifyClusterError(status: number, answer: unknown, retryAfter: string | null, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
+  const type = errorType(answer);
   if (byStatus === null || type === null) return byStatus;
+  const reason = String(member(member(answer, 'error'), 'reason'));
   const exact = [`${type} ${status}`, type].find(name => Object.hasOwn(meanings, name));
   const meaning = limits.find(([pattern]) => pattern.test(reason))?.[1] ?? (exact === undefined ? null : meanings[exact]!);
   const [kind, advice] = meaning ?? [byStatus.constructor as Meaning[0], byStatus instanceof Refused ? document[1] : byStatus.advice];
   return new kind(type, advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
+}
+
+/** The type word of an error; never its reason, which may quote the document. */
+export function errorType(answer: unknown): string | null {
+  const type = member(member(answer, 'error'), 'type');
+  return typeof type === 'string' && /^[a-z_]{1,100}$/.test(type) ? type : null;
 }

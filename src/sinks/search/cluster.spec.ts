@@ -213,7 +213,7 @@ describe.each(types)('%s sink', type => {
       expect(await told(sink)).toBeNull();
       return server.requests.length - 1;
     };
-    // Who is there is asked only once; a clock that was put back must not make it cannotReadHistory.
+    // Who is there is asked only once; a clock that was put back must not keep it from looking.
     expect(await looks(5000)).toBe(3);
     expect(await looks(5999)).toBe(0);
     expect(await looks(6000)).toBe(2);
@@ -229,7 +229,7 @@ describe.each(types)('%s sink', type => {
         swapping = builder.swap('official-channels-v2', signal);
         await until(() => fake.answer({ method: 'GET', path: '/official-channels-next/_mapping', body: '' }).status === 404, 'the swap');
       }
-      return { headers: { 'x-elastic-product': 'Elasticsearch' }, ...fake.answer(request) };
+      return fake.answer(request);
     });
     open.push(server);
     const [builder, writer] = [await sinkAt(server.url, { TIMEOUT_MS: 1000 }), await sinkAt(server.url)];
@@ -243,7 +243,7 @@ describe.each(types)('%s sink', type => {
   // Seen failing without the refresh: on a real engine searches found nothing for a moment.
   it('lets all that was filled in be found before it swaps', async () => {
     const fake = new FakeSearch(type);
-    const server = await fakeServer(request => ({ headers: { 'x-elastic-product': 'Elasticsearch' }, ...fake.answer(request) }));
+    const server = await fakeServer(request => fake.answer(request));
     open.push(server);
     const sink = await sinkAt(server.url, { TIMEOUT_MS: 500 });
     await sink.fill(await sink.prepare(signal), [channelDelivery('a', 1)], signal);
@@ -280,7 +280,7 @@ describe.each(types)('%s sink', type => {
       'POST /_bulk?require_alias=true',
       'POST /_bulk?require_alias=true',
     ]);
-    expect(server.requests[3]?.headers['content-type']).toMatch(/x-ndjson/);
+    expect(server.requests[3]?.headers).toMatchObject({ 'content-type': 'application/x-ndjson', accept: 'application/json' });
     expect(JSON.parse(server.requests[3]?.body.split('\n')[0] ?? '')).toEqual({
       index: { _index: 'official-channels', _id: '1400000001:channel0', version: 1, version_type: 'external' },
     });
@@ -351,7 +351,7 @@ describe.each(types)('%s sink', type => {
     expect(new Set(server.requests.map(({ remotePort }) => remotePort)).size).toBe(1);
   });
 
-  it('says nothing on standard output when an answer breaks off', async () => {
+  it('tries again when an answer breaks off', async () => {
     const server = await fakeServer((request, response) => {
       const known = setup(type)(request);
       if (known) return known;
@@ -360,15 +360,7 @@ describe.each(types)('%s sink', type => {
       return undefined;
     });
     open.push(server);
-    const { log } = console;
-    const lines: unknown[] = [];
-    console.log = (...line: unknown[]) => void lines.push(line);
-    try {
-      expect(await told(await sinkAt(server.url))).toBe('retry -: connection reset');
-    } finally {
-      console.log = log;
-    }
-    expect(lines).toEqual([]);
+    expect(await told(await sinkAt(server.url))).toBe('retry -: connection reset');
   });
 
   it('connects to nothing before the first delivery', async () => {

@@ -1,5 +1,5 @@
 import type { ChannelKey, Difference } from '../search-sink.js';
-import { Misconfigured, type SinkError, TryAgain } from '../errors.js';
+import { Misconfigured, type Refused, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
 
 /** What became of each entry, in their order; `null` is written, or already newer. */
@@ -15,7 +15,7 @@ export interface Indices {
   next: { index: string; outdated: boolean } | null;
 }
 
-/** One kind of search engine. Whatever it throws is a `SinkError`, or came from below HTTP; the signal ends it. */
+/** One kind of search engine. Whatever it throws is a `SinkError`, or the reason of its signal. Only `write` refuses documents. */
 export interface Engine {
   /** What people call it. */
   readonly name: string;
@@ -54,6 +54,11 @@ export function indexNumber(alias: string, index: string): number | null {
   return /^[1-9]\d{0,14}$/.test(number) ? Number(number) : null;
 }
 
+/** What is refused about no document: no delivery may be parked for it. */
+export function setUpRefused({ message, status }: Refused): Misconfigured {
+  return new Misconfigured(message, 'The index cannot be looked up or made: see the log of the search engine for why.', status);
+}
+
 /** Something else is behind the URL. */
 export function wrongEngine(found: string, wanted: string): Misconfigured {
   return new Misconfigured(`${found} is behind the URL, not ${wanted}`, 'Correct the URL of this sink, or set its TYPE to what is there.');
@@ -69,6 +74,6 @@ export function noEngine(wanted: string): Misconfigured {
 }
 
 /** The answer makes no sense, so that nobody knows what was done. */
-export function unknownAnswer(engine: string, status: number): TryAgain {
+export function unknownAnswer(engine: string, status: number | null = null): TryAgain {
   return new TryAgain(`the answer is not one of ${engine}`, 'Check what the URL of this sink leads to, if it lasts.', status);
 }

@@ -1,9 +1,8 @@
-import type { IndexSwap, Meilisearch } from 'meilisearch';
+import { Misconfigured, Refused } from '../errors.js';
 import type { ChannelKey, Difference } from '../search-sink.js';
-import { Misconfigured, Refused, TryAgain } from '../errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
-import { type Call, TooLong, failureOf } from './meilisearch.client.js';
+import type { MeilisearchApi } from './meilisearch.api.js';
 
 /** Grows when the settings of an index change, so that one made by an older release is told as outdated. */
 const schema = 1;
@@ -23,9 +22,6 @@ interface Stored extends Record<string, unknown> {
   version: number;
 }
 
-/** What a task may be that has not ended. */
-const waiting = { statuses: ['enqueued', 'processing'] as ('enqueued' | 'processing')[] };
-
 /**
  * Meilisearch knows neither aliases nor versions. What is searched is always the index called INDEX; the next one is called by its own name, and the two swap
  * their contents.
@@ -43,19 +39,17 @@ export class MeilisearchEngine implements Engine {
   private readonly doubtful = new Set<string>();
 
   constructor(
-    private readonly client: { call: Call; close: () => void },
+    private readonly api: MeilisearchApi,
     private readonly uid: string,
   ) {}
 
   async check(signal: AbortSignal): Promise<void> {
     let version: unknown;
     try {
-      version = member(await this.ask(signal, client => client.getVersion()), 'pkgVersion');
+      version = member(await this.api.ask({ method: 'GET', path: '/version' }, signal), 'pkgVersion');
     } catch (error) {
       // A key for the index alone may not ask this.
       if (error instanceof Misconfigured && error.message === 'invalid_api_key') return;
-      // What is no Meilisearch will not become one by waiting.
-      if (error instanceof TryAgain && error.status === 200) throw noEngine(this.name);
       throw error;
     }
     const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(String(version)) ?? []).map(Number);
@@ -91,22 +85,20 @@ export class MeilisearchEngine implements Engine {
     if (found !== null && as !== 'anew') return;
     const texts = ['name', 'organization', 'introduction'];
     const ours = `channel-sync-schema-${schema}-${index.slice(this.uid.length + 1)}`;
-    const settings = {
+    const json = {
       searchableAttributes: [...texts, 'channelId'],
       filterableAttributes: ['id', 'sdkAppId', 'channelId', 'organization', 'deleted', ours],
       sortableAttributes: ['id', 'name', 'updatedAt'],
-      localizedAttributes: [{ attributePatterns: texts, locales: ['cmn' as const, 'eng' as const] }],
+      localizedAttributes: [{ attributePatterns: texts, locales: ['cmn', 'eng'] }],
     };
-    await this.ask(signal, async client => {
-      // Emptied, not deleted: the next write of another process would make it without its mark.
-      if (as === 'anew') await this.done(client, client.index(uid).deleteAllDocuments());
-      await this.done(client, client.index(uid).updateSettings(settings));
-    });
+    // Emptied, not deleted: the next write of another process would make it without its mark.
+    if (as === 'anew') await this.api.change({ method: 'DELETE', path: `/indexes/${uid}/documents` }, signal);
+    await this.api.change({ method: 'PATCH', path: `/indexes/${uid}/settings`, json }, signal);
   }
 
   async drop(index: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.ask(signal, client => this.done(client, client.deleteIndex(index)));
+      await this.api.change({ method: 'DELETE', path: `/indexes/${index}` }, signal);
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
     }
@@ -115,13 +107,9 @@ export class MeilisearchEngine implements Engine {
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const uid = next ?? this.uid;
     const names = entries.map(({ key }) => `${uid}/${nameOf(key)}`);
+    const isDoubtful = names.some(name => this.doubtful.has(name));
     try {
-      await this.writeUntilThere(
-        uid,
-        entries,
-        names.some(name => this.doubtful.has(name)),
-        signal,
-      );
+      await this.writeUntilThere(uid, entries, isDoubtful, signal);
       for (const name of names) this.doubtful.delete(name);
       return entries.map(() => null);
     } catch (error) {
@@ -133,22 +121,25 @@ export class MeilisearchEngine implements Engine {
 
   /** The ids sort as the keys do. Where one belongs is searched for, since filters do not compare texts reliably (meilisearch issue 6335). */
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
-    const list = (offset: number, limit: number) =>
-      this.ask(signal, client => client.index(this.uid).getDocuments({ sort: ['id:asc'], offset, limit }));
+    const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
+      const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
+      const answer = await this.api.ask({ method: 'GET', path: `/indexes/${this.uid}/documents`, query }, signal);
+      const results = member(answer, 'results');
+      return { total: Number(member(answer, 'total')), results: Array.isArray(results) ? results : null };
+    };
     let low = 0;
     let high = after ? (await list(0, 1)).total : 0;
     while (after && low < high) {
       const middle = Math.floor((low + high) / 2);
-      const [one] = (await list(middle, 1)).results;
-      if (one && String(one['id']) <= idOf(after)) low = middle + 1;
+      const [one] = (await list(middle, 1)).results ?? [];
+      if (one && String(one.id) <= idOf(after)) low = middle + 1;
       else high = middle;
     }
     for (let limit = size; ; limit = Math.ceil(limit / 4)) {
-      try {
-        return (await list(low, limit)).results.map(foundIn);
-      } catch (error) {
-        if (!(error instanceof TooLong) || limit === 1) throw error;
-      }
+      const { results } = await list(low, limit);
+      if (results) return results.map(foundIn);
+      // Perhaps it was too long.
+      if (limit === 1) throw unknownAnswer(this.name);
     }
   }
 
@@ -156,18 +147,16 @@ export class MeilisearchEngine implements Engine {
     const found = await this.documents(this.uid, surplus.map(idOf), signal, ['id', 'version']);
     const known = new Set(found.map(({ id, version }) => `${id} ${version}`));
     const ids = surplus.filter(one => known.has(`${idOf(one)} ${one.version}`)).map(idOf);
-    if (ids.length > 0) await this.ask(signal, client => this.done(client, client.index(this.uid).deleteDocuments(ids)));
+    if (ids.length === 0) return;
+    await this.api.change({ method: 'POST', path: `/indexes/${this.uid}/documents/delete-batch`, json: ids }, signal);
   }
 
   /** Two swaps would undo each other: one that still waits is waited for, and a late one finds nothing, since the name of a next index is used only once. */
   async swap(_: string, next: string, signal: AbortSignal): Promise<void> {
-    await this.ask(signal, async client => {
-      const { results } = await client.tasks.getTasks({ types: ['indexSwap'], ...waiting });
-      const earlier = results.find(task => task.details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
-      if (earlier) return this.ended(client, earlier.uid);
-      // Without its member `rename`, which older versions refuse.
-      return this.done(client, client.swapIndexes([{ indexes: [this.uid, next] } as IndexSwap]));
-    });
+    const waiting = await this.api.waiting({ types: 'indexSwap' }, signal);
+    const earlier = waiting.find(({ details }) => details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
+    if (earlier) return this.api.done(earlier.uid, signal);
+    return this.api.change({ method: 'POST', path: '/swap-indexes', json: [{ indexes: [this.uid, next] }] }, signal);
   }
 
   /** The names were swapped, too: what is called as the new one holds what was used before. */
@@ -177,21 +166,23 @@ export class MeilisearchEngine implements Engine {
   }
 
   close(): void {
-    this.client.close();
+    this.api.close();
   }
 
   /** Looks and writes in turn, until the index has all of it. */
-  private async writeUntilThere(uid: string, entries: readonly Entry[], doubtful: boolean, signal: AbortSignal): Promise<void> {
+  private async writeUntilThere(uid: string, entries: readonly Entry[], isDoubtful: boolean, signal: AbortSignal): Promise<void> {
     const ours = entries.map(({ key, document, version }) => ({ id: idOf(key), ...document, version }));
     const ids = ours.map(({ id }) => id);
-    for (let waitFirst = doubtful; ;) {
+    for (let waitFirst = isDoubtful; ;) {
       const wanted = uid === this.uid ? ours : await this.newest(ours, signal);
       const versions = new Map((await this.documents(uid, ids, signal, ['id', 'version'])).map(({ id, version }) => [id, version]));
       const missing = wanted.filter(({ id, version }) => (versions.get(id) ?? -Infinity) < version);
       if (missing.length > 0) {
-        await this.client.call(signal, client => this.done(client, client.index(uid).addDocuments(missing, { primaryKey: 'id' })));
+        const query = { primaryKey: 'id' };
+        await this.api.change({ method: 'POST', path: `/indexes/${uid}/documents`, query, json: missing }, signal);
       } else if (waitFirst) {
-        await this.arrived(uid, signal);
+        // Until everything has ended that has arrived for this index.
+        for (const task of await this.api.waiting({ indexUids: uid, limit: '1' }, signal)) await this.api.end(task.uid, signal);
         waitFirst = false;
       } else return;
     }
@@ -202,11 +193,8 @@ export class MeilisearchEngine implements Engine {
    * as new as that.
    */
   private async newest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
-    const used = await this.documents(
-      this.uid,
-      ours.map(({ id }) => id),
-      signal,
-    );
+    const ids = ours.map(({ id }) => id);
+    const used = await this.documents(this.uid, ids, signal);
     const newer = new Map(used.map(document => [document.id, document]));
     return ours.map(document => {
       const other = newer.get(document.id);
@@ -214,18 +202,10 @@ export class MeilisearchEngine implements Engine {
     });
   }
 
-  /** Waits until everything has ended that has arrived for an index. */
-  private arrived(uid: string, signal: AbortSignal): Promise<void> {
-    return this.ask(signal, async client => {
-      const { results } = await client.tasks.getTasks({ indexUids: [uid], ...waiting, limit: 1 });
-      for (const task of results) await client.tasks.waitForTask(task.uid, { timeout: 0 });
-    });
-  }
-
   /** What the settings of an index tell of it; `null` if it is not there. */
   private async marked(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
     try {
-      const attributes: unknown = await this.ask(signal, client => client.index(uid).getFilterableAttributes());
+      const attributes = await this.api.ask({ method: 'GET', path: `/indexes/${uid}/settings/filterable-attributes` }, signal);
       if (!Array.isArray(attributes)) throw noEngine(this.name);
       const found = attributes.map(one => mark.exec(String(one))).find(match => match !== null);
       return found ? { schema: Number(found[1]), number: Number(found[2]) } : 'foreign';
@@ -236,40 +216,9 @@ export class MeilisearchEngine implements Engine {
   }
 
   /** Documents of an index, by their ids; all of them, or only some fields. */
-  private async documents(uid: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<Stored[]> {
-    const query = { filter: `id IN [${ids.map(id => `"${id}"`).join(', ')}]`, limit: ids.length, ...(fields && { fields }) };
-    const { results } = await this.ask(signal, client => client.index<Stored>(uid).getDocuments(query));
-    if (!Array.isArray(results)) throw unknownAnswer(this.name, 200);
-    return results;
-  }
-
-  /** A refusal of what is not about documents is about the set-up: no delivery may be parked for it. */
-  private async ask<T>(signal: AbortSignal, work: (client: Meilisearch) => Promise<T>): Promise<T> {
-    try {
-      return await this.client.call(signal, work);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      throw new Misconfigured(error.message, 'The index cannot be looked up or made: see the log of Meilisearch for why.', error.status);
-    }
-  }
-
-  private async done(client: Meilisearch, enqueued: Promise<unknown>): Promise<void> {
-    const uid = member(await enqueued, 'taskUid');
-    if (typeof uid !== 'number') throw unknownAnswer(this.name, 200);
-    await this.ended(client, uid);
-  }
-
-  /** Waits for a task, however long: the signal ends it. Throws what it ended in, unless that is success. */
-  private async ended(client: Meilisearch, uid: number): Promise<void> {
-    const task = await client.tasks.waitForTask(uid, { timeout: 0 });
-    if (task.status === 'succeeded') return;
-    const error = new TryAgain(`the task ${task.status}`, 'See the tasks of Meilisearch for why; it is tried again by itself.');
-    if (task.status !== 'failed') throw error;
-    const refused = task.error?.type === 'invalid_request' ? new Refused(error.message, '') : error;
-    throw failureOf(
-      task.error,
-      task.error?.type === 'auth' ? new Misconfigured(error.message, 'Check the API key of this sink.') : refused,
-    );
+  private documents(uid: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<Stored[]> {
+    const json = { filter: `id IN [${ids.map(id => `"${id}"`).join(', ')}]`, limit: ids.length, ...(fields && { fields }) };
+    return this.api.list<Stored>({ method: 'POST', path: `/indexes/${uid}/documents/fetch`, json }, signal);
   }
 }
 

@@ -1,7 +1,7 @@
-import { agentFor } from '../../outgoing/agents.js';
 import { defineSink } from '../sink.js';
-import { meilisearchClient } from './meilisearch.client.js';
+import { MeilisearchApi } from './meilisearch.api.js';
 import { MeilisearchEngine } from './meilisearch.engine.js';
+import { RestClient } from './rest-client.js';
 import { MeilisearchSettings, exclusiveIndex } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
@@ -11,9 +11,9 @@ export const meilisearch = defineSink({
   settings: MeilisearchSettings,
   mode: () => 'state',
   exclusiveTarget: exclusiveIndex,
-  async open({ URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS }, context) {
-    const agent = agentFor(url, context.proxies, { keepAlive: true, ca, attemptMs: TIMEOUT_MS });
-    const client = await meilisearchClient({ url, key, agent, now: context.now });
-    return new ChannelIndex(new MeilisearchEngine(client, INDEX), INDEX, TIMEOUT_MS, context);
+  async open(settings, context) {
+    const { URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS: timeoutMs } = settings;
+    const client = new RestClient({ url, authorization: key === undefined ? null : `Bearer ${key}`, ca, timeoutMs }, context.proxies);
+    return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client, context.now), INDEX), settings, context);
   },
 });

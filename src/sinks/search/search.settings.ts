@@ -1,7 +1,7 @@
 import { IsOptional, Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
-import type { Access } from './cluster.js';
+import type { Access } from './rest-client.js';
 
 /** A name that is good for an alias and, with `-v1` behind it, for an index. */
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;

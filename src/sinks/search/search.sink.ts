@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../outgoing/within.js';
-import { classifyNetworkError } from '../../outgoing/http.js';
 import type { ChannelKey, Difference, SearchSink } from '../search-sink.js';
 import type { Delivery, SinkContext } from '../sink.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { type Entry, compareKeys, difference, entryOf, nameOf, split } from './document.js';
-import { type Engine, Gone, type Indices, type Results, indexName, indexNumber } from './engine.js';
-
-/** One call after the other within the time of one attempt; what fails is thrown as a `SinkError`. */
-type Attempt = <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+import type { SearchSettings } from './search.settings.js';
+import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setUpRefused } from './engine.js';
 
 /** What stands before a cluster often takes no more than 10 MB, and smaller bulks are no slower. */
 const maxBulkBytes = 5_000_000;
@@ -30,29 +27,29 @@ export class ChannelIndex implements SearchSink {
 
   constructor(
     private readonly engine: Engine,
-    private readonly alias: string,
-    private readonly timeoutMs: number,
+    private readonly settings: Pick<SearchSettings, 'INDEX' | 'TIMEOUT_MS'>,
     private readonly context: SinkContext,
   ) {
     // Who looked just before may begin an attempt until the look gets old, and be told of its success until its time is up.
-    this.settleMs = lookEveryMs + timeoutMs + 1000;
+    this.settleMs = lookEveryMs + settings.TIMEOUT_MS + 1000;
   }
 
-  async deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
-    const attempt = this.attempt(signal);
-    const { used, next } = await this.look(attempt);
-    const entries = deliveries.map(entryOf);
-    let results = await this.write(entries, null, attempt);
-    if (next) {
-      await this.writeAlso(next.index, entries, results, attempt);
-      // A swap between the two writes: the first went into the old index, and so did the second, or nowhere.
-      if ((await this.lookNow(attempt)).used !== used) results = await this.write(entries, null, attempt);
-    }
-    return this.lookAgain(results, attempt);
+  deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
+    return this.inTime(signal, async inTime => {
+      const { used, next } = await this.look(inTime);
+      const entries = deliveries.map(entryOf);
+      let results = await this.write(entries, null, inTime);
+      if (next) {
+        await this.writeAlso(next.index, entries, results, inTime);
+        // A swap between the two writes: the first went into the old index, and so did the second, or nowhere.
+        if ((await this.lookNow(inTime)).used !== used) results = await this.write(entries, null, inTime);
+      }
+      return this.lookAgain(results, inTime);
+    });
   }
 
   async current(signal: AbortSignal): Promise<{ index: string; outdated: boolean }> {
-    const { used, outdated } = await this.lookNow(this.attempt(signal));
+    const { used, outdated } = await this.inTime(signal, inTime => this.lookNow(inTime));
     return { index: used, outdated };
   }
 
@@ -61,7 +58,7 @@ export class ChannelIndex implements SearchSink {
     range: { after: ChannelKey | null; until: ChannelKey | null },
     signal: AbortSignal,
   ): Promise<Difference[]> {
-    await this.look(this.attempt(signal));
+    await this.inTime(signal, inTime => this.look(inTime));
     const missing = new Map(wanted.map(entryOf).map(entry => [nameOf(entry.key), entry]));
     const differences: Difference[] = [];
     let { after } = range;
@@ -69,7 +66,7 @@ export class ChannelIndex implements SearchSink {
       // One more than there should be, to see the end of the range.
       const size = Math.min(Math.max(missing.size + 1, pageSizes.least), pageSizes.most);
       const from = after;
-      const page = await this.attempt(signal)(inTime => this.engine.page(from, size, inTime));
+      const page = await this.inTime(signal, inTime => this.engine.page(from, size, inTime));
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
@@ -84,44 +81,45 @@ export class ChannelIndex implements SearchSink {
     return differences.sort(compareKeys);
   }
 
-  async remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
-    const attempt = this.attempt(signal);
-    const { used } = await this.look(attempt);
-    await attempt(inTime => this.engine.remove(used, surplus, inTime));
+  remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
+    return this.inTime(signal, async inTime => this.engine.remove((await this.look(inTime)).used, surplus, inTime));
   }
 
-  async prepare(signal: AbortSignal): Promise<string> {
-    const attempt = this.attempt(signal);
-    const { used, next } = await this.lookNow(attempt);
-    if (next && !next.outdated) return next.index;
-    const index = next?.index ?? indexName(this.alias, (indexNumber(this.alias, used) ?? 0) + 1);
-    await attempt(inTime => this.engine.create(index, next ? 'anew' : 'next', inTime));
-    const made = (await this.lookNow(attempt)).next;
-    if (made) return made.index;
-    throw new Misconfigured(`the index ${index} is there, but not as the next one`, 'Delete that index, or give it another name.');
+  prepare(signal: AbortSignal): Promise<string> {
+    return this.inTime(signal, async inTime => {
+      const { used, next } = await this.lookNow(inTime);
+      if (next && !next.outdated) return next.index;
+      const index = next?.index ?? indexName(this.settings.INDEX, (indexNumber(this.settings.INDEX, used) ?? 0) + 1);
+      await this.engine.create(index, next ? 'anew' : 'next', inTime);
+      const made = (await this.lookNow(inTime)).next;
+      if (made) return made.index;
+      throw new Misconfigured(`the index ${index} is there, but not as the next one`, 'Delete that index, or give it another name.');
+    });
   }
 
-  async fill(index: string, deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
-    const attempt = this.attempt(signal);
-    const { used, next } = await this.look(attempt);
-    if (index !== used && index !== next?.index) throw notThere(index);
-    return this.write(deliveries.map(entryOf), index === used ? null : index, attempt);
+  fill(index: string, deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
+    return this.inTime(signal, async inTime => {
+      const { used, next } = await this.look(inTime);
+      if (index !== used && index !== next?.index) throw notThere(index);
+      return this.write(deliveries.map(entryOf), index === used ? null : index, inTime);
+    });
   }
 
   async swap(index: string, signal: AbortSignal): Promise<void> {
-    const attempt = this.attempt(signal);
-    const { used, next } = await this.lookNow(attempt);
-    if (index !== used) {
-      if (index !== next?.index) throw notThere(index);
-      await attempt(inTime => this.engine.swap(used, index, inTime));
-      const now = await this.lookNow(attempt);
-      if (now.used !== index) throw new TryAgain(`${now.used} is used, not ${index}`, 'It is tried again by itself.');
-    }
-    const old = await attempt(inTime => this.engine.leftover(index, inTime));
+    const old = await this.inTime(signal, async inTime => {
+      const { used, next } = await this.lookNow(inTime);
+      if (index !== used) {
+        if (index !== next?.index) throw notThere(index);
+        await this.engine.swap(used, index, inTime);
+        const now = await this.lookNow(inTime);
+        if (now.used !== index) throw new TryAgain(`${now.used} is used, not ${index}`, 'It is tried again by itself.');
+      }
+      return this.engine.leftover(index, inTime);
+    });
     if (old === null) return;
     // Searches are still under way there, and who has not seen the swap yet may write to it.
     await sleep(this.settleMs, undefined, { signal });
-    await this.attempt(signal)(inTime => this.engine.drop(old, inTime));
+    await this.inTime(signal, inTime => this.engine.drop(old, inTime));
   }
 
   close(): Promise<void> {
@@ -129,46 +127,42 @@ export class ChannelIndex implements SearchSink {
     return Promise.resolve();
   }
 
-  private attempt(signal: AbortSignal): Attempt {
-    signal.throwIfAborted();
-    const until = performance.now() + this.timeoutMs;
-    const timedOut = new TryAgain('timed out', 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.');
-    return async work => {
-      try {
-        return await within(until - performance.now(), signal, work, error => (error instanceof SinkError ? error : timedOut));
-      } catch (error) {
-        signal.throwIfAborted();
-        throw error instanceof Error && error.name === 'TimeoutError' ? timedOut : classifyNetworkError(error);
-      }
-    };
+  /** Does something within the time of one attempt. Only what is written can be refused for its documents' sake: other refusals are about the set-up. */
+  private async inTime<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.';
+    try {
+      return await within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain('timed out', late));
+    } catch (error) {
+      throw error instanceof Refused ? setUpRefused(error) : error;
+    }
   }
 
   /** What there is, as far as it was seen lately. */
-  private look(attempt: Attempt): Promise<Indices> {
+  private look(signal: AbortSignal): Promise<Indices> {
     const age = this.seen ? this.context.now() - this.seen.at : Infinity;
-    return this.seen && age >= 0 && age < lookEveryMs ? Promise.resolve(this.seen.indices) : this.lookNow(attempt);
+    return this.seen && age >= 0 && age < lookEveryMs ? Promise.resolve(this.seen.indices) : this.lookNow(signal);
   }
 
   /** What there is; makes the index if there is none. */
-  private async lookNow(attempt: Attempt): Promise<Indices> {
+  private async lookNow(signal: AbortSignal): Promise<Indices> {
     const at = this.context.now();
     // Two looks at the start both find none; only one that was seen before is gone.
     const { hadIndex } = this;
     this.seen = null;
-    if (!this.checked) await attempt(signal => this.engine.check(signal));
+    if (!this.checked) await this.engine.check(signal);
     this.checked = true;
-    const indices = (await attempt(signal => this.engine.indices(signal))) ?? (await this.create(attempt, hadIndex));
+    const indices = (await this.engine.indices(signal)) ?? (await this.create(signal, hadIndex));
     this.hadIndex = true;
     this.seen = { at, indices };
     return indices;
   }
 
-  private async create(attempt: Attempt, hadIndex: boolean): Promise<Indices> {
-    const index = indexName(this.alias, 1);
-    await attempt(signal => this.engine.create(index, 'used', signal));
-    const indices = await attempt(signal => this.engine.indices(signal));
+  private async create(signal: AbortSignal, hadIndex: boolean): Promise<Indices> {
+    const index = indexName(this.settings.INDEX, 1);
+    await this.engine.create(index, 'used', signal);
+    const indices = await this.engine.indices(signal);
     if (!indices) {
-      const message = `the index ${index} exists, but the alias ${this.alias} does not lead to it`;
+      const message = `the index ${index} exists, but the alias ${this.settings.INDEX} does not lead to it`;
       throw new Misconfigured(message, 'Give that index the alias again, or delete it.');
     }
     if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was gone; ${index} is made anew and empty: rebuild it`);
@@ -176,11 +170,11 @@ export class ChannelIndex implements SearchSink {
   }
 
   /** Writes in as few bulks as the limits allow. */
-  private async write(entries: readonly Entry[], next: string | null, attempt: Attempt): Promise<Results> {
+  private async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const results: Results = [];
     let failure: SinkError | null = null;
     for (const bulk of split(entries, maxBulkBytes)) {
-      const answers: Results = failure === null ? await this.send(bulk, next, attempt) : bulk.map(() => failure);
+      const answers: Results = failure === null ? await this.send(bulk, next, signal) : bulk.map(() => failure);
       results.push(...answers);
       // What stops a bulk as a whole would stop the next one, too; only a refusal is about its documents.
       const [first] = answers;
@@ -190,25 +184,25 @@ export class ChannelIndex implements SearchSink {
   }
 
   /** What a whole bulk ended in is the end of each of its documents. */
-  private async send(bulk: readonly Entry[], next: string | null, attempt: Attempt): Promise<Results> {
+  private async send(bulk: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     try {
-      return await attempt(signal => this.engine.write(bulk, next, signal));
+      return await this.engine.write(bulk, next, signal);
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;
       if (!(error instanceof Refused) || bulk.length === 1) return bulk.map(() => error);
       // Too large for what stands before the engine, or one document that it does not like: no reason to give up the others.
       const half = Math.ceil(bulk.length / 2);
-      return [...(await this.send(bulk.slice(0, half), next, attempt)), ...(await this.send(bulk.slice(half), next, attempt))];
+      return [...(await this.send(bulk.slice(0, half), next, signal)), ...(await this.send(bulk.slice(half), next, signal))];
     }
   }
 
   /** Writes what the used index took into the next one, too. What fails there alone is not delivered, unless that index is gone by now. */
-  private async writeAlso(next: string, entries: readonly Entry[], results: Results, attempt: Attempt): Promise<void> {
+  private async writeAlso(next: string, entries: readonly Entry[], results: Results, signal: AbortSignal): Promise<void> {
     const taken = [...entries.keys()].filter(at => results[at] === null);
     const also = await this.write(
       taken.map(at => entries[at]!),
       next,
-      attempt,
+      signal,
     );
     for (const [position, at] of taken.entries()) {
       const error = also[position];
@@ -225,12 +219,12 @@ export class ChannelIndex implements SearchSink {
   }
 
   /** Before documents are given up: perhaps somebody put a foreign index into our place, and they are fine. */
-  private async lookAgain(results: Results, attempt: Attempt): Promise<Results> {
+  private async lookAgain(results: Results, signal: AbortSignal): Promise<Results> {
     if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.seen = null;
     if (results.some(result => result instanceof Misconfigured)) this.checked = false;
     if (!results.some(result => result instanceof Refused)) return results;
     try {
-      await this.lookNow(attempt);
+      await this.inTime(signal, inTime => this.lookNow(inTime));
       return results;
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;

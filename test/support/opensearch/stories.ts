@@ -1,7 +1,6 @@
 import { noProxies } from '../proxy.ts';
-import { elasticsearch } from '../../../src/sinks/search/elasticsearch.sink.js';
+import { elasticsearch, opensearch } from '../../../src/sinks/search/cluster.sink.js';
 import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
-import { opensearch } from '../../../src/sinks/search/opensearch.sink.js';
 import type { ClusterSettings } from '../../../src/sinks/search/search.settings.js';
 import type { ChangeEvent, Delivery } from '../../../src/sinks/sink.js';
 import type { ChannelKey, SearchSink } from '../../../src/sinks/search-sink.js';

@@ -76,7 +76,6 @@ export const advice: Record<string, string> = {
   'The index went away: the next try makes it anew. Rebuild it then.': '索引已消失：下次尝试时会重新创建。之后请重建。',
   'The index behind the alias is closed: open it.': '别名所指的索引已关闭：请将其打开。',
   'The index cannot be looked up or made: see the log of the search engine for why.': '无法查询或创建索引：请在搜索引擎的日志中查看原因。',
-  'The index cannot be looked up or made: see the log of Meilisearch for why.': '无法查询或创建索引：请在 Meilisearch 的日志中查看原因。',
   'The index does not take this document: compare its mapping with the one of a new index, mend that, then replay.':
     '索引不接受此文档：请将其映射与新索引的映射比较，解决后重新发送。',
   'The index does not take this document: see the tasks of Meilisearch for why, mend that, then replay.':

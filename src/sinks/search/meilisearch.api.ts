@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { classifyStatus } from '../../outgoing/http.js';
+import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
+import { member } from './document.js';
+import { Gone, setUpRefused, unknownAnswer, wrongEngine } from './engine.js';
+import type { Call, RestClient } from './rest-client.js';
+
+/** A change of an index, which Meilisearch makes later. */
+interface Task {
+  uid: number;
+  status: string;
+  details?: { swaps?: { indexes: string[] }[] };
+  error?: unknown;
+}
+
+const lookAtTaskEveryMs = 50;
+
+/** Meilisearch's REST API, with its tasks. */
+export class MeilisearchApi {
+  constructor(
+    private readonly client: RestClient,
+    private readonly now: () => number,
+  ) {}
+
+  /** Asks about no document: what is refused is about the set-up then. */
+  async ask(call: Call, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.call(call, signal);
+    } catch (error) {
+      throw error instanceof Refused ? setUpRefused(error) : error;
+    }
+  }
+
+  /** The results of an answer. */
+  async list<T>(call: Call, signal: AbortSignal): Promise<T[]> {
+    const results = member(await this.ask(call, signal), 'results');
+    if (!Array.isArray(results)) throw unknownAnswer('Meilisearch');
+    return results as T[];
+  }
+
+  /** Asks for a change, and waits until its task is done. */
+  async change(call: Call, signal: AbortSignal): Promise<void> {
+    const uid = member(await this.call(call, signal), 'taskUid');
+    if (typeof uid !== 'number') throw unknownAnswer('Meilisearch');
+    await this.done(uid, signal);
+  }
+
+  /** Tasks that have not ended. */
+  waiting(query: Record<string, string>, signal: AbortSignal): Promise<Task[]> {
+    return this.list<Task>({ method: 'GET', path: '/tasks', query: { ...query, statuses: 'enqueued,processing' } }, signal);
+  }
+
+  /** Waits for the end of a task, however long: the signal ends it. */
+  async end(uid: number, signal: AbortSignal): Promise<Task> {
+    for (;;) {
+      const task = (await this.ask({ method: 'GET', path: `/tasks/${uid}` }, signal)) as Task | undefined;
+      if (typeof task?.status !== 'string') throw unknownAnswer('Meilisearch');
+      if (task.status !== 'enqueued' && task.status !== 'processing') return task;
+      await sleep(lookAtTaskEveryMs);
+    }
+  }
+
+  /** Waits for the end of a task. Throws what it ended in, unless that is success. */
+  async done(uid: number, signal: AbortSignal): Promise<void> {
+    const { status, error } = await this.end(uid, signal);
+    if (status === 'succeeded') return;
+    const message = 'the task did not succeed';
+    const type = member(error, 'type');
+    if (type === 'invalid_request') throw classifyMeilisearchError(error, new Refused(message, ''));
+    if (type === 'auth') throw classifyMeilisearchError(error, new Misconfigured(message, 'Check the API key of this sink.'));
+    const advice = 'See the tasks of Meilisearch for why; it is tried again by itself.';
+    throw classifyMeilisearchError(error, new TryAgain(message, advice));
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  private async call(call: Call, signal: AbortSignal): Promise<unknown> {
+    const { status, retryAfter, body } = await this.client.call(call, signal);
+    const error = classifyStatus(status, retryAfter, this.now());
+    if (error === null) return body;
+    if (typeof member(member(body, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
+    throw classifyMeilisearchError(body, error);
+  }
+}
+
+const disk = 'Free disk space where Meilisearch keeps its data; it is tried again by itself.';
+const key = 'Check API_KEY: see its description for the actions and indexes that it needs.';
+
+/** Errors of Meilisearch whose status and type say too little, by code. */
+const meanings: Record<string, [kind: new (message: string, advice: string, status: number | null) => SinkError, advice: string]> = {
+  index_not_found: [Gone, 'The index went away: the next try makes it anew. Rebuild it then.'],
+  invalid_api_key: [Misconfigured, key],
+  missing_authorization_header: [Misconfigured, key],
+  no_space_left_on_device: [TryAgain, disk],
+  database_size_limit_reached: [TryAgain, disk],
+  too_many_open_files: [TryAgain, 'Let Meilisearch have more open files (ulimit -n); it is tried again by itself.'],
+};
+
+/**
+ * What an error of Meilisearch's own says, told by its code; never its message, which may quote the document.
+ * @param answer of a call, or the error of a task
+ * @param error what it means without its code
+ */
+export function classifyMeilisearchError(answer: unknown, error: SinkError): SinkError {
+  const [code, type] = [member(answer, 'code'), member(answer, 'type')];
+  if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
+  const { advice, status } = error;
+  if (Object.hasOwn(meanings, code)) return new meanings[code]![0](code, meanings[code]![1], status);
+  if (type === 'system') return new TryAgain(code, 'Check the disk of Meilisearch, and its log; it is tried again by itself.', status);
+  if (error instanceof TryAgain) return new TryAgain(code, advice, status, error.retryAfterMs);
+  if (error instanceof Misconfigured) return new Misconfigured(code, advice, status);
+  return new Refused(code, 'The index does not take this document: see the tasks of Meilisearch for why, mend that, then replay.', status);
+}

@@ -1,0 +1,59 @@
+import type { Agent } from 'node:http';
+import { agentFor } from '../../outgoing/agents.js';
+import { parsed } from '../../outgoing/http.js';
+import type { Proxies } from '../../outgoing/proxies.js';
+import { exchange } from '../../outgoing/send.js';
+
+/** How to reach and enter a search engine. */
+export interface Access {
+  url: string;
+  /** The value of the Authorization header. */
+  authorization: string | null;
+  ca: string | undefined;
+  timeoutMs: number;
+}
+
+/** One call of the API; `json` or `lines` (newline-delimited JSON) is its body. */
+export interface Call {
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  query?: Record<string, string>;
+  json?: object;
+  lines?: string;
+}
+
+/** What the engine said; `body` is `undefined` if it is not JSON, or too long. */
+export interface Answer {
+  status: number;
+  retryAfter: string | null;
+  body: unknown;
+}
+
+/** A bulk answer of 500 documents takes a fraction of this, and a page of documents is asked for anew, smaller. */
+const answerLimit = 16 * 1024 * 1024;
+
+/** Calls the REST API of a search engine, on connections that it keeps. */
+export class RestClient {
+  private readonly agent: Agent;
+  private readonly root: string;
+  private readonly headers: Record<string, string>;
+
+  constructor({ url, authorization, ca, timeoutMs }: Access, proxies: Proxies) {
+    this.agent = agentFor(url, proxies, { keepAlive: true, ca, attemptMs: timeoutMs });
+    this.root = url.replace(/\/+$/, '');
+    this.headers = { accept: 'application/json', ...(authorization !== null && { authorization }) };
+  }
+
+  async call({ method, path, query, json, lines }: Call, signal: AbortSignal): Promise<Answer> {
+    const url = `${this.root}${path}${query ? `?${new URLSearchParams(query).toString()}` : ''}`;
+    const type = lines === undefined ? 'application/json' : 'application/x-ndjson';
+    const sent = lines ?? (json && JSON.stringify(json));
+    const headers = sent === undefined ? this.headers : { ...this.headers, 'content-type': type };
+    const { status, retryAfter, body } = await exchange({ method, url, headers, body: sent, agent: this.agent, signal }, answerLimit);
+    return { status, retryAfter, body: parsed(body) };
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+}
