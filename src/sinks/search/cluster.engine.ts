@@ -102,7 +102,9 @@ export class ClusterEngine implements Engine {
         sort: [{ sdkAppId: 'asc' }, { channelId: 'asc' }],
         ...(after && { search_after: [after.sdkAppId, after.channelId] }),
       };
-      const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, json }, signal);
+      // What is missing for a shard's failure would be told as missing in the index.
+      const query = { allow_partial_search_results: 'false' };
+      const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
       const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
       if (Array.isArray(hits)) return hits.flatMap(foundIn);
       // Perhaps it was too long.

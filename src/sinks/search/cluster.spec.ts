@@ -252,6 +252,18 @@ describe.each(types)('%s sink', type => {
     expect(writes).toEqual(['/_bulk?require_alias=true', '/official-channels-v2/_refresh', '/_aliases']);
   });
 
+  // Seen failing with partial answers allowed: the channels of the failed shard were told as missing.
+  it('takes no page without what a failed shard has', async () => {
+    const error = { type: 'search_phase_execution_exception', reason: 'Partial shards failure' };
+    const server = await target(({ path }) => {
+      if (path.endsWith('/_refresh')) return { body: {} };
+      if (path.includes('allow_partial_search_results=false')) return { status: 503, body: { error, status: 503 } };
+      return { body: { _shards: { total: 2, successful: 1, failed: 1 }, hits: { hits: [] } } };
+    });
+    const comparing = (await sinkAt(server.url)).compare([channelDelivery('a', 1)], { after: null, until: null }, signal);
+    await expect(comparing).rejects.toMatchObject({ outcome: 'retry', message: error.type });
+  });
+
   it('asks for smaller pages when an answer is too long', async () => {
     const hit = { _version: 1, _source: {}, sort: ['1400000001', 'a'] };
     const sizes: number[] = [];
