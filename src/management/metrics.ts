@@ -9,9 +9,6 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5
 
 type Value = [labels: Record<string, string>, value: number];
 
-/** Less than this is drift of a clock. */
-const jumpMs = 60_000;
-
 /** Every metric, in one list (contract, section 7). */
 export class Metrics {
   readonly registry = new Registry();
@@ -43,7 +40,8 @@ export class Metrics {
     buckets: seconds,
   });
 
-  private lastKept: { at: number; monotonic: number } | null = null;
+  /** By the monotonic clock. */
+  private lastKeptAt: number | null = null;
 
   constructor(
     database: Database,
@@ -51,45 +49,40 @@ export class Metrics {
     sinkStates: () => Promise<SinkStatus[]>,
     spooled: () => number,
   ) {
-    const lastWebhook = async (): Promise<number | null> =>
-      this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
-    new Gauge({
-      ...this.common,
-      name: 'channel_sync_last_webhook_timestamp_seconds',
-      help: 'When the last webhook of ours was kept; absent before the first',
-      async collect() {
-        const at = await lastWebhook();
-        // Before the first it has no value, not even 0.
-        if (at === null) this.remove();
-        else this.set(at / 1000);
-      },
+    this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
+      const at = this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
+      return at === null ? [] : [[{}, at / 1000]];
     });
     this.gauge('spooled', 'Webhooks that are in the spool only, for as long as the database does not answer', [], async () => [
       [{}, spooled()],
     ]);
-    this.gauge('pending', 'Deliveries that wait, by sink', ['sink'], () => pendingBySink(database));
-    this.gauge('lag_seconds', 'Age of the oldest delivery that waits, by sink; 0 if none does', ['sink'], async () =>
-      (await sinkStates()).flatMap(({ name, lagSeconds }) => (lagSeconds === null ? [] : [[{ sink: name }, lagSeconds]])),
+    const ofSinks = async (values: (sink: SinkStatus) => Value[] | Promise<Value[]>): Promise<Value[]> => {
+      const found: Value[] = [];
+      for (const sink of await sinkStates()) found.push(...(await values(sink)));
+      return found;
+    };
+    this.gauge('pending', 'Deliveries that wait, by sink', ['sink'], () =>
+      ofSinks(async ({ id, name, state }) => (state === 'removed' ? [] : [[{ sink: name }, await countPending(database, id)]])),
     );
-    this.gauge('parked', 'Deliveries that were parked, by sink and reason', ['sink', 'reason'], () => parkedBySink(database));
-    this.gauge('sink_state', '1 for the state that a sink is in, 0 for the others', ['sink', 'state'], async () =>
-      (await sinkStates()).flatMap(({ name, state }) =>
-        sinkStateNames.map((one): Value => [{ sink: name, state: one }, Number(one === state)]),
-      ),
+    this.gauge('lag_seconds', 'Age of the oldest delivery that waits, by sink; 0 if none does', ['sink'], () =>
+      ofSinks(({ name, lagSeconds }) => (lagSeconds === null ? [] : [[{ sink: name }, lagSeconds]])),
+    );
+    this.gauge('parked', 'Deliveries that were parked, by sink and reason', ['sink', 'reason'], () =>
+      ofSinks(async ({ id, name }) => Array.from(await countParked(database, id), ([reason, count]) => [{ sink: name, reason }, count])),
+    );
+    this.gauge('sink_state', '1 for the state that a sink is in, 0 for the others', ['sink', 'state'], () =>
+      ofSinks(({ name, state }) => sinkStateNames.map(one => [{ sink: name, state: one }, Number(one === state)])),
     );
   }
 
-  /** To be told of each webhook that was kept, and of exact repeats. */
+  /** To be called for each webhook that was kept, and for exact repeats. */
   kept(): void {
-    this.lastKept = { at: this.clock.now(), monotonic: this.clock.monotonic() };
+    this.lastKeptAt = this.clock.monotonic();
   }
 
-  /** When this process was last told of one, in milliseconds; if the clock was set since then, by the clock of now. */
+  /** When this process last kept one, in milliseconds by the clock of now, which may have been set since then. */
   get webhookAt(): number | null {
-    if (!this.lastKept) return null;
-    const { at, monotonic } = this.lastKept;
-    const since = this.clock.now() - (this.clock.monotonic() - monotonic);
-    return Math.abs(since - at) < jumpMs ? at : since;
+    return this.lastKeptAt === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.lastKeptAt));
   }
 
   /** A gauge that has these values whenever it is asked for. */
@@ -102,28 +95,10 @@ export class Metrics {
       async collect() {
         const found = await values();
         this.reset();
+        // Without labels it would be 0 now, also where it has no value.
+        if (labelNames.length === 0) this.remove();
         for (const [labels, value] of found) this.set(labels, value);
       },
     });
   }
-}
-
-/** How many deliveries are pending at every configured sink; zero for the idle. */
-async function pendingBySink(database: Database): Promise<Value[]> {
-  const sinks = await database.kysely.selectFrom('sink').select(['id', 'name']).where('removed_at', 'is', null).execute();
-  const found: Value[] = [];
-  for (const { id, name } of sinks) found.push([{ sink: name }, await countPending(database, id)]);
-  return found;
-}
-
-/** How many deliveries are parked, by sink, also by those that were removed, and by cause. */
-async function parkedBySink(database: Database): Promise<Value[]> {
-  const counts = new Map<string, Value>();
-  for (const { id, name } of await database.kysely.selectFrom('sink').select(['id', 'name']).execute()) {
-    for (const [reason, count] of await countParked(database, id)) {
-      const before = counts.get(`${name} ${reason}`)?.[1] ?? 0;
-      counts.set(`${name} ${reason}`, [{ sink: name, reason }, before + count]);
-    }
-  }
-  return [...counts.values()];
 }
