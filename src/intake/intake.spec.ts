@@ -33,10 +33,10 @@ describe('keeper', () => {
   let afterTake: () => Promise<unknown>;
   const recorder = {
     record: (webhook: InboundWebhook) => work('recorded' as const).then(result => (recorded.push(webhook.id), result)),
-    take: async (messageRefs: readonly InboundWebhook[]) => {
+    take: async (webhooks: readonly InboundWebhook[]) => {
       await work(null);
-      recorded.push(...messageRefs.map(({ id }) => id));
-      if (messageRefs.length > 0) await afterTake();
+      recorded.push(...webhooks.map(({ id }) => id));
+      if (webhooks.length > 0) await afterTake();
       return [];
     },
   } as unknown as Recorder;

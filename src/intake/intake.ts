@@ -9,8 +9,6 @@ const databaseWithinMs = 850;
 const databaseAloneWithinMs = 1200;
 const beatEveryMs = 5000;
 const tryEveryMs = 300;
-/** A file that is being written is closed after the write. */
-const closeWithinMs = 10;
 
 export type Kept = Recorded | 'spooled';
 
@@ -86,9 +84,8 @@ export class WebhookIntake {
     while (await this.rest(tryEveryMs)) {
       try {
         for (let taken: number | null = 0; taken !== null && !this.stopping.signal.aborted;) {
-          taken = await spool.drain(messageRefs => this.record(messageRefs));
+          taken = await spool.drain(webhooks => this.record(webhooks));
           this.takenIn += taken ?? 0;
-          if (taken === 0) await this.rest(closeWithinMs);
         }
         // With nothing to take in a transaction of ours is what tells whether the database takes webhooks.
         if (this.away) await this.recorder.take([]);
@@ -102,8 +99,8 @@ export class WebhookIntake {
     }
   }
 
-  private record(messageRefs: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
-    return this.recorder.take(messageRefs, async () => {
+  private record(webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
+    return this.recorder.take(webhooks, async () => {
       // Those who arrive now need not queue for the spool any more.
       this.away = false;
       await nextTurn();

@@ -47,18 +47,24 @@ export async function foldersIn(folder: string): Promise<string[]> {
   return entries.filter(entry => entry.isDirectory()).map(({ name }) => name);
 }
 
-/** A folder that was taken over may hold others that its owner had taken over. */
-export async function recordFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter(entry => entry.isFile() && entry.name.endsWith('.log'))
-    .map(entry => join(entry.parentPath, entry.name))
-    .sort();
+/** The names of the files of records in a folder, the oldest first; a symbolic link is none. */
+export async function recordFilesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = entries.filter(entry => entry.isFile() && entry.name.endsWith('.log'));
+  return files.map(({ name }) => name).sort();
 }
 
-/** Removes a folder of ours in which nothing but heartbeats is left; whatever else there is stays. */
+/** Removes a folder in which nothing but a heartbeat is left; whatever else there is stays. */
 export async function removeEmpty(folder: string): Promise<void> {
-  for (const name of await foldersIn(folder)) await removeEmpty(join(folder, name));
   for (const name of ['heartbeat', 'heartbeat.new']) await rm(join(folder, name), { force: true });
   await rmdir(folder).catch(() => undefined);
+}
+
+/** An error's code, or else its text. */
+export function reasonOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+}
+
+export function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openFile, writeWhole } from './spool-files.js';
 
@@ -7,8 +6,8 @@ import { openFile, writeWhole } from './spool-files.js';
 const silentMs = 60_000;
 /** More than nothing, so that a full disk fails the heartbeat, too. */
 const heartbeatBytes = 4096;
-/** The date of a heartbeat whose process has ended and left its folder to whoever comes. */
-const leftAt = 0;
+/** The heartbeat of a process that has ended and left its folder to whoever comes. */
+const left = 'left';
 
 const fileOf = (folder: string): string => join(folder, 'heartbeat');
 
@@ -20,13 +19,13 @@ export class Heartbeats {
   /** @param monotonic milliseconds that no change of the clock moves */
   constructor(private readonly monotonic: () => number) {}
 
-  /** Other content each time: the date alone may come out of a cache of a network share. */
+  /** Other content each time: the date of a file may come out of a cache of a network share. */
   async beat(folder: string): Promise<void> {
     await writeWhole(fileOf(folder), Buffer.from(randomUUID().padEnd(heartbeatBytes)));
   }
 
   async leave(folder: string): Promise<void> {
-    await utimes(fileOf(folder), leftAt, leftAt).catch(() => undefined);
+    await writeWhole(fileOf(folder), Buffer.from(left));
   }
 
   async isSilent(folder: string): Promise<boolean> {
@@ -35,7 +34,7 @@ export class Heartbeats {
     if (beat === undefined) return false;
     const since = before?.beat === beat ? before.since : this.monotonic();
     this.seen.set(folder, { beat, since });
-    return beat === 'left' || this.monotonic() - since >= silentMs;
+    return beat === left || this.monotonic() - since >= silentMs;
   }
 }
 
@@ -46,6 +45,6 @@ async function readBeat(folder: string): Promise<string> {
     throw error;
   });
   if (!handle) return '';
-  const { mtimeMs } = await handle.stat();
-  return mtimeMs === leftAt ? 'left' : `${mtimeMs} ${(await handle.read({ buffer: Buffer.alloc(64) })).buffer.toString()}`;
+  const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(64) });
+  return buffer.toString('utf8', 0, bytesRead).trim();
 }

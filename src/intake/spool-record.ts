@@ -15,16 +15,16 @@ export function encodeRecord({ body, ...webhook }: InboundWebhook): Buffer {
 }
 
 /** What a file of records holds. A last line without its end was never answered for; any other that is not a whole webhook is damaged. */
-export function decodeRecords(bytes: Buffer): { messageRefs: InboundWebhook[]; damaged: Buffer[] } {
-  const [messageRefs, damaged]: [InboundWebhook[], Buffer[]] = [[], []];
+export function decodeRecords(bytes: Buffer): { webhooks: InboundWebhook[]; damaged: Buffer[] } {
+  const [webhooks, damaged]: [InboundWebhook[], Buffer[]] = [[], []];
   for (let from = 0, end = bytes.indexOf(lineEnd); end >= 0; from = end + 1, end = bytes.indexOf(lineEnd, from)) {
     const line = bytes.subarray(from, end);
     if (line.length === 0) continue;
     const webhook = decodeLine(line);
-    if (webhook) messageRefs.push(webhook);
+    if (webhook) webhooks.push(webhook);
     else damaged.push(line);
   }
-  return { messageRefs, damaged };
+  return { webhooks, damaged };
 }
 
 function decodeLine(line: Buffer): InboundWebhook | null {
@@ -38,9 +38,9 @@ function decodeLine(line: Buffer): InboundWebhook | null {
 }
 
 /** As strict as the check of a webhook is: whoever wrote the line, what comes of it is shown to every sink. Unknown keys may be a newer release's. */
-function inboundWebhookOf(told: Partial<Record<string, unknown>> | null): InboundWebhook | null {
-  const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = told ?? {};
-  const fields = fieldsOf(told?.['fields']);
+function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): InboundWebhook | null {
+  const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = record ?? {};
+  const fields = fieldsOf(record?.['fields']);
   const isOurs =
     isText(id) &&
     /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(id) &&
@@ -61,9 +61,9 @@ function inboundWebhookOf(told: Partial<Record<string, unknown>> | null): Inboun
   return { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, fields, body: bytes };
 }
 
-function fieldsOf(told: unknown): InboundWebhook['fields'] | null {
-  if (typeof told !== 'object' || told === null || Array.isArray(told)) return null;
-  const known = Object.entries(told).filter(([name]) => (fieldNames as readonly string[]).includes(name));
+function fieldsOf(value: unknown): InboundWebhook['fields'] | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  const known = Object.entries(value).filter(([name]) => (fieldNames as readonly string[]).includes(name));
   return known.every(([, value]) => isText(value)) ? (Object.fromEntries(known) as InboundWebhook['fields']) : null;
 }
 

@@ -1,4 +1,3 @@
-import type { BigIntStats } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { fileMode } from './spool-files.js';
 
@@ -7,35 +6,28 @@ const fullBytes = 8 * 1024 * 1024;
 
 /** The file of a spool that is written now. */
 export class Segment {
-  webhooks = 0;
   private bytes = 0;
 
   private constructor(
     readonly path: string,
     private readonly handle: FileHandle,
-    /** As the file was when it was made: whoever takes our folder over moves it. */
-    private readonly identity: BigIntStats,
   ) {}
 
   static async create(path: string): Promise<Segment> {
-    const handle = await open(path, 'ax', fileMode);
-    return new Segment(path, handle, await handle.stat({ bigint: true }));
+    return new Segment(path, await open(path, 'ax', fileMode));
   }
 
   get full(): boolean {
     return this.bytes > fullBytes;
   }
 
-  /** Appends and fsyncs. @returns false if the file was not ours any more afterwards */
-  async append(records: readonly Buffer[]): Promise<boolean> {
+  /** Appends and fsyncs. @throws ENOENT if the file is not there any more afterwards: whoever took our folder over has moved it */
+  async append(records: readonly Buffer[]): Promise<void> {
     const bytes = Buffer.concat(records);
     await this.handle.appendFile(bytes);
     await this.handle.datasync();
-    const found = await lstat(this.path, { bigint: true }).catch(() => null);
-    if (found?.ino !== this.identity.ino || found.dev !== this.identity.dev) return false;
+    await lstat(this.path);
     this.bytes += bytes.length;
-    this.webhooks += records.length;
-    return true;
   }
 
   async close(): Promise<void> {

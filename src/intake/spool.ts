@@ -1,24 +1,42 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { InboundWebhook } from '../channel/recorder.js';
 import * as files from './spool-files.js';
 import { Heartbeats } from './spool-heartbeats.js';
-import { encodeRecord } from './spool-record.js';
+import { Quarantine } from './spool-quarantine.js';
+import { decodeRecords, encodeRecord } from './spool-record.js';
+import { WriteQueue } from './spool-queue.js';
 import { Segment } from './spool-segment.js';
-import { type SpoolEvents, SpoolStock, reasonOf } from './spool-stock.js';
 
-/** The most bytes of one write; a single webhook may be larger. */
-const groupBytes = 4 * 1024 * 1024;
+/** When a file that could not be read or removed is tried again. */
+const tryAgainMs = 60_000;
+const folderName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-interface Waiting extends PromiseWithResolvers<void> {
-  record: Buffer;
+/** What a spool tells the log. */
+export interface SpoolEvents {
+  /** It cannot be written any more; `null`: it can again. */
+  problem(problem: string | null): void;
+  /** Records that are damaged, or that the database refuses, were put aside into this file. */
+  aside(file: string, reason: string): void;
+  /** What cannot be read, taken over or removed stays, and is tried again. Told once. */
+  stuck(path: string, reason: string): void;
+  /** The file system cannot fsync folders: a power cut may cost a file that was made just before. Told once. */
+  unsynced(folder: string, reason: string): void;
+}
+
+/** A file with webhooks. */
+interface Held {
+  /** How many of them are nowhere else. */
+  webhooks: number;
+  /** It is not taken in before this, in monotonic milliseconds. */
+  dueAt: number;
 }
 
 /**
  * Webhooks on disk, for as long as the database does not take them: files of self-checking lines in a folder of this process's own, below
- * one that several processes may share. A promise of `append` that resolves means that the bytes are fsynced in a folder that was still ours
- * afterwards, so that whoever takes it over finds them.
+ * one that several processes may share. Any of them moves the files of a process that is gone into its own folder. A promise of `append` that resolves
+ * means that the bytes are fsynced in a file that was still in our folder afterwards, so that whoever moves it later finds them.
  */
 export class Spool {
   /** Why nothing can be written; `null` while something can. */
@@ -27,13 +45,11 @@ export class Spool {
   private folder: string | null = null;
   private segment: Segment | null = null;
   private segments = 0;
-  private waiting: Waiting[] = [];
-  private writing = false;
-  /** The open file is to be closed before the next write, so that it can be taken in. */
-  private sealing = false;
-  private toldUnsynced = false;
+  private readonly queue = new WriteQueue(records => this.write(records));
+  private readonly held = new Map<string, Held>();
+  private readonly reported = new Set<string>();
   private readonly heartbeats: Heartbeats;
-  private readonly stock: SpoolStock;
+  private readonly quarantine: Quarantine;
 
   /**
    * @param directory SPOOL_DIR; made when it is missing
@@ -42,82 +58,65 @@ export class Spool {
   constructor(
     directory: string,
     private readonly events: SpoolEvents,
-    monotonic: () => number = () => performance.now(),
+    private readonly monotonic: () => number = () => performance.now(),
     private readonly syncFolder = files.syncFolder,
   ) {
     this.root = resolve(directory);
     this.heartbeats = new Heartbeats(monotonic);
-    this.stock = new SpoolStock(this.root, this.heartbeats, events, monotonic, folder => this.sync(folder));
+    this.quarantine = new Quarantine(
+      this.root,
+      folder => this.sync(folder),
+      (file, reason) => this.events.aside(file, reason),
+    );
   }
 
   /** How many webhooks wait here. */
   get size(): number {
-    return this.stock.size;
+    return [...this.held.values()].reduce((sum, { webhooks }) => sum + webhooks, 0);
   }
 
   /** Keeps one webhook. @throws whatever the disk says */
-  async append(webhook: InboundWebhook): Promise<void> {
-    const one = { record: encodeRecord(webhook), ...Promise.withResolvers<void>() };
-    this.waiting.push(one);
-    if (!this.writing) void this.write();
-    return one.promise;
+  append(webhook: InboundWebhook): Promise<void> {
+    return this.queue.append(encodeRecord(webhook));
   }
 
-  /** Those that arrive while a write is under way go together into the next one. */
-  private async write(): Promise<void> {
-    this.writing = true;
-    while (this.waiting.length > 0) {
-      const group = this.nextGroup();
-      try {
-        await this.keep(group.map(({ record }) => record));
-        this.report(null);
-        for (const one of group) one.resolve();
-      } catch (error) {
-        // What a failed write or fsync left behind is not to be trusted: the next one goes to a new file.
-        const failed = this.segment;
-        await this.seal();
-        // Nor may the tries fill the disk.
-        if (failed?.webhooks === 0) await rm(failed.path, { force: true }).catch(() => undefined);
-        this.report(error as Error);
-        for (const one of group) one.reject(error as Error);
-      }
+  private async write(records: readonly Buffer[]): Promise<void> {
+    try {
+      await this.keep(records);
+      this.report(null);
+    } catch (error) {
+      // What a failed write or fsync left behind is not to be trusted: the next one goes to a new file.
+      const failed = this.segment;
+      await this.seal();
+      // Nor may the tries fill the disk.
+      if (failed && !this.held.has(failed.path)) await rm(failed.path, { force: true }).catch(() => undefined);
+      this.report(error as Error);
+      throw error;
     }
-    this.writing = false;
-  }
-
-  private nextGroup(): Waiting[] {
-    let [bytes, count] = [0, 0];
-    while (count < this.waiting.length && (count === 0 || bytes + this.waiting[count]!.record.length <= groupBytes))
-      bytes += this.waiting[count++]!.record.length;
-    return this.waiting.splice(0, count);
   }
 
   private async keep(records: readonly Buffer[]): Promise<void> {
     for (let tries = 0; tries < 3; tries++) {
-      if (this.segment && (this.sealing || this.segment.full)) await this.seal();
-      const segment = (this.segment ??= await this.newSegment());
-      if (await segment?.append(records)) {
-        this.stock.add(segment!.path, segment!.webhooks);
+      try {
+        if (this.segment?.full) await this.seal();
+        const segment = this.segment ?? (await this.newSegment());
+        await segment.append(records);
+        const before = this.held.get(segment.path)?.webhooks ?? 0;
+        this.held.set(segment.path, { webhooks: before + records.length, dueAt: 0 });
         return;
+      } catch (error) {
+        if (!files.isMissing(error)) throw error;
+        await this.leave();
       }
-      await this.leave();
     }
     throw new Error('its folders are removed or taken over again and again');
   }
 
-  /** @returns `null` if our folder is not there any more */
-  private async newSegment(): Promise<Segment | null> {
+  private async newSegment(): Promise<Segment> {
     const folder = await this.ownFolder();
-    const segment = await Segment.create(join(folder, `${String(++this.segments).padStart(9, '0')}.log`)).catch(unlessMissing);
-    if (!segment) return null;
-    try {
-      await this.sync(folder);
-      return segment;
-    } catch (error) {
-      await segment.close();
-      await rm(segment.path, { force: true }).catch(() => undefined);
-      throw error;
-    }
+    this.segment = await Segment.create(join(folder, `${String(++this.segments).padStart(9, '0')}.log`));
+    await this.sync(folder);
+    return this.segment;
   }
 
   private async ownFolder(): Promise<string> {
@@ -126,17 +125,16 @@ export class Spool {
     await mkdir(folder, { recursive: true, mode: files.folderMode });
     await this.sync(this.root);
     await this.sync(dirname(this.root));
-    this.folder = folder;
-    return folder;
+    return (this.folder = folder);
   }
 
   private async sync(folder: string): Promise<void> {
     try {
       await this.syncFolder(folder);
     } catch (error) {
-      if (!files.unsyncable.has(reasonOf(error))) throw error;
-      if (!this.toldUnsynced) this.events.unsynced(folder, reasonOf(error));
-      this.toldUnsynced = true;
+      if (!files.unsyncable.has(files.reasonOf(error))) throw error;
+      if (!this.reported.has('unsynced')) this.events.unsynced(folder, files.reasonOf(error));
+      this.reported.add('unsynced');
     }
   }
 
@@ -144,61 +142,114 @@ export class Spool {
   private async seal(): Promise<void> {
     const segment = this.segment;
     this.segment = null;
-    this.sealing = false;
     await segment?.close();
   }
 
-  /** Somebody took our folder over, since we were silent for too long: what it holds is theirs now. */
+  /** Somebody took our folder over, since we were silent for too long: what it held is theirs now. */
   private async leave(): Promise<void> {
     await this.seal();
     this.folder = null;
-    this.stock.clear();
+    this.held.clear();
   }
 
-  /** Shows that this process is alive, finds out whether the disk takes anything, and takes over the folders of processes that are gone. */
+  /** Shows that this process is alive, finds out whether the disk takes anything, and takes over what processes that are gone have left. */
   async heartbeat(): Promise<void> {
     try {
-      await this.heartbeats.beat(await this.ownFolder());
-      if (this.waiting.length === 0) this.report(null);
+      const folder = await this.queue.inTurn(() => this.ownFolder());
+      await this.heartbeats.beat(folder);
+      if (this.queue.empty) this.report(null);
+      await this.takeOver(folder).catch(error => this.stuck(this.root, error));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.leave();
+      if (files.isMissing(error)) await this.queue.inTurn(() => this.leave());
       else this.report(error as Error);
-      return;
     }
-    await this.stock.takeOver(this.folder!);
+  }
+
+  /** Moves the files of processes that are gone into our folder. Whoever comes second finds none. */
+  private async takeOver(own: string): Promise<void> {
+    for (const name of await files.foldersIn(this.root)) {
+      const folder = join(this.root, name);
+      if (!folderName.test(name) || folder === own || !(await this.heartbeats.isSilent(folder))) continue;
+      try {
+        for (const file of await files.recordFilesIn(folder)) {
+          // Named after the folder that it was made in, however often it is moved.
+          const path = join(own, file.includes('-') ? file : `${name}-${file}`);
+          await rename(join(folder, file), path);
+          this.held.set(path, { webhooks: await countOf(path), dueAt: 0 });
+        }
+        await this.sync(own);
+        await files.removeEmpty(folder);
+      } catch (error) {
+        this.stuck(folder, error);
+      }
+    }
   }
 
   /**
-   * Takes in the oldest file that can be.
+   * Takes in the oldest file that can be, and drops it once everything in it is kept elsewhere. Cut short anywhere, it is taken in again: webhooks have ids.
    * @param record gives those that will never be taken; only what it throws is thrown here, and leaves the file as it is
    * @returns how many were taken in; `null` if there is nothing
    */
-  async drain(record: (messageRefs: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
-    const taken = await this.stock.takeIn(this.segment?.path, record);
-    if (taken !== null) return taken;
-    if (!this.segment || !this.stock.has(this.segment.path)) return null;
-    if (this.writing) this.sealing = true;
-    else await this.seal();
-    return 0;
+  async drain(record: (webhooks: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
+    const open = this.segment?.path;
+    const now = this.monotonic();
+    const [path, held] = [...this.held].find(([one, { dueAt }]) => one !== open && dueAt <= now) ?? [];
+    if (path === undefined || !held) {
+      if (open === undefined || !this.held.has(open)) return null;
+      await this.queue.inTurn(() => this.seal());
+      return 0;
+    }
+    const bytes = await this.attempt(path, held, () => files.readWhole(path));
+    if (!bytes) return 0;
+    const { webhooks, damaged } = decodeRecords(bytes);
+    const refused = webhooks.length > 0 ? await record(webhooks) : [];
+    held.webhooks = 0;
+    await this.attempt(path, held, async () => {
+      await this.quarantine.putAside(damaged, refused);
+      await rm(path);
+      this.held.delete(path);
+    });
+    return webhooks.length;
+  }
+
+  /** What fails here is the spool's own trouble, which may pass (a lack of descriptors, a read-only disk), and keeps no other file waiting. */
+  private async attempt<T>(path: string, held: Held, work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (error) {
+      held.dueAt = this.monotonic() + tryAgainMs;
+      // Somebody else has it.
+      if (files.isMissing(error)) this.held.delete(path);
+      this.stuck(path, error);
+      return null;
+    }
   }
 
   /** Leaves the folder to whoever comes next, at once and not after a minute of silence; nothing may be appended any more. */
   async close(): Promise<void> {
-    await this.seal();
+    await this.queue.inTurn(() => this.seal());
     if (this.folder === null) return;
     // A file that could not be read is still there.
-    if ((await files.recordFiles(this.folder)).length === 0) return files.removeEmpty(this.folder);
-    await this.heartbeats.leave(this.folder);
+    if ((await files.recordFilesIn(this.folder)).length === 0) return files.removeEmpty(this.folder);
+    await this.heartbeats.leave(this.folder).catch(() => undefined);
   }
 
   private report(error: Error | null): void {
-    const problem = error === null ? null : reasonOf(error);
+    const problem = error === null ? null : files.reasonOf(error);
     if (problem !== this.problem) this.events.problem(problem);
     this.problem = problem;
   }
+
+  private stuck(path: string, error: unknown): void {
+    if (!files.isMissing(error) && !this.reported.has(path)) this.events.stuck(path, files.reasonOf(error));
+    this.reported.add(path);
+  }
 }
 
-function unlessMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT') return null;
-  throw error;
+/** How many webhooks a file holds; of one that cannot be read nobody knows. */
+function countOf(path: string): Promise<number> {
+  return files.readWhole(path).then(
+    bytes => decodeRecords(bytes).webhooks.length,
+    () => 1,
+  );
 }

@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto';
+import { lstat, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { InboundWebhook } from '../channel/recorder.js';
+import { folderMode, writeWhole } from './spool-files.js';
+import { encodeRecord } from './spool-record.js';
+
+/** Keeps for people what was damaged or refused, in a folder beside those of the processes; each once, however often it is put aside. */
+export class Quarantine {
+  private readonly folder: string;
+
+  constructor(
+    root: string,
+    private readonly sync: (folder: string) => Promise<void>,
+    private readonly onAside: (file: string, reason: string) => void,
+  ) {
+    this.folder = join(root, 'refused');
+  }
+
+  async putAside(damaged: readonly Buffer[], refused: readonly InboundWebhook[]): Promise<void> {
+    if (damaged.length > 0) {
+      const lines = Buffer.concat(damaged.flatMap(line => [line, Buffer.from('\n')]));
+      await this.write(`${createHash('sha256').update(lines).digest('hex')}.damaged`, lines, `${damaged.length} damaged`);
+    }
+    for (const webhook of refused) await this.write(`${webhook.id}.json`, encodeRecord(webhook), 'the database refuses it');
+  }
+
+  private async write(name: string, bytes: Buffer, reason: string): Promise<void> {
+    await mkdir(this.folder, { recursive: true, mode: folderMode });
+    if (!(await lstat(this.folder)).isDirectory()) throw new Error('refused is no folder');
+    const file = join(this.folder, name);
+    if (await lstat(file).catch(() => null)) return;
+    await writeWhole(file, bytes);
+    await this.sync(this.folder);
+    this.onAside(file, reason);
+  }
+}
