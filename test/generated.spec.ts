@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { envExample, readmeWith } from '../src/settings/reference.js';
+import { envExample, readmeWith } from './support/settings-reference.ts';
 
 // `npm run generate` writes what these tests compare.
 const root = join(import.meta.dirname, '..');

@@ -3,20 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { mistakesOf } from '../../test/support/mistakes.ts';
 import { clean } from './environment.js';
-import { SettingsError, readSettings } from './settings.js';
+import { readSettings } from './settings.js';
 
 const minimal = { SDK_APP_IDS: '1400000001' };
-
-function mistakesOf(environment: Record<string, string>): readonly string[] {
-  try {
-    readSettings(environment);
-    return [];
-  } catch (error) {
-    if (error instanceof SettingsError) return error.mistakes;
-    throw error;
-  }
-}
 
 let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-settings-'))));

@@ -2,22 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { mistakesAndWarnings } from '../../test/support/mistakes.ts';
 import { sinkTypes } from '../sinks/sinks.js';
 import { distance } from './names.js';
 import { settingsOf } from './setting.js';
-import { Settings, SettingsError, readSettings } from './settings.js';
+import { Settings, readSettings } from './settings.js';
 
 const crm = { SINK_CRM_TYPE: 'webhook', SINK_CRM_URL: 'http://crm/' };
 const minimal = { SDK_APP_IDS: '1400000001', WEBHOOK_TOKENS: 'token', ...crm };
-
-function toldOf(environment: Record<string, string>): { mistakes: readonly string[]; warnings: readonly string[] } {
-  try {
-    return { mistakes: [], warnings: readSettings(environment).warnings };
-  } catch (error) {
-    if (error instanceof SettingsError) return { mistakes: error.mistakes, warnings: [] };
-    throw error;
-  }
-}
 
 let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-names-'))));
@@ -54,7 +46,7 @@ test.each([
 ])('%j is a mistake that says which was meant', (name, told) => {
   const path = join(folder, 'value');
   writeFileSync(path, 'planted');
-  const { mistakes } = toldOf({ ...minimal, [name]: name.endsWith('_FILE') ? path : 'planted' });
+  const { mistakes } = mistakesAndWarnings({ ...minimal, [name]: name.endsWith('_FILE') ? path : 'planted' });
   expect([mistakes.length, mistakes[0]]).toEqual([1, expect.stringMatching(told)]);
 });
 
@@ -74,14 +66,19 @@ test.each([
   ['SINKS_CRM_URL', 'SINK_CRM_URL'],
   ['sink_team_type', 'SINK_TEAM_TYPE'],
 ])('%s is a warning that names %s', (name, ours) =>
-  expect(toldOf({ ...minimal, [name]: 'planted' })).toEqual({ mistakes: [], warnings: [`${name} is no setting: did you mean ${ours}?`] }),
+  expect(mistakesAndWarnings({ ...minimal, [name]: 'planted' })).toEqual({
+    mistakes: [],
+    warnings: [`${name} is no setting: did you mean ${ours}?`],
+  }),
 );
 
 test('what is required names what was meant for it', () => {
   const { SDK_APP_IDS: _, ...others } = minimal;
   for (const name of ['SDK_APP_ID', 'sdk_app_ids', 'SDKAPPIDS'])
-    expect(toldOf({ ...others, [name]: '1400000001' }).mistakes).toEqual([`SDK_APP_IDS is required: is it what ${name} was meant for?`]);
-  expect(toldOf({ ...minimal, SINK_CRM_URL: '', sink_crm_url: 'http://planted/' }).mistakes).toEqual([
+    expect(mistakesAndWarnings({ ...others, [name]: '1400000001' }).mistakes).toEqual([
+      `SDK_APP_IDS is required: is it what ${name} was meant for?`,
+    ]);
+  expect(mistakesAndWarnings({ ...minimal, SINK_CRM_URL: '', sink_crm_url: 'http://planted/' }).mistakes).toEqual([
     'SINK_CRM_URL is required: is it what sink_crm_url was meant for?',
   ]);
 });
@@ -93,7 +90,7 @@ test('names that other programs have are none of our business', () => {
     SSL_CERT_FILE CHANNEL_SYNC_MANAGEMENT_PORT CHANNEL_SYNC_SERVICE_PORT_WEBHOOKS SPRING_DATASOURCE_URL RETENTION SLACK_WEBHOOK_URL`.split(
       /\s+/,
     );
-  expect(toldOf({ ...minimal, ...Object.fromEntries(others.map(name => [name, 'http://other:3128'])) })).toEqual({
+  expect(mistakesAndWarnings({ ...minimal, ...Object.fromEntries(others.map(name => [name, 'http://other:3128'])) })).toEqual({
     mistakes: [],
     warnings: [],
   });
@@ -159,7 +156,7 @@ describe('what Kubernetes injects for Services', () => {
     fc.assert(
       fc.property(services, ports, (name, list) => {
         const { MANAGEMENT_PORT: _, PORT: __, ...variables } = injected(name, list);
-        expect([name, toldOf({ ...minimal, ...variables })]).toEqual([name, { mistakes: [], warnings: [] }]);
+        expect([name, mistakesAndWarnings({ ...minimal, ...variables })]).toEqual([name, { mistakes: [], warnings: [] }]);
         expect(readSettings({ ...minimal, ...variables }).sinks.map(sink => sink.name)).toEqual(['crm']);
       }),
       { numRuns: 100 },
@@ -169,10 +166,10 @@ describe('what Kubernetes injects for Services', () => {
   test.each(['PORT', 'MANAGEMENT_PORT'])('is told where it takes the place of %s', name => {
     const told = `${name} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
     for (const address of ['tcp://10.0.0.1:3001', ' udp://10.0.0.1:53\n', 'sctp://[fd00::1]:1'])
-      expect(toldOf({ ...minimal, [name]: address }).mistakes).toEqual([told]);
+      expect(mistakesAndWarnings({ ...minimal, [name]: address }).mistakes).toEqual([told]);
     writeFileSync(join(folder, 'port'), 'tcp://10.0.0.1:3001\n');
-    expect(toldOf({ ...minimal, [`${name}_FILE`]: join(folder, 'port') }).mistakes).toEqual([told]);
-    expect(toldOf({ ...minimal, ...injected('management', [{ port: 80, protocol: 'tcp' }]) }).mistakes).toHaveLength(1);
+    expect(mistakesAndWarnings({ ...minimal, [`${name}_FILE`]: join(folder, 'port') }).mistakes).toEqual([told]);
+    expect(mistakesAndWarnings({ ...minimal, ...injected('management', [{ port: 80, protocol: 'tcp' }]) }).mistakes).toHaveLength(1);
   });
 
   test('sinks whose names look like it are sinks', () => {
@@ -184,7 +181,9 @@ describe('what Kubernetes injects for Services', () => {
     };
     const { sinks } = readSettings({ ...minimal, ...environment });
     expect(sinks.map(({ name }) => name)).toEqual(['a_service_port', 'crm', 'port', 'x_file']);
-    expect(toldOf({ ...minimal, SINK_CRM_PORT: 'http://10.0.0.1' }).mistakes).toEqual([expect.stringMatching(/^SINK_CRM_PORT is not/)]);
+    expect(mistakesAndWarnings({ ...minimal, SINK_CRM_PORT: 'http://10.0.0.1' }).mistakes).toEqual([
+      expect.stringMatching(/^SINK_CRM_PORT is not/),
+    ]);
   });
 });
 
@@ -211,7 +210,7 @@ describe('near misses', () => {
         const base = near.replace(/_FILE$/, '');
         fc.pre(base !== '' && !names.includes(base) && base !== 'SINK_CRM_TYPE');
         writeFileSync(join(folder, 'near'), 'planted');
-        const { mistakes, warnings } = toldOf({ ...minimal, [near]: asFile ? join(folder, 'near') : 'planted' });
+        const { mistakes, warnings } = mistakesAndWarnings({ ...minimal, [near]: asFile ? join(folder, 'near') : 'planted' });
         const told = [...mistakes, ...warnings];
         const ours = /^(SINK|WEBHOOK|MANAGEMENT)_/.test(near);
         const long = name.length >= 8 && distance(base, name) <= 2;

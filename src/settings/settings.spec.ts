@@ -1,19 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SettingsError, readSettings } from './settings.js';
+import { mistakesOf } from '../../test/support/mistakes.ts';
+import { readSettings } from './settings.js';
 
 const minimal = { SDK_APP_IDS: '1400000001' };
-
-function mistakesOf(environment: Record<string, string>): readonly string[] {
-  try {
-    readSettings(environment);
-    return [];
-  } catch (error) {
-    if (error instanceof SettingsError) return error.mistakes;
-    throw error;
-  }
-}
 
 test('one variable is enough: everything else has a default, and the log stands in for sinks', () => {
   const settings = readSettings(minimal);

@@ -1,7 +1,7 @@
-import { SinkSettings } from '../sinks/settings.js';
-import { sinkTypes } from '../sinks/sinks.js';
-import { type DeclaredSetting, type SettingsClass, readClass, settingsOf } from './setting.js';
-import { Settings } from './settings.js';
+import { SinkSettings } from '../../src/sinks/settings.js';
+import { sinkTypes } from '../../src/sinks/sinks.js';
+import { type DeclaredSetting, type SettingsClass, readClass, settingsOf } from '../../src/settings/setting.js';
+import { Settings } from '../../src/settings/settings.js';
 
 /** A setting must be given if an empty environment makes it a mistake. */
 function requiredOf(settingsClass: SettingsClass): Set<string> {
