@@ -1,7 +1,7 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
 import { newestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
-import type { VerifyProgress } from '../search-index/index-job.js';
+import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
@@ -30,26 +30,23 @@ export function combine(one: Heard['rejected'], other: Heard['rejected'], by: (o
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** What there is to tell now of sinks and webhooks since the last look, by what it is about. `null`: this is not known just now, so that what was told stands. */
+/** What is seen of something that there may be an alert of: what to tell, `unknown` if that stands as it was told, or that its sink is no longer configured. */
+export type Seen = Observed | 'unknown' | 'removed';
+
+/** What there is to tell now of sinks and webhooks since the last look, by what it is about. */
 export async function observe(
   trx: Transaction<Tables>,
   heard: Heard,
   silenceAfterMs: number | null,
   now: number,
-): Promise<Map<string, Observed | null>> {
-  const found = new Map<string, Observed | null>();
-  // Of one that is no longer configured the end of what was told has to be told, too.
-  const told = sql<boolean>`exists (select 1 from alert where resolved_at is null
-    and key in ('incident ' || sink.id, 'parked ' || sink.id, 'differences ' || sink.id))`;
-  const sinks = await trx
-    .selectFrom('sink')
-    .selectAll()
-    .where(eb => eb.or([eb('removed_at', 'is', null), told]))
-    .orderBy('id')
-    .execute();
-  for (const sink of sinks) {
+): Promise<Map<string, Seen>> {
+  const found = new Map<string, Seen>();
+  for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
-    const removed = sink.removed_at !== null;
+    if (sink.removed_at !== null) {
+      for (const kind of ['incident', 'parked', 'differences']) found.set(`${kind} ${id}`, 'removed');
+      continue;
+    }
     const stands = standstillOf(sink);
     if (stands && now - stands.since >= stoppedForMs)
       found.set(`incident ${id}`, {
@@ -60,12 +57,13 @@ export async function observe(
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
         by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
-        removed,
+        removed: false,
       });
     const newest = await newestParked(trx, id);
-    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed });
-    const differences = await differencesOf(trx, id, name, removed);
-    if (differences !== undefined) found.set(`differences ${id}`, differences);
+    if (newest)
+      found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed: false });
+    const differences = await differencesOf(trx, id, name);
+    if (differences) found.set(`differences ${id}`, differences);
   }
   if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
   if (silenceAfterMs !== null) {
@@ -109,26 +107,24 @@ async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending
 
 /** Of the delivery that is owed for longest, which is probed while others wait. */
 async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
-  const failing = await trx
+  const failing = trx
     .selectFrom('delivery')
     .select('change_id')
     .where('sink', '=', sink)
     .where('state', '=', sql.lit('pending'))
     .where('failing_since', 'is not', null)
     .orderBy('enqueued_at')
-    .limit(1)
-    .executeTakeFirst();
-  if (!failing) return [];
-  const rows = await trx
+    .limit(1);
+  return trx
     .selectFrom('attempt')
     .select(['at', 'error'])
-    .where('change_id', '=', failing.change_id)
+    .where('change_id', '=', failing)
     .where('sink', '=', sink)
     .where('error', 'is not', null)
+    .$narrowType<{ error: string }>()
     .orderBy('at', 'desc')
     .limit(failuresTold)
     .execute();
-  return rows.map(({ at, error }) => ({ at, error: error! }));
 }
 
 async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
@@ -143,19 +139,17 @@ async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
-/** `undefined` if there is none, or no comparison; `null` while one is under way or after one that failed. */
-async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, removed: boolean): Promise<Observed | null | undefined> {
-  const jobs = await trx.selectFrom('index_job').select(['kind', 'state', 'finished_at', 'progress']).where('sink', '=', sink).execute();
-  const job = jobs.find(({ kind }) => kind === 'verify');
-  if (!job) return undefined;
+/** `null` if there is none, or no comparison; unknown while one is under way or after one that failed. */
+async function differencesOf(trx: Transaction<Tables>, sink: number, name: string): Promise<Seen | null> {
+  const verify = await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify');
+  const rebuild = await findJob({ kysely: trx }, sink, 'rebuild');
   // What was built anew from the store is what it says.
-  const rebuilt = jobs.find(({ kind, state }) => kind === 'rebuild' && state === 'done');
-  if (!removed && (rebuilt?.finished_at ?? 0) > (job.finished_at ?? Infinity)) return undefined;
-  // Of a sink that was removed nobody ends it.
-  if (job.state !== 'done' && !removed) return null;
-  const { missing, older, newer, surplus, repaired } = JSON.parse(job.progress) as VerifyProgress;
-  if (!removed && missing + older + newer + surplus <= repaired) return undefined;
-  return { kind: 'differences', sink: name, missing, older, newer, surplus, removed };
+  if (!verify || (rebuild?.state === 'done' && rebuild.finishedAt! > (verify.finishedAt ?? Infinity))) return null;
+  if (verify.state !== 'done') return 'unknown';
+  const { missing, older, newer, surplus, repaired } = verify.progress;
+  return missing + older + newer + surplus > repaired
+    ? { kind: 'differences', sink: name, missing, older, newer, surplus, removed: false }
+    : null;
 }
 
 /** Who paused or resumed a sink last. The condition on the action is worded as in the index that has these alone. */
@@ -176,14 +170,14 @@ const editEveryMs = 30_000;
 export async function writeNotices(
   trx: Transaction<Tables>,
   reportSinks: readonly number[],
-  observed: ReadonlyMap<string, Observed | null>,
+  observed: ReadonlyMap<string, Seen>,
   now: number,
 ): Promise<void> {
   for (const sink of reportSinks) {
     const rows = await trx.selectFrom('alert').selectAll().where('sink', '=', sink).where('resolved_at', 'is', null).execute();
     for (const row of rows) {
       const seen = observed.get(row.key);
-      if (seen === null) continue;
+      if (seen === 'unknown') continue;
       const before = JSON.parse(row.payload) as Alert;
       const after = moveOn(before, seen, now);
       const payload = JSON.stringify(after);
@@ -197,7 +191,7 @@ export async function writeNotices(
     }
     const known = new Set(rows.map(row => row.key));
     for (const [key, one] of observed) {
-      if (one === null || known.has(key) || isRemoved(one)) continue;
+      if (typeof one === 'string' || known.has(key)) continue;
       const payload = JSON.stringify({ ...one, since: one.since ?? now, until: null });
       await trx.insertInto('alert').values({ sink, key, opened_at: now, payload, due_at: now }).execute();
     }
@@ -205,18 +199,15 @@ export async function writeNotices(
 }
 
 /** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
-export function moveOn(before: Alert, seen: Observed | undefined, now: number): Alert {
+export function moveOn(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
+  if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
     return now - before.last < calmMs ? before : { ...before, until: now };
   }
   // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
   const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
-  return { ...before, ...seen, ...failures, since: before.since, until: seen && !isRemoved(seen) ? null : now } as Alert;
-}
-
-function isRemoved(seen: Observed): boolean {
-  return 'removed' in seen && seen.removed;
+  return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Alert;
 }
 
 /** When the message may be edited after this one was shown. */
