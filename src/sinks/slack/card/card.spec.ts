@@ -145,7 +145,7 @@ describe('card', () => {
       { at: now, action: 'discard' as const, actor: 'api' },
     ];
     expect(linesOf(cardOf(reportOf({}, { auditActions: auditActions }))).slice(-6)).toEqual([
-      '_… and 2 auditActions before_',
+      '_… and 2 earlier actions_',
       ...Array.from({ length: 4 }, () => ':repeat: Retried by @U012AB3CD, Dec 9, 2022, 08:27:00 UTC'),
       ':wastebasket: Discarded by the API, Dec 9, 2022, 08:27:00 UTC',
     ]);

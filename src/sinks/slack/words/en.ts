@@ -87,7 +87,7 @@ export const en = {
     done: (what: readonly string[]) => `Done: ${list(what)}`,
     replay: (who: string) => `Retried by ${who}, `,
     discard: (who: string) => `Discarded by ${who}, `,
-    deedsBefore: (count: number) => `… and ${counted(count, 'auditAction', 'auditActions')} before`,
+    deedsBefore: (count: number) => `… and ${counted(count, 'earlier action', 'earlier actions')}`,
   },
 
   buttons: {
