@@ -67,12 +67,13 @@ function cut(line: string, graphemes: number, units: number): string {
 const lookalikes: Record<string, string> = { '*': '\u2217', '~': '\u223c', '`': '\u02cb', _: '\u02cd', ':': '\u2236', '>': '\u203a' };
 
 /**
- * A text made dead for a message's own `text`, which is mrkdwn to Slack where a message is edited: nothing in it mentions, links or formats. An underscore can
- * only close what it opened before something else than a letter or digit, so that ids mostly stay as they are.
+ * A text made dead for a message's own `text`, which is mrkdwn to Slack where a message is edited: nothing in it mentions, links, formats or names an emoji. An
+ * underscore can only close what it opened before something else than a letter or digit, so that ids mostly stay as they are; a word keeps its first colon alone,
+ * since an emoji's name may have letters of any language.
  */
 export function escape(text: string): string {
   return text
-    .replace(/^>|[*~`]|(?<=\S)_(?![A-Za-z0-9])|(?<=:[\w+'-]+):/g, mark => lookalikes[mark]!)
+    .replace(/^>|[*~`]|(?<=\S)_(?![A-Za-z0-9])|(?<=:\S*?):/g, mark => lookalikes[mark]!)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;');

@@ -332,6 +332,9 @@ describe('the text of a notification', () => {
     ['(_i_) __i__', '(_iˍ) __iˍˍ'],
     ['> said', '› said'],
     [':bomb: at 10:30', ':bomb∶ at 10:30'],
+    // Planted: with ASCII names alone these were emoji.
+    [':企鹅: :été: :+1::skin-tone-2:', ':企鹅∶ :été∶ :+1∶∶skin-tone-2∶'],
+    ['a: b :c', 'a: b :c'],
     ['@TOA#_test_OA_for_penn', '@TOA#_test_OA_for_penn'],
   ])('of %s is %s', (text, dead) => expect(escape(text)).toBe(dead));
 });
