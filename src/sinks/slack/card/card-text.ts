@@ -1,4 +1,4 @@
-import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 /** The most that is shown of one value: whole graphemes, and UTF-16 units, since one grapheme may be endless. */
 const mostGraphemes = 300;
@@ -11,34 +11,32 @@ const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
  * around it, no line breaks, and cut with an ellipsis. Empty if there is nothing to see in it.
  */
 export function clean(text: string, graphemes = mostGraphemes): string {
-  const line = flat(text);
+  const line = toLine(text);
   return isVisible(line) ? cut(line, graphemes, Math.min(mostUnits, graphemes * 4)) : '';
 }
 
 /** Whether `clean` has to cut a text. */
 export function isLong(text: string): boolean {
-  const line = flat(text);
+  const line = toLine(text);
   return isVisible(line) && clean(text) !== line;
 }
 
 /** As `clean`, with its line breaks, and as long as may be. */
 export function cleanLines(text: string, units: number): string {
-  const lines = text
+  return cut(toLines(text), Infinity, units);
+}
+
+function toLines(text: string): string {
+  return text
     .toWellFormed()
     .replace(/\r\n?|[\v\f\u0085\u2028\u2029]/g, '\n')
     .replace(/\t/g, ' ')
     .replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, '')
     .trim();
-  return cut(lines, Infinity, units);
 }
 
-function flat(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, ' ')
-    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '')
-    .replace(/ {2,}/g, ' ')
-    .trim();
+function toLine(text: string): string {
+  return toLines(text).replace(/[\n ]+/g, ' ');
 }
 
 function isVisible(line: string): boolean {
@@ -79,35 +77,26 @@ export function escape(text: string): string {
     .replaceAll('>', '&gt;');
 }
 
-const privateAddresses = new BlockList();
-for (const [net, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-] as const) {
-  privateAddresses.addSubnet(net, prefix);
-}
-// Of IPv6 only 2000::/3 is given out; these parts of it lead elsewhere (documentation, Teredo and ORCHID, 6to4).
-const publicIpv6 = new BlockList();
-publicIpv6.addSubnet('2000::', 3, 'ipv6');
-for (const [net, prefix] of [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['3fff::', 20],
-] as const) {
-  privateAddresses.addSubnet(net, prefix, 'ipv6');
+const privateIpv4 = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
+const reservedIpv4 = [
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.88.99.0/24',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/3',
+];
+/** Of IPv6 only 2000::/3 is given out; the last four are parts of it for documentation, Teredo and ORCHID, and 6to4. */
+const reservedIpv6 = ['::/3', '4000::/2', '8000::/1', '2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
+
+// A list for each, since IPv4 counts as a part of ::/3.
+const notPublic = { ipv4: blockList([...privateIpv4, ...reservedIpv4], 'ipv4'), ipv6: blockList(reservedIpv6, 'ipv6') };
+
+function blockList(subnets: string[], family: 'ipv4' | 'ipv6'): BlockList {
+  const list = new BlockList();
+  for (const [net = '', prefix] of subnets.map(subnet => subnet.split('/'))) list.addSubnet(net, Number(prefix), family);
+  return list;
 }
 
 const privateName = /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|invalid|example|onion)$/;
@@ -121,7 +110,9 @@ export function publicImageUrl(text: string | null): string | null {
   const { protocol, username, password, hostname, href } = new URL(text);
   if ((protocol !== 'http:' && protocol !== 'https:') || username !== '' || password !== '' || href.length > 3000) return null;
   const host = hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
-  if (isIPv4(host)) return privateAddresses.check(host) ? null : href;
-  if (isIPv6(host)) return publicIpv6.check(host, 'ipv6') && !privateAddresses.check(host, 'ipv6') ? href : null;
+  if (isIP(host)) {
+    const family = isIPv6(host) ? 'ipv6' : 'ipv4';
+    return notPublic[family].check(host, family) ? null : href;
+  }
   return host.includes('.') && !privateName.test(host) ? href : null;
 }
