@@ -7,7 +7,7 @@ import type { Report, ReportSink } from '../report-sink.js';
 import { type RenderContext, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
-import { failures, keyOf, notice } from './alerts/alert.js';
+import { alertMessage, failures, keyOf } from './alerts/alert.js';
 import { type MessageRef, digestRef, readMessageRef } from './message-ref.js';
 import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
 import { classifyApiWord } from './slack-errors.js';
@@ -93,7 +93,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     const timeoutMs = Math.ceil(this.options.timeoutMs / (told.kind === 'summary' ? 2 : 1));
     const links = told.kind === 'summary' ? await this.links(messageRefsOf(told), timeoutMs, signal, countCall) : undefined;
     const shown: Shown = {
-      message: notice(told, this.context, links),
+      message: alertMessage(told, this.context, links),
       thread: details ? [details] : [],
       key: { name: 'notice_id', value: keyOf(told) },
       messageRef: readMessageRef(messageRef),

@@ -4,7 +4,7 @@ import type { Report, ReportSink } from '../report-sink.js';
 import { type RenderContext, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card } from './card/card.js';
 import { digest } from './card/digest.js';
-import { notice } from './alerts/alert.js';
+import { alertMessage } from './alerts/alert.js';
 import { classifyWebhookAnswer, webhookWord } from './slack-errors.js';
 import { post, withinTime } from './slack-http.js';
 
@@ -36,7 +36,7 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
 
   async alert(told: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = told.until === null ? posted : over;
-    return messageRef === over || messageRef === next ? messageRef : this.show(notice(told, this.context), next, signal);
+    return messageRef === over || messageRef === next ? messageRef : this.show(alertMessage(told, this.context), next, signal);
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {

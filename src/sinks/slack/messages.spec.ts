@@ -9,7 +9,7 @@ import { type RenderContext, type Message, withoutImage } from './card/blocks.js
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { type Words, en } from './words/en.js';
-import { failures, notice } from './alerts/alert.js';
+import { alertMessage, failures } from './alerts/alert.js';
 import { zhCN } from './words/zh-cn.js';
 
 const hostile = fc.constantFrom(
@@ -177,7 +177,7 @@ const messages: fc.Arbitrary<Message[]> = fc.oneof(
     weight: 3,
     arbitrary: fc.tuple(reports, manners).map(([report, context]) => all(card(report, context, now), fullTexts(report, context))),
   },
-  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(notice(told, context), failures(told, context))) },
+  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(alertMessage(told, context), failures(told, context))) },
   {
     weight: 1,
     arbitrary: fc
@@ -287,7 +287,7 @@ describe('any message', () => {
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of told.flatMap(one => [notice(one, context, links), failures(one, context)])) {
+      for (const message of told.flatMap(one => [alertMessage(one, context, links), failures(one, context)])) {
         expect(message && faultsOf(message)).toEqual(message && []);
       }
     }
@@ -303,7 +303,7 @@ describe('any message', () => {
     );
     fc.assert(
       fc.property(notices, manners, time, (told, context, until) => {
-        expect(kinds(notice({ ...told, until }, context))).toEqual(kinds(notice(told, context)));
+        expect(kinds(alertMessage({ ...told, until }, context))).toEqual(kinds(alertMessage(told, context)));
       }),
       runs,
     );
@@ -333,15 +333,17 @@ function manySinks(sink: string): Extract<Alert, { kind: 'summary' }>['sinks'] {
   }));
 }
 
-/** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn nothing but a few words of ours around dates. */
+/** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn, which only contexts have, nothing but a few words of ours around dates. */
 function liveParts(block: Message['blocks'][number]): unknown[] {
   if (block.type === 'rich_text') {
     // Who clicked is no data of webhooks.
-    const isDead = (one: { type: string; name?: string; user_id?: string }) =>
-      ['text', 'date'].includes(one.type) || /^[a-z_]+$/.test(one.name ?? '') || one.user_id === 'U012AB3CD';
-    return block.elements.flatMap(({ elements }) => elements).filter(one => !isDead(one));
+    const isDead = (one: object) =>
+      ('type' in one && (one.type === 'text' || one.type === 'date')) ||
+      ('name' in one && /^[a-z_]+$/.test(String(one.name))) ||
+      ('user_id' in one && one.user_id === 'U012AB3CD');
+    return block.elements.flatMap(({ elements }) => elements as object[]).filter(one => !isDead(one));
   }
-  if (block.type !== 'context') return [];
+  if (block.type !== 'context') return JSON.stringify(block).includes('"type":"mrkdwn"') ? [block] : [];
   const date = /<!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[^<>&|]{10,60}>/g;
   const ours = ['@', '@ – @', 'Since @', '开始于 @'];
   return block.elements.filter(one => one.type === 'mrkdwn' && !ours.includes(one.text.replaceAll(date, '@')));
@@ -452,7 +454,7 @@ describe.each([
     const many = Array.from({ length: 40 }, () => on({ changes: long }));
     return [
       ...cards.flatMap(report => [card(report, context, now), fullTexts(report, context)]),
-      ...notices.flatMap(told => [notice(told, context), notice(told, bare), failures(told, context)]),
+      ...notices.flatMap(told => [alertMessage(told, context), alertMessage(told, bare), failures(told, context)]),
       ...[many, many.slice(0, 1)].flatMap(some => [digest(some, context), digest(some, bare), ...digestThread(some, context)]),
     ].filter(one => one !== null);
   }

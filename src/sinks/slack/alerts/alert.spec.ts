@@ -1,8 +1,9 @@
+import type { Button, RichTextBlock } from '@slack/types';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import type { Alert } from '../../alert.js';
-import type { Button, RenderContext, Message, RichText } from '../card/blocks.js';
+import type { Message, RenderContext } from '../card/blocks.js';
 import { type Words, en } from '../words/en.js';
-import { failures, keyOf, notice } from './alert.js';
+import { alertMessage, failures, keyOf } from './alert.js';
 import { zhCN } from '../words/zh-cn.js';
 
 const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
@@ -30,7 +31,7 @@ function kindsOf({ blocks }: Message): string[] {
 
 describe('notice of an incident', () => {
   it('says what is wrong, what to do and how many changes wait', () => {
-    const shown = notice(incident, context);
+    const shown = alertMessage(incident, context);
     expect(linesOf(shown)).toEqual([
       '🔴 crm stands still: its set-up is wrong',
       '*What is wrong: *answered 401',
@@ -44,14 +45,14 @@ describe('notice of an incident', () => {
   });
 
   it('says in Chinese what to do', () => {
-    const [, , todo] = linesOf(notice(incident, { ...context, words: zhCN }));
+    const [, , todo] = linesOf(alertMessage(incident, { ...context, words: zhCN }));
     expect(todo).toBe('*处理办法：*请检查该目标的凭据。');
     const told = { ...others[2]!, advice: 'Check that the target answers.' } as Alert;
-    expect(linesOf(notice(told, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
+    expect(linesOf(alertMessage(told, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
   });
 
   it('says who paused it, and who resumed it', () => {
-    const paused = notice({ ...incident, state: 'down', paused: true, by: 'slack:U012AB3CD', waiting: 0 }, context);
+    const paused = alertMessage({ ...incident, state: 'down', paused: true, by: 'slack:U012AB3CD', waiting: 0 }, context);
     expect(linesOf(paused)).toEqual([
       '⏸️ crm is paused',
       expect.any(String),
@@ -61,7 +62,7 @@ describe('notice of an incident', () => {
       expect.any(String),
       '[Resume]',
     ]);
-    const resumed = linesOf(notice({ ...incident, state: 'down', by: 'api', waiting: 1 }, context));
+    const resumed = linesOf(alertMessage({ ...incident, state: 'down', by: 'api', waiting: 1 }, context));
     expect(resumed).toContain('Resumed by the API.');
     expect(resumed[0]).toBe('🔴 crm is down');
     expect(resumed[3]).toBe('1 change waits for it. Nothing is lost: they go out as soon as it works again.');
@@ -69,23 +70,23 @@ describe('notice of an incident', () => {
 
   it('says of one that is only paused who did it, and nothing of what is wrong', () => {
     const paused = { ...incident, state: 'paused' as const, reason: '', advice: '', failures: [], paused: true, by: 'api' };
-    expect(linesOf(notice(paused, context))).toEqual([
+    expect(linesOf(alertMessage(paused, context))).toEqual([
       '⏸️ crm is paused',
       '1,200 changes wait for it. Nothing is lost: they go out when somebody resumes it.',
       'Paused by the API.',
       'Since Dec 9, 2022, 08:00:00 UTC',
       '[Resume]',
     ]);
-    expect(linesOf(notice({ ...paused, until, waiting: 0 }, context))).toEqual([
+    expect(linesOf(alertMessage({ ...paused, until, waiting: 0 }, context))).toEqual([
       '▶️ crm is not paused any more',
       'It lasted 2 hr 5 min. No change was lost.',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(linesOf(notice({ ...paused, until, removed: true }, context))[2]).toBe('*What was wrong: *crm is paused');
+    expect(linesOf(alertMessage({ ...paused, until, removed: true }, context))[2]).toBe('*What was wrong: *crm is paused');
   });
 
   it('is closed with how long it took', () => {
-    const shown = notice({ ...incident, until, waiting: 3 }, context);
+    const shown = alertMessage({ ...incident, until, waiting: 3 }, context);
     expect(linesOf(shown)).toEqual([
       '✅ crm is well again',
       'It lasted 2 hr 5 min. No change was lost.',
@@ -94,26 +95,27 @@ describe('notice of an incident', () => {
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
     expect(shown.text).toBe('✅ crm is well again. It lasted 2 hr 5 min. No change was lost.');
-    expect(linesOf(notice({ ...incident, until, waiting: 0 }, context))).toHaveLength(4);
+    expect(linesOf(alertMessage({ ...incident, until, waiting: 0 }, context))).toHaveLength(4);
   });
 
   it('is closed with what stays owed when the sink is no longer configured', () => {
     const removed = { ...incident, until, removed: true };
-    expect(linesOf(notice(removed, context))).toEqual([
+    expect(linesOf(alertMessage(removed, context))).toEqual([
       '⏹️ crm is no longer configured',
       '1,200 changes still wait for it, to go out if it is configured again within RETENTION_DAYS.',
       '*What was wrong: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(linesOf(notice({ ...removed, waiting: 0 }, context))[1]).toBe('No change waits for it.');
-    expect(linesOf(notice(removed, { ...context, words: zhCN })).slice(0, 2)).toEqual([
+    expect(linesOf(alertMessage({ ...removed, waiting: 0 }, context))[1]).toBe('No change waits for it.');
+    expect(linesOf(alertMessage(removed, { ...context, words: zhCN })).slice(0, 2)).toEqual([
       '⏹️ crm 已不在配置中',
       '1,200 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。',
     ]);
   });
 
   it('says that more are waiting than are counted', () => {
-    const shown = (rest: object, messages = en) => linesOf(notice({ ...incident, ...rest } as Alert, { ...context, words: messages }));
+    const shown = (rest: object, messages = en) =>
+      linesOf(alertMessage({ ...incident, ...rest } as Alert, { ...context, words: messages }));
     expect(shown({ waiting: 10_000 })[3]).toMatch(/^10,000 changes wait /);
     expect(shown({ waiting: 10_001 })[3]).toMatch(/^More than 10,000 changes wait /);
     expect(shown({ waiting: 10_001, paused: true })[3]).toMatch(/^More than 10,000 changes wait /);
@@ -144,7 +146,7 @@ describe('notice', () => {
       ['❌ 3 changes are parked at crm', '✅ Nothing is parked at crm any more', 'It lasted 2 hr 5 min.'],
     ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
   )('of %s reads differently when it is over', (_, told, texts) => {
-    const [open, over] = [notice(told, context), notice({ ...told, until } as Alert, context)];
+    const [open, over] = [alertMessage(told, context), alertMessage({ ...told, until } as Alert, context)];
     expect([linesOf(open)[0], ...linesOf(over).slice(0, 2)]).toEqual(texts);
     expect(linesOf(open).at(-1)).toBe('Since Dec 9, 2022, 08:00:00 UTC');
     expect(linesOf(over).at(-1)).toBe('Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC');
@@ -153,7 +155,7 @@ describe('notice', () => {
 
   it('of rejected webhooks says the likely cause of each kind', () => {
     const shown = (counts: object, messages = en) =>
-      linesOf(notice({ ...others[1]!, counts } as Alert, { ...context, words: messages })).slice(1, -1);
+      linesOf(alertMessage({ ...others[1]!, counts } as Alert, { ...context, words: messages })).slice(1, -1);
     expect(shown({ signature: 1200, clock: 1 })).toEqual([
       'They are lost: Tencent Chat does not send them again.',
       '*1 × too far from our clock: *check the clock of this machine. If it is right, someone else is calling this URL; those requests are rejected.',
@@ -178,25 +180,25 @@ describe('notice', () => {
 
   // Guards against words that all is well, while every webhook was refused.
   it('of silence does not say that it is normal while webhooks are rejected', () => {
-    const shown = (rejected: boolean): string | undefined => linesOf(notice({ ...others[0]!, rejected } as Alert, context))[1];
+    const shown = (rejected: boolean): string | undefined => linesOf(alertMessage({ ...others[0]!, rejected } as Alert, context))[1];
     expect(shown(false)).toMatch(/^Normal if no profile was edited. Otherwise: check /);
     expect(shown(true)).toBe('Webhooks did arrive, but were rejected: see the alert about rejected webhooks.');
   });
 
   it('of what is parked says why and what to do', () => {
-    expect(linesOf(notice(others[2]!, context)).slice(1, 4)).toEqual([
+    expect(linesOf(alertMessage(others[2]!, context)).slice(1, 4)).toEqual([
       '*Why, of the newest: *answered 400',
       '*What to do: *See its log.',
       'Each waits until somebody sends it again or discards it: on its card, or over the API.',
     ]);
-    expect(linesOf(notice(others[2]!, { ...context, buttons: false }))[3]).toBe(
+    expect(linesOf(alertMessage(others[2]!, { ...context, buttons: false }))[3]).toBe(
       'Each waits until somebody sends it again or discards it over the API.',
     );
   });
 
   it('of what is parked says that there are more than are counted', () => {
     const [titleEn, titleZh] = [en, zhCN].map(
-      messages => linesOf(notice({ ...others[2]!, count: 10_001 } as Alert, { ...context, words: messages }))[0],
+      messages => linesOf(alertMessage({ ...others[2]!, count: 10_001 } as Alert, { ...context, words: messages }))[0],
     );
     expect(titleEn).toBe('❌ More than 10,000 changes are parked at crm');
     expect(titleZh).toBe('❌ 超过 10,000 项变更在 crm 处被搁置');
@@ -204,12 +206,12 @@ describe('notice', () => {
 
   it('of what is parked tells that it stays so when the sink is no longer configured', () => {
     const removed = { ...others[2]!, until, removed: true } as Alert;
-    expect(linesOf(notice(removed, context)).slice(0, 3)).toEqual([
+    expect(linesOf(alertMessage(removed, context)).slice(0, 3)).toEqual([
       '⏹️ crm is no longer configured',
       '3 changes stay parked there, to be sent again if it is configured again within RETENTION_DAYS.',
       '*What was wrong: *answered 400',
     ]);
-    expect(linesOf(notice(removed, { ...context, words: zhCN }))[1]).toBe(
+    expect(linesOf(alertMessage(removed, { ...context, words: zhCN }))[1]).toBe(
       '3 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。',
     );
   });
@@ -238,7 +240,7 @@ const differences: Extract<Alert, { kind: 'differences' }> = {
 
 describe('notice of an index', () => {
   it('says what differs and how it is mended', () => {
-    const shown = notice(differences, context);
+    const shown = alertMessage(differences, context);
     expect(linesOf(shown)).toEqual([
       '🧩 The index of search is not what it should be',
       '*What is wrong: *the newest comparison with our store found 1,200 documents missing, 2 out of date, and 1 too many',
@@ -248,23 +250,23 @@ describe('notice of an index', () => {
       '[Repair]',
     ]);
     expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'team:search' }] });
-    expect(linesOf(notice(differences, { ...context, buttons: false })).slice(2)).toEqual([
+    expect(linesOf(alertMessage(differences, { ...context, buttons: false })).slice(2)).toEqual([
       '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.',
       'If it comes back, something else writes into this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
     ]);
-    expect(linesOf(notice({ ...differences, newer: 3 }, { ...context, words: zhCN })).slice(0, 2)).toEqual([
+    expect(linesOf(alertMessage({ ...differences, newer: 3 }, { ...context, words: zhCN })).slice(0, 2)).toEqual([
       '🧩 search 的索引与应有内容不符',
       '*问题：*最近一次与存储的比较发现：缺少 1,200 个文档，2 个过旧，3 个比存储更新，1 个多余',
     ]);
   });
 
   it('is closed when it is mended, or the sink is no longer configured', () => {
-    expect(linesOf(notice({ ...differences, until }, context)).slice(0, 2)).toEqual([
+    expect(linesOf(alertMessage({ ...differences, until }, context)).slice(0, 2)).toEqual([
       '✅ The index of search is what it should be again',
       'It lasted 2 hr 5 min. The newest comparison found nothing or mended it, or the index was built anew.',
     ]);
-    expect(linesOf(notice({ ...differences, until, removed: true }, context)).slice(0, 2)).toEqual([
+    expect(linesOf(alertMessage({ ...differences, until, removed: true }, context)).slice(0, 2)).toEqual([
       '⏹️ search is no longer configured',
       'Its index stays as it is.',
     ]);
@@ -273,14 +275,14 @@ describe('notice of an index', () => {
 
 /** What a notice's button asks before it does anything, or nothing. */
 function askedBy(told: Alert, words = en): (string | undefined)[] {
-  const { blocks } = notice(told, { ...context, words });
+  const { blocks } = alertMessage(told, { ...context, words });
   const { elements } = blocks.at(-1) as { elements: Button[] };
   return elements.flatMap(({ action_id: action, confirm }) => [
     action,
-    confirm?.title.text,
+    confirm?.title?.text,
     confirm?.text.text,
-    confirm?.confirm.text,
-    confirm?.deny.text,
+    confirm?.confirm?.text,
+    confirm?.deny?.text,
   ]);
 }
 
@@ -330,7 +332,7 @@ describe('summary', () => {
   };
 
   it('tells of each sink', () => {
-    const shown = notice(summary, context);
+    const shown = alertMessage(summary, context);
     expect(linesOf(shown)).toEqual([
       '📋 Summary of the day',
       '1,234 changes on 56 channels. 4 parked, 12 waiting.',
@@ -340,7 +342,7 @@ describe('summary', () => {
       'Dec 8, 2022, 10:05:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
     expect(shown.text).toBe('📋 Summary of the day. 1,234 changes on 56 channels. 4 parked, 12 waiting.');
-    expect(linesOf(notice(summary, { ...context, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
+    expect(linesOf(alertMessage(summary, { ...context, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
   });
 
   it('links to the notices of what is parked and waits, where it is known where they stand', () => {
@@ -349,20 +351,20 @@ describe('summary', () => {
       ['p', parked],
       ['w', waiting],
     ]);
-    const shown = notice(summary, context, links);
-    const linked = (shown.blocks[1] as RichText).elements.map(({ elements }) => elements.filter(({ type }) => type === 'link'));
+    const shown = alertMessage(summary, context, links);
+    const linked = (shown.blocks[1] as RichTextBlock).elements.map(({ elements }) => elements.filter(({ type }) => type === 'link'));
     expect(linked).toEqual([
       [],
       [{ type: 'link', url: parked, text: '4 parked' }],
       [],
       [{ type: 'link', url: waiting, text: '12 waiting' }],
     ]);
-    expect(linesOf(shown)).toEqual(linesOf(notice(summary, context)));
+    expect(linesOf(shown)).toEqual(linesOf(alertMessage(summary, context)));
   });
 
   it('is short on a quiet day', () => {
     const sinks = [{ sink: 'crm', delivered: 0, slowestMs: null, parked: 0, waiting: 0, messageRefs: none }];
-    expect(linesOf(notice({ ...summary, changes: 0, channels: 0, sinks }, context)).slice(1, 3)).toEqual([
+    expect(linesOf(alertMessage({ ...summary, changes: 0, channels: 0, sinks }, context)).slice(1, 3)).toEqual([
       'No changes. Every sink has everything.',
       ':white_check_mark:* crm* 0 delivered',
     ]);
@@ -377,7 +379,7 @@ describe('summary', () => {
       waiting: 0,
       messageRefs: none,
     }));
-    const lines = linesOf(notice({ ...summary, sinks }, context));
+    const lines = linesOf(alertMessage({ ...summary, sinks }, context));
     expect(lines).toContain(':x:* s90* 1 delivered, the slowest in 1 ms, 1 parked');
     expect(lines.at(-2)).toBe('… and 80 sinks more');
   });

@@ -1,58 +1,12 @@
+import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextText } from '@slack/types';
+import type { Actions } from '../../sink.js';
 import { cleanLines } from './card-text.js';
 import type { Words } from '../words/en.js';
-
-interface Style {
-  bold?: boolean;
-  italic?: boolean;
-  strike?: boolean;
-  code?: boolean;
-}
-
-export interface PlainText {
-  type: 'plain_text';
-  text: string;
-  emoji: false;
-}
-
-/** What our rich text is made of: only messages of our own are linked to, and only who did something is a user. */
-export type RichElement =
-  | { type: 'text'; text: string; style?: Style }
-  | { type: 'emoji'; name: string }
-  | { type: 'user'; user_id: string }
-  | { type: 'link'; url: string; text: string }
-  | { type: 'date'; timestamp: number; format: string; fallback: string };
-
-/** A block whose texts are data to Slack. */
-export interface RichText {
-  type: 'rich_text';
-  elements: { type: 'rich_text_section' | 'rich_text_quote'; elements: RichElement[] }[];
-}
-
-interface Section {
-  type: 'section';
-  text: PlainText;
-  accessory?: { type: 'image'; image_url: string; alt_text: string };
-}
-
-/** The one place for mrkdwn, and that holds our own words and numbers alone. */
-interface Context {
-  type: 'context';
-  elements: (PlainText | { type: 'mrkdwn'; text: string })[];
-}
-
-export interface Button {
-  type: 'button';
-  action_id: 'retry' | 'discard' | 'pause' | 'resume' | 'repair';
-  text: PlainText;
-  value: string;
-  style?: 'danger';
-  confirm?: { title: PlainText; text: PlainText; confirm: PlainText; deny: PlainText; style: 'danger' };
-}
 
 /** One message: its blocks, and the text for notifications and screen readers. */
 export interface Message {
   text: string;
-  blocks: ({ type: 'header'; text: PlainText } | Section | RichText | Context | { type: 'actions'; elements: Button[] })[];
+  blocks: KnownBlock[];
 }
 
 /** Sent with every message: nothing in its text becomes a mention or a link. */
@@ -60,7 +14,7 @@ export const plainly = { parse: 'none', link_names: false } as const;
 /** And with every new one: its text is no mrkdwn, which no edit can say. */
 export const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
 
-/** How one sink speaks, by its settings. */
+/** How one sink renders its messages, by its settings. */
 export interface RenderContext {
   /** The sink's name. */
   sink: string;
@@ -76,82 +30,74 @@ export interface RenderContext {
 /** The most that the texts of one message may add up to: Slack refuses messages from about 11,000 characters on. */
 export const mostInAll = 9000;
 
-export function plain(text: string): PlainText {
-  return { type: 'plain_text', text, emoji: false };
-}
-
-/** A title, cut to what Slack takes. */
-export function header(text: string): Message['blocks'][number] {
-  return { type: 'header', text: plain(cleanLines(text, 150)) };
-}
-
-/** A button of ours. What cannot be taken back, or holds up others, asks first and says what it does. */
-export function button(action: Button['action_id'], value: string, { buttons, confirm: asks }: Words): Button {
-  const plainButton: Button = { type: 'button', action_id: action, text: plain(buttons[action]), value };
-  if (action === 'retry' || action === 'resume') return plainButton;
-  const { title, text } = asks[action];
-  const confirm = {
-    title: plain(title),
-    text: plain(text),
-    confirm: plain(buttons[action]),
-    deny: plain(asks.no),
-    style: 'danger',
-  } as const;
-  return { ...plainButton, ...(action === 'discard' && { style: 'danger' }), confirm };
-}
-
 /** Text as data. */
-export function words(text: string, style?: Style): RichElement[] {
-  return [{ type: 'text', text, ...(style && { style }) }];
+export function text(content: string, style?: NonNullable<RichTextText['style']>): RichTextText {
+  return { type: 'text', text: content, ...(style && { style }) };
 }
 
 /** Lines of text as data. */
-export function richText(lines: readonly RichElement[][]): RichText {
+export function richText(lines: readonly RichTextElement[][]): KnownBlock {
   return { type: 'rich_text', elements: lines.map(elements => ({ type: 'rich_text_section', elements })) };
 }
 
+export function plain(content: string): PlainTextElement {
+  return { type: 'plain_text', text: content, emoji: false };
+}
+
+/** A title, cut to what Slack takes. */
+export function header(title: string): KnownBlock {
+  return { type: 'header', text: plain(cleanLines(title, 150)) };
+}
+
 /** A time, which Slack shows in the reader's own zone. */
-export function date(ms: number, context: RenderContext): RichElement {
-  return {
-    type: 'date',
-    timestamp: Math.floor(ms / 1000),
-    format: '{date_short_pretty} {time_secs}',
-    fallback: context.words.formats.time(ms, context.timeZone),
-  };
+export function date(ms: number, { words, timeZone }: RenderContext): RichTextDate & { fallback: string } {
+  const format = '{date_short_pretty} {time_secs}';
+  return { type: 'date', timestamp: Math.floor(ms / 1000), format, fallback: words.formats.time(ms, timeZone) };
 }
 
 /** The same in mrkdwn. */
 export function dateMarkup(ms: number, context: RenderContext): string {
-  return `<!date^${Math.floor(ms / 1000)}^{date_short_pretty} {time_secs}|${context.words.formats.time(ms, context.timeZone)}>`;
+  const { timestamp, format, fallback } = date(ms, context);
+  return `<!date^${timestamp}^${format}|${fallback}>`;
 }
 
-/** How much of a message's length a line takes up. */
-export function lengthOf(line: readonly RichElement[]): number {
-  return line.reduce((sum, one) => sum + textOf(one).length, 0);
+/** A span of time. It and `dateMarkup` are the only mrkdwn that we send, and hold nothing but our own words and numbers. */
+export function period(from: number, to: number | null, context: RenderContext): KnownBlock {
+  const [start, end] = [from, to ?? from].map(ms => dateMarkup(ms, context)) as [string, string];
+  const span = to === null ? context.words.since(start) : start === end ? start : context.words.period(start, end);
+  return { type: 'context', elements: [{ type: 'mrkdwn', text: span }] };
+}
+
+/** The block of buttons about a change or a sink; none if there are no buttons, or clicks on them could not reach us. */
+export function buttonBlock(
+  actions: readonly (keyof Actions)[],
+  what: string,
+  { sink, words, buttons: shown }: RenderContext,
+): KnownBlock[] {
+  return shown && actions.length > 0 ? [{ type: 'actions', elements: actions.map(one => button(one, `${sink}:${what}`, words)) }] : [];
+}
+
+/** What cannot be taken back, or holds up others, asks first and says what it does. */
+function button(action: keyof Actions, value: string, { buttons: labels, confirm: asks }: Words): Button {
+  const label = plain(labels[action]);
+  const simple: Button = { type: 'button', action_id: action, text: label, value };
+  if (action === 'retry' || action === 'resume') return simple;
+  const { title, text: question } = asks[action];
+  const confirm = { title: plain(title), text: plain(question), confirm: label, deny: plain(asks.no), style: 'danger' } as const;
+  return { ...simple, ...(action === 'discard' && { style: 'danger' }), confirm };
+}
+
+/** How much of a message's length a line takes up: everything in it that is shown, or may be. */
+export function lengthOf(line: readonly RichTextElement[]): number {
+  return line.reduce((sum, one) => sum + Object.values({ ...one, type: '', style: '' }).join('').length, 0);
 }
 
 /** The same message without its image, for when Slack cannot fetch that; `null` if it has none. */
-export function withoutImage({ text, blocks }: Message): Message | null {
-  let found = false;
-  const rest = blocks.map(block => {
-    if (block.type !== 'section' || !block.accessory) return block;
-    found = true;
-    return { type: block.type, text: block.text };
+export function withoutImage({ text: notification, blocks }: Message): Message | null {
+  const bare = blocks.map(block => {
+    if (block.type !== 'section') return block;
+    const { accessory: _, ...rest } = block;
+    return rest;
   });
-  return found ? { text, blocks: rest } : null;
-}
-
-function textOf(one: RichElement): string {
-  switch (one.type) {
-    case 'text':
-      return one.text;
-    case 'emoji':
-      return one.name;
-    case 'user':
-      return one.user_id;
-    case 'link':
-      return one.url + one.text;
-    case 'date':
-      return one.format + one.fallback;
-  }
+  return blocks.some(block => 'accessory' in block) ? { text: notification, blocks: bare } : null;
 }

@@ -1,20 +1,9 @@
+import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichTextText } from '@slack/types';
 import type { ChangeType, FieldChange } from '../../sink.js';
 import type { Report } from '../../report-sink.js';
-import {
-  type RenderContext,
-  type Message,
-  type RichElement,
-  type RichText,
-  button,
-  dateMarkup,
-  mostInAll,
-  plain,
-  richText,
-  words,
-} from './blocks.js';
+import { type Message, type RenderContext, buttonBlock, dateMarkup, mostInAll, plain, richText, text } from './blocks.js';
 import { results, summary } from './card-results.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
-import { buttonValue } from '../clicks/clicks.js';
 import type { Words } from '../words/en.js';
 
 /**
@@ -23,138 +12,133 @@ import type { Words } from '../words/en.js';
  * edits that change them; only the buttons at the end come and go.
  */
 export function card(report: Report, context: RenderContext, now: number): Message {
-  const { changeId, channelId, revision } = report.event.data;
-  const messages = context.words;
+  const { words } = context;
+  const { changeId, channelId, revision, changes } = report.event.data;
   const altered = revision !== null;
-  const said = saidOf(report, messages);
-  const name = nameOf(report, messages);
-  const head = [...words(said, { bold: altered }), ...words(' '), idOf(channelId, messages)];
+  const updated = altered && report.event.type === 'channel.profile.updated';
+  const name = nameOf(report, words);
+  const effect = effectOf(report, words);
+  const head = [text(effect, { bold: altered }), text(' '), idOf(channelId, words)];
   const parked = report.results.some(({ state }) => state === 'parked');
-  const buttons = (['retry', 'discard'] as const).map(action => button(action, buttonValue(context.sink, changeId), messages));
   return {
     text: escape(
-      messages.card.notification(
+      words.card.notification(
         clean(name, 100),
         clean(channelId, 100),
-        altered && report.event.type === 'channel.profile.updated'
-          ? messages.card.updatedFields(report.event.data.changes.map(({ field }) => field))
-          : said,
-        altered ? summary(report.results, messages) : '',
+        updated ? words.card.updated(changes.map(({ field }) => field)) : effect,
+        altered ? summary(report.results, words) : '',
       ),
     ),
     blocks: [
-      { type: 'section', text: plain(name), ...accessoryOf(report, messages) },
-      richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, messages)] : [])]),
+      { type: 'section', text: plain(name), ...accessoryOf(report, words) },
+      richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
       ...(altered ? [results(report, context, now)] : []),
-      ...(parked && context.buttons ? [{ type: 'actions' as const, elements: buttons }] : []),
+      ...buttonBlock(parked ? ['retry', 'discard'] : [], changeId, context),
     ],
   };
 }
 
 /** The texts that the card had to cut, for its thread; `null` if there are none. */
-export function fullTexts({ event }: Report, { words: messages }: RenderContext): Message | null {
-  const all = event.data.changes.flatMap(({ field, from, to }) => [
-    { label: messages.card.before(messages.card.field[field]), text: from ?? '' },
-    { label: messages.card.now(messages.card.field[field]), text: to ?? '' },
+export function fullTexts({ event }: Report, { words }: RenderContext): Message | null {
+  const values = event.data.changes.flatMap(({ field, from, to }) => [
+    { label: words.card.before(words.card.field[field]), value: from ?? '' },
+    { label: words.card.now(words.card.field[field]), value: to ?? '' },
   ]);
-  const long = all.filter(({ text }) => isLong(text));
+  const long = values.filter(({ value }) => isLong(value));
   if (event.data.revision === null || long.length === 0) return null;
   const units = Math.floor(mostInAll / long.length) - 100;
-  const elements = long.flatMap(({ label, text }): RichText['elements'] => {
-    const shown = cleanLines(text, units);
-    const rest = shown === cleanLines(text, text.length + 1) ? [] : words(`\n${messages.card.cut}`, { italic: true });
+  const elements = long.flatMap(({ label, value }): (RichTextSection | RichTextQuote)[] => {
+    const kept = cleanLines(value, units);
+    const rest = kept === cleanLines(value, value.length + 1) ? [] : [text(`\n${words.card.cut}`, { italic: true })];
     return [
-      { type: 'rich_text_section', elements: words(label, { bold: true }) },
-      { type: 'rich_text_quote', elements: [...words(shown), ...rest] },
+      { type: 'rich_text_section', elements: [text(label, { bold: true })] },
+      { type: 'rich_text_quote', elements: [text(kept), ...rest] },
     ];
   });
-  return { text: messages.card.inFull, blocks: [{ type: 'rich_text', elements }] };
+  return { text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] };
 }
 
 /** What a change did, in a few words. */
-export function saidOf({ event, stale, tie }: Report, { card: texts }: Words): string {
+export function effectOf({ event, stale, tie }: Report, { card: words }: Words): string {
   const { exists, revision } = event.data;
+  const destroyed = event.type === 'channel.destroyed';
   if (revision === null) {
-    if (tie) return texts.nothing(stale.length > 0 ? texts.tieFields(stale) : texts.tie);
-    if (stale.length > 0) return texts.nothing(texts.olderFields(stale));
-    if (event.type === 'channel.destroyed') return texts.nothing(exists ? texts.older : texts.destroyedAlready);
-    return texts.nothing(texts.equal);
+    if (tie) return words.nothing(words.tie(stale));
+    if (stale.length > 0 || (destroyed && exists)) return words.nothing(words.older(stale));
+    return words.nothing(destroyed ? words.destroyedAlready : words.equal);
   }
-  if (event.type === 'channel.profile.updated') return texts.updated;
-  if (event.type === 'channel.destroyed') return texts.destroyed;
+  if (destroyed) return words.destroyed;
+  if (event.type === 'channel.profile.updated') return words.updated([]);
   // A channel's first revision cannot come after it was destroyed.
-  return revision === 1 ? texts.created : texts.reCreated;
+  return revision === 1 ? words.created : words.reCreated;
 }
 
 /** The channel's name; of a destroyed one the last that was known. */
-export function nameOf({ event }: Report, { card: texts }: Words): string {
+export function nameOf({ event }: Report, { card: words }: Words): string {
   const name = event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
-  if (name === null) return texts.nameUnknown;
-  return clean(name) || texts.noName;
+  return name === null ? words.nameUnknown : clean(name) || words.noName;
 }
 
 /** A channel's id, as data. */
-export function idOf(channelId: string, { card: texts }: Words, graphemes?: number): RichElement {
-  return { type: 'text', text: clean(channelId, graphemes) || texts.blank, style: { code: true } };
+export function idOf(channelId: string, { card: words }: Words, graphemes?: number): RichTextText {
+  return text(clean(channelId, graphemes) || words.blank, { code: true });
 }
 
 /** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
-export function changeLine({ field, from, to }: FieldChange, type: ChangeType, { card: texts }: Words, graphemes?: number): RichElement[] {
-  const before = from === null && type === 'channel.created' ? null : shown(from, texts, graphemes);
-  const after = to === null && type === 'channel.destroyed' ? null : shown(to, texts, graphemes);
+export function changeLine({ field, from, to }: FieldChange, type: ChangeType, { card: words }: Words, graphemes?: number): RichTextText[] {
+  const before = from === null && type === 'channel.created' ? null : valueOf(from, words, graphemes);
+  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, words, graphemes);
   return [
-    ...words(texts.label(texts.field[field])),
-    ...(before ? words(before.text, { strike: true, ...before.style }) : []),
-    ...(before && after ? words(' → ') : []),
-    ...(after ? words(after.text, { bold: true, ...after.style }) : []),
-    ...(before?.text === after?.text ? words(texts.alike, { italic: true }) : []),
+    text(words.label(words.field[field])),
+    ...(before ? [text(before.text, { strike: true, ...before.style })] : []),
+    ...(before && after ? [text(' → ')] : []),
+    ...(after ? [text(after.text, { bold: true, ...after.style })] : []),
+    ...(before?.text === after?.text ? [text(words.alike, { italic: true })] : []),
   ];
 }
 
-/** Who did it, as far as the vendor told. */
-export function operatorOf({ event }: Report, { card: texts }: Words, graphemes?: number): string {
+/** Who did it, as far as the vendor says. */
+export function operatorOf({ event }: Report, { card: words }: Words, graphemes?: number): string {
   const { operator } = event.data;
-  return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
+  return operator === null ? words.byNobody : words.by(clean(operator, graphemes) || words.blank);
 }
 
-function changeLines({ event }: Report, { words: messages, threads }: RenderContext): RichElement[][] {
+function changeLines({ event }: Report, { words, threads }: RenderContext): RichTextElement[][] {
   return event.data.changes.map(change => [
-    ...changeLine(change, event.type, messages),
-    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? words(messages.card.inThread, { italic: true }) : []),
+    ...changeLine(change, event.type, words),
+    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? [text(words.card.inThread, { italic: true })] : []),
   ]);
 }
 
 /** A value, or in italics the word for one that cannot be seen. */
-function shown(value: string | null, texts: Words['card'], graphemes?: number): { text: string; style?: { italic: true } } {
-  if (value === null) return { text: texts.unknown, style: { italic: true } };
-  if (value === '') return { text: texts.empty, style: { italic: true } };
-  const text = clean(value, graphemes);
-  return text === '' ? { text: texts.blank, style: { italic: true } } : { text };
+function valueOf(value: string | null, words: Words['card'], graphemes?: number): RichTextText {
+  const visible = clean(value ?? '', graphemes);
+  if (visible !== '') return text(visible);
+  return text(value === null ? words.unknown : value === '' ? words.empty : words.blank, { italic: true });
 }
 
-function factsOf(report: Report, context: RenderContext): Message['blocks'][number] {
+function factsOf(report: Report, context: RenderContext): KnownBlock {
   const { sdkAppId, changeId, revision } = report.event.data;
-  const [texts, app, change] = [context.words.card, clean(sdkAppId, 40), clean(changeId, 60)];
   return {
     type: 'context',
     elements: [
       plain(operatorOf(report, context.words)),
       { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) },
-      plain(revision === null ? texts.facts(app, change) : texts.factsWithRevision(app, revision, change)),
+      plain(context.words.card.facts(clean(sdkAppId, 40), revision, clean(changeId, 60))),
     ],
   };
 }
 
-function accessoryOf({ event }: Report, { card: texts }: Words): object {
+function accessoryOf({ event }: Report, { card: words }: Words): object {
   const image = publicImageUrl(event.data.profile.avatarUrl);
-  return image === null ? {} : { accessory: { type: 'image', image_url: image, alt_text: texts.avatar } };
+  return image === null ? {} : { accessory: { type: 'image', image_url: image, alt_text: words.avatar } };
 }
 
-function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: texts }: Words): RichElement[][] {
+function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: words }: Words): RichTextElement[][] {
   const notes = [];
-  if (stale.length > 0) notes.push(tie ? texts.notAppliedTie(stale) : texts.notApplied(stale));
-  if (tie) notes.push(texts.tieNote);
-  if (eventTimeEstimated) notes.push(texts.estimated);
-  return notes.map(note => words(note, { italic: true }));
+  if (stale.length > 0) notes.push(words.notApplied(stale, tie));
+  if (tie) notes.push(words.tieNote);
+  if (eventTimeEstimated) notes.push(words.estimated);
+  return notes.map(note => [text(note, { italic: true })]);
 }

@@ -1,3 +1,4 @@
+import type { SinkResult } from '../../report-sink.js';
 import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
 import { formatsOf } from '../card/formats.js';
@@ -11,6 +12,16 @@ const upToMost = (count: number, one: string, other: string) =>
 
 const field: Record<FieldName, string> = { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' };
 const fields = (all: readonly FieldName[]) => list(all.map(one => field[one].toLowerCase()));
+const inBrackets = (all: readonly FieldName[]) => (all.length > 0 ? ` (${fields(all)})` : '');
+
+const state: Record<SinkResult['state'], string> = {
+  delivered: 'delivered',
+  superseded: 'superseded by something newer',
+  parked: 'parked',
+  discarded: 'discarded',
+  pending: 'waiting',
+  retrying: 'failing',
+};
 
 /** Every text of our messages in English, and the type that each other language has to satisfy. */
 export const en = {
@@ -24,10 +35,9 @@ export const en = {
     field,
     created: 'Channel created',
     reCreated: 'Channel created again',
-    updated: 'Profile changed',
+    updated: (all: readonly FieldName[]) => `Profile changed${inBrackets(all)}`,
     destroyed: 'Channel destroyed',
-    updatedFields: (all: readonly FieldName[]) => `Profile changed (${fields(all)})`,
-    notification: (name: string, id: string, said: string, end: string) => `${name} (${id}): ${said}${end === '' ? '' : `. ${end}`}.`,
+    notification: (name: string, id: string, effect: string, end: string) => `${name} (${id}): ${effect}${end === '' ? '' : `. ${end}`}.`,
     nameUnknown: '(name unknown)',
     noName: '(no name)',
     unknown: 'unknown',
@@ -39,17 +49,15 @@ export const en = {
     inThread: ' (in full in the thread)',
     by: (who: string) => `by ${who}`,
     byNobody: 'operator not told',
-    facts: (app: string, change: string) => `app ${app}, change ${change}`,
-    factsWithRevision: (app: string, revision: number, change: string) => `app ${app}, revision ${number(revision)}, change ${change}`,
+    facts: (app: string, revision: number | null, change: string) =>
+      `app ${app}${revision === null ? '' : `, revision ${number(revision)}`}, change ${change}`,
     nothing: (why: string) => `Nothing changed: ${why}`,
-    older: 'older than what we have; not applied',
-    olderFields: (all: readonly FieldName[]) => `older than what we have; not applied (${fields(all)})`,
-    tie: 'another webhook of the same time counts',
-    tieFields: (all: readonly FieldName[]) => `another webhook of the same time counts (${fields(all)})`,
+    older: (all: readonly FieldName[]) => `older than what we have; not applied${inBrackets(all)}`,
+    tie: (all: readonly FieldName[]) => `another webhook of the same time counts${inBrackets(all)}`,
     destroyedAlready: 'the channel was destroyed already',
     equal: 'equal to what we have',
-    notApplied: (all: readonly FieldName[]) => `Not applied: ${fields(all)}. What we have is newer.`,
-    notAppliedTie: (all: readonly FieldName[]) => `Not applied: ${fields(all)}. What we have is newer or of the same time.`,
+    notApplied: (all: readonly FieldName[], tie: boolean) =>
+      `Not applied: ${fields(all)}. What we have is newer${tie ? ' or of the same time' : ''}.`,
     tieNote: 'Another webhook of the same time says something else; of two such texts the greater one counts.',
     estimated: 'The webhook carried no usable time: this is when it arrived.',
     before: (name: string) => `${name} before`,
@@ -59,26 +67,13 @@ export const en = {
   },
 
   results: {
-    delivered: 'delivered',
+    state,
     deliveredIn: (ms: number) => `delivered in ${duration(ms)}`,
-    superseded: 'superseded by something newer',
-    parked: 'parked',
-    discarded: 'discarded',
-    pending: 'waiting',
-    retrying: 'failing',
     again: ', is tried again',
-    retryingNext: ', is tried again ',
-    pendingNext: ', is tried ',
+    next: { retrying: ', is tried again ', pending: ', is tried ' },
     because: (reason: string) => `: ${reason}`,
     held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
-    count: {
-      parked: (count: number) => `${number(count)} parked`,
-      retrying: (count: number) => `${number(count)} failing`,
-      discarded: (count: number) => `${number(count)} discarded`,
-      pending: (count: number) => `${number(count)} waiting`,
-      superseded: (count: number) => `${number(count)} superseded`,
-      delivered: (count: number) => `${number(count)} delivered`,
-    },
+    count: (count: number, which: SinkResult['state']) => `${number(count)} ${which === 'superseded' ? 'superseded' : state[which]}`,
     folded: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
     none: 'No other sink to tell',
     waiting: (open: number, all: number) => `Waiting for ${number(open)} of ${counted(all, 'sink', 'sinks')}`,
@@ -87,7 +82,7 @@ export const en = {
     done: (what: readonly string[]) => `Done: ${list(what)}`,
     replay: (who: string) => `Retried by ${who}, `,
     discard: (who: string) => `Discarded by ${who}, `,
-    deedsBefore: (count: number) => `… and ${counted(count, 'earlier action', 'earlier actions')}`,
+    actionsBefore: (count: number) => `… and ${counted(count, 'earlier action', 'earlier actions')}`,
   },
 
   buttons: {
@@ -117,8 +112,7 @@ export const en = {
   digest: {
     title: (count: number) => (count === 1 ? '1 change, every sink has it' : `${changes(count)}, every sink has them`),
     notification: (title: string, names: readonly string[], isAll: boolean) => `${title}: ${names.join(', ')}${isAll ? '' : ' …'}`,
-    more: (count: number) => `… and ${number(count)} more`,
-    moreInThread: (count: number) => `… and ${number(count)} more: all in the thread`,
+    more: (count: number, inThread: boolean) => `… and ${number(count)} more${inThread ? ': all in the thread' : ''}`,
     next: '; ',
     part: (part: number, of: number) => `Part ${number(part)} of ${number(of)}`,
     rest: (count: number) => `… and ${number(count)} more, to be found in the API`,
@@ -152,7 +146,7 @@ export const en = {
     failed: (error: string) => `: ${error}`,
   },
 
-  /** Of a sink of which something was told. */
+  /** Of a sink that had an alert. */
   removed: {
     title: (sink: string) => `${sink} is no longer configured`,
     waiting: (count: number) =>
@@ -224,7 +218,7 @@ export const en = {
     took: (ms: number) => `It lasted ${duration(ms)}. The newest comparison found nothing or mended it, or the index was built anew.`,
   },
 
-  /** Told privately to who clicked. */
+  /** Seen by who clicked alone. */
   clicks: {
     notAllowed: 'You may not do this: only the people named in ALLOWED_USERS may.',
     nothingLeft: {

@@ -1,3 +1,4 @@
+import type { SinkResult } from '../../report-sink.js';
 import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
 import type { Words } from './en.js';
@@ -13,6 +14,16 @@ const duration = (ms: number) => formats.duration(ms).replace(/(?<=\d)(?=\p{Scri
 
 const field: Record<FieldName, string> = { name: '名称', avatarUrl: '头像', introduction: '简介', organization: '所属组织' };
 const fields = (all: readonly FieldName[]) => list(all.map(one => field[one]));
+const inBrackets = (all: readonly FieldName[]) => (all.length > 0 ? `（${fields(all)}）` : '');
+
+const state: Record<SinkResult['state'], string> = {
+  delivered: '已送达',
+  superseded: '已被更新的内容取代',
+  parked: '已搁置',
+  discarded: '已放弃',
+  pending: '等待中',
+  retrying: '失败',
+};
 
 /** Every text of our messages in Simplified Chinese. */
 export const zhCN: Words = {
@@ -26,10 +37,9 @@ export const zhCN: Words = {
     field,
     created: '公众号已创建',
     reCreated: '公众号已重新创建',
-    updated: '资料已更新',
+    updated: all => `资料已更新${inBrackets(all)}`,
     destroyed: '公众号已销毁',
-    updatedFields: all => `资料已更新（${fields(all)}）`,
-    notification: (name, id, said, end) => `${name}（${id}）：${said}${end === '' ? '' : `。${end}`}。`,
+    notification: (name, id, effect, end) => `${name}（${id}）：${effect}${end === '' ? '' : `。${end}`}。`,
     nameUnknown: '（名称未知）',
     noName: '（无名称）',
     unknown: '未知',
@@ -41,17 +51,13 @@ export const zhCN: Words = {
     inThread: '（全文见消息列）',
     by: who => `操作者：${who}`,
     byNobody: '未提供操作者',
-    facts: (app, change) => `应用 ${app}，变更 ${change}`,
-    factsWithRevision: (app, revision, change) => `应用 ${app}，版本 ${number(revision)}，变更 ${change}`,
+    facts: (app, revision, change) => `应用 ${app}${revision === null ? '' : `，版本 ${number(revision)}`}，变更 ${change}`,
     nothing: why => `没有变化：${why}`,
-    older: '早于现有数据，未采用',
-    olderFields: all => `早于现有数据，未采用（${fields(all)}）`,
-    tie: '以同一时间的另一条回调为准',
-    tieFields: all => `以同一时间的另一条回调为准（${fields(all)}）`,
+    older: all => `早于现有数据，未采用${inBrackets(all)}`,
+    tie: all => `以同一时间的另一条回调为准${inBrackets(all)}`,
     destroyedAlready: '该公众号此前已销毁',
     equal: '与现有数据相同',
-    notApplied: all => `未采用：${fields(all)}。现有数据的时间更晚。`,
-    notAppliedTie: all => `未采用：${fields(all)}。现有数据的时间更晚或相同。`,
+    notApplied: (all, tie) => `未采用：${fields(all)}。现有数据的时间更晚${tie ? '或相同' : ''}。`,
     tieNote: '同一时间的另一条回调内容不同；两个文本中以较大者为准。',
     estimated: '回调未带可用的时间：此处为到达时间。',
     before: name => `${name}（变更前）`,
@@ -61,26 +67,13 @@ export const zhCN: Words = {
   },
 
   results: {
-    delivered: '已送达',
+    state,
     deliveredIn: ms => `已送达，用时 ${duration(ms)}`,
-    superseded: '已被更新的内容取代',
-    parked: '已搁置',
-    discarded: '已放弃',
-    pending: '等待中',
-    retrying: '失败',
     again: '，将重试',
-    retryingNext: '，下次重试：',
-    pendingNext: '，下次尝试：',
+    next: { retrying: '，下次重试：', pending: '，下次尝试：' },
     because: reason => `：${reason}`,
     held: { paused: '该目标已暂停', removed: '该目标已不在配置中' },
-    count: {
-      parked: count => `${number(count)} 个已搁置`,
-      retrying: count => `${number(count)} 个失败`,
-      discarded: count => `${number(count)} 个已放弃`,
-      pending: count => `${number(count)} 个等待中`,
-      superseded: count => `${number(count)} 个已被取代`,
-      delivered: count => `${number(count)} 个已送达`,
-    },
+    count: (count, which) => `${number(count)} 个${which === 'superseded' ? '已被取代' : state[which]}`,
     folded: (count, what) => `…… 另有 ${number(count)} 个：${what.join('，')}`,
     none: '没有其他目标需要通知',
     waiting: (open, all) => `正在等待 ${number(all)} 个目标中的 ${number(open)} 个`,
@@ -89,7 +82,7 @@ export const zhCN: Words = {
     done: what => `已结束：${what.join('，')}`,
     replay: who => `由 ${who} 重试，`,
     discard: who => `由 ${who} 放弃，`,
-    deedsBefore: count => `…… 此前另有 ${number(count)} 次操作`,
+    actionsBefore: count => `…… 此前另有 ${number(count)} 次操作`,
   },
 
   buttons: {
@@ -109,8 +102,7 @@ export const zhCN: Words = {
   digest: {
     title: count => `${number(count)} 项变更，所有目标均已收到`,
     notification: (title, names, isAll) => `${title}：${names.join('、')}${isAll ? '' : '……'}`,
-    more: count => `…… 另有 ${number(count)} 项`,
-    moreInThread: count => `…… 另有 ${number(count)} 项：全部见消息列`,
+    more: (count, inThread) => `…… 另有 ${number(count)} 项${inThread ? '：全部见消息列' : ''}`,
     next: '；',
     part: (part, of) => `第 ${number(part)} 部分，共 ${number(of)} 部分`,
     rest: count => `…… 另有 ${number(count)} 项，可通过 API 查看`,
