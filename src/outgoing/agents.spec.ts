@@ -1,4 +1,3 @@
-import { SocketModeClient } from '@slack/socket-mode';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { fakeSocketMode } from '../../test/support/fake-socket-mode.ts';
 import { FakeSearch } from '../../test/support/fake-search.ts';
@@ -247,20 +246,9 @@ it.each([true, false])('Socket Mode goes through a tunnel (TLS: %s)', async secu
   const between = await proxy();
   const warnings: string[] = [];
   const listen = (url: string): Socket => {
-    const options = {
-      appToken: 'xapp-1',
-      apiUrl: slack.apiUrl,
-      timeoutMs: 3000,
-      pauseMs: 10,
-      proxies: proxiesOf(through(url)),
-      now: Date.now,
-    };
-    const socket = new Socket(
-      options,
-      () => undefined,
-      text => warnings.push(text),
-      SocketModeClient,
-    );
+    const warn = (text: string): void => void warnings.push(text);
+    const context = { clicked: () => {}, now: Date.now, proxies: proxiesOf(through(url)), warn };
+    const socket = new Socket('xapp-1', { API_URL: slack.apiUrl, TIMEOUT_MS: 3000 }, context, 10);
     socket.listen();
     return socket;
   };

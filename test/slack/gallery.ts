@@ -1,8 +1,8 @@
+import { noActions } from '../support/no-actions.ts';
 import { noProxies } from '../support/proxy.ts';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WebClient } from '@slack/web-api';
 import type { Browser, Page } from 'playwright-core';
 import type { Report, ReportSink } from '../../src/sinks/report-sink.js';
 import { drawInWords } from './drawn.ts';
@@ -64,19 +64,18 @@ export async function drawGallery(localSlack: string, browser: Browser): Promise
 
 /** The sink as the service opens it, but for its clock. */
 async function openSink(locale: Locale, url: string): Promise<ReportSink> {
-  const load = async (name: string): Promise<unknown> => import(new URL(`../../dist/sinks/slack/${name}.js`, import.meta.url).href);
-  const { BotCards } = (await load('bot')) as typeof import('../../src/sinks/slack/bot.js');
-  const words =
-    locale === 'en'
-      ? ((await load('words/en')) as typeof import('../../src/sinks/slack/words/en.js')).en
-      : ((await load('words/zh-cn')) as typeof import('../../src/sinks/slack/words/zh-cn.js')).zhCN;
-  const { botToken: token, channel } = workspace;
-  const options = { token, channel, apiUrl: `${url}/api/`, timeoutMs: 10_000, proxies: noProxies };
-  const context = { sink: 'team', words, timeZone: locale === 'en' ? 'UTC' : 'Asia/Shanghai', threads: true, buttons: true };
-  const complain = (message: string): never => {
+  const load = async (name: string): Promise<unknown> => import(new URL(`../../dist/${name}.js`, import.meta.url).href);
+  const { slack } = (await load('sinks/slack/slack.sink')) as typeof import('../../src/sinks/slack/slack.sink.js');
+  const { readClass } = (await load('settings/setting')) as typeof import('../../src/settings/setting.js');
+  const { botToken: BOT_TOKEN, channel: CHANNEL } = workspace;
+  const TIMEZONE = locale === 'en' ? 'UTC' : 'Asia/Shanghai';
+  const texts = { BOT_TOKEN, CHANNEL, API_URL: `${url}/api/`, SIGNING_SECRET: 'secret', LOCALE: locale, TIMEZONE };
+  const { value } = readClass(slack.settings, new Map(Object.entries(texts)));
+  const warn = (message: string): never => {
     throw new Error(message);
   };
-  return Object.assign(new BotCards(options, context, () => now, complain, WebClient), { summary: null });
+  const context = { name: 'team', now: () => now, warn, proxies: noProxies, actions: noActions, clicked: () => {} };
+  return (await slack.open(value, context)) as ReportSink;
 }
 
 /** All messages, and beside them the first thread that there is. */

@@ -1,26 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { WebClient } from '@slack/web-api';
-import type { Proxies } from '../../outgoing/proxies.js';
-import { Misconfigured } from '../errors.js';
 import type { Alert } from '../alert.js';
+import { Misconfigured, type SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
-import { type RenderContext, type Message, plainly, quietly, withoutImage } from './card/blocks.js';
+import type { SinkContext } from '../sink.js';
+import { alertMessage, failures, keyOf } from './alerts/alert.js';
+import { messageRefsOf } from './alerts/summary.js';
+import { type Message, type RenderContext, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
-import { alertMessage, failures, keyOf } from './alerts/alert.js';
 import { type MessageRef, digestRef, readMessageRef } from './message-ref.js';
-import { clientOf, isAboutImage, told, wordOf } from './slack-client.js';
+import { classifyCallError, isAboutImage, wordOf } from './slack-client.js';
 import { classifyApiWord } from './slack-errors.js';
 import { withinTime } from './slack-http.js';
-import { messageRefsOf } from './alerts/summary.js';
-
-export interface BotOptions {
-  token: string;
-  channel: string;
-  apiUrl: string | undefined;
-  proxies: Proxies;
-  timeoutMs: number;
-}
+import type { SlackSettings } from './slack.settings.js';
 
 /** What is to stand in the channel. */
 interface Shown {
@@ -51,20 +44,21 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   readonly edits = true;
   /** Set when the token may not read the channel: there is no use in asking again. */
   private cannotReadHistory = false;
+  private readonly channel: string;
 
-  /** @param Client the SDK's client, handed in so that it is loaded only where there is a bot token */
   constructor(
-    private readonly options: BotOptions,
-    private readonly context: RenderContext,
-    private readonly now: () => number,
-    private readonly warn: (message: string) => void,
-    private readonly Client: typeof WebClient,
-  ) {}
+    private readonly settings: Pick<SlackSettings, 'CHANNEL' | 'TIMEOUT_MS'>,
+    private readonly rendering: RenderContext,
+    private readonly context: Pick<SinkContext, 'now' | 'warn'>,
+    private readonly clientFor: (signal: AbortSignal) => WebClient,
+  ) {
+    this.channel = settings.CHANNEL ?? '';
+  }
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    const full = fullTexts(report, this.context);
+    const full = fullTexts(report, this.rendering);
     const shown: Shown = {
-      message: card(report, this.context, this.now()),
+      message: card(report, this.rendering, this.context.now()),
       thread: full ? [full] : [],
       key: { name: 'delivery_id', value: report.id },
       messageRef: readMessageRef(report.messageRef),
@@ -76,44 +70,39 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   async digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string> {
     // The same set of changes is the same digest, in whatever order they come.
     const ids = reports.map(({ id }) => id).sort();
-    const value = createHash('sha256').update(ids.join()).digest('hex');
+    const since = reports.map(report => report.possiblyPostedSince).filter(time => time !== null);
     const shown: Shown = {
-      message: digest(reports, this.context),
-      thread: digestThread(reports, this.context),
-      key: { name: 'digest_id', value },
+      message: digest(reports, this.rendering),
+      thread: digestThread(reports, this.rendering),
+      key: { name: 'digest_id', value: createHash('sha256').update(ids.join()).digest('hex') },
       messageRef: null,
-      possiblyPostedSince: earliest(reports.map(report => report.possiblyPostedSince)),
+      possiblyPostedSince: since.length > 0 ? Math.min(...since) : null,
     };
     return digestRef(await this.show(shown, signal, countCall));
   }
 
-  async alert(told: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    const details = failures(told, this.context);
+  async alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
+    const details = failures(alert, this.rendering);
+    const isSummary = alert.kind === 'summary';
     // Half of the time for the links, half for the message.
-    const timeoutMs = Math.ceil(this.options.timeoutMs / (told.kind === 'summary' ? 2 : 1));
-    const links = told.kind === 'summary' ? await this.links(messageRefsOf(told), timeoutMs, signal, countCall) : undefined;
+    const timeoutMs = Math.ceil(this.settings.TIMEOUT_MS / (isSummary ? 2 : 1));
+    const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : undefined;
     const shown: Shown = {
-      message: alertMessage(told, this.context, links),
+      message: alertMessage(alert, this.rendering, links),
       thread: details ? [details] : [],
-      key: { name: 'notice_id', value: keyOf(told) },
+      key: { name: 'notice_id', value: keyOf(alert) },
       messageRef: readMessageRef(messageRef),
-      // Notices are few, so that each new one may cost one look.
-      possiblyPostedSince: told.since,
+      // Alerts are few, so that each new one may cost one look.
+      possiblyPostedSince: alert.since,
     };
     return JSON.stringify(await this.show(shown, signal, countCall, timeoutMs));
   }
 
-  /** Where messages stand, as far as Slack tells in time: the links are wanted, what has them is needed. */
-  private async links(
-    messageRefs: readonly string[],
-    timeoutMs: number,
-    signal: AbortSignal,
-    countCall?: () => void,
-  ): Promise<Map<string, string>> {
+  /** Where messages stand, as far as Slack says in time: a message is as good without links. */
+  private async links(messageRefs: string[], timeoutMs: number, signal: AbortSignal, countCall?: () => void): Promise<Map<string, string>> {
     const links = new Map<string, string>();
     try {
-      await withinTime(timeoutMs, signal, async within => {
-        const client = clientOf(this.Client, this.options, within, this.now);
+      await this.attempt(timeoutMs, signal, async client => {
         for (const text of messageRefs.slice(0, mostLinks)) {
           const known = readMessageRef(text);
           if (!known) continue;
@@ -124,32 +113,40 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       });
     } catch (error) {
       signal.throwIfAborted();
-      this.warn(`could not link to messages: ${told(error, this.now()).message}`);
+      this.context.warn(`could not link to messages: ${this.classify(error).message}`);
     }
     return links;
   }
 
-  private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.options.timeoutMs): Promise<MessageRef> {
-    return withinTime(timeoutMs, signal, async within => {
-      const client = clientOf(this.Client, this.options, within, this.now);
-      try {
-        const known = shown.messageRef ?? (await this.find(client, shown));
-        const edited = known && (await this.edit(client, shown.message, known));
-        return await this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), countCall);
-      } catch (error) {
-        throw told(error, this.now());
-      }
+  private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
+    return this.attempt(timeoutMs, signal, async client => {
+      const known = shown.messageRef ?? (await this.find(client, shown));
+      const edited = known && (await this.edit(client, shown.message, known));
+      return this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), countCall);
     });
+  }
+
+  private attempt<T>(timeoutMs: number, signal: AbortSignal, work: (client: WebClient) => Promise<T>): Promise<T> {
+    return withinTime(timeoutMs, signal, within =>
+      work(this.clientFor(within)).catch((error: unknown) => {
+        throw this.classify(error);
+      }),
+    );
+  }
+
+  private classify(error: unknown): SinkError {
+    return classifyCallError(error, this.context.now());
   }
 
   /** Looks for a message that a former attempt may have posted without hearing of it. */
   private async find(client: WebClient, { key, possiblyPostedSince }: Shown): Promise<MessageRef | null> {
     if (this.cannotReadHistory || possiblyPostedSince === null) return null;
-    const { channel } = this.options;
+    const { channel } = this;
+    const now = this.context.now();
     try {
       // Without the second bound it would be the oldest of a long time, not the newest.
       // Since a time to come only by a clock that was ahead.
-      const bounds = { oldest: seconds(Math.min(possiblyPostedSince, this.now()) - clockMs), latest: seconds(this.now() + clockMs) };
+      const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - clockMs), latest: seconds(now + clockMs) };
       const { messages } = await client.conversations.history({ channel, ...bounds, limit: 100, include_all_metadata: true });
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
@@ -161,14 +158,14 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       const word = wordOf(error);
       if (word === '' || /^rate_?limited$/.test(word)) throw error;
       // The scope for it is optional: without, a message may rarely stand there twice.
-      this.cannotReadHistory ||= told(error, this.now()) instanceof Misconfigured;
+      this.cannotReadHistory ||= this.classify(error) instanceof Misconfigured;
       return null;
     }
   }
 
   private post(client: WebClient, { message, key }: Shown): Promise<MessageRef> {
     const metadata = { event_type: eventType, event_payload: { [key.name]: key.value } };
-    return send(message, one => client.chat.postMessage({ channel: this.options.channel, ...one, ...plainly, ...quietly, metadata }));
+    return send(message, one => client.chat.postMessage({ channel: this.channel, ...one, ...plainly, ...quietly, metadata }));
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
@@ -180,7 +177,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       return { ...known, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== this.options.channel)) return null;
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== this.channel)) return null;
       throw error;
     }
   }
@@ -196,7 +193,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       }
       return { ...known, thread: true };
     } catch (error) {
-      this.warn(`could not add to the thread of a message: ${told(error, this.now()).message}`);
+      this.context.warn(`could not add to the thread of a message: ${this.classify(error).message}`);
       return known;
     }
   }
@@ -210,20 +207,15 @@ function seconds(ms: number): string {
 /** Sends a message, once more without its image if that is what Slack did not like. */
 async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<MessageRef> {
   try {
-    return receiptOf(await call(message));
+    return messageRefOf(await call(message));
   } catch (error) {
     const imageless = isAboutImage(error) ? withoutImage(message) : null;
     if (!imageless) throw error;
-    return { ...receiptOf(await call(imageless)), image: false };
+    return { ...messageRefOf(await call(imageless)), image: false };
   }
 }
 
-function receiptOf({ channel, ts }: { channel?: string; ts?: string }): MessageRef {
+function messageRefOf({ channel, ts }: { channel?: string; ts?: string }): MessageRef {
   if (typeof channel !== 'string' || typeof ts !== 'string') throw classifyApiWord(null);
   return { channel, ts };
-}
-
-function earliest(times: readonly (number | null)[]): number | null {
-  const known = times.filter(time => time !== null);
-  return known.length > 0 ? Math.min(...known) : null;
 }

@@ -1,10 +1,10 @@
-import type { FetchFunction, WebClient } from '@slack/web-api';
-import type { Proxies } from '../../outgoing/proxies.js';
+import type { Logger, WebClient, WebClientOptions } from '@slack/web-api';
 import { retryAfterMs } from '../../outgoing/http.js';
 import { SinkError } from '../errors.js';
+import type { SinkContext } from '../sink.js';
 import { classifyApiAnswer, classifyApiWord } from './slack-errors.js';
 import { post } from './slack-http.js';
-import { silentLogger } from './clicks/silent-logger.js';
+import type { SlackSettings } from './slack.settings.js';
 
 /** `{ok: false}`, as the SDK throws it. */
 interface PlatformError {
@@ -12,24 +12,46 @@ interface PlatformError {
   data: { error: unknown; errors?: unknown; response_metadata?: { retryAfter?: number; messages?: unknown } };
 }
 
-/**
- * A client for one attempt, since the SDK knows no signals: its `fetch` must obey the attempt's, which bounds the time as well.
- * @param Client the SDK's client, handed in so that it is loaded only where there is a bot token
- */
-export function clientOf(
-  Client: typeof WebClient,
-  { token, apiUrl, proxies }: { token: string; apiUrl: string | undefined; proxies: Proxies },
+const silent = () => {};
+
+/** For Slack's SDKs: their own logs print message texts, payloads, and URLs that let one in. */
+export const silentLogger = {
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: silent,
+  setLevel: silent,
+  setName: silent,
+  getLevel: () => 'error',
+} as unknown as Logger;
+
+/** What makes clients: one for each attempt, since the SDK knows no signals. It is loaded only for a sink that needs it. */
+export async function webClients(settings: SlackSettings, context: SinkContext): Promise<(signal: AbortSignal) => WebClient> {
+  const { WebClient } = await import('@slack/web-api');
+  return signal => new WebClient(settings.BOT_TOKEN, clientOptions(settings, context, signal));
+}
+
+/** Without tries of its own; its `fetch` obeys the signal of the attempt, which bounds the time as well. */
+export function clientOptions(
+  { API_URL }: Pick<SlackSettings, 'API_URL'>,
+  { proxies, now }: Pick<SinkContext, 'proxies' | 'now'>,
   signal: AbortSignal,
-  now: () => number,
-): WebClient {
-  return new Client(token, {
-    ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
+): WebClientOptions {
+  return {
+    ...(API_URL !== undefined && { slackApiUrl: API_URL }),
     retryConfig: { retries: 0 },
     rejectRateLimitedCalls: true,
     allowAbsoluteUrls: false,
     logger: silentLogger,
-    fetch: boundFetch({ signal, proxies }, now),
-  });
+    // Answers other than 2xx are dealt with here, before the SDK turns them into errors of its own that know less.
+    fetch: async (url, init) => {
+      const body = typeof init?.body === 'string' ? init.body : '';
+      const answer = await post(String(url), body, init?.headers ?? {}, signal, proxies);
+      const error = classifyApiAnswer(answer, now());
+      if (error) throw error;
+      return new Response(answer.body, { headers: answer.retryAfter === null ? {} : { 'retry-after': answer.retryAfter } });
+    },
+  };
 }
 
 /** Slack's word for what is wrong, as it stands; empty if something else went wrong. */
@@ -39,13 +61,13 @@ export function wordOf(error: unknown): string {
 
 /** Slack fetches images while it handles the call, and its word for a failure of that is the same as for a malformed block. */
 export function isAboutImage(error: unknown): boolean {
-  if (!isPlatformError(error) || !String(error.data.error).startsWith('invalid_blocks')) return false;
+  if (!isPlatformError(error) || !wordOf(error).startsWith('invalid_blocks')) return false;
   const explained = JSON.stringify([error.data.response_metadata?.messages ?? [], error.data.errors ?? []]);
   return explained === '[[],[]]' || /image/i.test(explained);
 }
 
 /** Whatever a call threw, as what it means. */
-export function told(error: unknown, now: number): SinkError {
+export function classifyCallError(error: unknown, now: number): SinkError {
   if (error instanceof SinkError) return error;
   if (isPlatformError(error)) {
     return classifyApiWord(error.data.error, retryAfterMs(String(error.data.response_metadata?.retryAfter ?? ''), now));
@@ -56,14 +78,4 @@ export function told(error: unknown, now: number): SinkError {
 
 function isPlatformError(error: unknown): error is PlatformError {
   return typeof error === 'object' && error !== null && (error as PlatformError).code === 'slack_webapi_platform_error';
-}
-
-/** Answers other than 2xx are dealt with here, before the SDK turns them into errors of its own that know less. */
-export function boundFetch(by: { signal: AbortSignal; proxies: Proxies }, now: () => number): FetchFunction {
-  return async (url, init) => {
-    const { status, body, retryAfter } = await post(String(url), typeof init?.body === 'string' ? init.body : '', init?.headers ?? {}, by);
-    const error = classifyApiAnswer(status, body, retryAfter, now());
-    if (error) throw error;
-    return new Response(body, { headers: retryAfter === null ? {} : { 'retry-after': retryAfter } });
-  };
 }

@@ -12,7 +12,8 @@ export async function post(
   url: string,
   body: string,
   headers: Record<string, string>,
-  { signal, proxies }: { signal: AbortSignal; proxies: Proxies },
+  signal: AbortSignal,
+  proxies: Proxies,
 ): Promise<Answer> {
   const agent = agentFor(url, proxies, { keepAlive: false });
   try {

@@ -1,9 +1,12 @@
 import type { ReportSink } from '../report-sink.js';
 import { defineSink } from '../sink.js';
+import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
 import { buttons } from './clicks/buttons.js';
-import { en } from './words/en.js';
+import { IncomingWebhookCards } from './incoming-webhook.js';
+import { webClients } from './slack-client.js';
 import { SlackSettings } from './slack.settings.js';
+import { en } from './words/en.js';
 import { zhCN } from './words/zh-cn.js';
 
 export const slack = defineSink({
@@ -12,24 +15,20 @@ export const slack = defineSink({
   settings: SlackSettings,
   mode: () => 'report',
   async open(settings, context) {
-    const { now, warn, proxies } = context;
-    const { BOT_TOKEN, CHANNEL, WEBHOOK_URL, API_URL, TIMEOUT_MS } = settings;
-    const words = settings.LOCALE === 'en' ? en : zhCN;
+    const { WEBHOOK_URL, LOCALE, TIMEZONE: timeZone, SIGNING_SECRET, APP_TOKEN } = settings;
+    const words = LOCALE === 'en' ? en : zhCN;
     const rendering: RenderContext = {
       sink: context.name,
       words,
-      timeZone: settings.TIMEZONE,
+      timeZone,
       threads: WEBHOOK_URL === undefined,
-      buttons: settings.SIGNING_SECRET !== undefined || settings.APP_TOKEN !== undefined,
+      buttons: SIGNING_SECRET !== undefined || APP_TOKEN !== undefined,
     };
-    const rest = { summary: summaryTime(settings), ...(await buttons(settings, words.clicks, context)) };
-    if (WEBHOOK_URL !== undefined) {
-      const { IncomingWebhookCards } = await import('./incoming-webhook.js');
-      return Object.assign(new IncomingWebhookCards(WEBHOOK_URL, TIMEOUT_MS, rendering, now, proxies), rest);
-    }
-    const [{ BotCards }, { WebClient }] = await Promise.all([import('./bot.js'), import('@slack/web-api')]);
-    const options = { token: BOT_TOKEN ?? '', channel: CHANNEL ?? '', apiUrl: API_URL, proxies, timeoutMs: TIMEOUT_MS };
-    return Object.assign(new BotCards(options, rendering, now, warn, WebClient), rest);
+    const cards =
+      WEBHOOK_URL === undefined
+        ? new BotCards(settings, rendering, context, await webClients(settings, context))
+        : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
+    return Object.assign(cards, { summary: summaryTime(settings) }, await buttons(settings, words.clicks, context));
   },
 });
 

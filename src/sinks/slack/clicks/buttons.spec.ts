@@ -6,7 +6,7 @@ import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink.js';
 import { buttons } from './buttons.js';
 import { en } from '../words/en.js';
-import type { SlackSettings } from '../slack.settings.js';
+import { SlackSettings } from '../slack.settings.js';
 
 const payload = {
   type: 'block_actions',
@@ -38,7 +38,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     opened.forEach(sink => sink.clicked?.(told, credential, Promise.resolve(true)));
   };
   const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, clicked };
-  const sink = await buttons({ TIMEOUT_MS: 5000, ...settings }, en.clicks, context);
+  const sink = await buttons(Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000 }, settings), en.clicks, context);
   opened.push(sink);
   return sink;
 }

@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { type FakeServer, type Handler, fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { Actions } from '../../sink.js';
-import { type ClickOptions, Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
+import { Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
+import type { SlackSettings } from '../slack.settings.js';
 
 describe('the signature', () => {
   // Slack's own example: docs.slack.dev/authentication/verifying-requests-from-slack
@@ -93,7 +94,7 @@ describe('a payload', () => {
     ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
     expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
-      { action, sink: 'team', value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
+      { action, sink: 'team', target: value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
     ]),
   );
 
@@ -112,7 +113,6 @@ describe('a payload', () => {
     ['a value with a line break at its end', blockActions({ action_id: 'retry', value: `team:${changeId}\n` })],
     ['a value that is too long', blockActions({ action_id: 'discard', value: `team:${'a'.repeat(65)}` })],
     ['a list as value', blockActions({ action_id: 'retry', value: [`team:${changeId}`] })],
-    ['a sink that cannot be paused by that name', blockActions({ action_id: 'pause', value: 'team:CRM' })],
     ['another type', blockActions(retry, { type: 'view_submission' })],
     ['no user', blockActions(retry, { user: undefined })],
     ['a user that is no id', blockActions(retry, { user: { id: 'U0ALICE> <!channel' } })],
@@ -205,12 +205,9 @@ describe('clicks', () => {
     };
   }
 
-  function open(outcome: () => number | Promise<number>, options: Partial<ClickOptions> = {}): Clicks {
-    return new Clicks(
-      { sink: 'team', allowedUsers: [], texts: en.clicks, apiUrl: `${server.url}/api/`, timeoutMs: 5000, proxies: noProxies, ...options },
-      actions(outcome),
-      text => warnings.push(text),
-    );
+  function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, texts = en.clicks): Clicks {
+    const context = { name: 'team', actions: actions(outcome), proxies: noProxies, warn: (text: string) => void warnings.push(text) };
+    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, ...settings }, texts, context);
   }
 
   const isNew = Promise.resolve(true);
@@ -256,7 +253,7 @@ describe('clicks', () => {
 
   // Planted: with `some` for `includes` everybody passed.
   it('of others than the allowed users do nothing but tell them', async () => {
-    const clicks = open(() => 1, { allowedUsers: ['U0BOB', 'U0CAROL'], texts: zhCN.clicks });
+    const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB', 'U0CAROL'] }, zhCN.clicks);
     clicks.take(click(), isNew);
     clicks.take(click(retry, { user: { id: 'U0BOB' } }), isNew);
     await until(() => server.requests.length === 1, 'a private word');
@@ -275,7 +272,7 @@ describe('clicks', () => {
   });
 
   it('that were done before, here or elsewhere, are done no more, and nobody is told', async () => {
-    const clicks = open(() => 1, { allowedUsers: ['U0BOB'] });
+    const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB'] });
     clicks.take(click(), Promise.resolve(false));
     clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
     await clicks.close();
@@ -309,7 +306,7 @@ describe('clicks', () => {
   // Planted: without the check the first one got the private word.
   it('never call a response_url that is not of Slack', async () => {
     const slack = await fakeServer(() => ({ body: 'ok' }));
-    const clicks = open(() => 0, { apiUrl: `${slack.url}/api/` });
+    const clicks = open(() => 0, { API_URL: `${slack.url}/api/` });
     clicks.take(click(), isNew);
     clicks.take(click(retry, { response_url: `${slack.url}/private` }), isNew);
     await until(() => slack.requests.length === 1, 'the other private word');

@@ -1,23 +1,21 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Proxies } from '../../../outgoing/proxies.js';
-import type { Actions } from '../../sink.js';
+import type { Actions, SinkContext } from '../../sink.js';
 import type { Headers } from '../../report-sink.js';
 import { SinkError } from '../../errors.js';
 import type { Words } from '../words/en.js';
 import { post, withinTime } from '../slack-http.js';
-
-export type ClickAction = keyof Actions;
+import type { SlackSettings } from '../slack.settings.js';
 
 /** One click on a button of ours. */
 export interface Click {
-  action: ClickAction;
+  action: keyof Actions;
   /** The name of the Slack sink whose message it was on. */
   sink: string;
   /** The id of a change (retry, discard) or the name of a sink (pause, resume, repair). */
-  value: string;
+  target: string;
   /** The id of the Slack user. */
   user: string;
-  /** Where Slack takes a private word to this user, for 30 minutes. */
+  /** Where Slack takes a message for this user alone, for 30 minutes. */
   responseUrl: string | null;
 }
 
@@ -44,7 +42,7 @@ export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, 
   return timingSafeEqual(expected, Buffer.from(stamp.signature.slice('v0='.length), 'hex'));
 }
 
-/** What a request tells: the JSON in the field `payload` of a form (clicks), or a body of JSON (events); `null` for anything else. */
+/** What a request says: the JSON in the field `payload` of a form (clicks), or a body of JSON (events); `null` for anything else. */
 export function payloadOf(body: string): unknown {
   try {
     return JSON.parse(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? 'null'));
@@ -53,7 +51,7 @@ export function payloadOf(body: string): unknown {
   }
 }
 
-/** The ids by which Slack tells what happened once from all else, whichever way and however often it tells it. */
+/** The ids that Slack gives to what happened once, whichever way and however often it reports it. */
 export function idsOf(payload: unknown): string[] {
   const { trigger_id: trigger, event_id: event } = fieldsOf(payload);
   return [trigger, event].filter(id => typeof id === 'string');
@@ -65,38 +63,22 @@ export function challengeOf(payload: unknown): string | null {
   return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }
 
-/** What a button carries: the name of its Slack sink, and what it is about. */
-export function buttonValue(sink: string, what: string): string {
-  return `${sink}:${what}`;
-}
+const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair'] satisfies (keyof Actions)[];
 
-/** What a button of each kind is about. Nothing else goes anywhere: anybody with the app's own tools can make up a value. */
-const values: Record<ClickAction, RegExp> = {
-  retry: /^[\w-]{1,64}$/,
-  discard: /^[\w-]{1,64}$/,
-  pause: /^[a-z0-9_]{1,64}$/,
-  resume: /^[a-z0-9_]{1,64}$/,
-  repair: /^[a-z0-9_]{1,64}$/,
-};
-
-/** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds. */
+/** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */
 export function clicksOf(payload: unknown): Click[] {
   const { type, user, actions, response_url: url } = fieldsOf(payload);
   const { id } = fieldsOf(user);
   if (type !== 'block_actions' || typeof id !== 'string' || !/^\w{1,64}$/.test(id) || !Array.isArray(actions)) return [];
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }) => {
-    const [, sink, what] = /^([a-z0-9_]{1,64}):([^]*)$/.exec(typeof value === 'string' ? value : '') ?? [];
-    if (!isOurs(action) || sink === undefined || !values[action].test(what!)) return [];
-    return [{ action, sink, value: what!, user: id, responseUrl: typeof url === 'string' ? url : null }];
+    const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
+    if (!actionNames.includes(String(action)) || sink === undefined || target === undefined) return [];
+    return [{ action: action as keyof Actions, sink, target, user: id, responseUrl: typeof url === 'string' ? url : null }];
   });
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function isOurs(action: unknown): action is ClickAction {
-  return typeof action === 'string' && Object.hasOwn(values, action);
 }
 
 /** Whether a response_url may be called, so that no payload can send us elsewhere. `apiUrl` is another API root, of Slack's place in tests. */
@@ -106,21 +88,9 @@ export function isSlacks(responseUrl: string, apiUrl?: string): boolean {
   return origin === 'https://hooks.slack.com' || (apiUrl !== undefined && origin === new URL(apiUrl).origin);
 }
 
-export interface ClickOptions {
-  /** The sink's name: clicks on messages of others are theirs. */
-  sink: string;
-  /** Ids of Slack users; none: everybody. */
-  allowedUsers: readonly string[];
-  texts: Words['clicks'];
-  /** Another API root, whose host may take private words, too. */
-  apiUrl: string | undefined;
-  timeoutMs: number;
-  proxies: Proxies;
-}
-
 /**
  * Does what people click. Slack waits 3 s for an answer, so that nothing is done before it: `take` returns at once. The card itself shows what
- * became of a click; only what it cannot show is told to the one who clicked, by the payload's response_url, which cards of bots and of incoming
+ * became of a click; only what it cannot show is said to the one who clicked alone, by the payload's response_url, which cards of bots and of incoming
  * webhooks both have and which needs no scope.
  */
 export class Clicks {
@@ -128,53 +98,54 @@ export class Clicks {
   private readonly closing = new AbortController();
 
   constructor(
-    private readonly options: ClickOptions,
-    private readonly actions: Actions,
-    private readonly warn: (message: string) => void,
+    private readonly settings: Pick<SlackSettings, 'ALLOWED_USERS' | 'API_URL' | 'TIMEOUT_MS'>,
+    private readonly texts: Words['clicks'],
+    private readonly context: Pick<SinkContext, 'name' | 'actions' | 'proxies' | 'warn'>,
   ) {}
 
   /** Takes an interaction from Slack whose sender is known to be Slack. */
   take(payload: unknown, isNew: Promise<boolean>): void {
     for (const click of clicksOf(payload)) {
-      if (click.sink !== this.options.sink) continue;
+      if (click.sink !== this.context.name) continue;
       const done = this.perform(click, isNew).finally(() => this.underWay.delete(done));
       this.underWay.add(done);
     }
   }
 
-  /** Waits until all that was clicked is done; private words that Slack has not taken by now are dropped. */
+  /** Waits until all that was clicked is done; messages to who clicked that Slack has not taken by now are dropped. */
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.all(this.underWay);
   }
 
   private async perform(click: Click, isNew: Promise<boolean>): Promise<void> {
-    const { allowedUsers, texts } = this.options;
+    const { actions, warn } = this.context;
     try {
       // Nothing is done where nobody knows whether it was done before.
       if (!(await isNew)) return;
-      if (allowedUsers.length > 0 && !allowedUsers.includes(click.user)) return await this.tell(click, texts.notAllowed);
-      const done = await this.actions[click.action](click.value, `slack:${click.user}`);
-      if (!done) await this.tell(click, texts.nothingLeft[click.action]);
+      if (this.settings.ALLOWED_USERS?.includes(click.user) === false) return await this.reply(click, this.texts.notAllowed);
+      const done = await actions[click.action](click.target, `slack:${click.user}`);
+      if (!done) await this.reply(click, this.texts.nothingLeft[click.action]);
     } catch {
-      // Its text may hold anything; the database tells its own troubles to the log.
-      this.warn(`a click on ${click.action} could not be performed`);
-      await this.tell(click, texts.failed);
+      // Its text may hold anything; what is wrong with the database is logged elsewhere.
+      warn(`a click on ${click.action} could not be performed`);
+      await this.reply(click, this.texts.failed);
     }
   }
 
-  private async tell({ responseUrl }: Click, text: string): Promise<void> {
-    if (responseUrl === null || !isSlacks(responseUrl, this.options.apiUrl)) return;
+  /** Answers the one who clicked, unseen by others. */
+  private async reply({ responseUrl }: Click, text: string): Promise<void> {
+    if (responseUrl === null || !isSlacks(responseUrl, this.settings.API_URL)) return;
     const message = JSON.stringify({ response_type: 'ephemeral', replace_original: false, text });
     const headers = { 'content-type': 'application/json' };
     try {
-      const { status } = await withinTime(this.options.timeoutMs, this.closing.signal, signal =>
-        post(responseUrl, message, headers, { signal, proxies: this.options.proxies }),
+      const { status } = await withinTime(this.settings.TIMEOUT_MS, this.closing.signal, signal =>
+        post(responseUrl, message, headers, signal, this.context.proxies),
       );
-      if (status >= 300) this.warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
+      if (status >= 300) this.context.warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
     } catch (error) {
       // Never the URL itself: whoever has it can write in the channel.
-      if (error instanceof SinkError) this.warn(`a private word to someone who clicked did not reach Slack: ${error.message}`);
+      if (error instanceof SinkError) this.context.warn(`a private word to someone who clicked did not reach Slack: ${error.message}`);
     }
   }
 }

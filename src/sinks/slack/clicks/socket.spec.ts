@@ -1,5 +1,4 @@
 import { noProxies } from '../../../../test/support/proxy.ts';
-import { SocketModeClient } from '@slack/socket-mode';
 import { fakeSocketMode } from '../../../../test/support/fake-socket-mode.ts';
 import { until } from '../../../../test/support/until.ts';
 import { Socket } from './socket.js';
@@ -29,14 +28,14 @@ describe('Socket Mode', () => {
       throw new Error(`left behind: ${[...unhandled, ...warnings].join('; ')}`);
   });
 
-  function open(options: object = {}): Socket {
-    const all = { appToken, apiUrl: slack.apiUrl, timeoutMs: 5000, pauseMs: 10, proxies: noProxies, now: Date.now, ...options };
-    return new Socket(
-      all,
-      payload => void taken.push(payload),
-      text => warnings.push(text),
-      SocketModeClient,
-    );
+  function open({ token = appToken, timeoutMs = 5000, pauseMs = 10 } = {}): Socket {
+    const context = {
+      clicked: (payload: unknown) => void taken.push(payload),
+      now: Date.now,
+      proxies: noProxies,
+      warn: (text: string) => void warnings.push(text),
+    };
+    return new Socket(token, { API_URL: slack.apiUrl, TIMEOUT_MS: timeoutMs }, context, pauseMs);
   }
 
   const connected = () => until(() => slack.connections.length === 1, 'a connection');
@@ -162,7 +161,7 @@ describe('Socket Mode', () => {
   });
 
   it('warns once of a token that was never right', async () => {
-    socket = open({ appToken: `${appToken}x` });
+    socket = open({ token: `${appToken}x` });
     socket.listen();
     await until(() => slack.asked() >= 3, 'further tries');
     expect(warnings).toEqual([expect.stringContaining('Slack answered invalid_auth')]);

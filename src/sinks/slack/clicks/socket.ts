@@ -1,23 +1,14 @@
 import type { Socket as Link } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SocketModeClient } from '@slack/socket-mode';
 import { Agent, buildConnector } from 'undici';
 import { tunnel } from '../../../outgoing/agents.js';
-import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import { classifyNetworkError } from '../../../outgoing/http.js';
+import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
+import type { SinkContext } from '../../sink.js';
+import { clientOptions, silentLogger } from '../slack-client.js';
 import { classifyApiWord } from '../slack-errors.js';
-import { boundFetch } from '../slack-client.js';
-import { silentLogger } from './silent-logger.js';
-
-export interface SocketOptions {
-  appToken: string;
-  apiUrl: string | undefined;
-  timeoutMs: number;
-  /** Before the first new try; doubled with each that fails, up to a minute. */
-  pauseMs: number;
-  proxies: Proxies;
-  now: () => number;
-}
+import type { SlackSettings } from '../slack.settings.js';
+import { idsOf } from './clicks.js';
 
 const longestPauseMs = 60_000;
 
@@ -36,19 +27,19 @@ interface Envelope {
 export class Socket {
   private readonly closing = new AbortController();
 
-  /** @param Client the SDK's client, handed in so that it is loaded only where there is an app token */
+  /** @param pauseMs before the first new try; doubled with each that fails, up to a minute */
   constructor(
-    private readonly options: SocketOptions,
-    private readonly clicked: (payload: unknown) => void,
-    private readonly warn: (message: string) => void,
-    private readonly Client: typeof SocketModeClient,
+    private readonly appToken: string,
+    private readonly settings: Pick<SlackSettings, 'API_URL' | 'TIMEOUT_MS'>,
+    private readonly context: Pick<SinkContext, 'clicked' | 'now' | 'proxies' | 'warn'>,
+    private readonly pauseMs = 1000,
   ) {}
 
   listen(): void {
     void this.stayConnected();
   }
 
-  /** Takes no more clicks. Waits for nobody: what Slack has not got an ack for it tells the one who clicked. */
+  /** Takes no more clicks. Waits for nobody: Slack tells the one who clicked of what it has not got an ack for. */
   close(): void {
     this.closing.abort();
   }
@@ -62,20 +53,20 @@ export class Socket {
       try {
         const { ending, leave } = await this.connect();
         // What Slack has sent down the last one by now is still taken.
-        sleep(this.options.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
+        sleep(this.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
         leaveLast = leave;
-        if (failures > 0) this.warn('clicks come in again: Slack takes our connection');
+        if (failures > 0) this.context.warn('clicks come in again: Slack takes our connection');
         failures = 0;
         await ending;
       } catch (error) {
         if (failures === 0 && !signal.aborted)
-          this.warn(
+          this.context.warn(
             `no clicks come in while Slack does not take our connection (${reasonOf(error)}): check that Slack can be reached from here, and APP_TOKEN, which needs the scope connections:write; it is tried again by itself`,
           );
         failures += 1;
       }
       // After one that held for hours at once; but one that Slack ends as soon as it begins must not keep us busy.
-      const pauseMs = Math.min(this.options.pauseMs * 2 ** failures, longestPauseMs) - (performance.now() - startedAt);
+      const pauseMs = Math.min(this.pauseMs * 2 ** failures, longestPauseMs) - (performance.now() - startedAt);
       if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -86,28 +77,25 @@ export class Socket {
    * @throws if there is none
    */
   private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
-    const { appToken, apiUrl, timeoutMs, proxies, now } = this.options;
+    const { appToken } = this;
+    const { SocketModeClient } = await import('@slack/socket-mode');
     const { signal } = this.closing;
     const asking = new AbortController();
-    const client = new this.Client({
+    const client = new SocketModeClient({
       appToken,
       autoReconnectEnabled: false,
       logger: silentLogger,
-      dispatcher: new Agent({ connect: connector(proxies, asking.signal, link => client.once('disconnected', () => link.destroy())) }),
-      clientOptions: {
-        ...(apiUrl !== undefined && { slackApiUrl: apiUrl }),
-        retryConfig: { retries: 0 },
-        rejectRateLimitedCalls: true,
-        allowAbsoluteUrls: false,
-        fetch: boundFetch({ signal: asking.signal, proxies }, now),
-      },
+      dispatcher: new Agent({
+        connect: connector(this.context.proxies, asking.signal, link => client.once('disconnected', () => link.destroy())),
+      }),
+      clientOptions: clientOptions(this.settings, this.context, asking.signal),
     });
     const leave = (): void => (asking.abort(), void client.disconnect());
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
     client.on('slack_event', ({ type, body, ack }: Envelope) => {
       // If it fails the connection is lost, which is seen anyway.
       ack().catch(() => undefined);
-      if (type === 'interactive') this.clicked(body);
+      if (type === 'interactive') this.context.clicked(body, appToken, idsOf(body));
     });
     const ending = new Promise<void>(resolve => {
       client.once('disconnected', () => resolve());
@@ -119,7 +107,7 @@ export class Socket {
       });
     });
     signal.addEventListener('abort', leave);
-    const late = setTimeout(leave, timeoutMs);
+    const late = setTimeout(leave, this.settings.TIMEOUT_MS);
     try {
       await client.start();
       if (signal.aborted) leave();
@@ -153,16 +141,16 @@ function asksForAnother(message: unknown): boolean {
 function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => void): buildConnector.connector {
   const direct = buildConnector({ allowH2: false });
   return (to, done) => {
-    const told: typeof done = (...answer) => {
-      if (answer[1]) made(answer[1]);
-      done(...answer);
+    const connected: typeof done = (...result) => {
+      if (result[1]) made(result[1]);
+      done(...result);
     };
     const secure = to.protocol === 'https:';
     const proxy = proxyFor(new URL(`${to.protocol}//${to.host ?? to.hostname}`), proxies);
-    if (!proxy) return direct(to, told);
+    if (!proxy) return direct(to, connected);
     tunnel(proxy, to.hostname, Number(to.port || (secure ? 443 : 80)), signal).then(
-      httpSocket => (secure ? direct({ ...to, httpSocket }, told) : told(null, httpSocket)),
-      (error: Error) => told(error, null),
+      httpSocket => (secure ? direct({ ...to, httpSocket }, connected) : connected(null, httpSocket)),
+      (error: Error) => connected(error, null),
     );
   };
 }
