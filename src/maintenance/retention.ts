@@ -13,7 +13,7 @@ const pageSize = 200;
  */
 export function changesBefore(database: Database, before: number): () => Promise<boolean> {
   let after = '';
-  const deletePage = (): Promise<boolean> =>
+  return () =>
     database.asyncCommit(async trx => {
       if (!(await database.tryAdvisoryLock(trx, 'retention'))) return false;
       // An arrival that our clock told too early is no reason.
@@ -25,6 +25,7 @@ export function changesBefore(database: Database, before: number): () => Promise
         order by change.id limit ${sql.lit(pageSize)}`.execute(trx);
       after = rows.at(-1)?.id ?? after;
       const old = rows.filter(({ kept }) => !kept).map(({ id }) => id);
+      if (old.length === 0) return rows.length === pageSize;
       const isOld = database.isAmong('change_id', old);
       await sql`delete from delivery where ${isOld} and state not in ('pending', 'parked')`.execute(trx);
       // A replay may have been faster just now: what it made pending stays, with its change.
@@ -33,7 +34,6 @@ export function changesBefore(database: Database, before: number): () => Promise
       await sql`delete from change where ${database.isAmong('id', old)} and id not in (${still})`.execute(trx);
       return rows.length === pageSize;
     });
-  return deletePage;
 }
 
 /** Deletes a page of what people did before `before` (ms), or of the alerts that were over by then. @returns false once there are no more */

@@ -10,7 +10,7 @@ const transactions = {
   // Reads what was leased, if anything was.
   claim: /^select lane\.channel, lane\.config_error_seq/,
   settle: /^insert into attempt /,
-  retention: /^delete from "change"/,
+  retention: /^delete from change /,
   fill: /^update "sink" set "backfilled_to"/,
 };
 
