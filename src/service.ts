@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -38,7 +39,7 @@ export interface Stop {
   done: Promise<void>;
 }
 
-/** A port that cannot be listened on; the message names its variable. */
+/** Ports that cannot be listened on; the message names their variables, a line each. */
 export class UnusablePort extends Error {}
 
 /** The running service. */
@@ -75,9 +76,16 @@ export async function startService(app: NestExpressApplication): Promise<Service
   await (database.embedded ? started : Promise.race([started, late]));
   opening = false;
   await keeper.start();
-  // Webhooks come last, so that nothing has been taken if one of the ports cannot be had.
-  await listen(management, 'MANAGEMENT_PORT', settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST', settings);
-  await listen(app, 'PORT', 'HOST', settings);
+  const mistaken = await listen(
+    management,
+    'MANAGEMENT_PORT',
+    settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST',
+    settings,
+  );
+  // Webhooks come last, so that nothing has been taken if one of the ports cannot be had: then the other is only tried.
+  const tried = { listen: (port: number, host: string) => once(createServer().listen(port, host), 'listening') };
+  const mistakes = [mistaken, await listen(mistaken === null ? app : tried, 'PORT', 'HOST', settings)].filter(one => one !== null);
+  if (mistakes.length > 0) throw new UnusablePort([...new Set(mistakes)].join('\n'));
   readiness.closed = null;
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
@@ -130,23 +138,23 @@ async function bringUp(
   }
 }
 
-/** @throws UnusablePort */
+/** @returns what is wrong with the port's variables if it cannot be listened on */
 async function listen(
-  app: NestExpressApplication,
+  server: { listen(port: number, host: string): Promise<unknown> },
   port: 'PORT' | 'MANAGEMENT_PORT',
   host: 'HOST' | 'MANAGEMENT_HOST',
   settings: Settings,
-): Promise<void> {
+): Promise<string | null> {
   try {
-    await app.listen(settings[port], settings[host]!);
+    await server.listen(settings[port], settings[host]!);
+    return null;
   } catch (error) {
     const { code = '', syscall } = error as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') throw new UnusablePort(`${port}: port ${settings[port]} is taken (${code})`);
-    if (code === 'EACCES') throw new UnusablePort(`${port}: port ${settings[port]} may not be used (${code})`);
+    if (code === 'EADDRINUSE') return `${port}: port ${settings[port]} is taken (${code})`;
+    if (code === 'EACCES') return `${port}: port ${settings[port]} may not be used (${code})`;
     // A name that cannot be looked up, and what the system says of addresses that it cannot bind.
-    if (syscall === 'getaddrinfo' || ['EADDRNOTAVAIL', 'EINVAL', 'EAFNOSUPPORT'].includes(code)) {
-      throw new UnusablePort(`${host} is no address of this machine (${code})`);
-    }
+    if (syscall === 'getaddrinfo' || ['EADDRNOTAVAIL', 'EINVAL', 'EAFNOSUPPORT'].includes(code))
+      return `${host} is no address of this machine (${code})`;
     throw error;
   }
 }

@@ -112,6 +112,17 @@ test.each(['PORT', 'MANAGEMENT_PORT'])(
   30_000,
 );
 
+// Seen failing: the second was told at the next start.
+test('both ports taken are told at once', async () => {
+  const taken = [createServer(), createServer()];
+  for (const server of taken) await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const [one, other] = taken.map(server => (server.address() as AddressInfo).port);
+  const service = start({ DATABASE_URL: `sqlite:${join(folder, 'both.db')}`, PORT: String(one), MANAGEMENT_PORT: String(other) });
+  expect(await service.exited).toBe(78);
+  expect(service.stderr).toBe(`MANAGEMENT_PORT: port ${other} is taken (EADDRINUSE)\nPORT: port ${one} is taken (EADDRINUSE)\n`);
+  for (const server of taken) await new Promise(resolve => server.close(resolve));
+}, 30_000);
+
 // Once wrong when both ports listened on HOST, and when only some of the system's errors counted as a wrong address.
 test.each([
   [{ HOST: '203.0.113.7', MANAGEMENT_HOST: '127.0.0.1' }, 'HOST is no address of this machine (EADDRNOTAVAIL)'],
