@@ -2,7 +2,7 @@ import type { SinkSettings } from '../sinks/settings.js';
 import type { SinkType } from '../sinks/sink.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type Given, isInjected } from './environment.js';
-import { meant } from './names.js';
+import { meant, spelled } from './names.js';
 import { readClass, settingsOf } from './setting.js';
 
 /** One sink that the environment declares. */
@@ -17,6 +17,9 @@ export interface DeclaredSink {
 function propertiesOf(type: SinkType): string[] {
   return ['TYPE', ...settingsOf(type.settings).map(({ property }) => property)];
 }
+
+/** The name of a sink in a variable. */
+const isName = /^[A-Z0-9_]*[A-Z0-9]$/;
 
 const allProperties = [...new Set(sinkTypes.flatMap(propertiesOf))];
 
@@ -41,11 +44,11 @@ export function sinkVariables(given: Given): string[] {
   });
 }
 
-/** Every variable that an undeclared sink could have meant with this one. */
+/** Every variable of some sink, declared or not, that could have been meant: whatever stands before the first `_`, and with `SINK` written together with the name. */
 export function undeclaredVariables(variable: string): string[] {
-  const [, rest = ''] = /^SINK_(.+)$/i.exec(variable) ?? [];
-  const names = [...rest.matchAll(/_/g)].map(({ index }) => rest.slice(0, index).toUpperCase());
-  return names.filter(name => /[A-Z0-9]$/.test(name)).flatMap(name => allProperties.map(property => `SINK_${name}_${property}`));
+  const ends = [/^[^_]*_(.+)$/, /^SINK(.+)$/].flatMap(head => head.exec(spelled(variable))?.[1] ?? []);
+  const names = ends.flatMap(end => Array.from(end.matchAll(/_/g), ({ index }) => end.slice(0, index)));
+  return names.filter(name => isName.test(name)).flatMap(name => allProperties.map(property => `SINK_${name}_${property}`));
 }
 
 /** Reads what is declared; what is wrong with it joins the other mistakes. */

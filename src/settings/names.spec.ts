@@ -65,6 +65,13 @@ test.each([
   ['sink_crm_secrets', 'SINK_CRM_SECRETS'],
   ['SINKS_CRM_URL', 'SINK_CRM_URL'],
   ['sink_team_type', 'SINK_TEAM_TYPE'],
+  // Of sinks that are not declared: their declaration itself was passed over in silence.
+  ['INK_TEAM_TYPE', 'SINK_TEAM_TYPE'],
+  ['SNIK_TEAM_BOT_TOKEN', 'SINK_TEAM_BOT_TOKEN'],
+  ['INK_TEAM_TYP', 'SINK_TEAM_TYPE'],
+  ['SINKS_TEAM_TYPE', 'SINK_TEAM_TYPE'],
+  ['SINKTEAM_TYPE', 'SINK_TEAM_TYPE'],
+  ['sink-eu-team-type', 'SINK_EU_TEAM_TYPE'],
 ])('%s is a warning that names %s', (name, ours) =>
   expect(mistakesAndWarnings({ ...minimal, [name]: 'planted' })).toEqual({
     mistakes: [],
@@ -87,7 +94,7 @@ test('names that other programs have are none of our business', () => {
   const others =
     `PATH HOME HOSTNAME PORTS HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy FTP_PROXY HTTPS_PROXIES NODE_ENV NODE_OPTIONS TZ LANG LOG_FORMAT
     DATABASE_NAME APP_NAME APP_ENV APP_KEY_1 SINKHOLE host port POSTGRES_PASSWORD WEBHOOKS MANAGEMENT KUBERNETES_PORT KUBERNETES_SERVICE_HOST npm_config_cache
-    SSL_CERT_FILE CHANNEL_SYNC_MANAGEMENT_PORT CHANNEL_SYNC_SERVICE_PORT_WEBHOOKS SPRING_DATASOURCE_URL RETENTION SLACK_WEBHOOK_URL`.split(
+    SSL_CERT_FILE CHANNEL_SYNC_MANAGEMENT_PORT CHANNEL_SYNC_SERVICE_PORT_WEBHOOKS SPRING_DATASOURCE_URL RETENTION SLACK_WEBHOOK_URL SINGLE_URL THINKING_MODE`.split(
       /\s+/,
     );
   expect(mistakesAndWarnings({ ...minimal, ...Object.fromEntries(others.map(name => [name, 'http://other:3128'])) })).toEqual({

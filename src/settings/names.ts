@@ -13,13 +13,18 @@ export function distance(one: string, other: string): number {
   return row.at(-1)!;
 }
 
+/** A name in the letters and separators of ours. */
+export function spelled(name: string): string {
+  return name.toUpperCase().replace(/[-. ]/g, '_');
+}
+
 /** Which of our names was meant, whatever its case and its separators: the nearest, two letters away at most. */
 export function meant(name: string, ours: readonly string[]): string | undefined {
-  const told = name.toUpperCase().replace(/[-. ]/g, '_');
+  const written = spelled(name);
   const [nearest] = ours
     .flatMap(one => [one, `${one}_FILE`])
-    .filter(one => Math.abs(one.length - told.length) <= 2)
-    .map(one => ({ one, away: distance(told, one) }))
+    .filter(one => Math.abs(one.length - written.length) <= 2)
+    .map(one => ({ one, away: distance(written, one) }))
     .filter(({ away }) => away <= 2)
     .sort((a, b) => a.away - b.away);
   return nearest?.one;
