@@ -13,35 +13,30 @@ export interface DeclaredSink {
   settings: SinkSettings;
 }
 
-/** All that can be said of sinks of a type, by the end of its name. */
-function propertiesOf(type: SinkType): string[] {
-  return ['TYPE', ...settingsOf(type.settings).map(({ property }) => property)];
+const allProperties = [...new Set(sinkTypes.flatMap(propertiesOf))];
+
+/** How variables of a sink of this type can end; of an unknown type, those of any. */
+function propertiesOf(type: SinkType | undefined): string[] {
+  return type ? ['TYPE', ...settingsOf(type.settings).map(({ property }) => property)] : allProperties;
 }
 
 /** The name of a sink in a variable. */
 const isName = /^[A-Z0-9_]*[A-Z0-9]$/;
 
-const allProperties = [...new Set(sinkTypes.flatMap(propertiesOf))];
-
-function typeOf(name: string, { texts }: Given): SinkType | undefined {
-  return sinkTypes.find(one => one.type === texts.get(`SINK_${name}_TYPE`));
-}
-
-/** The names of the declared sinks, upper case. */
-function declaredNames({ texts }: Given): string[] {
-  const declared = [...texts].filter(
+/** The types of the declared sinks by their names, upper case, in their order. */
+function declaredIn({ texts }: Given): Map<string, SinkType | undefined> {
+  const declared = [...texts].flatMap(([variable, text]): [string, SinkType | undefined][] => {
+    const name = /^SINK_(.+)_TYPE$/.exec(variable)?.[1] ?? '';
+    const type = sinkTypes.find(one => one.type === text);
     // Of a Service called `sink-crm` a port may be called `type`.
-    ([name, text]) => !isInjected(name, text) || sinkTypes.some(({ type }) => type === text),
-  );
-  return declared.flatMap(([name]) => /^SINK_([A-Z0-9_]*[A-Z0-9])_TYPE$/.exec(name)?.[1] ?? []).sort();
+    return isName.test(name) && (type || !isInjected(variable, text)) ? [[name, type]] : [];
+  });
+  return new Map(declared.sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 /** Every variable that would be one of a declared sink. */
 export function sinkVariables(given: Given): string[] {
-  return declaredNames(given).flatMap(name => {
-    const type = typeOf(name, given);
-    return (type ? propertiesOf(type) : allProperties).map(property => `SINK_${name}_${property}`);
-  });
+  return [...declaredIn(given)].flatMap(([name, type]) => propertiesOf(type).map(property => `SINK_${name}_${property}`));
 }
 
 /** Every variable of some sink, declared or not, that could have been meant: whatever stands before the first `_`, and with `SINK` written together with the name. */
@@ -53,20 +48,29 @@ export function undeclaredVariables(variable: string): string[] {
 
 /** Reads what is declared; what is wrong with it joins the other mistakes. */
 export function readSinks(given: Given): DeclaredSink[] {
-  const { texts, names: variables, mistakes } = given;
-  const names = declaredNames(given);
-  const parts = new Map<string, Map<string, string>>(names.map(name => [name, new Map()]));
-  for (const [variable, text] of texts) {
+  const declared = declaredIn(given);
+  // The longest name wins: SINK_CRM_EU_URL is the URL of crm_eu, if there is one.
+  const byLength = [...declared.keys()].sort((one, other) => other.length - one.length);
+  const parts = new Map(byLength.map(name => [name, new Map<string, string>()]));
+  for (const [variable, text] of given.texts) {
     if (!variable.startsWith('SINK_')) continue;
-    // The longest declared name wins: SINK_CRM_EU_URL is the URL of crm_eu, if there is one.
-    const owner = names.filter(name => variable.startsWith(`SINK_${name}_`)).sort((one, other) => other.length - one.length)[0];
+    const owner = byLength.find(name => variable.startsWith(`SINK_${name}_`));
     const property = variable.slice(`SINK_${owner}_`.length);
-    const type = owner === undefined ? undefined : typeOf(owner, given);
+    const type = owner === undefined ? undefined : declared.get(owner);
     if (owner !== undefined && (!type || propertiesOf(type).includes(property))) parts.get(owner)!.set(property, text);
-    else if (!isInjected(variable, text)) mistakes.push(`${variables.get(variable)} ${strange(variable, type, property, given)}`);
+    else if (!isInjected(variable, text)) given.mistakes.push(`${given.names.get(variable)} ${strange(variable, type, property, given)}`);
   }
-  const sinks = names.flatMap(name => readSink(name, parts.get(name)!, given) ?? []);
-  mistakes.push(...clashesOf(sinks));
+  const sinks = [...declared].flatMap(([name, type]) => {
+    const prefix = `SINK_${name}_`;
+    if (!type) {
+      given.mistakes.push(`${prefix}TYPE must be one of ${sinkTypes.map(one => one.type).join(', ')}`);
+      return [];
+    }
+    const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix);
+    given.mistakes.push(...mistakes);
+    return [{ name: name.toLowerCase(), type, settings: value }];
+  });
+  given.mistakes.push(...clashesOf(sinks));
   return sinks;
 }
 
@@ -99,16 +103,4 @@ function clashesOf(sinks: readonly DeclaredSink[]): string[] {
     if (other === undefined) taken.set(what, variable);
     return other === undefined ? [] : [`${variable} must be another one than ${other}, or at another URL: two sinks cannot share it`];
   });
-}
-
-function readSink(name: string, texts: ReadonlyMap<string, string>, given: Given): DeclaredSink | null {
-  const prefix = `SINK_${name}_`;
-  const type = typeOf(name, given);
-  if (!type) {
-    given.mistakes.push(`${prefix}TYPE must be one of ${sinkTypes.map(one => one.type).join(', ')}`);
-    return null;
-  }
-  const { value, mistakes } = readClass(type.settings, texts, prefix);
-  given.mistakes.push(...mistakes);
-  return { name: name.toLowerCase(), type, settings: value };
 }
