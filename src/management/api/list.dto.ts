@@ -61,18 +61,16 @@ export class ChangesQuery extends PageQuery {
 }
 
 /**
- * Makes the answer of rows that were asked for with one more than the limit.
- * @param idOf what the cursor remembers of the last item
+ * The page of rows that were asked for with one more than the limit.
+ * @param idOf what the cursor remembers of the last row
  */
-export function pageFrom<Row, Item>(
+export function pageFrom<Row>(
   rows: readonly Row[],
   limit: number,
   idOf: (row: Row) => string,
-  show: (row: Row) => Item,
-): { items: Item[]; nextCursor: string | null } {
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
-  return { items: shown.map(show), nextCursor: rows.length > limit && last ? Buffer.from(idOf(last)).toString('base64url') : null };
+): { items: Row[]; nextCursor: string | null } {
+  const items = rows.slice(0, limit);
+  return { items, nextCursor: rows.length > limit ? Buffer.from(idOf(items.at(-1)!)).toString('base64url') : null };
 }
 
 /**

@@ -2,7 +2,7 @@ import { Get, NotFoundException, Param, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
-import { findChange, findChanges, showChange } from './changes.queries.js';
+import { findChange, findChanges } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
 
@@ -17,7 +17,7 @@ export class ChangesController {
   @ApiProblem(400, 'A parameter is not what it should be')
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
     const after = afterCursor(query.cursor, id => (uuid.test(id) ? id : null));
-    return pageFrom(await findChanges(this.database, query, after), query.limit, row => row.id, showChange);
+    return pageFrom(await findChanges(this.database, query, after), query.limit, change => change.id);
   }
 
   @Call(Get(':id'), 'One change with every try at every sink', ChangeDetailDto)
@@ -25,6 +25,6 @@ export class ChangesController {
   async one(@Param('id') id: string): Promise<ChangeDetailDto> {
     const change = uuid.test(id) ? await findChange(this.database, id) : null;
     if (!change) throw new NotFoundException('no change with this id is kept');
-    return Object.assign(change, { deliveries: await deliveriesOf(this.database, id) });
+    return { ...change, deliveries: await deliveriesOf(this.database, id) };
   }
 }

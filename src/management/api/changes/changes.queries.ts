@@ -26,8 +26,7 @@ function selectChanges(database: Database) {
     .select(['change.changes', 'change.profile', 'change.stale', 'channel.sdk_app_id', 'channel.channel_id']);
 }
 
-/** A change's row as the API shows it. */
-export function showChange(row: Row): ChangeDto {
+function showChange(row: Row): ChangeDto {
   return {
     id: row.id,
     sdkAppId: row.sdk_app_id,
@@ -54,20 +53,21 @@ export function orElse<T>(read: () => T, otherwise: T): T {
 }
 
 /** The changes that fit, the newest arrival first, after the one with the id `after`; one more than the limit if there are more. */
-export function findChanges(database: Database, query: ChangesQuery, after: string | null): Promise<Row[]> {
+export async function findChanges(database: Database, query: ChangesQuery, after: string | null): Promise<ChangeDto[]> {
   const selected = selectedChanges(database, query);
-  return selectChanges(database)
+  const rows = await selectChanges(database)
     .$if(selected !== null, found => found.where('change.id', 'in', selected!))
     .$if(after !== null, found => found.where('change.id', '<', after!))
     .orderBy('change.id', 'desc')
     .limit(query.limit + 1)
     .execute();
+  return rows.map(showChange);
 }
 
 /** One change with the profile that it made; `null` if there is none of this id. */
 export async function findChange(database: Database, id: string): Promise<(ChangeDto & { profile: ProfileDto }) | null> {
   const row = await selectChanges(database).where('change.id', '=', id).executeTakeFirst();
-  return row ? Object.assign(showChange(row), { profile: orElse(() => readProfile(row.profile), unknownProfile) }) : null;
+  return row ? { ...showChange(row), profile: orElse(() => readProfile(row.profile), unknownProfile) } : null;
 }
 
 /** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */

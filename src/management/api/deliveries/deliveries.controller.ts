@@ -1,9 +1,9 @@
 import { Body, ConflictException, Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
-import { deliveryId, parseDeliveryId } from '../../../delivery/work.js';
+import { parseDeliveryId } from '../../../delivery/work.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
-import { findDeliveries, findDelivery, showDelivery } from './deliveries.queries.js';
+import { findDeliveries, findDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
 import { afterCursor, pageFrom, storable } from '../list.dto.js';
 import { DiscardDto } from './replay.dto.js';
@@ -19,8 +19,8 @@ export class DeliveriesController {
   @Call(Get(), 'Deliveries, those of the newest change first', DeliveryPageDto)
   @ApiProblem(400, 'A parameter is not what it should be')
   async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
-    const rows = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
-    return pageFrom(rows, query.limit, row => deliveryId(row.change_id, row.sink), showDelivery);
+    const deliveries = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
+    return pageFrom(deliveries, query.limit, delivery => delivery.id);
   }
 
   @Call(Post(':id/discard'), 'Give up a parked delivery', DeliveryDto)

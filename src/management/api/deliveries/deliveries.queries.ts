@@ -25,8 +25,7 @@ function selectDeliveries(database: Database) {
     .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision']);
 }
 
-/** A delivery's row as the API shows it. */
-export function showDelivery(row: Row): DeliveryDto {
+function showDelivery(row: Row): DeliveryDto {
   return {
     id: deliveryId(row.change_id, row.sink),
     sink: row.name,
@@ -44,7 +43,7 @@ export function showDelivery(row: Row): DeliveryDto {
 }
 
 /** The deliveries that fit, those of the newest change first, after `after`; one more than the limit if there are more. */
-export async function findDeliveries(database: Database, query: DeliveriesQuery, after: DeliveryKey | null): Promise<Row[]> {
+export async function findDeliveries(database: Database, query: DeliveriesQuery, after: DeliveryKey | null): Promise<DeliveryDto[]> {
   const changes = selectedChanges(database, query);
   // The page is cut from the deliveries alone, in the order of their key, and only then joined: in one query SQLite joins all of them first.
   const keys = await database.kysely
@@ -63,8 +62,8 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
   if (keys.length === 0) return [];
   const ids = [...new Set(keys.map(key => key.change_id))];
   const rows = await selectDeliveries(database).where('delivery.change_id', 'in', ids).execute();
-  const byKey = new Map(rows.map(row => [deliveryId(row.change_id, row.sink), row]));
-  return keys.flatMap(key => byKey.get(deliveryId(key.change_id, key.sink)) ?? []);
+  const byId = new Map(rows.map(showDelivery).map(delivery => [delivery.id, delivery]));
+  return keys.flatMap(key => byId.get(deliveryId(key.change_id, key.sink)) ?? []);
 }
 
 /** One delivery; `null` if there is none of this key. */
@@ -83,17 +82,16 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .orderBy('sink.name')
     .orderBy('sink.id')
     .execute();
-  const attempts = await database.kysely.selectFrom('attempt').selectAll().where('change_id', '=', changeId).orderBy('at').execute();
-  return rows.map(row => {
-    const own = attempts.filter(({ sink }) => sink === row.sink);
-    return Object.assign(showDelivery(row), {
-      attempts: own.map(({ at, duration_ms, outcome, status, error }) => ({
-        at: toIso(at),
-        durationMs: duration_ms,
-        outcome,
-        status,
-        error,
-      })),
-    });
-  });
+  const attempts = await database.kysely
+    .selectFrom('attempt')
+    .select(['sink', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error'])
+    .where('change_id', '=', changeId)
+    .orderBy('at')
+    .execute();
+  return rows.map(row => ({
+    ...showDelivery(row),
+    attempts: attempts
+      .filter(({ sink }) => sink === row.sink)
+      .map(({ at, durationMs, outcome, status, error }) => ({ at: toIso(at), durationMs, outcome, status, error })),
+  }));
 }

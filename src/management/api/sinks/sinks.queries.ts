@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import type { Database } from '../../../database/database.js';
 import { countInParts } from '../../counting.js';
 import type { SinkStatus } from '../../sink-states.js';
-import { deliveryStates } from '../deliveries/delivery.dto.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
 import { toIsoOrNull } from '../times.js';
 
@@ -11,26 +10,24 @@ type Trouble = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
 
 /** Sinks as the API shows them, with their accounts. */
 export async function showSinks(database: Database, sinks: readonly SinkStatus[]): Promise<SinkDto[]> {
-  const counts = await countsOf(
-    database,
-    sinks.map(({ id }) => id),
+  const counts = await countsOf(database, sinks);
+  return Promise.all(
+    sinks.map(async sink => {
+      const { since, reason, advice } = await troubleOf(database, sink);
+      const { id, name, type, mode, state, lagSeconds } = sink;
+      return { name, type, mode, state, since: toIsoOrNull(since), reason, advice, lagSeconds, counts: counts.get(id)! };
+    }),
   );
-  const troubles = await Promise.all(sinks.map(sink => troubleOf(database, sink)));
-  return sinks.map((sink, index) => {
-    const { since, reason, advice } = troubles[index]!;
-    const { id, name, type, mode, state, lagSeconds } = sink;
-    return { name, type, mode, state, since: toIsoOrNull(since), reason, advice, lagSeconds, counts: counts.get(id)! };
-  });
 }
 
-async function countsOf(database: Database, sinks: number[]): Promise<Map<number, CountsDto>> {
-  const none = Object.fromEntries(deliveryStates.map(state => [state, 0])) as unknown as Omit<CountsDto, 'owed'>;
-  const counts = new Map(sinks.map(sink => [sink, { owed: 0, ...none }]));
+async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promise<Map<number, CountsDto>> {
+  const none = { owed: 0, pending: 0, delivered: 0, superseded: 0, parked: 0, discarded: 0 };
+  const counts = new Map(sinks.map(({ id }) => [id, { ...none }]));
   if (sinks.length === 0) return counts;
   await countInParts(database.kysely.selectFrom('delivery'), ['change_id', ''], async part => {
     const rows = await part
       .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
-      .where('sink', 'in', sinks)
+      .where('sink', 'in', [...counts.keys()])
       .groupBy(['sink', 'state'])
       .execute();
     for (const { sink, state, count } of rows) {
