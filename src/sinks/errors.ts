@@ -4,6 +4,8 @@
  */
 export abstract class SinkError extends Error {
   abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
+  /** The target's own word for it, for a sink that acts on it; empty if there is none. */
+  word = '';
   /**
    * @param message why, in plain words, without any secret or profile text
    * @param advice what a person can do about it

@@ -29,7 +29,7 @@ const variants: Record<string, Manifest> = {
  * What is wrong with them by Slack's own types of a manifest, which know the name of every key and scope. Slack's JSON schema
  * (github.com/slackapi/manifest-schema) is in no package.
  */
-function config_error_seq(manifests: object[]): string[] {
+function typeErrorsOf(manifests: object[]): string[] {
   const file = join(root, 'manifests.ts');
   const text = `import type { AppsManifestValidateArguments } from '@slack/web-api';
     export const manifests: AppsManifestValidateArguments['manifest'][] = ${JSON.stringify(manifests)};`;
@@ -43,7 +43,7 @@ function config_error_seq(manifests: object[]): string[] {
 }
 
 // Planted: a misspelled scope and a misspelled key below settings were told.
-test("its variants have only keys and scopes of Slack's", () => expect(config_error_seq(Object.values(variants))).toEqual([]), 60_000);
+test("its variants have only keys and scopes of Slack's", () => expect(typeErrorsOf(Object.values(variants))).toEqual([]), 60_000);
 
 test.each(Object.entries(variants))("for %s it keeps Slack's limits and asks for nothing of the user", (_, manifest) => {
   const { display_information, features, oauth_config } = manifest;

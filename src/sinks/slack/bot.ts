@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { WebClient } from '@slack/web-api';
+import type { ChatGetPermalinkResponse, ChatPostMessageResponse, ConversationsHistoryResponse } from '@slack/web-api';
+import { classifyNetworkError } from '../../outgoing/http.js';
 import type { Alert } from '../alert.js';
-import { Misconfigured, type SinkError } from '../errors.js';
+import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink.js';
 import { alertMessage, failures, keyOf } from './alerts/alert.js';
@@ -9,11 +10,19 @@ import { messageRefsOf } from './alerts/summary.js';
 import { type Message, type RenderContext, plainly, quietly, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
-import { type MessageRef, digestRef, readMessageRef } from './message-ref.js';
-import { classifyCallError, isAboutImage, wordOf } from './slack-client.js';
-import { classifyApiWord } from './slack-errors.js';
-import { withinTime } from './slack-http.js';
+import { notOfApi } from './slack-errors.js';
+import { callApi, sendMessage, withinTime } from './slack-http.js';
 import type { SlackSettings } from './slack.settings.js';
+
+/** Where a message stands, as we remember it. */
+interface MessageRef {
+  channel: string;
+  ts: string;
+  /** Slack could not fetch its image, so that edits need not find that out again. */
+  image?: false;
+  /** Its thread is complete. */
+  thread?: true;
+}
 
 /** What is to stand in the channel. */
 interface Shown {
@@ -44,16 +53,13 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   readonly edits = true;
   /** Set when the token may not read the channel: there is no use in asking again. */
   private cannotReadHistory = false;
-  private readonly channel: string;
 
   constructor(
-    private readonly settings: Pick<SlackSettings, 'CHANNEL' | 'TIMEOUT_MS'>,
+    private readonly channel: string,
+    private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL' | 'TIMEOUT_MS'>,
     private readonly rendering: RenderContext,
-    private readonly context: Pick<SinkContext, 'now' | 'warn'>,
-    private readonly clientFor: (signal: AbortSignal) => WebClient,
-  ) {
-    this.channel = settings.CHANNEL ?? '';
-  }
+    private readonly context: Pick<SinkContext, 'now' | 'proxies' | 'warn'>,
+  ) {}
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
     const full = fullTexts(report, this.rendering);
@@ -78,7 +84,9 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       messageRef: null,
       possiblyPostedSince: since.length > 0 ? Math.min(...since) : null,
     };
-    return digestRef(await this.show(shown, signal, countCall));
+    const { channel, ts } = await this.show(shown, signal, countCall);
+    // Of each change in it, which has no card of its own.
+    return JSON.stringify({ channel, ts, digest: true });
   }
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
@@ -102,44 +110,37 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   private async links(messageRefs: string[], timeoutMs: number, signal: AbortSignal, countCall?: () => void): Promise<Map<string, string>> {
     const links = new Map<string, string>();
     try {
-      await this.attempt(timeoutMs, signal, async client => {
+      await withinTime(timeoutMs, signal, async within => {
         for (const text of messageRefs.slice(0, mostLinks)) {
           const known = readMessageRef(text);
           if (!known) continue;
           countCall?.();
-          const { permalink } = await client.chat.getPermalink({ channel: known.channel, message_ts: known.ts });
+          const where = { channel: known.channel, message_ts: known.ts };
+          const { permalink } = await this.call<ChatGetPermalinkResponse>('chat.getPermalink', where, within);
           if (permalink !== undefined) links.set(text, permalink);
         }
       });
     } catch (error) {
       signal.throwIfAborted();
-      this.context.warn(`could not link to messages: ${this.classify(error).message}`);
+      this.context.warn(`could not link to messages: ${classifyNetworkError(error).message}`);
     }
     return links;
   }
 
   private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
-    return this.attempt(timeoutMs, signal, async client => {
-      const known = shown.messageRef ?? (await this.find(client, shown));
-      const edited = known && (await this.edit(client, shown.message, known));
-      return this.reply(client, shown.thread, edited ?? (await this.post(client, shown)), countCall);
+    return withinTime(timeoutMs, signal, async within => {
+      const known = shown.messageRef ?? (await this.find(shown, within));
+      const edited = known && (await this.edit(shown.message, known, within));
+      return this.reply(shown.thread, edited ?? (await this.post(shown, within)), within, countCall);
     });
   }
 
-  private attempt<T>(timeoutMs: number, signal: AbortSignal, work: (client: WebClient) => Promise<T>): Promise<T> {
-    return withinTime(timeoutMs, signal, within =>
-      work(this.clientFor(within)).catch((error: unknown) => {
-        throw this.classify(error);
-      }),
-    );
-  }
-
-  private classify(error: unknown): SinkError {
-    return classifyCallError(error, this.context.now());
+  private call<T>(method: string, args: object, signal: AbortSignal): Promise<T> {
+    return callApi<T>(method, args, this.settings, this.context, signal);
   }
 
   /** Looks for a message that a former attempt may have posted without hearing of it. */
-  private async find(client: WebClient, { key, possiblyPostedSince }: Shown): Promise<MessageRef | null> {
+  private async find({ key, possiblyPostedSince }: Shown, signal: AbortSignal): Promise<MessageRef | null> {
     if (this.cannotReadHistory || possiblyPostedSince === null) return null;
     const { channel } = this;
     const now = this.context.now();
@@ -147,7 +148,8 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       // Without the second bound it would be the oldest of a long time, not the newest.
       // Since a time to come only by a clock that was ahead.
       const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - clockMs), latest: seconds(now + clockMs) };
-      const { messages } = await client.conversations.history({ channel, ...bounds, limit: 100, include_all_metadata: true });
+      const asked = { channel, ...bounds, limit: 100, include_all_metadata: true };
+      const { messages } = await this.call<ConversationsHistoryResponse>('conversations.history', asked, signal);
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
         return payload[key.name] === key.value;
@@ -158,22 +160,22 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       const word = wordOf(error);
       if (word === '' || /^rate_?limited$/.test(word)) throw error;
       // The scope for it is optional: without, a message may rarely stand there twice.
-      this.cannotReadHistory ||= this.classify(error) instanceof Misconfigured;
+      this.cannotReadHistory ||= error instanceof Misconfigured;
       return null;
     }
   }
 
-  private post(client: WebClient, { message, key }: Shown): Promise<MessageRef> {
+  private post({ message, key }: Shown, signal: AbortSignal): Promise<MessageRef> {
     const metadata = { event_type: eventType, event_payload: { [key.name]: key.value } };
-    return send(message, one => client.chat.postMessage({ channel: this.channel, ...one, ...plainly, ...quietly, metadata }));
+    return this.send('chat.postMessage', message, { channel: this.channel, ...plainly, ...quietly, metadata }, signal);
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
-  private async edit(client: WebClient, message: Message, known: MessageRef): Promise<MessageRef | null> {
+  private async edit(message: Message, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
     const { channel, ts, image } = known;
     const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
-      const edited = await send(shown, one => client.chat.update({ channel, ts, ...one, ...plainly }));
+      const edited = await this.send('chat.update', shown, { channel, ts, ...plainly }, signal);
       return { ...known, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
@@ -183,19 +185,26 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   }
 
   /** The message stands: what goes wrong in its thread may not have it posted again, so that a later edit completes the thread. */
-  private async reply(client: WebClient, thread: readonly Message[], known: MessageRef, countCall?: () => void): Promise<MessageRef> {
+  private async reply(thread: readonly Message[], known: MessageRef, signal: AbortSignal, countCall?: () => void): Promise<MessageRef> {
     if (thread.length === 0 || known.thread) return known;
     const { channel, ts } = known;
     try {
       for (const message of thread) {
         countCall?.();
-        await client.chat.postMessage({ channel, thread_ts: ts, ...message, ...plainly, ...quietly });
+        await this.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...plainly, ...quietly }, signal);
       }
       return { ...known, thread: true };
     } catch (error) {
-      this.context.warn(`could not add to the thread of a message: ${this.classify(error).message}`);
+      this.context.warn(`could not add to the thread of a message: ${classifyNetworkError(error).message}`);
       return known;
     }
+  }
+
+  private async send(method: string, message: Message, args: object, signal: AbortSignal): Promise<MessageRef> {
+    const sent = await sendMessage(message, one => this.call<ChatPostMessageResponse>(method, { ...one, ...args }, signal));
+    const { channel, ts } = sent.answer;
+    if (typeof channel !== 'string' || typeof ts !== 'string') throw notOfApi(200);
+    return { channel, ts, ...(sent.imageless && { image: false }) };
   }
 }
 
@@ -204,18 +213,17 @@ function seconds(ms: number): string {
   return String(Math.floor(ms / 1000));
 }
 
-/** Sends a message, once more without its image if that is what Slack did not like. */
-async function send(message: Message, call: (one: Message) => Promise<{ channel?: string; ts?: string }>): Promise<MessageRef> {
-  try {
-    return messageRefOf(await call(message));
-  } catch (error) {
-    const imageless = isAboutImage(error) ? withoutImage(message) : null;
-    if (!imageless) throw error;
-    return { ...messageRefOf(await call(imageless)), image: false };
-  }
+function wordOf(error: unknown): string {
+  return error instanceof SinkError ? error.word : '';
 }
 
-function messageRefOf({ channel, ts }: { channel?: string; ts?: string }): MessageRef {
-  if (typeof channel !== 'string' || typeof ts !== 'string') throw classifyApiWord(null);
-  return { channel, ts };
+/** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
+function readMessageRef(text: string | null): MessageRef | null {
+  try {
+    const { channel, ts, image, thread, digest } = JSON.parse(text ?? '{}') as Partial<MessageRef> & { digest?: unknown };
+    if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
+    return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }) };
+  } catch {
+    return null;
+  }
 }

@@ -2,11 +2,11 @@ import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink.js';
 import { alertMessage } from './alerts/alert.js';
-import { type Message, type RenderContext, plainly, quietly, withoutImage } from './card/blocks.js';
+import { type Message, type RenderContext, plainly, quietly } from './card/blocks.js';
 import { card } from './card/card.js';
 import { digest } from './card/digest.js';
-import { classifyWebhookAnswer, webhookWord } from './slack-errors.js';
-import { post, withinTime } from './slack-http.js';
+import { classifyWebhookAnswer } from './slack-errors.js';
+import { post, sendMessage, withinTime } from './slack-http.js';
 
 /** An incoming webhook says nothing of what it posted, so that the messageRef only says that it did. */
 const posted = JSON.stringify({ posted: true });
@@ -39,7 +39,7 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {
-    await withinTime(this.timeoutMs, signal, within => this.send(message, within));
+    await withinTime(this.timeoutMs, signal, within => sendMessage(message, one => this.send(one, within)));
     return messageRef;
   }
 
@@ -47,10 +47,6 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
     const body = JSON.stringify({ ...message, ...plainly, ...quietly });
     const answer = await post(this.url, body, { 'content-type': 'application/json' }, signal, this.context.proxies);
     const error = classifyWebhookAnswer(answer, this.context.now());
-    if (error === null) return;
-    // Here Slack does not say what is wrong with the blocks; the image is the one part whose fate is not ours.
-    const imageless = webhookWord(answer.body)?.startsWith('invalid_blocks') ? withoutImage(message) : null;
-    if (!imageless) throw error;
-    await this.send(imageless, signal);
+    if (error) throw error;
   }
 }

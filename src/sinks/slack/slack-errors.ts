@@ -7,6 +7,7 @@ const wordPattern = /^[a-z_]{1,60}$/;
 
 const hook = 'WEBHOOK_URL is no longer valid: make a new incoming webhook in Slack and set WEBHOOK_URL to it.';
 const report = 'Slack does not take this message: please report it together with the id of the change.';
+const wait = 'Nothing to do unless it lasts: it is tried again by itself.';
 
 /** What a person must do about words of Slack that nobody can wait out. */
 type Advice = readonly (readonly [advice: string, words: RegExp])[];
@@ -46,70 +47,69 @@ const webhookAdvice: Advice = [
 const aboutMessage =
   /^(invalid_(blocks|arg|array_arg|json|form|charset|post|payload|metadata|text)|missing_(text|post|charset|arg)|no_text|metadata_|msg_|markdown_|too_many_|too_long|cannot_parse|block_mismatch|slack_connect_|duplicate_message|as_user_not|message_not_found|cant_|edit_window)/;
 
-/** Slack's word for what is wrong, if a text is nothing but such a word. */
-function slackWord(text: unknown): string | null {
-  return typeof text === 'string' && wordPattern.test(text) ? text : null;
-}
+/** The message was refused, perhaps for its image alone: Slack fetches images while it handles the call, and has no word of its own for a failure of that. */
+export class ImageRefused extends Refused {}
 
 /** What a word means that is known to us; `null` for others. */
-function classifyWord(word: string, advice: Advice, message: string, status: number): SinkError | null {
+function classifyWord(word: string, advice: Advice, message: string, status: number, mayBeImage: boolean): SinkError | null {
   const todo = advice.find(([, words]) => words.test(word))?.[0];
   if (todo !== undefined) return new Misconfigured(message, todo, status);
-  return aboutMessage.test(word) ? new Refused(message, report, status) : null;
+  if (!aboutMessage.test(word)) return null;
+  return mayBeImage && word.startsWith('invalid_blocks') ? new ImageRefused(message, report, status) : new Refused(message, report, status);
 }
 
 /**
- * What a `{ok: false}` of the Web API means. A word unknown to us is tried again: Slack adds words for its own troubles now and then, and a
- * delivery that is tried too long is parked anyway.
- */
-export function classifyApiWord(error: unknown, retryAfter = 0, status = 200): SinkError {
-  const word = slackWord(error);
-  if (word === null) {
-    const advice = 'If it lasts, check API_URL and what stands between here and Slack.';
-    return new TryAgain('answered something that is not of the Slack API', advice, status);
-  }
-  const message = `Slack answered ${word}`;
-  const advice = 'Nothing to do unless it lasts: it is tried again by itself.';
-  return classifyWord(word, apiAdvice, message, status) ?? new TryAgain(message, advice, status, retryAfter);
-}
-
-/**
- * What an answer of the Web API means before the SDK reads it; `null` is one for the SDK to read. Slack hardly uses any status but 200 and
- * 429, so that with others it is mostly a proxy that speaks.
+ * What an answer of the Web API means; `null` is done. Slack hardly uses any status but 200 and 429, so that with others it is mostly a proxy that
+ * speaks. A word unknown to us is tried again: Slack adds words for its own troubles now and then, and a delivery that is tried too long is parked anyway.
  */
 export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: number): SinkError | null {
   const answer = fieldsOf(body);
   const byStatus = classifyStatus(status, retryAfter, now);
-  if (byStatus === null) return typeof answer?.ok === 'boolean' ? null : classifyApiWord(null, 0, status);
-  const word = slackWord(answer?.error);
-  return (status >= 400 && word !== null && classifyWord(word, apiAdvice, `Slack answered ${word}`, status)) || byStatus;
+  if (byStatus === null && answer?.ok === true) return null;
+  const word = byStatus || answer?.ok === false ? slackWord(answer?.error) : null;
+  if (word === null || (status >= 300 && status < 400)) return byStatus ?? notOfApi(status);
+  const message = `Slack answered ${word}`;
+  const explanation = JSON.stringify([answer?.response_metadata?.messages ?? [], answer?.errors ?? []]);
+  const byWord = classifyWord(word, apiAdvice, message, status, explanation === '[[],[]]' || /image/i.test(explanation));
+  if (byStatus) return byWord ?? byStatus;
+  return Object.assign(byWord ?? new TryAgain(message, wait, status, retryAfterMs(retryAfter, now)), { word });
+}
+
+/** An answer that Slack would not give. */
+export function notOfApi(status: number): TryAgain {
+  const advice = 'If it lasts, check API_URL and what stands between here and Slack.';
+  return new TryAgain('answered something that is not of the Slack API', advice, status);
 }
 
 /** What an incoming webhook's answer means; `null` is posted, which Slack says with the body `ok` and nothing else. */
 export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && body.trim() === 'ok') return null;
-  const word = webhookWord(body);
+  // Mostly a bare word, at times as the Web API says it.
+  const answer = fieldsOf(body);
+  const word = slackWord(answer === null ? body.trim() : answer.error);
   if (word === null || (status >= 300 && status < 400)) {
     const advice = 'If it lasts, check WEBHOOK_URL and what stands between here and Slack.';
     return byStatus ?? new TryAgain('answered something that is not of an incoming webhook of Slack', advice, status);
   }
   const message = `answered ${status}, ${word}`;
-  const byWord = classifyWord(word, webhookAdvice, message, status);
+  // It does not say what is wrong with the blocks; the image is the one part whose fate is not ours.
+  const byWord = classifyWord(word, webhookAdvice, message, status, true);
   if (byWord) return byWord;
   // A word that nobody knows leaves it to the status.
   if (byStatus instanceof Misconfigured) return new Misconfigured(message, hook, status);
   if (byStatus instanceof Refused) return new Refused(message, report, status);
-  return byStatus ?? classifyApiWord(word, retryAfterMs(retryAfter, now), status);
+  return byStatus ?? new TryAgain(message, wait, status, retryAfterMs(retryAfter, now));
 }
 
-/** What an incoming webhook says is wrong: mostly a bare word, at times as the Web API says it. */
-export function webhookWord(body: string): string | null {
-  const answer = fieldsOf(body);
-  return slackWord(answer === null ? body.trim() : answer.error);
+/** Slack's word for what is wrong, if a text is nothing but such a word. */
+function slackWord(text: unknown): string | null {
+  return typeof text === 'string' && wordPattern.test(text) ? text : null;
 }
 
-function fieldsOf(body: string): { ok?: unknown; error?: unknown } | null {
+function fieldsOf(
+  body: string,
+): { ok?: unknown; error?: unknown; errors?: unknown; response_metadata?: { messages?: unknown } | null } | null {
   const answer = parsed(body);
   return typeof answer === 'object' ? answer : null;
 }

@@ -1,8 +1,13 @@
 import { agentFor } from '../../outgoing/agents.js';
+import { parsed } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
+import type { SinkContext } from '../sink.js';
+import { type Message, withoutImage } from './card/blocks.js';
+import { ImageRefused, classifyApiAnswer } from './slack-errors.js';
+import type { SlackSettings } from './slack.settings.js';
 
 /** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
 const mostBytes = 8 * 1024 * 1024;
@@ -23,6 +28,34 @@ export async function post(
   }
 }
 
+/** Calls a method of the Web API. @throws SinkError unless Slack says that it is done */
+export async function callApi<T>(
+  method: string,
+  args: object,
+  { BOT_TOKEN, API_URL = 'https://slack.com/api' }: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>,
+  context: Pick<SinkContext, 'now' | 'proxies'>,
+  signal: AbortSignal,
+): Promise<T> {
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(args)) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
+  const headers = { authorization: `Bearer ${BOT_TOKEN}`, 'content-type': 'application/x-www-form-urlencoded' };
+  return parsed(await postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, context, signal)) as T;
+}
+
+/** Posts to the Web API. @returns what it answers to a call that is done */
+export async function postToApi(
+  url: string,
+  body: string,
+  headers: Record<string, string>,
+  { now, proxies }: Pick<SinkContext, 'now' | 'proxies'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const answer = await post(url, body, headers, signal, proxies);
+  const error = classifyApiAnswer(answer, now());
+  if (error) throw error;
+  return answer.body;
+}
+
 /** Bounds the total time of one attempt, however many requests it takes. */
 export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   return within(
@@ -32,4 +65,15 @@ export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (sig
     () =>
       new TryAgain('timed out', 'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.'),
   );
+}
+
+/** Sends a message, once more without its image if that may be what Slack did not like. @returns also whether it went without */
+export async function sendMessage<T>(message: Message, send: (one: Message) => Promise<T>): Promise<{ answer: T; imageless: boolean }> {
+  try {
+    return { answer: await send(message), imageless: false };
+  } catch (error) {
+    const imageless = error instanceof ImageRefused ? withoutImage(message) : null;
+    if (!imageless) throw error;
+    return { answer: await send(imageless), imageless: true };
+  }
 }

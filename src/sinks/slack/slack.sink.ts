@@ -4,7 +4,6 @@ import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
 import { buttons } from './clicks/buttons.js';
 import { IncomingWebhookCards } from './incoming-webhook.js';
-import { webClients } from './slack-client.js';
 import { SlackSettings } from './slack.settings.js';
 import { en } from './words/en.js';
 import { zhCN } from './words/zh-cn.js';
@@ -26,7 +25,7 @@ export const slack = defineSink({
     };
     const cards =
       WEBHOOK_URL === undefined
-        ? new BotCards(settings, rendering, context, await webClients(settings, context))
+        ? new BotCards(settings.CHANNEL ?? '', settings, rendering, context)
         : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
     return Object.assign(cards, { summary: summaryTime(settings) }, await buttons(settings, words.clicks, context));
   },

@@ -1,14 +1,27 @@
 import type { Socket as Link } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@slack/socket-mode';
 import { Agent, buildConnector } from 'undici';
 import { tunnel } from '../../../outgoing/agents.js';
 import { classifyNetworkError } from '../../../outgoing/http.js';
 import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink.js';
-import { clientOptions, silentLogger } from '../slack-client.js';
-import { classifyApiWord } from '../slack-errors.js';
+import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { idsOf } from './clicks.js';
+
+const silent = () => {};
+
+/** For Slack's SDK: its own logs print payloads, and URLs that let one in. */
+const silentLogger = {
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: silent,
+  setLevel: silent,
+  setName: silent,
+  getLevel: () => 'error',
+} as unknown as Logger;
 
 const longestPauseMs = 60_000;
 
@@ -78,6 +91,7 @@ export class Socket {
    */
   private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
     const { appToken } = this;
+    const { API_URL, TIMEOUT_MS } = this.settings;
     const { SocketModeClient } = await import('@slack/socket-mode');
     const { signal } = this.closing;
     const asking = new AbortController();
@@ -88,7 +102,13 @@ export class Socket {
       dispatcher: new Agent({
         connect: connector(this.context.proxies, asking.signal, link => client.once('disconnected', () => link.destroy())),
       }),
-      clientOptions: clientOptions(this.settings, this.context, asking.signal),
+      clientOptions: {
+        ...(API_URL !== undefined && { slackApiUrl: API_URL }),
+        retryConfig: { retries: 0 },
+        allowAbsoluteUrls: false,
+        fetch: async (url, { body, headers = {} } = {}) =>
+          new Response(await postToApi(String(url), typeof body === 'string' ? body : '', headers, this.context, asking.signal)),
+      },
     });
     const leave = (): void => (asking.abort(), void client.disconnect());
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
@@ -107,7 +127,7 @@ export class Socket {
       });
     });
     signal.addEventListener('abort', leave);
-    const late = setTimeout(leave, this.settings.TIMEOUT_MS);
+    const late = setTimeout(leave, TIMEOUT_MS);
     try {
       await client.start();
       if (signal.aborted) leave();
@@ -158,7 +178,6 @@ function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => 
 /** Without the text of any error, which may hold an URL that lets one in. */
 function reasonOf(error: unknown): string {
   if (error === undefined) return 'it ended before it began';
-  const { data, statusCode } = Object(error) as { data?: { error?: unknown }; statusCode?: number };
-  if (data) return classifyApiWord(data.error).message;
+  const { statusCode } = Object(error) as { statusCode?: number };
   return statusCode === undefined ? classifyNetworkError(error).message : `answered ${statusCode}`;
 }
