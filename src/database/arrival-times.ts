@@ -22,6 +22,14 @@ export async function newestArrival(
   return rows[0]!.confirmed ?? rows[0]!.newest;
 }
 
+/**
+ * The time of a record that RETENTION_DAYS hold: now, or the newest arrival that the vendor's clock confirms where ours is behind that. By a clock that is
+ * years behind it would count as old, and be deleted, once the clock is right.
+ */
+export async function recordedAt(kysely: Kysely<Tables>, now: number): Promise<number> {
+  return Math.max(now, (await newestArrival(kysely, null)) ?? 0);
+}
+
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
 export function idFrom(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { recordedAt } from './arrival-times.js';
 import type { Tables } from './tables.js';
 
 /** What a person can do to deliveries and sinks. */
@@ -24,6 +25,6 @@ export async function recordAction(
 ): Promise<void> {
   await db
     .insertInto('audit')
-    .values({ at, actor, action, change_id: changeId, details: JSON.stringify(details) })
+    .values({ at: await recordedAt(db, at), actor, action, change_id: changeId, details: JSON.stringify(details) })
     .execute();
 }

@@ -1,3 +1,4 @@
+import { recordedAt } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
 import type { Filters } from '../delivery/filters.js';
 import type { RegisteredSink } from '../delivery/session.js';
@@ -33,7 +34,12 @@ export async function registerSinks(database: Database, configured: readonly Con
       registered.push({ id, ...sink });
     }
     const gone = known.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
-    if (gone.length > 0) await trx.updateTable('sink').set({ removed_at: now }).where(database.isAmong('id', gone)).execute();
+    if (gone.length > 0)
+      await trx
+        .updateTable('sink')
+        .set({ removed_at: await recordedAt(trx, now) })
+        .where(database.isAmong('id', gone))
+        .execute();
     return registered;
   });
 }

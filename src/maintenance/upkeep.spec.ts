@@ -3,6 +3,7 @@ import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import { type InboundWebhook, Recorder } from '../channel/recorder.js';
+import { recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import { type Refused as Failure, Refused, TryAgain } from '../sinks/errors.js';
 import { backfillPage } from './backfill.js';
@@ -411,6 +412,25 @@ eachStore('upkeep', store => {
       stage.time += 91 * day;
       await stage.run();
       expect(await stage.database.kysely.selectFrom('audit').select('at').execute()).toEqual([{ at: start + 91 * day }]);
+    });
+
+    test('keeps what was done, and a sink that was removed, while the clock was years behind what the vendor confirmed', async () => {
+      const stage = await stageOf();
+      const [crm] = await stage.configure({ name: 'crm' });
+      await stage.record();
+      stage.time -= 10 * 365 * day;
+      await recordAction(stage.database.kysely, { at: stage.time, actor: 'api' }, 'pause', { sink: 'crm' });
+      await stage.configure();
+      stage.time += 10 * 365 * day;
+      await stage.record();
+      await stage.run();
+      expect(await stage.database.kysely.selectFrom('audit').select('action').execute()).toEqual([{ action: 'pause' }]);
+      expect((await stage.deliveries(crm)).map(({ state }) => state)).toEqual(['pending']);
+      stage.time += 91 * day;
+      await stage.record();
+      await stage.run();
+      expect(await stage.database.kysely.selectFrom('audit').select('action').execute()).toEqual([]);
+      expect(stage.discarded).toEqual([['crm', 1]]);
     });
   });
 });

@@ -178,6 +178,21 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ kind: 'parked', until: stage.clock.at }, 'message 1']);
   });
 
+  test('an alert that ends by a clock that is years behind is no older than what the vendor has confirmed, or retention would delete it', async () => {
+    const { stage, crm, process } = await stageOf();
+    const { look } = process();
+    await stage.record();
+    const confirmed = stage.clock.at;
+    await stage.attempt(crm, never());
+    await look();
+    await stage.database.kysely.updateTable('delivery').set({ state: 'discarded' }).where('state', '=', 'parked').execute();
+    stage.clock.at -= 10 * 365 * 86_400_000;
+    await look();
+    expect(await stage.database.kysely.selectFrom('alert').select(['key', 'resolved_at']).execute()).toEqual([
+      { key: `parked ${crm.id}`, resolved_at: confirmed },
+    ]);
+  });
+
   test('what is told of a sink ends when the sink is no longer configured, with what stays owed to it', async () => {
     const { stage, crm, told, process, stop } = await stageOf();
     const { look } = process();

@@ -1,6 +1,7 @@
 import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import type { Clock } from '../process/clock.js';
+import { recordedAt } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { bounded } from '../delivery/bounded.js';
@@ -115,7 +116,15 @@ export class Alerts {
       if (await trx.selectFrom('alert').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
       await trx
         .insertInto('alert')
-        .values({ sink: id, key, opened_at: now, resolved_at: now, payload, sent_payload: quiet ? payload : null, due_at: now })
+        .values({
+          sink: id,
+          key,
+          opened_at: now,
+          resolved_at: await recordedAt(trx, now),
+          payload,
+          sent_payload: quiet ? payload : null,
+          due_at: now,
+        })
         .execute();
     });
   }

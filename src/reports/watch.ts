@@ -1,5 +1,5 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
-import { newestArrival } from '../database/arrival-times.js';
+import { newestArrival, recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';
@@ -185,7 +185,7 @@ export async function writeNotices(
       const urgent = isNews(before, after) && row.lease === null;
       await trx
         .updateTable('alert')
-        .set({ payload, resolved_at: after.until, ...(urgent && { due_at: now }) })
+        .set({ payload, resolved_at: after.until && (await recordedAt(trx, after.until)), ...(urgent && { due_at: now }) })
         .where('id', '=', row.id)
         .execute();
     }
