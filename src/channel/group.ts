@@ -33,9 +33,9 @@ export function nextGroup<T extends { webhook: Grouped }>(waiting: readonly T[],
   return { group, rest };
 }
 
-/** Its body, and each of its texts in the state, the profile and the differences from one to the next. Of what the database will refuse, any. */
+/** Its body, and each of its texts in the state, in the profile, and as what was before. Of what the database will refuse, any. */
 function sizeOf({ body, fields }: Grouped): number {
-  return Object.values(fields).reduce((bytes, text) => bytes + 4 * text.length, (body as Uint8Array | undefined)?.length ?? 0);
+  return Object.values(fields).reduce((bytes, text) => bytes + 3 * text.length, (body as Uint8Array | undefined)?.length ?? 0);
 }
 
 /** Names a channel: one of an app's. */

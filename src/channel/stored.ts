@@ -17,11 +17,11 @@ export function readProfile(json: string): Profile {
   return profile;
 }
 
-/** @throws if this is not the JSON of changes */
-export function readChanges(json: string): FieldChange[] {
-  const changes = JSON.parse(json) as FieldChange[];
-  if (!changes.every(({ field, from, to }) => isField(field) && isText(from) && isText(to))) throw new TypeError('no changes');
-  return changes;
+/** @param profile after the change: what its fields are since then is not stored twice. @throws if this is not the JSON of changes */
+export function readChanges(json: string, profile: Profile): FieldChange[] {
+  const changes = JSON.parse(json) as Omit<FieldChange, 'to'>[];
+  if (!changes.every(({ field, from }) => isField(field) && isText(from))) throw new TypeError('no changes');
+  return changes.map(({ field, from }) => ({ field, from, to: profile[field] }));
 }
 
 /** @throws if this is not the JSON of names of fields */

@@ -33,7 +33,7 @@ interface ChangeTable {
   tie: number;
   received_at: number;
   exist: number;
-  /** JSON: FieldChange[], Profile, FieldName[]. */
+  /** JSON: FieldChange[] without what the profile has, Profile, FieldName[]. */
   changes: string;
   profile: string;
   stale: string;

@@ -187,6 +187,7 @@ const blanks = {
 } satisfies Partial<Row>;
 
 function eventOf(row: Row): ChangeEvent {
+  const profile = readProfile(row.profile);
   return {
     type: row.type as ChangeType,
     timestamp: readTime(row.event_time),
@@ -197,8 +198,8 @@ function eventOf(row: Row): ChangeEvent {
       revision: row.revision,
       exists: row.exist === 1,
       operator: row.operator,
-      changes: readChanges(row.changes),
-      profile: readProfile(row.profile),
+      changes: readChanges(row.changes, profile),
+      profile,
     },
   };
 }

@@ -38,7 +38,7 @@ function showChange(row: Row): ChangeDto {
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
     receivedAt: toIso(row.received_at),
-    changes: orElse(() => readChanges(row.changes), []),
+    changes: orElse(() => readChanges(row.changes, readProfile(row.profile)), []),
     stale: orElse(() => readFields(row.stale), []),
   };
 }
