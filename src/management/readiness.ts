@@ -23,10 +23,6 @@ export class Readiness {
     private readonly spoolWorks: () => boolean,
   ) {}
 
-  async ready(): Promise<boolean> {
-    return (await this.reason()) === null;
-  }
-
   /** @returns why we are not ready; `null` if we are */
   async reason(): Promise<NotReady | null> {
     if (this.closed) return this.closed;
@@ -36,23 +32,14 @@ export class Readiness {
   }
 
   private databaseAnswers(): Promise<boolean> {
-    const now = performance.now();
-    if (now - this.askedAt < believedMs) return this.answer;
-    this.askedAt = now;
-    // A ping that still hangs is answer enough; more of them would only use up the connections.
-    this.answer = this.asking ? Promise.resolve(false) : Promise.race([this.ping(), sleep(pingTimeoutMs, false, { ref: false })]);
-    return this.answer;
-  }
-
-  private async ping(): Promise<boolean> {
-    this.asking = true;
-    try {
-      await this.database.ping();
-      return true;
-    } catch {
-      return false;
-    } finally {
-      this.asking = false;
-    }
+    // While a ping hangs no other is sent: it would only use up the connections.
+    if (this.asking || performance.now() - this.askedAt < believedMs) return this.answer;
+    [this.asking, this.askedAt] = [true, performance.now()];
+    const ping = this.database.ping().finally(() => (this.asking = false));
+    const answers = ping.then(
+      () => true,
+      () => false,
+    );
+    return (this.answer = Promise.race([answers, sleep(pingTimeoutMs, false, { ref: false })]));
   }
 }
