@@ -129,7 +129,7 @@ export function duration(text: string): number {
 /** Whether a text is an http(s) URL, of any length; hosts without a dot are fine, since in-cluster names have none, and so are those that end with one. */
 export function isHttpUrl(text: unknown): boolean {
   const host = { require_tld: false, allow_underscores: true, allow_trailing_dot: true, validate_length: false };
-  return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host });
+  return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host }) && URL.canParse(text);
 }
 
 /** Whether a text is `sqlite:` and a path, or a `postgres://` URL that can be read; one of a socket has no host. */
@@ -141,8 +141,14 @@ export function isDatabaseUrl(text: unknown): boolean {
 /** Whether a text is one or more certificates in PEM. */
 export function isCertificates(text: unknown): boolean {
   const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
+  return blocks?.every(block => succeeds(() => new X509Certificate(block))) ?? false;
+}
+
+/** Whether something can be done, for rules whose checks throw. */
+export function succeeds(work: () => unknown): boolean {
   try {
-    return blocks?.every(block => new X509Certificate(block)) ?? false;
+    work();
+    return true;
   } catch {
     return false;
   }

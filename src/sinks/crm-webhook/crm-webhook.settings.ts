@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ArrayNotEmpty, IsIn, IsOptional } from 'class-validator';
-import { Must, Setting, isCertificates, isHttpUrl, list } from '../../settings/setting.js';
+import { Must, Setting, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
 /** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
@@ -29,7 +29,7 @@ const ownHeaders = new Set([
 /** What a CRM webhook sink can be told. */
 export class CrmWebhookSettings extends SinkSettings {
   @Setting({ meaning: 'Where changes are posted to', example: 'https://crm.example.com/hooks/channels', secret: true })
-  @Must('an http or https URL', isUrl)
+  @Must('an http or https URL', isHttpUrl)
   URL!: string;
 
   @Setting({
@@ -95,10 +95,6 @@ export class CrmWebhookSettings extends SinkSettings {
   }
 }
 
-function isUrl(text: unknown): boolean {
-  return isHttpUrl(text) && URL.canParse(text as string);
-}
-
 function isSecret(text: unknown): boolean {
   const base64 = typeof text === 'string' ? /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text)?.[1] : undefined;
   if (base64 === undefined) return false;
@@ -117,21 +113,16 @@ function jsonOrText(text: string): unknown {
 
 function isHeaders(value: unknown): value is Record<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(([name, text]) => {
-    try {
-      validateHeaderName(name);
-      validateHeaderValue(name, text as string);
-      return typeof text === 'string';
-    } catch {
-      return false;
-    }
-  });
+  return Object.entries(value).every(
+    ([name, text]) =>
+      typeof text === 'string' &&
+      succeeds(() => {
+        validateHeaderName(name);
+        validateHeaderValue(name, text);
+      }),
+  );
 }
 
 function isPrivateKey(pem: unknown): boolean {
-  try {
-    return typeof pem === 'string' && createPrivateKey(pem).type === 'private';
-  } catch {
-    return false;
-  }
+  return typeof pem === 'string' && succeeds(() => createPrivateKey(pem));
 }
