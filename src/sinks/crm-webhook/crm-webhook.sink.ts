@@ -1,5 +1,6 @@
 import type { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { AxiosResponse } from 'axios';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
@@ -87,19 +88,14 @@ class CrmWebhookSink implements SingleSink {
 }
 
 /** Reads and forgets an answer up to the limits, and ends when it ends, however it does. */
-function readAnswer(answer: Readable): Promise<void> {
-  return new Promise(resolve => {
-    let bytes = 0;
-    const timer = setTimeout(() => answer.destroy(), answerLimitMs);
-    function settle(): void {
-      clearTimeout(timer);
-      resolve();
-    }
-    answer.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > answerLimitBytes) answer.destroy();
-    });
-    // An answer that breaks off is an answer: its status has arrived.
-    answer.on('end', settle).on('close', settle).on('error', settle);
+async function readAnswer(answer: Readable): Promise<void> {
+  let bytes = 0;
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > answerLimitBytes) answer.destroy();
   });
+  const timer = setTimeout(() => answer.destroy(), answerLimitMs);
+  // An answer that breaks off is an answer: its status has arrived.
+  await finished(answer).catch(() => undefined);
+  clearTimeout(timer);
 }

@@ -21,19 +21,27 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
   stream.on('error', ignore);
 
   async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
-    const told = 'Check what reads the output of this process; it is tried again by itself.';
+    const failed = (why: string) =>
+      new TryAgain(`standard output ${why}`, 'Check what reads the output of this process; it is tried again by itself.');
     const write = async (inTime: AbortSignal): Promise<void> => {
       // A reader that stands still gets no second copy on top of what waits for it already.
       if (stream.writableNeedDrain) await once(stream, 'drain', { signal: inTime });
       const time = new Date(context.now()).toISOString();
       const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });
-      await written(stream, `${line}\n`, inTime);
+      await new Promise<void>((resolve, reject) => {
+        inTime.addEventListener('abort', reject, { once: true });
+        stream.write(`${line}\n`, error => (error ? reject(error) : resolve()));
+      });
     };
     const closed = (): never => {
-      throw new TryAgain('standard output is closed', told);
+      throw failed('is closed');
     };
-    const late = () => new TryAgain('standard output timed out', told);
-    await within(settings.TIMEOUT_MS, signal, inTime => write(inTime).catch(closed), late);
+    await within(
+      settings.TIMEOUT_MS,
+      signal,
+      inTime => write(inTime).catch(closed),
+      () => failed('timed out'),
+    );
   }
 
   return {
@@ -42,17 +50,4 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
       stream.off('error', ignore);
     },
   };
-}
-
-/** Resolves once the stream has passed the line on; rejects when it cannot, or when the signal comes first. */
-function written(stream: Writable, line: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
-    stream.write(line, error => {
-      signal.removeEventListener('abort', stop);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }
