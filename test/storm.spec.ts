@@ -10,7 +10,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 // The large ones have a command of their own: npm run storm -- --help
 // Seen failing with answers before the commit, repeats that are recorded, a merge that ignores times, a log sink that takes the newest first, documents of a
-// bulk that were answered 429 and taken for written (with a verify that is cannotReadHistory, too), and a rebuild that swaps before it has filled.
+// bulk that were answered 429 and taken for written (with a verify that sees nothing, too), and a rebuild that swaps before it has filled.
 test.each([
   ['sqlite', 1],
   ['postgres', 2],

@@ -285,7 +285,7 @@ eachStore('index jobs', store => {
   });
 
   test('a process that is killed in the middle is followed by another, which goes on from there', async () => {
-    const { stage, search, index, run, deliver } = await stageOf();
+    const { stage, search, index, run, deliver, process, never } = await stageOf();
     await stage.recordMany(600);
     await deliver();
     await beginJob(stage.database, search.id, 'rebuild', false, { at: stage.clock.at, actor: null });
@@ -296,10 +296,11 @@ eachStore('index jobs', store => {
     };
     await expect(run()).rejects.toThrow('killed');
     index.meanwhile = () => undefined;
-    await run();
-    expect(index.calls).toEqual(['prepare', 'fill 500']);
+    await process().once(never);
+    // Where several processes share the store, a living one may hold the lease: its end is waited for.
+    expect(index.calls).toHaveLength(stage.database.embedded ? 5 : 2);
     stage.clock.at += 10_000;
-    await run();
+    await process().once(never);
     expect(index.calls).toEqual(['prepare', 'fill 500', 'fill 500', 'fill 100', 'swap']);
   });
 
@@ -313,7 +314,7 @@ eachStore('index jobs', store => {
       stage.clock.at += 9000;
       await until(async () => (await lease()) > stage.clock.at + 9000, 'the renewal');
       stage.clock.at += 9000;
-      await process().once(never);
+      if (!stage.database.embedded) await process().once(never);
     };
     const lease = async (): Promise<number> =>
       (await stage.database.kysely.selectFrom('index_job').select('due_at').executeTakeFirstOrThrow()).due_at;
@@ -321,6 +322,25 @@ eachStore('index jobs', store => {
     expect(compared).toBe(1);
     expect((await findJob(stage.database, search.id, 'verify'))!.state).toBe('done');
   }, 20_000);
+
+  // Seen failing with 20 to 40 s from the first failure on.
+  test('what fails once holds a job up for seconds, what goes on failing for longer and longer', async () => {
+    const { stage, search, index, run } = await stageOf();
+    index.meanwhile = () => {
+      throw new TryAgain('answered 503', 'wait', 503);
+    };
+    await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: null });
+    const waits: number[] = [];
+    for (let failures = 0; failures < 8; failures += 1) {
+      await run();
+      const { due_at: dueAt } = await stage.database.kysely.selectFrom('index_job').select('due_at').executeTakeFirstOrThrow();
+      waits.push(dueAt - stage.clock.at);
+      stage.clock.at = dueAt;
+    }
+    expect(waits[0]).toBeLessThanOrEqual(5000);
+    for (const [at, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(Math.min(1000 * 2 ** at, 40_000));
+    expect(waits.at(-1)).toBe(40_000);
+  });
 
   test('what the sink says holds a job up, is told once, and after an hour the job has failed', async () => {
     const { stage, search, index, run, deliver, told } = await stageOf();

@@ -34,6 +34,8 @@ const examplesKept = 20;
 /** A job whose process is gone waits this long; a living process renews in time, however long a page takes. */
 const leaseMs = 10_000;
 const renewEveryMs = 3000;
+/** The longest wait of a job that is held up. */
+const longestHoldUpMs = 40_000;
 /** What fails for this long is given up; it may be asked for again. */
 const givenUpAfterMs = 3_600_000;
 /** An index is compared with the store by itself once a day. */
@@ -131,12 +133,15 @@ export class IndexJobs {
 
   private claim(served: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
     const now = this.clock.now();
-    return this.job(served, kind)
-      .where('state', '=', 'running')
-      .where('due_at', '<=', now)
-      .set({ lease, due_at: now + leaseMs })
-      .returningAll()
-      .executeTakeFirst();
+    return (
+      this.job(served, kind)
+        .where('state', '=', 'running')
+        // The embedded store has one process, which does one step after the other: a lease is what a killed one left.
+        .where(eb => eb.or([eb('due_at', '<=', now), ...(this.database.embedded ? [eb('lease', 'is not', null)] : [])]))
+        .set({ lease, due_at: now + leaseMs })
+        .returningAll()
+        .executeTakeFirst()
+    );
   }
 
   private async renew(served: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
@@ -151,7 +156,8 @@ export class IndexJobs {
     if (message !== row.error) this.events.told(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
     const now = this.clock.now();
     const since = row.failing_since ?? now;
-    const dueAt = now + backOffMs(4, this.clock.random());
+    // Doubles, since it grows by the time that it has failed for.
+    const dueAt = now + Math.min(backOffMs(1, this.clock.random()) + Math.max(now - since, 0), longestHoldUpMs);
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
 

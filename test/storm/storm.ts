@@ -29,7 +29,7 @@ export interface StormOptions {
   folder: string;
   /** More than one only on PostgreSQL. */
   replicas: number;
-  /** In the first half of the kills the search index is built anew, again and again; a page of that which a kill cut off is taken up ten seconds later. */
+  /** In the first half of the kills the search index is built anew, again and again; a page of that which a kill cut off is taken up ten seconds later where replicas share the store. */
   rebuild: boolean;
   tell?: (line: string) => void;
 }
