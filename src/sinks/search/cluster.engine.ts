@@ -85,8 +85,8 @@ export class ClusterEngine implements Engine {
    */
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const _index = next === null ? this.alias : this.nextAlias;
-    const operations = entries.map(({ key, document, version }) => ({
-      action: { _index, _id: nameOf(key), version, version_type: 'external' },
+    const operations = entries.map(({ document, version }) => ({
+      action: { _index, _id: nameOf(document), version, version_type: 'external' },
       document,
     }));
     return (await this.bulk('index', operations, signal)).map(item => this.failure(item));

@@ -1,7 +1,7 @@
 import { type SinkType, defineSink } from '../sink.js';
 import { ClusterEngine, type Product } from './cluster.engine.js';
 import { RestClient } from './rest-client.js';
-import { ClusterSettings, clusterAccess, exclusiveIndex } from './search.settings.js';
+import { ClusterSettings, authorizationOf, exclusiveIndex } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'>): SinkType {
@@ -12,7 +12,7 @@ function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'
     mode: () => 'state',
     exclusiveTarget: exclusiveIndex,
     async open(settings, context) {
-      const client = new RestClient(clusterAccess(settings), context.proxies);
+      const client = new RestClient(settings, authorizationOf(settings), context.proxies);
       return new ChannelIndex(new ClusterEngine(client, product, settings, context.now), settings, context);
     },
   });

@@ -10,7 +10,7 @@ import { readClass } from '../../settings/setting.js';
 import type { BulkSink } from '../sink.js';
 import type { SearchSink } from '../search-sink.js';
 import { newIndex } from './mapping.js';
-import { ClusterSettings, clusterAccess } from './search.settings.js';
+import { ClusterSettings } from './search.settings.js';
 
 const engines = { opensearch: 'OpenSearch', elasticsearch: 'Elasticsearch' } as const;
 const types = Object.keys(engines) as (keyof typeof engines)[];
@@ -405,7 +405,6 @@ describe('settings of a sink of a cluster', () => {
     expect(mistakes).toEqual([]);
     expect(value).toMatchObject({ INDEX: 'official-channels', ANALYZER: 'cjk', CONCURRENCY: 2, TIMEOUT_MS: 10_000 });
     expect(read({ CONCURRENCY: '5' }).value.CONCURRENCY).toBe(5);
-    expect(clusterAccess(value)).toEqual({ url: 'https://search:9200/', authorization: null, ca: undefined, timeoutMs: 10_000 });
   });
 
   it.each<[Record<string, string>, string]>([

@@ -10,7 +10,6 @@ export interface ChannelDocument extends Profile, ChannelKey {
 
 /** A document that is to be written. */
 export interface Entry {
-  key: ChannelKey;
   document: ChannelDocument;
   version: number;
 }
@@ -26,8 +25,7 @@ export interface Found {
 export function entryOf({ event: { data }, updatedAt, version }: Delivery): Entry {
   const { sdkAppId, channelId, profile, revision, exists } = data;
   const { name, avatarUrl, introduction, organization } = profile;
-  const document = { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists };
-  return { key: { sdkAppId, channelId }, document, version };
+  return { document: { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists }, version };
 }
 
 /** A word for a channel in maps; ids of apps have no colon. */
@@ -45,12 +43,7 @@ function bytewise(one: string, other: string): number {
 }
 
 /** What is wrong with a document; `null` if nothing is. */
-export function difference(wanted: Entry, { document, version }: Found): Difference | null {
-  const kind = kindOf(wanted, document, version);
-  return kind && { ...wanted.key, kind, version };
-}
-
-function kindOf(wanted: Entry, document: Found['document'], version: number): Difference['kind'] | null {
+export function differenceOf(wanted: Entry, { document, version }: Found): Difference['kind'] | null {
   const [revision, ours] = [Number(document['revision']), Number(wanted.document.revision)];
   if (revision !== ours) return revision > ours ? 'newer' : 'older';
   if (!Object.entries(wanted.document).every(([field, value]) => document[field] === value)) return 'older';

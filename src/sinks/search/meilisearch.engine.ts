@@ -106,7 +106,7 @@ export class MeilisearchEngine implements Engine {
 
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const uid = next ?? this.uid;
-    const names = entries.map(({ key }) => `${uid}/${nameOf(key)}`);
+    const names = entries.map(({ document }) => `${uid}/${nameOf(document)}`);
     const isDoubtful = names.some(name => this.doubtful.has(name));
     try {
       await this.writeUntilThere(uid, entries, isDoubtful, signal);
@@ -171,7 +171,7 @@ export class MeilisearchEngine implements Engine {
 
   /** Looks and writes in turn, until the index has all of it. */
   private async writeUntilThere(uid: string, entries: readonly Entry[], isDoubtful: boolean, signal: AbortSignal): Promise<void> {
-    const ours = entries.map(({ key, document, version }) => ({ id: idOf(key), ...document, version }));
+    const ours = entries.map(({ document, version }) => ({ id: idOf(document), ...document, version }));
     const ids = ours.map(({ id }) => id);
     for (let waitFirst = isDoubtful; ;) {
       const wanted = uid === this.uid ? ours : await this.newest(ours, signal);

@@ -12,8 +12,8 @@ export const meilisearch = defineSink({
   mode: () => 'state',
   exclusiveTarget: exclusiveIndex,
   async open(settings, context) {
-    const { URL: url, API_KEY: key, CA: ca, INDEX, TIMEOUT_MS: timeoutMs } = settings;
-    const client = new RestClient({ url, authorization: key === undefined ? null : `Bearer ${key}`, ca, timeoutMs }, context.proxies);
+    const { API_KEY, INDEX } = settings;
+    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context.proxies);
     return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client, context.now), INDEX), settings, context);
   },
 });

@@ -3,15 +3,7 @@ import { agentFor } from '../../outgoing/agents.js';
 import { parsed } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange } from '../../outgoing/send.js';
-
-/** How to reach and enter a search engine. */
-export interface Access {
-  url: string;
-  /** The value of the Authorization header. */
-  authorization: string | null;
-  ca: string | undefined;
-  timeoutMs: number;
-}
+import type { SearchSettings } from './search.settings.js';
 
 /** One call of the API; `json` or `lines` (newline-delimited JSON) is its body. */
 export interface Call {
@@ -38,9 +30,13 @@ export class RestClient {
   private readonly root: string;
   private readonly headers: Record<string, string>;
 
-  constructor({ url, authorization, ca, timeoutMs }: Access, proxies: Proxies) {
-    this.agent = agentFor(url, proxies, { keepAlive: true, ca, attemptMs: timeoutMs });
-    this.root = url.replace(/\/+$/, '');
+  /** @param authorization the value of the Authorization header */
+  constructor({ URL: text, CA: ca, TIMEOUT_MS: attemptMs }: SearchSettings, authorization: string | null, proxies: Proxies) {
+    const url = new URL(text);
+    // Credentials in it are in the header.
+    url.username = url.password = '';
+    this.root = url.href.replace(/\/+$/, '');
+    this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, attemptMs });
     this.headers = { accept: 'application/json', ...(authorization !== null && { authorization }) };
   }
 

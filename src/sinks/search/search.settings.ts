@@ -1,7 +1,6 @@
 import { IsOptional, Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
-import type { Access } from './rest-client.js';
 
 /** A name that is good for an alias and, with `-v1` behind it, for an index. */
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
@@ -119,13 +118,9 @@ function userInfo({ username, password }: URL): string | null {
   }
 }
 
-/** How to reach a cluster: the URL without its credentials, and the Authorization header that stands for them or for those set apart. */
-export function clusterAccess(settings: ClusterSettings): Access {
-  const url = new URL(settings.URL);
-  const user = settings.USERNAME === undefined ? userInfo(url) : `${settings.USERNAME}:${settings.PASSWORD ?? ''}`;
-  url.username = '';
-  url.password = '';
-  const basic = user === null ? null : `Basic ${Buffer.from(user).toString('base64')}`;
-  const authorization = settings.API_KEY === undefined ? basic : `ApiKey ${settings.API_KEY}`;
-  return { url: url.href, authorization, ca: settings.CA, timeoutMs: settings.TIMEOUT_MS };
+/** The Authorization header of a cluster; `null` without credentials. */
+export function authorizationOf({ URL: url, USERNAME, PASSWORD, API_KEY }: ClusterSettings): string | null {
+  if (API_KEY !== undefined) return `ApiKey ${API_KEY}`;
+  const user = USERNAME === undefined ? userInfo(new URL(url)) : `${USERNAME}:${PASSWORD}`;
+  return user === null ? null : `Basic ${Buffer.from(user).toString('base64')}`;
 }

@@ -3,7 +3,7 @@ import { within } from '../../outgoing/within.js';
 import type { ChannelKey, Difference, SearchSink } from '../search-sink.js';
 import type { Delivery, SinkContext } from '../sink.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
-import { type Entry, compareKeys, difference, entryOf, nameOf, split } from './document.js';
+import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
 import type { SearchSettings } from './search.settings.js';
 import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setUpRefused } from './engine.js';
 
@@ -59,7 +59,7 @@ export class ChannelIndex implements SearchSink {
     signal: AbortSignal,
   ): Promise<Difference[]> {
     await this.inTime(signal, inTime => this.look(inTime));
-    const missing = new Map(wanted.map(entryOf).map(entry => [nameOf(entry.key), entry]));
+    const missing = new Map(wanted.map(entryOf).map(entry => [nameOf(entry.document), entry]));
     const differences: Difference[] = [];
     let { after } = range;
     for (;;) {
@@ -71,13 +71,16 @@ export class ChannelIndex implements SearchSink {
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
         missing.delete(nameOf(found.key));
-        const told = entry ? difference(entry, found) : { ...found.key, kind: 'surplus' as const, version: found.version };
-        if (told) differences.push(told);
+        const kind = entry ? differenceOf(entry, found) : 'surplus';
+        if (kind) differences.push({ ...found.key, kind, version: found.version });
       }
       if (page.length === 0 || inside.length < page.length) break;
       after = page.at(-1)!.key;
     }
-    differences.push(...[...missing.values()].map(({ key }) => ({ ...key, kind: 'missing' as const, version: null })));
+    for (const { document } of missing.values()) {
+      const { sdkAppId, channelId } = document;
+      differences.push({ sdkAppId, channelId, kind: 'missing', version: null });
+    }
     return differences.sort(compareKeys);
   }
 
