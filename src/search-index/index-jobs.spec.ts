@@ -265,7 +265,8 @@ eachStore('index jobs', store => {
       error: null,
     });
     expect((await findJob(stage.database, search.id, 'rebuild'))!.finishedAt).toBe(stage.clock.at);
-  });
+    // Three pages of channels, on a machine that may be busy.
+  }, 20_000);
 
   // Guards against a time that no calendar has: for an hour, then for good.
   test('a channel whose row is damaged stops no job: it is no difference, and is left out of a new index', async () => {
