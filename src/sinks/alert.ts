@@ -1,67 +1,43 @@
 import type { RejectionCause } from '../webhook/rejections.js';
+import type { Difference } from './search-sink.js';
 
-/** What waits for a sink or is parked at it is counted no further: a greater count stands for any. */
+/** Changes that are queued for a sink, or parked at it, are counted up to this and one more: a greater count is shown as "more than". */
 export const countedMost = 10_000;
 
+interface OfSink {
+  sink: string;
+  /** It ended because the sink is no longer configured: what is queued or parked stays, and its index stays as it is. */
+  removed: boolean;
+}
+
 /**
- * What a report sink is told of the service itself. Each is one message, shown anew while it lasts; `until` is when it was over, `null` before. Times in
+ * What a report sink shows of the service itself. Each is one message, updated while it lasts; `until` is when it was over, `null` before. Times in
  * milliseconds.
  */
 export type Alert = { since: number; until: number | null } & (
-  | {
+  | ({
+      /** A sink that is stopped. */
       kind: 'incident';
-      /** A sink that stands still. */
-      sink: string;
-      state: 'misconfigured' | 'down' | /** Well, for all we know. */ 'paused';
+      /** `paused`: without any other trouble. */
+      state: 'misconfigured' | 'down' | 'paused';
       /** Both empty if it is only paused. */
       reason: string;
       advice: string;
-      /** How many changes wait for it, up to `countedMost` and one. */
+      /** How many changes are queued for it. */
       waiting: number;
-      /** Its newest failed attempts, the newest first; a few. */
+      /** A few of its failed attempts, the latest first. */
       failures: { at: number; error: string }[];
       /** True while a person has paused it, and who did so last, or resumed it. */
       paused: boolean;
       by: string | null;
-      /** It is over since the sink is no longer configured: what waits for it stays. */
-      removed: boolean;
-    }
-  | {
-      kind: 'silence';
-      /** When the last webhook was kept, or we started. */
-      since: number;
-      afterMs: number;
-      /** True if webhooks came since then that were rejected. */
-      rejected: boolean;
-    }
-  | {
-      kind: 'rejected';
-      /** How many webhooks were lost, by cause, and when the last of them came. */
-      counts: Partial<Record<RejectionCause, number>>;
-      last: number;
-    }
-  | {
-      kind: 'parked';
-      sink: string;
-      /** Up to `countedMost` and one. */
-      count: number;
-      /** Of the newest of them. */
-      reason: string;
-      advice: string;
-      /** It is over since the sink is no longer configured: what is parked stays so. */
-      removed: boolean;
-    }
-  | {
-      kind: 'differences';
-      /** A search sink whose index is not what the store says, as the newest comparison that has ended found it and did not mend it. */
-      sink: string;
-      missing: number;
-      older: number;
-      newer: number;
-      surplus: number;
-      /** It is over since the sink is no longer configured. */
-      removed: boolean;
-    }
+    } & OfSink)
+  | ({ kind: 'parked'; count: number; /** Of the latest of them. */ reason: string; advice: string } & OfSink)
+  /** A search index that differs from our store, as the latest comparison that has ended found it and did not repair it. */
+  | ({ kind: 'differences' } & Record<Difference['kind'], number> & OfSink)
+  /** No webhook since the last one was kept, or since we started; `rejected` if some came meanwhile and were rejected. */
+  | { kind: 'silence'; afterMs: number; rejected: boolean }
+  /** How many webhooks were lost, by cause, and when the last of them came. */
+  | { kind: 'rejected'; counts: Partial<Record<RejectionCause, number>>; last: number }
   | {
       kind: 'summary';
       until: number;
@@ -73,7 +49,7 @@ export type Alert = { since: number; until: number | null } & (
         slowestMs: number | null;
         parked: number;
         waiting: number;
-        /** The messageRefs of the notices that tell of what is parked and of why it waits, while they are not over. */
+        /** The messageRefs of the alerts about what is parked and about why it is stopped, while they are not over. */
         messageRefs: { parked: string | null; waiting: string | null };
       }[];
     }

@@ -18,7 +18,7 @@ function isTimeZone(value: unknown): boolean {
   }
 }
 
-/** What a Slack sink can be told. The rules for the settings that all sinks share are inherited, only their defaults are not. */
+/** The settings of a Slack sink. The rules for those that all sinks share are inherited, only their defaults are not. */
 export class SlackSettings extends SinkSettings {
   @Setting({
     meaning:
@@ -105,20 +105,16 @@ export class SlackSettings extends SinkSettings {
   declare RATE_PER_SECOND?: number;
 
   static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN }: SlackSettings): [string, string][] {
-    const mistakes: [string, string][] = [];
-    if (WEBHOOK_URL !== undefined) {
-      if (BOT_TOKEN !== undefined) mistakes.push(['BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them']);
-      if (CHANNEL !== undefined) {
-        mistakes.push(['CHANNEL', 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out']);
-      }
+    const [hook, token, channel] = [WEBHOOK_URL, BOT_TOKEN, CHANNEL].map(value => value !== undefined);
+    const mistakes: [boolean | undefined, string, string][] = [
+      [hook && token, 'BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them'],
+      [hook && channel, 'CHANNEL', 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out'],
       // Whoever has an app with Socket Mode has its bot token too, and cards that show what a click has done.
-      if (APP_TOKEN !== undefined) mistakes.push(['APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL']);
-      return mistakes;
-    }
-    if (BOT_TOKEN === undefined && CHANNEL === undefined) {
-      return [['BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both']];
-    }
-    if (BOT_TOKEN === undefined) return [['BOT_TOKEN', 'is required, since CHANNEL is set']];
-    return CHANNEL === undefined ? [['CHANNEL', 'is required, since BOT_TOKEN is set: the id of the channel to post to']] : [];
+      [hook && APP_TOKEN !== undefined, 'APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL'],
+      [!hook && !token && !channel, 'BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both'],
+      [!hook && !token && channel, 'BOT_TOKEN', 'is required, since CHANNEL is set'],
+      [!hook && token && !channel, 'CHANNEL', 'is required, since BOT_TOKEN is set: the id of the channel to post to'],
+    ];
+    return mistakes.filter(([isMade]) => isMade).map(([, setting, message]) => [setting, message]);
   }
 }

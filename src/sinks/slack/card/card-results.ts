@@ -76,13 +76,13 @@ function lineOf(
   context: RenderContext,
   now: number,
 ): RichTextElement[] {
-  const texts = context.words.results;
+  const { results: texts, colon } = context.words;
   const open = state === 'pending' || state === 'retrying';
   const outcome = state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts.state[state];
   // What was wrong before something newer arrived there is over.
   const failure = state !== 'delivered' && state !== 'superseded' && reason !== null && reason !== noReasonGiven ? clean(reason, 150) : '';
   const why = open && held !== null ? texts.held[held] : failure;
-  const line = ` ${outcome}${why === '' ? '' : texts.because(why)}`;
+  const line = ` ${outcome}${why && colon + why}`;
   return [
     { type: 'emoji', name: icons[state] },
     text(` ${clean(sink, 60)}`, { bold: true }),

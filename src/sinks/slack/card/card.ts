@@ -86,15 +86,16 @@ export function idOf(channelId: string, { card: words }: Words, graphemes?: numb
 }
 
 /** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
-export function changeLine({ field, from, to }: FieldChange, type: ChangeType, { card: words }: Words, graphemes?: number): RichTextText[] {
-  const before = from === null && type === 'channel.created' ? null : valueOf(from, words, graphemes);
-  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, words, graphemes);
+export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextText[] {
+  const { card: texts, colon } = words;
+  const before = from === null && type === 'channel.created' ? null : valueOf(from, texts, graphemes);
+  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, texts, graphemes);
   return [
-    text(words.label(words.field[field])),
+    text(texts.field[field] + colon),
     ...(before ? [text(before.text, { strike: true, ...before.style })] : []),
     ...(before && after ? [text(' → ')] : []),
     ...(after ? [text(after.text, { bold: true, ...after.style })] : []),
-    ...(before?.text === after?.text ? [text(words.alike, { italic: true })] : []),
+    ...(before?.text === after?.text ? [text(texts.alike, { italic: true })] : []),
   ];
 }
 

@@ -27,6 +27,7 @@ const state: Record<SinkResult['state'], string> = {
 export const en = {
   formats,
   api: 'the API',
+  colon: ': ',
   period: (from: string, to: string) => `${from} – ${to}`,
   since: (time: string) => `Since ${time}`,
   notification: (title: string, first: string) => `${title}. ${first}`,
@@ -44,7 +45,6 @@ export const en = {
     empty: '(empty)',
     blank: '(blank)',
     avatar: 'Avatar',
-    label: (name: string) => `${name}: `,
     alike: ' (they differ in what is not shown here)',
     inThread: ' (in full in the thread)',
     by: (who: string) => `by ${who}`,
@@ -71,7 +71,6 @@ export const en = {
     deliveredIn: (ms: number) => `delivered in ${duration(ms)}`,
     again: ', is tried again',
     next: { retrying: ', is tried again ', pending: ', is tried ' },
-    because: (reason: string) => `: ${reason}`,
     held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
     count: (count: number, which: SinkResult['state']) => `${number(count)} ${which === 'superseded' ? 'superseded' : state[which]}`,
     folded: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
@@ -143,7 +142,6 @@ export const en = {
     pausedBy: (who: string) => `Paused by ${who}.`,
     resumedBy: (who: string) => `Resumed by ${who}.`,
     failures: 'The newest failures',
-    failed: (error: string) => `: ${error}`,
   },
 
   /** Of a sink that had an alert. */

@@ -29,6 +29,7 @@ const state: Record<SinkResult['state'], string> = {
 export const zhCN: Words = {
   formats,
   api: 'API',
+  colon: '：',
   period: (from, to) => `${from} – ${to}`,
   since: time => `开始于 ${time}`,
   notification: (title, first) => `${title}。${first}`,
@@ -46,7 +47,6 @@ export const zhCN: Words = {
     empty: '（空）',
     blank: '（空白）',
     avatar: '头像',
-    label: name => `${name}：`,
     alike: '（差异在此处不可见）',
     inThread: '（全文见消息列）',
     by: who => `操作者：${who}`,
@@ -71,7 +71,6 @@ export const zhCN: Words = {
     deliveredIn: ms => `已送达，用时 ${duration(ms)}`,
     again: '，将重试',
     next: { retrying: '，下次重试：', pending: '，下次尝试：' },
-    because: reason => `：${reason}`,
     held: { paused: '该目标已暂停', removed: '该目标已不在配置中' },
     count: (count, which) => `${number(count)} 个${which === 'superseded' ? '已被取代' : state[which]}`,
     folded: (count, what) => `…… 另有 ${number(count)} 个：${what.join('，')}`,
@@ -128,7 +127,6 @@ export const zhCN: Words = {
     pausedBy: who => `由 ${who} 暂停。`,
     resumedBy: who => `由 ${who} 恢复。`,
     failures: '最近的失败',
-    failed: error => `：${error}`,
   },
 
   removed: {
