@@ -1,8 +1,8 @@
-import { ArrayNotEmpty, IsIn, IsNumber, IsOptional, IsPositive, Matches, Min } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsOptional, IsPositive, Matches } from 'class-validator';
 import { type FieldName, fieldNames } from '../channel/profile.js';
-import { Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
+import { Must, Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 
-/** What every sink can be told. Defaults that differ by type are set in the type's own class by declaring the property again. */
+/** The settings that every sink has. Defaults that differ by type are set in the type's own class by declaring the property again. */
 export class SinkSettings {
   @Setting({
     meaning:
@@ -44,8 +44,7 @@ export class SinkSettings {
     example: '50',
   })
   @IsOptional()
-  @IsNumber({}, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
-  @Min(0.001, { message: '$property must be a number such as 50 or 0.5, 0.001 at least' })
+  @Must('a number such as 50 or 0.5, 0.001 at least', value => Number(value) >= 0.001)
   RATE_PER_SECOND?: number;
 
   @Setting({

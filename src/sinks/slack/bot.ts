@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ChatGetPermalinkResponse, ChatPostMessageResponse, ConversationsHistoryResponse } from '@slack/web-api';
-import { classifyNetworkError } from '../../outgoing/http.js';
+import { classifyNetworkError, parsed } from '../../outgoing/http.js';
 import type { Alert } from '../alert.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
@@ -131,7 +131,10 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     return withinTime(timeoutMs, signal, async within => {
       const known = shown.messageRef ?? (await this.find(shown, within));
       const edited = known && (await this.edit(shown.message, known, within));
-      return this.reply(shown.thread, edited ?? (await this.post(shown, within)), within, countCall);
+      const metadata = { event_type: eventType, event_payload: { [shown.key.name]: shown.key.value } };
+      const fresh = { channel: this.channel, ...plainly, ...quietly, metadata };
+      const standing = edited ?? (await this.send('chat.postMessage', shown.message, fresh, within));
+      return this.reply(shown.thread, standing, within, countCall);
     });
   }
 
@@ -163,11 +166,6 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       this.cannotReadHistory ||= error instanceof Misconfigured;
       return null;
     }
-  }
-
-  private post({ message, key }: Shown, signal: AbortSignal): Promise<MessageRef> {
-    const metadata = { event_type: eventType, event_payload: { [key.name]: key.value } };
-    return this.send('chat.postMessage', message, { channel: this.channel, ...plainly, ...quietly, metadata }, signal);
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
@@ -219,11 +217,7 @@ function wordOf(error: unknown): string {
 
 /** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
 function readMessageRef(text: string | null): MessageRef | null {
-  try {
-    const { channel, ts, image, thread, digest } = JSON.parse(text ?? '{}') as Partial<MessageRef> & { digest?: unknown };
-    if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
-    return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }) };
-  } catch {
-    return null;
-  }
+  const { channel, ts, image, thread, digest } = Object(parsed(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
+  if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
+  return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }) };
 }

@@ -65,11 +65,11 @@ function classifyWord(word: string, advice: Advice, message: string, status: num
 export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: number): SinkError | null {
   const answer = fieldsOf(body);
   const byStatus = classifyStatus(status, retryAfter, now);
-  if (byStatus === null && answer?.ok === true) return null;
-  const word = byStatus || answer?.ok === false ? slackWord(answer?.error) : null;
+  if (byStatus === null && answer.ok === true) return null;
+  const word = byStatus || answer.ok === false ? slackWord(answer.error) : null;
   if (word === null || (status >= 300 && status < 400)) return byStatus ?? notOfApi(status);
   const message = `Slack answered ${word}`;
-  const explanation = JSON.stringify([answer?.response_metadata?.messages ?? [], answer?.errors ?? []]);
+  const explanation = JSON.stringify([answer.response_metadata?.messages ?? [], answer.errors ?? []]);
   const byWord = classifyWord(word, apiAdvice, message, status, explanation === '[[],[]]' || /image/i.test(explanation));
   if (byStatus) return byWord ?? byStatus;
   return Object.assign(byWord ?? new TryAgain(message, wait, status, retryAfterMs(retryAfter, now)), { word });
@@ -86,8 +86,7 @@ export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now:
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && body.trim() === 'ok') return null;
   // Mostly a bare word, at times as the Web API says it.
-  const answer = fieldsOf(body);
-  const word = slackWord(answer === null ? body.trim() : answer.error);
+  const word = slackWord(body.trim()) ?? slackWord(fieldsOf(body).error);
   if (word === null || (status >= 300 && status < 400)) {
     const advice = 'If it lasts, check WEBHOOK_URL and what stands between here and Slack.';
     return byStatus ?? new TryAgain('answered something that is not of an incoming webhook of Slack', advice, status);
@@ -107,9 +106,6 @@ function slackWord(text: unknown): string | null {
   return typeof text === 'string' && wordPattern.test(text) ? text : null;
 }
 
-function fieldsOf(
-  body: string,
-): { ok?: unknown; error?: unknown; errors?: unknown; response_metadata?: { messages?: unknown } | null } | null {
-  const answer = parsed(body);
-  return typeof answer === 'object' ? answer : null;
+function fieldsOf(body: string): { ok?: unknown; error?: unknown; errors?: unknown; response_metadata?: { messages?: unknown } | null } {
+  return Object(parsed(body)) as object;
 }

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { parsed } from '../../../outgoing/http.js';
 import type { Actions, SinkContext } from '../../sink.js';
 import type { Headers } from '../../report-sink.js';
 import { SinkError } from '../../errors.js';
@@ -44,11 +45,7 @@ export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, 
 
 /** What a request says: the JSON in the field `payload` of a form (clicks), or a body of JSON (events); `null` for anything else. */
 export function payloadOf(body: string): unknown {
-  try {
-    return JSON.parse(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? 'null'));
-  } catch {
-    return null;
-  }
+  return parsed(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? '')) ?? null;
 }
 
 /** The ids that Slack gives to what happened once, whichever way and however often it reports it. */
@@ -77,8 +74,9 @@ export function clicksOf(payload: unknown): Click[] {
   });
 }
 
+/** A payload may be anything. */
 function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  return Object(value) as Record<string, unknown>;
 }
 
 /** Whether a response_url may be called, so that no payload can send us elsewhere. `apiUrl` is another API root, of Slack's place in tests. */

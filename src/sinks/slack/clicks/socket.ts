@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@slack/socket-mode';
 import { Agent, buildConnector } from 'undici';
 import { tunnel } from '../../../outgoing/agents.js';
-import { classifyNetworkError } from '../../../outgoing/http.js';
+import { classifyNetworkError, parsed } from '../../../outgoing/http.js';
 import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink.js';
 import { postToApi } from '../slack-http.js';
@@ -24,13 +24,6 @@ const silentLogger = {
 } as unknown as Logger;
 
 const longestPauseMs = 60_000;
-
-/** What Slack sends down the connection, as the SDK hands it on. */
-interface Envelope {
-  type: string;
-  body: unknown;
-  ack: () => Promise<void>;
-}
 
 /**
  * Clicks over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
@@ -112,7 +105,7 @@ export class Socket {
     });
     const leave = (): void => (asking.abort(), void client.disconnect());
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
-    client.on('slack_event', ({ type, body, ack }: Envelope) => {
+    client.on('slack_event', ({ type, body, ack }: { type: string; body: unknown; ack: () => Promise<void> }) => {
       // If it fails the connection is lost, which is seen anyway.
       ack().catch(() => undefined);
       if (type === 'interactive') this.context.clicked(body, appToken, idsOf(body));
@@ -144,13 +137,8 @@ export class Socket {
 
 /** Slack warns before it ends a connection, unless Socket Mode itself was turned off. */
 function asksForAnother(message: unknown): boolean {
-  if (typeof message !== 'string' || !message.includes('disconnect')) return false;
-  try {
-    const { type, reason } = JSON.parse(message) as { type?: unknown; reason?: unknown };
-    return type === 'disconnect' && reason !== 'link_disabled';
-  } catch {
-    return false;
-  }
+  const { type, reason } = Object(typeof message === 'string' ? parsed(message) : null) as { type?: unknown; reason?: unknown };
+  return type === 'disconnect' && reason !== 'link_disabled';
 }
 
 /**
