@@ -100,7 +100,7 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     eventTimeEstimated: false,
     tie: false,
     stale: [],
-    results: [{ sink: 'crm', type: 'webhook', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null }],
+    results: [{ sink: 'crm', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null }],
     auditActions: [],
     possiblyPostedSince: null,
     messageRef: null,

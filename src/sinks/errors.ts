@@ -35,7 +35,7 @@ export class TryAgain extends SinkError {
   }
 }
 
-/** It did not even reach the target. */
+/** The request did not reach the target. */
 export class NotSent extends TryAgain {}
 
 /** The sink will never take this delivery; it is parked for a person to decide. */
@@ -43,7 +43,7 @@ export class Refused extends SinkError {
   readonly outcome = 'refused';
 }
 
-/** No delivery can work until somebody mends the set-up: credentials, URL, certificate, channel. */
+/** No delivery can work until somebody corrects the settings: credentials, URL, certificate, channel. */
 export class Misconfigured extends SinkError {
   readonly outcome = 'misconfigured';
 }

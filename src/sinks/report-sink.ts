@@ -2,23 +2,22 @@ import type { FieldName } from '../channel/profile.js';
 import type { Alert } from './alert.js';
 import type { Delivery } from './sink.js';
 
-/** What became of a change at one other sink so far; for report sinks. */
+/** The result of a change at one other sink so far. */
 export interface SinkResult {
   sink: string;
-  type: string;
   /** `retrying` is pending after a failed try. */
   state: 'pending' | 'retrying' | 'delivered' | 'superseded' | 'parked' | 'discarded';
   /** Why, in plain words, when it failed, was parked or discarded. */
   reason: string | null;
   /** How long the last attempt took, in milliseconds. */
   durationMs: number | null;
-  /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink stands still. */
+  /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink is stopped. */
   nextAttemptAt: number | null;
   /** Why it is not tried at all for now: a person paused its sink, or that is no longer configured. */
   held: 'paused' | 'removed' | null;
 }
 
-/** What a person did to the deliveries of a change. */
+/** What a person did with the deliveries of a change. */
 export interface AuditAction {
   at: number;
   action: 'replay' | 'discard';
@@ -46,15 +45,15 @@ export interface Report extends Delivery {
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
-/** What a report sink makes of requests to the path for clicks. */
+/** How a report sink takes requests to the path for clicks. */
 export interface Door {
   /** Whether a request may be read, by its headers alone. */
   admits(headers: Headers): boolean;
-  /** Takes a request: what is done is done after the answer. @returns that answer; `null` if it is not signed for this sink */
+  /** Takes a request; what was clicked is done after the answer. @returns the answer's body; `null` if it is not signed for this sink */
   take(body: Buffer, headers: Headers): string | null;
 }
 
-/** A sink that shows changes with what became of them at the other sinks, and shows them again when that moves. */
+/** A sink that shows changes with their results at the other sinks, and shows them again when those change. */
 export interface ReportSink {
   /** How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived. */
   readonly holdMs: number;
@@ -62,21 +61,21 @@ export interface ReportSink {
   readonly edits: boolean;
   /**
    * Returns the messageRef that the next report of this change will carry.
-   * @param countCall to be told of each call beyond the first: the sink's rate is one of calls
+   * @param countCall to be called for each request to the target beyond the first: the sink's rate counts requests
    */
   report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string>;
   /** Shows many changes at once that all other sinks have. Returns the messageRef of each of them. */
   digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string>;
-  /** @param messageRef what this returned for the notice before, `null` for a new one */
-  alert(notice: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
-  /** When it wants the summary of a day; `null` for never. */
+  /** @param messageRef what this returned when it last showed this alert, `null` for a new one */
+  alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
+  /** When it shows the daily summary; `null` for never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
   /** Begins to listen for what people click, where that needs a connection of its own. */
   listen?(): void;
   /** Takes clicks over HTTP. */
   readonly door?: Door;
   /**
-   * Does what was clicked on messages of its own, and nothing else of this payload, if it came by a credential that this sink has.
+   * Does what was clicked on messages of its own, and nothing else of this payload, if it came with a credential that this sink has.
    * @param isNew whether it comes for the first time; rejected where that cannot be known
    */
   clicked?(payload: unknown, credential: string, isNew: Promise<boolean>): void;

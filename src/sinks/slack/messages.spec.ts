@@ -63,7 +63,6 @@ const states = ['pending', 'retrying', 'delivered', 'superseded', 'parked', 'dis
 const sinkResults = fc.array(
   fc.record<SinkResult>({
     sink: sinkName,
-    type: fc.constant('webhook'),
     state: fc.constantFrom(...states),
     reason: value,
     durationMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
@@ -238,7 +237,6 @@ describe('any message', () => {
     };
     const results = Array.from({ length: 100 }, (_, index) => ({
       sink: most,
-      type: 'webhook',
       reason: most,
       durationMs: 1e9,
       nextAttemptAt: now + 1e9,
@@ -363,7 +361,6 @@ describe.each([
     };
     const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult => ({
       sink: '6',
-      type: 'webhook',
       state,
       reason: null,
       durationMs: null,

@@ -40,7 +40,7 @@ function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
 }
 
 function result(state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink: 'crm', type: 'webhook', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
+  return { sink: 'crm', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
 }
 
 /** A change whose card has something for its thread. */
