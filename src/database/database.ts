@@ -78,14 +78,27 @@ export class Database {
   static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
     if (url.startsWith('sqlite:')) {
       const dialect = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
-      const words = { identity: 'integer primary key autoincrement', bytes: 'blob', bytewise: '', clustered: ' without rowid' };
+      const words = {
+        identity: 'integer primary key autoincrement',
+        bytes: 'blob',
+        bytewise: '',
+        clustered: ' without rowid',
+        uncompressed: () => [],
+      };
       const kysely = new Kysely<Tables>({ dialect });
       return new Database(kysely, kysely, words, null, clock);
     }
     // Loaded only when they are used.
     const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres/server.js'), import('./postgres/driver.js')]);
     const server = new PostgresServer(url, onLost);
-    const words = { identity: 'bigint generated always as identity primary key', bytes: 'bytea', bytewise: 'collate "C"', clustered: '' };
+    const words = {
+      identity: 'bigint generated always as identity primary key',
+      bytes: 'bytea',
+      bytewise: 'collate "C"',
+      clustered: '',
+      uncompressed: (table: string, ...columns: string[]) =>
+        columns.map(column => `alter table ${table} alter ${column} set storage external`),
+    };
     const open = (asyncCommit: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, asyncCommit) });
     return new Database(open(false), open(true), words, server, clock);
   }
