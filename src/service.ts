@@ -4,33 +4,20 @@ import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { WebhookIntake } from './intake/intake.js';
-import { Database } from './database/database.js';
-import { UnusableDatabase } from './database/errors.js';
-import { IndexJobs } from './search-index/index-jobs.js';
-import { Timekeeper } from './maintenance/timekeeper.js';
-import { Upkeep } from './maintenance/upkeep.js';
-import { Dispatcher } from './delivery/dispatcher.js';
-import { Log } from './process/log.js';
+import { Engine } from './engine.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
-import { Alerts } from './reports/alerts.js';
-import { outage } from './process/outage.js';
 import { Readiness } from './management/readiness.js';
+import { Log } from './process/log.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestMs } from './webhook/public-port.js';
 
 /** Load balancers need this long to look away after readiness is gone. */
 const preStopDelayMs = 5000;
-/** What attempts under way get to end. */
-const attemptGraceMs = 10_000;
 /** What requests under way get to be answered before their connections are cut. */
 const webhookGraceMs = requestMs + 2000;
 const managementGraceMs = 3000;
 /** How often connections that are through with their request are looked for while a port closes. */
 const sweepEveryMs = 100;
-const databaseRetryMs = 1000;
-/** What PostgreSQL gets to answer before the ports open without it, and webhooks go to the spool. */
-const openWithinMs = 2000;
 
 /** A stop under way. */
 export interface Stop {
@@ -55,27 +42,14 @@ export interface Service {
  * @throws UnusablePort, UnusableDatabase, and whatever the embedded store says; for PostgreSQL that does not answer the ports wait two seconds at most
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
-  const [settings, log, database, readiness] = [app.get(Settings), app.get(Log), app.get(Database), app.get(Readiness)];
-  const [timekeeper, workers, keeper] = [app.get(Timekeeper), app.get(Dispatcher), app.get(WebhookIntake)];
+  const [settings, log, readiness, engine] = [app.get(Settings), app.get(Log), app.get(Readiness), app.get(Engine)];
   readiness.closed = 'starting';
   for (const warning of settings.warnings) log.warn(warning);
-  const stopping = new AbortController();
-  let background: Promise<unknown>[] = [];
-  await workers.open();
-  let opening = true;
-  const started = bringUp(database, timekeeper, workers, log, () => opening, stopping.signal).then(() => {
-    background = [timekeeper, app.get(Upkeep), app.get(Alerts), app.get(IndexJobs)].map(one => one.run(stopping.signal));
-  });
-  // Awaited below; until then a failure must not count as unhandled.
-  started.catch(() => undefined);
-  const late = sleep(openWithinMs, undefined, { ref: false });
-
+  const keeping = await engine.start();
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.beside(app), { logger: log, abortOnError: false });
   configureManagement(management);
   await configurePublic(app);
-  await (database.embedded ? started : Promise.race([started, late]));
-  opening = false;
-  await keeper.start();
+  await keeping();
   const mistaken = await listen(
     management,
     'MANAGEMENT_PORT',
@@ -95,47 +69,14 @@ export async function startService(app: NestExpressApplication): Promise<Service
     readiness.closed = 'draining';
     const done = (async () => {
       await sleep(preStopDelayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
-      stopping.abort();
-      await Promise.all([closePort(app, webhookGraceMs), workers.drain(attemptGraceMs), ...background]);
-      await Promise.all([keeper.stop(), closePort(management, managementGraceMs)]);
-      await database.close();
+      await Promise.all([closePort(app, webhookGraceMs), engine.drain()]);
+      await Promise.all([engine.stopIntake(), closePort(management, managementGraceMs)]);
+      await engine.close();
       log.info('stopped');
     })();
     return { hurry: () => hurry.abort(), done };
   };
   return { port, managementPort, stop };
-}
-
-/**
- * Brings the tables up to date and starts the workers; with PostgreSQL as often as it takes.
- * @param opening whether the ports are still closed, so that a mistake may end the start
- * @throws UnusableDatabase, and whatever the embedded store says
- */
-async function bringUp(
-  database: Database,
-  timekeeper: Timekeeper,
-  workers: Dispatcher,
-  log: Log,
-  opening: () => boolean,
-  stopping: AbortSignal,
-): Promise<void> {
-  const mistaken = outage(fields => log.error('DATABASE_URL: this database cannot be used as it is; webhooks stay in SPOOL_DIR', fields));
-  const away = outage(fields => log.error('PostgreSQL does not take us; trying again until it does', fields));
-  while (!stopping.aborted) {
-    try {
-      await database.migrate();
-      await timekeeper.once();
-      await workers.start();
-      database.ready = true;
-      log.info('delivering');
-      return;
-    } catch (error) {
-      const mistake = error instanceof UnusableDatabase;
-      if (database.embedded || (mistake && opening())) throw error;
-      (mistake ? mistaken : away)(error as Error);
-      await sleep(databaseRetryMs, undefined, { signal: stopping }).catch(() => undefined);
-    }
-  }
 }
 
 /** @returns what is wrong with the port's variables if it cannot be listened on */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { v7 as uuid } from 'uuid';
-import { type InboundWebhook, Recorder } from '../src/channel/recorder.js';
+import type { InboundWebhook } from '../src/channel/record.js';
+import { Recorder } from '../src/channel/recorder.js';
 import { explain } from '../src/database/postgres/advice.js';
 import { Database } from '../src/database/database.js';
 import { UnusableDatabase } from '../src/database/errors.js';
@@ -16,6 +17,8 @@ import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
 import { ca, client, server as certificate } from './support/test-certificates.js';
 import { until } from './support/until.js';
+import { recorderAt } from './support/engine.js';
+import { EngineEvents } from '../src/process/engine-events.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
 const shared = process.env['TEST_POSTGRES_URL']!;
@@ -63,9 +66,9 @@ async function newRole(options: string, ...more: string[]): Promise<{ admin: str
   return { admin, role, url: Object.assign(new URL(admin), { username: role }).href };
 }
 
-let messageRefs = 0;
+let webhooks = 0;
 function webhook(): InboundWebhook {
-  const eventTime = Date.now() + messageRefs++;
+  const eventTime = Date.now() + webhooks++;
   const rest = { operator: 'leckie', eventTimeEstimated: false, fields: { name: "商店 \\ '" }, body: Buffer.from('{"raw":"\u0000\\x41"}') };
   return { id: uuid(), sdkAppId: '1400000001', channelId: '@TOA#_shop', command: 'changed', eventTime, receivedAt: eventTime, ...rest };
 }
@@ -73,8 +76,7 @@ function webhook(): InboundWebhook {
 async function open(url: string): Promise<{ database: Database; recorder: Recorder }> {
   const database = await Database.open(url, () => undefined);
   databases.push(database);
-  const ignore = (): void => undefined;
-  return { database, recorder: new Recorder(database, Date.now, ignore, ignore) };
+  return { database, recorder: recorderAt(database, Date.now, new EngineEvents()) };
 }
 
 async function openReady(url: string): Promise<{ database: Database; recorder: Recorder }> {
@@ -110,12 +112,12 @@ const delivered = ({ lines }: ServiceProcess): number => lines.filter(({ msg }) 
 describe('far away', () => {
   // Guards against a round trip for each statement: ten of them for a webhook.
   test('a transaction costs as many round trips as it waits for answers: its beginning none, a webhook two', async () => {
-    const roundTripMs = 100;
-    const { database, recorder } = await openReady((await viaProxy(await newDatabase(shared), roundTripMs)).url);
+    const { proxy, url } = await viaProxy(await newDatabase(shared));
+    const { database, recorder } = await openReady(url);
     const trips = async (work: () => Promise<unknown>): Promise<number> => {
-      const at = performance.now();
+      const before = proxy.roundTrips;
       await work();
-      return Math.floor((performance.now() - at) / roundTripMs);
+      return proxy.roundTrips - before;
     };
     const one = sql`select 1`;
     await one.execute(database.kysely);

@@ -1,4 +1,4 @@
-import type { InboundWebhook } from './recorder.js';
+import type { InboundWebhook } from './record.js';
 import { nextGroup } from './group.js';
 
 const webhook = (channelId: string, bytes: number, name = ''): { webhook: InboundWebhook } => ({

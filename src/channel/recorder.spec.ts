@@ -3,7 +3,10 @@ import { eachStore } from '../../test/support/stores.js';
 import { sql } from 'kysely';
 import { Database } from '../database/database.js';
 import { registerSinks } from '../maintenance/registry.js';
-import { type InboundWebhook, Recorder, fingerprint, Unstorable } from './recorder.js';
+import { type InboundWebhook, fingerprint } from './record.js';
+import { Recorder, Unstorable } from './recorder.js';
+import { recorderAt, soundEvents } from '../../test/support/engine.js';
+import { EngineEvents } from '../process/engine-events.js';
 
 const start = Date.UTC(2026, 0, 1);
 
@@ -23,14 +26,11 @@ function webhook(overrides: Partial<InboundWebhook> = {}): InboundWebhook {
   };
 }
 
-function recorderOf(database: Database, onEnqueued: (sinks: Set<number>) => void = () => undefined): Recorder {
-  return new Recorder(
+function recorderOf(database: Database, onDue: (sinks: Set<number>) => void = () => undefined): Recorder {
+  return recorderAt(
     database,
     () => start,
-    onEnqueued,
-    error => {
-      throw error;
-    },
+    soundEvents().on('due', sinks => onDue(new Set(sinks))),
   );
 }
 
@@ -140,19 +140,18 @@ eachStore('recorder', store => {
   test('one webhook that the database refuses costs no other of its group', async () => {
     const database = await store.open();
     const failures: Error[] = [];
-    const recorder = new Recorder(
+    const recorder = recorderAt(
       database,
       () => start,
-      () => undefined,
-      error => failures.push(error),
+      new EngineEvents().on('degraded', (_, error) => failures.push(error)),
     );
-    const messageRefs = Array.from({ length: 9 }, (_, index) => webhook({ id: uuid(), channelId: `c${index}` }));
-    messageRefs[4] = { ...messageRefs[4]!, body: undefined as unknown as Buffer };
-    const results = await Promise.allSettled(messageRefs.map(one => recorder.record(one, 5000)));
-    expect(results.map(({ status }) => status)).toEqual(messageRefs.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
+    const webhooks = Array.from({ length: 9 }, (_, index) => webhook({ id: uuid(), channelId: `c${index}` }));
+    webhooks[4] = { ...webhooks[4]!, body: undefined as unknown as Buffer };
+    const results = await Promise.allSettled(webhooks.map(one => recorder.record(one, 5000)));
+    expect(results.map(({ status }) => status)).toEqual(webhooks.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
     expect((results[4] as PromiseRejectedResult).reason).toBeInstanceOf(Unstorable);
     expect(failures).toHaveLength(1);
-    expect(await recorder.take(messageRefs)).toEqual([messageRefs[4]]);
+    expect(await recorder.take(webhooks)).toEqual([webhooks[4]]);
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(8);
   });
 
@@ -160,11 +159,10 @@ eachStore('recorder', store => {
     const database = await store.open();
     database.ready = false;
     const failures: string[] = [];
-    const recorder = new Recorder(
+    const recorder = recorderAt(
       database,
       () => start,
-      () => undefined,
-      error => failures.push(error.message),
+      new EngineEvents().on('degraded', (_, error) => failures.push(error.message)),
     );
     await expect(recorder.record(webhook(), 5000)).rejects.toThrow('has not answered');
     expect(failures).toHaveLength(1);

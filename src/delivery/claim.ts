@@ -3,30 +3,11 @@ import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import type { Row } from '../database/tables.js';
 import type { Health } from './breaker.js';
-import type { Session } from './session.js';
+import { loadNext } from './load.js';
+import type { Claim, RegisteredSink, Session } from './modes/mode.js';
+import type { LaneWork, Lease } from './work.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
-import type { RegisteredSink } from './session.js';
 import { furthest, longestLeadMs, paceFree, paceNextAt, paceTake, within } from './retry.js';
-import { unfinishedOf } from '../reports/refresh-queue.js';
-import { type LaneWork, type Lease, loadDigest, loadWork } from './work.js';
-
-/** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
-const foldFrom = 5;
-const foldMost = 200;
-/** So many of those that have waited longest are looked at: some of them may lack a result. */
-const foldLooked = 500;
-
-/** What a worker would take: so many attempts of so many deliveries each. */
-export interface Claim {
-  attempts: number;
-  batchSize: number;
-  /** Of all texts together; a single delivery may have more. */
-  bytes: number;
-  leaseMs: number;
-  /** How long a probe may take at most. */
-  probeMs: number;
-  perSecond: number | null;
-}
 
 /** What a worker knows of its sink's row. */
 export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to'>;
@@ -48,6 +29,9 @@ export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: numb
 
 /** Paused by a person, or removed by a process of another release: that one may send to the same target under other settings. */
 const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
+
+/** Whether deliveries may go to the sink for all that its row tells. */
+export const isOpen = (row: SinkRow, now: number): boolean => row.state === 'ok' && !standsStill(row) && (row.held_until ?? 0) <= now;
 
 /** A lane that is due and has not failed since it was last well. */
 const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and config_error_seq is null and lease is null and due_at <= ${now}`;
@@ -72,8 +56,8 @@ export async function claimWork(session: Session, row: SinkRow, claim: Claim, to
   if (attempts === 0) return nothingClaimed;
   const probe = row.state !== 'ok';
   const lease = { lease: token, sinkConfigErrorSeq: row.config_error_seq, probe };
-  const digest = sink.mode === 'report' && !probe ? await claimDigest(session, lease, claim) : [];
-  const claimed = digest.length > 0 ? { works: [digest], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
+  const together = probe ? [] : ((await session.mode.together?.(session, lease, claim)) ?? []);
+  const claimed = together.length > 0 ? { works: [together], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
   if (perSecond !== null && claimed.works.length > 0) {
     row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.works.length);
     await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
@@ -89,37 +73,23 @@ async function claimHeads(session: Session, row: SinkRow, claim: Claim, lease: L
     ? await leaseProbe(session, row, lease.lease, claim)
     : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease, claim);
   if (channels.length === 0) return nothingClaimed;
-  const { work, idle, tooLarge } = await loadWork(session, channels, lease, claim.bytes);
-  for (const [dueAt, lanes] of Map.groupBy(idle, one => one.dueAt)) await giveBack(session, channelsOf(lanes), dueAt);
+  const { work, tooLarge } = await loadNext(session, channels, lease, claim.bytes);
+  await giveBackIdle(session, channels, new Set(channelsOf(work)), tooLarge);
   const works = [...chunks(work, claim.batchSize)].map(some => [...some]);
-  return { works, more: tooLarge || (limit < wanted && channels.length === limit) };
+  return { works, more: tooLarge.size > 0 || (limit < wanted && channels.length === limit) };
 }
 
-/** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
-async function claimDigest(session: Session, lease: Lease, claim: Claim): Promise<LaneWork[]> {
-  const { database, trx, sink, now } = session;
-  const { rows: hidden } = await sql<{ id: string; channel: number }>`
-      with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
-      select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
-      where delivery.open = 1 and delivery.state = 'pending' and delivery.message_ref is null and delivery.tries < 2
-      order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
-  if (hidden.length <= foldFrom) return [];
-  const hiddenIds = hidden.map(({ id }) => id);
-  const unfinished = await unfinishedOf(database, trx, hiddenIds);
-  const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
-  if (rows.length <= foldFrom) return [];
-  const channels = [...new Set(channelsOf(rows))];
-  const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
-  const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease, claim));
-  const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  const work = await loadDigest(session, [...leased], ids, lease, claim.bytes);
-  // Another process was faster with what these had, or it is too large to be loaded now.
-  const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
-  if (idle.length > 0) await giveBack(session, idle, now);
-  return work;
+/** Frees the leased lanes without work: what is too large for now is due again at once. */
+async function giveBackIdle(session: Session, channels: readonly number[], busy: Set<number>, tooLarge: Set<number>): Promise<void> {
+  const idle = channels.filter(channel => !busy.has(channel));
+  if (idle.length === 0) return;
+  const later = await session.mode.laterIn?.(session, idle);
+  const dueAt = (channel: number): number | null => (tooLarge.has(channel) ? session.now : (later?.get(channel) ?? null));
+  for (const [at, some] of Map.groupBy(idle, dueAt)) await giveBack(session, some, at);
 }
 
-async function giveBack({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
+/** Frees lanes for which there is nothing to do before `dueAt`; `null`: nothing at all. */
+export async function giveBack({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
   const lanes = trx.updateTable('lane').set({ due_at: dueAt, lease: null });
   await lanes.where('sink', '=', sink.id).where(database.isAmong('channel', channels)).execute();
 }
@@ -130,7 +100,7 @@ function whoseLeaseIsOver({ time }: Database): RawBuilder<unknown> {
 }
 
 /** @returns the channels of the leased lanes */
-async function leaseLanes(
+export async function leaseLanes(
   { database, trx, sink, now }: Session,
   which: RawBuilder<unknown>,
   limit: number,
@@ -187,9 +157,10 @@ export interface SinkReading {
 }
 
 /** Reads the row of a sink, locked if asked, with what else its worker has to know. */
-export async function readSink({ database, trx, sink, now }: Session, lock: boolean): Promise<SinkReading> {
-  const superseding =
-    sink.mode === 'state' ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)` : sql`false`;
+export async function readSink({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkReading> {
+  const superseding = mode.supersedes
+    ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)`
+    : sql`false`;
   // It looks at the shared clock, too: nobody may claim who does not know yet that it jumped.
   const read = sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number> & { clock: number }>`
       select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported, ${superseding} as superseding,

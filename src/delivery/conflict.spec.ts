@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { Recorder } from '../channel/recorder.js';
+import { recorderAt } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import type { Health } from './breaker.js';
@@ -98,14 +98,7 @@ eachStore('a 409 of a target', store => {
     let now = Date.UTC(2026, 0, 1);
     const lanes = new Lanes(database, v4, () => 0.5);
     const [sink] = await registerSinks(database, [{ name: 'crm', type: 'webhook', mode: 'log', filters: {} }], now);
-    const recorder = new Recorder(
-      database,
-      () => now,
-      () => undefined,
-      error => {
-        throw error;
-      },
-    );
+    const recorder = recorderAt(database, () => now);
     const webhook = {
       id: uuid(),
       sdkAppId: '1',

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type InboundWebhook, Recorder } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
 import type { Database } from '../database/database.js';
 import type { BulkSink, Delivery, Mode, Sink } from '../sinks/sink.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
@@ -16,7 +16,10 @@ import { registerSinks } from '../maintenance/registry.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
-import { type AttemptEnd, Worker } from './worker.js';
+import type { AttemptEnd } from '../process/engine-events.js';
+import { Enqueuer } from './enqueue.js';
+import { Worker } from './worker.js';
+import { host, recorderAt, soundEvents } from '../../test/support/engine.js';
 
 const start = Date.UTC(2026, 0, 1);
 
@@ -82,9 +85,11 @@ function stage(database: Database) {
   const wake = (sinks: Iterable<number>): void => {
     for (const sink of sinks) workers.get(sink)?.wake();
   };
-  const recorder = new Recorder(database, clock.now, wake, error => {
-    throw error;
-  });
+  const events = soundEvents()
+    .on('due', sinks => wake(sinks!))
+    .on('attempt', end => ends.push(end));
+  const enqueuer = new Enqueuer(database, clock);
+  const recorder = recorderAt(database, clock.now, events, enqueuer);
   const serve = async (sinks: Record<string, [Mode, Sink]>, settings: Partial<SinkSettings> = {}): Promise<void> => {
     const lanes = new Lanes(database, v4, () => 0.5);
     const configured = Object.entries(sinks).map(([name, [mode, sink]]) => ({
@@ -95,20 +100,12 @@ function stage(database: Database) {
       ...('report' in sink && { report: sink }),
     }));
     const registered = await registerSinks(database, configured, clock.now());
-    const events = {
-      attempt: (end: AttemptEnd) => void ends.push(end),
-      deliveries: () => undefined,
-      state: () => undefined,
-      wake,
-      giveWay: () => Promise.resolve(),
-      trouble: (_: string, error: Error | null) => {
-        if (error) throw error;
-      },
-    };
     for (const one of registered) {
       const defaults = Object.assign(new SinkSettings(), { TIMEOUT_MS: 2000, CONCURRENCY: 4, RETRY_MAX_AGE: 86_400_000, ...settings });
-      workers.set(one.id, new Worker(one, sinks[one.name]![1], defaults, lanes, events, clock));
-      workers.get(one.id)!.start();
+      const worker = new Worker(one, sinks[one.name]![1], defaults, lanes, events, clock, host);
+      workers.set(one.id, worker);
+      enqueuer.serve(one.id, worker);
+      worker.start();
     }
   };
   const change = (overrides: Partial<InboundWebhook> = {}): Promise<unknown> => {

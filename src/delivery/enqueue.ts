@@ -1,78 +1,192 @@
-import type { Database } from '../database/database.js';
+import { Injectable } from '@nestjs/common';
+import { v4 as uuid } from 'uuid';
+import { unknownProfile } from '../channel/profile.js';
+import { readProfile, readTime } from '../channel/stored.js';
+import { Database } from '../database/database.js';
 import type { Row, Trx } from '../database/tables.js';
-import type { Mode } from '../sinks/sink.js';
-import { type Filterable, type Filters, wants } from './filters.js';
+import { SharedClock } from '../process/clock.js';
+import { type Filterable, type Filters, wants } from '../sinks/filters.js';
+import type { ChangeEvent, Mode } from '../sinks/sink.js';
+import { modes } from './modes/modes.js';
+import { furthest } from './retry.js';
+import { type LaneWork, type LatestState, type StoredChange, bytesEach, changeEvent, deliveryId, stateEvent } from './work.js';
 
-/** A recorded change on its way to being owed. */
-export interface RecordedChange extends Filterable {
-  id: string;
+/** A change that is being recorded. */
+export interface RecordedChange extends StoredChange, Filterable {
   /** The key of its channel's row. */
   channel: number;
   position: number;
-  revision: number | null;
+  /** About what its texts take in memory, in bytes. */
+  bytes: number;
+  /** How its channel is after all changes that are recorded together. */
+  latest: LatestState & { version: number; updatedAt: number | null };
 }
 
-type FeedableSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters'>;
+type FedSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters' | 'state' | 'paused_at' | 'held_until' | 'config_error_seq'>;
 
-/** That a sink is owed a change. */
-interface Owed {
+/** That a change goes to a sink. */
+interface Enqueued<C = Pick<RecordedChange, 'id' | 'channel' | 'position'>> {
   sink: { id: number; mode: Mode };
-  change: Pick<RecordedChange, 'id' | 'channel' | 'position'>;
+  change: C;
 }
 
-/** Reads the sinks that changes are owed to. @returns waits for them */
-export async function sinksToFeed(database: Database, trx: Trx): Promise<() => Promise<FeedableSink[]>> {
-  const query = trx.selectFrom('sink').select(['id', 'mode', 'filters']).where('removed_at', 'is', null).orderBy('id');
-  return database.send(trx, query.compile());
+/** A worker of this process. */
+export interface LocalWorker {
+  /** How many lanes more it would hold. */
+  room(): number;
+  /** Takes deliveries whose lanes are leased until a monotonic time. */
+  accept(works: readonly LaneWork[], leasedUntil: number): void;
 }
+
+/** What a transaction has enqueued. */
+export interface EnqueuedGroup {
+  /** The sinks that have something to claim. */
+  due: Set<number>;
+  /** To be called after the commit: gives the workers of this process what was leased for them. */
+  handOff: () => Promise<void>;
+}
+
+type LeasedLane = Pick<Row<'lane'>, 'sink' | 'channel' | 'lease' | 'tries' | 'config_error_seq' | 'sent_profile'>;
+
+/** Writes what sinks are owed, in the transaction that records the changes, and hands it to workers of this process that have room for it. */
+@Injectable()
+export class Enqueuer {
+  private readonly workers = new Map<number, LocalWorker>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly clock: SharedClock,
+  ) {}
+
+  /** From now on a sink's worker takes what is recorded. */
+  serve(sink: number, worker: LocalWorker): void {
+    this.workers.set(sink, worker);
+  }
+
+  /** Reads the sinks that changes may go to. @returns waits for them */
+  sinks(trx: Trx): Promise<() => Promise<FedSink[]>> {
+    const columns = ['id', 'mode', 'filters', 'state', 'paused_at', 'held_until', 'config_error_seq'] as const;
+    return this.database.send(trx, trx.selectFrom('sink').select(columns).where('removed_at', 'is', null).orderBy('id').compile());
+  }
+
+  /** Enqueues each change to the sinks that want it; one without a revision goes to report sinks only. */
+  async enqueue(trx: Trx, sinks: readonly FedSink[], changes: readonly RecordedChange[], now: number): Promise<EnqueuedGroup> {
+    // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
+    const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
+    const lease = uuid();
+    const leasedUntil = this.clock.monotonic() + furthest.leaseMs;
+    const due = new Set<number>();
+    const leased = new Map<string, Enqueued<RecordedChange>>();
+    const enqueued: Enqueued<RecordedChange>[] = [];
+    for (const sink of sinks) {
+      const mode = sink.mode as Mode;
+      const wanted = JSON.parse(sink.filters) as Filters;
+      const own = byChannel.filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change));
+      for (const change of own) enqueued.push({ sink: { id: sink.id, mode }, change });
+      const { firstOf } = modes[mode];
+      let room = firstOf ? this.roomAt(sink, now) : 0;
+      for (const lane of Map.groupBy(own, change => change.channel).values()) {
+        if (room-- <= 0) due.add(sink.id);
+        else leased.set(keyOf(sink.id, lane[0]!.channel), { sink: { id: sink.id, mode }, change: firstOf!(lane) });
+      }
+    }
+    if (enqueued.length === 0) return { due, handOff: async () => undefined };
+    const lanes = await writeEnqueued(this.database, trx, enqueued, now, key => (leased.has(key) ? lease : null));
+    if (due.size > 0) await this.database.notify(trx, due);
+    const handOff = async (): Promise<void> => {
+      if (leased.size === 0) return;
+      // Lanes that had something to do already have not taken our lease.
+      const ours = (await lanes()).filter(lane => lane.lease === lease);
+      for (const [id, some] of Map.groupBy(ours, lane => lane.sink)) {
+        const { config_error_seq: sinkConfigErrorSeq } = sinks.find(sink => sink.id === id)!;
+        const works = some.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!, sinkConfigErrorSeq) ?? []);
+        this.workers.get(id)!.accept(works, leasedUntil);
+      }
+    };
+    return { due, handOff };
+  }
+
+  /** How many lanes of a sink may be handed to its worker: none unless the sink is well and nothing holds it back. */
+  private roomAt({ id, state, paused_at: pausedAt, held_until: heldUntil }: FedSink, now: number): number {
+    const open = state === 'ok' && pausedAt === null && (heldUntil ?? 0) <= now && this.database.time.jump === 0;
+    return open ? (this.workers.get(id)?.room() ?? 0) : 0;
+  }
+}
+
+const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;
 
 /**
- * Writes what every registered sink is owed of these changes, in the transaction that records them. A change without a revision is owed to report
- * sinks only.
- * @returns the ids of the sinks that are owed something
+ * Writes a delivery for each (sink, change); what is there already stays as it is. What brings the worker there is the lane, due at once unless it is
+ * at work or backing off; for a report sink it is the refresh queue, for which no other sink ever waits. In the order in which everybody locks lanes.
+ * @param leaseOf the lease that a lane gets if it had nothing to do
+ * @returns waits for the lanes that had nothing to do
  */
-export async function enqueueDeliveries(
+export async function writeEnqueued(
   database: Database,
   trx: Trx,
-  sinks: readonly FeedableSink[],
-  changes: readonly RecordedChange[],
+  enqueued: readonly Enqueued[],
   now: number,
-): Promise<Set<number>> {
-  // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
-  const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
-  const owed = sinks.flatMap(({ id, filters, ...row }) => {
-    const mode = row.mode as Mode;
-    const wanted = JSON.parse(filters) as Filters;
-    return byChannel
-      .filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change))
-      .map(change => ({ sink: { id, mode }, change }));
-  });
-  if (owed.length > 0) await enqueue(database, trx, owed, now);
-  return new Set(owed.map(({ sink }) => sink.id));
-}
-
-/**
- * Writes a delivery for each owed (change, sink); what is owed already stays as it is. What brings the worker there is the lane, due at once unless it is
- * at work or backing off; for a report sink it is the refresh queue, for which no other sink ever waits for. In the order in which everybody locks lanes.
- */
-export async function enqueue(database: Database, trx: Trx, owed: readonly Owed[], now: number): Promise<void> {
-  const reports = owed.filter(({ sink }) => sink.mode === 'report');
-  const others = owed.filter(({ sink }) => sink.mode !== 'report');
-  const lanes = others.map(
-    ({ sink: { id: sink }, change: { channel } }) => [`${sink} ${channel}`, { sink, channel, due_at: now }] as const,
-  );
+  leaseOf: (key: string) => string | null = () => null,
+): Promise<() => Promise<LeasedLane[]>> {
+  const lanes = new Map<string, Pick<Row<'lane'>, 'sink' | 'channel' | 'due_at' | 'lease'>>();
+  for (const { sink, change } of enqueued) {
+    const key = keyOf(sink.id, change.channel);
+    if (sink.mode === 'report' || lanes.has(key)) continue;
+    const lease = leaseOf(key);
+    lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + furthest.leaseMs, lease });
+  }
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
-  const unlessDue = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.due_at is null';
-  await database.insert(trx, 'lane', [...new Map(lanes).values()], unlessDue);
+  const idle = await database.insert<'lane', LeasedLane>(
+    trx,
+    'lane',
+    [...lanes.values()],
+    `on conflict (sink, channel) do update set due_at = excluded.due_at, lease = excluded.lease where lane.due_at is null
+     returning sink, channel, lease, tries, config_error_seq, sent_profile`,
+  );
   const times = { enqueued_at: now, updated_at: now };
-  const deliveries = owed.map(({ sink, change: { id, channel, position } }) => ({
-    change_id: id,
-    sink: sink.id,
-    channel,
-    position,
-    ...times,
-  }));
+  const deliveries = enqueued.map(({ sink, change: { id, channel, position } }) => {
+    return { change_id: id, sink: sink.id, channel, position, ...times };
+  });
   await database.insert(trx, 'delivery', deliveries, 'on conflict do nothing');
+  const reports = enqueued.filter(({ sink }) => sink.mode === 'report');
   const refreshes = reports.map(({ sink, change: { id, channel } }) => ({ sink: sink.id, change_id: id, channel }));
   await database.insert(trx, 'report_refresh', refreshes);
+  return idle;
+}
+
+/** What a leased lane is to attempt, as it would be loaded; `null` if its row is damaged, which whoever claims it after the lease sees to. */
+function workOf(lane: LeasedLane, { sink, change }: Enqueued<RecordedChange>, sinkConfigErrorSeq: number): LaneWork | null {
+  const { version, updatedAt } = change.latest;
+  const event = eventOf(lane, sink.mode, change);
+  if (event === null) return null;
+  return {
+    channel: lane.channel,
+    lease: lane.lease!,
+    laneTries: lane.tries,
+    configErrorSeq: lane.config_error_seq,
+    sinkConfigErrorSeq,
+    probe: false,
+    bytes: bytesEach + change.bytes + (lane.sent_profile?.length ?? 0),
+    head: {
+      changeId: change.id,
+      position: change.position,
+      tries: 0,
+      failingSince: null,
+      stoppedMs: null,
+      doubt: 0,
+      moved: 0,
+      state: 'pending',
+      delivery: { id: deliveryId(change.id, sink.id), event, version, updatedAt: readTime(updatedAt ?? change.eventTime) },
+      damaged: false,
+    },
+  };
+}
+
+function eventOf({ sent_profile: sent }: LeasedLane, mode: Mode, change: RecordedChange): ChangeEvent | null {
+  if (mode !== 'state') return changeEvent(change);
+  try {
+    return stateEvent(change, change.latest, sent === null ? unknownProfile : readProfile(sent));
+  } catch {
+    return null;
+  }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { Recorder } from '../channel/recorder.js';
+import { recorderAt } from '../../test/support/engine.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from '../maintenance/registry.js';
@@ -46,14 +46,7 @@ eachStore('lanes', store => {
           const [sink] = await registerSinks(database, [{ name: 'crm', type: 'scripted', mode, filters: {} }], start);
           const lanes = new Lanes(database, v4, () => 0.5);
           let now = start;
-          const recorder = new Recorder(
-            database,
-            () => now,
-            () => undefined,
-            error => {
-              throw error;
-            },
-          );
+          const recorder = recorderAt(database, () => now);
           const underWay: LaneWork[] = [];
           for (const step of list) {
             now += 1;

@@ -1,25 +1,16 @@
 import type { ExpressionBuilder, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
-import type { Tables } from '../database/tables.js';
-import { type Health, nextProbe } from './breaker.js';
-import {
-  type Claim,
-  type SinkReading,
-  type SinkRow,
-  plausible,
-  claimWork,
-  closedUntil,
-  nextDue,
-  nothingClaimed,
-  readSink,
-} from './claim.js';
-import type { Session } from './session.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import type { RegisteredSink } from './session.js';
-import { type Moved, drainRefreshQueue, enqueueRefreshes } from '../reports/refresh-queue.js';
+import type { Tables } from '../database/tables.js';
+import { enqueueRefreshes } from '../reports/refresh-queue.js';
+import { type Health, nextProbe } from './breaker.js';
+import { type SinkReading, type SinkRow, claimWork, closedUntil, isOpen, nextDue, nothingClaimed, plausible, readSink } from './claim.js';
+import type { Claim, Moved, RegisteredSink, Session } from './modes/mode.js';
+import { modes } from './modes/modes.js';
+import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
-import { recoverPage, supersedePage, writeSettlements } from './settle.js';
+import { recoverPage, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
@@ -35,8 +26,9 @@ export interface Turn {
   closedUntil: number;
   /** Report sinks that have something to do because of what was settled. */
   wakes: number[];
-  /** How the sink is after it. */
+  /** How the sink is after it, and whether deliveries may go there. */
   health: Health;
+  open: boolean;
   /** What ended without its lease, and so counts as nothing. */
   lost: ReadonlySet<LaneWork>;
 }
@@ -65,10 +57,10 @@ export class Lanes {
 
   /** Settles and claims in one transaction. What ended without its lease is dropped: whoever has the lane now tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
-    // In a transaction of its own, so that nobody locks lanes twice in one.
-    if (sink.mode === 'report') await drainRefreshQueue(this.database, sink, now);
+    const mode = modes[sink.mode];
+    await mode.prepare?.(this.database, sink, now);
     const { recovering, ...turn } = await this.database.asyncCommit(async trx => {
-      const session = { database: this.database, trx, sink, now };
+      const session = { database: this.database, trx, sink, mode, now };
       const read = await readForTurn(session, ended, claim);
       // What it would write by the time before could be held against that of processes that go by the time after.
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
@@ -82,7 +74,7 @@ export class Lanes {
       const recovering = row.recovered_to !== null;
       const all = works.length >= claim.attempts;
       // When the first lane is due now, where that is known without asking once more: of what was not due, and of what was settled.
-      const tookAll = works.length > 0 && row.state === 'ok' && claim.perSecond === null && sink.mode !== 'report';
+      const tookAll = works.length > 0 && row.state === 'ok' && claim.perSecond === null && !mode.prepare;
       const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
       return {
         over: { ...settled.over, superseded: page.superseded.length },
@@ -91,6 +83,7 @@ export class Lanes {
         nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(session, row, claim, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
+        open: isOpen(row, now),
         recovering,
         lost: settled.lost,
       };
@@ -145,12 +138,17 @@ export class Lanes {
     };
   }
 
-  /** Keeps the leases of lanes that are still worked on. A lease that was lost stays lost. */
-  async renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<void> {
-    await this.mine(sink, works, () => ({ due_at: until }));
+  /** Keeps the leases of lanes that are still held. @returns those that are: a lease that was lost stays lost */
+  renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
+    return this.mine(sink, works, () => ({ due_at: until }));
   }
 
-  /** Gives lanes back untouched: what was under way there did not count. */
+  /** Gives lanes back that were not attempted. */
+  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+    await this.mine(sink, works, () => ({ lease: null, due_at: now }));
+  }
+
+  /** Gives lanes back whose attempts were cancelled: nobody knows whether those arrived. */
   async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
     await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
     if (works.some(work => work.probe))
@@ -165,15 +163,22 @@ export class Lanes {
     sink: RegisteredSink,
     works: readonly LaneWork[],
     values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
-  ): Promise<void> {
+  ): Promise<LaneWork[]> {
+    const mine: LaneWork[] = [];
     for (const some of chunks(works, pageRows)) {
-      const leases = new Set(some.map(work => work.lease));
-      await this.database.kysely.transaction().execute(async trx => {
-        const held = await lockLanes(this.database, trx, sink.id, some);
-        const ours = channelsOf(held.filter(lane => leases.has(lane.lease!)));
-        await trx.updateTable('lane').set(values).where('sink', '=', sink.id).where(this.database.isAmong('channel', ours)).execute();
+      await this.database.asyncCommit(async trx => {
+        const leases = new Map((await lockLanes(this.database, trx, sink.id, some)).map(lane => [lane.channel, lane.lease]));
+        const ours = some.filter(work => leases.get(work.channel) === work.lease);
+        await trx
+          .updateTable('lane')
+          .set(values)
+          .where('sink', '=', sink.id)
+          .where(this.database.isAmong('channel', channelsOf(ours)))
+          .execute();
+        mine.push(...ours);
       });
     }
+    return mine;
   }
 
   /**

@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { type InboundWebhook, Recorder } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
+import { recorderAt } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, registerSinks } from '../maintenance/registry.js';
@@ -11,14 +12,7 @@ const day = 86_400_000;
 const claim = { attempts: 10, batchSize: 1, bytes: 1e6, leaseMs: 10_000, probeMs: 5000, perSecond: null };
 
 function recorderOf(database: Database) {
-  const recorder = new Recorder(
-    database,
-    () => start,
-    () => undefined,
-    error => {
-      throw error;
-    },
-  );
+  const recorder = recorderAt(database, () => start);
   return (time: number, fields: InboundWebhook['fields']) =>
     recorder.record(
       {

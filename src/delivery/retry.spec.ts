@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { matches, wants } from './filters.js';
+import { matches, wants } from '../sinks/filters.js';
 import { backOffMs, paceFree, paceNextAt, paceTake } from './retry.js';
 
 describe('back-off', () => {

@@ -1,17 +1,11 @@
-import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import { pageRows } from '../database/limits.js';
-import type { Session } from './session.js';
-import { channelsOf, isOneOf, lockLanes, skipLocked } from '../database/locks.js';
-import type { RegisteredSink } from './session.js';
-import type { Moved } from '../reports/refresh-queue.js';
+import { channelsOf, lockLanes } from '../database/locks.js';
+import type { RegisteredSink, Session } from './modes/mode.js';
 import type { Settlement } from './settlement.js';
 import type { LaneWork } from './work.js';
 
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
-/** How many lanes are looked at for what was superseded in them. */
-const supersedingLanes = 100;
 /** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
 const recoveringLanes = 2000;
 
@@ -23,7 +17,7 @@ interface Freed {
 
 /** Writes what settlements say, each under its own lease. */
 export async function writeSettlements(session: Session, settlements: readonly Settlement[]): Promise<Freed> {
-  const kept = session.sink.mode === 'report' ? await stillThere(session, settlements) : settlements;
+  const kept = session.mode.reopens ? await stillThere(session, settlements) : settlements;
   await writeAttempts(session, kept);
   await writeDeliveries(session, kept);
   return freeLanes(session, settlements);
@@ -116,36 +110,12 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
   );
 }
 
-/**
- * Ends a page of what ended newer deliveries of a state sink made superfluous. After a refusal too: an older state is never sent instead. What is left
- * for further pages is not attempted any more.
- */
-export async function supersedePage({ database, trx, sink: { id }, now }: Session): Promise<{ superseded: Moved[]; more: boolean }> {
-  const { rows: lanes } = await sql<{ channel: number }>`
-      select channel from lane where sink = ${id} and superseded_before is not null
-      order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
-  const chosen = database.isAmong('lane.channel', channelsOf(lanes));
-  const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
-  // A cross join, so that SQLite begins with the lanes.
-  const { rows: superseded } = await sql<Moved>`
-      with page as materialized (
-        select older.change_id from lane cross join delivery older
-        where lane.sink = ${id} and ${chosen} and ${older} limit ${sql.lit(pageRows)})
-      update delivery set state = 'superseded', open = 0, updated_at = ${now}
-      where sink = ${id} and ${isOneOf(database, 'change_id', sql`page`)}
-      returning change_id as "changeId", channel`.execute(trx);
-  await sql`
-      update lane set superseded_before = null
-      where sink = ${id} and ${chosen} and not exists (select 1 from delivery older where ${older})`.execute(trx);
-  return { superseded, more: superseded.length === pageRows || lanes.length === supersedingLanes };
-}
-
 /** Of a state sink: before which position deliveries are superseded, by what has ended just now or by what did before. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
-async function freeLanes({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
+async function freeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
   const open = (where: string): string =>
     `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
-  const ofState = sink.mode === 'state';
+  const ofState = mode.supersedes;
   const rows = settlements.map(({ work, state, tryAgainAt, laneTries, configErrorSeq }) => {
     const sent = ofState && state === 'delivered' ? work.head : null;
     const sentNow = {

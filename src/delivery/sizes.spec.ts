@@ -2,17 +2,19 @@ import { v4, v7 as uuid } from 'uuid';
 import { sql } from 'kysely';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type InboundWebhook, Recorder } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
+import { host, recorderAt, soundEvents } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import type { Delivery, Mode, Sink } from '../sinks/sink.js';
 import { SinkSettings } from '../sinks/settings.js';
 import { TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
-import type { RegisteredSink } from './session.js';
+import type { RegisteredSink } from './modes/mode.js';
 import { registerSinks } from '../maintenance/registry.js';
 import type { Answer } from './settlement.js';
 import type { LaneWork } from './work.js';
 import { Worker } from './worker.js';
+import type { Recorder } from '../channel/recorder.js';
 
 const start = Date.UTC(2026, 0, 1);
 const day = 86_400_000;
@@ -35,14 +37,7 @@ function webhook(number: number, overrides: Partial<InboundWebhook> = {}): Inbou
 }
 
 function recorderOf(database: Database): Recorder {
-  return new Recorder(
-    database,
-    () => start,
-    () => undefined,
-    error => {
-      throw error;
-    },
-  );
+  return recorderAt(database, () => start);
 }
 
 const sinksOf = (count: number, mode: Mode) =>
@@ -142,18 +137,8 @@ eachStore('sizes', store => {
       },
     };
     const settings = Object.assign(new SinkSettings(), { TIMEOUT_MS: 60_000, CONCURRENCY: 1000, RETRY_MAX_AGE: day });
-    const events = {
-      attempt: () => undefined,
-      deliveries: () => undefined,
-      state: () => undefined,
-      wake: () => undefined,
-      giveWay: () => Promise.resolve(),
-      trouble: (_: string, error: Error | null) => {
-        if (error) throw error;
-      },
-    };
     const clock = { now: () => start, monotonic: () => performance.now() };
-    const worker = new Worker(sink!, bulk, settings, new Lanes(database, v4, () => 0.5), events, clock);
+    const worker = new Worker(sink!, bulk, settings, new Lanes(database, v4, () => 0.5), soundEvents(), clock, host);
     worker.start();
     await until(() => got.size === 40_000, 'every delivery', 60_000);
     await worker.drain(1000);

@@ -3,16 +3,9 @@ import { until } from '../../test/support/until.js';
 import { SinkSettings } from '../sinks/settings.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { LaneWork } from './work.js';
-import { type AttemptEnd, Worker } from './worker.js';
-
-const events = {
-  attempt: () => undefined,
-  deliveries: () => undefined,
-  wake: () => undefined,
-  giveWay: () => Promise.resolve(),
-  state: () => undefined,
-  trouble: () => undefined,
-};
+import { EngineEvents, type AttemptEnd } from '../process/engine-events.js';
+import { Worker } from './worker.js';
+import { host } from '../../test/support/engine.js';
 
 const settings = Object.assign(new SinkSettings(), { CONCURRENCY: 8, TIMEOUT_MS: 1000, RETRY_MAX_AGE: 1000 });
 const nothing = {
@@ -22,6 +15,7 @@ const nothing = {
   nextDueAt: null,
   closedUntil: 0,
   health: { state: 'ok' },
+  open: true,
   lost: new Set(),
 } as unknown as Turn;
 
@@ -39,11 +33,15 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
     { ...nothing, claimed },
     { ...nothing, lost: new Set(claimed[0]) },
   ];
-  const lanes = { turn: () => Promise.resolve(turns.shift() ?? nothing), release: () => Promise.resolve() } as unknown as Lanes;
-  const told = { ...events, attempt: (end: AttemptEnd) => void ends.push(end) };
+  const lanes = {
+    turn: () => Promise.resolve(turns.shift() ?? nothing),
+    release: () => Promise.resolve(),
+    giveBack: () => Promise.resolve(),
+  } as unknown as Lanes;
+  const events = new EngineEvents().on('attempt', end => ends.push(end));
   const clock = { now: () => 0, monotonic: () => performance.now() };
   const sink = { deliver: () => Promise.resolve() };
-  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, told, clock);
+  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, events, clock, host);
   worker.start();
   await until(() => ends.length === 2, 'both ends');
   expect(ends.map(({ deliveryId, outcome }) => [deliveryId, outcome])).toEqual([
@@ -58,7 +56,11 @@ test('no attempt starts once its lease may be over, whatever the wall clock says
   let monotonic = 1000;
   const started: string[] = [];
   const turns = [{ ...nothing, claimed: works(8) }];
-  const lanes = { turn: () => Promise.resolve(turns.shift() ?? nothing), release: () => Promise.resolve() } as unknown as Lanes;
+  const lanes = {
+    turn: () => Promise.resolve(turns.shift() ?? nothing),
+    release: () => Promise.resolve(),
+    giveBack: () => Promise.resolve(),
+  } as unknown as Lanes;
   const sink = {
     deliver: ({ id }: { id: string }) => {
       started.push(id);
@@ -68,9 +70,10 @@ test('no attempt starts once its lease may be over, whatever the wall clock says
     },
   };
   const clock = { now: () => 0, monotonic: () => monotonic };
-  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, events, clock);
+  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, new EngineEvents(), clock, host);
   worker.start();
-  await until(() => turns.length === 0, 'the turn');
+  await until(() => started.length === 2, 'the second start');
+  for (let turn = 0; turn < 10; turn++) await nextTurn();
   await worker.drain(0);
   expect(started).toEqual(['delivery 0', 'delivery 1']);
 });
@@ -85,11 +88,16 @@ test('what wakes a worker while its sink may not be sent anything costs no turn'
   };
   const sink = { deliver: () => Promise.resolve() };
   const alone = Object.assign(new SinkSettings(), settings, { CONCURRENCY: 1 });
-  const lanes = { turn, release: () => Promise.resolve() } as unknown as Lanes;
-  const worker = new Worker({ id: 1, name: 'team', type: 'slack', mode: 'log' }, sink, alone, lanes, events, {
-    now: Date.now,
-    monotonic: Date.now,
-  });
+  const lanes = { turn, release: () => Promise.resolve(), giveBack: () => Promise.resolve() } as unknown as Lanes;
+  const worker = new Worker(
+    { id: 1, name: 'team', type: 'slack', mode: 'log' },
+    sink,
+    alone,
+    lanes,
+    new EngineEvents(),
+    { now: Date.now, monotonic: Date.now },
+    host,
+  );
   worker.start();
   await until(() => turns.length === 1, 'the first turn');
   while (Date.now() < closedUntil - 50) {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { until } from '../../test/support/until.js';
 import { WebhookIntake } from './intake.js';
-import { type InboundWebhook, type Recorder, Unavailable } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
+import { type Recorder, Unavailable } from '../channel/recorder.js';
 import { Spool } from './spool.js';
+import { logTo } from '../../test/support/engine.js';
 
 const inboundWebhookOf = (): InboundWebhook => ({
   id: uuid(),
@@ -50,7 +52,11 @@ describe('keeper', () => {
       stuck: () => told.push('stuck'),
       unsynced: () => told.push('unsynced'),
     });
-    keeper = new WebhookIntake(recorder, spool, { away: () => told.push('away'), back: () => told.push('back') });
+    keeper = new WebhookIntake(
+      recorder,
+      spool,
+      logTo(message => told.push(message.startsWith('the database takes') ? 'back' : 'away')),
+    );
   });
   afterEach(async () => {
     await keeper.stop();

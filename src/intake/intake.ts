@@ -1,6 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type InboundWebhook, type Recorded, type Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
-import type { Spool } from './spool.js';
+import { Inject, Injectable } from '@nestjs/common';
+import type { InboundWebhook, Recorded } from '../channel/record.js';
+import { Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
+import { Log } from '../process/log.js';
+import { outage } from '../process/outage.js';
+import { Spool } from './spool.js';
 
 /** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
 const keepWithinMs = 1400;
@@ -12,30 +16,33 @@ const tryEveryMs = 300;
 
 export type Kept = Recorded | 'spooled';
 
-/** What a keeper tells the log. */
-export interface IntakeEvents {
-  /** The database does not take webhooks: the spool does. */
-  away(reason: string): void;
-  /** All that the spool held is in the database. */
-  back(takenIn: number): void;
-}
-
 /** Keeps each webhook somewhere that survives us: in the database, or in the spool for as long as the database does not answer. */
+@Injectable()
 export class WebhookIntake {
   /** True while it is known that the database does not take webhooks: none has to wait for it then. */
   private away = false;
   /** True from when the database was given up until the spool is empty again. */
   private spooling = false;
+  /** Of the spool, since the database was given up. */
   private takenIn = 0;
+  private readonly outage: (error: Error | null) => void;
   private readonly stopping = new AbortController();
   private loops: Promise<unknown> = Promise.resolve();
 
-  /** @param spool `null` for the embedded store, which is on the same disk */
   constructor(
     private readonly recorder: Recorder,
-    private readonly spool: Spool | null,
-    private readonly events: IntakeEvents,
-  ) {}
+    /** None for the embedded store, which is on the same disk. */
+    @Inject(Spool) private readonly spool: Spool | null,
+    log: Log,
+  ) {
+    this.outage = outage(
+      fields => log.warn('the database does not take webhooks: they go to SPOOL_DIR', fields),
+      () => {
+        log.info('the database takes webhooks again, and has all that were spooled', { takenIn: this.takenIn });
+        this.takenIn = 0;
+      },
+    );
+  }
 
   /** Webhooks that are in the spool only. */
   get spooled(): number {
@@ -66,7 +73,7 @@ export class WebhookIntake {
     this.away = true;
     if (this.spooling) return;
     this.spooling = true;
-    this.events.away(error.message);
+    this.outage(new Error(error.message));
   }
 
   /** Makes the spool's folder, takes over those of processes that are gone, and takes in what is there whenever the database answers. */
@@ -90,8 +97,8 @@ export class WebhookIntake {
         // With nothing to take in a transaction of ours is what tells whether the database takes webhooks.
         if (this.away) await this.recorder.take([]);
         this.away = false;
-        if (this.spooling) this.events.back(this.takenIn);
-        [this.spooling, this.takenIn] = [false, 0];
+        if (this.spooling) this.outage(null);
+        this.spooling = false;
       } catch (error) {
         // The spool's own trouble is not thrown: this is the database's.
         this.giveUp(error as Error);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InboundWebhook } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
 import { folderMode, writeWhole } from './spool-files.js';
 import { encodeRecord } from './spool-record.js';
 

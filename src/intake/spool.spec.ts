@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { v7 as uuid } from 'uuid';
-import type { InboundWebhook } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
 import { Segment } from './spool-segment.js';
 import { Spool } from './spool.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { InboundWebhook } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
 import * as files from './spool-files.js';
 import { Heartbeats } from './spool-heartbeats.js';
 import { Quarantine } from './spool-quarantine.js';

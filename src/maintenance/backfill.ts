@@ -1,6 +1,6 @@
 import type { Database } from '../database/database.js';
-import { type Filters, wants } from '../delivery/filters.js';
-import { enqueue } from '../delivery/enqueue.js';
+import { type Filters, wants } from '../sinks/filters.js';
+import { writeEnqueued } from '../delivery/enqueue.js';
 
 const pageSize = 200;
 
@@ -32,7 +32,7 @@ export async function backfillPage(database: Database, sink: number, now: number
       .orderBy('channel.id')
       .execute();
     const owed = changes.map(change => ({ sink: { id: sink, mode: 'state' as const }, change }));
-    await enqueue(database, trx, owed, now);
+    await writeEnqueued(database, trx, owed, now);
     if (owed.length > 0) await database.notify(trx, [sink]);
     const more = channels.length === pageSize;
     await trx

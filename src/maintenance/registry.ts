@@ -1,7 +1,7 @@
 import { recordedAt } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
-import type { Filters } from '../delivery/filters.js';
-import type { RegisteredSink } from '../delivery/session.js';
+import type { Filters } from '../sinks/filters.js';
+import type { RegisteredSink } from '../delivery/modes/mode.js';
 
 /** A sink as the environment configures it. */
 export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };

@@ -3,7 +3,8 @@ import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
 import { lockLanes } from '../database/locks.js';
-import { type Moved, enqueueRefreshes, acknowledgeRefreshes } from '../reports/refresh-queue.js';
+import type { Moved } from '../delivery/modes/mode.js';
+import { acknowledgeRefreshes, enqueueRefreshes } from '../reports/refresh-queue.js';
 
 /** A sink that is gone for good, and why what it was owed is discarded. */
 export interface RetiredSink {

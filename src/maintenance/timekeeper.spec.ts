@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { newDatabase } from '../../test/support/postgres.js';
-import { Recorder } from '../channel/recorder.js';
+import { logTo, recorderAt, soundEvents } from '../../test/support/engine.js';
 import { Clock } from '../process/clock.js';
 import { Database } from '../database/database.js';
 import { TryAgain } from '../sinks/errors.js';
 import { Lanes } from '../delivery/lanes.js';
-import type { RegisteredSink } from '../delivery/session.js';
+import type { RegisteredSink } from '../delivery/modes/mode.js';
 import { registerSinks } from './registry.js';
 import { Timekeeper } from './timekeeper.js';
 import { Upkeep } from './upkeep.js';
+import { EngineEvents } from '../process/engine-events.js';
+import { SharedClock } from '../process/clock.js';
+import type { Settings } from '../settings/settings.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -47,20 +50,10 @@ async function stage(url: string, clock = new FakeClock()) {
   await database.migrate();
   database.ready = true;
   const jumps: number[] = [];
-  const keeper = new Timekeeper(database, clock, {
-    jumped: (whose, byMs) => void ((whose === 'PostgreSQL') !== database.embedded && jumps.push(byMs)),
-    wake: () => undefined,
-    trouble: () => undefined,
-  });
+  const log = logTo((message, { byMs }) => void (message.includes('PostgreSQL') !== database.embedded && jumps.push(byMs as number)));
+  const keeper = new Timekeeper(database, clock, log, new EngineEvents());
   await keeper.once();
-  const recorder = new Recorder(
-    database,
-    () => database.now(),
-    () => undefined,
-    error => {
-      throw error;
-    },
-  );
+  const recorder = recorderAt(database, () => database.now());
   const record = async (): Promise<void> => {
     const at = clock.now();
     const told = { sdkAppId: '1', channelId: 'a', command: 'changed' as const, operator: null, eventTime: at, eventTimeEstimated: false };
@@ -191,11 +184,12 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
   test('retention deletes nothing by a clock that is ten years ahead, and goes on when it is right', async () => {
     const { clock, database, record, register, attempt, pass } = await stage(await newStore());
     const sink = await register();
-    const upkeep = new Upkeep(database, 90, () => database.now(), {
-      wake: () => undefined,
-      discarded: () => undefined,
-      trouble: () => undefined,
-    });
+    const upkeep = new Upkeep(
+      database,
+      { RETENTION_DAYS: 90 } as Settings,
+      SharedClock.by(() => database.now()),
+      soundEvents(),
+    );
     for (let count = 0; count < 3; count++) {
       await record();
       await attempt(sink, null);

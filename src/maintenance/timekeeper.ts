@@ -1,6 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { Clock } from '../process/clock.js';
-import type { Database } from '../database/database.js';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { Clock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
+import { Log } from '../process/log.js';
 import { SharedTime } from '../database/shared-time.js';
 import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
@@ -18,20 +21,11 @@ const toleratedMs = 2000;
 const graceMs = 30_000;
 const gapMs = 60_000;
 
-/** What the timekeeper tells the rest of the process. */
-export interface TimeEvents {
-  /** A clock was moved forward by so many milliseconds, or back if that is negative. */
-  jumped(whose: 'this machine' | 'PostgreSQL', byMs: number): void;
-  /** What waits may be due. */
-  wake(): void;
-  /** The database failed, it is tried again; `null` once it does not any more. */
-  trouble(error: Error | null): void;
-}
-
 /**
  * Looks for jumps of the clocks, and moves the stored waiting times along with them: whatever a clock did, nothing waits longer than a minute for it to
  * come true, and nothing is given up as too old. A row remembers the newest time, so that one process of all does it, and a start finds out what happened before.
  */
+@Injectable()
 export class Timekeeper {
   private rememberAt = -Infinity;
   /** What is written by whoever looked at the clock before it was put back comes a little later. */
@@ -41,9 +35,14 @@ export class Timekeeper {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
-    private readonly events: TimeEvents,
+    private readonly log: Log,
+    private readonly events: EngineEvents,
   ) {
     this.wall = new SharedTime(clock);
+  }
+
+  private jumped(whose: 'this machine' | 'PostgreSQL', byMs: number): void {
+    this.log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs });
   }
 
   /** Looks every second, until it is stopped. */
@@ -51,7 +50,7 @@ export class Timekeeper {
     return repeatedly(
       () => this.once(),
       () => lookEveryMs,
-      error => this.events.trouble(error),
+      error => this.events.tell('clock', error),
       stop,
     );
   }
@@ -59,7 +58,7 @@ export class Timekeeper {
   /** One look, and what there is to do after it; before the workers start, too. */
   async once(): Promise<void> {
     this.wall.readLocal();
-    if (this.wall.jump !== 0) this.events.jumped('this machine', this.wall.jump);
+    if (this.wall.jump !== 0) this.jumped('this machine', this.wall.jump);
     this.wall.adopt(this.wall.jump);
     const { time } = this.database;
     await this.database.readClock();
@@ -90,11 +89,11 @@ export class Timekeeper {
       time.adopt(jump);
       return by;
     });
-    if (jump !== 0 && !this.database.embedded) this.events.jumped('PostgreSQL', jump);
+    if (jump !== 0 && !this.database.embedded) this.jumped('PostgreSQL', jump);
     const late = this.sweepAll || moved < 0;
     await this.sweep(now, late ? graceMs : furthest.laneMs);
     this.sweepAll = moved < 0;
-    if (late) this.events.wake();
+    if (late) this.events.emit('due', null);
     this.rememberAt = this.clock.monotonic() + rememberEveryMs;
   }
 

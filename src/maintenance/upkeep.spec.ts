@@ -2,16 +2,20 @@ import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
-import { type InboundWebhook, Recorder } from '../channel/recorder.js';
+import type { InboundWebhook } from '../channel/record.js';
+import { recorderAt, soundEvents } from '../../test/support/engine.js';
 import { recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import { type Refused as Failure, Refused, TryAgain } from '../sinks/errors.js';
 import { backfillPage } from './backfill.js';
 import { Lanes } from '../delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from './registry.js';
-import type { RegisteredSink } from '../delivery/session.js';
+import type { RegisteredSink } from '../delivery/modes/mode.js';
 import { Upkeep } from './upkeep.js';
 import type { LaneWork } from '../delivery/work.js';
+import { SharedClock } from '../process/clock.js';
+import type { Settings } from '../settings/settings.js';
+import type { Recorder } from '../channel/recorder.js';
 
 const day = 86_400_000;
 const start = Date.UTC(2026, 0, 1);
@@ -25,22 +29,13 @@ class Stage {
   private readonly upkeep: Upkeep;
 
   constructor(readonly database: Database) {
-    this.recorder = new Recorder(
-      database,
-      () => this.time,
-      () => undefined,
-      error => {
-        throw error;
-      },
-    );
+    this.recorder = recorderAt(database, () => this.time);
     this.lanes = new Lanes(database, v4, () => 0);
-    this.upkeep = new Upkeep(database, 90, () => this.time, {
-      wake: sinks => sinks.forEach(sink => this.woken.add(sink)),
-      discarded: (sink, count) => this.discarded.push([sink, count]),
-      trouble: error => {
-        throw error;
-      },
-    });
+    const events = soundEvents()
+      .on('due', sinks => [...sinks!].forEach(sink => this.woken.add(sink)))
+      .on('ended', (sink, _, count) => this.discarded.push([sink, count]));
+    const clock = SharedClock.by(() => this.time);
+    this.upkeep = new Upkeep(database, { RETENTION_DAYS: 90 } as Settings, clock, events);
   }
 
   configure(...sinks: (Pick<ConfiguredSink, 'name'> & Partial<ConfiguredSink>)[]): Promise<RegisteredSink[]> {

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../database/database.js';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
 import { newestArrival } from '../database/arrival-times.js';
 import { changesBefore, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
+import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
 import { repeatedly } from '../process/repeatedly.js';
+import { Settings } from '../settings/settings.js';
 
 const everyMs = 3_600_000;
 const againAfterMs = 10_000;
@@ -19,26 +23,19 @@ interface Work {
   page: () => Promise<boolean>;
 }
 
-/** What upkeep tells the rest of the process. */
-export interface UpkeepEvents {
-  wake(sinks: number[]): void;
-  discarded(sink: string, count: number): void;
-  /** The database failed, and is tried again until `null` tells that it served. */
-  trouble(error: Error | null): void;
-}
-
 /**
  * The slow work in the background, page by page: owes new state sinks what was before them, discards what sinks are owed that are gone for good, and
  * deletes what is older than RETENTION_DAYS. Cut short anywhere, it goes on where it is needed.
  */
+@Injectable()
 export class Upkeep {
   private doubtedAt: number | null = null;
 
   constructor(
     private readonly database: Database,
-    private readonly retentionDays: number,
-    private readonly now: () => number,
-    private readonly events: UpkeepEvents,
+    private readonly settings: Settings,
+    private readonly clock: SharedClock,
+    private readonly events: EngineEvents,
   ) {}
 
   /** Runs at once and then every hour, until it is stopped. */
@@ -46,7 +43,7 @@ export class Upkeep {
     return repeatedly(
       () => this.once(stop),
       failed => (failed ? againAfterMs : everyMs),
-      error => this.events.trouble(error),
+      error => this.events.tell('maintenance', error),
       stop,
     );
   }
@@ -75,7 +72,7 @@ export class Upkeep {
     const works: Work[] = [];
     for (const { id, name } of await lacking.where('removed_at', 'is', null).execute())
       works.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
-    for (const sink of await retiredSinks(database, this.retentionDays, old))
+    for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, old))
       works.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
     if (old <= 0) return works;
     for (const table of ['audit', 'alert'] as const)
@@ -85,27 +82,27 @@ export class Upkeep {
 
   /** What was before this time is too old. */
   private async old(): Promise<number> {
-    return (await this.clockIsDoubtful()) ? -Infinity : this.now() - this.retentionDays * dayMs;
+    return (await this.clockIsDoubtful()) ? -Infinity : this.clock.now() - this.settings.RETENTION_DAYS * dayMs;
   }
 
   /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
   private async clockIsDoubtful(): Promise<boolean> {
     const newest = await newestArrival(this.database.kysely, 'event_time');
-    if (newest === null || this.now() - newest <= this.retentionDays * dayMs) this.doubtedAt = null;
+    if (newest === null || this.clock.now() - newest <= this.settings.RETENTION_DAYS * dayMs) this.doubtedAt = null;
     else this.doubtedAt ??= performance.now();
     return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;
   }
 
   private async backfill(sink: number): Promise<boolean> {
-    const more = await backfillPage(this.database, sink, this.now());
-    this.events.wake([sink]);
+    const more = await backfillPage(this.database, sink, this.clock.now());
+    this.events.emit('due', [sink]);
     return more;
   }
 
   private async discard(sink: RetiredSink): Promise<boolean> {
-    const { count, reports, more } = await discardPage(this.database, sink, this.now());
-    if (count > 0) this.events.discarded(sink.name, count);
-    if (reports.length > 0) this.events.wake(reports);
+    const { count, reports, more } = await discardPage(this.database, sink, this.clock.now());
+    if (count > 0) this.events.emit('ended', sink.name, 'discarded', count);
+    if (reports.length > 0) this.events.emit('due', reports);
     return more;
   }
 }

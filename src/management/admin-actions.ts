@@ -1,24 +1,25 @@
-import type { Clock } from '../process/clock.js';
+import { Injectable } from '@nestjs/common';
+import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
 import type { Doing } from '../database/audit.js';
-import type { Database } from '../database/database.js';
+import { Database } from '../database/database.js';
 import { type ReplaySelection, discard, replay } from './replay.js';
 import { type JobKind, beginJob } from '../search-index/index-job.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
-import type { Log } from '../process/log.js';
+import { Log } from '../process/log.js';
 import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
 import type { ReplayedDto } from './api/deliveries/replay.dto.js';
-import type { Metrics } from './metrics.js';
 import { moveSink } from './pause.js';
 
 /** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
+@Injectable()
 export class AdminActions implements Actions {
   constructor(
     private readonly database: Database,
-    private readonly clock: Clock,
+    private readonly clock: SharedClock,
     private readonly log: Log,
-    private readonly metrics: Metrics,
-    private readonly wake: (sinks: number[]) => void,
+    private readonly events: EngineEvents,
   ) {}
 
   /** Sends ended deliveries once more. */
@@ -36,7 +37,7 @@ export class AdminActions implements Actions {
   async discardOne(key: DeliveryKey, reason: string, actor: string): Promise<string | null> {
     const done = await discard(this.database, key, reason, this.by(actor));
     if (done?.was !== 'parked') return done && done.was;
-    this.metrics.deliveries.inc({ sink: done.name, outcome: 'discarded' });
+    this.events.emit('ended', done.name, 'discarded', 1);
     this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
     this.wake(done.reports);
     return done.was;
@@ -88,6 +89,8 @@ export class AdminActions implements Actions {
     if (begun) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
     return begun;
   }
+
+  private readonly wake = (sinks: number[]): void => void this.events.emit('due', sinks);
 
   private by(actor: string): Doing {
     return { at: this.clock.now(), actor };

@@ -4,7 +4,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Database } from '../database/database.js';
-import { Dispatcher } from '../delivery/dispatcher.js';
+import { ServedSinks } from '../maintenance/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
 import { guardSockets } from '../process/sockets.js';
@@ -24,7 +24,7 @@ import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
-const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, Dispatcher];
+const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, ServedSinks];
 
 const api = [ChannelsController, ChangesController, DeliveriesController, IndexesController, ReplaysController, SinksController];
 

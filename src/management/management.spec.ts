@@ -5,6 +5,7 @@ import { eachStore } from '../../test/support/stores.ts';
 import type { Database } from '../database/database.js';
 import { Misconfigured } from '../sinks/errors.js';
 import { Readiness } from './readiness.js';
+import type { WebhookIntake } from '../intake/intake.js';
 
 eachStore('management', store => {
   const open: Stage[] = [];
@@ -134,15 +135,16 @@ eachStore('management', store => {
     test('not ready before the tables are, nor while the database does not answer; asked once a second at most', async () => {
       const asked: number[] = [];
       const database = { ready: false, ping: () => Promise.resolve(void asked.push(1)) };
-      const readiness = new Readiness(database as unknown as Database, () => false);
+      const noSpool = { spoolWorks: false } as WebhookIntake;
+      const readiness = new Readiness(database as unknown as Database, noSpool);
       expect(await readiness.reason()).toBe('starting');
       database.ready = true;
       for (let probe = 0; probe < 100; probe += 1) expect(await readiness.reason()).toBeNull();
       expect(asked).toHaveLength(1);
 
-      const refusing = new Readiness({ ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database, () => false);
+      const refusing = new Readiness({ ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database, noSpool);
       expect(await refusing.reason()).toBe('database does not answer');
-      const hanging = new Readiness({ ready: true, ping: () => new Promise(() => undefined) } as unknown as Database, () => false);
+      const hanging = new Readiness({ ready: true, ping: () => new Promise(() => undefined) } as unknown as Database, noSpool);
       for (let probe = 0; probe < 2; probe += 1) expect(await hanging.reason()).toBe('database does not answer');
     });
 

@@ -1,15 +1,18 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Clock } from '../process/clock.js';
-import type { Database } from '../database/database.js';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { WebhookIntake } from '../intake/intake.js';
+import { SharedClock } from '../process/clock.js';
 import { newestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from './counting.js';
-import { type SinkStatus, sinkStateNames } from './sink-states.js';
+import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
 
 type Value = [labels: Record<string, string>, value: number];
 
 /** Every metric, in one list (contract, section 7). */
+@Injectable()
 export class Metrics {
   readonly registry = new Registry();
   private readonly common = { registers: [this.registry] };
@@ -45,20 +48,19 @@ export class Metrics {
 
   constructor(
     database: Database,
-    private readonly clock: Clock,
-    sinkStates: () => Promise<SinkStatus[]>,
-    spooled: () => number,
+    private readonly clock: SharedClock,
+    intake: WebhookIntake,
   ) {
     this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
       const at = this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
       return at === null ? [] : [[{}, at / 1000]];
     });
     this.gauge('spooled', 'Webhooks that are in the spool only, for as long as the database does not answer', [], async () => [
-      [{}, spooled()],
+      [{}, intake.spooled],
     ]);
     const ofSinks = async (values: (sink: SinkStatus) => Value[] | Promise<Value[]>): Promise<Value[]> => {
       const found: Value[] = [];
-      for (const sink of await sinkStates()) found.push(...(await values(sink)));
+      for (const sink of await sinkStates(database, clock.now())) found.push(...(await values(sink)));
       return found;
     };
     this.gauge('pending', 'Deliveries that wait, by sink', ['sink'], () =>

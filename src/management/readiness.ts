@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
+import { WebhookIntake } from '../intake/intake.js';
 
 /** How long the database may take to answer a ping. */
 const pingTimeoutMs = 1000;
@@ -10,6 +12,7 @@ const believedMs = 1000;
 export type NotReady = 'draining' | 'starting' | 'database does not answer';
 
 /** Whether webhooks can be kept. Sinks never matter: a dead one is no reason to turn webhooks away. */
+@Injectable()
 export class Readiness {
   /** Why no webhooks should come in, whatever could be kept. */
   closed: 'starting' | 'draining' | null = null;
@@ -17,16 +20,16 @@ export class Readiness {
   private askedAt = -Infinity;
   private asking = false;
 
-  /** @param spoolWorks whether webhooks can be kept without the database */
   constructor(
     private readonly database: Database,
-    private readonly spoolWorks: () => boolean,
+    private readonly intake: WebhookIntake,
   ) {}
 
   /** @returns why we are not ready; `null` if we are */
   async reason(): Promise<NotReady | null> {
     if (this.closed) return this.closed;
-    if (this.spoolWorks()) return null;
+    // Webhooks can be kept without the database.
+    if (this.intake.spoolWorks) return null;
     if (!this.database.ready) return 'starting';
     return (await this.databaseAnswers()) ? null : 'database does not answer';
   }

@@ -4,14 +4,19 @@ import { Stage, down, never, start } from '../../test/support/management-stage.t
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
 import { beginJob } from '../search-index/index-job.js';
-import type { RegisteredSink } from '../delivery/session.js';
+import type { RegisteredSink } from '../delivery/modes/mode.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { moveSink } from '../management/pause.js';
-import { Alerts, type ServedReportSink } from './alerts.js';
+import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
 import { type Heard, moveOn, pausedOrResumed } from './watch.js';
+import { logTo, soundEvents } from '../../test/support/engine.js';
+import type { ServedSinks } from '../maintenance/served-sinks.js';
+import type { Metrics } from '../management/metrics.js';
+import type { Settings } from '../settings/settings.js';
+import type { Rejections } from '../webhook/rejections.js';
 
 /** A report sink that remembers what it was told. */
 class Told implements ReportSink {
@@ -38,6 +43,29 @@ class Told implements ReportSink {
 const heardBefore: Heard = { webhookAt: null, startedAt: start, rejected: {} };
 const unauthorized401 = () => new Misconfigured('answered 401', 'Check SECRETS.', 401);
 
+/** @param failed told of each alert that a sink did not take */
+function alertsOf(
+  { database, clock }: Stage,
+  reports: object[],
+  heard: Heard,
+  silenceAfterMs: number | null,
+  failed: (sink: string, reason: string) => void = () => undefined,
+): Alerts {
+  const log = logTo((_, { sink, reason }) => failed(sink as string, reason as string));
+  const settings = { SILENCE_ALERT_AFTER: silenceAfterMs } as Settings;
+  const [served, metrics] = [{ reports } as unknown as ServedSinks, heard as unknown as Metrics];
+  const rejections = {
+    get counts() {
+      return heard.rejected;
+    },
+  } as unknown as Rejections;
+  const { at } = clock;
+  clock.at = heard.startedAt;
+  const alerts = new Alerts(database, settings, served, metrics, rejections, clock, log, soundEvents());
+  clock.at = at;
+  return alerts;
+}
+
 eachStore('notices', store => {
   const stageOf = async () => {
     const stage = new Stage(await store.open());
@@ -47,20 +75,8 @@ eachStore('notices', store => {
     const failed: string[] = [];
     const heard = { ...heardBefore };
     const process = (sink: ReportSink = told, silenceAfterMs: number | null = null) => {
-      const served: ServedReportSink[] = [{ id: slack!.id, name: 'team', sink, settings: { RATE_PER_SECOND: 1, TIMEOUT_MS: 1000 } }];
-      const notices = new Alerts(
-        stage.database,
-        () => served,
-        () => ({ ...heard }),
-        silenceAfterMs,
-        stage.clock,
-        {
-          failed: (sink, reason) => void failed.push(`${sink}: ${reason}`),
-          trouble: error => {
-            throw error;
-          },
-        },
-      );
+      const served = [{ id: slack!.id, name: 'team', sink, settings: { RATE_PER_SECOND: 1, TIMEOUT_MS: 1000 } }];
+      const notices = alertsOf(stage, served, heard, silenceAfterMs, (sink, reason) => void failed.push(`${sink}: ${reason}`));
       return { look: (stop = new AbortController().signal) => notices.once(stop) };
     };
     /** Fails until the sink stands still. */
@@ -492,22 +508,11 @@ eachStore('notices', store => {
     let asked = 0;
     hanging.alert = () => new Promise(() => (asked += 1));
     const settings = { RATE_PER_SECOND: 1, TIMEOUT_MS: 60_000 };
-    const served: ServedReportSink[] = [
+    const served = [
       { id: slack.id, name: 'team', sink: hanging, settings },
       { id: other!.id, name: 'ops', sink: told, settings },
     ];
-    const trouble = (error: Error | null): void => {
-      throw error ?? new Error('there was trouble');
-    };
-    const events = { failed: () => undefined, trouble };
-    const notices = new Alerts(
-      stage.database,
-      () => served,
-      () => heardBefore,
-      null,
-      stage.clock,
-      events,
-    );
+    const notices = alertsOf(stage, served, heardBefore, null);
     await stage.record();
     await stage.attempt(crm, never());
     const stop = new AbortController();

@@ -1,27 +1,24 @@
 import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysely';
 import { v4 as uuid } from 'uuid';
-import type { Clock } from '../process/clock.js';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { type ServedSink, ServedSinks } from '../maintenance/served-sinks.js';
+import { Metrics } from '../management/metrics.js';
+import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
+import { Log } from '../process/log.js';
+import { Settings } from '../settings/settings.js';
+import { Rejections } from '../webhook/rejections.js';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import { bounded } from '../delivery/bounded.js';
+import { bounded } from '../delivery/attempt.js';
 import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../delivery/retry.js';
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
-import type { SinkSettings } from '../sinks/settings.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, combine, nextEditAt, observe, writeNotices } from './watch.js';
 import { repeatedlyBeside } from '../process/repeatedly.js';
-
-/** A report sink that this process serves. */
-export interface ServedReportSink {
-  /** Its row's key. */
-  id: number;
-  name: string;
-  sink: ReportSink;
-  settings: Pick<SinkSettings, 'RATE_PER_SECOND' | 'TIMEOUT_MS'>;
-}
 
 const lookEveryMs = 5000;
 /** How long what was seen waits to be told. */
@@ -31,36 +28,34 @@ const graceMs = 10_000;
 /** A notice that failed is tried again no later than this: it waits for nobody else, and people wait for it. */
 const longestPauseMs = 60_000;
 
-/** What the notices tell the rest of the process. */
-export interface NoticeEvents {
-  /** A sink did not take a notice; it is tried again unless it was refused. */
-  failed(sink: string, reason: string): void;
-  /** The database failed, it is tried again; `null` once it does not any more. */
-  trouble(error: Error | null): void;
-}
-
 /**
  * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, rejected webhooks, and each day's summary.
  * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
  */
+@Injectable()
 export class Alerts {
   private rejectedBefore: Heard['rejected'] = {};
+  private readonly startedAt: number;
 
   constructor(
     private readonly database: Database,
-    private readonly served: () => readonly ServedReportSink[],
-    private readonly hear: () => Heard,
-    private readonly silenceAfterMs: number | null,
-    private readonly clock: Clock,
-    private readonly events: NoticeEvents,
-  ) {}
+    private readonly settings: Settings,
+    private readonly served: ServedSinks,
+    private readonly metrics: Metrics,
+    private readonly rejections: Rejections,
+    private readonly clock: SharedClock,
+    private readonly log: Log,
+    private readonly events: EngineEvents,
+  ) {
+    this.startedAt = clock.monotonic();
+  }
 
   /** Looks every few seconds, until it is stopped, and tells each sink beside the others. */
   run(stop: AbortSignal): Promise<void> {
-    const turns = this.served().map(one => ({ work: () => this.turn(one, stop), restMs: tellEveryMs }));
+    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), restMs: tellEveryMs }));
     return repeatedlyBeside(
       turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns],
-      error => this.events.trouble(error),
+      error => this.events.tell('alerts', error),
       stop,
     );
   }
@@ -68,24 +63,29 @@ export class Alerts {
   /** One look, and all that there is to tell now. */
   async once(stop: AbortSignal): Promise<void> {
     await this.look();
-    await Promise.all(this.served().map(one => this.turn(one, stop)));
+    await Promise.all(this.served.reports.map(one => this.turn(one, stop)));
   }
 
-  private async turn(one: ServedReportSink, stop: AbortSignal): Promise<void> {
+  private async turn(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<void> {
     // After a jump of the clock the leases of other processes look as if they were over.
     if (this.database.time.jumpedWithin(graceMs)) return;
     await this.sumUp(one);
     for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
   }
 
+  private hear(): Heard {
+    const startedAt = this.clock.now() - (this.clock.monotonic() - this.startedAt);
+    return { webhookAt: this.metrics.webhookAt, rejected: { ...this.rejections.counts }, startedAt };
+  }
+
   private async look(): Promise<void> {
     const now = this.clock.now();
     const heard = this.hear();
     const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
-    const ids = this.served().map(one => one.id);
+    const ids = this.served.reports.map(one => one.id);
     const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
-      const observed = await observe(trx, { ...heard, rejected }, this.silenceAfterMs, now);
+      const observed = await observe(trx, { ...heard, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
       await writeNotices(trx, ids, observed, now);
       return true;
     });
@@ -94,7 +94,7 @@ export class Alerts {
   }
 
   /** Writes the day's summary once; a day without anything is written as told. */
-  private async sumUp({ id, sink }: ServedReportSink): Promise<void> {
+  private async sumUp({ id, sink }: ServedSink<ReportSink>): Promise<void> {
     const now = this.clock.now();
     const date = sink.summary ? summaryDue(sink.summary, now) : null;
     if (date === null) return;
@@ -130,7 +130,7 @@ export class Alerts {
   }
 
   /** Shows one notice that is not shown as it is. @returns whether there may be another */
-  private async tell(one: ServedReportSink, stop: AbortSignal): Promise<boolean> {
+  private async tell(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<boolean> {
     const lease = uuid();
     const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
     if (!row) return false;
@@ -163,12 +163,13 @@ export class Alerts {
   }
 
   private failure(
-    { name }: ServedReportSink,
+    { name }: ServedSink<ReportSink>,
     { payload, tries }: Selectable<Tables['alert']>,
     error: unknown,
   ): UpdateObject<Tables, 'alert'> {
     // Only our own errors promise that their text holds no secret.
-    this.events.failed(name, error instanceof SinkError ? error.message : 'unexpected error');
+    const reason = error instanceof SinkError ? error.message : 'unexpected error';
+    this.log.warn('an alert could not be shown', { sink: name, reason });
     // What will never be taken is left out; what comes next of the same story is tried again.
     if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;
@@ -181,7 +182,7 @@ export class Alerts {
   /** The oldest notice that is due, unless the sink stands still: then it is told when it is well again. Notices go before cards, which pay for it. */
   private async claim(
     trx: Transaction<Tables>,
-    { id, settings }: ServedReportSink,
+    { id, settings }: ServedSink<ReportSink>,
     lease: string,
   ): Promise<Selectable<Tables['alert']> | null> {
     const now = this.clock.now();

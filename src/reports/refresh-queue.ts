@@ -1,33 +1,17 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks } from '../database/limits.js';
-import type { Trx } from '../database/tables.js';
-import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
-import type { Session } from '../delivery/session.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
-import type { RegisteredSink } from '../delivery/session.js';
-import { nextAttemptAt, standing } from '../delivery/retry.js';
-
-/** How long a change waits for its results before it is shown first, in milliseconds. */
-export const holdMsOf = (report: RegisteredSink['report']): number => report?.holdMs ?? 0;
+import type { Trx } from '../database/tables.js';
+import type { Moved, RegisteredSink } from '../delivery/modes/mode.js';
+import { holdMsOf, waitingOf } from './results.js';
 
 /** How many changes one statement names. */
 const statementSize = 1000;
 
-/** A delivery at another sink whose state moved. */
-export interface Moved {
-  changeId: string;
-  channel: number;
-}
-
-/** Whether some other sink still owes a result of this change. */
-export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
-  return sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = 'pending' and s.mode <> 'report')`;
-}
-
 /**
- * Leaves word of what moved for the report sinks, in the transaction that moved it. Only that: their lanes are for their own workers to lock, so that
- * no other sink ever waits for one.
+ * Asks the report sinks to show again what moved, in the transaction that moved it. Only their own workers lock their lanes, so that no other sink
+ * ever waits for one.
  * @returns the report sinks
  */
 export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
@@ -47,15 +31,15 @@ export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promi
 
 /**
  * Takes in the refreshes of a report sink, a page a transaction: opens the reports that it is about, and makes their lanes due unless they are at work or
- * backing off: at once, or while a change that was never shown still lacks results, when its patience ends.
+ * backing off: at once, or while a change that was never shown still lacks results, once it was held long enough.
  */
 export async function drainRefreshQueue(database: Database, sink: RegisteredSink, now: number): Promise<void> {
-  for (let heard = statementSize; heard === statementSize;)
-    heard = await database.asyncCommit(trx => hearPage({ database, trx, sink, now }));
+  for (let drained = statementSize; drained === statementSize;)
+    drained = await database.asyncCommit(trx => drainPage(database, trx, sink, now));
 }
 
-/** @returns how many refreshes it has heard */
-async function hearPage({ database, trx, sink: { id, report }, now }: Session): Promise<number> {
+/** @returns how many refreshes it took in */
+async function drainPage(database: Database, trx: Trx, { id, report }: RegisteredSink, now: number): Promise<number> {
   const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
   if (refreshes.length === 0) return 0;
   const lanes = [...new Set(channelsOf(refreshes))].sort((one, other) => one - other).map(channel => ({ sink: id, channel }));
@@ -72,7 +56,7 @@ async function hearPage({ database, trx, sink: { id, report }, now }: Session): 
   const waiting = await waitingOf(database, trx, hidden);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, enqueuedAt } of opened) {
-    // In the order in which they are owed.
+    // In the order in which they were enqueued.
     const at = state === 'delivered' ? now : enqueuedAt + (waiting.has(changeId) ? holdMsOf(report) : 0);
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
@@ -94,77 +78,4 @@ export async function acknowledgeRefreshes(database: Database, trx: Trx, which: 
       delete from report_refresh where ${isOneOf(database, 'id', sql`taken`)}
       returning change_id as "changeId", channel`.execute(trx);
   return rows;
-}
-
-/** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
-async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
-  if (changeIds.length === 0) return new Set();
-  const rows = await trx
-    .selectFrom('delivery')
-    .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .select('delivery.change_id')
-    .where(database.isAmong('delivery.change_id', changeIds))
-    .where('delivery.state', '=', sql.lit('pending'))
-    .where('sink.mode', '<>', 'report')
-    .execute();
-  return new Set(rows.map(row => row.change_id));
-}
-
-/** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
-export async function unfinishedOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
-  const rows = await trx
-    .selectFrom('delivery')
-    .select('change_id')
-    .where(database.isAmong('change_id', changeIds))
-    .where('state', 'in', [sql.lit('parked'), sql.lit('discarded')])
-    .execute();
-  return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
-}
-
-/** What is known of changes beyond themselves, by their ids. */
-export interface Known {
-  results: Map<string, SinkResult[]>;
-  auditActions: Map<string, AuditAction[]>;
-}
-
-/** What reports of these changes tell beside the changes; forgets the refreshes of them. */
-export async function knownOf({ database, trx, sink }: Session, changeIds: readonly string[]): Promise<Known> {
-  if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
-  // They would be shown once more for nothing.
-  await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
-  const done = await trx
-    .selectFrom('audit')
-    .select(['change_id', 'at', 'actor', 'action'])
-    .where(database.isAmong('change_id', changeIds))
-    .orderBy('id')
-    .execute();
-  const auditActions = new Map<string, AuditAction[]>();
-  for (const { change_id, at, actor, action } of done)
-    auditActions.set(change_id!, [...(auditActions.get(change_id!) ?? []), { at, actor, action: action as AuditAction['action'] }]);
-  return { results: await resultsOf(database, trx, changeIds), auditActions };
-}
-
-function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
-  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
-}
-
-async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
-  const rows = await trx
-    .selectFrom('delivery')
-    .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
-    .select(standing)
-    .where(database.isAmong('change_id', changeIds))
-    .where('sink.mode', '<>', 'report')
-    .orderBy('sink.name')
-    .execute();
-  const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, state, tries, reason, duration_ms, ...lane } of rows) {
-    const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
-    const next = state === 'pending' ? nextAttemptAt(lane) : null;
-    const result = { sink: name, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
-    results.set(change_id, [...(results.get(change_id) ?? []), result]);
-  }
-  return results;
 }

@@ -6,7 +6,7 @@ import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
-import { type Filters, wants } from '../delivery/filters.js';
+import { type Filters, wants } from '../sinks/filters.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import { deliveryId } from '../delivery/work.js';
 

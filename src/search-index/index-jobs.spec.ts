@@ -6,6 +6,8 @@ import type { Delivery } from '../sinks/sink.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type VerifyProgress, beginJob, findJob } from './index-job.js';
 import { IndexJobs } from './index-jobs.js';
+import { logTo, soundEvents } from '../../test/support/engine.js';
+import type { ServedSinks } from '../maintenance/served-sinks.js';
 
 type Documents = Map<string, { key: ChannelKey; version: number; revision: number | null; name: string | null }>;
 
@@ -99,6 +101,8 @@ class TestIndex implements SearchSink {
   }
 }
 
+const servedBy = (searches: object[]): ServedSinks => ({ searches }) as unknown as ServedSinks;
+
 eachStore('index jobs', store => {
   const open: Stage[] = [];
   afterEach(async () => {
@@ -116,13 +120,13 @@ eachStore('index jobs', store => {
     const told: string[] = [];
     const served = [{ id: search!.id, name: 'search', sink: index }];
     const process = () =>
-      new IndexJobs(stage.database, () => served, stage.clock, {
-        wake: () => undefined,
-        told: (message, fields) => void told.push(`${message} ${JSON.stringify(fields)}`),
-        trouble: error => {
-          throw error;
-        },
-      });
+      new IndexJobs(
+        stage.database,
+        servedBy(served),
+        stage.clock,
+        logTo((message, fields) => void told.push(`${message} ${JSON.stringify(fields)}`)),
+        soundEvents(),
+      );
     const never = new AbortController().signal;
     const jobs = process();
     const run = () => jobs.once(never);
@@ -177,8 +181,7 @@ eachStore('index jobs', store => {
       { id: search.id, name: 'search', sink: hanging },
       { id: other!.id, name: 'more', sink: index },
     ];
-    const events = { wake: () => undefined, told: () => undefined, trouble: () => undefined };
-    const jobs = new IndexJobs(stage.database, () => served, stage.clock, events);
+    const jobs = new IndexJobs(stage.database, servedBy(served), stage.clock, logTo(), soundEvents());
     const begin = (sink: number) => beginJob(stage.database, sink, 'verify', false, { at: stage.clock.at, actor: null });
     await begin(search.id);
     await begin(other!.id);

@@ -1,32 +1,19 @@
 import type { Selectable, Updateable } from 'kysely';
 import { v4 as uuid } from 'uuid';
-import type { Clock } from '../process/clock.js';
-import type { Database } from '../database/database.js';
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { ServedSinks, type ServedSink } from '../maintenance/served-sinks.js';
+import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
+import { Log } from '../process/log.js';
 import type { Tables } from '../database/tables.js';
 import type { ChannelKey, Difference, SearchSink } from '../sinks/search-sink.js';
 import { SinkError } from '../sinks/errors.js';
-import { bounded } from '../delivery/bounded.js';
+import { bounded } from '../delivery/attempt.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
 import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
 import { backOffMs } from '../delivery/retry.js';
 import { repeatedlyBeside } from '../process/repeatedly.js';
-
-/** A search sink that this process serves. */
-export interface ServedSearchSink {
-  /** Its row's key, and name. */
-  id: number;
-  name: string;
-  sink: SearchSink;
-}
-
-/** What jobs tell the rest of the process. */
-export interface JobEvents {
-  wake(sinks: number[]): void;
-  /** A job began, ended, or is held up by what its sink says. */
-  told(message: string, fields: object): void;
-  /** The database failed, it is tried again; `null` once it does not any more. */
-  trouble(error: Error | null): void;
-}
 
 const lookEveryMs = 2000;
 const pageSize = 500;
@@ -50,31 +37,33 @@ type Update = Updateable<Tables['index_job']>;
  * Compares indices with the store and builds them anew, page by page, while deliveries go on. A job is a row: one process at a time works on it under a
  * lease, and any goes on with it where another was killed.
  */
+@Injectable()
 export class IndexJobs {
   private readonly checkedAt = new Map<number, number>();
 
   constructor(
     private readonly database: Database,
-    private readonly served: () => readonly ServedSearchSink[],
-    private readonly clock: Clock,
-    private readonly events: JobEvents,
+    private readonly served: ServedSinks,
+    private readonly clock: SharedClock,
+    private readonly log: Log,
+    private readonly events: EngineEvents,
   ) {}
 
   /** Looks every few seconds, until it is stopped; each sink beside the others. */
   run(stop: AbortSignal): Promise<void> {
     return repeatedlyBeside(
-      this.served().map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs })),
-      error => this.events.trouble(error),
+      this.served.searches.map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs })),
+      error => this.events.tell('index jobs', error),
       stop,
     );
   }
 
   /** All that there is to do now. */
   async once(stop: AbortSignal): Promise<void> {
-    await Promise.all(this.served().map(one => this.turn(one, stop)));
+    await Promise.all(this.served.searches.map(one => this.turn(one, stop)));
   }
 
-  private async turn(one: ServedSearchSink, stop: AbortSignal): Promise<void> {
+  private async turn(one: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
     // After a jump of the clock the leases of other processes look as if they were over.
     if (this.database.time.jumpedWithin(leaseMs)) return;
     await this.beginByItself(one, stop);
@@ -83,7 +72,7 @@ export class IndexJobs {
   }
 
   /** An index that another release made is built anew, and every index is compared once a day. */
-  private async beginByItself({ id, name, sink }: ServedSearchSink, stop: AbortSignal): Promise<void> {
+  private async beginByItself({ id, name, sink }: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
     if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
     this.checkedAt.set(id, this.clock.monotonic());
     const now = this.clock.now();
@@ -93,7 +82,7 @@ export class IndexJobs {
       () => false,
     );
     if (outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
-      this.events.told('the index is of another release or analyzer: it is built anew', { sink: name });
+      this.log.info('the index is of another release or analyzer: it is built anew', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
     // Later than now only a clock that was ahead can have been.
@@ -101,7 +90,7 @@ export class IndexJobs {
   }
 
   /** One page of a job. @returns whether there is more to do at once */
-  private async step(served: ServedSearchSink, kind: JobKind, stop: AbortSignal): Promise<boolean> {
+  private async step(served: ServedSink<SearchSink>, kind: JobKind, stop: AbortSignal): Promise<boolean> {
     const lease = uuid();
     const row = await this.claim(served, kind, lease);
     if (!row) return false;
@@ -127,11 +116,11 @@ export class IndexJobs {
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
-  private job({ id }: ServedSearchSink, kind: JobKind) {
+  private job({ id }: ServedSink<SearchSink>, kind: JobKind) {
     return this.database.kysely.updateTable('index_job').where('sink', '=', id).where('kind', '=', kind);
   }
 
-  private claim(served: ServedSearchSink, kind: JobKind, lease: string): Promise<Row | undefined> {
+  private claim(served: ServedSink<SearchSink>, kind: JobKind, lease: string): Promise<Row | undefined> {
     const now = this.clock.now();
     return (
       this.job(served, kind)
@@ -144,7 +133,7 @@ export class IndexJobs {
     );
   }
 
-  private async renew(served: ServedSearchSink, kind: JobKind, lease: string): Promise<void> {
+  private async renew(served: ServedSink<SearchSink>, kind: JobKind, lease: string): Promise<void> {
     const renewal = this.job(served, kind)
       .where('lease', '=', lease)
       .set({ due_at: this.clock.now() + leaseMs });
@@ -152,8 +141,8 @@ export class IndexJobs {
     await renewal.execute().catch(() => undefined);
   }
 
-  private heldUp({ name }: ServedSearchSink, row: Row, { message, advice }: SinkError): Update {
-    if (message !== row.error) this.events.told(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
+  private heldUp({ name }: ServedSink<SearchSink>, row: Row, { message, advice }: SinkError): Update {
+    if (message !== row.error) this.log.info(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
     const now = this.clock.now();
     const since = row.failing_since ?? now;
     // Doubles, since it grows by the time that it has failed for.
@@ -161,13 +150,13 @@ export class IndexJobs {
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
 
-  private tellEnd({ name, id }: ServedSearchSink, kind: JobKind, progress: string): void {
+  private tellEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
     const { after: _, examples: __, ...told } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
-    this.events.told(`${kind} of the index is done`, { sink: name, ...told });
-    this.events.wake([id]);
+    this.log.info(`${kind} of the index is done`, { sink: name, ...told });
+    this.events.emit('due', [id]);
   }
 
-  private async verify({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
+  private async verify({ id, sink }: ServedSink<SearchSink>, row: Row, stop: AbortSignal): Promise<Update> {
     const progress = JSON.parse(row.progress) as VerifyProgress;
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, false);
     const deliveries = wanted.map(({ delivery }) => delivery);
@@ -200,10 +189,10 @@ export class IndexJobs {
     if (surplus.length > 0) await sink.remove(surplus, stop);
     const channels = differences.flatMap(one => (one.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(one))!, version: one.version }]));
     await sendAgain(this.database, id, channels, this.clock.now());
-    this.events.wake([id]);
+    this.events.emit('due', [id]);
   }
 
-  private async rebuild({ id, sink }: ServedSearchSink, row: Row, stop: AbortSignal): Promise<Update> {
+  private async rebuild({ id, sink }: ServedSink<SearchSink>, row: Row, stop: AbortSignal): Promise<Update> {
     const progress = JSON.parse(row.progress) as RebuildProgress;
     const { index } = progress;
     if (index === null) {
@@ -218,8 +207,7 @@ export class IndexJobs {
     }
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, true);
     const damaged = wanted.filter(one => one.damaged).map(keyOf);
-    if (damaged.length > 0)
-      this.events.told('channels whose stored record is damaged are left out of the new index', { channels: damaged });
+    if (damaged.length > 0) this.log.info('channels whose stored record is damaged are left out of the new index', { channels: damaged });
     const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
     const results = await sink.fill(index, deliveries, stop);
     // What is refused there is refused by the deliveries, too, and parked; the others must be in.

@@ -65,15 +65,15 @@ export type Sink = SingleSink | BulkSink | SearchSink | ReportSink;
 export type Mode = 'log' | 'state' | 'report';
 
 /** What people may do by a sink's buttons. `actor` goes on record. Each does nothing, and says 0 or false, where there is nothing (left) to do; `null` if no sink has this name. */
-export interface Actions {
+export abstract class Actions {
   /** Sends once more what is parked of a change, at all sinks. @returns how many deliveries */
-  retry(changeId: string, actor: string): Promise<number>;
+  abstract retry(changeId: string, actor: string): Promise<number>;
   /** Gives up what is parked of a change, at all sinks. @returns how many deliveries */
-  discard(changeId: string, actor: string): Promise<number>;
-  pause(sink: string, actor: string): Promise<boolean | null>;
-  resume(sink: string, actor: string): Promise<boolean | null>;
+  abstract discard(changeId: string, actor: string): Promise<number>;
+  abstract pause(sink: string, actor: string): Promise<boolean | null>;
+  abstract resume(sink: string, actor: string): Promise<boolean | null>;
   /** Compares the index of a search sink with the store once more and mends what differs; false while it is compared already. */
-  repair(sink: string, actor: string): Promise<boolean | null>;
+  abstract repair(sink: string, actor: string): Promise<boolean | null>;
 }
 
 /** What a sink may use of the process: handed in, so that tests can hand in their own. */

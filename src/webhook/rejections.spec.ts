@@ -1,4 +1,6 @@
 import { type Rejection, Rejections } from './rejections.js';
+import { logTo } from '../../test/support/engine.js';
+import { Clock } from '../process/clock.js';
 
 const one: Rejection = { result: 'forbidden', cause: 'app', address: '192.0.2.1', secondsAhead: null };
 
@@ -6,8 +8,8 @@ function stage() {
   const told: object[] = [];
   let now = 0;
   const rejections = new Rejections(
-    (_, fields) => told.push(fields),
-    () => now,
+    logTo((_, fields) => told.push(fields)),
+    Object.assign(new Clock(), { monotonic: () => now }),
   );
   /** What a minute brings, looked at every second. */
   const minute = (): object[] => {

@@ -1,3 +1,6 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../process/clock.js';
+import { Log } from '../process/log.js';
 /**
  * Why a webhook is lost, as far as it tells. `app`: its SdkAppid is not ours; `unsigned`: it has no Sign; `clock`: its RequestTime is too far from our clock;
  * `signature`: its Sign is of no token of ours.
@@ -32,16 +35,16 @@ interface Story {
 }
 
 /** Tells the log of webhooks that are lost: the first of a result at once, then each minute how many more there were, until a minute without. */
+@Injectable()
 export class Rejections {
   /** How many there were since the start. */
   readonly counts: Partial<Record<RejectionCause, number>> = {};
   private readonly stories = new Map<string, Story>();
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param monotonic milliseconds that no change of the clock moves */
   constructor(
-    private readonly warn: (message: string, fields: object) => void,
-    private readonly monotonic: () => number,
+    private readonly log: Log,
+    private readonly clock: Clock,
   ) {}
 
   add(rejection: Rejection): void {
@@ -49,7 +52,7 @@ export class Rejections {
     this.counts[cause] = (this.counts[cause] ?? 0) + 1;
     const story = this.stories.get(result);
     if (!story) {
-      this.warn('a webhook was rejected and is lost', rejection);
+      this.log.warn('a webhook was rejected and is lost', rejection);
       this.stories.set(result, this.story(rejection));
       return;
     }
@@ -60,18 +63,18 @@ export class Rejections {
   /** To be called often. @param all also what its minute is not over for */
   sumUp(all = false): void {
     for (const [result, { sumUpAt, count, addresses, latest }] of this.stories) {
-      if (!all && this.monotonic() < sumUpAt) continue;
+      if (!all && this.clock.monotonic() < sumUpAt) continue;
       if (count === 0) this.stories.delete(result);
       else {
         addresses.delete(latest.address);
-        this.warn('webhooks were rejected and are lost; of these the latest', { count, ...latest, otherAddresses: addresses.size });
+        this.log.warn('webhooks were rejected and are lost; of these the latest', { count, ...latest, otherAddresses: addresses.size });
         this.stories.set(result, this.story(latest));
       }
     }
   }
 
   private story(latest: Rejection): Story {
-    return { sumUpAt: this.monotonic() + minuteMs, count: 0, addresses: new Set(), latest };
+    return { sumUpAt: this.clock.monotonic() + minuteMs, count: 0, addresses: new Set(), latest };
   }
 
   onApplicationBootstrap(): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { Controller, Inject, Post, Req, Res } from '@nestjs/common';
+import { Controller, Post, Req, Res } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import type { ReportSink } from '../sinks/report-sink.js';
+import type { Door } from '../sinks/report-sink.js';
 import { Refusal } from './answer.js';
 import { readBody } from './body.js';
 
@@ -15,9 +15,9 @@ const mostBytesInAll = 8 * mostBytes;
 /** How long a refused body may still come, to be thrown away. */
 const lingerMs = 500;
 
-/** The report sinks that this process has opened. */
-export abstract class ReportSinks {
-  abstract all(): readonly ReportSink[];
+/** What the opened sinks make of requests to this path. */
+export abstract class Doors {
+  abstract readonly all: readonly Door[];
 }
 
 /** Where Slack tells what people click. It answers in Slack's way, not with the vendor's packet; what is done, is done after the answer. */
@@ -27,7 +27,7 @@ export class SlackInteractionsController {
   private readonly arriving = new Map<IncomingMessage, number>();
   private held = 0;
 
-  constructor(@Inject(ReportSinks) private readonly sinks: ReportSinks) {}
+  constructor(private readonly doors: Doors) {}
 
   /**
    * 200 if a sink takes it as signed by Slack; else 401, empty, and the end of the connection: before anything of the body is read if the headers are
@@ -35,7 +35,7 @@ export class SlackInteractionsController {
    */
   @Post()
   async take(@Req() request: Request, @Res() response: Response): Promise<void> {
-    const doors = this.sinks.all().flatMap(({ door }) => door ?? []);
+    const doors = this.doors.all;
     if (doors.length === 0) throw Refusal.notFound();
     if (!hasPlainBody(request) || !doors.some(door => door.admits(request.headers))) return refuse(request, response);
     // Only now: who is refused need not send a body.

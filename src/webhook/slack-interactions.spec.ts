@@ -5,9 +5,9 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request, Response } from 'express';
 import { send } from '../../test/support/service.js';
 import { until } from '../../test/support/until.ts';
-import type { Door, ReportSink } from '../sinks/report-sink.js';
+import type { Door } from '../sinks/report-sink.js';
 import { AnswerFilter, Refusal, okPacket } from './answer.js';
-import { ReportSinks, SlackInteractionsController, interactionsPath } from './slack-interactions.controller.js';
+import { Doors, SlackInteractionsController, interactionsPath } from './slack-interactions.controller.js';
 
 /** A sink that takes what carries its secret, and remembers it. */
 class Signed {
@@ -42,7 +42,16 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
     const module = {
       module: class {},
       controllers: [Webhooks, SlackInteractionsController],
-      providers: [{ provide: ReportSinks, useValue: { all: () => open as ReportSink[] } }],
+      providers: [
+        {
+          provide: Doors,
+          useValue: {
+            get all() {
+              return open.flatMap(sink => ('door' in sink ? [sink.door] : []));
+            },
+          },
+        },
+      ],
     };
     app = await NestFactory.create<NestExpressApplication>(module, { bodyParser: false, abortOnError: false, logger: false });
     const filter = new AnswerFilter(() => undefined);

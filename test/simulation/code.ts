@@ -2,6 +2,8 @@
 export interface Code {
   Database: typeof import('../../src/database/database.js').Database;
   Recorder: typeof import('../../src/channel/recorder.js').Recorder;
+  Enqueuer: typeof import('../../src/delivery/enqueue.js').Enqueuer;
+  EngineEvents: typeof import('../../src/process/engine-events.js').EngineEvents;
   Lanes: typeof import('../../src/delivery/lanes.js').Lanes;
   Worker: typeof import('../../src/delivery/worker.js').Worker;
   registerSinks: typeof import('../../src/maintenance/registry.js').registerSinks;
@@ -17,6 +19,8 @@ export async function loadCode(): Promise<Code> {
   const [
     { Database },
     { Recorder },
+    { Enqueuer },
+    { EngineEvents },
     { Lanes },
     { Worker },
     { registerSinks },
@@ -30,6 +34,8 @@ export async function loadCode(): Promise<Code> {
     [
       'database/database',
       'channel/recorder',
+      'delivery/enqueue',
+      'process/engine-events',
       'delivery/lanes',
       'delivery/worker',
       'maintenance/registry',
@@ -40,6 +46,19 @@ export async function loadCode(): Promise<Code> {
       'sinks/errors',
       'sinks/settings',
     ].map(load),
-  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks'], Code['sinks']];
-  return { Database, Recorder, Lanes, Worker, registerSinks, replay, Timekeeper, Upkeep, SharedTime, sinks: { ...errors, SinkSettings } };
+  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks'], Code['sinks']];
+  return {
+    Database,
+    Recorder,
+    Enqueuer,
+    EngineEvents,
+    Lanes,
+    Worker,
+    registerSinks,
+    replay,
+    Timekeeper,
+    Upkeep,
+    SharedTime,
+    sinks: { ...errors, SinkSettings },
+  };
 }

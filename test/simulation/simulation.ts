@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Recorder as RecorderType, InboundWebhook } from '../../src/channel/recorder.js';
+import type { Recorder as RecorderType } from '../../src/channel/recorder.js';
+import type { InboundWebhook } from '../../src/channel/record.js';
 import type { Database } from '../../src/database/database.js';
+import type { Log } from '../../src/process/log.js';
+import type { Settings } from '../../src/settings/settings.js';
 import type { Upkeep as UpkeepType } from '../../src/maintenance/upkeep.js';
 import type { Worker as WorkerType } from '../../src/delivery/worker.js';
 import type { Delivery, Sink } from '../../src/sinks/sink.js';
@@ -138,7 +141,7 @@ export class Simulation {
   }
 
   async #startReplica(count: number): Promise<void> {
-    const { Recorder, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, sinks } = this.#code;
+    const { Recorder, Enqueuer, EngineEvents, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, sinks } = this.#code;
     const number = this.#started++;
     const machine = count > 1 ? this.#newMachine() : this.#server;
     const time = new SharedTime({ monotonic: () => machine.monotonic(), now: () => machine.wall() });
@@ -154,19 +157,19 @@ export class Simulation {
         for (const other of this.#replicas) if (other !== replica) this.#notice(other, id);
       }
     };
-    const recorder = new Recorder(mortal.database, clock.now, wake, error => this.#breach(`recording failed: ${error.message}`));
     const trouble = (error: Error | null): void => void (error && this.#breach(`something failed: ${error.message}`));
-    const upkeep = new Upkeep(database, 90, clock.now, { wake, discarded: () => this.#breach('something is discarded'), trouble });
+    const events = new EngineEvents()
+      .on('due', sinks => wake(sinks ?? replica.workers.keys()))
+      .on('attempt', ({ sink, outcome, deliveryId }) => this.#note(`${number} ${sink} ${outcome} ${deliveryId}`))
+      .on('state', (sink, { state }) => this.#note(`${number} ${sink} is ${state}`))
+      .on('ended', (_, outcome) => outcome === 'discarded' && this.#breach('something is discarded'))
+      .on('degraded', (_, error) => trouble(error));
+    const enqueuer = new Enqueuer(mortal.database, clock);
+    const recorder = new Recorder(mortal.database, clock, enqueuer, events);
+    const upkeep = new Upkeep(database, { RETENTION_DAYS: 90 } as Settings, clock, events);
     const replica: Replica = { number, mortal, recorder, workers: new Map(), machine, upkeep, stillUntil: 0 };
-    const keeper = new Timekeeper(
-      database,
-      { ...clock, now: () => machine.wall() },
-      {
-        jumped: (_, by) => this.#note(`replica ${number} notices a jump by ${by} ms`),
-        wake: () => replica.workers.forEach(worker => worker.wake()),
-        trouble,
-      },
-    );
+    const log = { warn: (_: string, { byMs }: { byMs: number }) => this.#note(`replica ${number} notices a jump by ${byMs} ms`) };
+    const keeper = new Timekeeper(database, { ...clock, now: () => machine.wall() }, log as unknown as Log, events);
     look();
     await keeper.once();
     this.#time.as(mortal, () => void keeper.run(new AbortController().signal));
@@ -183,17 +186,11 @@ export class Simulation {
       RETRY_MAX_AGE: 24 * hourMs,
     }) as SinkSettings;
     for (const one of registered) {
-      const events = {
-        attempt: (end: { outcome: string; deliveryId: string }) => this.#note(`${number} ${one.name} ${end.outcome} ${end.deliveryId}`),
-        deliveries: () => undefined,
-        state: (name: string, { state }: { state: string }) => this.#note(`${number} ${name} is ${state}`),
-        wake,
-        giveWay: () => Promise.resolve(),
-        trouble: (_: string, error: Error | null) => trouble(error),
-      };
       const paced = one.name === 'cards' ? Object.assign(new sinks.SinkSettings(), settings, { RATE_PER_SECOND: 5 }) : settings;
-      const worker = new Worker(one, this.#sink(one.name), paced, lanes, events, clock);
+      const host = { giveWay: () => Promise.resolve(), trouble: (_: string, error: Error | null) => trouble(error) };
+      const worker = new Worker(one, this.#sink(one.name), paced, lanes, events, clock, host);
       replica.workers.set(one.id, worker);
+      enqueuer.serve(one.id, worker);
       this.#time.as(mortal, () => worker.start());
     }
     this.#replicas.push(replica);

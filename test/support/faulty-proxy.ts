@@ -6,6 +6,9 @@ export class FaultyProxy {
   private server: Server | null = null;
   private port = 0;
   private holding = false;
+  private answered = true;
+  /** How often something was sent after an answer had come. */
+  roundTrips = 0;
 
   /** @param roundTripMs how long the way there and back takes */
   constructor(
@@ -37,8 +40,14 @@ export class FaultyProxy {
       one.on('error', () => undefined).on('close', () => (this.sockets.delete(one), other.destroy()));
       if (this.roundTripMs === 0) one.pipe(other);
       else one.on('data', (chunk: Buffer) => setTimeout(() => other.writable && other.write(chunk), this.roundTripMs / 2)).resume();
+      one.on('data', () => this.count(one === near));
       if (this.holding) this.hold(one);
     }
+  }
+
+  private count(asked: boolean): void {
+    if (asked && this.answered) this.roundTrips += 1;
+    this.answered = !asked;
   }
 
   private hold(socket: Socket): void {

@@ -2,20 +2,23 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
-import { type InboundWebhook, Recorder } from '../../src/channel/recorder.js';
+import type { InboundWebhook } from '../../src/channel/record.js';
+import { recorderAt, soundEvents } from './engine.js';
 import { Clock, SharedClock } from '../../src/process/clock.js';
 import { Database } from '../../src/database/database.js';
-import { Dispatcher } from '../../src/delivery/dispatcher.js';
+import { ServedSinks } from '../../src/maintenance/served-sinks.js';
+import { EngineLog } from '../../src/management/engine-log.js';
+import type { WebhookIntake } from '../../src/intake/intake.js';
+import type { Recorder } from '../../src/channel/recorder.js';
 import { Lanes } from '../../src/delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from '../../src/maintenance/registry.js';
-import type { RegisteredSink } from '../../src/delivery/session.js';
+import type { RegisteredSink } from '../../src/delivery/modes/mode.js';
 import type { LaneWork } from '../../src/delivery/work.js';
 import { AdminActions } from '../../src/management/admin-actions.js';
 import { Log } from '../../src/process/log.js';
 import { ManagementModule, configureManagement } from '../../src/management/management.module.js';
 import { Metrics } from '../../src/management/metrics.js';
 import { Readiness } from '../../src/management/readiness.js';
-import { sinkStates } from '../../src/management/sink-states.js';
 import { Settings, readSettings } from '../../src/settings/settings.js';
 import type { Delivery } from '../../src/sinks/sink.js';
 import { Refused, type SinkError, TryAgain } from '../../src/sinks/errors.js';
@@ -62,32 +65,22 @@ export class Stage {
   private arrivals = 0;
 
   constructor(readonly database: Database) {
-    this.readiness = new Readiness(database, () => false);
-    this.recorder = new Recorder(
-      database,
-      () => this.clock.now(),
-      () => undefined,
-      error => {
-        throw error;
-      },
-    );
+    this.readiness = new Readiness(database, { spoolWorks: false } as WebhookIntake);
+    this.recorder = recorderAt(database, () => this.clock.now());
     this.lanes = new Lanes(database, uuid, () => 0);
   }
 
   async open(environment: Record<string, string> = { MANAGEMENT_TOKEN: token }): Promise<void> {
     const { database, clock } = this;
-    const metrics = new Metrics(
-      database,
-      clock,
-      () => sinkStates(database, clock.now()),
-      () => 7,
-    );
+    const metrics = new Metrics(database, clock, { spooled: 7 } as WebhookIntake);
     const log = new Log(
       'debug',
       () => clock.now(),
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     );
-    this.auditActions = new AdminActions(database, clock, log, metrics, sinks => void this.woken.push(sinks));
+    const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
+    new EngineLog(events, log, metrics);
+    this.auditActions = new AdminActions(database, clock, log, events);
     const shared = new Map<unknown, unknown>([
       [Settings, readSettings({ SDK_APP_IDS: '1400000001', ...environment })],
       [Database, database],
@@ -96,7 +89,7 @@ export class Stage {
       [SharedClock, clock],
       [Log, log],
       [AdminActions, this.auditActions],
-      [Dispatcher, { searchSinks: this.searchSinks }],
+      [ServedSinks, { searches: this.searchSinks }],
     ]);
     const module = ManagementModule.beside({ get: <T>(token: unknown) => shared.get(token) as T });
     this.app = await NestFactory.create<NestExpressApplication>(module, { logger: false, abortOnError: false });

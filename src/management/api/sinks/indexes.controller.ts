@@ -1,6 +1,6 @@
 import { Body, ConflictException, Get, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
-import { Dispatcher } from '../../../delivery/dispatcher.js';
+import { ServedSinks } from '../../../maintenance/served-sinks.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
@@ -15,7 +15,7 @@ import { toIso, toIsoOrNull } from '../times.js';
 export class IndexesController {
   constructor(
     private readonly database: Database,
-    private readonly dispatcher: Dispatcher,
+    private readonly served: ServedSinks,
     private readonly actions: AdminActions,
   ) {}
 
@@ -51,7 +51,7 @@ export class IndexesController {
   }
 
   private async sink(name: string): Promise<{ id: number }> {
-    const found = this.dispatcher.searchSinks.find(sink => sink.name === name);
+    const found = this.served.searches.find(sink => sink.name === name);
     if (found) return found;
     const other = await this.database.kysely
       .selectFrom('sink')

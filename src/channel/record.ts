@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import type { Insertable } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Row, Tables, Trx } from '../database/tables.js';
+import type { EnqueuedGroup, Enqueuer, RecordedChange } from '../delivery/enqueue.js';
+import { apply } from './change.js';
+import { keyOf } from './group.js';
+import { type ChannelState, type Told, emptyState } from './merge.js';
+import { type FieldName, fieldNames, unknownProfile } from './profile.js';
+
+/** A webhook that passed every check, ready to be kept. */
+export interface InboundWebhook extends Told {
+  /** Given on arrival; becomes the change's id. */
+  id: string;
+  sdkAppId: string;
+  channelId: string;
+  operator: string | null;
+  eventTimeEstimated: boolean;
+  receivedAt: number;
+  /** The body as it arrived, inflated. */
+  body: Uint8Array;
+}
+
+export type Recorded = 'recorded' | 'repeat';
+
+/** One transaction's work; neither the number of its statements nor that of its two round trips grows with the group. */
+export async function recordGroup(
+  database: Database,
+  enqueuer: Enqueuer,
+  trx: Trx,
+  webhooks: readonly InboundWebhook[],
+  now: number,
+): Promise<{ results: Recorded[]; enqueued: EnqueuedGroup | null; sinks: number }> {
+  const locked = await lockChannels(database, trx, webhooks);
+  const fingerprints = webhooks.map(fingerprint);
+  const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
+  const kept = await database.send(trx, known.compile());
+  const asked = await enqueuer.sinks(trx);
+  const channels = await locked();
+  const seen = new Set((await kept()).map(row => row.fingerprint));
+  const fed = await asked();
+
+  const results: Recorded[] = [];
+  const changes: ReturnType<typeof applyTo>[] = [];
+  webhooks.forEach((webhook, index) => {
+    const mark = fingerprints[index]!;
+    results.push(seen.has(mark) ? 'repeat' : 'recorded');
+    if (seen.has(mark)) return;
+    seen.add(mark);
+    changes.push(applyTo(channels.get(keyOf(webhook))!, webhook, mark));
+  });
+  if (changes.length === 0) return { results, enqueued: null, sinks: fed.length };
+
+  await database.insert(
+    trx,
+    'change',
+    changes.map(({ row }) => row),
+  );
+  await updateChannels(database, trx, [...channels.values()]);
+  return {
+    results,
+    enqueued: await enqueuer.enqueue(
+      trx,
+      fed,
+      changes.map(({ change }) => change),
+      now,
+    ),
+    sinks: fed.length,
+  };
+}
+
+interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
+  known: ChannelState;
+  touched: boolean;
+  /** Shared by all its changes, which are told of the last of them. */
+  latest: RecordedChange['latest'];
+}
+
+/** Makes the rows that are missing and locks all, in one order for everybody. @returns waits for them */
+async function lockChannels(
+  database: Database,
+  trx: Trx,
+  webhooks: readonly InboundWebhook[],
+): Promise<() => Promise<Map<string, LockedChannel>>> {
+  const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([one], [other]) => (one < other ? -1 : 1));
+  const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
+  const rows = await database.insert<'channel', Row<'channel'>>(
+    trx,
+    'channel',
+    keys.map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
+    // An update that changes nothing, for the sake of its lock and of the row that it returns.
+    'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
+  );
+  return async () =>
+    new Map(
+      (await rows()).map(({ state, ...row }) => {
+        const latest = { revision: null, exists: false, profile: unknownProfile, version: row.version, updatedAt: row.updated_at };
+        return [`${row.sdk_app_id} ${row.channel_id}`, { ...row, known: JSON.parse(state) as ChannelState, touched: false, latest }];
+      }),
+    );
+}
+
+/** Moves the locked channel on by one webhook and gives the change that this makes, with its row. */
+function applyTo(
+  channel: LockedChannel,
+  webhook: InboundWebhook,
+  fingerprint: string,
+): { change: RecordedChange; row: Insertable<Tables['change']> } {
+  const { state, altered, exists, type, tie, ...effect } = apply(channel.known, webhook);
+  channel.known = state;
+  channel.position += 1;
+  channel.touched = true;
+  if (altered) {
+    channel.revision += 1;
+    channel.updated_at = Math.max(channel.updated_at ?? 0, webhook.eventTime);
+    channel.version = Math.max(channel.version + 1, channel.updated_at);
+  }
+  const { version, updated_at: updatedAt } = channel;
+  Object.assign(channel.latest, { revision: channel.revision, exists, profile: effect.profile, version, updatedAt });
+  const { id, sdkAppId, channelId, operator, eventTime } = webhook;
+  const at = { id, channel: channel.id, position: channel.position, revision: altered ? channel.revision : null };
+  const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
+  const row = {
+    ...at,
+    fingerprint,
+    type,
+    operator,
+    event_time: eventTime,
+    estimated: Number(webhook.eventTimeEstimated),
+    tie: Number(tie),
+    received_at: webhook.receivedAt,
+    exist: Number(exists),
+    // What each field is now stands in the profile: of texts of a megabyte every copy counts.
+    changes: JSON.stringify(effect.changes.map(({ field, from }) => ({ field, from }))),
+    profile: JSON.stringify(effect.profile),
+    stale: JSON.stringify(effect.stale),
+    body: webhook.body,
+  };
+  const change = {
+    ...at,
+    type,
+    eventTime,
+    sdkAppId,
+    channelId,
+    operator,
+    exists,
+    changes: effect.changes,
+    profile: effect.profile,
+    existenceChanged: effect.existenceChanged,
+    latest: channel.latest,
+    fields: altered ? effect.changes.map(({ field }) => field) : named,
+    bytes: row.changes.length + row.profile.length,
+  };
+  return { change, row };
+}
+
+async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[]): Promise<void> {
+  const rows = channels.flatMap(channel => {
+    const { id: _, touched, known, latest: __, ...row } = channel;
+    return touched ? [{ ...row, state: JSON.stringify(known) }] : [];
+  });
+  await database.insert(
+    trx,
+    'channel',
+    rows,
+    `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
+       position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
+  );
+}
+
+/**
+ * What an exact repeat shares (contract, section 2): app, command, channel, EventTime, operator and profile fields. A webhook whose
+ * time was estimated is never a repeat of another, so its own id stands in.
+ */
+export function fingerprint(webhook: InboundWebhook): string {
+  if (webhook.eventTimeEstimated) return webhook.id;
+  const { sdkAppId, command, channelId, eventTime, operator, fields } = webhook;
+  const told = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map((field: FieldName) => fields[field] ?? null)];
+  // The time in front keeps the index's new entries together on few pages.
+  return `${eventTime}-${createHash('sha256').update(JSON.stringify(told)).digest('base64url')}`;
+}

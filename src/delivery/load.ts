@@ -1,0 +1,123 @@
+import { type RawBuilder, sql } from 'kysely';
+import { unknownProfile } from '../channel/profile.js';
+import { readTime } from '../channel/stored.js';
+import type { Session } from './modes/mode.js';
+import { type DeliveryRow, type Head, type LaneWork, type Lease, bytesEach, deliveryId, selected } from './work.js';
+
+/** So few are loaded without a look at their sizes. */
+const fewRows = 4;
+
+/** Deliveries of leased lanes, by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog. */
+interface Chosen {
+  channels: readonly number[];
+  which: RawBuilder<unknown>;
+  /** How many there are at most. */
+  count: number;
+  /** How much of their texts is loaded; of a single one any. */
+  bytes: number;
+}
+
+/** Loads what leased lanes are to attempt next. @returns also the channels of those that would be more than `bytes` */
+export function loadNext(
+  session: Session,
+  channels: number[],
+  lease: Lease,
+  bytes: number,
+): Promise<{ work: LaneWork[]; tooLarge: Set<number> }> {
+  const which = sql`delivery.change_id = (${session.mode.next(session)})`;
+  return load(session, { channels, which, count: channels.length, bytes }, lease);
+}
+
+/** Loads these changes of leased lanes, in their order of arrival. */
+export async function loadChanges(
+  session: Session,
+  channels: number[],
+  changeIds: readonly string[],
+  lease: Lease,
+  bytes: number,
+): Promise<LaneWork[]> {
+  if (changeIds.length === 0) return [];
+  const which = sql`delivery.state = 'pending' and ${session.database.isAmong('delivery.change_id', changeIds)}`;
+  return (await load(session, { channels, which, count: changeIds.length, bytes }, lease)).work;
+}
+
+/** As text: what every attempt needs is asked for so often that building the query would cost more than its answer. */
+async function load(
+  session: Session,
+  { channels, which, count, bytes }: Chosen,
+  lease: Lease,
+): Promise<{ work: LaneWork[]; tooLarge: Set<number> }> {
+  const { database, trx, sink } = session;
+  const from = (chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+      from lane
+      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
+      join change on change.id = delivery.change_id
+      join channel on channel.id = lane.channel
+      where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)} order by change.id`;
+  const tooLarge = new Set<number>();
+  let fitting = which;
+  if (count > fewRows) {
+    const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
+        select change.id, lane.channel,
+          octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
+        ${from(which)}`.execute(trx);
+    let left = bytes;
+    const ids = sizes.flatMap((one, index) => {
+      left -= bytesEach + one.bytes;
+      if (left >= 0 || index === 0) return one.id;
+      tooLarge.add(one.channel);
+      return [];
+    });
+    fitting = database.isAmong('delivery.change_id', ids);
+  }
+  const { rows } = await sql<DeliveryRow>`
+      select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${from(fitting)}`.execute(trx);
+  return { work: await workOf(session, rows, lease), tooLarge };
+}
+
+/** Stands in for what cannot be shown. */
+const blanks = {
+  event_time: 0,
+  received_at: 0,
+  updated_at: null,
+  changes: '[]',
+  profile: JSON.stringify(unknownProfile),
+  stale: '[]',
+  sent_profile: null,
+} satisfies Partial<DeliveryRow>;
+
+async function workOf(session: Session, rows: readonly DeliveryRow[], lease: Lease): Promise<LaneWork[]> {
+  const { sink } = session;
+  const show = await session.mode.show(session, rows);
+  const laneWork = (row: DeliveryRow, damaged: boolean): LaneWork => ({
+    ...lease,
+    channel: row.channel,
+    laneTries: row.lane_tries,
+    configErrorSeq: row.config_error_seq,
+    bytes: bytesEach + row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0),
+    head: {
+      changeId: row.change_id,
+      position: row.position,
+      tries: row.tries,
+      failingSince: row.failing_since,
+      stoppedMs: row.stopped_ms,
+      doubt: row.doubt || Number(row.lost > 0),
+      moved: row.moved,
+      state: row.state as Head['state'],
+      delivery: {
+        id: deliveryId(row.change_id, sink.id),
+        ...show(row),
+        version: row.version,
+        updatedAt: readTime(row.updated_at ?? row.event_time),
+      },
+      damaged,
+    },
+  });
+  return rows.map(row => {
+    try {
+      return laneWork(row, false);
+    } catch {
+      return laneWork({ ...row, ...blanks, latest_revision: row.revision ?? 0 }, true);
+    }
+  });
+}

@@ -1,0 +1,88 @@
+import { sql } from 'kysely';
+import { readFields, readTime } from '../../channel/stored.js';
+import { channelsOf } from '../../database/locks.js';
+import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
+import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js';
+import { giveBack, leaseLanes } from '../claim.js';
+import { loadChanges } from '../load.js';
+import { type LaneWork, type Lease, changeEvent, storedChange } from '../work.js';
+import type { Claim, ModeRules, Session } from './mode.js';
+
+/** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
+const foldFrom = 5;
+const foldMost = 200;
+/** So many of those that have waited longest are looked at: some of them may lack a result. */
+const foldLooked = 500;
+
+/** Each change with what became of it at the other sinks, shown again when that moves. */
+export const report: ModeRules = {
+  // A change that was never shown goes before one that is to be shown again, once it has its results or was held long enough.
+  next({ sink: { report: shows }, now }) {
+    const open = sql`from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1`;
+    return sql`select coalesce(
+        (select first.id from (select d.change_id as id, d.enqueued_at ${open} and d.state = 'pending' order by d.position limit 1) first
+         where first.enqueued_at <= ${now - holdMsOf(shows)} or not ${waits(sql.ref('first.id'))}),
+        (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
+  },
+  async show(session, rows) {
+    const { database, trx, sink } = session;
+    const changeIds = rows.map(row => row.change_id);
+    // What they ask for is shown now; later it would be shown once more for nothing.
+    await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
+    const { results, auditActions } = await knownOf(session, changeIds);
+    return row => {
+      readTime(row.received_at);
+      return {
+        event: changeEvent(storedChange(row)),
+        receivedAt: row.received_at,
+        eventTimeEstimated: row.estimated === 1,
+        tie: row.tie === 1,
+        stale: readFields(row.stale),
+        results: results.get(row.change_id) ?? [],
+        auditActions: auditActions.get(row.change_id) ?? [],
+        possiblyPostedSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
+        messageRef: row.message_ref,
+      };
+    };
+  },
+  firstOf: null,
+  prepare: drainRefreshQueue,
+  together: claimDigest,
+  async laterIn({ database, trx, sink }, channels) {
+    const rows = await trx
+      .selectFrom('delivery')
+      .select(eb => ['channel', eb.fn.min('enqueued_at').as('since')])
+      .where('sink', '=', sink.id)
+      .where(database.isAmong('channel', channels))
+      .where('open', '=', sql.lit(1))
+      .groupBy('channel')
+      .execute();
+    return new Map(rows.map(({ channel, since }) => [channel, since + holdMsOf(sink.report)]));
+  },
+  supersedes: false,
+  reopens: true,
+};
+
+/** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
+async function claimDigest(session: Session, lease: Lease, claim: Claim): Promise<LaneWork[]> {
+  const { database, trx, sink, now } = session;
+  const { rows: hidden } = await sql<{ id: string; channel: number }>`
+      with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
+      select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
+      where delivery.open = 1 and delivery.state = 'pending' and delivery.message_ref is null and delivery.tries < 2
+      order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
+  if (hidden.length <= foldFrom) return [];
+  const hiddenIds = hidden.map(({ id }) => id);
+  const unfinished = await unfinishedOf(database, trx, hiddenIds);
+  const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
+  if (rows.length <= foldFrom) return [];
+  const channels = [...new Set(channelsOf(rows))];
+  const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
+  const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease, claim));
+  const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
+  const work = await loadChanges(session, [...leased], ids, lease, claim.bytes);
+  // Another process was faster with what these had, or it is too large to be loaded now.
+  const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
+  if (idle.length > 0) await giveBack(session, idle, now);
+  return work;
+}

@@ -1,0 +1,75 @@
+import { sql } from 'kysely';
+import { unknownProfile } from '../../channel/profile.js';
+import { readProfile } from '../../channel/stored.js';
+import { pageRows } from '../../database/limits.js';
+import { channelsOf, isOneOf, skipLocked } from '../../database/locks.js';
+import { type DeliveryRow, type LatestState, stateEvent, storedChange } from '../work.js';
+import type { ModeRules, Moved, Session } from './mode.js';
+
+/** How many lanes are looked at for what was superseded in them. */
+const supersedingLanes = 100;
+
+/** The latest state of a channel. What a delivery that ended made superfluous is not attempted any more, also before it is marked so. */
+export const state: ModeRules = {
+  next: () =>
+    sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1
+      and d.position >= coalesce(lane.superseded_before, 0) order by d.position desc limit 1`,
+  async show(session, rows) {
+    const latest = await latestStates(session, rows);
+    return row => {
+      const change = storedChange(row);
+      const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
+      return { event: stateEvent(change, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? change, sent) };
+    };
+  },
+  firstOf: changes => changes.at(-1)!,
+  supersedes: true,
+  reopens: false,
+};
+
+/**
+ * The latest revision of each channel, where that is not the owed change itself: filters may have left it out. Asked for by the number that was read
+ * with the version that goes out with it: a later one may have been committed since.
+ */
+async function latestStates({ database, trx }: Session, rows: readonly DeliveryRow[]): Promise<Map<string, () => LatestState>> {
+  const behind = rows.filter(row => row.revision !== row.latest_revision);
+  if (behind.length === 0) return new Map();
+  const found = await trx
+    .selectFrom('change')
+    .select(['channel', 'revision', 'exist', 'profile'])
+    .where(database.isAmong('channel', channelsOf(behind)))
+    .where(
+      database.isAmong(
+        'revision',
+        behind.map(row => row.latest_revision),
+      ),
+    )
+    .execute();
+  return new Map(
+    found.map(({ channel, revision, exist, profile }) => [
+      `${channel} ${revision}`,
+      () => ({ revision, exists: exist === 1, profile: readProfile(profile) }),
+    ]),
+  );
+}
+
+/** Marks a page of what was superseded. After a refusal too: an older state is never sent instead. */
+export async function supersedePage({ database, trx, sink: { id }, now }: Session): Promise<{ superseded: Moved[]; more: boolean }> {
+  const { rows: lanes } = await sql<{ channel: number }>`
+      select channel from lane where sink = ${id} and superseded_before is not null
+      order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
+  const chosen = database.isAmong('lane.channel', channelsOf(lanes));
+  const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
+  // A cross join, so that SQLite begins with the lanes.
+  const { rows: superseded } = await sql<Moved>`
+      with page as materialized (
+        select older.change_id from lane cross join delivery older
+        where lane.sink = ${id} and ${chosen} and ${older} limit ${sql.lit(pageRows)})
+      update delivery set state = 'superseded', open = 0, updated_at = ${now}
+      where sink = ${id} and ${isOneOf(database, 'change_id', sql`page`)}
+      returning change_id as "changeId", channel`.execute(trx);
+  await sql`
+      update lane set superseded_before = null
+      where sink = ${id} and ${chosen} and not exists (select 1 from delivery older where ${older})`.execute(trx);
+  return { superseded, more: superseded.length === pageRows || lanes.length === supersedingLanes };
+}

@@ -1,0 +1,85 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { firstSeen } from '../database/seen.js';
+import type { RegisteredSink } from '../delivery/modes/mode.js';
+import { SharedClock } from '../process/clock.js';
+import { Log } from '../process/log.js';
+import { Settings } from '../settings/settings.js';
+import type { Filters } from '../sinks/filters.js';
+import type { Door, ReportSink } from '../sinks/report-sink.js';
+import type { SearchSink } from '../sinks/search-sink.js';
+import type { SinkSettings } from '../sinks/settings.js';
+import { Actions, type Sink, type SinkContext } from '../sinks/sink.js';
+import { registerSinks } from './registry.js';
+
+/** A sink of this process. */
+export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
+  sink: S;
+  settings: SinkSettings;
+}
+
+/** The configured sinks: made at the start, registered once the database is there. */
+@Injectable()
+export class ServedSinks {
+  /** In the order of the settings. */
+  readonly opened: Sink[] = [];
+  /** The same, once they are registered; none before. */
+  all: readonly ServedSink[] = [];
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly database: Database,
+    private readonly clock: SharedClock,
+    private readonly log: Log,
+    private readonly actions: Actions,
+  ) {}
+
+  get reports(): ServedSink<ReportSink>[] {
+    return this.all.filter((one): one is ServedSink<ReportSink> => 'report' in one.sink);
+  }
+
+  get searches(): ServedSink<SearchSink>[] {
+    return this.all.filter((one): one is ServedSink<SearchSink> => 'compare' in one.sink);
+  }
+
+  /** What takes clicks over HTTP. */
+  get doors(): Door[] {
+    return this.opened.flatMap(sink => ('report' in sink ? (sink.door ?? []) : []));
+  }
+
+  /** Makes the sinks; none of them connects to anything yet. */
+  async open(): Promise<void> {
+    for (const { name, type, settings } of this.settings.sinks) this.opened.push(await type.open(settings, this.contextOf(name)));
+  }
+
+  /** Brings the table of sinks up to date with the settings. */
+  async register(): Promise<void> {
+    const configured = this.settings.sinks.map(({ name, type, settings }, index) => {
+      const sink = this.opened[index]!;
+      const shows = 'report' in sink && { report: { holdMs: sink.holdMs, edits: sink.edits } };
+      return { name, type: type.type, mode: type.mode(settings), filters: filtersOf(settings), ...shows };
+    });
+    const registered = await registerSinks(this.database, configured, this.clock.now());
+    this.all = registered.map((one, index) => ({ ...one, sink: this.opened[index]!, settings: this.settings.sinks[index]!.settings }));
+  }
+
+  private contextOf(name: string): SinkContext {
+    return {
+      name,
+      now: () => this.clock.now(),
+      warn: message => this.log.warn(message, { sink: name }),
+      proxies: this.settings.proxies,
+      actions: this.actions,
+      clicked: (payload, credential, keys) => {
+        const isNew = firstSeen(this.database, keys, this.clock.now());
+        // Heard by whoever has something to do.
+        isNew.catch(() => undefined);
+        for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload, credential, isNew);
+      },
+    };
+  }
+}
+
+function filtersOf({ FIELDS, CHANNELS, SDK_APP_IDS }: SinkSettings): Filters {
+  return { ...(FIELDS && { fields: FIELDS }), ...(CHANNELS && { channels: CHANNELS }), ...(SDK_APP_IDS && { sdkAppIds: SDK_APP_IDS }) };
+}

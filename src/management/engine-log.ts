@@ -1,0 +1,46 @@
+import { Injectable } from '@nestjs/common';
+import { EngineEvents, type EnginePart } from '../process/engine-events.js';
+import { Log } from '../process/log.js';
+import { outage } from '../process/outage.js';
+import { Metrics } from './metrics.js';
+
+/** How an outage begins, and how it ends if that is told. */
+const texts: Record<EnginePart, [begins: string, ends?: string]> = {
+  recording: ['the database did not take webhooks'],
+  delivery: ['the database fails the workers; they go on trying', 'the database serves the workers again'],
+  maintenance: ['the database fails the upkeep; it goes on trying', 'the database serves the upkeep again'],
+  clock: ['the database does not tell its time; trying again until it does', 'the database tells its time again'],
+  'index jobs': [
+    'the database fails the jobs of search indices; they go on trying',
+    'the database serves the jobs of search indices again',
+  ],
+  alerts: ['the database failed the alerts; they go on trying', 'the alerts go on'],
+};
+
+/** Writes what the engine tells into log and metrics. */
+@Injectable()
+export class EngineLog {
+  constructor(events: EngineEvents, log: Log, metrics: Metrics) {
+    const outages = new Map<EnginePart, (error: Error | null) => void>();
+    for (const [part, [begins, ends]] of Object.entries(texts) as [EnginePart, [string, string?]][])
+      outages.set(
+        part,
+        outage(
+          fields => log.error(begins, fields),
+          () => ends !== undefined && log.info(ends),
+        ),
+      );
+    events
+      .on('degraded', (part, error) => outages.get(part)!(error))
+      .on('recovered', part => outages.get(part)!(null))
+      .on('ended', (sink, outcome, count) => metrics.deliveries.inc({ sink, outcome }, count))
+      .on('attempt', end => {
+        metrics.attemptSeconds.observe({ sink: end.sink, outcome: end.outcome }, end.durationMs / 1000);
+        log.debug('delivery attempted', end);
+      })
+      .on('state', (sink, { state, reason, advice }) => {
+        if (state === 'ok') log.info('sink is well again', { sink });
+        else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
+      });
+  }
+}

@@ -1,0 +1,85 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Trx } from '../database/tables.js';
+import type { RegisteredSink, Session } from '../delivery/modes/mode.js';
+import { nextAttemptAt, standing } from '../delivery/retry.js';
+import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
+
+/** How long a change waits for its results before it is shown first, in milliseconds. */
+export const holdMsOf = (report: RegisteredSink['report']): number => report?.holdMs ?? 0;
+
+/** Whether some other sink still owes a result of this change. */
+export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = 'pending' and s.mode <> 'report')`;
+}
+
+/** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
+export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
+  if (changeIds.length === 0) return new Set();
+  const rows = await trx
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .select('delivery.change_id')
+    .where(database.isAmong('delivery.change_id', changeIds))
+    .where('delivery.state', '=', sql.lit('pending'))
+    .where('sink.mode', '<>', 'report')
+    .execute();
+  return new Set(rows.map(row => row.change_id));
+}
+
+/** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
+export async function unfinishedOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
+  const rows = await trx
+    .selectFrom('delivery')
+    .select('change_id')
+    .where(database.isAmong('change_id', changeIds))
+    .where('state', 'in', [sql.lit('parked'), sql.lit('discarded')])
+    .execute();
+  return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
+}
+
+/** What is known of changes beyond themselves, by their ids. */
+export interface Known {
+  results: Map<string, SinkResult[]>;
+  auditActions: Map<string, AuditAction[]>;
+}
+
+/** What reports of these changes tell beside the changes; forgets the refreshes of them. */
+export async function knownOf({ database, trx }: Session, changeIds: readonly string[]): Promise<Known> {
+  if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
+  const done = await trx
+    .selectFrom('audit')
+    .select(['change_id', 'at', 'actor', 'action'])
+    .where(database.isAmong('change_id', changeIds))
+    .orderBy('id')
+    .execute();
+  const auditActions = new Map<string, AuditAction[]>();
+  for (const { change_id, at, actor, action } of done)
+    auditActions.set(change_id!, [...(auditActions.get(change_id!) ?? []), { at, actor, action: action as AuditAction['action'] }]);
+  return { results: await resultsOf(database, trx, changeIds), auditActions };
+}
+
+function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
+  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
+}
+
+async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
+  const rows = await trx
+    .selectFrom('delivery')
+    .innerJoin('sink', 'sink.id', 'delivery.sink')
+    .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
+    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
+    .select(standing)
+    .where(database.isAmong('change_id', changeIds))
+    .where('sink.mode', '<>', 'report')
+    .orderBy('sink.name')
+    .execute();
+  const results = new Map<string, SinkResult[]>();
+  for (const { change_id, name, state, tries, reason, duration_ms, ...lane } of rows) {
+    const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
+    const next = state === 'pending' ? nextAttemptAt(lane) : null;
+    const result = { sink: name, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
+    results.set(change_id, [...(results.get(change_id) ?? []), result]);
+  }
+  return results;
+}
