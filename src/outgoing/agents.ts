@@ -7,7 +7,7 @@ import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/error
 import { type Proxies, type Proxy, proxyFor } from './proxies.js';
 
 export interface ConnectionOptions extends AgentOptions {
-  /** After how long nobody waits for a tunnel any more; without, until the agent is destroyed. */
+  /** How long to wait for a tunnel; without it, until the agent is destroyed. */
   attemptMs?: number;
   /** PEM texts: a private CA of the target, and our certificate and key for it. */
   ca?: string | undefined;
@@ -23,19 +23,19 @@ export function agentFor(url: string, proxies: Proxies, options: ConnectionOptio
   return proxy ? new TunnelAgent(proxy, options) : new HttpsAgent(options as HttpsAgentOptions);
 }
 
-/** A 407 is said by nobody but a proxy, which where plain HTTP is forwarded answers as if it were the target. */
+/** Only a proxy answers 407; where it forwards plain HTTP, that looks like an answer of the target. */
 export function throwIfProxyRefused(status: number, agent: HttpAgent): void {
   if (status === 407 && agent instanceof ForwardAgent) throw answered(agent.proxy, status);
 }
 
-/** Plain HTTP is forwarded, as every client does it: many proxies allow CONNECT to port 443 alone. Node does all of it. */
+/** Plain HTTP is forwarded, which Node does by itself: many proxies allow CONNECT only to port 443. */
 class ForwardAgent extends HttpAgent {
   constructor(
     readonly proxy: Proxy,
     options: AgentOptions,
   ) {
     super({ ...options, proxyEnv: { http_proxy: proxy.url.href } });
-    // Node has read it. axios with `proxy: false`, which keeps it from reading the environment, would make an agent without it out of this one.
+    // Node has read it by now; if axios saw it, `proxy: false` would make it replace this agent by one without a proxy.
     delete (this as unknown as { options: AgentOptions }).options.proxyEnv;
   }
 
@@ -49,7 +49,7 @@ class ForwardAgent extends HttpAgent {
   }
 }
 
-/** TLS goes through a tunnel. Node's own agent would leave a descriptor behind for each tunnel that is refused, and waits on after the request was given up. */
+/** TLS goes through a tunnel. Node's own agent leaks a descriptor for each tunnel that is refused, and goes on waiting after the request was aborted. */
 class TunnelAgent extends HttpsAgent {
   private readonly closing = new AbortController();
   private readonly attemptMs: number | undefined;
@@ -90,7 +90,7 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
     port: proxyPort,
     path: authority,
     headers: { host: authority, ...(proxy.authorization !== null && { 'proxy-authorization': proxy.authorization }) },
-    // By the Host header it would be taken for the target's.
+    // Otherwise Node takes the name from the Host header, which is the target's.
     servername: isIP(proxyHost) ? '' : proxyHost,
     agent: false,
     signal,
@@ -99,7 +99,7 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
   request.once('error', error => reject(failed(proxy, error))).once('close', () => clearTimeout(late));
   request.once('connect', ({ statusCode = 0 }, socket: Duplex) => {
     clearTimeout(late);
-    // Whoever uses the tunnel sees its end.
+    // The user of the tunnel sees its end by other events.
     socket.on('error', () => undefined);
     if (statusCode >= 200 && statusCode < 300) return resolve(socket as Socket);
     socket.destroy();
@@ -110,20 +110,20 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
 }
 
 function answered({ variable }: Proxy, status: number): SinkError {
-  const told = `the proxy answered ${status}`;
-  if (status === 407) return new Misconfigured(told, `Check user and password in ${variable}.`, status);
+  const message = `the proxy answered ${status}`;
+  if (status === 407) return new Misconfigured(message, `Check user and password in ${variable}.`, status);
   if (status === 403) {
-    return new Misconfigured(told, `The proxy of ${variable} forbids it: allow the target there, or name it in NO_PROXY.`, status);
+    return new Misconfigured(message, `The proxy of ${variable} forbids it: allow the target there, or name it in NO_PROXY.`, status);
   }
   if (classifyStatus(status, undefined, 0) instanceof TryAgain) {
-    return new TryAgain(told, `Check that the proxy of ${variable} can reach the target; it is tried again by itself.`, status);
+    return new TryAgain(message, `Check that the proxy of ${variable} can reach the target; it is tried again by itself.`, status);
   }
-  return new Misconfigured(told, `Check ${variable}: what is there does not seem to be a proxy that takes CONNECT.`, status);
+  return new Misconfigured(message, `Check ${variable}: what is there does not seem to be a proxy that takes CONNECT.`, status);
 }
 
 function failed({ variable }: Proxy, error: Error): SinkError {
-  const told = classifyNetworkError(error);
-  const message = `the proxy cannot be reached: ${told.message}`;
-  if (told instanceof Misconfigured) return new Misconfigured(message, `Check the host name in ${variable}, and the certificate there.`);
+  const cause = classifyNetworkError(error);
+  const message = `the proxy cannot be reached: ${cause.message}`;
+  if (cause instanceof Misconfigured) return new Misconfigured(message, `Check the host name in ${variable}, and the certificate there.`);
   return new NotSent(message, `Check that the proxy of ${variable} runs and can be reached from here; it is tried again by itself.`);
 }

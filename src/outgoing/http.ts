@@ -21,15 +21,15 @@ export function retryAfterMs(header: unknown, now: number): number {
 /** The one table of what an HTTP status means (contract, section 5); `null` is delivered. */
 export function classifyStatus(status: number, retryAfter: unknown, now: number): SinkError | null {
   if (status >= 200 && status < 300) return null;
-  const told = `answered ${status}`;
+  const message = `answered ${status}`;
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    return new TryAgain(told, 'Nothing to do unless it lasts: it is tried again by itself.', status, retryAfterMs(retryAfter, now));
+    return new TryAgain(message, 'Nothing to do unless it lasts: it is tried again by itself.', status, retryAfterMs(retryAfter, now));
   }
   if (status >= 300 && status < 400)
-    return new Misconfigured(`${told}, a redirect`, 'Redirects are never followed: set the URL to its final address.', status);
-  if (status === 401 || status === 403) return new Misconfigured(told, 'Check the credentials of this sink.', status);
-  if (status === 404 || status === 410) return new Misconfigured(told, 'Check the URL of this sink: nothing is there.', status);
-  return new Refused(told, 'The sink does not take this delivery: see its own log for why, mend that, then replay.', status);
+    return new Misconfigured(`${message}, a redirect`, 'Redirects are never followed: set the URL to its final address.', status);
+  if (status === 401 || status === 403) return new Misconfigured(message, 'Check the credentials of this sink.', status);
+  if (status === 404 || status === 410) return new Misconfigured(message, 'Check the URL of this sink: nothing is there.', status);
+  return new Refused(message, 'The sink does not take this delivery: see its own log for why, mend that, then replay.', status);
 }
 
 const networkWords: Record<string, string> = {
@@ -46,16 +46,16 @@ const notSentWords: Record<string, string> = {
   EAI_AGAIN: 'the host name could not be looked up just now',
 };
 
-/** Codes of Node's TLS that mean a certificate nobody will accept by waiting. */
+/** Codes of Node's TLS that mean that the certificate will not be accepted later, either. */
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
 /**
- * What a failure below HTTP means, told by its code alone, since messages of the network may carry URLs. Causes are searched too; one of them may tell itself.
- * The caller deals with its own abort signal first: a cancelled attempt is not a failure.
+ * What a failure below HTTP means, by its code alone, since its message may hold a URL. Its causes are searched, too; one of them may be a `SinkError` already.
+ * The caller checks its own signal first: a cancelled attempt is no failure.
  */
 export function classifyNetworkError(error: unknown): SinkError {
-  const { told, code } = innermost(error);
-  if (told) return told;
+  const { sinkError, code } = innermost(error);
+  if (sinkError) return sinkError;
   if (code === 'ENOTFOUND') return new Misconfigured('unknown host', 'Check the host name in the URL of this sink.');
   if (code !== null && tlsCode.test(code)) {
     return new Misconfigured(
@@ -68,13 +68,13 @@ export function classifyNetworkError(error: unknown): SinkError {
   return notSent ? new NotSent(notSent, advice) : new TryAgain((code !== null && networkWords[code]) || 'network error', advice);
 }
 
-function innermost(error: unknown, depth = 0): { told: SinkError | null; code: string | null } {
-  if (error instanceof SinkError) return { told: error, code: null };
-  if (typeof error !== 'object' || error === null || depth > 5) return { told: null, code: null };
+function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; code: string | null } {
+  if (error instanceof SinkError) return { sinkError: error, code: null };
+  if (typeof error !== 'object' || error === null || depth > 5) return { sinkError: null, code: null };
   const { code, cause, original, errors } = error as { code?: unknown; cause?: unknown; original?: unknown; errors?: unknown[] };
   for (const inner of [cause, original, errors?.[0]].map(one => innermost(one, depth + 1)))
-    if (inner.told || inner.code !== null) return inner;
-  return { told: null, code: typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null };
+    if (inner.sinkError || inner.code !== null) return inner;
+  return { sinkError: null, code: typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null };
 }
 
 /** What a text says as JSON; `undefined` if it is none. */

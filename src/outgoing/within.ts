@@ -1,7 +1,7 @@
 /**
- * Does something within a time in milliseconds, `null` for any. Its signal ends with the given one, for the same reason, and when the time is up, for the reason that `late` tells;
- * whatever is thrown afterwards comes out as that reason.
- * Not by AbortSignal.any and AbortSignal.timeout: they cost as much CPU as a request, and what they make is held until the time is up.
+ * Does something within a time in milliseconds, `null` for any. The signal of the work is aborted with the given one, for the same reason, and when the time is up,
+ * for what `late` makes; whatever the work throws afterwards is replaced by that reason.
+ * AbortSignal.any and AbortSignal.timeout cost as much CPU as a request, and what they make is held until the time is up.
  */
 export async function within<T>(
   ms: number | null,

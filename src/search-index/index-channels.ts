@@ -17,7 +17,7 @@ export interface WantedChannel extends ChannelKey {
   position: number;
   /** True if a delivery is on its way, or the sink's filters left the newest revision out: the index may well have another one. */
   unsettled: boolean;
-  /** True if its row is damaged: what is the newest state nobody knows, and the delivery has blanks instead. */
+  /** True if its row is damaged: its newest state is unknown, and the delivery has blanks instead. */
   damaged: boolean;
   delivery: Delivery;
 }
@@ -91,12 +91,12 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
 function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel {
   const { channel, sdkAppId, channelId, changeId, position } = row;
   const unsettled = Boolean(row.open) || (choosesFields && row.state === null);
-  const told = { channel, sdkAppId, channelId, changeId, position };
+  const keys = { channel, sdkAppId, channelId, changeId, position };
   try {
-    return { ...told, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
+    return { ...keys, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
   } catch {
     const blanks = { event_time: 0, updated_at: null, profile: JSON.stringify(unknownProfile) };
-    return { ...told, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
+    return { ...keys, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
   }
 }
 
@@ -115,7 +115,7 @@ function deliveryOf(row: Row, sink: number): Delivery {
   };
 }
 
-/** Those of these channels that are still as they were read, with nothing on its way: what differs there, differs. */
+/** The channels that have no newer change since they were read and no delivery on its way, so that a difference in the index is real. */
 export async function stillSo(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
   const settled = channels.filter(({ unsettled }) => !unsettled);
   if (settled.length === 0) return [];
@@ -124,7 +124,7 @@ export async function stillSo(database: Database, sink: number, channels: readon
   return settled.filter(({ channel, changeId }) => now.get(channel)?.changeId === changeId && !now.get(channel)!.open);
 }
 
-/** Of a document that somebody deleted the engine remembers for a while a version that is greater than ours. */
+/** An engine remembers the version of a deleted document for a while: that may be greater than ours. */
 const tombstoneMargin = 1000;
 
 /** Sends the newest state of these channels once more, under a version greater than what the index has. */
@@ -136,7 +136,7 @@ export async function sendAgain(
 ): Promise<void> {
   if (channels.length === 0) return;
   await database.kysely.transaction().execute(async trx => {
-    // Channels before lanes, as everybody locks them.
+    // Everybody locks channels before lanes, so that nobody waits in a circle.
     const inOrder = channels.toSorted((one, other) => one.channel - other.channel);
     for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
     await lockLanes(database, trx, sink, channels);

@@ -17,7 +17,7 @@ export interface VerifyProgress {
   examples: { sdkAppId: string; channelId: string; kind: Difference['kind'] }[];
 }
 
-/** How far a new building is. */
+/** How far a rebuild is. */
 export interface RebuildProgress {
   index: string | null;
   after: ChannelKey | null;

@@ -18,7 +18,7 @@ import { repeatedlyBeside } from '../process/repeatedly.js';
 const lookEveryMs = 2000;
 const pageSize = 500;
 const examplesKept = 20;
-/** A job whose process is gone waits this long; a living process renews in time, however long a page takes. */
+/** How long a lease lasts; a living process renews it, however long a page takes. */
 const leaseMs = 10_000;
 const renewEveryMs = 3000;
 /** The longest wait of a job that is held up. */
@@ -76,7 +76,7 @@ export class IndexJobs {
     if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
     this.checkedAt.set(id, this.clock.monotonic());
     const now = this.clock.now();
-    // Deliveries tell what is wrong with the sink itself.
+    // A failure here shows in the deliveries, too.
     const outdated = await bounded(signal => sink.current(signal), null, stop).then(
       current => current.outdated,
       () => false,
@@ -85,7 +85,7 @@ export class IndexJobs {
       this.log.info('the index is of another release or analyzer: it is built anew', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
-    // Later than now only a clock that was ahead can have been.
+    // A time to come was written by a clock that was ahead.
     if (now - last >= verifyEveryMs || last > now) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
   }
 
@@ -111,7 +111,7 @@ export class IndexJobs {
       .where('lease', '=', lease)
       .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .executeTakeFirst();
-    // A lease that was lost is somebody else's job by now, and so is its end.
+    // If the lease was lost, whoever has the job now reports its end.
     if (values.state === 'done' && numUpdatedRows > 0n) this.tellEnd(served, kind, values.progress as string);
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
@@ -137,7 +137,7 @@ export class IndexJobs {
     const renewal = this.job(served, kind)
       .where('lease', '=', lease)
       .set({ due_at: this.clock.now() + leaseMs });
-    // The end of the page finds out by itself that the database is away, or the job somebody else's.
+    // If this fails, the update at the end of the page does, too.
     await renewal.execute().catch(() => undefined);
   }
 
@@ -145,14 +145,14 @@ export class IndexJobs {
     if (message !== row.error) this.log.info(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
     const now = this.clock.now();
     const since = row.failing_since ?? now;
-    // Doubles, since it grows by the time that it has failed for.
+    // The wait grows by the time since the first failure, so it doubles each time.
     const dueAt = now + Math.min(backOffMs(1, this.clock.random()) + Math.max(now - since, 0), longestHoldUpMs);
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
 
   private tellEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
-    const { after: _, examples: __, ...told } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
-    this.log.info(`${kind} of the index is done`, { sink: name, ...told });
+    const { after: _, examples: __, ...counts } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
+    this.log.info(`${kind} of the index is done`, { sink: name, ...counts });
     this.events.emit('due', [id]);
   }
 
@@ -198,7 +198,7 @@ export class IndexJobs {
     if (index === null) {
       progress.index = await sink.prepare(stop);
       progress.total = await this.countChannels();
-      // Who has not seen the next index yet still writes into the old one alone: what it delivers is read only afterwards.
+      // A process that has not seen the next index yet writes into the old one alone, so channels are read only after that.
       return { progress: JSON.stringify(progress), due_at: this.clock.now() + sink.settleMs };
     }
     if (progress.filled) {
@@ -210,7 +210,7 @@ export class IndexJobs {
     if (damaged.length > 0) this.log.info('channels whose stored record is damaged are left out of the new index', { channels: damaged });
     const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
     const results = await sink.fill(index, deliveries, stop);
-    // What is refused there is refused by the deliveries, too, and parked; the others must be in.
+    // A document that is refused is refused to its delivery, too, which parks it; all others must be written.
     const failed = results.find(result => result !== null && result.outcome !== 'refused');
     if (failed) throw failed;
     progress.done += wanted.length;

@@ -1,7 +1,7 @@
 import type { SinkError } from './errors.js';
 import type { BulkSink, Delivery } from './sink.js';
 
-/** What names a channel; in this order (code points) everybody goes through them. */
+/** What names a channel. Pages go by app, then by channel, in the order of code points. */
 export interface ChannelKey {
   sdkAppId: string;
   channelId: string;
@@ -20,7 +20,7 @@ export interface Difference extends ChannelKey {
  * several processes, again after a kill, and while deliveries go on.
  */
 export interface SearchSink extends BulkSink {
-  /** The index that is used now, made if there is none, and whether this release would make another one (a mapping of another time): then it is to be rebuilt. */
+  /** The index that is used now, made if there is none, and whether it is outdated: this release would make it differently, so it is to be rebuilt. */
   current(signal: AbortSignal): Promise<{ index: string; outdated: boolean }>;
   /**
    * Compares what the index has after `after` (`null`: from the start) and up to `until` (`null`: to the end) with all that it should have there.

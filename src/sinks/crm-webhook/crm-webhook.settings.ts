@@ -26,7 +26,7 @@ const ownHeaders = new Set([
   'expect',
 ]);
 
-/** What a CRM webhook sink can be told. */
+/** The settings of a CRM webhook sink. */
 export class CrmWebhookSettings extends SinkSettings {
   @Setting({ meaning: 'Where changes are posted to', example: 'https://crm.example.com/hooks/channels', secret: true })
   @Must('an http or https URL', isHttpUrl)

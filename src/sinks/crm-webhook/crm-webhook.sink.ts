@@ -39,7 +39,7 @@ class CrmWebhookSink implements SingleSink {
     private readonly context: SinkContext,
   ) {
     const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: attemptMs } = settings;
-    // With another interval than the one that axios asks for, each request would set the socket's twice.
+    // The interval that axios sets: with another one, each request would set the socket's twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, attemptMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
@@ -55,7 +55,7 @@ class CrmWebhookSink implements SingleSink {
     this.agent.destroy();
   }
 
-  /** One request within its total time. Throws only while there is no status yet: afterwards, that decides. */
+  /** One request within its total time. Throws only until there is a status, which then decides. */
   private async tryOnce(delivery: Delivery, signal: AbortSignal): Promise<AxiosResponse<Readable>> {
     const exchange = async (inTime: AbortSignal): Promise<AxiosResponse<Readable>> => {
       const answer = await this.post(delivery, inTime);
@@ -87,7 +87,7 @@ class CrmWebhookSink implements SingleSink {
   }
 }
 
-/** Reads and forgets an answer up to the limits, and ends when it ends, however it does. */
+/** Reads an answer up to the limits and drops it; resolves however it ends. */
 async function readAnswer(answer: Readable): Promise<void> {
   let bytes = 0;
   answer.on('data', (chunk: Buffer) => {

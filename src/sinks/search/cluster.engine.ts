@@ -7,7 +7,7 @@ import { markOf, newIndex, newMark } from './mapping.js';
 import type { Answer, RestClient } from './rest-client.js';
 import type { ClusterSettings } from './search.settings.js';
 
-/** Who answers at `GET /`. */
+/** What an engine calls itself in its answer to `GET /`. */
 export interface Product {
   name: 'OpenSearch' | 'Elasticsearch';
   /** The oldest major version that works. */
@@ -47,7 +47,7 @@ export class ClusterEngine implements Engine {
 
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.client.call({ method: 'GET', path: '/' }, signal);
-    // Credentials for the index alone may not ask this; whatever is there will answer the next question.
+    // Credentials for the index alone may not ask this; the next request shows whether it is a search engine.
     if (answer.status === 403 && errorType(answer.body) === 'security_exception') return;
     const found = productOf(this.bodyOf(answer));
     if (!found) throw noEngine(this.name);
@@ -102,12 +102,12 @@ export class ClusterEngine implements Engine {
         sort: [{ sdkAppId: 'asc' }, { channelId: 'asc' }],
         ...(after && { search_after: [after.sdkAppId, after.channelId] }),
       };
-      // What is missing for a shard's failure would be told as missing in the index.
+      // Otherwise documents of a shard that fails just now would count as missing in the index.
       const query = { allow_partial_search_results: 'false' };
       const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
       const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
       if (Array.isArray(hits)) return hits.flatMap(foundIn);
-      // Perhaps it was too long.
+      // An answer that was too long has no body here.
       if (size === 1) throw unknownAnswer(this.name, answer.status);
       size = Math.ceil(size / 4);
     }
@@ -132,7 +132,7 @@ export class ClusterEngine implements Engine {
     if (error) throw error;
   }
 
-  /** In one call, and once all that was written can be found, so that nobody ever finds nothing, half, or both. */
+  /** In one call, after a refresh, so that a search finds each document once at any moment. */
   async swap(used: string, next: string, signal: AbortSignal): Promise<void> {
     this.bodyOf(await this.client.call({ method: 'POST', path: `/${next}/_refresh` }, signal));
     const actions = [
@@ -141,7 +141,7 @@ export class ClusterEngine implements Engine {
       { remove: { index: used, alias: this.alias } },
     ];
     const answer = await this.client.call({ method: 'POST', path: '/_aliases', json: { actions } }, signal);
-    // Another process was faster, which the next look tells.
+    // Another process has swapped them; the caller looks up which index is used now.
     if (answer.status !== 404) this.bodyOf(answer);
   }
 
@@ -155,7 +155,7 @@ export class ClusterEngine implements Engine {
     this.client.close();
   }
 
-  /** What a bulk answer says of each operation, in their order. Throws what is no answer to them, since then nobody knows what was done. */
+  /** What the answer says of each operation, in their order. If it is no answer to them, nobody knows what was done. @throws SinkError */
   private async bulk(verb: 'index' | 'delete', operations: readonly Operation[], signal: AbortSignal): Promise<Item[]> {
     const lines = operations.flatMap(({ action, document }) => [{ [verb]: action }, ...(document ? [document] : [])]);
     const answer = await this.client.call(
@@ -176,7 +176,7 @@ export class ClusterEngine implements Engine {
     return found;
   }
 
-  /** What there is of a name, by index; `null` if there is nothing. */
+  /** The mappings of an index, or of all behind an alias, by index; `null` if there is none of this name. */
   private async mappings(name: string, signal: AbortSignal): Promise<object | null> {
     const answer = await this.client.call({ method: 'GET', path: `/${name}/_mapping` }, signal);
     if (errorType(answer.body) === 'index_not_found_exception') return null;
@@ -185,26 +185,26 @@ export class ClusterEngine implements Engine {
     return body;
   }
 
-  /** The one index of ours behind an alias; `null` if there is nothing of this name. Throws if there is anything else. */
-  private async behind(alias: string, told: string, signal: AbortSignal): Promise<{ index: string; outdated: boolean } | null> {
+  /** The one index of ours behind an alias, which errors call `shown`; `null` if there is nothing of this name. @throws Misconfigured if it is anything else */
+  private async behind(alias: string, shown: string, signal: AbortSignal): Promise<{ index: string; outdated: boolean } | null> {
     const found = await this.mappings(alias, signal);
     if (found === null) return null;
     const indices = Object.keys(found);
     if (indices.length > 1) {
       throw new Misconfigured(
-        `${told} is an alias of ${indices.length} indices`,
+        `${shown} is an alias of ${indices.length} indices`,
         'Let the alias point at the one index that channel-sync made.',
       );
     }
     const [index = ''] = indices;
     if (index === alias) {
       const advice = 'Set INDEX to another name, or delete or rename that index; nothing was written to it.';
-      throw new Misconfigured(`${told} is an index, not an alias`, advice);
+      throw new Misconfigured(`${shown} is an index, not an alias`, advice);
     }
     const ours = markOf(member(found, index));
     if (ours === null || (alias === this.nextAlias && indexNumber(this.alias, index) === null)) {
       const advice = 'Set INDEX to another name, or remove that alias; nothing was written to it.';
-      throw new Misconfigured(`${told} is an alias of an index that channel-sync did not make`, advice);
+      throw new Misconfigured(`${shown} is an alias of an index that channel-sync did not make`, advice);
     }
     return { index, outdated: JSON.stringify(ours) !== JSON.stringify(newMark(this.analyzer)) };
   }
@@ -222,7 +222,7 @@ export class ClusterEngine implements Engine {
   }
 }
 
-/** Who answered `GET /`; `null` if it is neither. */
+/** What answered `GET /`; `null` if it is no search engine that we know. */
 function productOf(body: unknown): { name: string; major: number } | null {
   if (member(body, 'status') === 'Meilisearch is running') return { name: 'Meilisearch', major: 0 };
   const version = member(body, 'version');

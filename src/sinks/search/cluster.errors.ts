@@ -26,11 +26,11 @@ const document: Meaning = [
   'The index does not take this document: compare its mapping with the one of a new index, mend that, then replay.',
 ];
 
-/** Errors of OpenSearch and Elasticsearch whose status says too little, by type; with a status behind it where the same type has several meanings. */
+/** Errors whose status says too little, by their type; with the status behind it where one type has several meanings. */
 const meanings: Record<string, Meaning> = {
   index_not_found_exception: [Gone, 'The index went away: the next try makes it anew. Rebuild it then.'],
   index_closed_exception: [Misconfigured, 'The index behind the alias is closed: open it.'],
-  // Newer engines say 429 when a disk is too full, older ones 403; and 403 when a person blocked the index.
+  // Newer engines answer 429 when a disk is too full, older ones 403; all answer 403 when a person blocked the index.
   'cluster_block_exception 429': disk,
   'cluster_block_exception 403': blocked,
   'cluster_block_exception 503': starting,
@@ -47,7 +47,7 @@ const meanings: Record<string, Meaning> = {
   no_shard_available_action_exception: shards,
   master_not_discovered_exception: starting,
   cluster_manager_not_discovered_exception: starting,
-  // Said with 400, of an index that is to be deleted.
+  // Comes with status 400 when an index is to be deleted.
   snapshot_in_progress_exception: [TryAgain, 'A snapshot of the index is being made: it is tried again by itself.'],
   invalid_index_name_exception: [Misconfigured, 'Set INDEX to a name that the search engine takes.'],
   mapper_parsing_exception: document,
@@ -56,7 +56,7 @@ const meanings: Record<string, Meaning> = {
   illegal_argument_exception: document,
 };
 
-/** Limits, whose types mostly mean something else. The reason is looked at, never repeated: it may quote the document. */
+/** Limits, whose types have other meanings, too. The reason is matched, never repeated: it may quote the document. */
 const limits: [reason: RegExp, Meaning][] = [
   [
     /^limit of total fields/i,
@@ -80,7 +80,7 @@ export function classifyClusterError(status: number, answer: unknown, retryAfter
   return new kind(type, advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
 }
 
-/** The type word of an error; never its reason, which may quote the document. */
+/** The type of an error, if it is one word; never its reason, which may quote the document. */
 export function errorType(answer: unknown): string | null {
   const type = member(member(answer, 'error'), 'type');
   return typeof type === 'string' && /^[a-z_]{1,100}$/.test(type) ? type : null;

@@ -21,19 +21,19 @@ export interface Found {
   version: number;
 }
 
-/** Always whole: a partial update cannot bear an external version. */
+/** Always the whole document: a partial update cannot carry an external version. */
 export function entryOf({ event: { data }, updatedAt, version }: Delivery): Entry {
   const { sdkAppId, channelId, profile, revision, exists } = data;
   const { name, avatarUrl, introduction, organization } = profile;
   return { document: { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists }, version };
 }
 
-/** A word for a channel in maps; ids of apps have no colon. */
+/** Names a channel in maps and as the id of a document; app ids have no colon. */
 export function nameOf({ sdkAppId, channelId }: ChannelKey): string {
   return `${sdkAppId}:${channelId}`;
 }
 
-/** The order in which indices are gone through: code points, which is the order of the bytes of UTF-8, not of JavaScript's strings. */
+/** The order of keywords in an index: by the bytes of UTF-8, unlike JavaScript's own order of strings. */
 export function compareKeys(one: ChannelKey, other: ChannelKey): number {
   return bytewise(one.sdkAppId, other.sdkAppId) || bytewise(one.channelId, other.channelId);
 }
@@ -47,11 +47,11 @@ export function differenceOf(wanted: Entry, { document, version }: Found): Diffe
   const [revision, ours] = [Number(document['revision']), Number(wanted.document.revision)];
   if (revision !== ours) return revision > ours ? 'newer' : 'older';
   if (!Object.entries(wanted.document).every(([field, value]) => document[field] === value)) return 'older';
-  // The engine would take what we send next for old.
+  // The engine would refuse our next version as an older one.
   return version > wanted.version ? 'newer' : null;
 }
 
-/** As few bulks as keep each under a size in bytes; a document that is larger than that goes alone. */
+/** Splits into bulks of at most so many bytes; a document that is larger goes alone. */
 export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   const bulks: Entry[][] = [];
   let size = Infinity;
@@ -67,7 +67,7 @@ export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   return bulks;
 }
 
-/** A member of something that came over the wire. */
+/** A member of a received value of unknown form. */
 export function member(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -9,7 +9,7 @@ export type Results = (SinkError | null)[];
 export interface Indices {
   /** The one that is searched. */
   used: string;
-  /** Whether this release, with these settings, would make another one. */
+  /** Whether this release, with these settings, would make it differently. */
   outdated: boolean;
   /** The one that is being built, if there is one. */
   next: { index: string; outdated: boolean } | null;
@@ -27,7 +27,7 @@ export interface Engine {
   create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void>;
   /** Deletes an index of ours that is not used. */
   drop(index: string, signal: AbortSignal): Promise<void>;
-  /** Writes into the index that is used, or into this next one. An index that is gone is told by `Gone`; it is never made by writing. */
+  /** Writes into the index that is used, or into this next one. If that is gone, each fails with `Gone`; writing never makes an index. */
   write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results>;
   /** Documents of the index that is used, in the order of their keys, at most `size`; none is the end. What was acknowledged is among them. */
   page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]>;
@@ -35,7 +35,7 @@ export interface Engine {
   remove(index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
   /** Makes the next index the one that is used, in one step. */
   swap(used: string, next: string, signal: AbortSignal): Promise<void>;
-  /** What a swap left of the index that was used before this one, for `drop`; `null` if there is nothing of ours. */
+  /** The index that was used before this one, for `drop`, if a swap left it behind. */
   leftover(used: string, signal: AbortSignal): Promise<string | null>;
   close(): void;
 }
@@ -54,7 +54,7 @@ export function indexNumber(alias: string, index: string): number | null {
   return /^[1-9]\d{0,14}$/.test(number) ? Number(number) : null;
 }
 
-/** What is refused about no document: no delivery may be parked for it. */
+/** The refusal of a call that writes no document: no delivery may be parked for it. */
 export function setUpRefused({ message, status }: Refused): Misconfigured {
   return new Misconfigured(message, 'The index cannot be looked up or made: see the log of the search engine for why.', status);
 }
@@ -68,12 +68,12 @@ export function tooOld(engine: string, least: string): Misconfigured {
   return new Misconfigured(`this ${engine} is too old`, `Upgrade it: ${least} is the oldest that works.`);
 }
 
-/** The answer makes no sense as one of this engine, when it was asked whether all is well. */
+/** The answer to a look-up is not one of this engine. */
 export function noEngine(wanted: string): Misconfigured {
   return new Misconfigured(`the answer is not one of ${wanted}`, 'Check the URL of this sink: something else seems to be there.');
 }
 
-/** The answer makes no sense, so that nobody knows what was done. */
+/** The answer is not one of this engine, so nobody knows what was done. */
 export function unknownAnswer(engine: string, status: number | null = null): TryAgain {
   return new TryAgain(`the answer is not one of ${engine}`, 'Check what the URL of this sink leads to, if it lasts.', status);
 }

@@ -1,9 +1,9 @@
 import { member } from './document.js';
 
-/** Grows when the mapping changes, so that an index made by an older release is told as outdated. */
+/** Grows when the mapping changes, so that an index of an older release counts as outdated. */
 const schema = 3;
 
-/** Where the mapping tells that the index is ours. */
+/** The key in the mapping's `_meta` that marks an index as ours. */
 const mark = 'channel-sync';
 
 /**

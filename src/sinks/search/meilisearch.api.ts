@@ -5,7 +5,7 @@ import { member } from './document.js';
 import { Gone, setUpRefused, unknownAnswer, wrongEngine } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
-/** A change of an index, which Meilisearch makes later. */
+/** A change of an index: Meilisearch only queues it, and does it later. */
 interface Task {
   uid: number;
   status: string;
@@ -22,7 +22,7 @@ export class MeilisearchApi {
     private readonly now: () => number,
   ) {}
 
-  /** Asks about no document: what is refused is about the set-up then. */
+  /** A call that writes no document: if it is refused, the set-up is wrong. */
   async ask(call: Call, signal: AbortSignal): Promise<unknown> {
     try {
       return await this.call(call, signal);
@@ -99,7 +99,7 @@ const meanings: Record<string, [kind: new (message: string, advice: string, stat
 };
 
 /**
- * What an error of Meilisearch's own says, told by its code; never its message, which may quote the document.
+ * What an error means by Meilisearch's own code; its message is never repeated, since it may quote the document.
  * @param answer of a call, or the error of a task
  * @param error what it means without its code
  */

@@ -4,12 +4,12 @@ import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
-/** Grows when the settings of an index change, so that one made by an older release is told as outdated. */
+/** Grows when the settings of an index change, so that an index of an older release counts as outdated. */
 const schema = 1;
 
 /**
- * Where the settings tell that an index is ours, of which schema, and its number: among the attributes to filter by, where a name that no document has does no
- * harm. Meilisearch keeps no other word of ours with an index, and this one moves along when two are swapped.
+ * Marks an index as ours, with its schema and its number. It is one of the attributes to filter by, where a name that no document has does no harm: Meilisearch
+ * stores no other text of ours with an index, and this one moves along when two indices are swapped.
  */
 const mark = /^channel-sync-schema-(\d+)-v(\d+)$/;
 
@@ -26,7 +26,7 @@ interface Stored extends Record<string, unknown> {
  * Meilisearch knows neither aliases nor versions. What is searched is always the index called INDEX; the next one is called by its own name, and the two swap
  * their contents.
  *
- * Guaranteed: what is told as delivered was read back from the index, after its task had ended, at this version or a newer one. What the index has newer is not
+ * Guaranteed: what counts as delivered was read back from the index, after its task had ended, at this version or a newer one. What the index has newer is not
  * overwritten as long as one writer at a time has the channel, which the lanes see to, over all replicas. After a write of which this process does not know what
  * became, the next one of the same channel also waits until everything has ended that had arrived by then, reads again, and writes again what a late write undid.
  *
@@ -35,7 +35,7 @@ interface Stored extends Record<string, unknown> {
  */
 export class MeilisearchEngine implements Engine {
   readonly name = 'Meilisearch';
-  /** Where a write may still arrive: channels, with their index. */
+  /** Index and channel of each write that may still arrive. */
   private readonly doubtful = new Set<string>();
 
   constructor(
@@ -113,13 +113,13 @@ export class MeilisearchEngine implements Engine {
       for (const name of names) this.doubtful.delete(name);
       return entries.map(() => null);
     } catch (error) {
-      // Only a refusal says that nothing is to come.
+      // After anything but a refusal the write may still arrive.
       if (!(error instanceof Refused || error instanceof Misconfigured)) for (const name of names) this.doubtful.add(name);
       throw error;
     }
   }
 
-  /** The ids sort as the keys do. Where one belongs is searched for, since filters do not compare texts reliably (meilisearch issue 6335). */
+  /** The ids sort as the keys do. The first of the page is found by binary search, since filters do not compare texts reliably (meilisearch issue 6335). */
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
     const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
@@ -138,7 +138,7 @@ export class MeilisearchEngine implements Engine {
     for (let limit = size; ; limit = Math.ceil(limit / 4)) {
       const { results } = await list(low, limit);
       if (results) return results.map(foundIn);
-      // Perhaps it was too long.
+      // An answer that was too long has no body here.
       if (limit === 1) throw unknownAnswer(this.name);
     }
   }
@@ -159,7 +159,7 @@ export class MeilisearchEngine implements Engine {
     return this.api.change({ method: 'POST', path: '/swap-indexes', json: [{ indexes: [this.uid, next] }] }, signal);
   }
 
-  /** The names were swapped, too: what is called as the new one holds what was used before. */
+  /** A swap exchanges contents: the index with the name of the new one holds what was used before. */
   async leftover(used: string, signal: AbortSignal): Promise<string | null> {
     const left = await this.marked(used, signal);
     return left === null || left === 'foreign' || indexName(this.uid, left.number) === used ? null : used;
@@ -169,7 +169,7 @@ export class MeilisearchEngine implements Engine {
     this.api.close();
   }
 
-  /** Looks and writes in turn, until the index has all of it. */
+  /** Reads and writes in turn, until the index has all entries. */
   private async writeUntilThere(uid: string, entries: readonly Entry[], isDoubtful: boolean, signal: AbortSignal): Promise<void> {
     const ours = entries.map(({ document, version }) => ({ id: idOf(document), ...document, version }));
     const ids = ours.map(({ id }) => id);
@@ -181,7 +181,7 @@ export class MeilisearchEngine implements Engine {
         const query = { primaryKey: 'id' };
         await this.api.change({ method: 'POST', path: `/indexes/${uid}/documents`, query, json: missing }, signal);
       } else if (waitFirst) {
-        // Until everything has ended that has arrived for this index.
+        // An earlier write may be among the tasks of this index.
         for (const task of await this.api.waiting({ indexUids: uid, limit: '1' }, signal)) await this.api.end(task.uid, signal);
         waitFirst = false;
       } else return;
@@ -189,8 +189,8 @@ export class MeilisearchEngine implements Engine {
   }
 
   /**
-   * The next index has two writers of a channel: who fills it, and the lane, which writes into the used index first. So the last of them to look makes it
-   * as new as that.
+   * The next index has two writers per channel: the rebuild, and the lane, which writes into the used index first. So whichever reads last writes what is newest
+   * in the used index.
    */
   private async newest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
     const ids = ours.map(({ id }) => id);
@@ -202,7 +202,7 @@ export class MeilisearchEngine implements Engine {
     });
   }
 
-  /** What the settings of an index tell of it; `null` if it is not there. */
+  /** What the mark of an index says; `null` if the index is not there. */
   private async marked(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
     try {
       const attributes = await this.api.ask({ method: 'GET', path: `/indexes/${uid}/settings/filterable-attributes` }, signal);

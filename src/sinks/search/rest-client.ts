@@ -21,7 +21,7 @@ export interface Answer {
   body: unknown;
 }
 
-/** A bulk answer of 500 documents takes a fraction of this, and a page of documents is asked for anew, smaller. */
+/** In bytes: many times a bulk answer of 500 documents; a page of documents that is longer is asked for again, smaller. */
 const answerLimit = 16 * 1024 * 1024;
 
 /** Calls the REST API of a search engine, on connections that it keeps. */
@@ -33,7 +33,7 @@ export class RestClient {
   /** @param authorization the value of the Authorization header */
   constructor({ URL: text, CA: ca, TIMEOUT_MS: attemptMs }: SearchSettings, authorization: string | null, proxies: Proxies) {
     const url = new URL(text);
-    // Credentials in it are in the header.
+    // Its credentials are in the header.
     url.username = url.password = '';
     this.root = url.href.replace(/\/+$/, '');
     this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, attemptMs });

@@ -8,7 +8,7 @@ const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
 /** Whether these settings are right each by itself. */
 type Valid = (...properties: string[]) => boolean;
 
-/** What every search sink can be told. */
+/** The settings of every search sink. */
 export class SearchSettings extends SinkSettings {
   @Setting({
     meaning: 'Where the search engine is; of OpenSearch and Elasticsearch it may hold a user name and a password',

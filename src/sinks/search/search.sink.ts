@@ -7,20 +7,20 @@ import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from '.
 import type { SearchSettings } from './search.settings.js';
 import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setUpRefused } from './engine.js';
 
-/** What stands before a cluster often takes no more than 10 MB, and smaller bulks are no slower. */
+/** Proxies in front of a cluster often take no more than 10 MB, and smaller bulks are no slower. */
 const maxBulkBytes = 5_000_000;
 
 /** How many documents are read at once, at least and at most. */
 const pageSizes = { least: 100, most: 1000 };
 
-/** For how long a process relies on what it saw of the indices. */
+/** How long a process relies on the indices that it last saw. */
 const lookEveryMs = 1000;
 
 /** One document per channel in an index of ours, whatever the engine. */
 export class ChannelIndex implements SearchSink {
   readonly batchSize = 500;
   readonly settleMs: number;
-  /** What there was at a time. Looked at anew when it gets old, or when an answer makes us doubt it. */
+  /** The indices as they were last seen; looked up again when that is old, or when an answer casts doubt on it. */
   private seen: { at: number; indices: Indices } | null = null;
   private checked = false;
   private hadIndex = false;
@@ -30,7 +30,7 @@ export class ChannelIndex implements SearchSink {
     private readonly settings: Pick<SearchSettings, 'INDEX' | 'TIMEOUT_MS'>,
     private readonly context: SinkContext,
   ) {
-    // Who looked just before may begin an attempt until the look gets old, and be told of its success until its time is up.
+    // A process that looked just before the change may begin an attempt for as long as it relies on that, and each attempt may take TIMEOUT_MS.
     this.settleMs = lookEveryMs + settings.TIMEOUT_MS + 1000;
   }
 
@@ -41,7 +41,7 @@ export class ChannelIndex implements SearchSink {
       let results = await this.write(entries, null, inTime);
       if (next) {
         await this.writeAlso(next.index, entries, results, inTime);
-        // A swap between the two writes: the first went into the old index, and so did the second, or nowhere.
+        // After a swap between the two writes neither of them is in the index that is used now.
         if ((await this.lookNow(inTime)).used !== used) results = await this.write(entries, null, inTime);
       }
       return this.lookAgain(results, inTime);
@@ -120,7 +120,7 @@ export class ChannelIndex implements SearchSink {
       return this.engine.leftover(index, inTime);
     });
     if (old === null) return;
-    // Searches are still under way there, and who has not seen the swap yet may write to it.
+    // Searches may still be running there, and a process that has not seen the swap yet may write to it.
     await sleep(this.settleMs, undefined, { signal });
     await this.inTime(signal, inTime => this.engine.drop(old, inTime));
   }
@@ -140,16 +140,16 @@ export class ChannelIndex implements SearchSink {
     }
   }
 
-  /** What there is, as far as it was seen lately. */
+  /** The indices as they were last seen, if that is recent. */
   private look(signal: AbortSignal): Promise<Indices> {
     const age = this.seen ? this.context.now() - this.seen.at : Infinity;
     return this.seen && age >= 0 && age < lookEveryMs ? Promise.resolve(this.seen.indices) : this.lookNow(signal);
   }
 
-  /** What there is; makes the index if there is none. */
+  /** The indices as they are; makes the first one if there is none. */
   private async lookNow(signal: AbortSignal): Promise<Indices> {
     const at = this.context.now();
-    // Two looks at the start both find none; only one that was seen before is gone.
+    // Two first looks at once both find no index; only one that was seen before can be gone.
     const { hadIndex } = this;
     this.seen = null;
     if (!this.checked) await this.engine.check(signal);
@@ -186,14 +186,14 @@ export class ChannelIndex implements SearchSink {
     return results;
   }
 
-  /** What a whole bulk ended in is the end of each of its documents. */
+  /** If a bulk fails as a whole, so does each of its documents. */
   private async send(bulk: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     try {
       return await this.engine.write(bulk, next, signal);
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;
       if (!(error instanceof Refused) || bulk.length === 1) return bulk.map(() => error);
-      // Too large for what stands before the engine, or one document that it does not like: no reason to give up the others.
+      // It is too large for a proxy, or one of its documents is refused: no reason to give up the others.
       const half = Math.ceil(bulk.length / 2);
       return [...(await this.send(bulk.slice(0, half), next, signal)), ...(await this.send(bulk.slice(half), next, signal))];
     }
@@ -221,7 +221,7 @@ export class ChannelIndex implements SearchSink {
     }
   }
 
-  /** Before documents are given up: perhaps somebody put a foreign index into our place, and they are fine. */
+  /** Looks up the indices before documents are given up: if somebody replaced our index, the documents are not at fault. */
   private async lookAgain(results: Results, signal: AbortSignal): Promise<Results> {
     if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.seen = null;
     if (results.some(result => result instanceof Misconfigured)) this.checked = false;
