@@ -1,5 +1,12 @@
 import type { Server } from 'node:http';
-import { type DynamicModule, type INestApplication, Module, ValidationPipe } from '@nestjs/common';
+import {
+  type ArgumentMetadata,
+  BadRequestException,
+  type DynamicModule,
+  type INestApplication,
+  Module,
+  ValidationPipe,
+} from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
@@ -26,6 +33,9 @@ import { Readiness } from './readiness.js';
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
 const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, ServedSinks];
 
+/** No call is given more levels of objects and lists in each other. */
+const mostLevels = 10;
+
 const api = [ChannelsController, ChangesController, DeliveriesController, IndexesController, ReplaysController, SinksController];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
@@ -39,10 +49,23 @@ export class ManagementModule {
       providers: [
         ...shared.map(provide => ({ provide, useValue: main.get<unknown>(provide) })),
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_PIPE, useValue: new ValidationPipe({ transform: true, whitelist: true }) },
+        { provide: APP_PIPE, useValue: new ShallowValidationPipe({ transform: true, whitelist: true }) },
       ],
     };
   }
+}
+
+/** Goes before the library that reads values into classes, which overflows the stack on deep ones. */
+class ShallowValidationPipe extends ValidationPipe {
+  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (isDeeperThan(mostLevels, value))
+      throw new BadRequestException(`give at most ${mostLevels} levels of objects and lists in each other`);
+    return super.transform(value, metadata);
+  }
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  return typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some(one => isDeeperThan(levels - 1, one)));
 }
 
 /** What the management port needs besides its module: limits of sockets, the token, documentation. */

@@ -88,6 +88,18 @@ eachStore('management', store => {
       });
     });
 
+    // Once 500: the library that validates overflowed the stack.
+    test('a body that is nested deeply is 400, wherever it is sent', async () => {
+      const stage = await stageOf();
+      const id = await stage.record();
+      const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+      for (const body of [deep, `{"channelId":${deep}}`, `{"sink":"crm","reason":${deep}}`, `{"sink":"crm","dryRun":true,"x":${deep}}`])
+        for (const call of ['/api/v1/replays', `/api/v1/deliveries/${id}_1/discard`]) {
+          const { status, body: problem } = await stage.call(call, { method: 'POST', body });
+          expect([status, problem]).toEqual([400, expect.objectContaining({ detail: expect.stringContaining('levels') as unknown })]);
+        }
+    });
+
     test('the documentation is open and names every call', async () => {
       const stage = await stageOf();
       expect((await stage.call('/docs', { authorization: null })).body).toContain('swagger');
