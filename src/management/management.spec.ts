@@ -232,6 +232,22 @@ eachStore('management', store => {
       expect((await stage.call('/api/v1/changes?limit=500')).body.items).toHaveLength(60);
     });
 
+    // Once all in one answer: hundreds of megabytes, for which webhooks waited for seconds.
+    test('what is large comes in more pages, of one change each at least', async () => {
+      const stage = await stageOf();
+      const ids: string[] = [];
+      for (const letter of ['a', 'b', 'c', 'd', 'e']) ids.unshift(await stage.record({ name: letter.repeat(1_300_000) }));
+      const sizes: number[] = [];
+      const seen: string[] = [];
+      for (let cursor: string | null = ''; cursor !== null;) {
+        const { body }: Answer = await stage.call(`/api/v1/changes?${cursor && `&cursor=${cursor}`}`);
+        sizes.push(body.items.length);
+        seen.push(...body.items.map(({ id }: { id: string }) => id));
+        cursor = body.nextCursor;
+      }
+      expect([sizes, seen]).toEqual([[1, 1, 1, 2], ids]);
+    });
+
     test('exactly these fields', async () => {
       const stage = await stageOf();
       await stage.register();

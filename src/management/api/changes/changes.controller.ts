@@ -17,7 +17,8 @@ export class ChangesController {
   @ApiProblem(400, 'A parameter is not what it should be')
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
     const after = afterCursor(query.cursor, id => (uuid.test(id) ? id : null));
-    return pageFrom(await findChanges(this.database, query, after), query.limit, change => change.id);
+    const { changes, limit } = await findChanges(this.database, query, after);
+    return pageFrom(changes, limit, change => change.id);
   }
 
   @Call(Get(':id'), 'One change with every try at every sink', ChangeDetailDto)

@@ -1,4 +1,4 @@
-import type { SelectQueryBuilder } from 'kysely';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import { unknownProfile } from '../../../channel/profile.js';
 import { readChanges, readFields, readProfile } from '../../../channel/stored.js';
 import type { Database } from '../../../database/database.js';
@@ -52,16 +52,33 @@ export function orElse<T>(read: () => T, otherwise: T): T {
   }
 }
 
-/** The changes that fit, the newest arrival first, after the one with the id `after`; one more than the limit if there are more. */
-export async function findChanges(database: Database, query: ChangesQuery, after: string | null): Promise<ChangeDto[]> {
+/** The most bytes of texts in one answer, unless a single change has more. */
+const pageBytes = 4 * 1024 * 1024;
+
+/**
+ * The changes that fit, the newest arrival first, after the one with the id `after`.
+ * @returns also how many of them one answer has: those behind are only to tell that there are more
+ */
+export async function findChanges(
+  database: Database,
+  query: ChangesQuery,
+  after: string | null,
+): Promise<{ changes: ChangeDto[]; limit: number }> {
   const selected = selectedChanges(database, query);
-  const rows = await selectChanges(database)
+  const found = await database.kysely
+    .selectFrom('change')
+    .select(['change.id', sql<number>`octet_length(change.changes) + octet_length(change.profile)`.as('bytes')])
     .$if(selected !== null, found => found.where('change.id', 'in', selected!))
     .$if(after !== null, found => found.where('change.id', '<', after!))
     .orderBy('change.id', 'desc')
     .limit(query.limit + 1)
     .execute();
-  return rows.map(showChange);
+  let left = pageBytes;
+  const tooMany = found.findIndex(({ bytes }, index) => (left -= bytes) < 0 && index > 0);
+  const limit = tooMany < 0 ? query.limit : Math.min(query.limit, tooMany);
+  const ids = found.slice(0, limit + 1).map(({ id }) => id);
+  const rows = await selectChanges(database).where(database.isAmong('change.id', ids)).orderBy('change.id', 'desc').execute();
+  return { changes: rows.map(showChange), limit };
 }
 
 /** One change with the profile that it made; `null` if there is none of this id. */
