@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, migrate, tableNames } from './migrations.js';
@@ -32,6 +33,8 @@ export class Database {
   private readonly self = randomUUID();
   /** Whether notices of other processes come. */
   private hears = false;
+  /** The last of the workers that wait for the embedded store: a webhook waits for one of them, however many sinks there are. */
+  private turns: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly kysely: Kysely<Tables>,
@@ -129,6 +132,12 @@ export class Database {
    */
   async asyncCommit<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
     if (!this.embedded) return this.unsynced.transaction().execute(work);
+    const turn = this.turns.then(nextTurn).then(() => this.unsyncedTransaction(work));
+    this.turns = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private unsyncedTransaction<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
     return this.unsynced.connection().execute(async connection => {
       await connection.executeQuery(unsyncedCommits);
       try {

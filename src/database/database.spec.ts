@@ -1,0 +1,25 @@
+import { sql } from 'kysely';
+import { Database } from './database.js';
+
+// Once wrong: with 300 sinks requests were not even read for seconds.
+test('however many workers wait for the embedded store, a webhook waits for one of them, and the event loop goes on', async () => {
+  const database = await Database.open('sqlite::memory:', () => undefined);
+  let [workers, before, loops] = [0, 0, 0];
+  const all = Array.from({ length: 100 }, () =>
+    database.asyncCommit(async trx => void (workers += (await sql`select 1`.execute(trx)).rows.length)),
+  );
+  const webhook = database.kysely.transaction().execute(async () => Promise.resolve((before = workers)));
+  const loop = (): void => void (workers < all.length && (loops++, setImmediate(loop)));
+  loop();
+  await Promise.all([webhook, ...all]);
+  expect([workers, before <= 1, loops >= all.length]).toEqual([100, true, true]);
+  await database.close();
+});
+
+test('a worker whose transaction fails holds up no other', async () => {
+  const database = await Database.open('sqlite::memory:', () => undefined);
+  const failed = database.asyncCommit(() => Promise.reject(new Error('lost')));
+  const next = database.asyncCommit(() => Promise.resolve('served'));
+  expect([await failed.catch((error: Error) => error.message), await next]).toEqual(['lost', 'served']);
+  await database.close();
+});
