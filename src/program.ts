@@ -1,8 +1,10 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { collectDefaultMetrics } from 'prom-client';
 import { AppModule } from './app.module.js';
 import { UnusableDatabase } from './database/errors.js';
+import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
 import { SettingsError } from './settings/settings.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
@@ -25,6 +27,8 @@ async function main(): Promise<void> {
     });
     const log = app.get(Log);
     app.useLogger(log);
+    // Of the process, not of the service, of which tests have several in one.
+    collectDefaultMetrics({ register: app.get(Metrics).registry });
     drainAtTheEnd(await startService(app), log);
   } catch (error) {
     const mistakes = mistakesOf(error);

@@ -152,6 +152,34 @@ test('each port listens on its own address', async () => {
   expect(await Promise.all([reached('127.0.0.1', port!), reached('127.0.0.2', managementPort!)])).toEqual([false, false]);
 }, 30_000);
 
+test('the metrics are all there, with those of the release and of the process', async () => {
+  const service = start({
+    DATABASE_URL: `sqlite:${join(folder, 'metrics.db')}`,
+    SINK_A_TYPE: 'webhook',
+    SINK_A_URL: 'http://127.0.0.1:1/',
+  });
+  const { url, managementUrl } = await service.listening();
+  expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'b' }))).status).toBe(
+    200,
+  );
+  await until(() => service.lines.some(line => line['msg'] === 'delivery attempted'), 'an attempt');
+  const { text } = await send('GET', `${managementUrl}/metrics`);
+  for (const line of [
+    `channel_sync_webhooks_total{command="${changed}",result="recorded"} 1`,
+    'channel_sync_webhook_answer_seconds_bucket{le="1.5"} 1',
+    'channel_sync_attempt_seconds_bucket{le="1.5",sink="a",outcome="retry"} 1',
+    'channel_sync_pending{sink="a"} 1',
+    'channel_sync_sink_state{sink="a",state="retrying"} 1',
+    'channel_sync_spooled 0',
+    `channel_sync_build_info{version="${process.env['npm_package_version'] ?? ''}`,
+  ])
+    expect(text).toContain(line);
+  for (const name of ['lag_seconds{sink="a"}', 'last_webhook_timestamp_seconds'])
+    expect(text).toMatch(new RegExp(`^channel_sync_${name} \\d`, 'm'));
+  for (const name of ['process_resident_memory_bytes', 'process_cpu_seconds_total', 'nodejs_eventloop_lag_p99_seconds'])
+    expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
+}, 30_000);
+
 // Seen failing without a listener of standard output's errors. A log sink would bring one.
 test.each(['webhook', 'log'])(
   'whoever reads the output goes away: webhooks are taken all the same (a %s sink)',

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { WebhookIntake } from '../intake/intake.js';
 import { SharedClock } from '../process/clock.js';
+import { version } from '../outgoing/http.js';
 import { newestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from './counting.js';
 import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
@@ -55,6 +56,7 @@ export class Metrics {
       const at = this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
       return at === null ? [] : [[{}, at / 1000]];
     });
+    this.gauge('build_info', 'The release that runs', ['version'], async () => [[{ version }, 1]]);
     this.gauge('spooled', 'Webhooks that are in the spool only, for as long as the database does not answer', [], async () => [
       [{}, intake.spooled],
     ]);

@@ -42,11 +42,11 @@ describe('Retry-After', () => {
 
 describe('the status table', () => {
   const misconfigured = [...Array.from({ length: 100 }, (_, index) => 300 + index), 401, 403, 404, 410];
-  const retried = (status: number): boolean => [408, 425, 429].includes(status) || status >= 500;
+  const retried = (status: number): boolean => [408, 425, 429].includes(status) || status >= 500 || status < 200;
 
   it('gives each status one class, its advice and itself', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 300, max: 999 }), status => {
+      fc.property(fc.oneof(fc.integer({ min: 0, max: 199 }), fc.integer({ min: 300, max: 999 })), status => {
         const error = classifyStatus(status, undefined, now);
         expect(error).toBeInstanceOf(misconfigured.includes(status) ? Misconfigured : retried(status) ? TryAgain : Refused);
         expect(error).toMatchObject({ status, message: expect.stringContaining(String(status)), advice: expect.stringMatching(/\w/) });

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Misconfigured, NotSent, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 
+/** Of this release. */
+export const version = versionOf(new URL('../../package.json', import.meta.url));
+
 /** How we name ourselves to targets: `channel-sync/<version>`. */
-export const userAgent = `channel-sync/${versionOf(new URL('../../package.json', import.meta.url))}`;
+export const userAgent = `channel-sync/${version}`;
 
 function versionOf(packageJson: URL): string {
   return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
@@ -22,7 +25,7 @@ export function retryAfterMs(header: unknown, now: number): number {
 export function classifyStatus(status: number, retryAfter: unknown, now: number): SinkError | null {
   if (status >= 200 && status < 300) return null;
   const message = `answered ${status}`;
-  if (status === 408 || status === 425 || status === 429 || status >= 500) {
+  if (status === 408 || status === 425 || status === 429 || status >= 500 || status < 200) {
     return new TryAgain(message, 'Nothing to do unless it lasts: it is tried again by itself.', status, retryAfterMs(retryAfter, now));
   }
   if (status >= 300 && status < 400)
