@@ -23,8 +23,8 @@ export class AppModule {
           // Read by us, so that what its reader cuts is seen.
           ignoreEnvFile: true,
           validate: env => {
-            const { variables, cut } = environment ? { variables: environment, cut: [] } : withEnvFile(env);
-            return { settings: readSettings(variables, cut) };
+            const { variables, warnings } = environment ? { variables: environment, warnings: [] } : withEnvFile(env);
+            return { settings: readSettings(variables, warnings) };
           },
         }),
         PlatformModule,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { parse } from 'dotenv';
 import { type Environment, fileText } from './environment.js';
-import { SettingsError } from './settings.js';
+import { SettingsError, isOurs } from './settings.js';
 
 /** Stands in for a `#` that would end a value; no text holds it. */
 const hash = '\uffff';
@@ -19,13 +19,27 @@ export function cutNames(text: string): string[] {
   });
 }
 
+/** The names in a `.env` file that it was to set, but that its reader passes over, such as in `set A_B=c`, `A_B:c` and `"A_B"=c`. */
+export function unreadNames(text: string): string[] {
+  const read = parse(text);
+  return text.split(/[\r\n]+/).flatMap(line => {
+    const [, first = ''] = /^\s*(?:export\s+)?([\w.-]+)/.exec(line) ?? [];
+    if (/^\s*#/.test(line) || read[first] !== undefined) return [];
+    const name = /[A-Z][A-Z\d]*(_[A-Z\d]+)+/.exec(line)?.[0] ?? '';
+    return isOurs(name) && read[name] === undefined ? [name] : [];
+  });
+}
+
 /**
- * Variables and, behind them, those of the file `.env` in the folder that the process runs in; and the names that are cut there.
+ * Variables and, behind them, those of the file `.env` in the folder that the process runs in; and what people should look at there, a line each, without a value.
  * @throws SettingsError if there is such a file that cannot be read
  */
-export function withEnvFile(variables: Environment): { variables: Environment; cut: string[] } {
-  if (!existsSync('.env')) return { variables, cut: [] };
+export function withEnvFile(variables: Environment): { variables: Environment; warnings: string[] } {
+  if (!existsSync('.env')) return { variables, warnings: [] };
   const { text, problem } = fileText('.env');
   if (problem !== undefined) throw new SettingsError([`.env ${problem}`]);
-  return { variables: { ...parse(text), ...variables }, cut: cutNames(text).filter(name => variables[name] === undefined) };
+  const isSet = (name: string): boolean => variables[name] !== undefined;
+  const cut = cutNames(text).flatMap(name => (isSet(name) ? [] : `${name} is cut at a # in .env: put its value in quotes`));
+  const unread = unreadNames(text).flatMap(name => (isSet(name) ? [] : `${name} is not set by its line in .env: write ${name}=value`));
+  return { variables: { ...parse(text), ...variables }, warnings: [...cut, ...unread] };
 }

@@ -145,16 +145,16 @@ const properties = settingsOf(Settings).map(({ property }) => property);
 const known = [...properties, ...proxyVariables];
 
 /** Whether a name can only have been meant for us. */
-function isOurs(name: string): boolean {
+export function isOurs(name: string): boolean {
   return /^(SINK|WEBHOOK|MANAGEMENT|APP_\d+)_/.test(name) || known.includes(name);
 }
 
 /**
  * Reads and checks the whole environment.
- * @param cut the names whose values a `.env` file cuts
+ * @param warnings that are to be told with the others
  * @throws SettingsError with all mistakes, by full variable name and never with a secret's value
  */
-export function readSettings(environment: Environment, cut: readonly string[] = []): Settings {
+export function readSettings(environment: Environment, warnings: readonly string[] = []): Settings {
   const given = textsOf(environment, isOurs);
   const { value: settings, mistakes } = readClass(Settings, given.texts);
   const { proxies, mistakes: ofProxies } = proxiesFrom(given.texts);
@@ -171,7 +171,7 @@ export function readSettings(environment: Environment, cut: readonly string[] = 
     });
   if (told.length > 0) throw new SettingsError(told);
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
-  settings.warnings.push(...cut.map(name => oneLine(`${name} is cut at a # in .env: put its value in quotes`)));
+  settings.warnings.push(...warnings);
   if (!settings.WEBHOOK_TOKENS) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
   if (settings.sinks.length > 0) return settings;
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
