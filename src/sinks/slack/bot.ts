@@ -7,7 +7,7 @@ import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink.js';
 import { alertMessage, failures, keyOf } from './alerts/alert.js';
 import { messageRefsOf } from './alerts/summary.js';
-import { type Message, type RenderContext, plainly, quietly, withoutImage } from './card/blocks.js';
+import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { notOfApi } from './slack-errors.js';
@@ -30,7 +30,7 @@ interface Shown {
   /** What goes into its thread, once. */
   thread: Message[];
   /** What its metadata carry, so that it is found again. */
-  key: { name: 'delivery_id' | 'digest_id' | 'notice_id'; value: string };
+  key: { name: 'delivery_id' | 'digest_id' | 'alert_id'; value: string };
   messageRef: MessageRef | null;
   /** From when on it may stand there without our knowing, in milliseconds; `null` if it cannot. */
   possiblyPostedSince: number | null;
@@ -62,10 +62,9 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   ) {}
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    const full = fullTexts(report, this.rendering);
     const shown: Shown = {
       message: card(report, this.rendering, this.context.now()),
-      thread: full ? [full] : [],
+      thread: fullTexts(report, this.rendering),
       key: { name: 'delivery_id', value: report.id },
       messageRef: readMessageRef(report.messageRef),
       possiblyPostedSince: report.possiblyPostedSince,
@@ -90,15 +89,14 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   }
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    const details = failures(alert, this.rendering);
     const isSummary = alert.kind === 'summary';
     // Half of the time for the links, half for the message.
     const timeoutMs = Math.ceil(this.settings.TIMEOUT_MS / (isSummary ? 2 : 1));
     const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : undefined;
     const shown: Shown = {
       message: alertMessage(alert, this.rendering, links),
-      thread: details ? [details] : [],
-      key: { name: 'notice_id', value: keyOf(alert) },
+      thread: failures(alert, this.rendering),
+      key: { name: 'alert_id', value: keyOf(alert) },
       messageRef: readMessageRef(messageRef),
       // Alerts are few, so that each new one may cost one look.
       possiblyPostedSince: alert.since,
@@ -132,7 +130,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       const known = shown.messageRef ?? (await this.find(shown, within));
       const edited = known && (await this.edit(shown.message, known, within));
       const metadata = { event_type: eventType, event_payload: { [shown.key.name]: shown.key.value } };
-      const fresh = { channel: this.channel, ...plainly, ...quietly, metadata };
+      const fresh = { channel: this.channel, ...postOptions, metadata };
       const standing = edited ?? (await this.send('chat.postMessage', shown.message, fresh, within));
       return this.reply(shown.thread, standing, within, countCall);
     });
@@ -173,7 +171,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     const { channel, ts, image } = known;
     const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
-      const edited = await this.send('chat.update', shown, { channel, ts, ...plainly }, signal);
+      const edited = await this.send('chat.update', shown, { channel, ts, ...editOptions }, signal);
       return { ...known, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
@@ -189,7 +187,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     try {
       for (const message of thread) {
         countCall?.();
-        await this.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...plainly, ...quietly }, signal);
+        await this.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...postOptions }, signal);
       }
       return { ...known, thread: true };
     } catch (error) {

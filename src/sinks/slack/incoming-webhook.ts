@@ -2,7 +2,7 @@ import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink.js';
 import { alertMessage } from './alerts/alert.js';
-import { type Message, type RenderContext, plainly, quietly } from './card/blocks.js';
+import { type Message, type RenderContext, postOptions } from './card/blocks.js';
 import { card } from './card/card.js';
 import { digest } from './card/digest.js';
 import { classifyWebhookAnswer } from './slack-errors.js';
@@ -44,7 +44,7 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
   }
 
   private async send(message: Message, signal: AbortSignal): Promise<void> {
-    const body = JSON.stringify({ ...message, ...plainly, ...quietly });
+    const body = JSON.stringify({ ...message, ...postOptions });
     const answer = await post(this.url, body, { 'content-type': 'application/json' }, signal, this.context.proxies);
     const error = classifyWebhookAnswer(answer, this.context.now());
     if (error) throw error;

@@ -166,17 +166,21 @@ const manners: fc.Arbitrary<RenderContext> = fc.record({
   buttons: fc.boolean(),
 });
 
-function all(message: Message, ...more: (Message | null)[]): Message[] {
-  return [message, ...more.flatMap(one => (one ? [one, withoutImage(one)] : [])), withoutImage(message)].filter(one => one !== null);
+/** These messages, and those with an image also without it. */
+function all(...messages: Message[]): Message[] {
+  return messages.flatMap(one => [one, withoutImage(one)]).filter(one => one !== null);
 }
 
 /** Every message that we may send, whatever it tells of. */
 const messages: fc.Arbitrary<Message[]> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.tuple(reports, manners).map(([report, context]) => all(card(report, context, now), fullTexts(report, context))),
+    arbitrary: fc.tuple(reports, manners).map(([report, context]) => all(card(report, context, now), ...fullTexts(report, context))),
   },
-  { weight: 2, arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(alertMessage(told, context), failures(told, context))) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(alertMessage(told, context), ...failures(told, context))),
+  },
   {
     weight: 1,
     arbitrary: fc
@@ -258,7 +262,7 @@ describe('any message', () => {
       const many = Array.from({ length: 100 }, () => report);
       for (const message of [
         card(report, context, now),
-        fullTexts(report, context)!,
+        ...fullTexts(report, context),
         digest(many, context),
         ...digestThread(many, context),
       ]) {
@@ -285,8 +289,8 @@ describe('any message', () => {
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of told.flatMap(one => [alertMessage(one, context, links), failures(one, context)])) {
-        expect(message && faultsOf(message)).toEqual(message && []);
+      for (const message of told.flatMap(one => [alertMessage(one, context, links), ...failures(one, context)])) {
+        expect(faultsOf(message)).toEqual([]);
       }
     }
   });
@@ -450,10 +454,10 @@ describe.each([
     const long = fieldNames.map(name => ({ field: name, from: '7'.repeat(299), to: '8'.repeat(299) }));
     const many = Array.from({ length: 40 }, () => on({ changes: long }));
     return [
-      ...cards.flatMap(report => [card(report, context, now), fullTexts(report, context)]),
-      ...notices.flatMap(told => [alertMessage(told, context), alertMessage(told, bare), failures(told, context)]),
+      ...cards.flatMap(report => [card(report, context, now), ...fullTexts(report, context)]),
+      ...notices.flatMap(told => [alertMessage(told, context), alertMessage(told, bare), ...failures(told, context)]),
       ...[many, many.slice(0, 1)].flatMap(some => [digest(some, context), digest(some, bare), ...digestThread(some, context)]),
-    ].filter(one => one !== null);
+    ];
   }
 
   it('are all used', () => {

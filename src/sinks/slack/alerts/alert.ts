@@ -33,11 +33,11 @@ export function alertMessage(alert: Alert, context: RenderContext, links: Readon
 }
 
 /** The latest failures of a sink, for the thread of its incident. */
-export function failures(alert: Alert, context: RenderContext): Message | null {
-  if (alert.kind !== 'incident' || alert.until !== null || alert.failures.length === 0) return null;
+export function failures(alert: Alert, context: RenderContext): Message[] {
+  if (alert.kind !== 'incident' || alert.until !== null || alert.failures.length === 0) return [];
   const { colon, incident: words } = context.words;
   const lines = alert.failures.slice(0, 10).map(({ at, error }) => [date(at, context), text(colon + clean(error))]);
-  return { text: words.failures, blocks: [richText([[text(words.failures, { bold: true })], ...lines])] };
+  return [{ text: words.failures, blocks: [richText([[text(words.failures, { bold: true })], ...lines])] }];
 }
 
 /** What tells an alert from all others. */

@@ -9,10 +9,10 @@ export interface Message {
   blocks: KnownBlock[];
 }
 
-/** Sent with every message: nothing in its text becomes a mention or a link. */
-export const plainly = { parse: 'none', link_names: false } as const;
-/** And with every new one: its text is no mrkdwn, which no edit can say. */
-export const quietly = { mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
+/** Sent with every edit: nothing in the text becomes a mention or a link. */
+export const editOptions = { parse: 'none', link_names: false } as const;
+/** Sent with every new message: its text is no mrkdwn either, which no edit can say. */
+export const postOptions = { ...editOptions, mrkdwn: false, unfurl_links: false, unfurl_media: false } as const;
 
 /** How one sink renders its messages, by its settings. */
 export interface RenderContext {

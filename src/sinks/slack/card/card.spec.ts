@@ -162,16 +162,16 @@ describe('card', () => {
     expect(linesOf(cardOf(report))[2]).toMatch(/^Introduction: ~short~ → \*first line, .*…\*_ \(in full in the thread\)_$/);
     expect(linesOf(cardOf(report))[3]).toBe('Organization: ~a b~ → *c*');
     expect(linesOf(cardOf(report, { threads: false }))[2]).toMatch(/…\*$/);
-    expect(linesOf(fullTexts(report, context)!)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
+    expect(fullTexts(report, context).flatMap(linesOf)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
   });
 
   it('has nothing for its thread if nothing was cut', () => {
-    expect(fullTexts(reportOf({ changes: [{ field: 'name', from: '\u200b'.repeat(9000), to: 'a\n'.repeat(150) }] }), context)).toBeNull();
+    expect(fullTexts(reportOf({ changes: [{ field: 'name', from: '\u200b'.repeat(9000), to: 'a\n'.repeat(150) }] }), context)).toEqual([]);
   });
 
   it('says in its thread what is too long for that, too', () => {
     const changes = [{ field: 'introduction' as const, from: 'a'.repeat(20_000), to: 'b'.repeat(400) }];
-    expect(linesOf(fullTexts(reportOf({ changes }), context)!)).toEqual([
+    expect(fullTexts(reportOf({ changes }), context).flatMap(linesOf)).toEqual([
       '*Introduction before*',
       `> ${'a'.repeat(4399)}…_\nCut here: all of it is in the API._`,
       '*Introduction now*',

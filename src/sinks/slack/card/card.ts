@@ -39,14 +39,14 @@ export function card(report: Report, context: RenderContext, now: number): Messa
   };
 }
 
-/** The texts that the card had to cut, for its thread; `null` if there are none. */
-export function fullTexts({ event }: Report, { words }: RenderContext): Message | null {
+/** The texts that the card had to cut, for its thread. */
+export function fullTexts({ event }: Report, { words }: RenderContext): Message[] {
   const values = event.data.changes.flatMap(({ field, from, to }) => [
     { label: words.card.before(words.card.field[field]), value: from ?? '' },
     { label: words.card.now(words.card.field[field]), value: to ?? '' },
   ]);
   const long = values.filter(({ value }) => isLong(value));
-  if (event.data.revision === null || long.length === 0) return null;
+  if (event.data.revision === null || long.length === 0) return [];
   const units = Math.floor(mostInAll / long.length) - 100;
   const elements = long.flatMap(({ label, value }): (RichTextSection | RichTextQuote)[] => {
     const kept = cleanLines(value, units);
@@ -56,7 +56,7 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message 
       { type: 'rich_text_quote', elements: [text(kept), ...rest] },
     ];
   });
-  return { text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] };
+  return [{ text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] }];
 }
 
 /** What a change did, in a few words. */
