@@ -29,7 +29,7 @@ export class LocalSlack {
     const { botToken, appToken, signingSecret, channel, alice, bob } = workspace;
     // JSON is YAML.
     const config = join(folder, 'workspace.yaml');
-    const told = {
+    const setup = {
       workspace: { name: 'Tea House', domain: 'tea-house', teamId: 'T0TEA' },
       apps: [{ appId: 'A0SYNC', botUserId: 'U0BOT', botName: 'channel-sync', botToken, appToken, signingSecret, ...mode }],
       users: [
@@ -38,7 +38,7 @@ export class LocalSlack {
       ],
       channels: [{ id: channel, name: 'official-channels', members: [alice, bob, 'U0BOT'] }],
     };
-    writeFileSync(config, JSON.stringify(told));
+    writeFileSync(config, JSON.stringify(setup));
     this.url = `http://127.0.0.1:${port}`;
     // Private words go to a URL that it makes of its base host, and our rule compares that with API_URL.
     this.child = spawn(binary, ['--config', config, '--port', String(port), '--base-host', '127.0.0.1'], { stdio: 'ignore' });

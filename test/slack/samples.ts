@@ -53,21 +53,21 @@ const profiles = {
 
 const id = (number: number): string => `019cadf1-5c00-7000-8000-${String(number).padStart(12, '0')}`;
 
-interface Told extends Partial<Omit<Report, 'event'>> {
+interface Sample extends Partial<Omit<Report, 'event'>> {
   type?: ChangeEvent['type'];
   data?: Partial<ChangeEvent['data']>;
 }
 
 /** The n-th is its channel's revision n, n seconds after `now`. */
-function reports(locale: Locale, told: readonly Told[]): Report[] {
-  return told.map((one, index) => report(locale, index + 1, one));
+function reports(locale: Locale, samples: readonly Sample[]): Report[] {
+  return samples.map((one, index) => report(locale, index + 1, one));
 }
 
-function report(locale: Locale, number: number, { type = 'channel.profile.updated', data = {}, ...rest }: Told): Report {
+function report(locale: Locale, number: number, { type = 'channel.profile.updated', data = {}, ...rest }: Sample): Report {
   const { name, short, organization, operator } = profiles[locale];
   const timestamp = new Date(now + number * second).toISOString();
   const profile = { name, avatarUrl, introduction: short, organization };
-  const told = {
+  const defaults = {
     changeId: id(number),
     sdkAppId: '1400000001',
     channelId: '@TOA#_tea',
@@ -81,7 +81,7 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
     id: `${id(number)}_1`,
     version: now,
     updatedAt: timestamp,
-    event: { type, timestamp, data: { ...told, ...data } },
+    event: { type, timestamp, data: { ...defaults, ...data } },
     receivedAt: now,
     eventTimeEstimated: false,
     tie: false,
@@ -109,7 +109,7 @@ export function cards(locale: Locale): Report[] {
   const profile = { name, avatarUrl, introduction: short, organization };
   const unknown = { name: null, avatarUrl: null, introduction: null, organization: null };
   const renamed: FieldChange = { field: 'name', from: former, to: name };
-  const told: Told[] = [
+  const samples: Sample[] = [
     {
       type: 'channel.created',
       data: {
@@ -152,7 +152,7 @@ export function cards(locale: Locale): Report[] {
       data: { profile: { ...unknown, name }, changes: [{ field: 'name', from: null, to: name }] },
     },
   ];
-  return reports(locale, told);
+  return reports(locale, samples);
 }
 
 /** What can become of a change at the sinks. */
@@ -178,7 +178,7 @@ export function results(locale: Locale): Report[] {
 /** Many changes that every sink has. */
 export function burst(locale: Locale): Report[] {
   const { shop: word } = profiles[locale];
-  const told = Array.from({ length: 23 }, (_, index): Told => {
+  const samples = Array.from({ length: 23 }, (_, index): Sample => {
     const name = `${word} ${index + 1}`;
     const to = `${name} ★`;
     return {
@@ -189,7 +189,7 @@ export function burst(locale: Locale): Report[] {
       },
     };
   });
-  return reports(locale, told);
+  return reports(locale, samples);
 }
 
 const incident: Extract<Alert, { kind: 'incident' }> = {

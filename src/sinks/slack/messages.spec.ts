@@ -102,7 +102,7 @@ const reports: fc.Arbitrary<Report> = fc
     return exampleReport({ event: { ...exampleEvent(data), type, timestamp: new Date(at).toISOString() }, ...rest });
   });
 const ended = { since: time, until: fc.option(time) };
-const notices: fc.Arbitrary<Alert> = fc.oneof(
+const alerts: fc.Arbitrary<Alert> = fc.oneof(
   fc.record({
     kind: fc.constant('incident' as const),
     // It is the value of a button, which must be whole.
@@ -158,7 +158,7 @@ const notices: fc.Arbitrary<Alert> = fc.oneof(
   }),
 );
 const now = Date.parse('2026-01-01');
-const manners: fc.Arbitrary<RenderContext> = fc.record({
+const contexts: fc.Arbitrary<RenderContext> = fc.record({
   sink: fc.constant('team'),
   words: fc.constantFrom(en, zhCN),
   timeZone: fc.constantFrom('UTC', 'Asia/Shanghai', 'America/St_Johns'),
@@ -175,16 +175,16 @@ function all(...messages: Message[]): Message[] {
 const messages: fc.Arbitrary<Message[]> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.tuple(reports, manners).map(([report, context]) => all(card(report, context, now), ...fullTexts(report, context))),
+    arbitrary: fc.tuple(reports, contexts).map(([report, context]) => all(card(report, context, now), ...fullTexts(report, context))),
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(notices, manners).map(([told, context]) => all(alertMessage(told, context), ...failures(told, context))),
+    arbitrary: fc.tuple(alerts, contexts).map(([alert, context]) => all(alertMessage(alert, context), ...failures(alert, context))),
   },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.array(reports, { minLength: 1, maxLength: 12 }), manners)
+      .tuple(fc.array(reports, { minLength: 1, maxLength: 12 }), contexts)
       .map(([many, context]) => all(digest(many, context), ...digestThread(many, context))),
   },
 );
@@ -271,7 +271,7 @@ describe('any message', () => {
       }
       const at = { since: now, until: null };
       const errors = Array.from({ length: 99 }, () => ({ at: now, error: most }));
-      const told: Alert[] = [
+      const longest: Alert[] = [
         {
           ...at,
           kind: 'incident',
@@ -289,7 +289,7 @@ describe('any message', () => {
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of told.flatMap(one => [alertMessage(one, context, links), ...failures(one, context)])) {
+      for (const message of longest.flatMap(one => [alertMessage(one, context, links), ...failures(one, context)])) {
         expect(faultsOf(message)).toEqual([]);
       }
     }
@@ -298,14 +298,14 @@ describe('any message', () => {
   it('has the same kinds of blocks whatever became of it, but for its buttons', () => {
     const kinds = ({ blocks }: Message) => blocks.map(({ type }) => type).filter(type => type !== 'actions');
     fc.assert(
-      fc.property(reports, sinkResults, auditActions, manners, (report, results, done, context) => {
+      fc.property(reports, sinkResults, auditActions, contexts, (report, results, done, context) => {
         expect(kinds(card({ ...report, results, auditActions: done }, context, now))).toEqual(kinds(card(report, context, now)));
       }),
       runs,
     );
     fc.assert(
-      fc.property(notices, manners, time, (told, context, until) => {
-        expect(kinds(alertMessage({ ...told, until }, context))).toEqual(kinds(alertMessage(told, context)));
+      fc.property(alerts, contexts, time, (alert, context, until) => {
+        expect(kinds(alertMessage({ ...alert, until }, context))).toEqual(kinds(alertMessage(alert, context)));
       }),
       runs,
     );
@@ -313,7 +313,7 @@ describe('any message', () => {
 
   it('is the same without its image but for the image', () => {
     fc.assert(
-      fc.property(reports, manners, (report, context) => {
+      fc.property(reports, contexts, (report, context) => {
         const full = card(report, context, now);
         const bare = withoutImage(full);
         expect(JSON.stringify(bare ?? full)).not.toContain('image_url');
@@ -424,7 +424,7 @@ describe.each([
       by: 'api',
       removed: false,
     } as const;
-    const notices: Alert[] = [
+    const alerts: Alert[] = [
       { ...incident, failures: [{ at: 0, error: '2' }] },
       ...[null, now].map(until => ({ ...incident, state: 'paused' as const, failures: [], paused: true, until })),
       ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
@@ -455,7 +455,7 @@ describe.each([
     const many = Array.from({ length: 40 }, () => on({ changes: long }));
     return [
       ...cards.flatMap(report => [card(report, context, now), ...fullTexts(report, context)]),
-      ...notices.flatMap(told => [alertMessage(told, context), alertMessage(told, bare), ...failures(told, context)]),
+      ...alerts.flatMap(alert => [alertMessage(alert, context), alertMessage(alert, bare), ...failures(alert, context)]),
       ...[many, many.slice(0, 1)].flatMap(some => [digest(some, context), digest(some, bare), ...digestThread(some, context)]),
     ];
   }

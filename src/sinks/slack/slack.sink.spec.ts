@@ -75,7 +75,7 @@ const parked: Alert = {
   removed: false,
 };
 
-/** A day after which something is parked, as this notice tells. */
+/** A day after which something is parked, as this alert says. */
 function summaryOf(messageRef: string): Alert {
   const crm = { sink: 'crm', delivered: 9, slowestMs: 12, parked: 3, waiting: 0, messageRefs: { parked: messageRef, waiting: null } };
   return { kind: 'summary', since: Date.now() - 86_400_000, until: Date.now(), changes: 12, channels: 4, sinks: [crm] };
@@ -131,8 +131,8 @@ describe('settings', () => {
     ]),
     [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must not be less than 1']],
     [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a number such as 50 or 0.5, 0.001 at least']],
-  ])('explains what is wrong with %j', (texts, told) => {
-    expect(mistakes(texts)).toEqual(told);
+  ])('explains what is wrong with %j', (texts, expected) => {
+    expect(mistakes(texts)).toEqual(expected);
     expect(mistakes(texts).join()).not.toMatch(/TheToken|pw@|ключ/);
   });
 
@@ -232,7 +232,7 @@ describe('against a Slack API server', () => {
     expect(await sink.report({ ...reports[0]!, messageRef: own }, never)).toBe(own);
   });
 
-  it('posts a notice with its details in the thread, edits it while it lasts, and closes it', async () => {
+  it('posts an alert with its details in the thread, edits it while it lasts, and closes it', async () => {
     const sink = await bot(server.url);
     const messageRef = await sink.alert(incident, null, never);
     expect(await sink.alert({ ...incident, waiting: 9, failures: [] }, messageRef, never)).toBe(messageRef);
@@ -244,7 +244,7 @@ describe('against a Slack API server', () => {
     expect(await thread(posted?.ts ?? '')).toHaveLength(1);
   });
 
-  it('links the summary to the notice that tells of what is parked', async () => {
+  it('links the summary to the alert that tells of what is parked', async () => {
     const sink = await bot(server.url);
     const messageRef = await sink.alert(parked, null, never);
     let more = 0;
@@ -302,7 +302,7 @@ describe('against a Slack API server', () => {
     expect(await history()).toHaveLength(1);
   });
 
-  it('posts digests and notices by an incoming webhook, and the end of a notice as a message of its own', async () => {
+  it('posts digests and alerts by an incoming webhook, and the end of an alert as a message of its own', async () => {
     const sink = await open({ WEBHOOK_URL: `${server.url}/services/T000000001/B000000001/X000000001` });
     expect(sink).toMatchObject({ holdMs: 60_000, edits: false });
     expect(await sink.digest([exampleReport(), exampleReport()], never)).toBe('{"posted":true}');
@@ -332,10 +332,10 @@ describe('with a Slack that', () => {
   const ok = { body: { ok: true, channel: 'C000000001', ts: '1700000000.000100' } };
 
   async function failure(error: unknown, rest: object = {}, headers: Record<string, string> = {}): Promise<SinkError> {
-    const told = await attempt(await bot(await target(() => ({ headers, body: { ok: false, error, ...rest } }))));
-    if (told === null) throw new Error('it was delivered');
-    expectNoLeak(told, [token, 'NewName', ...(typeof error === 'string' && !/^[a-z_]{1,60}$/.test(error) ? [error] : [])]);
-    return told;
+    const failed = await attempt(await bot(await target(() => ({ headers, body: { ok: false, error, ...rest } }))));
+    if (failed === null) throw new Error('it was delivered');
+    expectNoLeak(failed, [token, 'NewName', ...(typeof error === 'string' && !/^[a-z_]{1,60}$/.test(error) ? [error] : [])]);
+    return failed;
   }
 
   it.each([
@@ -465,7 +465,7 @@ describe('with a Slack that', () => {
     expect(server?.requests).toHaveLength(1);
   });
 
-  it.each(['message_not_found', 'edit_window_closed'])('refuses to edit a notice with %s gets a fresh one', async error => {
+  it.each(['message_not_found', 'edit_window_closed'])('refuses to edit an alert with %s gets a fresh one', async error => {
     const sink = await bot(await target(({ path }) => (path.endsWith('update') ? { body: { ok: false, error } } : ok)));
     const messageRef = await sink.alert(incident, JSON.stringify({ channel: 'C000000001', ts: '1.1', thread: true }), never);
     expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100', thread: true });
@@ -476,7 +476,7 @@ describe('with a Slack that', () => {
     ['refuses', () => ({ body: { ok: false, error: 'message_not_found' } }), 'Slack answered message_not_found'],
     ['throttles', () => ({ status: 429, headers: { 'retry-after': '9' } }), 'answered 429'],
     ['is silent', () => new Promise<never>(() => undefined), 'timed out'],
-  ])('%s when asked where a message stands gets the summary without the link', async (_, permalink, told) => {
+  ])('%s when asked where a message stands gets the summary without the link', async (_, permalink, reason) => {
     const sink = await bot(
       await target((request, response) => (request.path.endsWith('getPermalink') ? permalink(request, response) : ok)),
       {
@@ -486,7 +486,7 @@ describe('with a Slack that', () => {
     const messageRef = await sink.alert(summaryOf(JSON.stringify({ channel: 'C000000001', ts: '1.1' })), null, never);
     expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
     expect(new URLSearchParams(server?.requests.at(-1)?.body).get('blocks')).toMatch(/^(?!.*"link").*3 parked/);
-    expect(warnings).toEqual([`could not link to messages: ${told}`]);
+    expect(warnings).toEqual([`could not link to messages: ${reason}`]);
   });
 
   it('refuses what goes into the thread has the card stand, and the thread completed with the next edit', async () => {
@@ -545,7 +545,7 @@ describe('with a Slack that', () => {
         (sink, reports, since) =>
           sink.digest(since === null ? reports : reports.toReversed().map(one => ({ ...one, possiblyPostedSince: since })), never),
       ],
-      ['a notice', sink => sink.alert(incident, null, never)],
+      ['an alert', sink => sink.alert(incident, null, never)],
     ])('finds %s again', async (_, show) => {
       const { posted, handler } = keeping(all => all.length === 2);
       const sink = await bot(await target(handler));
@@ -726,7 +726,7 @@ describe('with a Slack that', () => {
   });
 });
 
-/** Digests and notices obey the same rules: here each is what `report` does. */
+/** Digests and alerts obey the same rules: here each is what `report` does. */
 async function instead(sink: Promise<ReportSink>, report: (sink: ReportSink) => ReportSink['report']): Promise<ReportSink> {
   const opened = await sink;
   return Object.assign(Object.create(opened) as ReportSink, { report: report(opened) });
@@ -735,7 +735,7 @@ const asDigest =
   (sink: ReportSink): ReportSink['report'] =>
   (report, signal) =>
     sink.digest([report], signal);
-const asNotice =
+const asAlert =
   (sink: ReportSink): ReportSink['report'] =>
   (_, signal) =>
     sink.alert({ ...incident, failures: [] }, null, signal);
@@ -764,9 +764,9 @@ sinkContract('slack, bot token, digest', {
   open: (origin, overrides) => instead(bot(origin, overrides), asDigest),
   statuses,
 });
-sinkContract('slack, bot token, notice', {
+sinkContract('slack, bot token, alert', {
   ...botContract,
-  open: (origin, overrides) => instead(bot(origin, overrides), asNotice),
+  open: (origin, overrides) => instead(bot(origin, overrides), asAlert),
   statuses,
 });
 sinkContract('slack, incoming webhook', { ...hookContract, open: (origin, overrides) => hook(origin, overrides) });
@@ -775,8 +775,8 @@ sinkContract('slack, incoming webhook, digest', {
   open: (origin, overrides) => instead(hook(origin, overrides), asDigest),
   statuses,
 });
-sinkContract('slack, incoming webhook, notice', {
+sinkContract('slack, incoming webhook, alert', {
   ...hookContract,
-  open: (origin, overrides) => instead(hook(origin, overrides), asNotice),
+  open: (origin, overrides) => instead(hook(origin, overrides), asAlert),
   statuses,
 });

@@ -29,7 +29,7 @@ function kindsOf({ blocks }: Message): string[] {
   return blocks.map(({ type }) => type);
 }
 
-describe('notice of an incident', () => {
+describe('the alert of an incident', () => {
   it('says what is wrong, what to do and how many changes wait', () => {
     const shown = alertMessage(incident, context);
     expect(linesOf(shown)).toEqual([
@@ -47,8 +47,8 @@ describe('notice of an incident', () => {
   it('says in Chinese what to do', () => {
     const [, , todo] = linesOf(alertMessage(incident, { ...context, words: zhCN }));
     expect(todo).toBe('*处理办法：*请检查该目标的凭据。');
-    const told = { ...others[2]!, advice: 'Check that the target answers.' } as Alert;
-    expect(linesOf(alertMessage(told, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
+    const alert = { ...others[2]!, advice: 'Check that the target answers.' } as Alert;
+    expect(linesOf(alertMessage(alert, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
   });
 
   it('says who paused it, and who resumed it', () => {
@@ -138,15 +138,15 @@ const others: Alert[] = [
   { kind: 'parked', sink: 'crm', since, until: null, count: 3, reason: 'answered 400', advice: 'See its log.', removed: false },
 ];
 
-describe('notice', () => {
+describe('an alert', () => {
   it.each(
     [
       ['🔇 No webhook for more than 6 hr', '✅ Webhooks are arriving again', 'None for 2 hr 5 min.'],
       ['🔑 12 webhooks rejected', '✅ No more webhooks are rejected', '12 webhooks were rejected in 2 hr 5 min.'],
       ['❌ 3 changes are parked at crm', '✅ Nothing is parked at crm any more', 'It lasted 2 hr 5 min.'],
     ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
-  )('of %s reads differently when it is over', (_, told, texts) => {
-    const [open, over] = [alertMessage(told, context), alertMessage({ ...told, until } as Alert, context)];
+  )('of %s reads differently when it is over', (_, alert, texts) => {
+    const [open, over] = [alertMessage(alert, context), alertMessage({ ...alert, until } as Alert, context)];
     expect([linesOf(open)[0], ...linesOf(over).slice(0, 2)]).toEqual(texts);
     expect(linesOf(open).at(-1)).toBe('Since Dec 9, 2022, 08:00:00 UTC');
     expect(linesOf(over).at(-1)).toBe('Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC');
@@ -238,7 +238,7 @@ const differences: Extract<Alert, { kind: 'differences' }> = {
   removed: false,
 };
 
-describe('notice of an index', () => {
+describe('the alert of an index', () => {
   it('says what differs and how it is mended', () => {
     const shown = alertMessage(differences, context);
     expect(linesOf(shown)).toEqual([
@@ -273,9 +273,9 @@ describe('notice of an index', () => {
   });
 });
 
-/** What a notice's button asks before it does anything, or nothing. */
-function askedBy(told: Alert, words = en): (string | undefined)[] {
-  const { blocks } = alertMessage(told, { ...context, words });
+/** What an alert's button asks before it does anything, or nothing. */
+function askedBy(alert: Alert, words = en): (string | undefined)[] {
+  const { blocks } = alertMessage(alert, { ...context, words });
   const { elements } = blocks.at(-1) as { elements: Button[] };
   return elements.flatMap(({ action_id: action, confirm }) => [
     action,
@@ -313,7 +313,7 @@ describe('buttons', () => {
     ],
     [differences, zhCN, ['repair', '修复此搜索索引？', '缺失和过期的文档会重新发送；多余的文档会被删除。', '修复', '取消']],
     [{ ...incident, paused: true }, en, ['resume', undefined, undefined, undefined, undefined]],
-  ])('ask first where they stop, delete or give up something', (told, words, asked) => expect(askedBy(told, words)).toEqual(asked));
+  ])('ask first where they stop, delete or give up something', (alert, words, asked) => expect(askedBy(alert, words)).toEqual(asked));
 });
 
 describe('summary', () => {
@@ -345,7 +345,7 @@ describe('summary', () => {
     expect(linesOf(alertMessage(summary, { ...context, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
   });
 
-  it('links to the notices of what is parked and waits, where it is known where they stand', () => {
+  it('links to the alerts of what is parked and waits, where it is known where they stand', () => {
     const [parked, waiting] = ['https://tea.slack.com/archives/C1/p1', 'https://tea.slack.com/archives/C1/p2'];
     const links = new Map([
       ['p', parked],

@@ -186,10 +186,10 @@ describe('card', () => {
     [['delivered', 'parked', 'discarded', 'parked'], 'Done: 2 parked, 1 discarded, and 1 delivered'],
     [['pending'], 'Waiting for 1 of 1 sink'],
     [[], 'No other sink to tell'],
-  ] as const)('sums up %j', (states, said) => {
+  ] as const)('sums up %j', (states, phrase) => {
     const shown = cardOf(reportOf({}, { results: states.map((state, index) => result(`s${index}`, state)) }), { buttons: false });
-    expect(linesOf(shown).at(-1)).toBe(`*${said}*`);
-    expect(shown.text).toContain(`${said}.`);
+    expect(linesOf(shown).at(-1)).toBe(`*${phrase}*`);
+    expect(shown.text).toContain(`${phrase}.`);
   });
 
   it('has a word and a reason for every state', () => {

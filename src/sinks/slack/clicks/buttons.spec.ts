@@ -16,10 +16,10 @@ const payload = {
 };
 const done: string[] = [];
 /** By what each request counts once. */
-const heard: (readonly string[])[] = [];
+const keysOfClicks: (readonly string[])[] = [];
 beforeEach(() => {
   done.length = 0;
-  heard.length = 0;
+  keysOfClicks.length = 0;
 });
 
 type Buttons = Pick<ReportSink, 'listen' | 'door' | 'clicked' | 'close'>;
@@ -33,9 +33,9 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
   const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
-  const clicked: SinkContext['clicked'] = (told, credential, keys) => {
-    heard.push(keys);
-    opened.forEach(sink => sink.clicked?.(told, credential, Promise.resolve(true)));
+  const clicked: SinkContext['clicked'] = (clickedPayload, credential, keys) => {
+    keysOfClicks.push(keys);
+    opened.forEach(sink => sink.clicked?.(clickedPayload, credential, Promise.resolve(true)));
   };
   const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, clicked };
   const sink = await buttons(Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000 }, settings), en.clicks, context);
@@ -44,17 +44,17 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
 }
 
 const body = Buffer.from(new URLSearchParams({ payload: JSON.stringify(payload) }).toString());
-const signed = (secret: string, said = body) => ({
+const signed = (secret: string, sent = body) => ({
   'x-slack-request-timestamp': '1800000000',
-  'x-slack-signature': `v0=${createHmac('sha256', secret).update(`v0:1800000000:${said.toString()}`).digest('hex')}`,
+  'x-slack-signature': `v0=${createHmac('sha256', secret).update(`v0:1800000000:${sent.toString()}`).digest('hex')}`,
 });
 
 it('takes what is signed with its secret, does it, and opens no connection', async () => {
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0ALICE'] });
   expect(sink.door!.take(body, signed('other'))).toBeNull();
-  expect(heard).toEqual([]);
+  expect(keysOfClicks).toEqual([]);
   expect(sink.door!.take(body, signed('secret'))).toBe('');
-  expect(heard).toEqual([[signed('secret')['x-slack-signature'], '1.2.x']]);
+  expect(keysOfClicks).toEqual([[signed('secret')['x-slack-signature'], '1.2.x']]);
   await sink.close!();
   expect(done).toEqual(['change-1 slack:U0ALICE']);
   expect(sink).not.toHaveProperty('listen');
@@ -87,7 +87,7 @@ it('takes what comes down its own connection, and ends that when it is closed', 
   await until(() => done.length === 1, 'a click');
   await sink.close!();
   await until(() => slack.connections.length === 0, 'the end of the connection');
-  expect([done, heard]).toEqual([['change-1 slack:U0ALICE'], [['1.2.x']]]);
+  expect([done, keysOfClicks]).toEqual([['change-1 slack:U0ALICE'], [['1.2.x']]]);
   await slack.close();
 });
 
@@ -100,7 +100,7 @@ it('does nothing that another credential than its own brings', async () => {
   other.listen!();
   await until(() => slack.connections.length === 1, 'a connection');
   slack.send({ type: 'interactive', envelope_id: 'one', payload });
-  await until(() => heard.length === 2, 'a click by the connection of the other');
+  await until(() => keysOfClicks.length === 2, 'a click by the connection of the other');
   await Promise.all([sink.close!(), other.close!()]);
   expect(done).toEqual([]);
   await until(() => slack.connections.length === 0, 'the end of the connection');
@@ -109,12 +109,12 @@ it('does nothing that another credential than its own brings', async () => {
 
 it('answers the challenge that Slack sends to a new address, and all else with nothing', async () => {
   const { door } = await open({ SIGNING_SECRET: 'secret' });
-  const answered = (said: string) => door!.take(Buffer.from(said), signed('secret', Buffer.from(said)));
+  const answered = (sent: string) => door!.take(Buffer.from(sent), signed('secret', Buffer.from(sent)));
   expect(answered('{"type":"url_verification","challenge":"3eZbrw1a"}')).toBe('3eZbrw1a');
-  for (const said of ['', 'x', '{"type":"event_callback","event_id":"Ev1"}', 'payload=%7B%7D', 'command=%2Fsync'])
-    expect(answered(said)).toBe('');
-  expect(heard.at(2)).toEqual([expect.stringMatching(/^v0=/)]);
-  expect(heard.at(3)).toEqual([expect.stringMatching(/^v0=/), 'Ev1']);
+  for (const sent of ['', 'x', '{"type":"event_callback","event_id":"Ev1"}', 'payload=%7B%7D', 'command=%2Fsync'])
+    expect(answered(sent)).toBe('');
+  expect(keysOfClicks.at(2)).toEqual([expect.stringMatching(/^v0=/)]);
+  expect(keysOfClicks.at(3)).toEqual([expect.stringMatching(/^v0=/), 'Ev1']);
 });
 
 it('admits what can be signed by Slack just now, by its headers', async () => {

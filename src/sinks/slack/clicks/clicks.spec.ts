@@ -48,8 +48,8 @@ describe('the signature', () => {
     ['an empty signature', body, { 'x-slack-signature': 'v0=' }],
     ['another version', body, { 'x-slack-signature': headers['x-slack-signature'].replace('v0', 'v1') }],
     ['capitals', body, { 'x-slack-signature': headers['x-slack-signature'].toUpperCase() }],
-  ])('with %s is not right', (_, said, other) =>
-    expect(isSignedBySlack(Buffer.from(said), { ...headers, ...other }, secret, now)).toBe(false),
+  ])('with %s is not right', (_, signed, other) =>
+    expect(isSignedBySlack(Buffer.from(signed), { ...headers, ...other }, secret, now)).toBe(false),
   );
 
   it('is over the bytes as they came', () => {
@@ -189,7 +189,7 @@ describe('clicks', () => {
   beforeEach(async () => {
     answer = () => ({ body: 'ok' });
     [warnings, calls] = [[], []];
-    server = await fakeServer((...told) => answer(...told));
+    server = await fakeServer((...request) => answer(...request));
   });
   afterEach(() => server.close());
 
@@ -212,7 +212,7 @@ describe('clicks', () => {
 
   const isNew = Promise.resolve(true);
   const click = (action: object = retry, rest: object = {}) => blockActions(action, { response_url: `${server.url}/private`, ...rest });
-  const told = () => server.requests.map(({ path, body }) => [path, JSON.parse(body) as unknown]);
+  const replies = () => server.requests.map(({ path, body }) => [path, JSON.parse(body) as unknown]);
   const privately = (text: string) => ['/private', { response_type: 'ephemeral', replace_original: false, text }];
 
   it('are done in the name of who clicked, and nothing is said when that worked', async () => {
@@ -227,7 +227,7 @@ describe('clicks', () => {
       ['resume', 'crm', 'slack:U0ALICE'],
       ['repair', 'crm', 'slack:U0ALICE'],
     ]);
-    expect([told(), warnings]).toEqual([[], []]);
+    expect([replies(), warnings]).toEqual([[], []]);
   });
 
   it.each(['retry', 'discard', 'pause', 'resume', 'repair'] as const)(
@@ -236,7 +236,7 @@ describe('clicks', () => {
       const clicks = open(() => 0);
       clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
       await until(() => server.requests.length === 1, 'a private word');
-      expect(told()).toEqual([privately(en.clicks.nothingLeft[action])]);
+      expect(replies()).toEqual([privately(en.clicks.nothingLeft[action])]);
       expect(server.requests[0]?.headers['content-type']).toBe('application/json');
       await clicks.close();
     },
@@ -248,7 +248,7 @@ describe('clicks', () => {
     clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }), isNew);
     clicks.take(click(), isNew);
     await clicks.close();
-    expect([calls, told()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
+    expect([calls, replies()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
   });
 
   // Planted: with `some` for `includes` everybody passed.
@@ -259,7 +259,7 @@ describe('clicks', () => {
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect(calls).toEqual([['retry', changeId, 'slack:U0BOB']]);
-    expect(told()).toEqual([privately(zhCN.clicks.notAllowed)]);
+    expect(replies()).toEqual([privately(zhCN.clicks.notAllowed)]);
   });
 
   it('that cannot be done are told, and the log does not get the reason', async () => {
@@ -267,7 +267,7 @@ describe('clicks', () => {
     clicks.take(click(), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
-    expect(told()).toEqual([privately(en.clicks.failed)]);
+    expect(replies()).toEqual([privately(en.clicks.failed)]);
     expect(warnings).toEqual(['a click on retry could not be performed']);
   });
 
@@ -276,7 +276,7 @@ describe('clicks', () => {
     clicks.take(click(), Promise.resolve(false));
     clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
     await clicks.close();
-    expect([calls, told(), warnings]).toEqual([[], [], []]);
+    expect([calls, replies(), warnings]).toEqual([[], [], []]);
   });
 
   it('of which nobody knows whether they were done before are not done, and told', async () => {
@@ -284,7 +284,7 @@ describe('clicks', () => {
     clicks.take(click(), Promise.reject(new Error('postgres://user:password@db')));
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
-    expect([calls, told()]).toEqual([[], [privately(en.clicks.failed)]]);
+    expect([calls, replies()]).toEqual([[], [privately(en.clicks.failed)]]);
   });
 
   it('return before anything is done, and closing waits until it is', async () => {
@@ -312,7 +312,7 @@ describe('clicks', () => {
     await until(() => slack.requests.length === 1, 'the other private word');
     await clicks.close();
     await slack.close();
-    expect([told(), warnings]).toEqual([[], []]);
+    expect([replies(), warnings]).toEqual([[], []]);
   });
 
   it('warn of a private word that did not arrive, without its URL', async () => {
