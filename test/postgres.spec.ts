@@ -289,6 +289,15 @@ describe('mistakes of who set it up', () => {
       /\w+ may not use what is there \(alert, attempt, .*migration.*\): grant select, insert, update, delete on all tables/,
     ],
     [
+      'tables of another program',
+      async () => {
+        const url = await newDatabase(shared);
+        await ask(url, 'create table channel (id int)');
+        return url;
+      },
+      /another program has tables here by our names \(relation "channel" already exists\): give us a schema or a database of our own/,
+    ],
+    [
       'a newer release was here',
       async () => {
         const url = await newDatabase(shared);

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { Database } from './database.js';
+import { UnusableDatabase } from './errors.js';
 
 // Once wrong: with 300 sinks requests were not even read for seconds.
 test('however many workers wait for the embedded store, a webhook waits for one of them, and the event loop goes on', async () => {
@@ -21,5 +22,22 @@ test('a worker whose transaction fails holds up no other', async () => {
   const failed = database.asyncCommit(() => Promise.reject(new Error('lost')));
   const next = database.asyncCommit(() => Promise.resolve('served'));
   expect([await failed.catch((error: Error) => error.message), await next]).toEqual(['lost', 'served']);
+  await database.close();
+});
+
+// Once a stack and exit code 1, and on PostgreSQL webhooks that were spooled for ever.
+test.each([
+  'table channel (id int)',
+  'table migration (id int)',
+  'view change as select 1 as id',
+  'table x (a int); create index sink on x (a)',
+])('a database in which another program has a name of ours cannot be used: %s', async foreign => {
+  const database = await Database.open('sqlite::memory:', () => undefined);
+  for (const statement of `create ${foreign}`.split('; ')) await sql.raw(statement).execute(database.kysely);
+  const error = await database.migrate().catch((thrown: Error) => thrown);
+  expect(error).toBeInstanceOf(UnusableDatabase);
+  expect((error as Error).message).toMatch(
+    /^another program has tables here by our names \(.+\): give us a schema or a database of our own$/,
+  );
   await database.close();
 });

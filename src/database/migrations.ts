@@ -79,7 +79,7 @@ export const tableNames: readonly string[] = migrations
  * Brings the tables up to date, in one transaction, one process at a time.
  * @param lock makes others wait inside the transaction; the embedded store is locked as a whole
  * @param run need not wait for the answer
- * @throws UnusableDatabase if a later major version was here
+ * @throws UnusableDatabase if a later major version was here, or another program with names like ours
  */
 export async function migrate(
   db: Kysely<Tables>,
@@ -88,7 +88,7 @@ export async function migrate(
   lock: (trx: Kysely<Tables>) => Promise<void>,
   run: (trx: Trx, statement: string) => Promise<unknown>,
 ): Promise<void> {
-  await db.transaction().execute(async trx => {
+  const migration = db.transaction().execute(async trx => {
     await lock(trx);
     await sql`create table if not exists migration (version text primary key, applied_at bigint not null)`.execute(trx);
     const { rows } = await sql<{ version: string }>`select version from migration`.execute(trx);
@@ -103,6 +103,19 @@ export async function migrate(
       await sql`insert into migration (version, applied_at) values (${version}, ${now})`.execute(trx);
     }
   });
+  await migration.catch((error: NodeJS.ErrnoException) => {
+    if (!isTaken(error)) throw error;
+    throw new UnusableDatabase(
+      `another program has tables here by our names (${error.message}): give us a schema or a database of our own`,
+    );
+  });
+}
+
+/** Whether a name of ours is that of something else: a table, view, index, type … or a migration table with other columns. */
+function isTaken({ code = '', message }: NodeJS.ErrnoException): boolean {
+  return (
+    /^42(P07|710|703)$/.test(code) || /^(table|view|index) \w+ already exists|^there is already |^no such column: version/.test(message)
+  );
 }
 
 function major(version: string): number {
