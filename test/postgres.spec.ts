@@ -319,6 +319,13 @@ describe('mistakes of who set it up', () => {
     30_000,
   );
 
+  test('tables that somebody has dropped are told with what helps', async () => {
+    const { database } = await openReady(await newDatabase(shared));
+    await sql`drop table change`.execute(database.kysely);
+    const error = await sql`select 1 from change`.execute(database.kysely).catch((failure: Error) => failure);
+    expect(explain(error as Error).advice).toMatch(/^Its tables are gone: .* restart channel-sync/);
+  });
+
   test('a mistake that is found when the ports are open is told, nothing is migrated, and the spool goes on', async () => {
     const database = await newDatabase(shared, latin1);
     const { proxy, url } = await viaProxy(database);
