@@ -227,8 +227,8 @@ describe('settings of the role', () => {
     const { database, recorder } = await openReady(url);
     const all = Array.from({ length: 20 }, webhook);
     expect(await Promise.all(all.map(one => recorder.record(one, 5000)))).toEqual(all.map(() => 'recorded'));
-    const rows = await database.kysely.selectFrom('change').select(['body', 'changes']).execute();
-    expect(rows.filter(row => Buffer.from(row.body).equals(all[0]!.body) && row.changes.includes('商店'))).not.toEqual([]);
+    const rows = await database.kysely.selectFrom('change').select(['body', 'profile']).execute();
+    expect(rows.filter(row => Buffer.from(row.body).equals(all[0]!.body) && row.profile.includes('商店'))).not.toEqual([]);
     // 200 means on disk, and a statement gets its time, whatever the role says.
     const show = sql<object>`select current_user as role, current_setting('synchronous_commit') as synced, current_setting('statement_timeout') as timeout`;
     expect((await show.execute(database.kysely)).rows).toEqual([{ role, synced: 'on', timeout: '3s' }]);

@@ -204,4 +204,15 @@ describe('sinks', () => {
       'SINK_A_SDK_APP_IDS must list ids made of digits, separated by commas',
     ]);
   });
+
+  // Once silent: the sink was sent nothing.
+  test('an app in a filter that we do not answer to is a warning', () => {
+    const { warnings } = readSettings({
+      ...minimal,
+      WEBHOOK_TOKENS: 'a',
+      SINK_A_B_TYPE: 'log',
+      SINK_A_B_SDK_APP_IDS: '1400000001,1400000002',
+    });
+    expect(warnings).toEqual(['SINK_A_B_SDK_APP_IDS has 1400000002, which is not in SDK_APP_IDS: nothing comes from that app']);
+  });
 });

@@ -173,6 +173,12 @@ export function readSettings(environment: Environment, warnings: readonly string
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
   if (!settings.WEBHOOK_TOKENS) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  for (const sink of settings.sinks)
+    for (const id of sink.settings.SDK_APP_IDS ?? [])
+      if (!settings.SDK_APP_IDS.includes(id))
+        settings.warnings.push(
+          `SINK_${sink.name.toUpperCase()}_SDK_APP_IDS has ${id}, which is not in SDK_APP_IDS: nothing comes from that app`,
+        );
   if (settings.sinks.length > 0) return settings;
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
   settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) });
