@@ -8,7 +8,7 @@ import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
 import { type Filters, wants } from '../sinks/filters.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import { deliveryId } from '../delivery/work.js';
+import { changeEvent, deliveryId } from '../delivery/work.js';
 
 /** A channel in its newest state, as an index should have it. */
 export interface WantedChannel extends ChannelKey {
@@ -79,8 +79,8 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
     .leftJoin('delivery', join => join.onRef('delivery.change_id', '=', 'change.id').on('delivery.sink', '=', sink))
     .select(['channel.id as channel', 'channel.sdk_app_id as sdkAppId', 'channel.channel_id as channelId', 'channel.version'])
-    .select(['channel.updated_at', 'change.id as changeId', 'change.position', 'change.revision', 'change.type', 'change.event_time'])
-    .select(['change.exist', 'change.operator', 'change.profile', 'delivery.state'])
+    .select(['channel.updated_at as updatedAt', 'change.id as changeId', 'change.position', 'change.revision', 'change.type'])
+    .select(['change.event_time as eventTime', 'change.exist', 'change.operator', 'change.profile', 'delivery.state'])
     .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
     .where('channel.id', 'in', ids)
     .orderBy('channel.sdk_app_id')
@@ -95,24 +95,15 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
   try {
     return { ...keys, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
   } catch {
-    const blanks = { event_time: 0, updated_at: null, profile: JSON.stringify(unknownProfile) };
+    const blanks = { eventTime: 0, updatedAt: null, profile: JSON.stringify(unknownProfile) };
     return { ...keys, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
   }
 }
 
 function deliveryOf(row: Row, sink: number): Delivery {
-  const { sdkAppId, channelId, changeId, revision, event_time: eventTime } = row;
-  const data = { changeId, sdkAppId, channelId, revision, exists: row.exist === 1, operator: row.operator };
-  return {
-    id: deliveryId(changeId, sink),
-    event: {
-      type: row.type as ChangeType,
-      timestamp: readTime(eventTime),
-      data: { ...data, changes: [], profile: readProfile(row.profile) },
-    },
-    version: row.version,
-    updatedAt: readTime(row.updated_at ?? eventTime),
-  };
+  const { changeId: id, version, updatedAt, eventTime } = row;
+  const change = { ...row, id, type: row.type as ChangeType, exists: row.exist === 1, changes: [], profile: readProfile(row.profile) };
+  return { id: deliveryId(id, sink), event: changeEvent(change), version, updatedAt: readTime(updatedAt ?? eventTime) };
 }
 
 /** The channels that have no newer change since they were read and no delivery on its way, so that a difference in the index is real. */
