@@ -1,7 +1,5 @@
-import type { Selectable, Updateable } from 'kysely';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
 import { stoppedMs } from '../delivery/breaker.js';
 
 /**
@@ -21,19 +19,13 @@ export async function moveSink(
     if (!sink) return null;
     const moved = (sink.paused_at === null) === (action === 'pause');
     if (moved) {
-      const values = action === 'pause' ? paused(sink, doing.at) : resumed(sink, doing.at);
+      const over = sink.state === 'ok' && { stopped_since: null, stopped_ms: stoppedMs(sink, doing.at) };
+      const values =
+        action === 'pause' ? { paused_at: doing.at, stopped_since: sink.stopped_since ?? doing.at } : { paused_at: null, ...over };
       await trx.updateTable('sink').set(values).where('id', '=', sink.id).execute();
       await recordAction(trx, doing, action, { sink: name });
       await database.notify(trx, [sink.id]);
     }
     return { id: sink.id, moved };
   });
-}
-
-function paused({ stopped_since }: Selectable<Tables['sink']>, at: number): Updateable<Tables['sink']> {
-  return { paused_at: at, stopped_since: stopped_since ?? at };
-}
-
-function resumed(sink: Selectable<Tables['sink']>, at: number): Updateable<Tables['sink']> {
-  return { paused_at: null, ...(sink.state === 'ok' && { stopped_since: null, stopped_ms: stoppedMs(sink, at) }) };
 }

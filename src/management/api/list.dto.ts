@@ -4,10 +4,6 @@ import { Transform } from 'class-transformer';
 import { IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
 import { fromIso } from './times.js';
 
-/** Digits as a number; anything else, repeated parameters too, becomes NaN, which the rules of the property refuse. */
-const WholeNumber = (): PropertyDecorator =>
-  Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN));
-
 /** Not given: an absent one and `null` are the same. */
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
 
@@ -33,7 +29,8 @@ const Time = (description: string): PropertyDecorator =>
 /** Which part of a list is wanted. Unknown parameters are ignored. */
 export class PageQuery {
   @ApiPropertyOptional({ type: 'integer', description: 'The most items of one answer', default: 50, minimum: 1, maximum: 500 })
-  @WholeNumber()
+  // Anything but digits, such as a repeated parameter, becomes NaN, which the rules refuse.
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN))
   @IsInt({ message: 'limit must be a whole number from 1 to 500' })
   @Min(1)
   @Max(500)
@@ -60,31 +57,25 @@ export class ChangesQuery extends PageQuery {
   until?: number;
 }
 
-/**
- * The page of rows that were asked for with one more than the limit.
- * @param idOf what the cursor remembers of the last row
- */
+/** The page of rows that were asked for with one more than the limit. @param idOf the id of an item of this list, which serves as the cursor */
 export function pageFrom<Row>(
   rows: readonly Row[],
   limit: number,
   idOf: (row: Row) => string,
 ): { items: Row[]; nextCursor: string | null } {
   const items = rows.slice(0, limit);
-  return { items, nextCursor: rows.length > limit ? Buffer.from(idOf(items.at(-1)!)).toString('base64url') : null };
+  return { items, nextCursor: rows.length > limit ? idOf(items.at(-1)!) : null };
 }
 
 /**
- * The id that a cursor remembers.
+ * The key of the item that a cursor names.
  * @param parse gives `null` for what cannot be an id of this list
  * @throws BadRequestException
  */
-export function afterCursor<Id>(cursor: string | undefined, parse: (id: string) => Id | null): Id | null {
-  if (cursor === undefined) return null;
-  const id = Buffer.from(cursor, 'base64url').toString();
-  // Base64 readers skip what they do not know; only what we gave out ourselves counts.
-  const parsed = Buffer.from(id).toString('base64url') === cursor ? parse(id) : null;
-  if (parsed === null) throw new BadRequestException('cursor must be the nextCursor of an answer of this list');
-  return parsed;
+export function afterCursor<Key>(cursor: string | undefined, parse: (id: string) => Key | null): Key | null {
+  const key = cursor === undefined ? null : parse(cursor);
+  if (cursor !== undefined && key === null) throw new BadRequestException('cursor must be the nextCursor of an answer of this list');
+  return key;
 }
 
 /** Stored texts have U+FFFD in place of NUL, which PostgreSQL would refuse even to compare. */
