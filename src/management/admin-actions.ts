@@ -12,7 +12,7 @@ import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
 import type { ReplayedDto } from './api/deliveries/replay.dto.js';
 import { moveSink } from './pause.js';
 
-/** Does what a person asks for, through the API or by a button in Slack: once, on record with who it was, told in the log, and with the workers woken. */
+/** Does what a person asks for, through the API or by a button in Slack: records and logs who it was, and wakes the workers. */
 @Injectable()
 export class AdminActions implements Actions {
   constructor(

@@ -17,20 +17,22 @@ import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { summarize, summaryDue } from './summary.js';
-import { type Heard, combine, nextEditAt, observe, writeNotices } from './watch.js';
+import { type Heard, combine, observe, writeAlerts } from './watch.js';
 import { repeatedlyBeside } from '../process/repeatedly.js';
 
 const lookEveryMs = 5000;
-/** How long what was seen waits to be told. */
-const tellEveryMs = 1000;
-/** How long an attempt may take beyond its own limit until another process may try. */
+/** How often each report sink is shown what has changed. */
+const showEveryMs = 1000;
+/** How long after its time-out an attempt counts as lost, so that another process may try. */
 const graceMs = 10_000;
-/** A notice that failed is tried again no later than this: it waits for nobody else, and people wait for it. */
+/** How soon a message is edited again if only numbers in it have changed. */
+const editEveryMs = 30_000;
+/** An alert that failed is tried again no later than this: nothing waits behind it, and people wait for it. */
 const longestPauseMs = 60_000;
 
 /**
- * Tells report sinks of the service itself: sinks that stand still, what was parked, indices that differ, silence, rejected webhooks, and each day's summary.
- * One process at a time looks; what there is to tell is a row, made equal to what is known and shown anew until it is over, across restarts.
+ * Shows report sinks how the service itself is: stopped sinks, parked deliveries, indices that are out of sync, silence, rejected webhooks, and each day's
+ * summary. One process at a time looks; each alert is a row that follows what is known, and is shown again whenever it has changed, until it is over.
  */
 @Injectable()
 export class Alerts {
@@ -50,9 +52,9 @@ export class Alerts {
     this.startedAt = clock.monotonic();
   }
 
-  /** Looks every few seconds, until it is stopped, and tells each sink beside the others. */
+  /** Looks every few seconds, until it is stopped; a report sink that hangs holds up neither that nor the others. */
   run(stop: AbortSignal): Promise<void> {
-    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), restMs: tellEveryMs }));
+    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), restMs: showEveryMs }));
     return repeatedlyBeside(
       turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns],
       error => this.events.tell('alerts', error),
@@ -60,7 +62,7 @@ export class Alerts {
     );
   }
 
-  /** One look, and all that there is to tell now. */
+  /** One look, and all that there is to show now. */
   async once(stop: AbortSignal): Promise<void> {
     await this.look();
     await Promise.all(this.served.reports.map(one => this.turn(one, stop)));
@@ -70,7 +72,7 @@ export class Alerts {
     // After a jump of the clock the leases of other processes look as if they were over.
     if (this.database.time.jumpedWithin(graceMs)) return;
     await this.sumUp(one);
-    for (let more = true; more && !stop.aborted;) more = await this.tell(one, stop);
+    for (let more = true; more && !stop.aborted;) more = await this.showNext(one, stop);
   }
 
   private hear(): Heard {
@@ -86,14 +88,14 @@ export class Alerts {
     const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const observed = await observe(trx, { ...heard, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
-      await writeNotices(trx, ids, observed, now);
+      await writeAlerts(trx, ids, observed, now);
       return true;
     });
-    // What was heard while another process looked is told at the next turn.
+    // While another process looks, what was rejected here is kept for the next look.
     if (looked) this.rejectedBefore = heard.rejected;
   }
 
-  /** Writes the day's summary once; a day without anything is written as told. */
+  /** Writes the day's summary once; that of a day without anything is written as if it was shown. */
   private async sumUp({ id, sink }: ServedSink<ReportSink>): Promise<void> {
     const now = this.clock.now();
     const date = sink.summary ? summaryDue(sink.summary, now) : null;
@@ -105,7 +107,7 @@ export class Alerts {
       .where('key', 'like', 'summary %')
       .execute();
     if (rows.some(row => row.key === `summary ${date}`)) return;
-    // One of a clock that was ahead would let all that follow begin too late.
+    // One that was written by a clock that was ahead would let the next ones begin too late.
     const last = Math.max(0, ...rows.map(row => row.resolved_at ?? 0).filter(at => at <= now));
     const summary = await summarize(this.database, id, last > 0 ? last : null, now);
     const payload = JSON.stringify(summary);
@@ -129,19 +131,19 @@ export class Alerts {
     });
   }
 
-  /** Shows one notice that is not shown as it is. @returns whether there may be another */
-  private async tell(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<boolean> {
+  /** Shows one alert that has changed since it was shown. @returns whether there may be another */
+  private async showNext(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<boolean> {
     const lease = uuid();
     const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
     if (!row) return false;
     let values: UpdateObject<Tables, 'alert'>;
     let extraCalls = 0;
     try {
-      const notice = JSON.parse(row.payload) as Alert;
-      const show = (signal: AbortSignal) => one.sink.alert(notice, row.message_ref, signal, () => (extraCalls += 1));
+      const alert = JSON.parse(row.payload) as Alert;
+      const show = (signal: AbortSignal) => one.sink.alert(alert, row.message_ref, signal, () => (extraCalls += 1));
       const messageRef = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
       const now = this.clock.now();
-      const next = sql<number>`case when resolved_at is null then ${sql.lit(nextEditAt(now))} else ${sql.lit(now)} end`;
+      const next = sql<number>`case when resolved_at is null then ${sql.lit(now + editEveryMs)} else ${sql.lit(now)} end`;
       values = { sent_payload: row.payload, message_ref: messageRef, tries: 0, due_at: next };
     } catch (error) {
       values = stop.aborted ? { due_at: this.clock.now() } : this.failure(one, row, error);
@@ -170,7 +172,7 @@ export class Alerts {
     // Only our own errors promise that their text holds no secret.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
     this.log.warn('an alert could not be shown', { sink: name, reason });
-    // What will never be taken is left out; what comes next of the same story is tried again.
+    // What is refused counts as shown; the next change of the same alert is tried again.
     if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;
     return {
@@ -179,7 +181,7 @@ export class Alerts {
     };
   }
 
-  /** The oldest notice that is due, unless the sink stands still: then it is told when it is well again. Notices go before cards, which pay for it. */
+  /** The oldest alert that is due, unless the sink is stopped, paused or held. It starts whatever the sink's rate says; the cards after it wait the longer. */
   private async claim(
     trx: Transaction<Tables>,
     { id, settings }: ServedSink<ReportSink>,

@@ -10,7 +10,7 @@ type Summary = Extract<Alert, { kind: 'summary' }>;
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
-/** Who starts later than this after the summary was due leaves it to the next day. */
+/** A summary that is later than this is left to the next day. */
 const latestMs = 120 * minuteMs;
 /** About how many rows one statement goes through. */
 const pageRows = 10_000;
@@ -56,7 +56,7 @@ function firstAt(wall: (ms: number) => number, shown: number): number {
 
 /**
  * What happened since the summary before, or in a day if there was none. Reads page by page, so that webhooks go between.
- * @param reportSink for which it is: it links to its own notices
+ * @param reportSink for which it is: it links to its own alerts
  */
 export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
   const { kysely } = database;
@@ -100,13 +100,13 @@ export async function summarize(database: Database, reportSink: number, lastUnti
   for (const { id, name } of sinks) {
     const parked = [...(await countParked(database, id)).values()].reduce((sum, count) => sum + count, 0);
     const waiting = await countPending(database, id);
-    const told = { parked: messageRefs.get(`parked ${id}`) ?? null, waiting: messageRefs.get(`incident ${id}`) ?? null };
-    counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, messageRefs: told });
+    const refs = { parked: messageRefs.get(`parked ${id}`) ?? null, waiting: messageRefs.get(`incident ${id}`) ?? null };
+    counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, messageRefs: refs });
   }
   return { kind: 'summary', since, until: now, changes, channels: channels.size, sinks: counted };
 }
 
-/** Of the notices of a report sink that are not over, by what they are about. */
+/** Of the open alerts of a report sink, by their keys. */
 async function messageRefsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
   const rows = await kysely
     .selectFrom('alert')

@@ -5,7 +5,7 @@ import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
-/** A notice before it is known since when there is reason for it, and until when. */
+/** An alert as one look sees it, before it is known since when there is reason for it. */
 export type Observed = Alert extends infer N ? (N extends Alert ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
 
 /** What this process heard itself. */
@@ -17,23 +17,23 @@ export interface Heard {
   rejected: Partial<Record<RejectionCause, number>>;
 }
 
-/** A sink that stops for less than this is not worth a message. */
+/** A sink that is stopped for less than this is not worth a message. */
 const stoppedForMs = 60_000;
-/** Rejected webhooks count as one story until none came for so long. */
+/** Rejected webhooks belong to one alert until none came for so long. */
 const calmMs = 3_600_000;
-const failuresTold = 3;
+const failuresShown = 3;
 
-/** Counts by cause, made of two; causes of which there are none are left out. */
+/** Combines two counts of each cause; causes that come to nothing are left out. */
 export function combine(one: Heard['rejected'], other: Heard['rejected'], by: (one: number, other: number) => number): Heard['rejected'] {
   const causes = Object.keys({ ...one, ...other }) as RejectionCause[];
   const counts = causes.map(cause => [cause, by(one[cause] ?? 0, other[cause] ?? 0)] as const);
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** What is seen of something that there may be an alert of: what to tell, `unknown` if that stands as it was told, or that its sink is no longer configured. */
+/** What one look sees: an alert, `unknown` where one that is open stays as it is, or `removed` where its sink is no longer configured. */
 export type Seen = Observed | 'unknown' | 'removed';
 
-/** What there is to tell now of sinks and webhooks since the last look, by what it is about. */
+/** What there is to alert people of now, by the alert's key; of rejected webhooks, those since the last look. */
 export async function observe(
   trx: Transaction<Tables>,
   heard: Heard,
@@ -47,12 +47,12 @@ export async function observe(
       for (const kind of ['incident', 'parked', 'differences']) found.set(`${kind} ${id}`, 'removed');
       continue;
     }
-    const stands = standstillOf(sink);
-    if (stands && now - stands.since >= stoppedForMs)
+    const stopped = stopOf(sink);
+    if (stopped && now - stopped.since >= stoppedForMs)
       found.set(`incident ${id}`, {
         kind: 'incident',
         sink: name,
-        ...stands,
+        ...stopped,
         waiting: await countUpTo(trx, id, 'pending'),
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
@@ -67,7 +67,7 @@ export async function observe(
   }
   if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
   if (silenceAfterMs !== null) {
-    // One that came later than now came while our clock was ahead.
+    // A time to come was written while our clock was ahead.
     const known = [await newestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(known as number[])) || heard.startedAt;
     if (now - since >= silenceAfterMs)
@@ -79,24 +79,24 @@ export async function observe(
 /** Whether webhooks came since then that were rejected. */
 async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: Heard): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
-  const told = await trx
+  const alert = await trx
     .selectFrom('alert')
     .select('payload')
     .where('key', '=', 'rejected')
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return told !== undefined && (JSON.parse(told.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
+  return alert !== undefined && (JSON.parse(alert.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
 }
 
-/** Why a sink stands still, and since when; `null` if it does not. */
-function standstillOf({ state, state_since: since, reason, advice, paused_at: pausedAt }: Selectable<Tables['sink']>) {
+/** Why a sink is stopped, and since when; `null` if it is not. */
+function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt }: Selectable<Tables['sink']>) {
   if ((state === 'misconfigured' || state === 'down') && since !== null)
     return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
   return pausedAt === null ? null : ({ state: 'paused', since: pausedAt, reason: '', advice: '' } as const);
 }
 
-/** A sink that is dead for long is owed very many, and every look would cost as much. */
+/** Counts no further than people are shown: a sink that was down for long has very many, and every look would count them all. */
 async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
   const { rows } = await sql<{ n: number }>`
       select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
@@ -105,7 +105,7 @@ async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending
   return rows[0]!.n;
 }
 
-/** Of the delivery that is owed for longest, which is probed while others wait. */
+/** Of the delivery that has waited longest, which is the one that is probed. */
 async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
   const failing = trx
     .selectFrom('delivery')
@@ -123,7 +123,7 @@ async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{
     .where('error', 'is not', null)
     .$narrowType<{ error: string }>()
     .orderBy('at', 'desc')
-    .limit(failuresTold)
+    .limit(failuresShown)
     .execute();
 }
 
@@ -139,11 +139,11 @@ async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
-/** `null` if there is none, or no comparison; unknown while one is under way or after one that failed. */
+/** `null` if the index is in sync or was never compared; unknown while it is compared, and after a comparison that failed. */
 async function differencesOf(trx: Transaction<Tables>, sink: number, name: string): Promise<Seen | null> {
   const verify = await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify');
   const rebuild = await findJob({ kysely: trx }, sink, 'rebuild');
-  // What was built anew from the store is what it says.
+  // An index that was rebuilt since then is in sync.
   if (!verify || (rebuild?.state === 'done' && rebuild.finishedAt! > (verify.finishedAt ?? Infinity))) return null;
   if (verify.state !== 'done') return 'unknown';
   const { missing, older, newer, surplus, repaired } = verify.progress;
@@ -163,11 +163,8 @@ export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
     .limit(1);
 }
 
-/** How soon a message is edited again if only numbers in it have moved. */
-const editEveryMs = 30_000;
-
-/** Writes what was observed: opens, moves on and ends the notices of these report sinks. */
-export async function writeNotices(
+/** Opens, updates and ends the alerts of these report sinks by what was observed. */
+export async function writeAlerts(
   trx: Transaction<Tables>,
   reportSinks: readonly number[],
   observed: ReadonlyMap<string, Seen>,
@@ -182,7 +179,7 @@ export async function writeNotices(
       const after = moveOn(before, seen, now);
       const payload = JSON.stringify(after);
       if (payload === row.payload) continue;
-      const urgent = isNews(before, after) && row.lease === null;
+      const urgent = isUrgent(before, after) && row.lease === null;
       await trx
         .updateTable('alert')
         .set({ payload, resolved_at: after.until && (await recordedAt(trx, after.until)), ...(urgent && { due_at: now }) })
@@ -198,23 +195,20 @@ export async function writeNotices(
   }
 }
 
-/** A notice after another look: `seen` is missing if there is nothing to tell of it any more. */
+/** An alert after another look: without `seen` there is no reason for it any more. */
 export function moveOn(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
   if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
     return now - before.last < calmMs ? before : { ...before, until: now };
   }
-  // Its first failures are told once: newer ones are no news, and each probe would cost an edit.
+  // It keeps its first failures: with those of every probe it would be edited as often.
   const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
   return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Alert;
 }
 
-/** When the message may be edited after this one was shown. */
-export const nextEditAt = (now: number): number => now + editEveryMs;
-
-/** Whether people should read it at once: it is over, or another story now. */
-function isNews(before: Alert, after: Alert): boolean {
+/** Whether people should see it at once: it is over, or more than its numbers has changed. */
+function isUrgent(before: Alert, after: Alert): boolean {
   if (after.until !== null) return true;
   if (before.kind === 'rejected' && after.kind === 'rejected')
     return Object.keys(before.counts).length !== Object.keys(after.counts).length;

@@ -79,7 +79,7 @@ export function fileText(path: string): Read {
   }
 }
 
-/** `docker run --env-file` keeps quotes, and word processors make others of them; as part of a secret or a URL they would be told by nothing but failures. */
+/** `docker run --env-file` keeps quotes, and word processors make others of them; as part of a secret or a URL they would show in nothing but failures. */
 function valueText(text: string): Read {
   const quoted = /^(["'`])[^]*\1$|^[“”„‘«「『][^]*[“”’»」』]$/.test(text);
   return quoted ? { problem: 'stands in quotes, which count as part of it: leave them out' } : { text };

@@ -68,8 +68,8 @@ export function readClass<T extends object>(
       return `${prefix}${property} is required`;
     }
     // Rules are checked from the last declared to the first; the first says best what is wrong.
-    const told = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
-    return prefix + (told.startsWith(property) ? told : `${property} ${told}`);
+    const rule = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
+    return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);
   });
   const valid = (...properties: string[]): boolean => !invalid.some(({ property }) => properties.includes(property));
   const between = settingsClass.check?.(value, valid) ?? [];

@@ -162,14 +162,14 @@ export function readSettings(environment: Environment, warnings: readonly string
   settings.proxies = proxies;
   settings.sinks = readSinks(given);
   const misses = nearMisses(environment, given);
-  const told = [...given.unreadable.values(), ...new Set(given.mistakes)]
-    // What is wrong with a value that could not be read has been told already.
+  const lines = [...given.unreadable.values(), ...new Set(given.mistakes)]
+    // What is wrong with a value that could not be read is a mistake already.
     .filter(line => [undefined, line].includes(given.unreadable.get(line.split(' ', 1)[0]!)))
     .map(line => {
       const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
       return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
     });
-  if (told.length > 0) throw new SettingsError(told);
+  if (lines.length > 0) throw new SettingsError(lines);
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
   if (!settings.WEBHOOK_TOKENS) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
@@ -190,7 +190,7 @@ function oneLine(text: string): string {
   return text.replace(/\p{Cc}/gu, '\ufffd');
 }
 
-/** Names that begin like ours and are none; those of sinks are told where sinks are read. */
+/** What is wrong with names that begin like ours and are none; those of sinks are found where sinks are read. */
 function strangers({ texts, names }: Given): string[] {
   const strange = [...texts].filter(([name, text]) => !known.includes(name) && !name.startsWith('SINK_') && !isInjected(name, text));
   return strange.map(([base]) => {

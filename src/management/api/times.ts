@@ -17,8 +17,8 @@ export function toIsoOrNull(ms: number | null): string | null {
 export function fromIso(text: unknown): number {
   if (typeof text !== 'string') return Number.NaN;
   // A + that was not percent-encoded in the query arrives as a blank.
-  const told = text.replace(/ (?=\d{2}:?\d{2}$)/, '+');
-  if (!isISO8601(told, { strict: true, strictSeparator: true })) return Number.NaN;
-  const zoned = /(T.*(Z|[+-]\d{2}(:?\d{2})?)|^\d{4}(-\d{2}){0,2})$/i.test(told);
-  return Date.parse(zoned ? told : `${told}Z`);
+  const written = text.replace(/ (?=\d{2}:?\d{2}$)/, '+');
+  if (!isISO8601(written, { strict: true, strictSeparator: true })) return Number.NaN;
+  const zoned = /(T.*(Z|[+-]\d{2}(:?\d{2})?)|^\d{4}(-\d{2}){0,2})$/i.test(written);
+  return Date.parse(zoned ? written : `${written}Z`);
 }
