@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { EngineModule } from './engine.module.js';
-import { ServedSinks } from './maintenance/served-sinks.js';
+import { ServedSinks } from './sinks/served-sinks.js';
 import { PlatformModule } from './platform.module.js';
 import { withEnvFile } from './settings/env-file.js';
 import { readSettings } from './settings/settings.js';

@@ -6,7 +6,7 @@ import { Enqueuer } from './delivery/enqueue.js';
 import { Engine } from './engine.js';
 import { WebhookIntake } from './intake/intake.js';
 import { Spool } from './intake/spool.js';
-import { ServedSinks } from './maintenance/served-sinks.js';
+import { ServedSinks } from './sinks/served-sinks.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
 import { AdminActions } from './management/admin-actions.js';
@@ -14,7 +14,6 @@ import { EngineLog } from './management/engine-log.js';
 import { Metrics } from './management/metrics.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
-import { outage } from './process/outage.js';
 import { Alerts } from './reports/alerts.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Settings } from './settings/settings.js';
@@ -25,7 +24,12 @@ import { Rejections } from './webhook/rejections.js';
 @Module({
   providers: [
     WebhookIntake,
-    { provide: Spool, useFactory: spool, inject: [Settings, Database, Log] },
+    {
+      // None for the embedded store: that is on the same disk.
+      provide: Spool,
+      useFactory: ({ SPOOL_DIR }: Settings, { embedded }: Database, log: Log) => (embedded ? null : new Spool(SPOOL_DIR, log)),
+      inject: [Settings, Database, Log],
+    },
     Recorder,
     Enqueuer,
     ServedSinks,
@@ -45,18 +49,3 @@ import { Rejections } from './webhook/rejections.js';
   exports: [WebhookIntake, ServedSinks, AdminActions, Metrics, Readiness, Rejections, Engine],
 })
 export class EngineModule {}
-
-/** None for the embedded store: that is on the same disk. */
-function spool(settings: Settings, database: Database, log: Log): Spool | null {
-  if (database.embedded) return null;
-  const broken = outage(
-    fields => log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', fields),
-    () => log.info('SPOOL_DIR can be written again'),
-  );
-  return new Spool(settings.SPOOL_DIR, {
-    problem: problem => broken(problem === null ? null : new Error(problem)),
-    aside: (file, reason) => log.error('spooled webhooks cannot be taken in and were put aside', { file, reason }),
-    stuck: (path, reason) => log.error('a spooled file cannot be taken in or removed: it stays and is tried again', { path, reason }),
-    unsynced: (folder, reason) => log.warn('SPOOL_DIR cannot fsync folders: a power cut may cost webhooks', { folder, reason }),
-  });
-}

@@ -4,11 +4,11 @@ import { Database } from './database/database.js';
 import { UnusableDatabase } from './database/errors.js';
 import { Dispatcher } from './delivery/dispatcher.js';
 import { WebhookIntake } from './intake/intake.js';
-import { ServedSinks } from './maintenance/served-sinks.js';
+import { ServedSinks } from './sinks/served-sinks.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
 import { Log } from './process/log.js';
-import { outage } from './process/outage.js';
+import { outage } from './database/outage.js';
 import { Alerts } from './reports/alerts.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 

@@ -4,7 +4,7 @@ import { Database } from './database/database.js';
 import { Clock, SharedClock } from './process/clock.js';
 import { EngineEvents } from './process/engine-events.js';
 import { Log } from './process/log.js';
-import { outage } from './process/outage.js';
+import { outage } from './database/outage.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings } from './settings/settings.js';
 

@@ -1,7 +1,8 @@
 import dns from 'node:dns';
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
-import type { ChangeEvent, Delivery, Sink } from '../src/sinks/sink.js';
+import type { ChangeEvent, Delivery } from '../src/sinks/sink.js';
+import type { Sink } from '../src/sinks/sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../src/sinks/errors.js';
 import type { Report } from '../src/sinks/report-sink.js';
 import type { SinkSettings } from '../src/sinks/settings.js';

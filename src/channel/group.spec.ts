@@ -1,4 +1,4 @@
-import type { InboundWebhook } from './record.js';
+import type { InboundWebhook } from './inbound-webhook.js';
 import { nextGroup } from './group.js';
 
 const webhook = (channelId: string, bytes: number, name = ''): { webhook: InboundWebhook } => ({

@@ -1,25 +1,12 @@
-import { createHash } from 'node:crypto';
 import type { Insertable } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Row, Tables, Trx } from '../database/tables.js';
 import type { EnqueuedGroup, Enqueuer, RecordedChange } from '../delivery/enqueue.js';
 import { apply } from './change.js';
 import { keyOf } from './group.js';
-import { type ChannelState, type Told, emptyState } from './merge.js';
-import { type FieldName, fieldNames, unknownProfile } from './profile.js';
-
-/** A webhook that passed every check, ready to be kept. */
-export interface InboundWebhook extends Told {
-  /** Given on arrival; becomes the change's id. */
-  id: string;
-  sdkAppId: string;
-  channelId: string;
-  operator: string | null;
-  eventTimeEstimated: boolean;
-  receivedAt: number;
-  /** The body as it arrived, inflated. */
-  body: Uint8Array;
-}
+import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
+import { type ChannelState, emptyState } from './merge.js';
+import { fieldNames, unknownProfile } from './profile.js';
 
 export type Recorded = 'recorded' | 'repeat';
 
@@ -166,16 +153,4 @@ async function updateChannels(database: Database, trx: Trx, channels: readonly L
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
   );
-}
-
-/**
- * What an exact repeat shares (contract, section 2): app, command, channel, EventTime, operator and profile fields. A webhook whose
- * time was estimated is never a repeat of another, so its own id stands in.
- */
-export function fingerprint(webhook: InboundWebhook): string {
-  if (webhook.eventTimeEstimated) return webhook.id;
-  const { sdkAppId, command, channelId, eventTime, operator, fields } = webhook;
-  const told = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map((field: FieldName) => fields[field] ?? null)];
-  // The time in front keeps the index's new entries together on few pages.
-  return `${eventTime}-${createHash('sha256').update(JSON.stringify(told)).digest('base64url')}`;
 }

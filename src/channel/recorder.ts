@@ -10,7 +10,8 @@ import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Arrivals } from './arrivals.js';
 import { nextGroup } from './group.js';
-import { type InboundWebhook, type Recorded, recordGroup } from './record.js';
+import type { InboundWebhook } from './inbound-webhook.js';
+import { type Recorded, recordGroup } from './record.js';
 
 /** Nothing could keep the webhook in time. */
 export class Unavailable extends Error {}

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
+import { Clock } from '../process/clock.js';
 import { chunks, statementLimits } from './limits.js';
 import { type DialectWords, migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres/server.js';
@@ -18,8 +19,6 @@ const lockWaitMs = 10_000;
 
 const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');
 const syncedCommits = CompiledQuery.raw('pragma synchronous = full');
-
-const processClock: LocalClock = { now: () => Date.now(), monotonic: () => performance.now() };
 
 /** Our tables, on either dialect; where they differ, this says how. */
 export class Database {
@@ -78,7 +77,7 @@ export class Database {
    * @param onLost told of connections that are lost while nobody uses them
    * @throws UnusableDatabase
    */
-  static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = processClock): Promise<Database> {
+  static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = new Clock()): Promise<Database> {
     if (url.startsWith('sqlite:')) {
       const dialect = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
       const words = {

@@ -6,7 +6,7 @@ import type { Database } from '../database/database.js';
 import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import type { Health } from './breaker.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from '../maintenance/registry.js';
+import { registerSinks } from '../sinks/registry.js';
 import { type Answer, settle } from './settlement.js';
 import type { LaneWork } from './work.js';
 

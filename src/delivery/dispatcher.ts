@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
 import { Database } from '../database/database.js';
-import { ServedSinks } from '../maintenance/served-sinks.js';
+import { ServedSinks } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';

@@ -4,7 +4,7 @@ import { eachStore } from '../../test/support/stores.js';
 import { recorderAt } from '../../test/support/engine.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from '../maintenance/registry.js';
+import { registerSinks } from '../sinks/registry.js';
 import type { Answer } from './settlement.js';
 import type { LaneWork } from './work.js';
 

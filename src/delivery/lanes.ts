@@ -1,16 +1,15 @@
-import type { ExpressionBuilder, UpdateObject } from 'kysely';
 import type { Database } from '../database/database.js';
-import { chunks, pageRows } from '../database/limits.js';
-import { channelsOf, lockLanes } from '../database/locks.js';
-import type { Tables } from '../database/tables.js';
+import { lockLanes } from '../database/locks.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { type Health, nextProbe } from './breaker.js';
 import { type SinkReading, type SinkRow, claimWork, closedUntil, isOpen, nextDue, nothingClaimed, plausible, readSink } from './claim.js';
-import type { Claim, Moved, RegisteredSink, Session } from './modes/mode.js';
+import type { Claim, Moved, Session } from './modes/mode.js';
+import type { RegisteredSink } from '../sinks/registry.js';
 import { modes } from './modes/modes.js';
+import { Leases, recoverPage } from './leases.js';
 import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
-import { recoverPage, writeSettlements } from './settle.js';
+import { writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
@@ -48,12 +47,14 @@ interface Settled extends Pick<Turn, 'lost'> {
 export class ClockMoves extends Error {}
 
 /** A worker's protocol with the database: settle what ended, claim what is due. Each settle is fenced by the lease's token. */
-export class Lanes {
+export class Lanes extends Leases {
   constructor(
-    private readonly database: Database,
+    database: Database,
     private readonly newToken: () => string,
     private readonly random: () => number,
-  ) {}
+  ) {
+    super(database);
+  }
 
   /** Settles and claims in one transaction. What ended without its lease is dropped: whoever has the lane now tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
@@ -136,69 +137,6 @@ export class Lanes {
       lost,
       ...written,
     };
-  }
-
-  /** Keeps the leases of lanes that are still held. @returns those that are: a lease that was lost stays lost */
-  renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
-    return this.mine(sink, works, () => ({ due_at: until }));
-  }
-
-  /** Gives lanes back that were not attempted. */
-  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
-    await this.mine(sink, works, () => ({ lease: null, due_at: now }));
-  }
-
-  /** Gives lanes back whose attempts were cancelled: nobody knows whether those arrived. */
-  async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
-    await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
-    if (works.some(work => work.probe))
-      await this.database.kysely
-        .updateTable('sink')
-        .set({ next_probe_at: now, next_round_robin_probe_at: now })
-        .where('id', '=', sink.id)
-        .execute();
-  }
-
-  private async mine(
-    sink: RegisteredSink,
-    works: readonly LaneWork[],
-    values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
-  ): Promise<LaneWork[]> {
-    const mine: LaneWork[] = [];
-    for (const some of chunks(works, pageRows)) {
-      await this.database.asyncCommit(async trx => {
-        const leases = new Map((await lockLanes(this.database, trx, sink.id, some)).map(lane => [lane.channel, lane.lease]));
-        const ours = some.filter(work => leases.get(work.channel) === work.lease);
-        await trx
-          .updateTable('lane')
-          .set(values)
-          .where('sink', '=', sink.id)
-          .where(this.database.isAmong('channel', channelsOf(ours)))
-          .execute();
-        mine.push(...ours);
-      });
-    }
-    return mine;
-  }
-
-  /**
-   * Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. Those that are over are due
-   * already; the others are found by when they are.
-   */
-  async releaseAll(now: number): Promise<void> {
-    if (!this.database.embedded) return;
-    await this.database.kysely
-      .updateTable('lane')
-      .set(eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }))
-      .where('lease', 'is not', null)
-      .where('due_at', '>', now)
-      .where('sink', 'in', eb => eb.selectFrom('sink').select('id'))
-      .execute();
-    await this.database.kysely
-      .updateTable('sink')
-      .set({ next_probe_at: now, next_round_robin_probe_at: now })
-      .where('state', '<>', 'ok')
-      .execute();
   }
 }
 

@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { recorderAt } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import { Lanes } from './lanes.js';
-import { type ConfiguredSink, registerSinks } from '../maintenance/registry.js';
+import { type ConfiguredSink, registerSinks } from '../sinks/registry.js';
 
 const start = Date.UTC(2026, 0, 1);
 const day = 86_400_000;

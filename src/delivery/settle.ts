@@ -1,14 +1,9 @@
-import type { Database } from '../database/database.js';
-import { channelsOf, lockLanes } from '../database/locks.js';
-import type { RegisteredSink, Session } from './modes/mode.js';
+import type { Session } from './modes/mode.js';
 import type { Settlement } from './settlement.js';
 import type { LaneWork } from './work.js';
 
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
-/** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
-const recoveringLanes = 2000;
-
 /** When freed lanes are due again, and whether some have older deliveries that were superseded. */
 interface Freed {
   superseding: boolean;
@@ -30,38 +25,6 @@ async function stillThere({ database, trx, sink }: Session, settlements: readonl
   const rows = await query.$call(database.lock).execute();
   const found = new Set(rows.map(row => row.change_id));
   return settlements.filter(({ work }) => found.has(work.head.changeId));
-}
-
-/**
- * A sink that has recovered need not wait for the back-off of its lanes: makes a page of them due, in a transaction of its own, so that nobody locks
- * lanes twice in one.
- */
-export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
-  await database.asyncCommit(async trx => {
-    const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
-    const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
-    if (from === null) return;
-    const page = await trx
-      .selectFrom('lane')
-      .select(['channel', 'due_at', 'lease'])
-      .where('sink', '=', id)
-      .where('channel', '>', from)
-      .orderBy('channel')
-      .limit(recoveringLanes)
-      .execute();
-    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
-    await lockLanes(database, trx, id, waiting);
-    await trx
-      .updateTable('lane')
-      .set({ due_at: now })
-      .where('sink', '=', id)
-      .where(database.isAmong('channel', channelsOf(waiting)))
-      .where('lease', 'is', null)
-      .where('due_at', '>', now)
-      .execute();
-    const to = page.length === recoveringLanes ? page.at(-1)!.channel : null;
-    await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
-  });
 }
 
 async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {

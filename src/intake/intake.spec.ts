@@ -1,10 +1,11 @@
+import { SharedClock } from '../process/clock.js';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { until } from '../../test/support/until.js';
 import { WebhookIntake } from './intake.js';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { type Recorder, Unavailable } from '../channel/recorder.js';
 import { Spool } from './spool.js';
 import { logTo } from '../../test/support/engine.js';
@@ -46,17 +47,15 @@ describe('keeper', () => {
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'channel-sync-keeper-spec-'));
     [told, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
-    const spool = new Spool(join(root, 'spool'), {
-      problem: problem => told.push(problem === null ? 'well' : 'broken'),
-      aside: () => told.push('aside'),
-      stuck: () => told.push('stuck'),
-      unsynced: () => told.push('unsynced'),
-    });
-    keeper = new WebhookIntake(
-      recorder,
-      spool,
-      logTo(message => told.push(message.startsWith('the database takes') ? 'back' : 'away')),
-    );
+    const words = {
+      'the database takes': 'back',
+      'the database does not': 'away',
+      'SPOOL_DIR cannot': 'broken',
+      'SPOOL_DIR can': 'well',
+      'a spooled file': 'stuck',
+    };
+    const log = logTo(message => told.push(Object.entries(words).find(([start]) => message.startsWith(start))?.[1] ?? message));
+    keeper = new WebhookIntake(recorder, new Spool(join(root, 'spool'), log), new SharedClock(), log);
   });
   afterEach(async () => {
     await keeper.stop();

@@ -1,9 +1,11 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
-import type { InboundWebhook, Recorded } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
+import type { Recorded } from '../channel/record.js';
 import { Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
+import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
-import { outage } from '../process/outage.js';
+import { outage } from '../database/outage.js';
 import { Spool } from './spool.js';
 
 /** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
@@ -25,6 +27,8 @@ export class WebhookIntake {
   private spooling = false;
   /** Of the spool, since the database was given up. */
   private takenIn = 0;
+  /** When the last webhook was kept, by the monotonic clock. */
+  private kept: number | null = null;
   private readonly outage: (error: Error | null) => void;
   private readonly stopping = new AbortController();
   private loops: Promise<unknown> = Promise.resolve();
@@ -33,6 +37,7 @@ export class WebhookIntake {
     private readonly recorder: Recorder,
     /** None for the embedded store, which is on the same disk. */
     @Inject(Spool) private readonly spool: Spool | null,
+    private readonly clock: SharedClock,
     log: Log,
   ) {
     this.outage = outage(
@@ -54,8 +59,19 @@ export class WebhookIntake {
     return this.spool !== null && this.spool.problem === null;
   }
 
+  /** When this process last kept a webhook, or a repeat of one: in milliseconds by the clock of now, which may have been set since then. */
+  get lastKeptAt(): number | null {
+    return this.kept === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.kept));
+  }
+
   /** @throws Unavailable if the webhook could be kept nowhere in time */
   async keep(webhook: InboundWebhook): Promise<Kept> {
+    const kept = await this.keepSomewhere(webhook);
+    this.kept = this.clock.monotonic();
+    return kept;
+  }
+
+  private async keepSomewhere(webhook: InboundWebhook): Promise<Kept> {
     if (!this.spool) return this.recorder.record(webhook, keepWithinMs);
     const startedAt = performance.now();
     if (!this.away || !this.spoolWorks) {

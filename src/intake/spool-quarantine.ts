@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
+import type { Log } from '../process/log.js';
 import { folderMode, writeWhole } from './spool-files.js';
 import { encodeRecord } from './spool-record.js';
 
@@ -12,7 +13,7 @@ export class Quarantine {
   constructor(
     root: string,
     private readonly sync: (folder: string) => Promise<void>,
-    private readonly onAside: (file: string, reason: string) => void,
+    private readonly log: Log,
   ) {
     this.folder = join(root, 'refused');
   }
@@ -32,6 +33,6 @@ export class Quarantine {
     if (await lstat(file).catch(() => null)) return;
     await writeWhole(file, bytes);
     await this.sync(this.folder);
-    this.onAside(file, reason);
+    this.log.error('spooled webhooks cannot be taken in and were put aside', { file, reason });
   }
 }

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
 import type { Command } from '../channel/merge.js';
 import { fieldNames } from '../channel/profile.js';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 
 const lineEnd = 10;
 /** Nobody's clock shows more, and whatever shows times can show this one. */

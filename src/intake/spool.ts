@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { InboundWebhook } from '../channel/record.js';
+import { outage } from '../database/outage.js';
+import type { Log } from '../process/log.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import * as files from './spool-files.js';
 import { Heartbeats } from './spool-heartbeats.js';
 import { Quarantine } from './spool-quarantine.js';
@@ -12,18 +14,6 @@ import { Segment } from './spool-segment.js';
 /** When a file that could not be read or removed is tried again. */
 const tryAgainMs = 60_000;
 const folderName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** What a spool tells the log. */
-export interface SpoolEvents {
-  /** It cannot be written any more; `null`: it can again. */
-  problem(problem: string | null): void;
-  /** Records that are damaged, or that the database refuses, were put aside into this file. */
-  aside(file: string, reason: string): void;
-  /** What cannot be read, taken over or removed stays, and is tried again. Told once. */
-  stuck(path: string, reason: string): void;
-  /** The file system cannot fsync folders: a power cut may cost a file that was made just before. Told once. */
-  unsynced(folder: string, reason: string): void;
-}
 
 /** A file with webhooks. */
 interface Held {
@@ -50,6 +40,7 @@ export class Spool {
   private readonly reported = new Set<string>();
   private readonly heartbeats: Heartbeats;
   private readonly quarantine: Quarantine;
+  private readonly unusable: (error: Error | null) => void;
 
   /**
    * @param directory SPOOL_DIR; made when it is missing
@@ -57,16 +48,16 @@ export class Spool {
    */
   constructor(
     directory: string,
-    private readonly events: SpoolEvents,
+    private readonly log: Log,
     private readonly monotonic: () => number = () => performance.now(),
     private readonly syncFolder = files.syncFolder,
   ) {
     this.root = resolve(directory);
     this.heartbeats = new Heartbeats(monotonic);
-    this.quarantine = new Quarantine(
-      this.root,
-      folder => this.sync(folder),
-      (file, reason) => this.events.aside(file, reason),
+    this.quarantine = new Quarantine(this.root, folder => this.sync(folder), log);
+    this.unusable = outage(
+      fields => log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', fields),
+      () => log.info('SPOOL_DIR can be written again'),
     );
   }
 
@@ -133,7 +124,8 @@ export class Spool {
       await this.syncFolder(folder);
     } catch (error) {
       if (!files.unsyncable.has(files.reasonOf(error))) throw error;
-      if (!this.reported.has('unsynced')) this.events.unsynced(folder, files.reasonOf(error));
+      const fields = { folder, reason: files.reasonOf(error) };
+      if (!this.reported.has('unsynced')) this.log.warn('SPOOL_DIR cannot fsync folders: a power cut may cost webhooks', fields);
       this.reported.add('unsynced');
     }
   }
@@ -235,13 +227,14 @@ export class Spool {
   }
 
   private report(error: Error | null): void {
-    const problem = error === null ? null : files.reasonOf(error);
-    if (problem !== this.problem) this.events.problem(problem);
-    this.problem = problem;
+    this.problem = error === null ? null : files.reasonOf(error);
+    this.unusable(this.problem === null ? null : new Error(this.problem));
   }
 
   private stuck(path: string, error: unknown): void {
-    if (!files.isMissing(error) && !this.reported.has(path)) this.events.stuck(path, files.reasonOf(error));
+    const fields = { file: path, reason: files.reasonOf(error) };
+    if (!files.isMissing(error) && !this.reported.has(path))
+      this.log.error('a spooled file cannot be taken in or removed: it stays and is tried again', fields);
     this.reported.add(path);
   }
 }

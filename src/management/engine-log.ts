@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EngineEvents, type EnginePart } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
-import { outage } from '../process/outage.js';
+import { outage } from '../database/outage.js';
 import { Metrics } from './metrics.js';
 
 /** How an outage begins, and how it ends if that is told. */

@@ -2,7 +2,7 @@ import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import type { Registry } from 'prom-client';
-import { bounded } from '../delivery/attempt.js';
+import { bounded } from '../outgoing/within.js';
 import { Log } from '../process/log.js';
 import { Metrics } from './metrics.js';
 import { Readiness } from './readiness.js';

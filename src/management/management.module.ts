@@ -11,7 +11,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Database } from '../database/database.js';
-import { ServedSinks } from '../maintenance/served-sinks.js';
+import { ServedSinks } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
 import { guardSockets } from '../process/sockets.js';

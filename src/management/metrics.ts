@@ -5,7 +5,7 @@ import { WebhookIntake } from '../intake/intake.js';
 import { SharedClock } from '../process/clock.js';
 import { version } from '../outgoing/http.js';
 import { newestArrival } from '../database/arrival-times.js';
-import { countParked, countPending } from './counting.js';
+import { countParked, countPending } from '../reports/counting.js';
 import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
@@ -44,16 +44,9 @@ export class Metrics {
     buckets: seconds,
   });
 
-  /** By the monotonic clock. */
-  private lastKeptAt: number | null = null;
-
-  constructor(
-    database: Database,
-    private readonly clock: SharedClock,
-    intake: WebhookIntake,
-  ) {
+  constructor(database: Database, clock: SharedClock, intake: WebhookIntake) {
     this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
-      const at = this.webhookAt ?? (await newestArrival(database.kysely, 'received_at', this.clock.now()));
+      const at = intake.lastKeptAt ?? (await newestArrival(database.kysely, 'received_at', clock.now()));
       return at === null ? [] : [[{}, at / 1000]];
     });
     this.gauge('build_info', 'The release that runs', ['version'], async () => [[{ version }, 1]]);
@@ -77,16 +70,6 @@ export class Metrics {
     this.gauge('sink_state', '1 for the state that a sink is in, 0 for the others', ['sink', 'state'], () =>
       ofSinks(({ name, state }) => sinkStateNames.map(one => [{ sink: name, state: one }, Number(one === state)])),
     );
-  }
-
-  /** To be called for each webhook that was kept, and for exact repeats. */
-  kept(): void {
-    this.lastKeptAt = this.clock.monotonic();
-  }
-
-  /** When this process last kept one, in milliseconds by the clock of now, which may have been set since then. */
-  get webhookAt(): number | null {
-    return this.lastKeptAt === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.lastKeptAt));
   }
 
   /** A gauge that has these values whenever it is asked for. */

@@ -9,7 +9,7 @@ import { ca, client, server as certificate } from '../../test/support/test-certi
 import { until } from '../../test/support/until.ts';
 import { attempt, exampleDelivery, expectNoLeak } from '../../test/sink.contract.ts';
 import { readClass } from '../settings/setting.js';
-import type { Sink } from '../sinks/sink.js';
+import type { Sink } from '../sinks/sink-type.js';
 import { Socket } from '../sinks/slack/clicks/socket.js';
 import { sinkTypes } from '../sinks/sinks.js';
 

@@ -4,7 +4,7 @@ import { Stage, down, never, start } from '../../test/support/management-stage.t
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
 import { beginJob } from '../search-index/index-job.js';
-import type { RegisteredSink } from '../delivery/modes/mode.js';
+import type { RegisteredSink } from '../sinks/registry.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
@@ -13,8 +13,8 @@ import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
 import { type Heard, moveOn, pausedOrResumed } from './watch.js';
 import { logTo, soundEvents } from '../../test/support/engine.js';
-import type { ServedSinks } from '../maintenance/served-sinks.js';
-import type { Metrics } from '../management/metrics.js';
+import type { ServedSinks } from '../sinks/served-sinks.js';
+import type { WebhookIntake } from '../intake/intake.js';
 import type { Settings } from '../settings/settings.js';
 import type { Rejections } from '../webhook/rejections.js';
 
@@ -53,7 +53,14 @@ function alertsOf(
 ): Alerts {
   const log = logTo((_, { sink, reason }) => failed(sink as string, reason as string));
   const settings = { SILENCE_ALERT_AFTER: silenceAfterMs } as Settings;
-  const [served, metrics] = [{ reports } as unknown as ServedSinks, heard as unknown as Metrics];
+  const [served, intake] = [
+    { reports } as unknown as ServedSinks,
+    {
+      get lastKeptAt() {
+        return heard.webhookAt;
+      },
+    } as WebhookIntake,
+  ];
   const rejections = {
     get counts() {
       return heard.rejected;
@@ -61,7 +68,7 @@ function alertsOf(
   } as unknown as Rejections;
   const { at } = clock;
   clock.at = heard.startedAt;
-  const alerts = new Alerts(database, settings, served, metrics, rejections, clock, log, soundEvents());
+  const alerts = new Alerts(database, settings, served, intake, rejections, clock, log, soundEvents());
   clock.at = at;
   return alerts;
 }

@@ -2,8 +2,8 @@ import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysel
 import { v4 as uuid } from 'uuid';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
-import { type ServedSink, ServedSinks } from '../maintenance/served-sinks.js';
-import { Metrics } from '../management/metrics.js';
+import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
+import { WebhookIntake } from '../intake/intake.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
@@ -11,7 +11,7 @@ import { Settings } from '../settings/settings.js';
 import { Rejections } from '../webhook/rejections.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
-import { bounded } from '../delivery/attempt.js';
+import { bounded } from '../outgoing/within.js';
 import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../delivery/retry.js';
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
@@ -43,7 +43,7 @@ export class Alerts {
     private readonly database: Database,
     private readonly settings: Settings,
     private readonly served: ServedSinks,
-    private readonly metrics: Metrics,
+    private readonly intake: WebhookIntake,
     private readonly rejections: Rejections,
     private readonly clock: SharedClock,
     private readonly log: Log,
@@ -77,7 +77,7 @@ export class Alerts {
 
   private hear(): Heard {
     const startedAt = this.clock.now() - (this.clock.monotonic() - this.startedAt);
-    return { webhookAt: this.metrics.webhookAt, rejected: { ...this.rejections.counts }, startedAt };
+    return { webhookAt: this.intake.lastKeptAt, rejected: { ...this.rejections.counts }, startedAt };
   }
 
   private async look(): Promise<void> {

@@ -3,7 +3,8 @@ import type { Database } from '../database/database.js';
 import { chunks } from '../database/limits.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
-import type { Moved, RegisteredSink } from '../delivery/modes/mode.js';
+import type { Moved } from '../delivery/modes/mode.js';
+import type { RegisteredSink } from '../sinks/registry.js';
 import { holdMsOf, waitingOf } from './results.js';
 
 /** How many changes one statement names. */

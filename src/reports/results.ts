@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
-import type { RegisteredSink, Session } from '../delivery/modes/mode.js';
+import type { RegisteredSink } from '../sinks/registry.js';
+import type { Session } from '../delivery/modes/mode.js';
 import { nextAttemptAt, standing } from '../delivery/retry.js';
 import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 

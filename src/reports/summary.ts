@@ -4,7 +4,7 @@ import type { Database } from '../database/database.js';
 import { idFrom } from '../database/arrival-times.js';
 import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
-import { countParked, countPending } from '../management/counting.js';
+import { countParked, countPending } from './counting.js';
 
 type Summary = Extract<Alert, { kind: 'summary' }>;
 

@@ -7,7 +7,7 @@ import { Misconfigured, Refused, type SinkError, TryAgain } from '../sinks/error
 import { type VerifyProgress, beginJob, findJob } from './index-job.js';
 import { IndexJobs } from './index-jobs.js';
 import { logTo, soundEvents } from '../../test/support/engine.js';
-import type { ServedSinks } from '../maintenance/served-sinks.js';
+import type { ServedSinks } from '../sinks/served-sinks.js';
 
 type Documents = Map<string, { key: ChannelKey; version: number; revision: number | null; name: string | null }>;
 

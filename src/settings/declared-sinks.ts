@@ -1,5 +1,5 @@
 import type { SinkSettings } from '../sinks/settings.js';
-import type { SinkType } from '../sinks/sink.js';
+import type { SinkType } from '../sinks/sink-type.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type Given, isInjected } from './environment.js';
 import { meant, spelled } from './names.js';

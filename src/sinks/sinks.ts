@@ -2,7 +2,7 @@ import { crmWebhook } from './crm-webhook/crm-webhook.sink.js';
 import { log } from './log/log.sink.js';
 import { elasticsearch, opensearch } from './search/cluster.sink.js';
 import { meilisearch } from './search/meilisearch.sink.js';
-import type { SinkType } from './sink.js';
+import type { SinkType } from './sink-type.js';
 import { slack } from './slack/slack.sink.js';
 
 /** Every type of sink there is. To add one: its folder, and its line here. */

@@ -65,7 +65,6 @@ function countWebhooks(metrics: Metrics, rejections: Rejections) {
       const asked = request.query['CallbackCommand'];
       metrics.webhooks.inc({ command: isOurs(asked) ? asked : (command ?? 'other'), result });
       metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
-      if (result === 'recorded' || result === 'repeat' || result === 'spooled') metrics.kept();
       if (fault) rejections.add({ result, address, ...fault });
     });
     next();

@@ -1,7 +1,7 @@
 import { Controller, type ExecutionContext, Get, HttpCode, Post, Res, UseGuards, createParamDecorator } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { WebhookIntake } from '../intake/intake.js';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard, SignatureGuard } from './guards.js';
 import { WebhookPipe } from './webhook.pipe.js';

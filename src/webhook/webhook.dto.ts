@@ -3,7 +3,7 @@ import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
 import type { Command } from '../channel/merge.js';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { Must } from '../settings/setting.js';
 
 /** The vendor's commands that are ours (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */

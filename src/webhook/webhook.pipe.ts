@@ -1,7 +1,7 @@
 import { Injectable, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { Request } from 'express';
 import { v7 as uuid } from 'uuid';
-import type { InboundWebhook } from '../channel/record.js';
+import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { SharedClock } from '../process/clock.js';
 import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';

@@ -6,7 +6,7 @@ export interface Code {
   EngineEvents: typeof import('../../src/process/engine-events.js').EngineEvents;
   Lanes: typeof import('../../src/delivery/lanes.js').Lanes;
   Worker: typeof import('../../src/delivery/worker.js').Worker;
-  registerSinks: typeof import('../../src/maintenance/registry.js').registerSinks;
+  registerSinks: typeof import('../../src/sinks/registry.js').registerSinks;
   replay: typeof import('../../src/management/replay.js').replay;
   Timekeeper: typeof import('../../src/maintenance/timekeeper.js').Timekeeper;
   Upkeep: typeof import('../../src/maintenance/upkeep.js').Upkeep;

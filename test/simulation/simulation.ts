@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Recorder as RecorderType } from '../../src/channel/recorder.js';
-import type { InboundWebhook } from '../../src/channel/record.js';
+import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import type { Database } from '../../src/database/database.js';
 import type { Log } from '../../src/process/log.js';
 import type { Settings } from '../../src/settings/settings.js';
 import type { Upkeep as UpkeepType } from '../../src/maintenance/upkeep.js';
 import type { Worker as WorkerType } from '../../src/delivery/worker.js';
-import type { Delivery, Sink } from '../../src/sinks/sink.js';
+import type { Delivery } from '../../src/sinks/sink.js';
+import type { Sink } from '../../src/sinks/sink-type.js';
 import type { Report } from '../../src/sinks/report-sink.js';
 import type { SinkError } from '../../src/sinks/errors.js';
 import type { SinkSettings } from '../../src/sinks/settings.js';

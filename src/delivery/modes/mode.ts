@@ -1,19 +1,10 @@
 import type { RawBuilder } from 'kysely';
 import type { Database } from '../../database/database.js';
 import type { Trx } from '../../database/tables.js';
-import type { Report, ReportSink } from '../../sinks/report-sink.js';
-import type { Delivery, Mode } from '../../sinks/sink.js';
+import type { RegisteredSink } from '../../sinks/registry.js';
+import type { Report } from '../../sinks/report-sink.js';
+import type { Delivery } from '../../sinks/sink.js';
 import type { DeliveryRow, LaneWork, Lease } from '../work.js';
-
-/** The row of a registered sink. */
-export interface RegisteredSink {
-  id: number;
-  name: string;
-  type: string;
-  mode: Mode;
-  /** Of a report sink, how it shows changes; by default at once, and anew whenever something moves. */
-  report?: Pick<ReportSink, 'holdMs' | 'edits'>;
-}
 
 /** A transaction of one sink's worker, and its time. */
 export interface Session {

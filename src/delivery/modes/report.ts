@@ -4,7 +4,7 @@ import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
 import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js';
 import { giveBack, leaseLanes } from '../claim.js';
-import { loadChanges } from '../load.js';
+import { loadChanges } from './load.js';
 import { type LaneWork, type Lease, changeEvent, storedChange } from '../work.js';
 import type { Claim, ModeRules, Session } from './mode.js';
 

@@ -7,7 +7,8 @@ import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
 import { send } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
-import { type Delivery, type SingleSink, type SinkContext, defineSink } from '../sink.js';
+import type { Delivery, SingleSink } from '../sink.js';
+import { type SinkContext, defineSink } from '../sink-type.js';
 import { TryAgain } from '../errors.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { within } from '../../outgoing/within.js';
-import { type Delivery, type SingleSink, type SinkContext, defineSink } from '../sink.js';
+import type { Delivery, SingleSink } from '../sink.js';
+import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
 

@@ -1,4 +1,4 @@
-import { type SinkType, defineSink } from '../sink.js';
+import { type SinkType, defineSink } from '../sink-type.js';
 import { ClusterEngine, type Product } from './cluster.engine.js';
 import { RestClient } from './rest-client.js';
 import { ClusterSettings, authorizationOf, exclusiveIndex } from './search.settings.js';

@@ -1,4 +1,4 @@
-import { defineSink } from '../sink.js';
+import { defineSink } from '../sink-type.js';
 import { MeilisearchApi } from './meilisearch.api.js';
 import { MeilisearchEngine } from './meilisearch.engine.js';
 import { RestClient } from './rest-client.js';

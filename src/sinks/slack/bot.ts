@@ -4,7 +4,7 @@ import { classifyNetworkError, parsed } from '../../outgoing/http.js';
 import type { Alert } from '../alert.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
-import type { SinkContext } from '../sink.js';
+import type { SinkContext } from '../sink-type.js';
 import { alertMessage, failures, keyOf } from './alerts/alert.js';
 import { messageRefsOf } from './alerts/summary.js';
 import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';

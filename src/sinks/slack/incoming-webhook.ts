@@ -1,6 +1,6 @@
 import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
-import type { SinkContext } from '../sink.js';
+import type { SinkContext } from '../sink-type.js';
 import { alertMessage } from './alerts/alert.js';
 import { type Message, type RenderContext, postOptions } from './card/blocks.js';
 import { card } from './card/card.js';

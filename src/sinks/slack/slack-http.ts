@@ -4,7 +4,7 @@ import type { Proxies } from '../../outgoing/proxies.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
-import type { SinkContext } from '../sink.js';
+import type { SinkContext } from '../sink-type.js';
 import { type Message, withoutImage } from './card/blocks.js';
 import { ImageRefused, classifyApiAnswer } from './slack-errors.js';
 import type { SlackSettings } from './slack.settings.js';

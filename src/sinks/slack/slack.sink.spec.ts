@@ -7,7 +7,7 @@ import { readClass, settingsOf } from '../../settings/setting.js';
 import { Misconfigured, SinkError, TryAgain } from '../errors.js';
 import type { Alert } from '../alert.js';
 import type { Report, ReportSink, SinkResult } from '../report-sink.js';
-import type { SinkContext } from '../sink.js';
+import type { SinkContext } from '../sink-type.js';
 import { slack } from './slack.sink.js';
 
 const token = 'xoxb-1111-2222-TheTokenOfTheBot';

@@ -1,5 +1,5 @@
 import type { ReportSink } from '../report-sink.js';
-import { defineSink } from '../sink.js';
+import { defineSink } from '../sink-type.js';
 import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
 import { buttons } from './clicks/buttons.js';

@@ -1,6 +1,6 @@
 import { Body, ConflictException, Get, NotFoundException, Param, Post } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
-import { ServedSinks } from '../../../maintenance/served-sinks.js';
+import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../../../database/database.js';
-import { countInParts } from '../../counting.js';
+import { countInParts } from '../../../reports/counting.js';
 import type { SinkStatus } from '../../sink-states.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
 import { toIsoOrNull } from '../times.js';

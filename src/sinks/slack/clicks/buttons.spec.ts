@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import { fakeSocketMode } from '../../../../test/support/fake-socket-mode.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
-import type { SinkContext } from '../../sink.js';
+import type { SinkContext } from '../../sink-type.js';
 import { buttons } from './buttons.js';
 import { en } from '../words/en.js';
 import { SlackSettings } from '../slack.settings.js';

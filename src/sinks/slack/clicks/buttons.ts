@@ -1,5 +1,5 @@
 import type { Door, ReportSink } from '../../report-sink.js';
-import type { SinkContext } from '../../sink.js';
+import type { SinkContext } from '../../sink-type.js';
 import { Clicks, challengeOf, idsOf, isSignedBySlack, payloadOf, stampOf } from './clicks.js';
 import type { Words } from '../words/en.js';
 import type { SlackSettings } from '../slack.settings.js';

@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { parsed } from '../../../outgoing/http.js';
-import type { Actions, SinkContext } from '../../sink.js';
+import type { Actions } from '../../sink.js';
+import type { SinkContext } from '../../sink-type.js';
 import type { Headers } from '../../report-sink.js';
 import { SinkError } from '../../errors.js';
 import type { Words } from '../words/en.js';

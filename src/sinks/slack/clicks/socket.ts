@@ -5,7 +5,7 @@ import { Agent, buildConnector } from 'undici';
 import { tunnel } from '../../../outgoing/agents.js';
 import { classifyNetworkError, parsed } from '../../../outgoing/http.js';
 import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
-import type { SinkContext } from '../../sink.js';
+import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { idsOf } from './clicks.js';

@@ -1,4 +1,4 @@
-import { explain } from '../database/postgres/advice.js';
+import { explain } from './postgres/advice.js';
 
 /** How long all must go well before an outage is over: what comes and goes is one outage. */
 const firstCalmMs = 1000;

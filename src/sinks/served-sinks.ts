@@ -1,15 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { firstSeen } from '../database/seen.js';
-import type { RegisteredSink } from '../delivery/modes/mode.js';
+import type { RegisteredSink } from './registry.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
 import { Settings } from '../settings/settings.js';
-import type { Filters } from '../sinks/filters.js';
-import type { Door, ReportSink } from '../sinks/report-sink.js';
-import type { SearchSink } from '../sinks/search-sink.js';
-import type { SinkSettings } from '../sinks/settings.js';
-import { Actions, type Sink, type SinkContext } from '../sinks/sink.js';
+import type { Filters } from './filters.js';
+import type { Door, ReportSink } from './report-sink.js';
+import type { SearchSink } from './search-sink.js';
+import type { SinkSettings } from './settings.js';
+import { Actions } from './sink.js';
+import type { Sink, SinkContext } from './sink-type.js';
 import { registerSinks } from './registry.js';
 
 /** A sink of this process. */

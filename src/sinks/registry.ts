@@ -1,7 +1,18 @@
 import { recordedAt } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
-import type { Filters } from '../sinks/filters.js';
-import type { RegisteredSink } from '../delivery/modes/mode.js';
+import type { Filters } from './filters.js';
+import type { ReportSink } from './report-sink.js';
+import type { Mode } from './sink.js';
+
+/** The row of a registered sink. */
+export interface RegisteredSink {
+  id: number;
+  name: string;
+  type: string;
+  mode: Mode;
+  /** Of a report sink, how it shows changes; by default at once, and anew whenever something moves. */
+  report?: Pick<ReportSink, 'holdMs' | 'edits'>;
+}
 
 /** A sink as the environment configures it. */
 export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };

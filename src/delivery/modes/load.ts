@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
-import { unknownProfile } from '../channel/profile.js';
-import { readTime } from '../channel/stored.js';
-import type { Session } from './modes/mode.js';
-import { type DeliveryRow, type Head, type LaneWork, type Lease, bytesEach, deliveryId, selected } from './work.js';
+import { unknownProfile } from '../../channel/profile.js';
+import { readTime } from '../../channel/stored.js';
+import type { Session } from './mode.js';
+import { type DeliveryRow, type Head, type LaneWork, type Lease, bytesEach, deliveryId, selected } from '../work.js';
 
 /** So few are loaded without a look at their sizes. */
 const fewRows = 4;

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { Told } from './merge.js';
+import { fieldNames } from './profile.js';
+
+/** A webhook that passed every check, ready to be kept. */
+export interface InboundWebhook extends Told {
+  /** Given on arrival; becomes the change's id. */
+  id: string;
+  sdkAppId: string;
+  channelId: string;
+  operator: string | null;
+  eventTimeEstimated: boolean;
+  receivedAt: number;
+  /** The body as it arrived, inflated. */
+  body: Uint8Array;
+}
+
+/**
+ * What an exact repeat shares (contract, section 2): app, command, channel, EventTime, operator and profile fields. A webhook whose
+ * time was estimated is never a repeat of another, so its own id stands in.
+ */
+export function fingerprint(webhook: InboundWebhook): string {
+  if (webhook.eventTimeEstimated) return webhook.id;
+  const { sdkAppId, command, channelId, eventTime, operator, fields } = webhook;
+  const shared = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map(field => fields[field] ?? null)];
+  // The time in front keeps the index's new entries together on few pages.
+  return `${eventTime}-${createHash('sha256').update(JSON.stringify(shared)).digest('base64url')}`;
+}

@@ -1,0 +1,190 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { LocalClock } from '../database/shared-time.js';
+import { bounded } from '../outgoing/within.js';
+import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js';
+import type { Report, ReportSink } from '../sinks/report-sink.js';
+import type { SinkSettings } from '../sinks/settings.js';
+import type { BulkSink, Delivery } from '../sinks/sink.js';
+import type { Sink } from '../sinks/sink-type.js';
+import type { Answer, Ended } from './settlement.js';
+import type { LaneWork } from './work.js';
+
+/** How long a sink may overrun its own time limit before its attempt is ended for it. */
+export const overrunMs = 2000;
+/** How many attempts start before the event loop gets a turn: it accepts one connection each turn. */
+const startsPerTurn = 4;
+/** So many bytes a sink may have in its hands; of a single delivery any. */
+const heldBytes = 8 * 1024 * 1024;
+/** So many times CONCURRENCY attempts are held: those under way, and those that start as soon as one of them ends. */
+const holdTimes = 4;
+
+/** What became of one delivery of an attempt. */
+export type AnswerOrNone = Answer | { cancelled: true };
+
+/** The leased lanes that a worker holds: those that wait for their attempt, and those whose attempt is under way or not settled yet. */
+export class Attempts {
+  /** Attempts that have ended and are not settled yet. */
+  readonly ended: Ended[] = [];
+  readonly cancelled: LaneWork[] = [];
+  inFlight = 0;
+  /** What each of the next attempts carries. */
+  private readonly queue: LaneWork[][] = [];
+  /** With the monotonic time until which the lease holds for sure. */
+  private readonly held = new Map<LaneWork, number>();
+  private starting = false;
+  /** An answer told that the sink is to be left alone: nothing starts until a turn knows for how long. */
+  private suspect = false;
+
+  /**
+   * @param onEnd called when an attempt has ended
+   * @param stop cancels what is under way
+   */
+  constructor(
+    private readonly sink: Sink,
+    private readonly settings: SinkSettings,
+    private readonly clock: LocalClock,
+    private readonly onEnd: (end: Ended, cancelled: readonly LaneWork[]) => void,
+    private readonly stop: AbortSignal,
+  ) {}
+
+  /** How many deliveries one attempt carries at most. */
+  get batchSize(): number {
+    return 'deliverMany' in this.sink ? this.sink.batchSize : 1;
+  }
+
+  /** How many more attempts would be held. What is paced would wait here for its turn, and a report shows what is known when it starts: they are not held ahead. */
+  get room(): number {
+    const { CONCURRENCY, RATE_PER_SECOND } = this.settings;
+    const single = RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
+    const most = single ? holdTimes * CONCURRENCY : CONCURRENCY;
+    return this.suspect || this.freeBytes <= 0 ? 0 : Math.max(0, most - this.inFlight - this.queue.length);
+  }
+
+  get freeBytes(): number {
+    return heldBytes - [...this.held.keys()].reduce((sum, work) => sum + work.bytes, 0);
+  }
+
+  get works(): LaneWork[] {
+    return [...this.held.keys()];
+  }
+
+  /** Takes what one attempt carries. */
+  hold(works: readonly LaneWork[], leasedUntil: number): void {
+    for (const work of works) this.held.set(work, leasedUntil);
+    this.queue.push([...works]);
+  }
+
+  renewed(works: readonly LaneWork[], leasedUntil: number): void {
+    for (const work of works) if (this.held.has(work)) this.held.set(work, leasedUntil);
+  }
+
+  settled(ended: readonly Ended[]): void {
+    for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
+    this.suspect &&= this.ended.some(isWarning);
+  }
+
+  /** Lets go of what has not started. */
+  takeQueue(): LaneWork[] {
+    const works = this.queue.splice(0).flat();
+    for (const work of works) this.held.delete(work);
+    return works;
+  }
+
+  /** Starts what may be under way at once, a few each turn of the event loop. */
+  async start(): Promise<void> {
+    if (this.starting) return;
+    this.starting = true;
+    // What was recorded just now is answered first.
+    await nextTurn();
+    for (let started = 1; this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect; started++) {
+      const works = this.queue.shift()!;
+      while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
+      // If this process stood still for long, others may have some of these lanes now.
+      const [ours, lost] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.held.get(work)! === is));
+      for (const work of lost!) this.held.delete(work);
+      if (ours!.length > 0) void this.attempt(ours!);
+      if (started % startsPerTurn === 0) await nextTurn();
+    }
+    this.starting = false;
+  }
+
+  private async attempt(works: readonly LaneWork[]): Promise<void> {
+    this.inFlight += 1;
+    const at = this.clock.monotonic();
+    let extraCalls = 0;
+    const all = await this.answers(works, () => (extraCalls += 1));
+    const durationMs = Math.round(this.clock.monotonic() - at);
+    this.inFlight -= 1;
+    const answers = works.flatMap((work, index) => (all === null ? [] : { work, answer: all[index]! }));
+    const end = { at, durationMs, extraCalls, answers };
+    if (all) this.ended.push(end);
+    else this.cancelled.push(...works.filter(work => this.held.delete(work)));
+    this.suspect ||= isWarning(end);
+    this.onEnd(end, all ? [] : works);
+    void this.start();
+  }
+
+  /** @returns `null` if it was cancelled; what is damaged never reaches the sink */
+  private async answers(works: readonly LaneWork[], countCall: () => void): Promise<Answer[] | null> {
+    try {
+      const whole = works.filter(({ head }) => !head.damaged);
+      const call = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, countCall);
+      const answers = whole.length === 0 ? [] : await bounded(call, this.settings.TIMEOUT_MS + overrunMs, this.stop);
+      return works.map(({ head }) => (head.damaged ? { failure: damaged() } : answers.shift()!));
+    } catch (error) {
+      if (this.stop.aborted) return null;
+      return works.map(() => ({ failure: asSinkError(error) }));
+    }
+  }
+}
+
+/** Whether an attempt was told something that is true of the whole sink. */
+function isWarning({ answers }: Ended): boolean {
+  return answers.some(({ answer }) => {
+    const failure = 'failure' in answer ? answer.failure : null;
+    return failure instanceof Misconfigured || (failure instanceof TryAgain && failure.retryAfterMs > 0);
+  });
+}
+
+/** One call of a sink. @param countCall told of each request beyond the first @throws whatever the sink throws */
+async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
+  const deliveries = works.map(work => work.head.delivery);
+  if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
+  if ('report' in sink) return report(sink, deliveries as Report[], signal, countCall);
+  await sink.deliver(deliveries[0]!, signal);
+  return [{ messageRef: null }];
+}
+
+async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {
+  const failures = await sink.deliverMany(deliveries, signal);
+  if (failures.length !== deliveries.length) throw new TryAgain('the sink did not answer for every delivery', 'This is a bug of the sink.');
+  return failures;
+}
+
+async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
+  if (reports.length === 1) return [{ messageRef: await sink.report(reports[0]!, signal, countCall) }];
+  try {
+    const messageRef = await sink.digest(reports, signal, countCall);
+    return reports.map(() => ({ messageRef }));
+  } catch (error) {
+    // Whichever of them it is about: they are told one by one soon.
+    throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
+  }
+}
+
+/** What cannot be shown waits for a person, and keeps nothing else of its sink waiting. */
+function damaged(): Refused {
+  return new Refused(
+    'the stored record of this change is damaged',
+    'Look for what else wrote into the database, restore the row of the change or of its channel, then replay or discard the delivery.',
+  );
+}
+
+/** Only our own errors promise that their text holds no secret. */
+function asSinkError(error: unknown): SinkError {
+  if (error instanceof SinkError) return error;
+  return new TryAgain(
+    `unexpected ${error instanceof Error ? error.name : typeof error}`,
+    'This is a bug of the sink; it is tried again by itself.',
+  );
+}

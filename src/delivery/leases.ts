@@ -1,0 +1,110 @@
+import type { ExpressionBuilder, UpdateObject } from 'kysely';
+import type { Database } from '../database/database.js';
+import { chunks, pageRows } from '../database/limits.js';
+import { channelsOf, lockLanes } from '../database/locks.js';
+import type { Tables } from '../database/tables.js';
+import type { RegisteredSink } from '../sinks/registry.js';
+import type { LaneWork } from './work.js';
+
+/** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
+const recoveringLanes = 2000;
+
+/** What happens to the leases of lanes outside of turns. */
+export class Leases {
+  constructor(protected readonly database: Database) {}
+
+  /** Keeps the leases of lanes that are still held. @returns those that are: a lease that was lost stays lost */
+  renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
+    return this.mine(sink, works, () => ({ due_at: until }));
+  }
+
+  /** Gives lanes back that were not attempted. */
+  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+    await this.mine(sink, works, () => ({ lease: null, due_at: now }));
+  }
+
+  /** Gives lanes back whose attempts were cancelled: nobody knows whether those arrived. */
+  async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+    await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
+    if (works.some(work => work.probe))
+      await this.database.kysely
+        .updateTable('sink')
+        .set({ next_probe_at: now, next_round_robin_probe_at: now })
+        .where('id', '=', sink.id)
+        .execute();
+  }
+
+  private async mine(
+    sink: RegisteredSink,
+    works: readonly LaneWork[],
+    values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
+  ): Promise<LaneWork[]> {
+    const mine: LaneWork[] = [];
+    for (const some of chunks(works, pageRows)) {
+      await this.database.asyncCommit(async trx => {
+        const leases = new Map((await lockLanes(this.database, trx, sink.id, some)).map(lane => [lane.channel, lane.lease]));
+        const ours = some.filter(work => leases.get(work.channel) === work.lease);
+        await trx
+          .updateTable('lane')
+          .set(values)
+          .where('sink', '=', sink.id)
+          .where(this.database.isAmong('channel', channelsOf(ours)))
+          .execute();
+        mine.push(...ours);
+      });
+    }
+    return mine;
+  }
+
+  /**
+   * Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. Those that are over are due
+   * already; the others are found by when they are.
+   */
+  async releaseAll(now: number): Promise<void> {
+    if (!this.database.embedded) return;
+    await this.database.kysely
+      .updateTable('lane')
+      .set(eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }))
+      .where('lease', 'is not', null)
+      .where('due_at', '>', now)
+      .where('sink', 'in', eb => eb.selectFrom('sink').select('id'))
+      .execute();
+    await this.database.kysely
+      .updateTable('sink')
+      .set({ next_probe_at: now, next_round_robin_probe_at: now })
+      .where('state', '<>', 'ok')
+      .execute();
+  }
+}
+
+/**
+ * A sink that has recovered need not wait for the back-off of its lanes: makes a page of them due, in a transaction of its own, so that nobody locks
+ * lanes twice in one.
+ */
+export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
+  await database.asyncCommit(async trx => {
+    const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
+    const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
+    if (from === null) return;
+    const page = await trx
+      .selectFrom('lane')
+      .select(['channel', 'due_at', 'lease'])
+      .where('sink', '=', id)
+      .where('channel', '>', from)
+      .orderBy('channel')
+      .limit(recoveringLanes)
+      .execute();
+    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
+    await lockLanes(database, trx, id, waiting);
+    await trx
+      .updateTable('lane')
+      .set({ due_at: now })
+      .where('sink', '=', id)
+      .where(database.isAmong('channel', channelsOf(waiting)))
+      .where('lease', 'is', null)
+      .where('due_at', '>', now)
+      .execute();
+    const to = page.length === recoveringLanes ? page.at(-1)!.channel : null;
+    await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
+  });
+}
