@@ -29,12 +29,7 @@ export function formatsOf(locale: string) {
         ['second', seconds % 60],
       ] as const;
       const first = parts.findIndex(([, value]) => value > 0);
-      return spans.format(
-        parts
-          .slice(first, first + 2)
-          .filter(([, value]) => value > 0)
-          .map(([name, value]) => unit(name, value)),
-      );
+      return spans.format(parts.slice(first, first + 2).flatMap(([name, value]) => (value > 0 ? [unit(name, value)] : [])));
     },
     time: (ms: number, timeZone: string): string => {
       // Making one takes longer than all the rest of a message.
