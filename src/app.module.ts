@@ -6,10 +6,8 @@ import { PlatformModule } from './platform.module.js';
 import { withEnvFile } from './settings/env-file.js';
 import { readSettings } from './settings/settings.js';
 import { BodyBudget } from './webhook/body-budget.js';
-import { SdkAppIdGuard, SignatureGuard } from './webhook/guards.js';
 import { Doors, SlackInteractionsController } from './webhook/slack-interactions.controller.js';
 import { WebhookController } from './webhook/webhook.controller.js';
-import { WebhookPipe } from './webhook/webhook.pipe.js';
 
 /** The public side, where webhooks come in, on top of the engine. */
 @Module({})
@@ -32,10 +30,7 @@ export class AppModule {
       ],
       controllers: [WebhookController, SlackInteractionsController],
       providers: [
-        SdkAppIdGuard,
-        SignatureGuard,
         BodyBudget,
-        WebhookPipe,
         // Asked at each request: sinks are opened after this is wired.
         {
           provide: Doors,

@@ -89,7 +89,7 @@ export class WebhookIntake {
     this.away = true;
     if (this.spooling) return;
     this.spooling = true;
-    this.outage(new Error(error.message));
+    this.outage(error);
   }
 
   /** Makes the spool's folder, takes over those of processes that are gone, and takes in what is there whenever the database answers. */
