@@ -43,10 +43,10 @@ export async function repeatedlyBeside(
   trouble: (error: Error | null) => void,
   stop: AbortSignal,
 ): Promise<void> {
-  const told = troubleOfAny<object>(trouble);
+  const report = troubleOfAny<object>(trouble);
   const begin = (one: (typeof works)[number]): Promise<void> => {
     const rest = (): number => one.restMs;
-    return repeatedly(one.work, rest, error => told(one, error), stop);
+    return repeatedly(one.work, rest, error => report(one, error), stop);
   };
   await Promise.all(works.map(begin));
 }

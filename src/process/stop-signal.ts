@@ -1,8 +1,8 @@
 // Loaded before the program: as process 1 of a container we would not be ended by a signal that nobody listens to.
-let told = (_signal: string): void => process.exit(0);
-process.on('SIGTERM', signal => told(signal)).on('SIGINT', signal => told(signal));
+let current = (_signal: string): void => process.exit(0);
+process.on('SIGTERM', signal => current(signal)).on('SIGINT', signal => current(signal));
 
-/** Is told of SIGTERM and SIGINT from now on. Before, they end the process at once: nothing was taken yet. */
+/** Calls back on SIGTERM and SIGINT from now on. Before, they end the process at once: nothing was taken yet. */
 export function onStopSignal(listener: (signal: string) => void): void {
-  told = listener;
+  current = listener;
 }
