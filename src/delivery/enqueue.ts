@@ -5,7 +5,7 @@ import { readProfile, readTime } from '../channel/stored.js';
 import { Database } from '../database/database.js';
 import type { Row, Trx } from '../database/tables.js';
 import { SharedClock } from '../process/clock.js';
-import { type Filterable, type Filters, wants } from '../sinks/filters.js';
+import { type Filterable, filtersFrom, wants } from '../sinks/filters.js';
 import type { ChangeEvent, Mode } from '../sinks/sink.js';
 import { modes } from './modes/modes.js';
 import { furthest } from './retry.js';
@@ -80,7 +80,7 @@ export class Enqueuer {
     const enqueued: Enqueued<RecordedChange>[] = [];
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
-      const wanted = JSON.parse(sink.filters) as Filters;
+      const wanted = filtersFrom(sink.filters);
       const own = byChannel.filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change));
       for (const change of own) enqueued.push({ sink: { id: sink.id, mode }, change });
       const { firstOf } = modes[mode];

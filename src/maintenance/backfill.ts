@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.js';
-import { type Filters, wants } from '../sinks/filters.js';
+import { filtersFrom, wants } from '../sinks/filters.js';
 import { writeEnqueued } from '../delivery/enqueue.js';
 
 const pageSize = 200;
@@ -22,7 +22,7 @@ export async function backfillPage(database: Database, sink: number, now: number
       .limit(pageSize)
       .$call(database.lock)
       .execute();
-    const filters = JSON.parse(found.filters) as Filters;
+    const filters = filtersFrom(found.filters);
     const wanted = channels.filter(one => wants(filters, { ...one, existenceChanged: true, fields: [] })).map(({ id }) => id);
     const changes = await trx
       .selectFrom('change')

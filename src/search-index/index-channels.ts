@@ -6,7 +6,7 @@ import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
-import { type Filters, wants } from '../sinks/filters.js';
+import { filtersFrom, wants } from '../sinks/filters.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import { changeEvent, deliveryId } from '../delivery/work.js';
 
@@ -45,7 +45,7 @@ export async function channelPage(
 ): Promise<ChannelPage> {
   return database.kysely.transaction().execute(async trx => {
     const { filters } = await trx.selectFrom('sink').select('filters').where('id', '=', sink).executeTakeFirstOrThrow();
-    const chosen = JSON.parse(filters) as Filters;
+    const chosen = filtersFrom(filters);
     const page = trx
       .selectFrom('channel')
       .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])

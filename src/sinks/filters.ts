@@ -19,8 +19,33 @@ export interface Filterable {
 /** Whether a change is wanted. */
 export function wants({ fields, channels, sdkAppIds }: Filters, change: Filterable): boolean {
   if (sdkAppIds && !sdkAppIds.includes(change.sdkAppId)) return false;
-  if (channels && !channels.some(pattern => matches(pattern, change.channelId))) return false;
+  if (channels && !isWanted(channels, change.channelId)) return false;
   return !fields || change.existenceChanged || change.fields.some(field => fields.includes(field));
+}
+
+/** Filters that were read, by their text. */
+const known = new Map<string, Filters>();
+/** More than a process has sinks: beyond that it forgets those of the past. */
+const mostKnown = 1000;
+
+/** Reads stored filters, each text once: every webhook asks for those of all sinks. */
+export function filtersFrom(json: string): Filters {
+  const filters = known.get(json) ?? (JSON.parse(json) as Filters);
+  if (known.size === mostKnown) known.clear();
+  known.set(json, filters);
+  return filters;
+}
+
+/** The patterns of filters: of a long list most are ids as they stand. */
+const sorted = new WeakMap<readonly string[], { ids: Set<string>; globs: string[] }>();
+
+function isWanted(channels: readonly string[], id: string): boolean {
+  let patterns = sorted.get(channels);
+  if (!patterns) {
+    const { ids = [], globs = [] } = Object.groupBy(channels, pattern => (/[*?]/.test(pattern) ? 'globs' : 'ids'));
+    sorted.set(channels, (patterns = { ids: new Set(ids), globs }));
+  }
+  return patterns.ids.has(id) || patterns.globs.some(pattern => matches(pattern, id));
 }
 
 /** Glob match: `*` is any characters, `?` one. Walks back only to the last star, so that no pattern is slow. */
