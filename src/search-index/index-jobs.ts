@@ -21,8 +21,8 @@ const examplesKept = 20;
 /** How long a lease lasts; a living process renews it, however long a page takes. */
 const leaseMs = 10_000;
 const renewEveryMs = 3000;
-/** The longest wait of a job that is held up. */
-const longestHoldUpMs = 40_000;
+/** The longest wait of a job that is held up: as often as a stopped sink is probed, since its engine is most likely the reason. */
+const longestHoldUpMs = 15_000;
 /** What fails for this long is given up; it may be asked for again. */
 const givenUpAfterMs = 3_600_000;
 /** An index is compared with the store by itself once a day. */
