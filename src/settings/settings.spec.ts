@@ -130,6 +130,14 @@ test('a management token has 16 characters or more', () => {
     expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([]);
 });
 
+test.each(['/..', '/a/../b', '/.', '/a/.', 'a', '/', '/a//b', '/a b', '/a?b', '/%41', '/slack/interactions'])(
+  'a path of %s is a mistake',
+  WEBHOOK_PATH => expect(mistakesOf({ ...minimal, WEBHOOK_PATH })).toEqual([expect.stringMatching(/^WEBHOOK_PATH must /)]),
+);
+test.each(['/a', '/a/', '/.a/b..c', '/.../~-_'])('a path of %s is none', WEBHOOK_PATH =>
+  expect(mistakesOf({ ...minimal, WEBHOOK_PATH })).toEqual([]),
+);
+
 test('set but empty is unset', () => {
   expect(readSettings({ ...minimal, PORT: '', WEBHOOK_TOKENS: '' })).toMatchObject({ PORT: 3000 });
   expect(mistakesOf({ SDK_APP_IDS: '' })).toEqual(['SDK_APP_IDS is required']);

@@ -41,7 +41,8 @@ export class Settings {
   WEBHOOK_SIGN_WINDOW_SECONDS!: number;
 
   @Setting({ meaning: 'The path that the vendor calls', default: '/webhooks/tencent-chat' })
-  @Matches(/^(\/[A-Za-z0-9._~-]+)+\/?$/, {
+  // Who sends takes dots alone out of a path.
+  @Matches(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+\/?$/, {
     message: '$property must be a path such as /webhooks/tencent-chat, of letters, digits and . _ ~ -',
   })
   WEBHOOK_PATH!: string;
