@@ -52,10 +52,10 @@ export class Attempts {
     return 'deliverMany' in this.sink ? this.sink.batchSize : 1;
   }
 
-  /** How many more attempts would be held. What is paced would wait here for its turn, and a report shows what is known when it starts: they are not held ahead. */
-  get room(): number {
+  /** How many more attempts would be held, `ahead` also such that could not start at once. What is paced would wait here for its turn, and a report shows what is known when it starts: they are not held ahead. */
+  room(ahead: boolean): number {
     const { CONCURRENCY, RATE_PER_SECOND } = this.settings;
-    const single = RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
+    const single = ahead && RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
     const most = single ? holdTimes * CONCURRENCY : CONCURRENCY;
     return this.suspect || this.freeBytes <= 0 ? 0 : Math.max(0, most - this.inFlight - this.queue.length);
   }
@@ -83,11 +83,11 @@ export class Attempts {
     this.suspect &&= this.ended.some(isWarning);
   }
 
-  /** Lets go of what has not started. */
-  takeQueue(): LaneWork[] {
-    const works = this.queue.splice(0).flat();
-    for (const work of works) this.held.delete(work);
-    return works;
+  /** Lets go of what has not started: all of it, or all but the probe that finds out whether the sink has recovered. */
+  takeQueue(all: boolean): LaneWork[] {
+    const taken = this.queue.splice(0).filter(works => all || !works[0]!.probe || !this.queue.push(works));
+    for (const work of taken.flat()) this.held.delete(work);
+    return taken.flat();
   }
 
   /** Starts what may be under way at once, a few each turn of the event loop. */

@@ -21,17 +21,19 @@ export class Leases {
   /** Gives lanes back that were not attempted. */
   async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
     await this.mine(sink, works, () => ({ lease: null, due_at: now }));
+    await this.probeAgain(sink, works, now);
   }
 
   /** Gives lanes back whose attempts were cancelled: nobody knows whether those arrived. */
   async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
     await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
-    if (works.some(work => work.probe))
-      await this.database.kysely
-        .updateTable('sink')
-        .set({ next_probe_at: now, next_round_robin_probe_at: now })
-        .where('id', '=', sink.id)
-        .execute();
+    await this.probeAgain(sink, works, now);
+  }
+
+  private async probeAgain({ id }: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+    if (!works.some(work => work.probe)) return;
+    const row = { next_probe_at: now, next_round_robin_probe_at: now };
+    await this.database.kysely.updateTable('sink').set(row).where('id', '=', id).execute();
   }
 
   private async mine(

@@ -108,3 +108,36 @@ test('what wakes a worker while its sink may not be sent anything costs no turn'
   expect(turns[1]).toBeGreaterThanOrEqual(closedUntil);
   await worker.drain(0);
 });
+
+// Once wrong: each attempt that ended beside a waiting probe put off the next probe by its whole time limit.
+test('a probe that waits for its start is not given back with what was claimed before it', async () => {
+  const [first, second, probe] = works(3).flat();
+  Object.assign(probe!, { probe: true });
+  const turns = [
+    { ...nothing, claimed: [[first!], [second!]] },
+    { ...nothing, open: false, claimed: [[probe!]] },
+    { ...nothing, open: false },
+  ];
+  const givenBack: LaneWork[] = [];
+  const lanes = {
+    turn: () => Promise.resolve(turns.shift() ?? { ...nothing, open: false }),
+    release: () => Promise.resolve(),
+    giveBack: (_: unknown, given: readonly LaneWork[]) => Promise.resolve(void givenBack.push(...given)),
+  } as unknown as Lanes;
+  const started: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const sink = { deliver: ({ id }: { id: string }) => (started.push(id), id === first!.head.delivery.id ? promise : Promise.resolve()) };
+  const one = Object.assign(new SinkSettings(), settings, { CONCURRENCY: 1 });
+  const clock = { now: () => 0, monotonic: () => performance.now() };
+  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, one, lanes, new EngineEvents(), clock, host);
+  worker.start();
+  await until(() => started.length === 1, 'the first attempt');
+  for (const left of [1, 0]) {
+    worker.wake();
+    await until(() => turns.length === left, 'a turn');
+  }
+  resolve();
+  await until(() => started.length === 2, 'the probe');
+  expect([started[1], givenBack]).toEqual([probe!.head.delivery.id, [second]]);
+  await worker.drain(0);
+});

@@ -92,9 +92,9 @@ export class Worker implements LocalWorker {
   }
 
   room(): number {
-    const { room, batchSize } = this.attempts;
+    const { batchSize } = this.attempts;
     const mayNot = this.draining || this.state !== 'ok' || this.settings.RATE_PER_SECOND !== undefined;
-    return mayNot ? 0 : Math.min(room * batchSize, pageRows);
+    return mayNot ? 0 : Math.min(this.attempts.room(true) * batchSize, pageRows);
   }
 
   accept(works: readonly LaneWork[], leasedUntil: number): void {
@@ -137,8 +137,8 @@ export class Worker implements LocalWorker {
     const startedAt = this.clock.monotonic();
     const now = this.clock.now();
     const { RATE_PER_SECOND, RETRY_MAX_AGE, TIMEOUT_MS } = this.settings;
-    const { batchSize, freeBytes, room } = this.attempts;
-    const attempts = this.draining ? 0 : room;
+    const { batchSize, freeBytes } = this.attempts;
+    const attempts = this.draining ? 0 : this.attempts.room(this.state === 'ok');
     if (attempts === 0 && ended.length === 0) return null;
     const limits = { attempts, batchSize, bytes: Math.min(claimBytes, freeBytes), perSecond: RATE_PER_SECOND ?? null };
     const claim = { ...limits, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000 };
@@ -202,7 +202,7 @@ export class Worker implements LocalWorker {
 
   /** The lanes whose attempts have not started are for others, or for later. */
   private async giveBackQueue(): Promise<void> {
-    const works = this.attempts.takeQueue();
+    const works = this.attempts.takeQueue(this.draining);
     if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now()).catch(this.troubled);
   }
 }

@@ -38,7 +38,7 @@ export async function loadCode(): Promise<Code> {
       'process/engine-events',
       'delivery/lanes',
       'delivery/worker',
-      'maintenance/registry',
+      'sinks/registry',
       'management/replay',
       'maintenance/timekeeper',
       'maintenance/upkeep',
