@@ -7,6 +7,7 @@ import { crowd } from './crowd.ts';
 import { isolation } from './isolation.ts';
 import { Load } from './load.ts';
 import { type Bench, acks, burst, idle, latency } from './measures.ts';
+import { overload } from './overload.ts';
 import { replicated } from './replicas.ts';
 import { Report, machine } from './report.ts';
 import { retention } from './retention.ts';
@@ -25,6 +26,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   'catch-up': catchUp,
   isolation,
   crowd,
+  overload,
   replicas: replicated,
   retention,
   sizes,
@@ -52,6 +54,7 @@ and only when asked for
   catch-up   100,000 changes on 500 channels towards a state and a log sink that were away
   isolation  webhook → well sinks while another one refuses connections, or hangs, beside the same while all are well
   crowd      webhook → well sinks while 1,000,000 deliveries wait for a dead one, beside 10, and that sink's sends when it is back
+  overload   answers and sends of three webhook sinks at 800, 1,200, 1,600 and 2,400 webhooks/s
   replicas   acks and sustained rate of 3 replicas on PostgreSQL beside 1
   retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store
   sizes      answers and memory while a state sink supersedes 200,000 deliveries, and with 1,500,000 lanes of a replaced sink
