@@ -157,17 +157,20 @@ test('the metrics are all there, with those of the release and of the process', 
     DATABASE_URL: `sqlite:${join(folder, 'metrics.db')}`,
     SINK_A_TYPE: 'webhook',
     SINK_A_URL: 'http://127.0.0.1:1/',
+    SINK_B_TYPE: 'log',
   });
   const { url, managementUrl } = await service.listening();
   expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'b' }))).status).toBe(
     200,
   );
-  await until(() => service.lines.some(line => line['msg'] === 'delivery attempted'), 'an attempt');
+  const attempted = (): number => service.lines.filter(line => line['msg'] === 'delivery attempted').length;
+  await until(() => attempted() === 2, 'both attempts');
   const { text } = await send('GET', `${managementUrl}/metrics`);
   for (const line of [
     `channel_sync_webhooks_total{command="${changed}",result="recorded"} 1`,
     'channel_sync_webhook_answer_seconds_bucket{le="1.5"} 1',
     'channel_sync_attempt_seconds_bucket{le="1.5",sink="a",outcome="retry"} 1',
+    'channel_sync_delivery_seconds_bucket{le="60",sink="b"} 1',
     'channel_sync_pending{sink="a"} 1',
     'channel_sync_sink_state{sink="a",state="retrying"} 1',
     'channel_sync_spooled 0',

@@ -30,6 +30,11 @@ export async function recordedAt(kysely: Kysely<Tables>, now: number): Promise<n
   return Math.max(now, (await newestArrival(kysely, null)) ?? 0);
 }
 
+/** When a webhook arrived, from its id, in milliseconds. */
+export function arrivalOf(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}
+
 /** The least id of what arrived at this time: ids are UUIDs of version 7, which begin with their time. */
 export function idFrom(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { arrivalOf } from '../database/arrival-times.js';
 import { pageRows } from '../database/limits.js';
 import type { LocalClock } from '../database/shared-time.js';
 import type { EngineEvents, SinkHealth } from '../process/engine-events.js';
@@ -163,6 +164,8 @@ export class Worker implements LocalWorker {
     const outcome = failure?.outcome ?? ('cancelled' in answer ? ('cancelled' as const) : ('delivered' as const));
     const end = { sink: this.registered.name, deliveryId: head.delivery.id, outcome, durationMs, tries: head.tries + 1 };
     this.events.emit('attempt', { ...end, reason: failure?.message ?? null });
+    const isFirst = outcome === 'delivered' && head.state === 'pending';
+    if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(head.changeId)));
   }
 
   private tell({ over, wakes, health }: Turn): void {

@@ -34,6 +34,7 @@ export class EngineLog {
       .on('degraded', (part, error) => outages.get(part)!(error))
       .on('recovered', part => outages.get(part)!(null))
       .on('ended', (sink, outcome, count) => metrics.deliveries.inc({ sink, outcome }, count))
+      .on('delivered', (sink, afterMs) => metrics.deliverySeconds.observe({ sink }, afterMs / 1000))
       .on('attempt', end => {
         metrics.attemptSeconds.observe({ sink: end.sink, outcome: end.outcome }, end.durationMs / 1000);
         log.debug('delivery attempted', end);

@@ -36,6 +36,13 @@ export class Metrics {
     help: 'Deliveries that ended, by sink and outcome',
     labelNames: ['sink', 'outcome'],
   });
+  readonly deliverySeconds = new Histogram({
+    ...this.common,
+    name: 'channel_sync_delivery_seconds',
+    help: 'Time from the arrival of a webhook until a sink has its change, by sink',
+    labelNames: ['sink'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600],
+  });
   readonly attemptSeconds = new Histogram({
     ...this.common,
     name: 'channel_sync_attempt_seconds',

@@ -23,6 +23,8 @@ export interface SinkHealth {
 
 interface Events {
   attempt: [end: AttemptEnd];
+  /** A sink has a change for the first time, so long after its webhook arrived. */
+  delivered: [sink: string, afterMs: number];
   /** So many deliveries of a sink have ended. */
   ended: [sink: string, outcome: 'delivered' | 'superseded' | 'parked' | 'discarded', count: number];
   /** A sink is in another state than before. */
