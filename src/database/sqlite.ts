@@ -90,7 +90,7 @@ class ShimStatement implements SqliteStatement {
   }
 
   all(parameters: readonly unknown[]): unknown[] {
-    const values = parameters as SQLInputValue[];
+    const values = bindable(parameters);
     try {
       return this.statement.all(...values);
     } catch (error) {
@@ -113,10 +113,23 @@ class ShimStatement implements SqliteStatement {
   run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
     // A full disk has ended the transaction by itself: an error of this would hide what has happened.
     if (this.sql === 'rollback' && !this.database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
-    return this.statement.run(...(parameters as SQLInputValue[]));
+    return this.statement.run(...bindable(parameters));
   }
 
   iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
-    return this.statement.iterate(...(parameters as SQLInputValue[]));
+    return this.statement.iterate(...bindable(parameters));
   }
+}
+
+/**
+ * Lets through what SQLite stores as it is. A Date, an object or NaN would silently become NULL or a list of named parameters.
+ * @throws TypeError
+ */
+function bindable(parameters: readonly unknown[]): SQLInputValue[] {
+  for (const value of parameters) {
+    const ok =
+      value === null || typeof value === 'string' || typeof value === 'bigint' || Number.isFinite(value) || value instanceof Uint8Array;
+    if (!ok) throw new TypeError(`SQLite cannot store this ${value instanceof Date ? 'Date' : typeof value} as it is`);
+  }
+  return parameters as SQLInputValue[];
 }
