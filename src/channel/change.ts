@@ -27,8 +27,8 @@ const typeOfCommand: Record<Command, ChangeType> = {
 };
 
 /** Applies one webhook to what is known of its channel. */
-export function apply(before: ChannelState, told: Told): Effect {
-  const state = join(before, stateOf(told));
+export function apply(before: ChannelState, webhook: Told): Effect {
+  const state = join(before, stateOf(webhook));
   const profile = profileOf(state);
   const changes = diff(profileOf(before), profile);
   const existed = existsIn(before);
@@ -39,11 +39,11 @@ export function apply(before: ChannelState, told: Told): Effect {
     state,
     profile,
     exists,
-    type: altered ? typeByEffect(existed, exists, told.command) : typeOfCommand[told.command],
+    type: altered ? typeByEffect(existed, exists, webhook.command) : typeOfCommand[webhook.command],
     changes,
     existenceChanged,
     altered,
-    ...losses(before, told),
+    ...losses(before, webhook),
   };
 }
 

@@ -62,7 +62,7 @@ interface SinkTable {
   advice: string | null;
   /** Answers "try again" in a row, whatever the lanes. */
   failures: Generated<number>;
-  /** How often it told that it is misconfigured, and how many of these config_error_seq had come when the newest attempt that succeeded was claimed. */
+  /** The number of its latest configuration error, and which one was the latest when the newest successful attempt was leased. */
   config_error_seq: Generated<number>;
   cleared_up_to: Generated<number>;
   /** While it is not `ok`: when the next probe may start (while one is under way: when that is over at the latest), and when the next lane of the round is to be probed. */

@@ -32,7 +32,7 @@ export class Attempts {
   /** With the monotonic time until which the lease holds for sure. */
   private readonly held = new Map<LaneWork, number>();
   private starting = false;
-  /** An answer told that the sink is to be left alone: nothing starts until a turn knows for how long. */
+  /** An answer asked to leave the sink alone: nothing starts until a turn knows for how long. */
   private suspect = false;
 
   /**
@@ -138,7 +138,7 @@ export class Attempts {
   }
 }
 
-/** Whether an attempt was told something that is true of the whole sink. */
+/** Whether an answer is about the sink as a whole. */
 function isWarning({ answers }: Ended): boolean {
   return answers.some(({ answer }) => {
     const failure = 'failure' in answer ? answer.failure : null;
@@ -146,7 +146,7 @@ function isWarning({ answers }: Ended): boolean {
   });
 }
 
-/** One call of a sink. @param countCall told of each request beyond the first @throws whatever the sink throws */
+/** One call of a sink. @param countCall called for each request beyond the first @throws whatever the sink throws */
 async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
   const deliveries = works.map(work => work.head.delivery);
   if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
@@ -167,7 +167,7 @@ async function report(sink: ReportSink, reports: readonly Report[], signal: Abor
     const messageRef = await sink.digest(reports, signal, countCall);
     return reports.map(() => ({ messageRef }));
   } catch (error) {
-    // Whichever of them it is about: they are told one by one soon.
+    // Whichever of them it is about: they are sent one by one soon.
     throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
   }
 }

@@ -9,7 +9,7 @@ export interface Health
   state: 'ok' | 'misconfigured' | 'down';
 }
 
-/** What one attempt told of the sink as a whole: `null` is a success. */
+/** What one attempt says of the sink as a whole: `null` is a success. */
 export type Verdict = Pick<SinkError, 'outcome' | 'message' | 'advice'> | null;
 
 /** So many answers "try again" in a row, and the sink is down. */
@@ -29,7 +29,7 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
   const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
   const { message: reason, advice } =
-    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? told(health) : verdict;
+    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? reasonOf(health) : verdict;
   return {
     ...health,
     failures,
@@ -42,7 +42,7 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
   };
 }
 
-function told(health: Health): { message: string | null; advice: string | null } {
+function reasonOf(health: Health): { message: string | null; advice: string | null } {
   return { message: health.reason, advice: health.advice };
 }
 

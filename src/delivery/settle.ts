@@ -48,7 +48,7 @@ async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: Lan
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
   const rows = settlements.map(({ work: { channel, head }, state, tries, doubt, cause, reason, advice, messageRef, ...end }) => {
     const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, enqueued_at: 0, moved: head.moved };
-    const told = {
+    const outcome = {
       state,
       tries,
       doubt,
@@ -59,7 +59,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
       open: Number(state === 'pending' || end.tryAgainAt !== null),
     };
     const times = { failing_since: end.failingSince, stopped_ms: end.stoppedMs, updated_at: now, duration_ms: end.attempt.durationMs };
-    return { ...key, ...told, ...times };
+    return { ...key, ...outcome, ...times };
   });
   await database.insert(
     trx,

@@ -135,10 +135,10 @@ function settlementOf(
   // A stopped sink spends no tries, and the time does not count.
   const spends = failure.outcome === 'refused' || (failure.outcome === 'retry' && before.state === 'ok');
   const stoppedNow = stoppedMs(before, now);
-  const told = { since: head.failingSince ?? at, stopped: head.stoppedMs ?? stoppedNow };
-  // What fails only since a time to come was told so by a clock that was wrong, and fails since now.
-  const wrong = now - told.since - (stoppedNow - told.stopped) < -clocksDifferMs;
-  const [failingSince, stopped] = wrong ? [at, stoppedNow] : [told.since, told.stopped];
+  const begun = { since: head.failingSince ?? at, stopped: head.stoppedMs ?? stoppedNow };
+  // A start that lies ahead was written by a clock that was wrong: it has been failing since now.
+  const wrong = now - begun.since - (stoppedNow - begun.stopped) < -clocksDifferMs;
+  const [failingSince, stopped] = wrong ? [at, stoppedNow] : [begun.since, begun.stopped];
   const age = now - failingSince - (stoppedNow - stopped);
   const expired = failure.outcome === 'retry' && spends && age >= retryMaxAgeMs;
   const over = failure.outcome === 'refused' || expired;
