@@ -28,7 +28,7 @@ export class Attempts {
   readonly cancelled: LaneWork[] = [];
   inFlight = 0;
   /** What each of the next attempts carries. */
-  private readonly queue: LaneWork[][] = [];
+  private queue: LaneWork[][] = [];
   /** With the monotonic time until which the lease holds for sure. */
   private readonly held = new Map<LaneWork, number>();
   private starting = false;
@@ -36,14 +36,14 @@ export class Attempts {
   private suspect = false;
 
   /**
-   * @param onEnd called when an attempt has ended
+   * @param onEnd called when an attempt has ended, and when works were let go whose lease may be over
    * @param stop cancels what is under way
    */
   constructor(
     private readonly sink: Sink,
     private readonly settings: SinkSettings,
     private readonly clock: LocalClock,
-    private readonly onEnd: (end: Ended, cancelled: readonly LaneWork[]) => void,
+    private readonly onEnd: (cancelled: readonly LaneWork[], durationMs: number) => void,
     private readonly stop: AbortSignal,
   ) {}
 
@@ -52,7 +52,7 @@ export class Attempts {
     return 'deliverMany' in this.sink ? this.sink.batchSize : 1;
   }
 
-  /** How many more attempts would be held, `ahead` also such that could not start at once. What is paced would wait here for its turn, and a report shows what is known when it starts: they are not held ahead. */
+  /** How many more attempts would be taken, with `ahead` also some that wait here. Paced, bulk and report sinks take nothing ahead: it would wait for its turn, or show old results. */
   room(ahead: boolean): number {
     const { CONCURRENCY, RATE_PER_SECOND } = this.settings;
     const single = ahead && RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
@@ -85,9 +85,11 @@ export class Attempts {
 
   /** Lets go of what has not started: all of it, or all but the probe that finds out whether the sink has recovered. */
   takeQueue(all: boolean): LaneWork[] {
-    const taken = this.queue.splice(0).filter(works => all || !works[0]!.probe || !this.queue.push(works));
-    for (const work of taken.flat()) this.held.delete(work);
-    return taken.flat();
+    const kept = this.queue.filter(works => !all && works[0]!.probe);
+    const taken = this.queue.filter(works => !kept.includes(works)).flat();
+    this.queue = kept;
+    for (const work of taken) this.held.delete(work);
+    return taken;
   }
 
   /** Starts what may be under way at once, a few each turn of the event loop. */
@@ -100,8 +102,9 @@ export class Attempts {
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
       // If this process stood still for long, others may have some of these lanes now.
-      const [ours, lost] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.held.get(work)! === is));
-      for (const work of lost!) this.held.delete(work);
+      const [ours, expired] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.held.get(work)! === is));
+      for (const work of expired!) this.held.delete(work);
+      if (expired!.length > 0) this.onEnd([], 0);
       if (ours!.length > 0) void this.attempt(ours!);
       if (started % startsPerTurn === 0) await nextTurn();
     }
@@ -120,7 +123,7 @@ export class Attempts {
     if (all) this.ended.push(end);
     else this.cancelled.push(...works.filter(work => this.held.delete(work)));
     this.suspect ||= isWarning(end);
-    this.onEnd(end, all ? [] : works);
+    this.onEnd(all ? [] : works, durationMs);
     void this.start();
   }
 

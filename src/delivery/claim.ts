@@ -91,7 +91,7 @@ async function giveBackIdle(session: Session, channels: readonly number[], busy:
 
 /** Frees lanes for which there is nothing to do before `dueAt`; `null`: nothing at all. */
 export async function giveBack({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
-  const lanes = trx.updateTable('lane').set({ due_at: dueAt, lease: null });
+  const lanes = trx.updateTable('lane').set({ due_at: dueAt, lease: null, ...(dueAt === null && { lost: 0 }) });
   await lanes.where('sink', '=', sink.id).where(database.isAmong('channel', channels)).execute();
 }
 

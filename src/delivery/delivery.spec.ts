@@ -846,6 +846,26 @@ eachStore('delivery', store => {
     expect(await database.kysely.selectFrom('lane').select('lease').execute()).toEqual([{ lease: 'somebody else' }]);
   });
 
+  // Once wrong: a worker whose only attempt had stopped its sink slept for a minute.
+  test('a turn that may claim nothing says all the same when to look again', async () => {
+    const database = await store.open();
+    const { serve, change, drain, clock } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()] });
+    await drain();
+    await change();
+    const row = await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow();
+    const [sink, lanes] = [{ ...row, mode: 'log' as const }, new Lanes(database, v4, () => 0.5)];
+    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
+    for (const failure of [new TryAgain('answered 429', '', 429, 2000), new Misconfigured('answered 401', '', 401)]) {
+      const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
+      const ended = [{ at: clock.time, durationMs: 1, answers: [{ work: claimed[0]![0]!, answer: { failure } }] }];
+      const { nextDueAt } = await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time);
+      expect(nextDueAt! - clock.time).toBeGreaterThan(0);
+      expect(nextDueAt! - clock.time).toBeLessThan(20_000);
+      clock.time = nextDueAt! + 5000;
+    }
+  });
+
   test('a success whose lease was lost delivers nothing, but heals the sink: every lane is due at once', async () => {
     const database = await store.open();
     const { serve, change, drain, clock } = stage(database);

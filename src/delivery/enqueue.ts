@@ -74,7 +74,8 @@ export class Enqueuer {
     // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
     const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
     const lease = uuid();
-    const leasedUntil = this.clock.monotonic() + furthest.leaseMs;
+    // From `now` on: since then this may have waited for locks.
+    const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + furthest.leaseMs;
     const due = new Set<number>();
     const leased = new Map<string, Enqueued<RecordedChange>>();
     const enqueued: Enqueued<RecordedChange>[] = [];
@@ -116,8 +117,8 @@ export class Enqueuer {
 const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;
 
 /**
- * Writes a delivery for each (sink, change); what is there already stays as it is. What brings the worker there is the lane, due at once unless it is
- * at work or backing off; for a report sink it is the refresh queue, for which no other sink ever waits. In the order in which everybody locks lanes.
+ * Writes a delivery for each (sink, change); what is there already stays as it is. Makes idle lanes of log and state sinks due, and adds to the refresh
+ * queue of report sinks, for which no other sink ever waits. Lanes are locked by sink, then by channel, as everywhere.
  * @param leaseOf the lease that a lane gets if it had nothing to do
  * @returns waits for the lanes that had nothing to do
  */

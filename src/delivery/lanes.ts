@@ -28,7 +28,7 @@ export interface Turn {
   /** How the sink is after it, and whether deliveries may go there. */
   health: Health;
   open: boolean;
-  /** What ended without its lease, and so counts as nothing. */
+  /** What ended without its lease: it changes neither its delivery nor its lane. */
   lost: ReadonlySet<LaneWork>;
 }
 
@@ -67,13 +67,14 @@ export class Lanes extends Leases {
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
       const row = plausible(read.row, claim, now);
       const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs, claim) : nothingSettled;
-      // Most turns have nothing to claim: they settle only, or another turn, or another process, took what there was. What becomes due meanwhile wakes the worker once more.
+      // Most turns only settle. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
       const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, claim, this.newToken()) : nothingClaimed;
       const { works, more } = claimed;
       const page = read.superseding || settled.superseding ? await supersedePage(session) : nothingSuperseded;
       const recovering = row.recovered_to !== null;
-      const all = works.length >= claim.attempts;
+      // Then the next end of an attempt brings the worker here again; one without room has to know when to look.
+      const roomUsedUp = claim.attempts > 0 && works.length >= claim.attempts;
       // When the first lane is due now, where that is known without asking once more: of what was not due, and of what was settled.
       const tookAll = works.length > 0 && row.state === 'ok' && claim.perSecond === null && !mode.prepare;
       const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
@@ -81,7 +82,7 @@ export class Lanes extends Leases {
         over: { ...settled.over, superseded: page.superseded.length },
         wakes: read.reported ? await enqueueRefreshes(trx, settled.moved.concat(page.superseded)) : [],
         claimed: works,
-        nextDueAt: more || page.more || recovering ? now : all ? null : this.polled(await nextDue(session, row, claim, known), now),
+        nextDueAt: more || page.more || recovering ? now : roomUsedUp ? null : this.polled(await nextDue(session, row, claim, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
         open: isOpen(row, now),

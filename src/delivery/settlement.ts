@@ -78,7 +78,7 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
   return { health: after, healed: failed.state !== 'ok' && after.state === 'ok', settlements };
 }
 
-/** A lane that is told again that the sink is misconfigured, after another lane had success in between, is refused. A success that was under way when the lane was told for the first time proves nothing. */
+/** If this lane got a configuration error, and another lane that was leased after that has since succeeded, a second such error is this lane's own fault: refused. */
 function judged({ configErrorSeq, head }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
   if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost) return { failure: stillAtWork(answer.failure) };

@@ -13,7 +13,7 @@ export interface Head {
   tries: number;
   failingSince: number | null;
   stoppedMs: number | null;
-  /** 0, or that the end of one of its attempts is unknown: 1, and one more for each answer 409 since. */
+  /** 0: every attempt is accounted for. 1: one may have arrived unnoticed; one more for each answer 409 since. */
   doubt: number;
   /** Of a report: how often its results had moved when it was loaded. */
   moved: number;

@@ -54,7 +54,7 @@ export class Worker implements LocalWorker {
     private readonly clock: LocalClock,
     private readonly host: WorkerHost,
   ) {
-    const onEnd = ({ durationMs }: Ended, cancelled: readonly LaneWork[]): void => {
+    const onEnd = (cancelled: readonly LaneWork[], durationMs: number): void => {
       for (const work of cancelled) this.meter(work, { cancelled: true }, durationMs);
       this.notify?.();
     };
@@ -152,10 +152,12 @@ export class Worker implements LocalWorker {
     for (const { answers, durationMs } of ended)
       for (const { work, answer } of answers) this.meter(work, turn.lost.has(work) ? { cancelled: true } : answer, durationMs);
     this.tell(turn);
-    if (!turn.open) await this.giveBackQueue();
+    const freed = !turn.open && (await this.giveBackQueue());
     for (const works of turn.claimed) this.attempts.hold(works, startedAt + leaseMs);
     if (this.draining) await this.giveBackQueue();
     void this.attempts.start();
+    // What was given back is due: the turn did not know that.
+    if (freed) return startedAt;
     return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;
   }
 
@@ -203,9 +205,10 @@ export class Worker implements LocalWorker {
     this.notify = null;
   }
 
-  /** The lanes whose attempts have not started are for others, or for later. */
-  private async giveBackQueue(): Promise<void> {
+  /** The lanes whose attempts have not started are for others, or for later. @returns whether there were any */
+  private async giveBackQueue(): Promise<boolean> {
     const works = this.attempts.takeQueue(this.draining);
     if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now()).catch(this.troubled);
+    return works.length > 0;
   }
 }
