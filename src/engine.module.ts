@@ -20,7 +20,7 @@ import { Settings } from './settings/settings.js';
 import { Actions } from './sinks/sink.js';
 import { Rejections } from './webhook/rejections.js';
 
-/** What happens to a webhook that was let in, in the order of the flow: kept → recorded → delivered → reported; and what looks after all that. */
+/** What happens to a webhook after the guards, in that order: kept and recorded, delivered, reported; and what keeps all that going. */
 @Module({
   providers: [
     WebhookIntake,

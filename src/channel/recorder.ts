@@ -22,8 +22,8 @@ export class Unstorable extends Unavailable {}
 /** How often a transaction that lost against another one is tried again. */
 const conflictsBorne = 3;
 
-/** How many sinks may be registered before a transaction has told. */
-const unknownSinks = 100;
+/** The number of sinks that is assumed until a transaction has read it. */
+const assumedSinks = 100;
 
 /** The longest time that a group waits for others to join. */
 const gatherMs = 5;
@@ -45,7 +45,7 @@ export class Recorder {
   private waiting: Waiting[] = [];
   private busy = false;
   private arrivals: Arrivals | null = null;
-  private sinks = unknownSinks;
+  private sinks = assumedSinks;
 
   constructor(
     private readonly database: Database,
@@ -148,7 +148,7 @@ export class Recorder {
     await handOff();
   }
 
-  /** An arrival that stands in for an EventTime is no later than the database's clock, or as near as it must be to what arrived before: ours may be wrong. */
+  /** Caps an EventTime that was estimated: at the database's clock, or for the embedded store at what the newest arrivals make plausible. Ours may be wrong. */
   private async timed(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
     const sure = embedded && !this.arrivals ? await newestArrival(trx, null) : null;

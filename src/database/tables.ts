@@ -113,7 +113,7 @@ interface DeliveryTable {
   failing_since: number | null;
   /** How long the sink had been stopped in all when it began to fail: that time does not count. */
   stopped_ms: number | null;
-  /** 0, or that the end of one of its attempts is unknown: 1, and one more for each answer 409 since. */
+  /** 0: every attempt is accounted for. 1: one may have arrived unnoticed; one more for each answer 409 since. */
   doubt: Generated<number>;
   /** Parked: `refused` or `expired`. */
   cause: string | null;

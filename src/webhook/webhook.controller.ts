@@ -9,10 +9,10 @@ import { WebhookPipe } from './webhook.pipe.js';
 /** The request, for a pipe that reads it. */
 const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<Request>());
 
-/** The one path that the vendor calls; its path comes from WEBHOOK_PATH, see the module. */
+/** The route that the vendor calls; WEBHOOK_PATH sets it. */
 @Controller()
 export class WebhookController {
-  constructor(private readonly keeper: WebhookIntake) {}
+  constructor(private readonly intake: WebhookIntake) {}
 
   /** 200 means kept. Everything else is a Refusal, answered by the filter. */
   @Post()
@@ -22,7 +22,7 @@ export class WebhookController {
     @Incoming(WebhookPipe) webhook: InboundWebhook | null,
     @Res({ passthrough: true }) response: Response,
   ): Promise<AnswerPacket> {
-    const result: WebhookResult = webhook === null ? 'ignored' : await this.keeper.keep(webhook);
+    const result: WebhookResult = webhook === null ? 'ignored' : await this.intake.keep(webhook);
     Object.assign(response.locals, { result });
     return okPacket;
   }
