@@ -141,3 +141,29 @@ test('a probe that waits for its start is not given back with what was claimed b
   expect([started[1], givenBack]).toEqual([probe!.head.delivery.id, [second]]);
   await worker.drain(0);
 });
+
+// Once wrong: what was recorded while the sink stopped went there beside its probe.
+test('what is handed over after a turn has found the sink stopped is given back, and looked at again', async () => {
+  const givenBack: LaneWork[] = [];
+  let turns = 0;
+  const lanes = {
+    turn: () => Promise.resolve({ ...nothing, open: turns++ > 1 }),
+    release: () => Promise.resolve(),
+    giveBack: (_: unknown, given: readonly LaneWork[]) => Promise.resolve(void givenBack.push(...given)),
+  } as unknown as Lanes;
+  const started: string[] = [];
+  const sink = { deliver: ({ id }: { id: string }) => Promise.resolve(void started.push(id)) };
+  const clock = { now: () => 0, monotonic: () => performance.now() };
+  const crm = { id: 1, name: 'crm', type: 'webhook', mode: 'log' as const };
+  const worker = new Worker(crm, sink, settings, lanes, new EngineEvents(), clock, host);
+  worker.start();
+  await until(() => turns === 1, 'the first turn');
+  expect(worker.room()).toBe(0);
+  const [late] = works(1).flat();
+  worker.accept([late!], performance.now() + 10_000);
+  await until(() => turns === 2, 'another turn');
+  expect([givenBack, started]).toEqual([[late], []]);
+  worker.wake();
+  await until(() => worker.room() > 0, 'room again');
+  await worker.drain(0);
+});

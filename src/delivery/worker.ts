@@ -37,6 +37,8 @@ export class Worker implements LocalWorker {
   private readonly attempts: Attempts;
   private readonly stop = new AbortController();
   private state: SinkHealth['state'] = 'ok';
+  /** Whether deliveries may go to the sink, for all that the last turn knew. */
+  private open = true;
   private draining = false;
   private awake = false;
   /** Before this a wake-up can bring nothing; monotonic, as all times of a worker. */
@@ -94,13 +96,14 @@ export class Worker implements LocalWorker {
 
   room(): number {
     const { batchSize } = this.attempts;
-    const mayNot = this.draining || this.state !== 'ok' || this.settings.RATE_PER_SECOND !== undefined;
+    const mayNot = this.draining || !this.open || this.settings.RATE_PER_SECOND !== undefined;
     return mayNot ? 0 : Math.min(this.attempts.room(true) * batchSize, pageRows);
   }
 
   accept(works: readonly LaneWork[], leasedUntil: number): void {
     for (const work of works) this.attempts.hold([work], leasedUntil);
-    if (this.draining) void this.giveBackQueue();
+    // The sink may have stopped while these were being recorded: who claims them goes by that.
+    if (this.draining || !this.open) void this.giveBackQueue().then(() => this.wake());
     else void this.attempts.start();
   }
 
@@ -170,12 +173,13 @@ export class Worker implements LocalWorker {
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(head.changeId)));
   }
 
-  private tell({ over, wakes, health }: Turn): void {
+  private tell({ over, wakes, health, open }: Turn): void {
     for (const outcome of ['delivered', 'parked', 'superseded'] as const)
       if (over[outcome] > 0) this.events.emit('ended', this.registered.name, outcome, over[outcome]);
     if (wakes.length > 0) this.events.emit('due', wakes);
     if (health.state !== this.state) this.events.emit('state', this.registered.name, health);
     this.state = health.state;
+    this.open = open;
   }
 
   private async sleep(until: number | null): Promise<void> {
