@@ -164,6 +164,48 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  // The body of a revision must not change from one try to the next.
+  test.each(['log', 'state'] as const)('a %s sink is handed over what a claim would load, to the letter', async mode => {
+    const database = await store.open();
+    const clock = new TestClock();
+    const filters = { fields: ['name' as const] };
+    const [sink] = await registerSinks(database, [{ name: 'crm', type: 'scripted', mode, filters }], clock.now());
+    const enqueuer = new Enqueuer(database, clock);
+    const handed: LaneWork[] = [];
+    enqueuer.serve(sink!.id, { room: () => 10, accept: works => void handed.push(...works) });
+    const recorder = recorderAt(database, clock.now, soundEvents(), enqueuer);
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 1000, bytes: 1e6, perSecond: null };
+    const told: Pick<InboundWebhook, 'command' | 'fields'>[] = [
+      { command: 'created', fields: { name: 'a "quoted"\n\u0000 name \ud83d\udc27' } },
+      { command: 'changed', fields: { name: '', avatarUrl: 'https://example.com/a.png' } },
+      { command: 'changed', fields: { name: 'b', introduction: '' } },
+      { command: 'destroyed', fields: {} },
+      { command: 'changed', fields: { name: 'd', organization: 'c' } },
+    ];
+    const record = (one: (typeof told)[number]): Promise<unknown> => {
+      clock.time += 1;
+      const at = { eventTime: clock.time, eventTimeEstimated: false, receivedAt: clock.time, body: Buffer.from('{}') };
+      return recorder.record({ id: uuid(), sdkAppId: '1', channelId: 'a', operator: 'o', ...at, ...one }, 5000);
+    };
+    for (const one of told) {
+      // Together with one that the filters leave out, so that the channel is further than the change.
+      await Promise.all([record(one), record({ command: 'changed', fields: { avatarUrl: `https://example.com/${clock.time}.png` } })]);
+      await until(() => handed.length === 1, 'what is handed over');
+      clock.time += 20_000;
+      const { claimed } = await lanes.turn(sink!, [], 86_400_000, claim, clock.time);
+      const work = claimed.flat().find(({ head }) => head.changeId === handed[0]!.head.changeId)!;
+      expect(JSON.stringify(work.head.delivery)).toBe(JSON.stringify(handed[0]!.head.delivery));
+      let answered = [work];
+      while (answered.length > 0) {
+        const answers = answered.map(each => ({ work: each, answer: { messageRef: null } }));
+        const turn = await lanes.turn(sink!, [{ at: clock.time, durationMs: 1, answers }], 86_400_000, claim, clock.time + 1);
+        answered = turn.claimed.flat();
+      }
+      handed.length = 0;
+    }
+  });
+
   test('a refused delivery is parked and the channel goes on', async () => {
     const database = await store.open();
     const { serve, change, states, settled, drain } = stage(database);
