@@ -4,17 +4,17 @@ import { Log } from '../process/log.js';
 import { outage } from '../database/outage.js';
 import { Metrics } from './metrics.js';
 
-/** How an outage begins, and how it ends if that is told. */
+/** The log lines for the start and, where there is one, the end of an outage. */
 const texts: Record<EnginePart, [begins: string, ends?: string]> = {
   recording: ['the database did not take webhooks'],
   delivery: ['the database fails the workers; they go on trying', 'the database serves the workers again'],
-  maintenance: ['the database fails the upkeep; it goes on trying', 'the database serves the upkeep again'],
+  maintenance: ['the database fails the maintenance; it is tried again', 'the database serves the maintenance again'],
   clock: ['the database does not tell its time; trying again until it does', 'the database tells its time again'],
   'index jobs': [
-    'the database fails the jobs of search indices; they go on trying',
+    'the database fails the jobs of search indices; they are tried again',
     'the database serves the jobs of search indices again',
   ],
-  alerts: ['the database failed the alerts; they go on trying', 'the alerts go on'],
+  alerts: ['the database fails the alerts; they are tried again', 'the database serves the alerts again'],
 };
 
 /** Writes what the engine tells into log and metrics. */
@@ -40,8 +40,8 @@ export class EngineLog {
         log.debug('delivery attempted', end);
       })
       .on('state', (sink, { state, reason, advice }) => {
-        if (state === 'ok') log.info('sink is well again', { sink });
-        else log.warn('sink is stopped and probed until it heals', { sink, state, reason, advice });
+        if (state === 'ok') log.info('sink has recovered', { sink });
+        else log.warn('sink is stopped; it is probed until it recovers', { sink, state, reason, advice });
       });
   }
 }

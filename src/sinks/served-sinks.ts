@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { firstSeen } from '../database/seen.js';
-import type { RegisteredSink } from './registry.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
 import { Settings } from '../settings/settings.js';
@@ -11,7 +10,7 @@ import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
 import { Actions } from './sink.js';
 import type { Sink, SinkContext } from './sink-type.js';
-import { registerSinks } from './registry.js';
+import { type RegisteredSink, registerSinks } from './registry.js';
 
 /** A sink of this process. */
 export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
