@@ -17,7 +17,7 @@ import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
 import { ca, client, server as certificate } from './support/test-certificates.js';
 import { until } from './support/until.js';
-import { recorderAt } from './support/engine.js';
+import { byWebhook, recorderAt } from './support/engine.js';
 import { EngineEvents } from '../src/process/engine-events.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
@@ -69,7 +69,13 @@ async function newRole(options: string, ...more: string[]): Promise<{ admin: str
 let webhooks = 0;
 function webhook(): InboundWebhook {
   const eventTime = Date.now() + webhooks++;
-  const rest = { operator: 'leckie', eventTimeEstimated: false, fields: { name: "商店 \\ '" }, body: Buffer.from('{"raw":"\u0000\\x41"}') };
+  const rest = {
+    operator: 'leckie',
+    eventTimeEstimated: false,
+    ...byWebhook,
+    fields: { name: "商店 \\ '" },
+    body: Buffer.from('{"raw":"\u0000\\x41"}'),
+  };
   return { id: uuid(), sdkAppId: '1400000001', channelId: '@TOA#_shop', command: 'changed', eventTime, receivedAt: eventTime, ...rest };
 }
 

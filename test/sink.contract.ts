@@ -72,6 +72,7 @@ export function exampleEvent(overrides: Partial<ChangeEvent['data']> = {}): Chan
       revision: 3,
       exists: true,
       operator: 'leckie',
+      source: 'webhook',
       changes: [{ field: 'name', from: 'Old name', to: 'NewName' }],
       profile: {
         name: 'NewName',
@@ -90,7 +91,8 @@ let deliveries = 0;
 export function exampleDelivery(overrides: Partial<Delivery> = {}): Delivery {
   deliveries += 1;
   const id = `01980000-0000-7000-9000-${String(deliveries).padStart(12, '0')}`;
-  return { id, event: exampleEvent(), version: 1_670_574_414_123, updatedAt: '2022-12-09T08:26:54.123Z', ...overrides };
+  const origin = { clientIp: '203.0.113.7', platform: 'RESTAPI', owner: 'u1001' };
+  return { id, event: exampleEvent(), origin, version: 1_670_574_414_123, updatedAt: '2022-12-09T08:26:54.123Z', ...overrides };
 }
 
 /** A report that was never shown, of a change that every other sink has by now. */

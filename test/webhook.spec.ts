@@ -282,6 +282,27 @@ describe('row 9: kept', () => {
     await expectAnswer(() => post(body({ Operator_Account: 7, EventTime: 'soon' })), 200, 0, 1);
     expect(await newest()).toMatchObject({ operator: null, estimated: 1 });
   });
+  test.each<[string, Record<string, string | string[]>, Record<string, unknown>, object]>([
+    ['told', { ClientIP: '::1', OptPlatform: 'Web' }, { Owner_Account: 'u1001' }, { client_ip: '::1', platform: 'Web', owner: 'u1001' }],
+    ['empty', { ClientIP: '', OptPlatform: '' }, { Owner_Account: '' }, { client_ip: null, platform: null, owner: null }],
+    [
+      'too long',
+      { ClientIP: 'x'.repeat(256), OptPlatform: '汉'.repeat(86) },
+      { Owner_Account: 'x'.repeat(256) },
+      { client_ip: null, platform: null, owner: null },
+    ],
+    [
+      'just short enough',
+      { OptPlatform: '汉'.repeat(85) },
+      { Owner_Account: 'x'.repeat(255) },
+      { platform: '汉'.repeat(85), owner: 'x'.repeat(255) },
+    ],
+    ['no text', { ClientIP: ['1', '2'] }, { Owner_Account: ['u1001'] }, { client_ip: null, owner: null }],
+    ['text that no database stores', { OptPlatform: 'a\0b' }, { Owner_Account: 'a\ud800' }, { platform: 'a\ufffdb', owner: 'a\ufffd' }],
+  ])('where a change came from is kept, and never refuses it: %s', async (_, told, more, kept) => {
+    await expectAnswer(() => post(body(more), query(told)), 200, 0, 1);
+    expect(await newest()).toMatchObject({ source: 'webhook', ...kept });
+  });
   test('absent or null is unchanged, an empty text is cleared', async () => {
     const channel = '@TOA#_fields';
     await post(body({ Official_Account: channel, Name: 'n', Introduction: 'i', Organization: 'o' }));

@@ -1,3 +1,4 @@
+import { byWebhook } from '../../test/support/engine.js';
 import type { InboundWebhook } from './inbound-webhook.js';
 import { nextGroup } from './group.js';
 
@@ -10,6 +11,7 @@ const webhook = (channelId: string, bytes: number, name = ''): { webhook: Inboun
     operator: null,
     eventTime: 1,
     eventTimeEstimated: false,
+    ...byWebhook,
     receivedAt: 1,
     fields: { name },
     body: new Uint8Array(bytes),

@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Told } from './merge.js';
+import type { Origin, Source } from './origin.js';
 import { fieldNames } from './profile.js';
 
-/** A webhook that passed every check, ready to be kept. */
+/** A webhook that passed every check, ready to be kept; or what a reading of the vendor's REST API amounts to. */
 export interface InboundWebhook extends Told {
   /** Given on arrival; becomes the change's id. */
   id: string;
   sdkAppId: string;
   channelId: string;
+  source: Source;
   operator: string | null;
+  origin: Origin;
   eventTimeEstimated: boolean;
   receivedAt: number;
-  /** The body as it arrived, inflated. */
+  /** The body as it arrived, inflated; empty if there was no webhook. */
   body: Uint8Array;
 }
 

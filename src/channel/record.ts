@@ -6,6 +6,7 @@ import { apply } from './change.js';
 import { keyOf } from './group.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
+import { originColumns } from './origin.js';
 import { fieldNames, unknownProfile } from './profile.js';
 
 export type Recorded = 'recorded' | 'repeat';
@@ -93,7 +94,7 @@ function applyTo(
   webhook: InboundWebhook,
   fingerprint: string,
 ): { change: RecordedChange; row: Insertable<Tables['change']> } {
-  const { state, altered, exists, type, tie, ...effect } = apply(channel.known, webhook);
+  const { state, altered, exists, type, tie, stale, ...effect } = apply(channel.known, webhook);
   channel.known = state;
   channel.position += 1;
   channel.touched = true;
@@ -104,14 +105,16 @@ function applyTo(
   }
   const { version, updated_at: updatedAt } = channel;
   Object.assign(channel.latest, { revision: channel.revision, exists, profile: effect.profile, version, updatedAt });
-  const { id, sdkAppId, channelId, operator, eventTime } = webhook;
+  const { id, sdkAppId, channelId, source, operator, origin, eventTime } = webhook;
   const at = { id, channel: channel.id, position: channel.position, revision: altered ? channel.revision : null };
   const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
   const row = {
     ...at,
     fingerprint,
     type,
+    source,
     operator,
+    ...originColumns(origin),
     event_time: eventTime,
     estimated: Number(webhook.eventTimeEstimated),
     tie: Number(tie),
@@ -120,7 +123,7 @@ function applyTo(
     // What each field is now stands in the profile: of texts of a megabyte every copy counts.
     changes: JSON.stringify(effect.changes.map(({ field, from }) => ({ field, from }))),
     profile: JSON.stringify(effect.profile),
-    stale: JSON.stringify(effect.stale),
+    stale: JSON.stringify(stale),
     body: webhook.body,
   };
   const change = {
@@ -129,11 +132,11 @@ function applyTo(
     eventTime,
     sdkAppId,
     channelId,
+    source,
     operator,
+    origin,
     exists,
-    changes: effect.changes,
-    profile: effect.profile,
-    existenceChanged: effect.existenceChanged,
+    ...effect,
     latest: channel.latest,
     fields: altered ? effect.changes.map(({ field }) => field) : named,
     bytes: row.changes.length + row.profile.length,

@@ -5,7 +5,7 @@ import { Database } from '../database/database.js';
 import { registerSinks } from '../sinks/registry.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { Recorder, Unstorable } from './recorder.js';
-import { recorderAt, soundEvents } from '../../test/support/engine.js';
+import { byWebhook, recorderAt, soundEvents } from '../../test/support/engine.js';
 import { EngineEvents } from '../process/engine-events.js';
 
 const start = Date.UTC(2026, 0, 1);
@@ -19,6 +19,7 @@ function webhook(overrides: Partial<InboundWebhook> = {}): InboundWebhook {
     operator: 'leckie',
     eventTime: start,
     eventTimeEstimated: false,
+    ...byWebhook,
     receivedAt: start,
     fields: { name: '商店' },
     body: Buffer.from('{"raw":"\u0000 bytes"}'),

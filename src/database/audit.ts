@@ -2,8 +2,12 @@ import type { Kysely } from 'kysely';
 import { recordedAt } from './arrival-times.js';
 import type { Tables } from './tables.js';
 
-/** What a person can do to deliveries and sinks. */
-export type Action = 'replay' | 'discard' | 'pause' | 'resume' | 'verify' | 'rebuild';
+/** What a person can do. */
+export const actions = [
+  ...(['replay', 'discard', 'pause', 'resume', 'verify', 'rebuild'] as const),
+  ...(['compare', 'import', 'test', 'probe', 'link'] as const),
+] as const;
+export type Action = (typeof actions)[number];
 
 /** Something that a person does: when, and who (`api`, or `slack:` and the id of a user). */
 export interface Doing {

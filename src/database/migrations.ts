@@ -67,7 +67,18 @@ const first: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first];
+/** How a change came to us, and what the vendor told beside it. */
+const origin: Migration = {
+  version: '1.1',
+  statements: () => [
+    `alter table change add column source text not null default 'webhook'`,
+    ...['client_ip', 'platform', 'owner'].map(column => `alter table change add column ${column} text`),
+    `create index change_by_source on change (source, id) where source <> 'webhook'`,
+    `create index audit_by_time on audit (at)`,
+  ],
+};
+
+const migrations: readonly Migration[] = [first, origin];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations

@@ -27,7 +27,11 @@ interface ChangeTable {
   position: number;
   revision: number | null;
   type: string;
+  source: Generated<string>;
   operator: string | null;
+  client_ip: string | null;
+  platform: string | null;
+  owner: string | null;
   event_time: number;
   estimated: number;
   tie: number;
@@ -37,7 +41,7 @@ interface ChangeTable {
   changes: string;
   profile: string;
   stale: string;
-  /** The body as it arrived, inflated. */
+  /** The body as it arrived, inflated; empty if the source is no webhook. */
   body: ColumnType<Uint8Array, Uint8Array, never>;
 }
 

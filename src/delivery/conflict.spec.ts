@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { recorderAt } from '../../test/support/engine.js';
+import { byWebhook, recorderAt } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import type { Health } from './breaker.js';
@@ -107,6 +107,7 @@ eachStore('a 409 of a target', store => {
       operator: null,
       eventTime: now,
       eventTimeEstimated: false,
+      ...byWebhook,
     };
     await recorder.record({ ...webhook, receivedAt: now, fields: { name: 'x' }, body: Buffer.from('{}') }, 5000);
     const claimed = async (): Promise<LaneWork> =>

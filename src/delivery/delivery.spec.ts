@@ -20,7 +20,7 @@ import type { LaneWork } from './work.js';
 import type { AttemptEnd } from '../process/engine-events.js';
 import { Enqueuer } from './enqueue.js';
 import { Worker } from './worker.js';
-import { host, recorderAt, soundEvents } from '../../test/support/engine.js';
+import { byWebhook, host, recorderAt, soundEvents } from '../../test/support/engine.js';
 
 const start = Date.UTC(2026, 0, 1);
 
@@ -119,6 +119,7 @@ function stage(database: Database) {
       operator: null,
       eventTime: clock.time,
       eventTimeEstimated: false,
+      ...byWebhook,
       receivedAt: clock.time,
       fields: { name: `name ${clock.time}` },
       body: Buffer.from('{}'),
@@ -185,7 +186,7 @@ eachStore('delivery', store => {
     ];
     const record = (one: (typeof told)[number]): Promise<unknown> => {
       clock.time += 1;
-      const at = { eventTime: clock.time, eventTimeEstimated: false, receivedAt: clock.time, body: Buffer.from('{}') };
+      const at = { eventTime: clock.time, eventTimeEstimated: false, ...byWebhook, receivedAt: clock.time, body: Buffer.from('{}') };
       return recorder.record({ id: uuid(), sdkAppId: '1', channelId: 'a', operator: 'o', ...at, ...one }, 5000);
     };
     for (const one of told) {

@@ -177,7 +177,13 @@ function workOf(lane: LeasedLane, { sink, change }: Enqueued<RecordedChange>, si
       doubt: 0,
       moved: 0,
       state: 'pending',
-      delivery: { id: deliveryId(change.id, sink.id), event, version, updatedAt: readTime(updatedAt ?? change.eventTime) },
+      delivery: {
+        id: deliveryId(change.id, sink.id),
+        event,
+        origin: change.origin,
+        version,
+        updatedAt: readTime(updatedAt ?? change.eventTime),
+      },
       damaged: false,
     },
   };

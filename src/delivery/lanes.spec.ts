@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { recorderAt } from '../../test/support/engine.js';
+import { byWebhook, recorderAt } from '../../test/support/engine.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from '../sinks/registry.js';
@@ -61,6 +61,7 @@ eachStore('lanes', store => {
                   operator: null,
                   eventTime: now,
                   eventTimeEstimated: false,
+                  ...byWebhook,
                   receivedAt: now,
                   fields: { name: `name ${now}` },
                   body: Buffer.from('{}'),

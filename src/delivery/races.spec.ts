@@ -2,7 +2,7 @@ import pg from 'pg';
 import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
-import { recorderAt } from '../../test/support/engine.js';
+import { byWebhook, recorderAt } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import { Lanes } from './lanes.js';
 import { type ConfiguredSink, registerSinks } from '../sinks/registry.js';
@@ -23,6 +23,7 @@ function recorderOf(database: Database) {
         operator: null,
         eventTime: start + time,
         eventTimeEstimated: false,
+        ...byWebhook,
         receivedAt: start,
         fields,
         body: Buffer.from('{}'),

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
-import { host, recorderAt, soundEvents } from '../../test/support/engine.js';
+import { byWebhook, host, recorderAt, soundEvents } from '../../test/support/engine.js';
 import type { Database } from '../database/database.js';
 import type { Delivery, Mode } from '../sinks/sink.js';
 import type { Sink } from '../sinks/sink-type.js';
@@ -30,6 +30,7 @@ function webhook(number: number, overrides: Partial<InboundWebhook> = {}): Inbou
     operator: null,
     eventTime: start + number,
     eventTimeEstimated: false,
+    ...byWebhook,
     receivedAt: start,
     fields: { name: `name ${number}` },
     body: Buffer.from('{}'),

@@ -1,5 +1,6 @@
 import { type SelectType, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
+import { type Origin, type Source, originOf } from '../channel/origin.js';
 import { type FieldChange, type Profile, diff } from '../channel/profile.js';
 import { readChanges, readProfile, readTime } from '../channel/stored.js';
 import type { Tables } from '../database/tables.js';
@@ -70,15 +71,17 @@ export interface StoredChange {
   channelId: string;
   revision: number | null;
   exists: boolean;
+  source: Source;
   operator: string | null;
+  origin: Origin;
   changes: FieldChange[];
   profile: Profile;
 }
 
 /** What sinks are told of a change. @throws RangeError for a time that no calendar has */
 export function changeEvent({ id, type, eventTime, sdkAppId, channelId, ...rest }: StoredChange): ChangeEvent {
-  const { revision, exists, operator, changes, profile } = rest;
-  const data = { changeId: id, sdkAppId, channelId, revision, exists, operator, changes, profile };
+  const { revision, exists, operator, source, changes, profile } = rest;
+  const data = { changeId: id, sdkAppId, channelId, revision, exists, operator, source, changes, profile };
   return { type, timestamp: readTime(eventTime), data };
 }
 
@@ -95,7 +98,10 @@ export function stateEvent(change: StoredChange, latest: LatestState, sent: Prof
 const columns = {
   lane: ['channel', 'config_error_seq', 'sent_profile', 'lost'],
   delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'message_ref'],
-  change: ['revision', 'type', 'operator', 'event_time', 'estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale'],
+  change: [
+    ...(['revision', 'type', 'source', 'operator', 'client_ip', 'platform', 'owner', 'event_time', 'estimated', 'tie'] as const),
+    ...(['received_at', 'exist', 'changes', 'profile', 'stale'] as const),
+  ],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
 type Read<Table extends keyof typeof columns> = {
@@ -124,7 +130,9 @@ export function storedChange(row: DeliveryRow): StoredChange {
     channelId: row.channel_id,
     revision: row.revision,
     exists: row.exist === 1,
+    source: row.source as Source,
     operator: row.operator,
+    origin: originOf(row),
     changes: readChanges(row.changes, profile),
     profile,
   };

@@ -8,7 +8,7 @@ import { WebhookIntake } from './intake.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { type Recorder, Unavailable } from '../channel/recorder.js';
 import { Spool } from './spool.js';
-import { logTo } from '../../test/support/engine.js';
+import { byWebhook, logTo } from '../../test/support/engine.js';
 
 const inboundWebhookOf = (): InboundWebhook => ({
   id: uuid(),
@@ -18,6 +18,7 @@ const inboundWebhookOf = (): InboundWebhook => ({
   operator: null,
   eventTime: Date.UTC(2026, 0, 1),
   eventTimeEstimated: false,
+  ...byWebhook,
   receivedAt: Date.UTC(2026, 0, 1),
   fields: { name: 'a name' },
   body: Buffer.from('{}'),

@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
-import type { Command } from '../channel/merge.js';
-import { fieldNames } from '../channel/profile.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
+import type { Command } from '../channel/merge.js';
+import { type Origin, shortText } from '../channel/origin.js';
+import { fieldNames } from '../channel/profile.js';
 
 const lineEnd = 10;
 /** Nobody's clock shows more, and whatever shows times can show this one. */
@@ -58,7 +59,15 @@ function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): Inbo
     /^[A-Za-z0-9+/]*={0,2}$/.test(body);
   if (!isOurs || !fields) return null;
   const bytes = Buffer.from(body, 'base64');
-  return { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, fields, body: bytes };
+  const origin = originOf(record?.['origin']);
+  const times = { eventTime, eventTimeEstimated, receivedAt };
+  return { id, sdkAppId, channelId, command, source: 'webhook', operator, origin, ...times, fields, body: bytes };
+}
+
+/** A release before this one did not write it. */
+function originOf(value: unknown): Origin {
+  const { clientIp, platform, owner } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return { clientIp: shortText(clientIp), platform: shortText(platform), owner: shortText(owner) };
 }
 
 function fieldsOf(value: unknown): InboundWebhook['fields'] | null {

@@ -9,7 +9,7 @@ import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
 import { Segment } from './spool-segment.js';
 import { Spool } from './spool.js';
-import { logTo } from '../../test/support/engine.js';
+import { byWebhook, logTo } from '../../test/support/engine.js';
 import { until } from '../../test/support/until.js';
 
 const { jest } = import.meta;
@@ -24,6 +24,7 @@ const inboundWebhookOf = (overrides: Partial<InboundWebhook> = {}): InboundWebho
   operator: null,
   eventTime: at,
   eventTimeEstimated: false,
+  ...byWebhook,
   receivedAt: at,
   fields: { name: 'a name' },
   body: Buffer.from('{}'),
@@ -125,6 +126,13 @@ test.each<[string, (told: Record<string, unknown>) => unknown]>([
   const { webhooks, damaged } = decodeRecords(Buffer.concat([encodeRecord(before), line, encodeRecord(after)]));
   expect(webhooks).toEqual([before, after]);
   expect(damaged).toEqual([line.subarray(0, -1)]);
+});
+
+test('a line of a release that kept no origin is whole', () => {
+  const webhook = inboundWebhookOf({ origin: { clientIp: null, platform: null, owner: null } });
+  const { body, origin: _, source: __, ...rest } = webhook;
+  const line = lineOf(JSON.stringify({ ...rest, body: Buffer.from(body).toString('base64') }));
+  expect(decodeRecords(line)).toEqual({ webhooks: [webhook], damaged: [] });
 });
 
 test('what a newer release adds to a record is left out', () => {

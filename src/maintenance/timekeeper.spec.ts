@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
 import { newDatabase } from '../../test/support/postgres.js';
-import { logTo, recorderAt, soundEvents } from '../../test/support/engine.js';
+import { byWebhook, logTo, recorderAt, soundEvents } from '../../test/support/engine.js';
 import { Clock } from '../process/clock.js';
 import { Database } from '../database/database.js';
 import { TryAgain } from '../sinks/errors.js';
@@ -56,7 +56,15 @@ async function stage(url: string, clock = new FakeClock()) {
   const recorder = recorderAt(database, () => database.now());
   const record = async (): Promise<void> => {
     const at = clock.now();
-    const told = { sdkAppId: '1', channelId: 'a', command: 'changed' as const, operator: null, eventTime: at, eventTimeEstimated: false };
+    const told = {
+      sdkAppId: '1',
+      channelId: 'a',
+      command: 'changed' as const,
+      operator: null,
+      eventTime: at,
+      eventTimeEstimated: false,
+      ...byWebhook,
+    };
     await recorder.record({ id: uuid(), ...told, receivedAt: at, fields: { name: uuid() }, body: Buffer.from('{}') }, 5000);
   };
   const register = async (): Promise<RegisteredSink> =>

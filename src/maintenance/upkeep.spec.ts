@@ -3,7 +3,7 @@ import { v4, v7 as uuid } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
-import { recorderAt, soundEvents } from '../../test/support/engine.js';
+import { byWebhook, recorderAt, soundEvents } from '../../test/support/engine.js';
 import { recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import { type Refused as Failure, Refused, TryAgain } from '../sinks/errors.js';
@@ -56,6 +56,7 @@ class Stage {
       operator: null,
       eventTime: this.time,
       eventTimeEstimated: false,
+      ...byWebhook,
       receivedAt: this.time,
       fields: { name: `name ${this.time}` },
       body: Buffer.from('{}'),

@@ -18,6 +18,7 @@ import { guardSockets } from '../process/sockets.js';
 import { Settings } from '../settings/settings.js';
 import type { ProblemDto } from './api/api.decorator.js';
 import { bearer } from './api/bearer.js';
+import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
 import { ChannelsController } from './api/channels/channels.controller.js';
 import { DeliveriesController } from './api/deliveries/deliveries.controller.js';
@@ -36,7 +37,15 @@ const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminA
 /** No call is given more levels of objects and lists in each other. */
 const mostLevels = 10;
 
-const api = [ChannelsController, ChangesController, DeliveriesController, IndexesController, ReplaysController, SinksController];
+const api = [
+  AuditController,
+  ChannelsController,
+  ChangesController,
+  DeliveriesController,
+  IndexesController,
+  ReplaysController,
+  SinksController,
+];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
 @Module({})

@@ -52,6 +52,7 @@ export async function knownOf({ database, trx }: Session, changeIds: readonly st
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
     .where(database.isAmong('change_id', changeIds))
+    .where('action', 'in', ['replay', 'discard'])
     .orderBy('id')
     .execute();
   const auditActions = new Map<string, AuditAction[]>();

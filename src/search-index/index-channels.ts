@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
+import type { Source } from '../channel/origin.js';
 import { unknownProfile } from '../channel/profile.js';
 import { readProfile, readTime } from '../channel/stored.js';
 import type { Database } from '../database/database.js';
@@ -80,7 +81,7 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
     .leftJoin('delivery', join => join.onRef('delivery.change_id', '=', 'change.id').on('delivery.sink', '=', sink))
     .select(['channel.id as channel', 'channel.sdk_app_id as sdkAppId', 'channel.channel_id as channelId', 'channel.version'])
     .select(['channel.updated_at as updatedAt', 'change.id as changeId', 'change.position', 'change.revision', 'change.type'])
-    .select(['change.event_time as eventTime', 'change.exist', 'change.operator', 'change.profile', 'delivery.state'])
+    .select(['change.event_time as eventTime', 'change.exist', 'change.source', 'change.operator', 'change.profile', 'delivery.state'])
     .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
     .where('channel.id', 'in', ids)
     .orderBy('channel.sdk_app_id')
@@ -102,8 +103,10 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
 
 function deliveryOf(row: Row, sink: number): Delivery {
   const { changeId: id, version, updatedAt, eventTime } = row;
-  const change = { ...row, id, type: row.type as ChangeType, exists: row.exist === 1, changes: [], profile: readProfile(row.profile) };
-  return { id: deliveryId(id, sink), event: changeEvent(change), version, updatedAt: readTime(updatedAt ?? eventTime) };
+  const [type, source] = [row.type as ChangeType, row.source as Source];
+  const origin = { clientIp: null, platform: null, owner: null };
+  const change = { ...row, id, type, source, origin, exists: row.exist === 1, changes: [], profile: readProfile(row.profile) };
+  return { id: deliveryId(id, sink), event: changeEvent(change), origin, version, updatedAt: readTime(updatedAt ?? eventTime) };
 }
 
 /** The channels that have no newer change since they were read and no delivery on its way, so that a difference in the index is real. */

@@ -1,11 +1,13 @@
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
+import type { ChangeType } from '../channel/change.js';
+import type { Origin, Source } from '../channel/origin.js';
 import { type RejectionCause, rejectionCauses } from '../webhook/rejections.js';
 import type { SinkError } from './errors.js';
 
 export { type RejectionCause, rejectionCauses };
 export { type FieldChange, type FieldName, type Profile, fieldNames };
 
-export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
+export type { ChangeType };
 
 /** What sinks are told of a change: the body of a CRM webhook (contract, section 3). */
 export interface ChangeEvent {
@@ -21,6 +23,7 @@ export interface ChangeEvent {
     exists: boolean;
     /** Who did it; `null` if the vendor did not tell. */
     operator: string | null;
+    source: Source;
     changes: FieldChange[];
     profile: Profile;
   };
@@ -31,6 +34,7 @@ export interface Delivery {
   /** The same on every try and replay, and different from any other delivery's at any sink. */
   id: string;
   event: ChangeEvent;
+  origin: Origin;
   /** Grows with every revision of the channel, also across the loss of our database: the external version of a search document. */
   version: number;
   /** The newest EventTime of a change of the channel that got a revision, ISO 8601. */

@@ -4,6 +4,7 @@ import { IsOptional, IsString } from 'class-validator';
 import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
 import type { Command } from '../channel/merge.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
+import { shortText, wellFormed } from '../channel/origin.js';
 import { Must } from '../settings/setting.js';
 
 /** The vendor's commands that are ours (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */
@@ -18,12 +19,7 @@ export function isOurs(command: unknown): command is string {
   return typeof command === 'string' && Object.hasOwn(commands, command);
 }
 
-/** NUL and lone surrogates cannot be stored by every database, so they become U+FFFD like other broken text. */
-function wellFormed(value: unknown): unknown {
-  return typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;
-}
-
-const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => wellFormed(value));
+const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : value));
 
 const OptionalText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional(), Text());
 
@@ -58,6 +54,10 @@ export class WebhookDto {
   @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : undefined))
   Operator_Account?: string;
 
+  /** The channel's owner; what is no text of 1 to 255 bytes counts as absent. */
+  @Transform(({ value }: { value: unknown }) => shortText(value))
+  Owner_Account?: string | null;
+
   /** Milliseconds, an integer or a text of digits; anything else is replaced by the arrival time. */
   EventTime?: unknown;
 
@@ -66,7 +66,16 @@ export class WebhookDto {
 }
 
 /** The keys of a body that get any further. */
-export const knownKeys = ['Official_Account', 'Name', 'FaceUrl', 'Introduction', 'Organization', 'Operator_Account', 'EventTime'] as const;
+export const knownKeys = [
+  'Official_Account',
+  'Name',
+  'FaceUrl',
+  'Introduction',
+  'Organization',
+  'Operator_Account',
+  'Owner_Account',
+  'EventTime',
+] as const;
 
 /** The EventTime of a webhook, or the arrival time where it tells none that can be. Milliseconds. */
 export function eventTimeOf(value: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
@@ -75,8 +84,12 @@ export function eventTimeOf(value: unknown, arrival: number): { eventTime: numbe
   return usable ? { eventTime: time, eventTimeEstimated: false } : { eventTime: arrival, eventTimeEstimated: true };
 }
 
-/** Translates the vendor's words into ours. */
-export function inboundWebhookOf(dto: WebhookDto, sdkAppId: string, arrival: { id: string; at: number; body: Uint8Array }): InboundWebhook {
+/** Translates the vendor's words into ours. `ClientIP` and `OptPlatform` of the query are kept if they are one text of 1 to 255 bytes. */
+export function inboundWebhookOf(
+  dto: WebhookDto,
+  { SdkAppid, ClientIP, OptPlatform }: Partial<Record<string, unknown>>,
+  arrival: { id: string; at: number; body: Uint8Array },
+): InboundWebhook {
   const fields: InboundWebhook['fields'] = {};
   if (typeof dto.Name === 'string') fields.name = dto.Name;
   if (typeof dto.FaceUrl === 'string') fields.avatarUrl = dto.FaceUrl;
@@ -84,10 +97,12 @@ export function inboundWebhookOf(dto: WebhookDto, sdkAppId: string, arrival: { i
   if (typeof dto.Organization === 'string') fields.organization = dto.Organization;
   return {
     id: arrival.id,
-    sdkAppId,
+    sdkAppId: SdkAppid as string,
     channelId: dto.Official_Account,
     command: commands[dto.CallbackCommand]!,
+    source: 'webhook',
     operator: dto.Operator_Account ?? null,
+    origin: { clientIp: shortText(ClientIP), platform: shortText(OptPlatform), owner: dto.Owner_Account ?? null },
     ...eventTimeOf(dto.EventTime, arrival.at),
     receivedAt: arrival.at,
     fields,

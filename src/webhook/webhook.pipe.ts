@@ -52,7 +52,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
     const picked: Record<string, unknown> = { CallbackCommand: command };
     for (const key of knownKeys) if (Object.hasOwn(parsed, key)) picked[key] = flat(parsed[key]);
     const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
-    return inboundWebhookOf(dto, request.query['SdkAppid'] as string, arrival);
+    return inboundWebhookOf(dto, request.query, arrival);
   }
 }
 

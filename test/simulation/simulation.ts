@@ -1,3 +1,4 @@
+import { byWebhook } from '../support/engine.js';
 import { createHash } from 'node:crypto';
 import type { Recorder as RecorderType } from '../../src/channel/recorder.js';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
@@ -533,6 +534,7 @@ function receiptOf(webhook: StormWebhook, id: string, receivedAt: number): Inbou
     operator: webhook.Operator_Account,
     eventTime: webhook.EventTime,
     eventTimeEstimated: false,
+    ...byWebhook,
     receivedAt,
     fields,
     body: Buffer.from(JSON.stringify(webhook)),

@@ -74,6 +74,7 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
     revision: number,
     exists: true,
     operator,
+    source: 'webhook' as const,
     changes: [],
     profile,
   };
@@ -82,6 +83,7 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
     version: now,
     updatedAt: timestamp,
     event: { type, timestamp, data: { ...defaults, ...data } },
+    origin: { clientIp: null, platform: 'RESTAPI', owner: null },
     receivedAt: now,
     eventTimeEstimated: false,
     tie: false,

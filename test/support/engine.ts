@@ -38,3 +38,6 @@ export function logTo(told: (message: string, fields: Record<string, unknown>) =
     told(msg as string, fields);
   });
 }
+
+/** What webhooks that tell nothing of their origin have in common. */
+export const byWebhook = { source: 'webhook' as const, origin: { clientIp: null, platform: null, owner: null } };

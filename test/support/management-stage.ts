@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
-import { recorderAt, soundEvents } from './engine.js';
+import { byWebhook, recorderAt, soundEvents } from './engine.js';
 import { Clock, SharedClock } from '../../src/process/clock.js';
 import { Database } from '../../src/database/database.js';
 import { ServedSinks } from '../../src/sinks/served-sinks.js';
@@ -143,6 +143,7 @@ export class Stage {
       operator: 'leckie',
       eventTime: this.clock.at - 500,
       eventTimeEstimated: false,
+      ...byWebhook,
       receivedAt: this.clock.at,
       fields: { name },
       body: Buffer.from('{}'),

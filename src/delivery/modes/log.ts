@@ -6,7 +6,10 @@ import type { ModeRules } from './mode.js';
 export const log: ModeRules = {
   next: () =>
     sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by d.position limit 1`,
-  show: async () => row => ({ event: changeEvent(storedChange(row)) }),
+  show: async () => row => {
+    const change = storedChange(row);
+    return { event: changeEvent(change), origin: change.origin };
+  },
   firstOf: changes => changes[0]!,
   supersedes: false,
   reopens: false,

@@ -32,8 +32,10 @@ export const report: ModeRules = {
     const { results, auditActions } = await knownOf(session, changeIds);
     return row => {
       readTime(row.received_at);
+      const change = storedChange(row);
       return {
-        event: changeEvent(storedChange(row)),
+        event: changeEvent(change),
+        origin: change.origin,
         receivedAt: row.received_at,
         eventTimeEstimated: row.estimated === 1,
         tie: row.tie === 1,

@@ -19,7 +19,8 @@ export const state: ModeRules = {
     return row => {
       const change = storedChange(row);
       const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
-      return { event: stateEvent(change, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? change, sent) };
+      const event = stateEvent(change, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? change, sent);
+      return { event, origin: change.origin };
     };
   },
   firstOf: changes => changes.at(-1)!,

@@ -22,6 +22,7 @@ export const time = field<string>({ type: String, format: 'date-time' });
 export const integer = field<number>({ type: 'integer' });
 export const number = field<number>({ type: Number });
 export const bool = field<boolean>({ type: Boolean });
+export const record = field<object>({ type: 'object', additionalProperties: true });
 export const oneOf = (values: readonly string[], description?: string) => field<string>({ enum: values })(description);
 export const someOf = (values: readonly string[], description?: string) => field<string[]>({ enum: values, isArray: true })(description);
 export const one = <T>(type: Type<T>, description?: string) => field<T>({ type })(description);

@@ -22,9 +22,9 @@ export function Api(path: string): ClassDecorator {
   );
 }
 
-/** A call of the API, and what it is answered. */
-export function Call(route: MethodDecorator, summary: string, type: Type, status = 200): MethodDecorator {
-  return applyDecorators(route, HttpCode(status), ApiOperation({ summary }), ApiResponse({ status, type }));
+/** A call of the API, and what it is answered; without a type it is no JSON. */
+export function Call(route: MethodDecorator, summary: string, type?: Type, status = 200): MethodDecorator {
+  return applyDecorators(route, HttpCode(status), ApiOperation({ summary }), ...(type ? [ApiResponse({ status, type })] : []));
 }
 
 /** Documents an error of a call. */

@@ -1,7 +1,8 @@
 import { BadRequestException, applyDecorators } from '@nestjs/common';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
+import { type Source, sources, wellFormed } from '../../channel/origin.js';
 import { fromIso } from './times.js';
 
 /** Not given: an absent one and `null` are the same. */
@@ -11,7 +12,7 @@ export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { val
 export const Word = (description: string, example?: string): PropertyDecorator =>
   applyDecorators(
     ApiPropertyOptional({ description, ...(example !== undefined && { example }) }),
-    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? storable(value) : (value ?? undefined))),
+    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : (value ?? undefined))),
     IsOptional(),
     IsString(),
     IsNotEmpty(),
@@ -42,19 +43,30 @@ export class PageQuery {
   cursor?: string;
 }
 
-/** Which changes are wanted; all that is given must fit. */
-export class ChangesQuery extends PageQuery {
+/** Which part of a list, of a time. */
+export class PeriodQuery extends PageQuery {
+  @Time('Only what arrived or was done at this time or later')
+  since?: number;
+
+  @Time('Only what arrived or was done before this time')
+  until?: number;
+}
+
+/** What arrived when, and of whom; all that is given must fit. */
+export class ArrivalsQuery extends PeriodQuery {
   @Word('Only of this app', '1400000001')
   sdkAppId?: string;
 
   @Word('Only of channels with this id', '@TOA#_shop_news')
   channelId?: string;
+}
 
-  @Time('Only what arrived at this time or later')
-  since?: number;
-
-  @Time('Only what arrived before this time')
-  until?: number;
+/** Which changes are wanted. */
+export class ChangesQuery extends ArrivalsQuery {
+  @ApiPropertyOptional({ enum: sources, description: 'Only of this source' })
+  @IsOptional()
+  @IsIn(sources)
+  source?: Source;
 }
 
 /** The page of rows that were asked for with one more than the limit. @param idOf the id of an item of this list, which serves as the cursor */
@@ -76,9 +88,4 @@ export function afterCursor<Key>(cursor: string | undefined, parse: (id: string)
   const key = cursor === undefined ? null : parse(cursor);
   if (cursor !== undefined && key === null) throw new BadRequestException('cursor must be the nextCursor of an answer of this list');
   return key;
-}
-
-/** Stored texts have U+FFFD in place of NUL, which PostgreSQL would refuse even to compare. */
-export function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd');
 }

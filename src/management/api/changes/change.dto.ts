@@ -1,4 +1,5 @@
 import { answer, bool, channelId, integer, many, one, oneOf, orNull, pageOf, sdkAppId, someOf, text, time } from '../answer.js';
+import { sources } from '../../../channel/origin.js';
 import { DeliveryWithAttemptsDto } from '../deliveries/delivery.dto.js';
 
 const fields = ['name', 'avatarUrl', 'introduction', 'organization'];
@@ -25,7 +26,11 @@ export class ChangeDto extends answer({
   channelId,
   type: oneOf(['channel.created', 'channel.profile.updated', 'channel.destroyed']),
   revision: orNull(integer("The channel's revision that it made; null if it altered nothing")),
+  source: oneOf(sources, "webhook, or what a reading of the vendor's REST API led to: comparison, or import of a channel never heard of"),
   operator: orNull(text('Who asked for it; null if the webhook did not tell')),
+  clientIp: orNull(text('The address of whoever made it, as the vendor tells it')),
+  platform: orNull(text('The platform on which it was made, as the vendor writes it', 'RESTAPI')),
+  owner: orNull(text("The channel's owner, as the vendor tells it")),
   eventTime: time('When it happened'),
   eventTimeEstimated: bool('True if the webhook told no usable time, so that its arrival stands in'),
   tie: bool('True if a field had another value of the very same time'),

@@ -1,8 +1,9 @@
-import { Get, NotFoundException, Param, Query } from '@nestjs/common';
+import { Get, Header, NotFoundException, Param, Query, StreamableFile } from '@nestjs/common';
+import { ApiProduces, ApiResponse } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
-import { findChange, findChanges } from './changes.queries.js';
+import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
 
@@ -27,5 +28,16 @@ export class ChangesController {
     const change = uuid.test(id) ? await findChange(this.database, id) : null;
     if (!change) throw new NotFoundException('no change with this id is kept');
     return { ...change, deliveries: await deliveriesOf(this.database, id) };
+  }
+
+  @Call(Get(':id/webhook'), 'The body of its webhook, byte for byte, after Content-Encoding was undone')
+  @ApiProduces('application/octet-stream')
+  @ApiResponse({ status: 200, schema: { type: 'string', format: 'binary' } })
+  @ApiProblem(404, 'No such change is kept, or there was no webhook')
+  @Header('X-Content-Type-Options', 'nosniff')
+  async webhook(@Param('id') id: string): Promise<StreamableFile> {
+    const body = uuid.test(id) ? await findWebhook(this.database, id) : null;
+    if (!body) throw new NotFoundException('no webhook of a change with this id is kept');
+    return new StreamableFile(body, { type: 'application/octet-stream', disposition: 'attachment', length: body.length });
   }
 }

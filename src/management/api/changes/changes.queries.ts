@@ -17,7 +17,11 @@ function selectChanges(database: Database) {
       'change.id',
       'change.type',
       'change.revision',
+      'change.source',
       'change.operator',
+      'change.client_ip',
+      'change.platform',
+      'change.owner',
       'change.event_time',
       'change.estimated',
       'change.tie',
@@ -33,7 +37,11 @@ function showChange(row: Row): ChangeDto {
     channelId: row.channel_id,
     type: row.type,
     revision: row.revision,
+    source: row.source,
     operator: row.operator,
+    clientIp: row.client_ip,
+    platform: row.platform,
+    owner: row.owner,
     eventTime: toIso(row.event_time),
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
@@ -81,6 +89,12 @@ export async function findChanges(
   return { changes: rows.map(showChange), limit };
 }
 
+/** The bytes of a change's webhook as they came, inflated; `null` if there was none, or there is no change of this id. */
+export async function findWebhook(database: Database, id: string): Promise<Uint8Array | null> {
+  const change = database.kysely.selectFrom('change').select('body').where('id', '=', id).where('source', '=', 'webhook');
+  return (await change.executeTakeFirst())?.body ?? null;
+}
+
 /** One change with the profile that it made; `null` if there is none of this id. */
 export async function findChange(database: Database, id: string): Promise<(ChangeDto & { profile: ProfileDto }) | null> {
   const row = await selectChanges(database).where('change.id', '=', id).executeTakeFirst();
@@ -90,18 +104,23 @@ export async function findChange(database: Database, id: string): Promise<(Chang
 /** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */
 export function selectedChanges(
   database: Database,
-  { sdkAppId, channelId, since, until }: Omit<ChangesQuery, 'limit' | 'cursor'>,
+  { sdkAppId, channelId, source, since, until }: Omit<ChangesQuery, 'limit' | 'cursor'>,
 ): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
-  if ([sdkAppId, channelId, since, until].every(one => one === undefined)) return null;
+  if ([sdkAppId, channelId, source, since, until].every(one => one === undefined)) return null;
   const channels = database.kysely
     .selectFrom('channel')
     .select('channel.id')
     .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
     .$if(channelId !== undefined, found => found.where('channel_id', '=', channelId!));
-  return database.kysely
-    .selectFrom('change')
-    .select('change.id')
-    .$if(sdkAppId !== undefined || channelId !== undefined, found => found.where('change.channel', 'in', channels))
-    .$if(since !== undefined, found => found.where('change.received_at', '>=', since!))
-    .$if(until !== undefined, found => found.where('change.received_at', '<', until!));
+  return (
+    database.kysely
+      .selectFrom('change')
+      .select('change.id')
+      .$if(sdkAppId !== undefined || channelId !== undefined, found => found.where('change.channel', 'in', channels))
+      .$if(source !== undefined, found => found.where('change.source', '=', sql.lit(source!)))
+      // Their index leaves out webhooks, which are nearly all.
+      .$if(source !== undefined && source !== 'webhook', found => found.where('change.source', '<>', sql.lit('webhook')))
+      .$if(since !== undefined, found => found.where('change.received_at', '>=', since!))
+      .$if(until !== undefined, found => found.where('change.received_at', '<', until!))
+  );
 }

@@ -1,12 +1,12 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
+import { wellFormed } from '../../../channel/origin.js';
 import { unknownProfile } from '../../../channel/profile.js';
 import type { Database } from '../../../database/database.js';
 import type { Tables } from '../../../database/tables.js';
 import { orElse } from '../changes/changes.queries.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
 import { nextAttemptAt, standing } from '../../../delivery/retry.js';
-import { storable } from '../list.dto.js';
 import { toIsoOrNull } from '../times.js';
 
 /** One channel and how every sink stands to it; `null` if it was never heard of. */
@@ -14,8 +14,8 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
   const row = await database.kysely
     .selectFrom('channel')
     .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at'])
-    .where('sdk_app_id', '=', storable(sdkAppId))
-    .where('channel_id', '=', storable(channelId))
+    .where('sdk_app_id', '=', wellFormed(sdkAppId))
+    .where('channel_id', '=', wellFormed(channelId))
     .executeTakeFirst();
   if (!row) return null;
   const { exists, profile } = orElse(

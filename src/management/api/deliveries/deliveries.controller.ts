@@ -1,11 +1,12 @@
 import { Body, ConflictException, Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { parseDeliveryId } from '../../../delivery/work.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { findDeliveries, findDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
-import { afterCursor, pageFrom, storable } from '../list.dto.js';
+import { afterCursor, pageFrom } from '../list.dto.js';
 import { DiscardDto } from './replay.dto.js';
 
 /** What became of changes at sinks. */
@@ -28,7 +29,7 @@ export class DeliveriesController {
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
-    const was = key && (await this.actions.discardOne(key, storable(reason?.trim() || 'discarded by a person'), 'api'));
+    const was = key && (await this.actions.discardOne(key, wellFormed(reason?.trim() || 'discarded by a person'), 'api'));
     if (!was) throw new NotFoundException('no delivery with this id is kept');
     if (was !== 'parked') throw new ConflictException(`it is ${was}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);

@@ -1,13 +1,13 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsOptional } from 'class-validator';
 import { answer, channelId, integer, many, oneOf, orNull, pageOf, sdkAppId, text, time } from '../answer.js';
-import { ChangesQuery, Word } from '../list.dto.js';
+import { ArrivalsQuery, Word } from '../list.dto.js';
 
 /** What can become of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
 
 /** Which deliveries are wanted; all that is given must fit. */
-export class DeliveriesQuery extends ChangesQuery {
+export class DeliveriesQuery extends ArrivalsQuery {
   @Word('Only of the sink with this name', 'crm')
   sink?: string;
 

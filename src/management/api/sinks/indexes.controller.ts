@@ -1,11 +1,11 @@
 import { Body, ConflictException, Get, NotFoundException, Param, Post } from '@nestjs/common';
+import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
-import { storable } from '../list.dto.js';
 import { toIso, toIsoOrNull } from '../times.js';
 
 /** The indices of search sinks: whether they are what the store says, and building them anew. */
@@ -56,7 +56,7 @@ export class IndexesController {
     const other = await this.database.kysely
       .selectFrom('sink')
       .select('type')
-      .where('name', '=', storable(name))
+      .where('name', '=', wellFormed(name))
       .limit(1)
       .executeTakeFirst();
     if (!other) throw new NotFoundException('no sink has this name');

@@ -1,10 +1,11 @@
 import { Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { SharedClock } from '../../../process/clock.js';
+import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
 import { sinkStates } from '../../sink-states.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
-import { PageQuery, afterCursor, pageFrom, storable } from '../list.dto.js';
+import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { SinkDto, SinkPageDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
 
@@ -29,13 +30,13 @@ export class SinksController {
   @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async pause(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.actions.pause(storable(name), 'api'));
+    return this.shown(name, await this.actions.pause(wellFormed(name), 'api'));
   }
 
   @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.actions.resume(storable(name), 'api'));
+    return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
   }
 
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {
