@@ -15,27 +15,29 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const manifest = parseAllDocuments(read('deploy/kubernetes.yaml')).map(document => document.toJS({ mapAsMap: false }) as any);
 const of = (kind: string, name = 'channel-sync'): any => manifest.find(one => one.kind === kind && one.metadata.name === name);
 /* oxlint-enable typescript/no-explicit-any */
-const pod = of('Deployment').spec.template.spec;
+const pod = of('StatefulSet').spec.template.spec;
 const [container] = pod.containers;
 
 describe('kubernetes.yaml', () => {
-  test('its settings are settings', () => {
-    const secrets = {
+  test('its settings are settings, and its secrets are read from the files of the Secret that its comment tells how to make', () => {
+    const secrets: Record<string, string> = {
       DATABASE_URL: 'postgres://user:password@db/channel_sync',
       WEBHOOK_TOKENS: 'token',
       MANAGEMENT_TOKEN: 'a-long-random-text',
       SINK_CRM_SECRETS: `whsec_${Buffer.alloc(32).toString('base64')}`,
     };
-    // The comment that tells how to make the Secret names exactly these.
     const told = [...read('deploy/kubernetes.yaml').matchAll(/--from-literal=([A-Z_]+)=/g)].map(match => match[1]!);
     expect(told.sort()).toEqual(Object.keys(secrets).sort());
-    const settings = readSettings({ ...of('ConfigMap').data, ...secrets });
+    const variables = container.env.map(({ name, value }: { name: string; value: string }) => [name, value] as const);
+    const files = variables.filter(([name]: [string]) => name.endsWith('_FILE'));
+    expect(files.sort()).toEqual(told.map(name => [`${name}_FILE`, `/etc/channel-sync/${name}`]));
+    const others = variables.filter(([name]: [string]) => !name.endsWith('_FILE'));
+    const settings = readSettings({ ...of('ConfigMap').data, ...Object.fromEntries(others), ...secrets });
     expect(settings.sinks.map(sink => sink.name)).toEqual(['crm']);
     expect(settings.warnings).toEqual([]);
-    // A misspelled name that begins with none of our words would be ignored.
-    const known = read('.env.example');
-    const names = Object.keys(of('ConfigMap').data).filter(name => !name.startsWith('SINK_'));
-    expect(names.filter(name => !known.includes(`${name}=`))).toEqual([]);
+    const mounts = container.volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);
+    expect(mounts).toEqual(['/data', '/etc/channel-sync']);
+    expect(settings.SPOOL_DIR).toBe('/data/spool');
   });
 
   test('management has a Service of its own, probes are its, and nothing of it is on the public one', () => {
@@ -65,8 +67,12 @@ describe('kubernetes.yaml', () => {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },
     });
-    const mounts = container.volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);
-    expect(mounts).toContain(of('ConfigMap').data.SPOOL_DIR);
+  });
+
+  test('the chart has the version of the project', () => {
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(parse(read('deploy/chart/Chart.yaml'))).toMatchObject({ version, appVersion: version });
+    expect(container.image).toBe(`channel-sync:${version}`);
   });
 });
 

@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { chartSchemaWith } from './support/chart-schema.ts';
 import { envExample, readmeWith } from './support/settings-reference.ts';
 
 // `npm run generate` writes what these tests compare.
@@ -7,6 +8,7 @@ const root = join(import.meta.dirname, '..');
 const files: [string, (old: string) => string][] = [
   ['.env.example', () => envExample()],
   ['README.md', readmeWith],
+  ['deploy/chart/values.schema.json', chartSchemaWith],
 ];
 
 test.each(files)('%s is up to date with the declaration of the settings', (name, render) => {
