@@ -104,7 +104,14 @@ async function open(name: string, url: string, environment: Record<string, strin
     new Map(Object.entries({ ...clients[name]!.texts(url), TIMEOUT_MS: '3000', ...texts })),
   );
   expect(mistakes).toEqual([]);
-  const context = { name: 'sink', now: Date.now, warn: () => {}, proxies: proxiesOf(environment), actions: noActions, clicked: () => {} };
+  const context = {
+    name: 'sink',
+    now: Date.now,
+    warn: () => {},
+    proxies: proxiesOf(environment),
+    actions: noActions,
+    interaction: () => Promise.resolve(''),
+  };
   const sink = await type.open(value, context);
   ends.push(() => sink.close?.());
   return sink;
@@ -247,7 +254,7 @@ it.each([true, false])('Socket Mode goes through a tunnel (TLS: %s)', async secu
   const warnings: string[] = [];
   const listen = (url: string): Socket => {
     const warn = (text: string): void => void warnings.push(text);
-    const context = { clicked: () => {}, now: Date.now, proxies: proxiesOf(through(url)), warn };
+    const context = { interaction: () => Promise.resolve(''), now: Date.now, proxies: proxiesOf(through(url)), warn };
     const socket = new Socket('xapp-1', { API_URL: slack.apiUrl, TIMEOUT_MS: 3000 }, context, 10);
     socket.listen();
     return socket;

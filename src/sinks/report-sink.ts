@@ -45,12 +45,15 @@ export interface Report extends Delivery {
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
-/** How a report sink takes requests to the path for clicks. */
+/** What an interaction is answered: empty, a text, or an object to be sent as JSON. */
+export type InteractionAnswer = string | object;
+
+/** How a report sink takes requests to the path for interactions: clicks, slash commands and events. */
 export interface Door {
   /** Whether a request may be read, by its headers alone. */
   admits(headers: Headers): boolean;
-  /** Takes a request; what was clicked is done after the answer. @returns the answer's body; `null` if it is not signed for this sink */
-  take(body: Buffer, headers: Headers): string | null;
+  /** Takes a request; what was clicked is done after the answer. @returns the answer, within 2.5 s; `null` if it is not signed for this sink */
+  take(body: Buffer, headers: Headers): Promise<InteractionAnswer> | null;
 }
 
 /** A sink that shows changes with their results at the other sinks, and shows them again when those change. */
@@ -70,14 +73,15 @@ export interface ReportSink {
   alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
   /** When it shows the daily summary; `null` for never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
-  /** Begins to listen for what people click, where that needs a connection of its own. */
+  /** Begins to listen for interactions, where that needs a connection of its own. */
   listen?(): void;
-  /** Takes clicks over HTTP. */
+  /** Takes interactions over HTTP. */
   readonly door?: Door;
   /**
-   * Does what was clicked on messages of its own, and nothing else of this payload, if it came with a credential that this sink has.
+   * Takes an interaction that came with a credential of this sink: a click on a message of its own, or what concerns the app as a whole.
    * @param isNew whether it comes for the first time; rejected where that cannot be known
+   * @returns the answer, within 2.5 s whatever happens; `null` if it is not for this sink
    */
-  clicked?(payload: unknown, credential: string, isNew: Promise<boolean>): void;
+  interaction?(payload: unknown, credential: string, isNew: Promise<boolean>): Promise<InteractionAnswer> | null;
   close?(): Promise<void>;
 }

@@ -42,7 +42,7 @@ export class ServedSinks {
     return this.all.filter((one): one is ServedSink<SearchSink> => 'compare' in one.sink);
   }
 
-  /** What takes clicks over HTTP. */
+  /** What takes interactions over HTTP. */
   get doors(): Door[] {
     return this.opened.flatMap(sink => ('report' in sink ? (sink.door ?? []) : []));
   }
@@ -70,11 +70,15 @@ export class ServedSinks {
       warn: message => this.log.warn(message, { sink: name }),
       proxies: this.settings.proxies,
       actions: this.actions,
-      clicked: (payload, credential, keys) => {
+      interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());
         // Heard by whoever has something to do.
         isNew.catch(() => undefined);
-        for (const sink of this.opened) if ('report' in sink) sink.clicked?.(payload, credential, isNew);
+        for (const sink of this.opened) {
+          const answer = 'report' in sink ? sink.interaction?.(payload, credential, isNew) : null;
+          if (answer) return answer;
+        }
+        return Promise.resolve('');
       },
     };
   }

@@ -1,6 +1,6 @@
 import type { Proxies } from '../outgoing/proxies.js';
 import type { SettingsClass } from '../settings/setting.js';
-import type { ReportSink } from './report-sink.js';
+import type { InteractionAnswer, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
 import type { Actions, BulkSink, Mode, SingleSink } from './sink.js';
@@ -17,11 +17,12 @@ export interface SinkContext {
   proxies: Proxies;
   actions: Actions;
   /**
-   * Hands what was clicked to every report sink of this process: those of one app share its clicks, each of which reaches any of them.
+   * Hands an interaction to the report sink of this process that it is for: those of one app share its interactions, each of which reaches any of them.
    * @param credential what it came by: it is for the sinks that have the same
    * @param keys what it is called, here and at all replicas: it counts once by each of them
+   * @returns what the sink answers; empty if there is none
    */
-  clicked: (payload: unknown, credential: string, keys: readonly string[]) => void;
+  interaction: (payload: unknown, credential: string, keys: readonly string[]) => Promise<InteractionAnswer>;
 }
 
 /** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */

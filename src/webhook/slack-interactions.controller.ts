@@ -7,7 +7,7 @@ import { readBody } from './body.js';
 
 /** The one path of the public port that is not WEBHOOK_PATH. */
 export const interactionsPath = 'slack/interactions';
-/** A payload holds the whole message that was clicked. */
+/** A click holds the whole message that it is on. */
 const mostBytes = 1024 * 1024;
 /** What all bodies that are on their way may take up together. */
 const mostBytesInAll = 8 * mostBytes;
@@ -20,7 +20,7 @@ export abstract class Doors {
   abstract readonly all: readonly Door[];
 }
 
-/** Where Slack tells what people click. It answers in Slack's way, not with the vendor's packet; what is done, is done after the answer. */
+/** Where Slack tells what people click and type. It answers in Slack's way, not with the vendor's packet; what is clicked is done after the answer. */
 @Controller(interactionsPath)
 export class SlackInteractionsController {
   /** How much of its body each request has brought that is not whole yet, the oldest first. */
@@ -31,7 +31,7 @@ export class SlackInteractionsController {
 
   /**
    * 200 if a sink takes it as signed by Slack; else 401, empty, and the end of the connection: before anything of the body is read if the headers are
-   * not Slack's. Without any sink that takes clicks here there is no such path.
+   * not Slack's. Without any sink that takes interactions here there is no such path.
    */
   @Post()
   async take(@Req() request: Request, @Res() response: Response): Promise<void> {
@@ -46,7 +46,10 @@ export class SlackInteractionsController {
     // One sink is enough: it hands on what is for others with the same secret.
     for (const door of body === null ? [] : doors) {
       const answer = door.take(body!, request.headers);
-      if (answer !== null) return void response.status(200).type('text/plain').end(answer);
+      if (answer === null) continue;
+      const said = await answer;
+      response.status(200);
+      return void (typeof said === 'string' ? response.type('text/plain').end(said) : response.json(said));
     }
     refuse(request, response);
   }

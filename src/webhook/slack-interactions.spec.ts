@@ -17,7 +17,7 @@ class Signed {
     take: (body, headers) => {
       if (headers['x-slack-signature'] !== this.secret) return null;
       this.taken.push(body.toString());
-      return body.toString() === 'challenge' ? '<b>back</b>' : '';
+      return Promise.resolve(body.toString() === 'challenge' ? '<b>back</b>' : body.toString() === 'command' ? { text: 'ü' } : '');
     },
   };
   constructor(private readonly secret: string) {}
@@ -95,6 +95,11 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
     const answer = await click('challenge');
     expect(answer).toMatchObject({ status: 200, text: '<b>back</b>' });
     expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
+  });
+
+  it('answers a command with JSON', async () => {
+    const answer = await click('command');
+    expect([answer.status, answer.headers['content-type'], answer.text]).toEqual([200, 'application/json; charset=utf-8', '{"text":"ü"}']);
   });
 
   it('reads 1 MB and no more', async () => {

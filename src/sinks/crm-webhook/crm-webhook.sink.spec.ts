@@ -33,7 +33,7 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
     actions: noActions,
-    clicked: () => {},
+    interaction: () => Promise.resolve(''),
   };
   const sink = await crmWebhook.open(Object.assign(value, overrides), context);
   return { sink: sink as SingleSink, warnings };

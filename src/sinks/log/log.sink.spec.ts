@@ -19,7 +19,7 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
       warn: () => {},
       proxies: noProxies,
       actions: noActions,
-      clicked: () => {},
+      interaction: () => Promise.resolve(''),
     },
     stream,
   );

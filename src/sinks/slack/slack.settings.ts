@@ -44,13 +44,16 @@ export class SlackSettings extends SinkSettings {
   @IsFetchUrl()
   WEBHOOK_URL?: string;
 
-  @Setting({ meaning: 'Signing secret of the Slack app: buttons, whose clicks come to `/slack/interactions`', secret: true })
+  @Setting({
+    meaning: 'Signing secret of the Slack app: buttons, Home and the slash command, by way of `/slack/interactions`',
+    secret: true,
+  })
   @IsOptional()
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a secret: letters, digits and signs without blanks' })
   SIGNING_SECRET?: string;
 
   @Setting({
-    meaning: 'App-level token with the scope connections:write: buttons, whose clicks come over Socket Mode. Needs BOT_TOKEN',
+    meaning: 'App-level token with the scope connections:write: buttons, Home and the slash command, over Socket Mode. Needs BOT_TOKEN',
     secret: true,
     example: 'xapp-…',
   })
@@ -61,7 +64,7 @@ export class SlackSettings extends SinkSettings {
   APP_TOKEN?: string;
 
   @Setting({
-    meaning: 'Ids of the Slack users who may click the buttons; without, everybody in the channel',
+    meaning: 'Ids of the Slack users who may click the buttons; if unset, everyone of the workspace',
     parse: list,
     example: 'U012AB3CD',
   })
@@ -69,6 +72,13 @@ export class SlackSettings extends SinkSettings {
   @ArrayNotEmpty()
   @Matches(/^[UW][A-Z0-9]+$/, { each: true, message: '$property must list ids of Slack users, such as U012AB3CD' })
   ALLOWED_USERS?: string[];
+
+  @Setting({
+    meaning: 'Who may use Home, Details and the slash command: `everyone` in the workspace, or `allowed`, those in ALLOWED_USERS',
+    default: 'everyone',
+  })
+  @IsIn(['everyone', 'allowed'], { message: '$property must be everyone or allowed' })
+  READERS!: 'everyone' | 'allowed';
 
   @Setting({ meaning: 'Language of the messages: `en` or `zh-CN`', default: 'en' })
   @IsIn(['en', 'zh-CN'], { message: '$property must be en or zh-CN' })
@@ -104,7 +114,7 @@ export class SlackSettings extends SinkSettings {
   })
   declare RATE_PER_SECOND?: number;
 
-  static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN }: SlackSettings): [string, string][] {
+  static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN, READERS, ALLOWED_USERS }: SlackSettings): [string, string][] {
     const [hook, token, channel] = [WEBHOOK_URL, BOT_TOKEN, CHANNEL].map(value => value !== undefined);
     const mistakes: [boolean | undefined, string, string][] = [
       [hook && token, 'BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them'],
@@ -113,6 +123,7 @@ export class SlackSettings extends SinkSettings {
       [hook && APP_TOKEN !== undefined, 'APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL'],
       [!hook && !token && !channel, 'BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both'],
       [!hook && !token && channel, 'BOT_TOKEN', 'is required, since CHANNEL is set'],
+      [READERS === 'allowed' && !ALLOWED_USERS, 'READERS', 'is allowed, but ALLOWED_USERS names nobody: set that, or leave READERS out'],
       [!hook && token && !channel, 'CHANNEL', 'is required, since BOT_TOKEN is set: the id of the channel to post to'],
     ];
     return mistakes.filter(([isMade]) => isMade).map(([, setting, message]) => [setting, message]);

@@ -21,7 +21,7 @@ const context: SinkContext = {
   warn: message => warnings.push(message),
   proxies: noProxies,
   actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
-  clicked: () => {},
+  interaction: () => Promise.resolve(''),
 };
 beforeEach(() => void warnings.splice(0));
 
@@ -93,7 +93,7 @@ describe('settings', () => {
     [{ BOT_TOKEN, CHANNEL }],
     [{ WEBHOOK_URL }],
     [{ BOT_TOKEN, CHANNEL, API_URL: 'http://127.0.0.1:4003/api/' }],
-    [{ BOT_TOKEN, CHANNEL, SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS: 'U012AB3CD, W012AB3CD' }],
+    [{ BOT_TOKEN, CHANNEL, SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS: 'U012AB3CD, W012AB3CD', READERS: 'allowed' }],
     [{ WEBHOOK_URL, SIGNING_SECRET, LOCALE: 'zh-CN', TIMEZONE: 'Asia/Shanghai', DAILY_SUMMARY: '09:00' }],
     [{ WEBHOOK_URL, TIMEZONE: 'Etc/GMT+8', DAILY_SUMMARY: '23:59' }],
   ])('takes %#', texts => expect(mistakes(texts)).toEqual([]));
@@ -119,6 +119,8 @@ describe('settings', () => {
       ['SINK_TEAM_APP_TOKEN must be an app-level token: xapp- and then letters, digits and signs without blanks'],
     ],
     [{ WEBHOOK_URL, SIGNING_SECRET: 'a b' }, ['SINK_TEAM_SIGNING_SECRET must be a secret: letters, digits and signs without blanks']],
+    [{ WEBHOOK_URL, READERS: 'Everyone' }, ['SINK_TEAM_READERS must be everyone or allowed']],
+    [{ WEBHOOK_URL, READERS: 'allowed' }, ['SINK_TEAM_READERS is allowed, but ALLOWED_USERS names nobody: set that, or leave READERS out']],
     [{ WEBHOOK_URL, ALLOWED_USERS: 'U1,leckie' }, ['SINK_TEAM_ALLOWED_USERS must list ids of Slack users, such as U012AB3CD']],
     [{ WEBHOOK_URL, LOCALE: 'de' }, ['SINK_TEAM_LOCALE must be en or zh-CN']],
     ...['+08:00', 'Asia/Atlantis', 'x y'].map((TIMEZONE): [Record<string, string>, string[]] => [

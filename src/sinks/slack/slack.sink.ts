@@ -27,7 +27,7 @@ export const slack = defineSink({
       WEBHOOK_URL === undefined
         ? new BotCards(settings.CHANNEL ?? '', settings, rendering, context)
         : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
-    return Object.assign(cards, { summary: summaryTime(settings) }, await buttons(settings, words.clicks, context));
+    return Object.assign(cards, { summary: summaryTime(settings) }, await buttons(settings, rendering, context));
   },
 });
 

@@ -30,7 +30,7 @@ export async function openSearchSink(
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
     actions: noActions,
-    clicked: () => {},
+    interaction: () => Promise.resolve(''),
   };
   return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;
 }

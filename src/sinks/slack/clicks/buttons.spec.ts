@@ -1,6 +1,7 @@
 import { noProxies } from '../../../../test/support/proxy.ts';
 import { createHmac } from 'node:crypto';
 import { fakeSocketMode } from '../../../../test/support/fake-socket-mode.ts';
+import { fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
@@ -22,7 +23,9 @@ beforeEach(() => {
   keysOfClicks.length = 0;
 });
 
-type Buttons = Pick<ReportSink, 'listen' | 'door' | 'clicked' | 'close'>;
+type Buttons = Pick<ReportSink, 'listen' | 'door' | 'interaction' | 'close'>;
+/** Whether it is new. */
+let seen = (): Promise<boolean> => Promise.resolve(true);
 /** The sinks of one process. */
 let opened: Buttons[] = [];
 beforeEach(() => {
@@ -33,12 +36,14 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
   const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
-  const clicked: SinkContext['clicked'] = (clickedPayload, credential, keys) => {
+  const interaction: SinkContext['interaction'] = (asked, credential, keys) => {
     keysOfClicks.push(keys);
-    opened.forEach(sink => sink.clicked?.(clickedPayload, credential, Promise.resolve(true)));
+    const answers = opened.map(one => one.interaction?.(asked, credential, seen()) ?? null);
+    return answers.find(answer => answer !== null) ?? Promise.resolve('');
   };
-  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, clicked };
-  const sink = await buttons(Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000 }, settings), en.clicks, context);
+  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, interaction };
+  const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
+  const sink = await buttons(all, { sink: name, words: en, timeZone: 'UTC', threads: true, buttons: true }, context);
   opened.push(sink);
   return sink;
 }
@@ -53,7 +58,7 @@ it('takes what is signed with its secret, does it, and opens no connection', asy
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0ALICE'] });
   expect(sink.door!.take(body, signed('other'))).toBeNull();
   expect(keysOfClicks).toEqual([]);
-  expect(sink.door!.take(body, signed('secret'))).toBe('');
+  expect(await sink.door!.take(body, signed('secret'))).toBe('');
   expect(keysOfClicks).toEqual([[signed('secret')['x-slack-signature'], '1.2.x']]);
   await sink.close!();
   expect(done).toEqual(['change-1 slack:U0ALICE']);
@@ -62,7 +67,7 @@ it('takes what is signed with its secret, does it, and opens no connection', asy
 
 it('obeys ALLOWED_USERS', async () => {
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
-  expect(sink.door!.take(body, signed('secret'))).toBe('');
+  expect(await sink.door!.take(body, signed('secret'))).toBe('');
   await sink.close!();
   expect(done).toEqual([]);
 });
@@ -71,7 +76,7 @@ it('obeys ALLOWED_USERS', async () => {
 it('obeys the ALLOWED_USERS of the sink whose message it was, wherever the click arrives', async () => {
   const other = await open({ SIGNING_SECRET: 'secret' }, 'ops');
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
-  expect(other.door!.take(body, signed('secret'))).toBe('');
+  expect(await other.door!.take(body, signed('secret'))).toBe('');
   await Promise.all([sink.close!(), other.close!()]);
   expect(done).toEqual([]);
 });
@@ -96,7 +101,7 @@ it('does nothing that another credential than its own brings', async () => {
   const slack = await fakeSocketMode('xapp-2');
   const sink = await open({ SIGNING_SECRET: 'secret', APP_TOKEN: 'xapp-1', API_URL: slack.apiUrl });
   const other = await open({ SIGNING_SECRET: 'other', APP_TOKEN: 'xapp-2', API_URL: slack.apiUrl }, 'ops');
-  expect(other.door!.take(body, signed('other'))).toBe('');
+  expect(await other.door!.take(body, signed('other'))).toBe('');
   other.listen!();
   await until(() => slack.connections.length === 1, 'a connection');
   slack.send({ type: 'interactive', envelope_id: 'one', payload });
@@ -110,9 +115,9 @@ it('does nothing that another credential than its own brings', async () => {
 it('answers the challenge that Slack sends to a new address, and all else with nothing', async () => {
   const { door } = await open({ SIGNING_SECRET: 'secret' });
   const answered = (sent: string) => door!.take(Buffer.from(sent), signed('secret', Buffer.from(sent)));
-  expect(answered('{"type":"url_verification","challenge":"3eZbrw1a"}')).toBe('3eZbrw1a');
+  expect(await answered('{"type":"url_verification","challenge":"3eZbrw1a"}')).toBe('3eZbrw1a');
   for (const sent of ['', 'x', '{"type":"event_callback","event_id":"Ev1"}', 'payload=%7B%7D', 'command=%2Fsync'])
-    expect(answered(sent)).toBe('');
+    expect(await answered(sent)).toBe('');
   expect(keysOfClicks.at(2)).toEqual([expect.stringMatching(/^v0=/)]);
   expect(keysOfClicks.at(3)).toEqual([expect.stringMatching(/^v0=/), 'Ev1']);
 });
@@ -129,6 +134,70 @@ it('admits what can be signed by Slack just now, by its headers', async () => {
     { 'x-slack-request-timestamp': '1800000301' },
   ])
     expect(door!.admits({ ...headers, ...wrong })).toBe(false);
+});
+
+describe('the slash command', () => {
+  const command = { command: '/sync', text: ' HELP ', user_id: 'U0ALICE', trigger_id: '1.2.y', response_url: '' };
+  const form = (fields: object) => Buffer.from(new URLSearchParams({ ...command, ...fields }).toString());
+  const ask = (sink: Buttons, fields: object = {}) => sink.door!.take(form(fields), signed('secret', form(fields)));
+
+  it('is answered at once, unseen by others, by what the manifest calls it', async () => {
+    const sink = await open({ SIGNING_SECRET: 'secret' });
+    const answer = await ask(sink);
+    expect(answer).toMatchObject({ response_type: 'ephemeral', text: 'What you can ask', blocks: [{ type: 'rich_text' }] });
+    expect(JSON.stringify(answer)).toContain('/sync find');
+    expect(keysOfClicks).toEqual([[expect.stringMatching(/^v0=/), '1.2.y']]);
+  });
+
+  it('is answered by the ack over Socket Mode', async () => {
+    const slack = await fakeSocketMode('xapp-1');
+    const sink = await open({ APP_TOKEN: 'xapp-1', API_URL: slack.apiUrl });
+    sink.listen!();
+    await until(() => slack.connections.length === 1, 'a connection');
+    slack.send({ type: 'slash_commands', envelope_id: 'one', payload: command, accepts_response_payload: true });
+    await until(() => slack.received.length === 1, 'an ack');
+    expect(slack.received).toMatchObject([{ envelope_id: 'one', payload: { response_type: 'ephemeral', text: 'What you can ask' } }]);
+    await sink.close!();
+    await until(() => slack.connections.length === 0, 'the end of the connection');
+    await slack.close();
+  });
+
+  it('is answered by the first sink that can, once', async () => {
+    await open({ SIGNING_SECRET: 'secret', WEBHOOK_URL: 'http://hooks' }, 'a');
+    await open({ SIGNING_SECRET: 'other' }, 'b');
+    const sink = await open({ SIGNING_SECRET: 'secret', READERS: 'allowed', ALLOWED_USERS: ['U0BOB'] }, 'c');
+    await open({ SIGNING_SECRET: 'secret' }, 'd');
+    expect(await ask(sink)).toEqual({ response_type: 'ephemeral', replace_original: false, text: en.clicks.notAllowed });
+    expect(await ask(sink, { user_id: 'U0BOB' })).toMatchObject({ text: 'What you can ask' });
+  });
+
+  it.each([{ command: 'sync' }, { user_id: '' }, { user_id: '<!channel>' }])('with %j is none', async fields => {
+    expect(await ask(await open({ SIGNING_SECRET: 'secret' }), fields)).toBe('');
+  });
+
+  it('that was answered before is answered with nothing, and one of which nobody knows that says so', async () => {
+    const sink = await open({ SIGNING_SECRET: 'secret' });
+    seen = () => Promise.resolve(false);
+    expect(await ask(sink)).toBe('');
+    seen = () => Promise.reject(new Error('postgres://user:password@db'));
+    expect(await ask(sink)).toEqual({ response_type: 'ephemeral', replace_original: false, text: en.clicks.failed });
+    seen = () => Promise.resolve(true);
+  });
+
+  it('is acknowledged in time when nothing answers, and told later', async () => {
+    const slack = await fakeServer(() => ({ body: 'ok' }));
+    const sink = await open({ SIGNING_SECRET: 'secret', API_URL: `${slack.url}/api/` });
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    seen = () => promise;
+    const startedAt = performance.now();
+    expect(await ask(sink, { response_url: `${slack.url}/later` })).toBe('');
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+    resolve(true);
+    await until(() => slack.requests.length === 1, 'the answer');
+    expect([slack.requests[0]!.path, JSON.parse(slack.requests[0]!.body)]).toMatchObject(['/later', { text: 'What you can ask' }]);
+    seen = () => Promise.resolve(true);
+    await slack.close();
+  });
 });
 
 it('without either takes nothing', async () => {

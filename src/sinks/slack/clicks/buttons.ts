@@ -1,38 +1,46 @@
 import type { Door, ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
-import { Clicks, challengeOf, idsOf, isSignedBySlack, payloadOf, stampOf } from './clicks.js';
-import type { Words } from '../words/en.js';
+import type { RenderContext } from '../card/blocks.js';
+import { answerTo } from '../lookup/command.js';
 import type { SlackSettings } from '../slack.settings.js';
+import { Clicks, challengeOf, idsOf, isSignedBySlack, payloadOf, stampOf } from './clicks.js';
+import { Commands, commandOf } from './commands.js';
 
-/** The part of a sink that takes what people click on its cards: over HTTP with a signing secret, over Socket Mode with an app token. */
+/** The part of a sink that takes what people click and type: over HTTP with a signing secret, over Socket Mode with an app token. */
 export async function buttons(
   settings: SlackSettings,
-  texts: Words['clicks'],
+  rendering: RenderContext,
   context: SinkContext,
-): Promise<Pick<ReportSink, 'listen' | 'door' | 'clicked' | 'close'>> {
+): Promise<Pick<ReportSink, 'listen' | 'door' | 'interaction' | 'close'>> {
   const { SIGNING_SECRET, APP_TOKEN } = settings;
   if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
+  const texts = rendering.words.clicks;
   const clicks = new Clicks(settings, texts, context);
+  const commands = new Commands(settings, texts, context, command => answerTo(command, rendering));
   const socket = APP_TOKEN === undefined ? null : new (await import('./socket.js')).Socket(APP_TOKEN, settings, context);
   return {
     ...(SIGNING_SECRET !== undefined && { door: doorOf(SIGNING_SECRET, context) }),
     ...(socket && { listen: () => socket.listen() }),
-    clicked(payload, credential, isNew) {
-      if (credential === SIGNING_SECRET || credential === APP_TOKEN) clicks.take(payload, isNew);
+    interaction(payload, credential, isNew) {
+      if (credential !== SIGNING_SECRET && credential !== APP_TOKEN) return null;
+      if (clicks.take(payload, isNew)) return Promise.resolve('');
+      const command = settings.WEBHOOK_URL === undefined ? commandOf(payload) : null;
+      return command && commands.take(command, isNew);
     },
-    close: () => (socket?.close(), clicks.close()),
+    close: () => (socket?.close(), commands.close(), clicks.close()),
   };
 }
 
 /** Over HTTP: what is signed with the secret of the app. */
-function doorOf(secret: string, { now, clicked }: SinkContext): Door {
+function doorOf(secret: string, { now, interaction }: SinkContext): Door {
   return {
     admits: headers => stampOf(headers, now()) !== null,
     take: (body, headers) => {
       if (!isSignedBySlack(body, headers, secret, now())) return null;
       const payload = payloadOf(body.toString());
-      clicked(payload, secret, [String(headers['x-slack-signature']), ...idsOf(payload)]);
-      return challengeOf(payload) ?? '';
+      const challenge = challengeOf(payload);
+      const answer = interaction(payload, secret, [String(headers['x-slack-signature']), ...idsOf(payload)]);
+      return challenge === null ? answer : Promise.resolve(challenge);
     },
   };
 }

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { type FakeServer, type Handler, fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { Actions } from '../../sink.js';
-import { Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, isSlacks, payloadOf } from './clicks.js';
+import { Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, payloadOf } from './clicks.js';
+import { isSlacks } from './private-words.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import type { SlackSettings } from '../slack.settings.js';
@@ -94,7 +95,7 @@ describe('a payload', () => {
     ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
     expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
-      { action, sink: 'team', target: value, user: 'U0ALICE', responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
+      { action, sink: 'team', target: value, user: 'U0ALICE', stranger: false, responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
     ]),
   );
 
@@ -260,6 +261,20 @@ describe('clicks', () => {
     await clicks.close();
     expect(calls).toEqual([['retry', changeId, 'slack:U0BOB']]);
     expect(replies()).toEqual([privately(zhCN.clicks.notAllowed)]);
+  });
+
+  it.each([
+    { user: { id: 'U0ALICE', team_id: 'T0OTHER' } },
+    { user: { id: 'U0ALICE', team_id: 'T0OTHER' }, team: { id: 'T0OTHER' }, message: { team: 'T01TEA' } },
+  ])('of a user of another workspace are done if that user is named (%j)', async rest => {
+    const [open1, named] = [open(() => 1), open(() => 1, { ALLOWED_USERS: ['U0ALICE'] })];
+    open1.take(click(retry, rest), isNew);
+    await until(() => server.requests.length === 1, 'a private word');
+    expect([calls, replies()]).toEqual([[], [privately(en.clicks.notAllowed)]]);
+    named.take(click(retry, rest), isNew);
+    open1.take(click(retry, { user: { id: 'U0BOB', team_id: 'T01TEA' } }), isNew);
+    await Promise.all([named.close(), open1.close()]);
+    expect(calls.map(([, , who]) => who)).toEqual(['slack:U0ALICE', 'slack:U0BOB']);
   });
 
   it('that cannot be done are told, and the log does not get the reason', async () => {

@@ -3,10 +3,9 @@ import { parsed } from '../../../outgoing/http.js';
 import type { Actions } from '../../sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import type { Headers } from '../../report-sink.js';
-import { SinkError } from '../../errors.js';
 import type { Words } from '../words/en.js';
-import { post, withinTime } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
+import { tellPrivately } from './private-words.js';
 
 /** One click on a button of ours. */
 export interface Click {
@@ -17,6 +16,8 @@ export interface Click {
   target: string;
   /** The id of the Slack user. */
   user: string;
+  /** True if the user is of another workspace than the app: one that shares the channel. */
+  stranger: boolean;
   /** Where Slack takes a message for this user alone, for 30 minutes. */
   responseUrl: string | null;
 }
@@ -44,9 +45,11 @@ export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, 
   return timingSafeEqual(expected, Buffer.from(stamp.signature.slice('v0='.length), 'hex'));
 }
 
-/** What a request says: the JSON in the field `payload` of a form (clicks), or a body of JSON (events); `null` for anything else. */
+/** What a request says: a body of JSON (events), the JSON in the field `payload` of a form (clicks), or the form itself (commands); `null` for anything else. */
 export function payloadOf(body: string): unknown {
-  return parsed(body.startsWith('{') ? body : (new URLSearchParams(body).get('payload') ?? '')) ?? null;
+  if (body.startsWith('{')) return parsed(body) ?? null;
+  const form = new URLSearchParams(body);
+  return form.has('command') ? Object.fromEntries(form) : (parsed(form.get('payload') ?? '') ?? null);
 }
 
 /** The ids that Slack gives to what happened once, whichever way and however often it reports it. */
@@ -65,26 +68,24 @@ const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', '
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */
 export function clicksOf(payload: unknown): Click[] {
-  const { type, user, actions, response_url: url } = fieldsOf(payload);
-  const { id } = fieldsOf(user);
-  if (type !== 'block_actions' || typeof id !== 'string' || !/^\w{1,64}$/.test(id) || !Array.isArray(actions)) return [];
+  const { type, user, team, message, actions, response_url: url } = fieldsOf(payload);
+  const { id, team_id: home } = fieldsOf(user);
+  if (type !== 'block_actions' || !isUser(id) || !Array.isArray(actions)) return [];
+  const stranger = [fieldsOf(team)['id'], fieldsOf(message)['team']].some(one => home !== undefined && one !== undefined && one !== home);
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }) => {
     const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
     if (!actionNames.includes(String(action)) || sink === undefined || target === undefined) return [];
-    return [{ action: action as keyof Actions, sink, target, user: id, responseUrl: typeof url === 'string' ? url : null }];
+    return [{ action: action as keyof Actions, sink, target, user: id, stranger, responseUrl: typeof url === 'string' ? url : null }];
   });
 }
 
-/** A payload may be anything. */
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return Object(value) as Record<string, unknown>;
+export function isUser(id: unknown): id is string {
+  return typeof id === 'string' && /^\w{1,64}$/.test(id);
 }
 
-/** Whether a response_url may be called, so that no payload can send us elsewhere. `apiUrl` is another API root, of Slack's place in tests. */
-export function isSlacks(responseUrl: string, apiUrl?: string): boolean {
-  if (!URL.canParse(responseUrl)) return false;
-  const { origin } = new URL(responseUrl);
-  return origin === 'https://hooks.slack.com' || (apiUrl !== undefined && origin === new URL(apiUrl).origin);
+/** A payload may be anything. */
+export function fieldsOf(value: unknown): Record<string, unknown> {
+  return Object(value) as Record<string, unknown>;
 }
 
 /**
@@ -102,13 +103,14 @@ export class Clicks {
     private readonly context: Pick<SinkContext, 'name' | 'actions' | 'proxies' | 'warn'>,
   ) {}
 
-  /** Takes an interaction from Slack whose sender is known to be Slack. */
-  take(payload: unknown, isNew: Promise<boolean>): void {
-    for (const click of clicksOf(payload)) {
-      if (click.sink !== this.context.name) continue;
+  /** Takes an interaction whose sender is known to be Slack. @returns whether it was clicked on a message of this sink */
+  take(payload: unknown, isNew: Promise<boolean>): boolean {
+    const own = clicksOf(payload).filter(({ sink }) => sink === this.context.name);
+    for (const click of own) {
       const done = this.perform(click, isNew).finally(() => this.underWay.delete(done));
       this.underWay.add(done);
     }
+    return own.length > 0;
   }
 
   /** Waits until all that was clicked is done; messages to who clicked that Slack has not taken by now are dropped. */
@@ -122,7 +124,7 @@ export class Clicks {
     try {
       // Nothing is done where nobody knows whether it was done before.
       if (!(await isNew)) return;
-      if (this.settings.ALLOWED_USERS?.includes(click.user) === false) return await this.reply(click, this.texts.notAllowed);
+      if (!mayAct(click, this.settings)) return await this.reply(click, this.texts.notAllowed);
       const done = await actions[click.action](click.target, `slack:${click.user}`);
       if (!done) await this.reply(click, this.texts.nothingLeft[click.action]);
     } catch {
@@ -132,19 +134,15 @@ export class Clicks {
     }
   }
 
-  /** Answers the one who clicked, unseen by others. */
-  private async reply({ responseUrl }: Click, text: string): Promise<void> {
-    if (responseUrl === null || !isSlacks(responseUrl, this.settings.API_URL)) return;
-    const message = JSON.stringify({ response_type: 'ephemeral', replace_original: false, text });
-    const headers = { 'content-type': 'application/json' };
-    try {
-      const { status } = await withinTime(this.settings.TIMEOUT_MS, this.closing.signal, signal =>
-        post(responseUrl, message, headers, signal, this.context.proxies),
-      );
-      if (status >= 300) this.context.warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
-    } catch (error) {
-      // Never the URL itself: whoever has it can write in the channel.
-      if (error instanceof SinkError) this.context.warn(`a private word to someone who clicked did not reach Slack: ${error.message}`);
-    }
+  private reply({ responseUrl }: Click, text: string): Promise<void> {
+    return tellPrivately(responseUrl, { text }, this.settings, this.context, this.closing.signal);
   }
+}
+
+/** Whether somebody may do what the buttons do. */
+export function mayAct(
+  { user, stranger }: Pick<Click, 'user' | 'stranger'>,
+  { ALLOWED_USERS }: Pick<SlackSettings, 'ALLOWED_USERS'>,
+): boolean {
+  return ALLOWED_USERS?.includes(user) ?? !stranger;
 }

@@ -30,7 +30,7 @@ describe('Socket Mode', () => {
 
   function open({ token = appToken, timeoutMs = 5000, pauseMs = 10 } = {}): Socket {
     const context = {
-      clicked: (payload: unknown) => void taken.push(payload),
+      interaction: async (payload: unknown) => (taken.push(payload), ''),
       now: Date.now,
       proxies: noProxies,
       warn: (text: string) => void warnings.push(text),
@@ -55,12 +55,12 @@ describe('Socket Mode', () => {
     expect(warnings).toEqual([]);
   });
 
-  // Planted: without the condition on the type both were taken; with the ack behind it neither was acknowledged.
+  // Planted: without the condition on the type all were taken; with the ack behind it none was acknowledged.
   it('acknowledges everything else, too, and does nothing with it', async () => {
     socket.listen();
     await connected();
-    slack.send({ type: 'slash_commands', envelope_id: 'a', payload: { command: '/x' } });
-    slack.send({ type: 'events_api', envelope_id: 'b', payload: { event: { type: 'message' } } });
+    slack.send({ type: 'options', envelope_id: 'a', payload: { command: '/x' } });
+    slack.send({ type: 'b', envelope_id: 'b', payload: { event: { type: 'message' } } });
     await until(() => slack.received.length === 2, 'both acks');
     expect(slack.received.map(message => (message as { envelope_id: string }).envelope_id)).toEqual(['a', 'b']);
     expect(taken).toEqual([]);

@@ -24,9 +24,11 @@ const silentLogger = {
 } as unknown as Logger;
 
 const longestPauseMs = 60_000;
+/** The envelopes with something for us in them. */
+const envelopes = new Set(['interactive', 'slash_commands', 'events_api']);
 
 /**
- * Clicks over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
+ * Interactions over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
  * the SDK for each: the SDK's own reconnecting leaves a rejection unhandled when a token is refused after the first connection, which would end
  * the process.
  */
@@ -37,7 +39,7 @@ export class Socket {
   constructor(
     private readonly appToken: string,
     private readonly settings: Pick<SlackSettings, 'API_URL' | 'TIMEOUT_MS'>,
-    private readonly context: Pick<SinkContext, 'clicked' | 'now' | 'proxies' | 'warn'>,
+    private readonly context: Pick<SinkContext, 'interaction' | 'now' | 'proxies' | 'warn'>,
     private readonly pauseMs = 1000,
   ) {}
 
@@ -105,10 +107,10 @@ export class Socket {
     });
     const leave = (): void => (asking.abort(), void client.disconnect());
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
-    client.on('slack_event', ({ type, body, ack }: { type: string; body: unknown; ack: () => Promise<void> }) => {
+    client.on('slack_event', ({ type, body, ack }: { type: string; body: unknown; ack: (answer?: object) => Promise<void> }) => {
+      const answer = envelopes.has(type) ? this.context.interaction(body, appToken, idsOf(body)) : Promise.resolve('');
       // If it fails the connection is lost, which is seen anyway.
-      ack().catch(() => undefined);
-      if (type === 'interactive') this.context.clicked(body, appToken, idsOf(body));
+      answer.then(said => ack(typeof said === 'string' ? undefined : said)).catch(() => undefined);
     });
     const ending = new Promise<void>(resolve => {
       client.once('disconnected', () => resolve());

@@ -2,6 +2,7 @@ import type { SinkResult } from '../../report-sink.js';
 import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
 import { formatsOf } from '../card/formats.js';
+import { lookupEn } from './lookup-en.js';
 
 const formats = formatsOf('en');
 const { number, counted, duration, list } = formats;
@@ -26,6 +27,7 @@ const state: Record<SinkResult['state'], string> = {
 /** Every text of our messages in English, and the type that each other language has to satisfy. */
 export const en = {
   formats,
+  lookup: lookupEn,
   api: 'the API',
   colon: ': ',
   period: (from: string, to: string) => `${from} – ${to}`,

@@ -3,6 +3,7 @@ import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
 import type { Words } from './en.js';
 import { formatsOf } from '../card/formats.js';
+import { lookupZhCN } from './lookup-zh-cn.js';
 import { adviceInChinese } from './zh-cn-advice.js';
 
 const formats = formatsOf('zh-CN');
@@ -28,6 +29,7 @@ const state: Record<SinkResult['state'], string> = {
 /** Every text of our messages in Simplified Chinese. */
 export const zhCN: Words = {
   formats,
+  lookup: lookupZhCN,
   api: 'API',
   colon: '：',
   period: (from, to) => `${from} – ${to}`,
