@@ -10,7 +10,7 @@ const engine = '^src/(engine|engine\\.module|main|program|service|app\\.module|p
 const rooms: Record<string, string> = {
   process: '',
   database: '^src/process/',
-  outgoing: '^src/(sinks/errors\\.ts|settings/cleaner\\.ts)',
+  outgoing: '^src/(sinks/errors\\.ts|settings/secrets\\.ts)',
   settings: '^src/(outgoing|sinks)/',
   channel: '^src/(database|process)/|^src/delivery/enqueue\\.ts',
   intake: '^src/(channel|database|process)/',
@@ -21,6 +21,7 @@ const rooms: Record<string, string> = {
   maintenance: '^src/(database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:
     '^src/(channel|database|process|delivery|intake|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
+  cli: '^src/(database|outgoing|settings)/|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/webhook\\.dto\\.ts',
   webhook: '^src/(channel|process|intake|settings)/|^src/management/(metrics|readiness)\\.ts|^src/sinks/report-sink\\.ts',
 };
 

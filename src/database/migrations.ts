@@ -78,10 +78,7 @@ const origin: Migration = {
   ],
 };
 
-/** What the target of a failed attempt answered. */
-const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
-
-const migrations: readonly Migration[] = [first, origin, response];
+const migrations: readonly Migration[] = [first, origin];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations
@@ -107,10 +104,7 @@ export async function migrate(
     await sql`create table if not exists migration (version text primary key, applied_at bigint not null)`.execute(trx);
     const { rows } = await sql<{ version: string }>`select version from migration`.execute(trx);
     const applied = rows.map(row => row.version);
-    const known = Math.max(...migrations.map(({ version }) => major(version)));
-    const newer = applied.find(version => major(version) > known);
-    if (newer !== undefined)
-      throw new UnusableDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
+    throwIfNewer(applied);
     for (const { version, statements } of migrations) {
       if (applied.includes(version)) continue;
       for (const statement of statements(words)) await run(trx, statement);
@@ -123,6 +117,14 @@ export async function migrate(
       `another program has tables here by our names (${error.message}): give us a schema or a database of our own`,
     );
   });
+}
+
+/** @throws UnusableDatabase if a later major version was here */
+export function throwIfNewer(applied: readonly string[]): void {
+  const known = Math.max(...migrations.map(({ version }) => major(version)));
+  const newer = applied.find(version => major(version) > known);
+  if (newer !== undefined)
+    throw new UnusableDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
 }
 
 /** Whether a name of ours is that of something else: a table, view, index, type … or a migration table with other columns. */

@@ -151,8 +151,6 @@ interface AttemptTable {
   outcome: string;
   status: number | null;
   error: string | null;
-  /** What the target answered, cleaned of secrets and cut. */
-  response: string | null;
 }
 
 /** What a person did, and who. */

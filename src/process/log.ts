@@ -10,7 +10,7 @@ export class Log implements LoggerService {
     private readonly level: LogLevel,
     private readonly now: () => number = Date.now,
     private readonly write: (line: string) => void = line => void process.stdout.write(line),
-    private readonly clean: (text: string, more: readonly string[], most: number) => string = text => text,
+    private readonly secrets: readonly string[] = [],
   ) {}
 
   info(msg: string, fields: object = {}): void {
@@ -33,7 +33,8 @@ export class Log implements LoggerService {
 
   /** An error that nobody foresaw, with its stack. What it says was not made for a log: secrets are taken out. */
   unexpected(msg: string, error: unknown): void {
-    this.line('error', msg, { error: this.clean(stackOf(error), [], longestStack) });
+    const stack = this.secrets.reduce((text, secret) => text.replaceAll(secret, '***'), stackOf(error));
+    this.line('error', msg, { error: stack.slice(0, longestStack) });
   }
 
   /** Nest's own word for what goes on inside it. */

@@ -156,6 +156,13 @@ export function isOurs(name: string): boolean {
  * @throws SettingsError with all mistakes, by full variable name and never with a secret's value
  */
 export function readSettings(environment: Environment, warnings: readonly string[] = []): Settings {
+  const { settings, mistakes } = examineSettings(environment, warnings);
+  if (mistakes.length > 0) throw new SettingsError(mistakes);
+  return settings;
+}
+
+/** As `readSettings`, for who wants the warnings beside the mistakes, too: with mistakes the settings are not to be used. */
+export function examineSettings(environment: Environment, warnings: readonly string[] = []): { settings: Settings; mistakes: string[] } {
   const given = textsOf(environment, isOurs);
   const { value: settings, mistakes } = readClass(Settings, given.texts);
   const { proxies, mistakes: ofProxies } = proxiesFrom(given.texts);
@@ -170,20 +177,19 @@ export function readSettings(environment: Environment, warnings: readonly string
       const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
       return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
     });
-  if (lines.length > 0) throw new SettingsError(lines);
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
-  if (!settings.WEBHOOK_TOKENS) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (!given.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
   for (const sink of settings.sinks)
     for (const id of sink.settings.SDK_APP_IDS ?? [])
-      if (!settings.SDK_APP_IDS.includes(id))
+      if (settings.SDK_APP_IDS?.includes(id) === false)
         settings.warnings.push(
           `SINK_${sink.name.toUpperCase()}_SDK_APP_IDS has ${id}, which is not in SDK_APP_IDS: nothing comes from that app`,
         );
-  if (settings.sinks.length > 0) return settings;
+  if (settings.sinks.length > 0 || lines.some(line => line.startsWith('SINK_'))) return { settings, mistakes: lines };
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
   settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) });
-  return settings;
+  return { settings, mistakes: lines };
 }
 
 /** Names may hold anything. */

@@ -7,9 +7,10 @@ const oldest = 14;
 /**
  * What a PostgreSQL must be that lets us in, before anything is written to it.
  * @param tables ours, those that may not be there yet, too
+ * @returns its version and its encoding
  * @throws UnusableDatabase
  */
-export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[]): Promise<void> {
+export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[]): Promise<{ version: string; encoding: string }> {
   const { rows } = await sql<
     Record<'encoding' | 'version' | 'schema' | 'role', string> & { major: number; creates: boolean; barred: string | null }
   >`
@@ -30,4 +31,5 @@ export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[
       `${role} may not use what is there (${barred}): grant select, insert, update, delete on all tables in schema ${schema} to ${role}`,
   ].filter(mistake => mistake !== false);
   if (mistakes.length > 0) throw new UnusableDatabase(mistakes.join('; '));
+  return { version, encoding };
 }

@@ -1,4 +1,3 @@
-import { cleanerOf } from '../../../test/support/clean.ts';
 import { noProxies } from '../../../test/support/proxy.ts';
 import { getEventListeners } from 'node:events';
 import { Webhook } from 'standardwebhooks';
@@ -33,7 +32,6 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
-    clean: cleanerOf(value),
     actions: noActions,
     interaction: () => Promise.resolve(''),
   };

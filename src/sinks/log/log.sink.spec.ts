@@ -18,7 +18,6 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
       now: () => Date.parse('2026-11-23T12:00:00.900Z'),
       warn: () => {},
       proxies: noProxies,
-      clean: (text: string) => text,
       actions: noActions,
       interaction: () => Promise.resolve(''),
     },

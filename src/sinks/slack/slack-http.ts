@@ -1,7 +1,6 @@
 import { agentFor } from '../../outgoing/agents.js';
 import { parsed } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
@@ -34,7 +33,7 @@ export async function callApi<T>(
   method: string,
   args: object,
   { BOT_TOKEN, API_URL = 'https://slack.com/api' }: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>,
-  context: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
+  context: Pick<SinkContext, 'now' | 'proxies'>,
   signal: AbortSignal,
 ): Promise<T> {
   const form = new URLSearchParams();
@@ -48,12 +47,12 @@ export async function postToApi(
   url: string,
   body: string,
   headers: Record<string, string>,
-  { now, proxies, clean }: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
+  { now, proxies }: Pick<SinkContext, 'now' | 'proxies'>,
   signal: AbortSignal,
 ): Promise<string> {
   const answer = await post(url, body, headers, signal, proxies);
   const error = classifyApiAnswer(answer, now());
-  if (error) throw withResponse(error, answer, clean);
+  if (error) throw error;
   return answer.body;
 }
 

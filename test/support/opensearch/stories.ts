@@ -1,4 +1,3 @@
-import { cleanerOf } from '../clean.ts';
 import { noProxies } from '../proxy.ts';
 import { elasticsearch, opensearch } from '../../../src/sinks/search/cluster.sink.js';
 import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
@@ -30,7 +29,6 @@ export async function openSearchSink(
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
-    clean: cleanerOf(settings),
     actions: noActions,
     interaction: () => Promise.resolve(''),
   };

@@ -1,0 +1,227 @@
+import { isUtf8 } from 'node:buffer';
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { Api } from './api.js';
+import { Fault } from './fault.js';
+import { type Called, type Filter, type Options, apiCommand, filters, selectors } from './lists.js';
+import { agree, complain, print, printJson, printRecord, progress } from './terminal.js';
+
+/** How often something that takes long is looked at. */
+const lookEveryMs = 500;
+/** How many ids one call takes. */
+const mostIds = 10_000;
+
+type Given = Options & { yes?: true; dryRun?: true; repair?: true; destroy?: true; reason?: string };
+type Counts = Readonly<Record<'matched' | 'replayed' | 'skippedAsStale', number>>;
+type Verified = Job & Readonly<Record<'compared' | 'missing' | 'older' | 'newer' | 'surplus' | 'repaired', number>>;
+interface Job {
+  state: string;
+  error: string | null;
+}
+interface Comparison {
+  id: string;
+  state: string;
+  total: number | null;
+  compared: number;
+}
+interface App {
+  sdkAppId: string;
+  state: string;
+  channels: number;
+}
+
+const show = (given: Called, answer: object): void => (given.json ? printJson(answer) : printRecord(answer));
+const on = (sink: string, what: string): string => `sinks/${encodeURIComponent(sink)}/${what}`;
+
+/** What is done to one sink at once. */
+const onSink: Readonly<Record<string, string>> = {
+  test: 'Send one sample change, marked as a test, to a sink',
+  pause: 'Stop a sink on all replicas; what it is owed is kept',
+  resume: 'Let a paused sink go on',
+  probe: 'Try a stopped sink at once',
+};
+
+export function addActions(program: Command): void {
+  for (const [name, summary] of Object.entries(onSink)) {
+    apiCommand(program, name, summary)
+      .argument('<sink>', 'its name')
+      .action(async (sink: string, given: Given) => {
+        const answer = await (await Api.at(given.url)).post<{ outcome?: string }>(on(sink, name));
+        show(given, answer);
+        if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
+      });
+  }
+  const replays = apiCommand(program, 'replay', 'Send ended deliveries once more, under their ids; parked ones unless --state is given');
+  const selecting: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
+  for (const name of selecting) replays.option(filters[name].flags, filters[name].what);
+  dry(replays, 'only count').action((given: Given) => replay(selectors(given, selecting), given));
+  asking(apiCommand(program, 'discard', 'Give up parked deliveries for good'))
+    .argument('<id...>', 'ids of deliveries')
+    .option('--reason <text>', 'why, for the record')
+    .action(discard);
+  asking(apiCommand(program, 'verify', 'Compare the index of a search sink with the store'))
+    .argument('<sink>', 'its name')
+    .option('--repair', 'send what differs again, and delete what is surplus')
+    .action(verify);
+  asking(apiCommand(program, 'rebuild', 'Build the index of a search sink anew, then use the new one'))
+    .argument('<sink>', 'its name')
+    .action(rebuild);
+  dry(apiCommand(program, 'compare', "Compare channels with the vendor's profiles, and record what differs"), 'record nothing')
+    .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
+    .option('--channel <ids...>', 'only the channels with these ids')
+    .option('--destroy', 'record as destroyed what is gone there, however much it is')
+    .action(compare);
+  asking(apiCommand(program, 'import', 'Take in channels that exist at the vendor by their ids'))
+    .argument('<file>', 'a text with an id in each line; - is standard input')
+    .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
+    .action(importIds);
+}
+
+const asking = (command: Command): Command => command.option('--yes', 'do not ask');
+const dry = (command: Command, what: string): Command => asking(command).option('--dry-run', what);
+
+async function replay(selection: Readonly<Record<string, string>>, given: Given): Promise<void> {
+  if (Object.keys(selection).length === 0) throw new Fault('say which deliveries: give at least one of the options that select', 2);
+  const api = await Api.at(given.url);
+  const counts = await api.post<Counts>('replays', { ...selection, dryRun: true });
+  if (given.dryRun || counts.replayed === 0) return show(given, counts);
+  await agree(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
+  show(given, await api.post<Counts>('replays', selection));
+}
+
+async function discard(ids: readonly string[], given: Given): Promise<void> {
+  const api = await Api.at(given.url);
+  const unique = [...new Set(ids)];
+  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be given up for good`, given);
+  const done: object[] = [];
+  for (const id of unique) {
+    try {
+      const answer = await api.post(
+        `deliveries/${encodeURIComponent(id)}/discard`,
+        given.reason === undefined ? {} : { reason: given.reason },
+      );
+      done.push(answer);
+      if (!given.json) print(`${id} is discarded`);
+    } catch (error) {
+      // One that cannot be discarded keeps no other from it.
+      if (!(error instanceof Fault) || error.exitCode === 78) throw error;
+      complain(`${id}: ${error.message}`);
+      process.exitCode = 1;
+    }
+  }
+  if (given.json) printJson(done);
+}
+
+async function verify(sink: string, given: Given): Promise<void> {
+  const api = await Api.at(given.url);
+  const run = async (repair: boolean): Promise<Verified> => {
+    await api.post(on(sink, 'verify'), { repair });
+    return ended(
+      () => api.get<Verified>(on(sink, 'verify')),
+      ({ compared }) => `${compared} channels compared`,
+    );
+  };
+  const found = await run(false);
+  const [different, surplus] = [found.missing + found.older + found.newer, found.surplus];
+  if (!given.repair || found.state === 'failed' || different + surplus === 0) {
+    show(given, found);
+    if (different + surplus > 0) process.exitCode = 1;
+    return;
+  }
+  await agree(`${many(different, 'document')} will be sent again, and ${many(surplus, 'surplus document')} deleted`, given);
+  show(given, await run(true));
+}
+
+async function rebuild(sink: string, given: Given): Promise<void> {
+  const api = await Api.at(given.url);
+  // Asked before anybody is: it tells whether there is such an index.
+  await api.get(on(sink, 'rebuild'));
+  await agree(
+    `${many(channelsOf(await appsOf(api)), 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`,
+    given,
+  );
+  await api.post(on(sink, 'rebuild'));
+  const read = (): Promise<Job & { done: number; total: number }> => api.get(on(sink, 'rebuild'));
+  show(given, await ended(read, ({ done, total }) => `${done} of ${total} channels sent`));
+}
+
+async function compare(given: Omit<Given, 'channel'> & { channel?: string[] }): Promise<void> {
+  const api = await Api.at(given.url);
+  const { app: sdkAppId, channel: channelIds, dryRun, destroy } = given;
+  if (!dryRun) {
+    const count = channelIds?.length ?? channelsOf(await appsOf(api, { sdkAppId }));
+    await agree(`${many(count, 'channel')} will be compared; what differs is recorded and sent to the sinks`, given);
+  }
+  show(given, await compared(api, await api.post<Comparison>('comparisons', { sdkAppId, channelIds, dryRun, destroy })));
+}
+
+async function importIds(file: string, given: Given): Promise<void> {
+  const ids = await idsIn(file);
+  const api = await Api.at(given.url);
+  const sdkAppId = given.app ?? (await onlyApp(api));
+  await agree(`${many(ids.length, 'id')} will be read at the vendor; channels that exist are recorded and sent to the sinks`, given);
+  const done: object[] = [];
+  for (let first = 0; first < ids.length; first += mostIds) {
+    const channelIds = ids.slice(first, first + mostIds);
+    const one = await compared(api, await api.post<Comparison>('imports', { sdkAppId, channelIds }));
+    done.push(one);
+    if (!given.json) printRecord(one);
+  }
+  if (given.json) printJson(done);
+}
+
+/** @throws Fault */
+async function onlyApp(api: Api): Promise<string> {
+  const apps = await appsOf(api, { sdkAppId: undefined });
+  if (apps.length === 1) return apps[0]!.sdkAppId;
+  throw new Fault(`--app must say which app they are of: ${apps.map(app => app.sdkAppId).join(', ') || 'none has a secret key'}`, 2);
+}
+
+/** @throws Fault */
+async function idsIn(file: string): Promise<string[]> {
+  const bytes = await (file === '-' ? buffer(process.stdin) : readFile(file)).catch((error: NodeJS.ErrnoException) => {
+    throw new Fault(`${file} cannot be read (${error.code})`, 2);
+  });
+  if (!isUtf8(bytes)) throw new Fault(`${file} is not text in UTF-8`, 2);
+  const lines = bytes
+    .toString()
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/)
+    .map(line => line.trim())
+    .filter(line => line !== '');
+  if (lines.length === 0) throw new Fault(`${file} has no ids`, 2);
+  return lines;
+}
+
+/** All apps, or the ones with an id or a secret key. */
+async function appsOf(api: Api, which?: { sdkAppId: string | undefined }): Promise<App[]> {
+  const apps = await api.list<App>('apps', {}, mostIds);
+  if (!which) return apps;
+  return apps.filter(app => (which.sdkAppId === undefined ? app.state !== 'off' : app.sdkAppId === which.sdkAppId));
+}
+
+const channelsOf = (apps: readonly App[]): number => apps.reduce((sum, app) => sum + app.channels, 0);
+
+function compared(api: Api, { id }: Comparison): Promise<Comparison & Job> {
+  return ended(
+    () => api.get(`comparisons/${encodeURIComponent(id)}`),
+    one => `${one.state}: ${one.compared} of ${one.total ?? '?'} channels compared`,
+  );
+}
+
+/** Waits for the end of what the service does. */
+async function ended<T extends { state: string }>(read: () => Promise<T>, said: (now: T) => string): Promise<T> {
+  for (;;) {
+    const now = await read();
+    if (now.state === 'failed') process.exitCode = 1;
+    if (now.state !== 'running' && now.state !== 'waiting') return now;
+    progress(said(now));
+    await sleep(lookEveryMs);
+  }
+}
+
+function many(count: number, one: string, more = `${one}s`): string {
+  return `${count} ${count === 1 ? one : more}`;
+}

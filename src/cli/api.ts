@@ -1,0 +1,96 @@
+import type { Dispatcher } from 'undici';
+import { classifyNetworkError, parsed, userAgent } from '../outgoing/http.js';
+import { Fault } from './fault.js';
+
+export interface Page {
+  items: object[];
+  nextCursor?: string | null;
+}
+
+/** The most items of one answer. */
+const mostItems = 500;
+
+/** The management API of a running service. */
+export class Api {
+  private constructor(
+    private readonly base: string,
+    private readonly authorization: string,
+    private readonly request: typeof import('undici').request,
+  ) {}
+
+  /** @throws Fault if the address is none, or there is no token */
+  static async at(url: string): Promise<Api> {
+    const base = URL.parse(url);
+    // What a URL may hold beside the address, such as a password, is not repeated.
+    if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
+      throw new Fault('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
+    // Loaded here, so that help needs no settings, and comes at once.
+    const { managementToken } = await import('./settings.js');
+    const token = managementToken();
+    // Node writes headers as latin1.
+    const authorization = `Bearer ${Buffer.from(token).toString('latin1')}`;
+    return new Api(base.href.replace(/\/$/, ''), authorization, (await import('undici')).request);
+  }
+
+  /** @throws Fault */
+  get<T = object>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
+    const given = Object.entries(query).filter((one): one is [string, string] => one[1] !== undefined);
+    return this.call('GET', given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`);
+  }
+
+  /** @throws Fault */
+  post<T = object>(path: string, body: object = {}): Promise<T> {
+    return this.call('POST', path, body);
+  }
+
+  /** The first items of a list. @throws Fault */
+  async list<T extends object>(path: string, query: Readonly<Record<string, string | undefined>>, most: number): Promise<T[]> {
+    const items: object[] = [];
+    for (let cursor: string | undefined; ;) {
+      const limit = String(Math.min(most - items.length, mostItems));
+      const page = await this.get<Page>(path, { ...query, limit, cursor });
+      items.push(...page.items);
+      cursor = page.nextCursor ?? undefined;
+      if (cursor === undefined || items.length >= most) return items as T[];
+    }
+  }
+
+  /** Whether webhooks can be kept, and if not why. @throws Fault */
+  async ready(): Promise<{ status: string; reason: string | null }> {
+    const { body } = await this.send('GET', '/readyz');
+    if (typeof body === 'object' && body !== null && 'status' in body && 'reason' in body)
+      return body as { status: string; reason: string | null };
+    throw new Fault(`${this.base} is not the management port of channel-sync`);
+  }
+
+  private async call<T>(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<T> {
+    const { status, body } = await this.send(method, `/api/v1/${path}`, payload);
+    if (status >= 200 && status < 300 && typeof body === 'object' && body !== null) return body as T;
+    const detail = typeof body === 'object' && body !== null && 'detail' in body ? String(body.detail) : null;
+    if (status === 401) throw new Fault('MANAGEMENT_TOKEN is not the one that the service has', 78);
+    if (status === 404 && detail?.startsWith('Cannot '))
+      throw new Fault(`${this.base} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
+    if (detail === null)
+      throw new Fault(`${this.base} answered ${status}, and not as the management port of channel-sync does: check --url`);
+    throw new Fault(detail, status === 400 ? 2 : 1);
+  }
+
+  private async send(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<{ status: number; body: unknown }> {
+    const headers = {
+      authorization: this.authorization,
+      'user-agent': userAgent,
+      ...(payload && { 'content-type': 'application/json' }),
+    };
+    try {
+      const { statusCode, body } = await this.request(`${this.base}${path}`, {
+        method,
+        headers,
+        body: payload ? JSON.stringify(payload) : null,
+      });
+      return { status: statusCode, body: parsed(await body.text()) };
+    } catch (error) {
+      const { message } = classifyNetworkError(error);
+      throw new Fault(`${this.base} does not answer (${message}): check that the service runs, and that --url is its management port`);
+    }
+  }
+}

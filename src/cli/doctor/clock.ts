@@ -1,0 +1,47 @@
+import diagnostics from 'node:diagnostics_channel';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { type Finding, failure, ok, warning } from './finding.js';
+
+/** A distance that is worth a word: `Date` counts whole seconds, and an answer takes its time. */
+const wordMs = 5000;
+
+/** How far the clocks of others are ahead of ours, in milliseconds, by their names. */
+export type Clocks = Map<string, number>;
+
+/** Reads the `Date` of every answer over HTTP that comes meanwhile, whoever asks. @returns ends it */
+export function readDates(clocks: Clocks, now: () => number): () => void {
+  const read = (host: unknown, date: unknown): void => {
+    const ms = typeof date === 'string' ? Date.parse(date) - now() : Number.NaN;
+    if (typeof host === 'string' && !Number.isNaN(ms)) clocks.set(host, ms);
+  };
+  const byNode = (message: unknown): void => {
+    const { request, response } = message as { request: ClientRequest; response: IncomingMessage };
+    read(request.getHeader('host'), response.headers.date);
+  };
+  const byUndici = (message: unknown): void => {
+    const { request, response } = message as { request: { origin: string }; response: { headers: Buffer[] } };
+    const texts = response.headers.map(String);
+    const index = texts.findIndex((text, at) => at % 2 === 0 && text.toLowerCase() === 'date');
+    read(URL.parse(request.origin)?.host, index < 0 ? undefined : texts[index + 1]);
+  };
+  diagnostics.subscribe('http.client.response.finish', byNode);
+  diagnostics.subscribe('undici:request:headers', byUndici);
+  return () => {
+    diagnostics.unsubscribe('http.client.response.finish', byNode);
+    diagnostics.unsubscribe('undici:request:headers', byUndici);
+  };
+}
+
+/** @param windowSeconds the allowed distance of the vendor's clock from ours */
+export function judge(clocks: Clocks, windowSeconds: number): Finding {
+  if (clocks.size === 0) return ok('clock', 'not compared: nothing that was reached told its time');
+  const said = [...clocks].map(([name, ms]) => {
+    const seconds = Math.round(Math.abs(ms) / 1000);
+    return seconds <= 1 ? `${name} agrees` : `${name} is ${seconds} s ${ms > 0 ? 'ahead of' : 'behind'} ours`;
+  });
+  const worst = Math.max(...[...clocks.values()].map(Math.abs));
+  const advice = 'Set the clock of this machine by NTP; if only one of several differs, that one.';
+  if (worst > windowSeconds * 1000)
+    return failure('clock', said.join(', '), `${advice} The vendor's webhooks are refused while ours is off.`);
+  return worst > wordMs ? warning('clock', said.join(', '), advice) : ok('clock', said.join(', '));
+}

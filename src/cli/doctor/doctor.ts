@@ -1,0 +1,57 @@
+import { UnusableDatabase } from '../../database/errors.js';
+import { explain } from '../../database/postgres/advice.js';
+import type { Settings } from '../../settings/settings.js';
+import { examine } from '../settings.js';
+import { openSinks } from '../sinks.js';
+import { printJson, printTable, progress } from '../terminal.js';
+import { type Clocks, judge, readDates } from './clock.js';
+import { examineDatabase } from './database.js';
+import { type Finding, failure, ok, warning } from './finding.js';
+import { examineSpool } from './spool.js';
+
+/** Tries all that the settings lead to, and says what to do. */
+export async function doctor({ json }: { json?: true }): Promise<void> {
+  const { settings, mistakes } = examine();
+  const findings =
+    mistakes.length > 0
+      ? mistakes.map(mistake => failure('settings', mistake, 'Correct it; nothing else was tried.'))
+      : await examineAll(settings);
+  if (findings.some(({ state }) => state === 'failure')) process.exitCode = mistakes.length > 0 ? 78 : 1;
+  if (json) printJson(findings);
+  else printTable(findings, 'state what message advice');
+}
+
+async function examineAll(settings: Settings): Promise<Finding[]> {
+  progress('Looking …');
+  const { warnings } = settings;
+  const clocks: Clocks = new Map();
+  const end = readDates(clocks, () => Date.now());
+  const opened = await openSinks(settings, message => warnings.push(message));
+  const embedded = settings.DATABASE_URL.startsWith('sqlite:');
+  const found = await Promise.all([
+    ofDatabase(settings.DATABASE_URL, clocks),
+    embedded ? ok('spool', 'not needed: SQLite keeps all') : examineSpool(settings.SPOOL_DIR),
+  ]);
+  end();
+  for (const { close } of opened) await close();
+  const [database, spool] = found;
+  const ofSettings = warnings.map(message => warning('settings', message, 'See to it, or leave it if that is meant.'));
+  return [
+    ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
+    database,
+    spool,
+    judge(clocks, settings.WEBHOOK_SIGN_WINDOW_SECONDS),
+  ];
+}
+
+async function ofDatabase(url: string, clocks: Clocks): Promise<Finding> {
+  try {
+    const { found, aheadMs } = await examineDatabase(url);
+    if (aheadMs !== null) clocks.set('database', aheadMs);
+    return ok('database', found);
+  } catch (error) {
+    if (error instanceof UnusableDatabase) return failure('database', error.message, 'Correct DATABASE_URL, or what it leads to.');
+    const { error: message, advice } = explain(error as Error);
+    return failure('database', message, `${advice ?? 'See the log of the database'}.`);
+  }
+}

@@ -1,0 +1,152 @@
+import type { Command } from 'commander';
+import { Api } from './api.js';
+import { Fault } from './fault.js';
+import { print, printJson, printRecord, printTable } from './terminal.js';
+
+/** What was given to a command that calls the service. */
+export interface Called {
+  url: string;
+  json?: true;
+}
+
+/** The API's filters by the options that give them. */
+export const filters = {
+  sink: { flags: '--sink <name>', field: 'sink', what: 'only of this sink' },
+  app: { flags: '--app <id>', field: 'sdkAppId', what: 'only of this app' },
+  channel: { flags: '--channel <id>', field: 'channelId', what: 'only of the channel with this id' },
+  change: { flags: '--change <id>', field: 'changeId', what: 'only of this change' },
+  state: { flags: '--state <state>', field: 'state', what: 'only in this state' },
+  source: { flags: '--source <source>', field: 'source', what: 'only from webhook, comparison or import' },
+  query: { flags: '--query <text>', field: 'query', what: 'only with this text in the name or id' },
+  exists: { flags: '--exists <true or false>', field: 'exists', what: 'only channels that exist, or do not' },
+  since: { flags: '--since <time>', field: 'since', what: 'only what arrived then or later (ISO 8601, UTC without a zone)' },
+  until: { flags: '--until <time>', field: 'until', what: 'only what arrived before' },
+} as const;
+export type Filter = keyof typeof filters;
+export type Options = Called & { [name in Filter]?: string };
+
+interface List {
+  name: string;
+  summary: string;
+  filters: readonly Filter[];
+  /** What a table shows of an item: paths of its fields. */
+  columns: string;
+  /** What is shown instead if the first of these filters is given, to which the others belong: one thing, or a part of it. */
+  one?: { by: readonly Filter[]; path: (...given: string[]) => string; part?: string };
+}
+
+/** Every list of the API, by the last part of its path. */
+export const lists: readonly List[] = [
+  {
+    name: 'sinks',
+    summary: 'The sinks, their states and accounts',
+    filters: [],
+    columns: 'name type mode state since lagSeconds counts.pending counts.parked counts.delivered reason advice',
+  },
+  {
+    name: 'channels',
+    summary: 'The channels; with --app and --channel one of them in full',
+    filters: ['app', 'channel', 'query', 'exists'],
+    columns: 'sdkAppId channelId exists revision failed updatedAt verifiedAt name',
+    one: { by: ['channel', 'app'], path: (channel, app) => `channels/${app}/${channel}` },
+  },
+  {
+    name: 'changes',
+    summary: 'The changes, the latest first; with --change one of them in full',
+    filters: ['app', 'channel', 'change', 'source', 'since', 'until'],
+    columns: 'id receivedAt sdkAppId channelId type revision source operator changes',
+    one: { by: ['change'], path: id => `changes/${id}` },
+  },
+  {
+    name: 'deliveries',
+    summary: 'What became of the changes at the sinks; --state is pending, delivered, superseded, parked or discarded',
+    filters: ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'],
+    columns: 'id sink state sdkAppId channelId revision tries nextAttemptAt updatedAt reason advice',
+    one: { by: ['change'], path: id => `changes/${id}`, part: 'deliveries' },
+  },
+  {
+    name: 'audit',
+    summary: 'Who did what, the latest first',
+    filters: ['since', 'until'],
+    columns: 'at actor action changeId details',
+  },
+  {
+    name: 'apps',
+    summary: 'The apps and how their comparisons with the vendor fare',
+    filters: [],
+    columns: 'sdkAppId comparisons state channels lastWebhookAt lastComparisonAt reason advice',
+  },
+  {
+    name: 'comparisons',
+    summary: "The comparisons with the vendor's profiles, the latest first",
+    filters: ['app'],
+    columns: 'id sdkAppId cause state dryRun startedAt finishedAt total compared corrected destroyed imported failed reason',
+  },
+];
+
+/** The API's fields for what was given. */
+export function selectors(given: Options, wanted: readonly Filter[]): Record<string, string> {
+  return Object.fromEntries(wanted.flatMap(name => (given[name] === undefined ? [] : [[filters[name].field, given[name]]])));
+}
+
+/** @throws Fault */
+function limitOf(text: string): number {
+  if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new Fault('--limit must be a whole number from 1 on', 2);
+  return Number(text);
+}
+
+/** A command that calls a running service. */
+export function apiCommand(program: Command, name: string, summary: string): Command {
+  return program
+    .command(name)
+    .summary(summary)
+    .description(`${summary}.`)
+    .option('--url <url>', 'the management port of the service', 'http://127.0.0.1:3001')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nNeeds MANAGEMENT_TOKEN, the one that the service has.');
+}
+
+export function addLists(program: Command): void {
+  apiCommand(program, 'status', 'Whether webhooks can be kept, and how sinks and apps fare').action(status);
+  for (const list of lists) {
+    const command = apiCommand(program, list.name, list.summary);
+    for (const name of list.filters) command.option(filters[name].flags, filters[name].what);
+    command.option('--limit <number>', 'at most so many', '50').action((given: Options & { limit: string }) => show(list, given));
+  }
+}
+
+async function show({ name, columns, one, ...list }: List, given: Options & { limit: string }): Promise<void> {
+  const most = limitOf(given.limit);
+  const path = one && pathOf(one, list.filters, given);
+  const api = await Api.at(given.url);
+  const found = path ? await api.get<Record<string, object>>(path) : null;
+  const shown = found ? (one!.part ? found[one!.part]! : found) : await api.list(name, selectors(given, list.filters), most);
+  if (given.json) printJson(shown);
+  else if (Array.isArray(shown)) printTable(shown as object[], columns);
+  else printRecord(shown);
+}
+
+/** The path of one thing, if that is what is asked for. @throws Fault */
+function pathOf({ by, path }: NonNullable<List['one']>, all: readonly Filter[], given: Options): string | null {
+  if (given[by[0]!] === undefined) return null;
+  const missing = by.filter(name => given[name] === undefined);
+  const other = all.filter(name => given[name] !== undefined && !by.includes(name));
+  const names = (some: readonly string[]): string => some.map(name => `--${name}`).join(', ');
+  if (missing.length > 0) throw new Fault(`--${by[0]} needs ${names(missing)}`, 2);
+  if (other.length > 0) throw new Fault(`${names(by)} shows one ${by[0]}: leave out ${names(other)}`, 2);
+  return path(...by.map(name => encodeURIComponent(given[name]!)));
+}
+
+/** Whether all is well, at a glance. */
+async function status(given: Called): Promise<void> {
+  const api = await Api.at(given.url);
+  const { status: state, reason } = await api.ready();
+  const [sinks, apps] = await Promise.all([api.list('sinks', {}, 10_000), api.list('apps', {}, 10_000)]);
+  if (state !== 'ready') process.exitCode = 1;
+  if (given.json) return printJson({ state, reason, sinks, apps });
+  printRecord({ service: state, ...(reason !== null && { reason }) });
+  for (const [name, items] of Object.entries({ sinks, apps })) {
+    print('');
+    printTable(items, lists.find(list => list.name === name)!.columns);
+  }
+}

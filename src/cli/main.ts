@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander';
+import { version } from '../outgoing/http.js';
+import { addActions } from './actions.js';
+import { Fault } from './fault.js';
+import { addLists } from './lists.js';
+import { complain, endQuietly } from './terminal.js';
+
+/** Runs one command; the exit code says how it went: 0 well, 1 not, 2 wrong use, 78 wrong settings. */
+export async function main(words: readonly string[]): Promise<void> {
+  endQuietly();
+  try {
+    await program().parseAsync(words, { from: 'user' });
+  } catch (error) {
+    // Its own texts are out by then.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+    else if (error instanceof Fault) fail(error.message, error.exitCode);
+    else fail(unexpected(error), 1);
+  }
+}
+
+/** Whose message may hold anything, such as a secret. */
+function unexpected(error: unknown): string {
+  const places = error instanceof Error ? (error.stack ?? '').split('\n').filter(line => /^ +at /.test(line)) : [];
+  return [`something unexpected happened: ${error instanceof Error ? error.name : typeof error}`, ...places].join('\n');
+}
+
+function fail(message: string, exitCode: number): void {
+  complain(message);
+  process.exitCode = exitCode;
+}
+
+function program(): Command {
+  const program = new Command('channel-sync').version(version).exitOverride().showSuggestionAfterError();
+  program.description('Looks after a channel-sync service. Reads .env in the current folder, as the service does.');
+  program
+    .command('check')
+    .description('Read the settings, and tell all mistakes and warnings.')
+    .option('--json', 'print JSON')
+    .action(async (given: { json?: true }) => (await import('./check.js')).check(given));
+  program
+    .command('doctor')
+    .description('Read the settings, and try whatever they lead to; nothing is sent to a sink or written.')
+    .option('--json', 'print JSON')
+    .action(async (given: { json?: true }) => (await import('./doctor/doctor.js')).doctor(given));
+  program
+    .command('send-webhook')
+    .description('Send a webhook as the vendor would, signed with a token of the settings.')
+    .option('--url <url>', 'where to; otherwise PORT and WEBHOOK_PATH of the settings, on this machine')
+    .option('--command <command>', 'created, changed or destroyed', 'changed')
+    .option('--app <id>', 'the app; otherwise the first of SDK_APP_IDS')
+    .option('--channel <id>', 'the channel', '@TOA#_channel-sync-test')
+    .option('--name <text>', 'its name')
+    .option('--avatar <url>', 'its avatar')
+    .option('--introduction <text>', 'its introduction')
+    .option('--organization <text>', 'its organization')
+    .option('--operator <id>', 'who did it')
+    .option('--time <time>', 'when it was done, in ISO 8601 or milliseconds since 1970; otherwise now')
+    .action(async (given: Record<string, string>) => (await import('./send-webhook.js')).sendWebhook(given));
+  addLists(program);
+  addActions(program);
+  return program;
+}

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { request } from 'undici';
+import { classifyNetworkError, parsed, userAgent } from '../outgoing/http.js';
+import type { Settings } from '../settings/settings.js';
+import { commands } from '../webhook/webhook.dto.js';
+import { Fault } from './fault.js';
+import { settings as readAll } from './settings.js';
+import { plain } from './table.js';
+import { print } from './terminal.js';
+
+/** What the vendor calls the fields that may be given. */
+const fields = {
+  name: 'Name',
+  avatar: 'FaceUrl',
+  introduction: 'Introduction',
+  organization: 'Organization',
+  operator: 'Operator_Account',
+} as const;
+
+/** The longest wait for an answer; the vendor waits for 2 s. */
+const waitMs = 10_000;
+
+/** Plays the vendor: one webhook, its answer, and how long that took. @throws Fault */
+export async function sendWebhook(given: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const [word] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
+  if (word === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
+  const eventTime = timeOf(given['time']);
+  const settings = readAll();
+  const url = given['url'] === undefined ? ownUrl(settings) : urlOf(given['url']);
+  const requestTime = String(Math.floor(Date.now() / 1000));
+  const [token] = settings.WEBHOOK_TOKENS ?? [];
+  const query = {
+    SdkAppid: given['app'] ?? settings.SDK_APP_IDS[0]!,
+    CallbackCommand: word,
+    contenttype: 'json',
+    ClientIP: '127.0.0.1',
+    OptPlatform: 'RESTAPI',
+    ...(token !== undefined && {
+      RequestTime: requestTime,
+      Sign: createHash('sha256')
+        .update(token + requestTime)
+        .digest('hex'),
+    }),
+  };
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  const told = Object.entries(fields).filter(([option]) => given[option] !== undefined);
+  const body = {
+    CallbackCommand: word,
+    Official_Account: given['channel'],
+    ...Object.fromEntries(told.map(([option, field]) => [field, given[option]])),
+    EventTime: eventTime,
+  };
+  await post(url, JSON.stringify(body));
+}
+
+async function post(url: URL, body: string): Promise<void> {
+  const from = performance.now();
+  const headers = { 'content-type': 'application/json', 'user-agent': userAgent };
+  try {
+    const answer = await request(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(waitMs) });
+    const text = await answer.body.text();
+    print(`${answer.statusCode} ${plain(text.slice(0, 1000))} in ${Math.round(performance.now() - from)} ms`);
+    const packet = parsed(text);
+    const kept = typeof packet === 'object' && packet !== null && 'ErrorCode' in packet && packet.ErrorCode === 0;
+    if (answer.statusCode !== 200 || !kept) process.exitCode = 1;
+  } catch (error) {
+    const why = error instanceof DOMException ? `no answer in ${waitMs / 1000} s` : classifyNetworkError(error).message;
+    throw new Fault(`${url.origin}${url.pathname} does not answer (${why}): check that the service runs, and --url`);
+  }
+}
+
+/** @throws Fault */
+function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
+  if (PORT === 0) throw new Fault('PORT is 0, so that any may be in use: say which by --url', 2);
+  const here = /^(0\.0\.0\.0|::|\[::\])$/.test(HOST) ? '127.0.0.1' : HOST;
+  return new URL(`http://${here.includes(':') ? `[${here}]` : here}:${PORT}${WEBHOOK_PATH}`);
+}
+
+/** @throws Fault */
+function urlOf(text: string): URL {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password)
+    throw new Fault('--url must be where webhooks come in, such as http://127.0.0.1:3000/webhooks/tencent-chat', 2);
+  return url;
+}
+
+/** A time in milliseconds. @throws Fault */
+function timeOf(text: string | undefined): number {
+  if (text === undefined) return Date.now();
+  const ms = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(/T.*(Z|[+-]\d{2}:?\d{2})$|^[^T]*$/i.test(text) ? text : `${text}Z`);
+  if (Number.isNaN(ms)) throw new Fault('--time must be a time in ISO 8601, such as 2026-01-31T12:00:00Z, or milliseconds since 1970', 2);
+  return ms;
+}

@@ -1,0 +1,80 @@
+import stringWidth from 'string-width';
+
+/** What may move a cursor, break a line, or turn the order of letters round. */
+const controls = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** A text on one line of a terminal, whatever is in it. */
+export function plain(text: string): string {
+  return text.toWellFormed().replace(controls, '\ufffd');
+}
+
+/** What a cell says of a value: `-` for what is unknown. */
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return '-';
+  if (value === '') return '""';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(cell).join(', ');
+  if (typeof value !== 'object') return plain(String(value as string | number | boolean));
+  if ('from' in value && 'to' in value && 'field' in value) return `${cell(value.field)}: ${cell(value.from)} → ${cell(value.to)}`;
+  return Object.entries(value)
+    .filter(([, inner]) => inner !== null && inner !== undefined)
+    .map(([key, inner]) => `${plain(key)}=${cell(inner)}`)
+    .join(' ');
+}
+
+/** The value at a path such as `counts.pending`. */
+function at(row: object, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], row);
+}
+
+/** How wide a cell of a terminal may be that is not the last of its row. */
+const widest = 60;
+
+function cut(text: string): string {
+  let whole = '';
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    if (stringWidth(whole + segment) > widest) return `${whole}…`;
+    whole += segment;
+  }
+  return whole;
+}
+
+/**
+ * Rows as text, one line each, below a line with the ends of the paths.
+ * @param columns the paths of their fields, such as `counts.pending`
+ * @param look what a terminal makes of it; without it nothing is cut or coloured
+ */
+export function table(rows: readonly object[], columns: string, look?: (cell: string) => string): string {
+  const paths = columns.split(' ');
+  const titles = paths.map(path => path.split('.').at(-1)!);
+  const texts = rows.map(row =>
+    paths.map((path, index) => (look && index < paths.length - 1 ? cut(cell(at(row, path))) : cell(at(row, path)))),
+  );
+  const widths = titles.map((title, column) => texts.reduce((most, row) => Math.max(most, stringWidth(row[column]!)), title.length));
+  const padding = (text: string, column: number): string =>
+    ' '.repeat(column === paths.length - 1 ? 0 : widths[column]! - stringWidth(text) + 2);
+  const line = (row: readonly string[]): string => row.map((text, column) => (look?.(text) ?? text) + padding(text, column)).join('');
+  return [titles, ...texts].map(line).join('\n');
+}
+
+/** From so many fields on a thing in a list is shown by itself. */
+const wide = 8;
+
+/** One thing as text: a line for each field; lists of things below. */
+export function record(thing: object, look?: (cell: string) => string): string {
+  const entries = Object.entries(thing);
+  const isList = (value: unknown): value is object[] => Array.isArray(value) && typeof value[0] === 'object';
+  const fields = entries.flatMap(([key, value]): [string, unknown][] => {
+    if (isList(value)) return [];
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[plain(key), value]];
+    return Object.entries(value).map(([inner, one]) => [plain(`${key}.${inner}`), one]);
+  });
+  const width = Math.max(...fields.map(([key]) => key.length)) + 2;
+  const lines = fields.map(([key, value]) => key.padEnd(width) + (look?.(cell(value)) ?? cell(value)));
+  const lists = entries.flatMap(([key, value]) => {
+    if (!isList(value)) return [];
+    const keys = Object.keys(value[0]!);
+    const texts = keys.length < wide ? [table(value, keys.join(' '), look)] : value.map(one => record(one, look));
+    return ['', `${plain(key)}:`, ...texts.map(text => text.replace(/^(?=.)/gm, '  '))];
+  });
+  return [...lines, ...lists].join('\n');
+}

@@ -1,0 +1,327 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Cli } from './support/cli.js';
+import { type FakeServer, fakeServer } from './support/fake-server.js';
+import { mark } from './support/planted.js';
+import { newDatabase } from './support/postgres.js';
+import { startTestService } from './support/service.js';
+import { until } from './support/until.js';
+
+const names =
+  'check doctor send-webhook status sinks channels changes deliveries audit apps comparisons test pause resume probe replay discard verify rebuild compare import';
+const token = `${mark}-management`;
+const folder = mkdtempSync(join(tmpdir(), 'channel-sync-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const cli = new Cli(folder, { MANAGEMENT_TOKEN: token });
+const json = (text: string): unknown => JSON.parse(text);
+
+describe('use', () => {
+  test.each(names.split(' '))(
+    '%s --help needs no settings, and says how it is used',
+    async name => {
+      const broken = new Cli(folder, { SDK_APP_IDS: 'wrong', DATABASE_URL: 'wrong' });
+      const { code, out, errors } = await broken.run([name, '--help']);
+      expect({ code, errors }).toEqual({ code: 0, errors: '' });
+      expect(out).toContain(`Usage: channel-sync ${name} `);
+    },
+    60_000,
+  );
+
+  test('the commands are those of the contract', async () => {
+    const { code, out } = await cli.run(['--help']);
+    expect(code).toBe(0);
+    const listed = Array.from(out.matchAll(/^ {2}([a-z-]+) (\[options\]|<)/gm), ([, name = '']) => name);
+    expect(listed.toSorted()).toEqual(names.split(' ').toSorted());
+  }, 60_000);
+
+  test.each([
+    [[], 'Usage:'],
+    [['sink'], 'Did you mean sinks?'],
+    [['sinks', 'crm'], 'too many arguments'],
+    [['sinks', '--sink', 'crm'], "unknown option '--sink'"],
+    [['sinks', '--limit', '0'], '--limit must be'],
+    [['sinks', '--limit', '1.5'], '--limit must be'],
+    [['sinks', '--limit'], 'argument missing'],
+    [['sinks', '--url', 'ftp://127.0.0.1'], '--url must be'],
+    [['sinks', '--url', `http://user:${mark}@127.0.0.1`], '--url must be'],
+    [['pause'], 'missing required argument'],
+    [['pause', 'a', 'b'], 'too many arguments'],
+    [['discard'], 'missing required argument'],
+    [['replay'], 'at least one'],
+    [['replay', '--yes'], 'at least one'],
+    [['channels', '--channel', 'x'], '--channel needs --app'],
+    [['changes', '--change', 'x', '--app', '1'], 'leave out --app'],
+    [['import', 'no-such-file'], 'cannot be read (ENOENT)'],
+    [['import', '.'], 'cannot be read (EISDIR)'],
+    [['import', '-'], 'has no ids'],
+    [['send-webhook', '--command', 'wrong'], 'created, changed or destroyed'],
+    [['send-webhook', '--time', 'yesterday'], '--time must be'],
+    [['check', '--yes'], 'unknown option'],
+  ])(
+    'wrong use exits 2 and is told on standard error: %j',
+    async (words, told) => {
+      const { code, out, errors } = await cli.run(words);
+      expect({ code, out }).toEqual({ code: 2, out: '' });
+      expect(errors).toContain(told);
+    },
+    60_000,
+  );
+
+  test.each([
+    [{ MANAGEMENT_TOKEN: '' }, 'MANAGEMENT_TOKEN is required'],
+    [{ MANAGEMENT_TOKEN: `${mark} blank and long` }, 'MANAGEMENT_TOKEN must have no blanks'],
+    [{ MANAGEMENT_TOKEN: 'short' }, 'MANAGEMENT_TOKEN must have 16 characters or more'],
+    [{ MANAGEMENT_TOKEN_FILE: '/no/such/file' }, 'MANAGEMENT_TOKEN and MANAGEMENT_TOKEN_FILE are both set'],
+    [{ MANAGEMENT_TOKEN: '', MANAGEMENT_TOKEN_FILE: '/no/such/file' }, 'MANAGEMENT_TOKEN_FILE names a file that cannot be read (ENOENT)'],
+  ])(
+    'without a good token it exits 78: %j',
+    async (environment, told) => {
+      const { code, out, errors } = await cli.run(['sinks'], { environment });
+      expect({ code, out }).toEqual({ code: 78, out: '' });
+      expect(errors).toContain(told);
+    },
+    60_000,
+  );
+
+  test('an unreadable .env exits 78', async () => {
+    const other = mkdtempSync(join(folder, 'env-'));
+    writeFileSync(join(other, '.env'), Buffer.from([0xff, 0xfe, 0x41]));
+    for (const command of ['check', 'doctor', 'send-webhook', 'sinks']) {
+      const { code, out, errors } = await new Cli(other).run([command]);
+      expect([command, code, errors + out]).toEqual([command, 78, expect.stringContaining('.env is not text in UTF-8')]);
+    }
+  }, 60_000);
+});
+
+describe('check', () => {
+  const warnings = [
+    'WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks',
+    'no sink is declared (SINK_<NAME>_TYPE): changes go to the log',
+  ];
+
+  test('tells warnings and exits 0', async () => {
+    const { code, out, errors } = await new Cli(folder, { SDK_APP_IDS: '1400000001' }).run(['check']);
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    for (const warning of warnings) expect(out).toContain(`warning  ${warning}`);
+    expect(json((await new Cli(folder, { SDK_APP_IDS: '1' }).run(['check', '--json'])).out)).toEqual({ mistakes: [], warnings });
+  }, 60_000);
+
+  test('tells all mistakes beside the warnings, those of .env and of sinks, too, and exits 78', async () => {
+    const other = mkdtempSync(join(folder, 'check-'));
+    writeFileSync(join(other, '.env'), 'SINK_CHAT_CHANNELS=@TOA#planted\nSINK_CRM_TYPE=webhook\nset X_Y=1\nset WEBHOOK_PATH=/a\n');
+    const environment = {
+      SINK_CRM_TYP: 'webhook',
+      SINK_CRM_URL: `http://u:${mark}@h`,
+      LOGLEVEL: 'info',
+      DATABASE_URL: `mysql://u:${mark}@h/d`,
+    };
+    const run = await new Cli(other, environment).run(['check', '--json']);
+    expect({ code: run.code, errors: run.errors }).toEqual({ code: 78, errors: '' });
+    expect(json(run.out)).toEqual({
+      mistakes: [
+        'SDK_APP_IDS is required',
+        'DATABASE_URL must be sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded',
+        expect.stringMatching(/^SINK_CHAT_CHANNELS belongs to no sink/),
+        expect.stringMatching(/^SINK_CRM_TYP .*did you mean SINK_CRM_TYPE/),
+      ],
+      warnings: [
+        'LOGLEVEL is no setting: did you mean LOG_LEVEL?',
+        'SINK_CHAT_CHANNELS is cut at a # in .env: put its value in quotes',
+        'WEBHOOK_PATH is not set by its line in .env: write WEBHOOK_PATH=value',
+        warnings[0],
+      ],
+    });
+  }, 60_000);
+
+  test('tells what sinks say at start', async () => {
+    const environment = { SDK_APP_IDS: '1', WEBHOOK_TOKENS: mark, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL: 'http://127.0.0.1:1' };
+    const { out } = await new Cli(folder, environment).run(['check', '--json']);
+    expect(json(out)).toEqual({ mistakes: [], warnings: ['SINK_CRM_SECRETS is not set: the webhooks of this sink go out unsigned'] });
+  }, 60_000);
+});
+
+describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
+  let service: Awaited<ReturnType<typeof startTestService>>;
+  let crm: FakeServer;
+  let environment: Record<string, string>;
+  let here: Cli;
+  let status = 500;
+  const run = (...words: string[]) => here.run([...words, '--url', service.managementUrl]);
+  const listed = async (...words: string[]): Promise<Record<string, unknown>[]> => json((await run(...words, '--json')).out) as never;
+
+  beforeAll(async () => {
+    crm = await fakeServer(() => ({ status }));
+    environment = {
+      SDK_APP_IDS: '1400000001',
+      WEBHOOK_TOKENS: `${mark},${mark}-older`,
+      MANAGEMENT_TOKEN: token,
+      DATABASE_URL: kind === 'sqlite' ? `sqlite:${join(folder, 'test.db')}` : await newDatabase(process.env['TEST_POSTGRES_URL']!),
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: crm.url,
+    };
+    service = await startTestService(environment);
+    const { port } = new URL(service.url);
+    here = new Cli(folder, { ...environment, HOST: '127.0.0.1', PORT: port, SPOOL_DIR: join(folder, 'some', 'spool') });
+  }, 60_000);
+  afterAll(async () => {
+    await service.stop();
+    await crm.close();
+  });
+
+  test('send-webhook is taken, and prints the answer and the time', async () => {
+    status = 422;
+    const { code, out, errors } = await here.run([
+      'send-webhook',
+      '--name',
+      'Shop\nnews\u001b[31m',
+      '--operator',
+      'leckie',
+      '--channel',
+      '@TOA#_a',
+      '--avatar',
+      'http://a',
+    ]);
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    expect(out).toMatch(/^200 \{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":""\} in \d+ ms\n$/);
+    const [change] = await listed('changes');
+    expect(change).toMatchObject({ channelId: '@TOA#_a', operator: 'leckie', type: 'channel.profile.updated', eventTimeEstimated: false });
+    expect(change!['changes']).toEqual([
+      { field: 'name', from: null, to: 'Shop\nnews\u001b[31m' },
+      { field: 'avatarUrl', from: null, to: 'http://a' },
+    ]);
+  }, 60_000);
+
+  test('send-webhook takes every command, a time and another address', async () => {
+    const url = `${service.url}/webhooks/tencent-chat`;
+    for (const command of ['created', 'destroyed'])
+      expect(
+        await here.run(['send-webhook', '--command', command, '--channel', 'b', '--time', '2024-01-02T03:04:05', '--url', url]),
+      ).toMatchObject({ code: 0 });
+    const types = (await listed('changes', '--channel', 'b')).map(change => [change['type'], change['eventTime']]);
+    expect(types).toEqual(['channel.destroyed', 'channel.created'].map(type => [type, '2024-01-02T03:04:05.000Z']));
+  }, 60_000);
+
+  test('what a webhook is refused for exits 1, and the answer is the result', async () => {
+    const { code, out, errors } = await here.run(['send-webhook', '--app', '1']);
+    expect({ code, errors }).toEqual({ code: 1, errors: '' });
+    expect(out).toMatch(/^403 .*120001/);
+  }, 60_000);
+
+  test('lists are tables of one line a row, or JSON with everything as it is', async () => {
+    const { code, out, errors } = await run('changes', '--channel', '@TOA#_a');
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    const lines = out.split('\n');
+    expect(lines).toHaveLength(3);
+    expect(lines[1]).toContain('Shop\ufffdnews\ufffd[31m');
+    expect(out).not.toContain('\u001b');
+    expect(await listed('sinks')).toMatchObject([{ name: 'crm', type: 'webhook', counts: { owed: 3 } }]);
+    expect(await listed('changes', '--limit', '2')).toHaveLength(2);
+    expect(await listed('changes', '--since', '2100-01-01')).toEqual([]);
+    expect(await run('changes', '--since', 'x')).toMatchObject({ code: 2, out: '', errors: 'since must be a time in ISO 8601\n' });
+    expect(await run('deliveries', '--state', 'x')).toMatchObject({
+      code: 2,
+      errors: expect.stringContaining('state must be one of') as unknown,
+    });
+  }, 60_000);
+
+  test('one change is shown with all of its tries', async () => {
+    const [change] = await listed('changes', '--channel', '@TOA#_a');
+    const id = String(change!['id']);
+    await until(async () => (await listed('deliveries', '--state', 'parked')).length === 3, 'all are parked', 20_000);
+    const { code, out } = await run('changes', '--change', id);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^channelId +@TOA#_a$/m);
+    expect(out).toMatch(/ refused +422 /);
+    expect(await listed('deliveries', '--change', id)).toMatchObject([{ sink: 'crm', state: 'parked', changeId: id }]);
+    expect(await run('changes', '--change', 'x')).toEqual({ code: 1, out: '', errors: 'no change with this id is kept\n' });
+  }, 60_000);
+
+  test('pause and resume', async () => {
+    expect(await run('pause', 'crm')).toMatchObject({ code: 0, out: expect.stringMatching(/^state +paused$/m) as unknown });
+    expect(await listed('sinks')).toMatchObject([{ state: 'paused' }]);
+    expect(await run('resume', 'crm')).toMatchObject({ code: 0 });
+    expect(await run('pause', 'a b/../c')).toEqual({ code: 1, out: '', errors: 'no sink has this name\n' });
+  }, 60_000);
+
+  test('what sends or gives up says how many, and does nothing without --yes or an answer', async () => {
+    const before = crm.requests.length;
+    const refused = await run('replay', '--sink', 'crm');
+    expect(refused).toMatchObject({ code: 2, out: '' });
+    expect(refused.errors).toMatch(/^3 deliveries will be sent again.*--yes/);
+    expect(await run('replay', '--sink', 'crm', '--dry-run', '--json')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('"replayed": 3') as unknown,
+    });
+    const words = ['replay', '--sink', 'crm', '--url', service.managementUrl];
+    for (const answer of ['n\n', '\n', 'yesterday\n', '\u0004', '\u0003']) {
+      const { code, out } = await here.onTerminal(words, answer);
+      expect([answer, code]).toEqual([answer, 1]);
+      expect(out).toContain('3 deliveries will be sent again.');
+      expect(out).toContain('nothing was done');
+    }
+    const [one] = await listed('deliveries', '--state', 'parked', '--limit', '1');
+    expect(await run('discard', String(one!['id']))).toMatchObject({ code: 2, out: '' });
+    expect(crm.requests.length).toBe(before);
+    expect(await listed('deliveries', '--state', 'parked')).toHaveLength(3);
+  }, 60_000);
+
+  test('discards each that can be, and exits 1 for the others', async () => {
+    const [one] = await listed('deliveries', '--state', 'parked');
+    const id = String(one!['id']);
+    const { code, out, errors } = await run('discard', id, 'nonsense', id, '--yes', '--reason', 'by hand');
+    expect({ code, errors }).toEqual({ code: 1, errors: 'nonsense: no delivery with this id is kept\n' });
+    expect(out).toBe(`2 deliveries will be given up for good.\n${id} is discarded\n`);
+    expect(await listed('deliveries', '--state', 'discarded')).toMatchObject([{ id, reason: 'by hand' }]);
+  }, 60_000);
+
+  test('replays once a person agrees, or at once with --yes', async () => {
+    status = 200;
+    const url = service.managementUrl;
+    const { code, out } = await here.onTerminal(['replay', '--channel', 'b', '--url', url], 'y\n');
+    expect(code).toBe(0);
+    expect(out).toMatch(/replayed +[12]/);
+    const run2 = await run('replay', '--state', 'parked', '--yes', '--json');
+    expect(run2).toMatchObject({ code: 0 });
+    expect(json(run2.out)).toMatchObject({ skippedAsStale: 0 });
+    await until(
+      async () => (await listed('deliveries', '--state', 'delivered')).length === 2,
+      'all but the discarded are delivered',
+      20_000,
+    );
+    // Nothing is left: nobody is asked.
+    expect(await run('replay', '--sink', 'crm')).toMatchObject({ code: 0, out: expect.stringMatching(/^replayed +0$/m) as unknown });
+  }, 60_000);
+
+  test('doctor finds the database in use, and all well', async () => {
+    const { code, out, errors } = await here.run(['doctor', '--json']);
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    const findings = json(out) as { what: string; state: string; message: string }[];
+    const database = findings.find(({ what }) => what === 'database');
+    expect(database).toMatchObject({ state: 'ok', advice: null });
+    expect(database!.message).toMatch(
+      kind === 'sqlite' ? /^SQLite, UTF-8, .*test\.db, in use by a running service$/ : /^PostgreSQL \d+.*, UTF8$/,
+    );
+    expect(findings.find(({ what }) => what === 'spool')).toMatchObject({ state: 'ok' });
+  }, 60_000);
+
+  test('a token that is not the service’s exits 78, an address where nothing is exits 1', async () => {
+    expect(
+      await here.run(['sinks', '--url', service.managementUrl], { environment: { MANAGEMENT_TOKEN: `${mark}-of-another` } }),
+    ).toMatchObject({
+      code: 78,
+      out: '',
+      errors: 'MANAGEMENT_TOKEN is not the one that the service has\n',
+    });
+    expect(await here.run(['sinks', '--url', 'http://127.0.0.1:1'])).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('connection refused') as unknown,
+    });
+    expect(await here.run(['sinks', '--url', crm.url])).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('check --url') as unknown,
+    });
+    expect(await here.run(['send-webhook'], { environment: { PORT: '1' } })).toMatchObject({ code: 1, out: '' });
+    expect(await here.run(['send-webhook'], { environment: { PORT: '0' } })).toMatchObject({ code: 2, out: '' });
+  }, 60_000);
+});
