@@ -5,6 +5,7 @@ import { Clock, SharedClock } from './process/clock.js';
 import { EngineEvents } from './process/engine-events.js';
 import { Log } from './process/log.js';
 import { outage } from './database/outage.js';
+import { cleaner } from './settings/cleaner.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings } from './settings/settings.js';
 
@@ -17,7 +18,8 @@ import { Settings } from './settings/settings.js';
     Clock,
     {
       provide: Log,
-      useFactory: (settings: Settings, clock: Clock) => new Log(settings.LOG_LEVEL, () => clock.now(), undefined, secretsOf(settings)),
+      useFactory: (settings: Settings, clock: Clock) =>
+        new Log(settings.LOG_LEVEL, () => clock.now(), undefined, cleaner(secretsOf(settings))),
       inject: [Settings, Clock],
     },
     {

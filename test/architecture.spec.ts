@@ -10,7 +10,7 @@ const engine = '^src/(engine|engine\\.module|main|program|service|app\\.module|p
 const rooms: Record<string, string> = {
   process: '',
   database: '^src/process/',
-  outgoing: '^src/(sinks/errors\\.ts|settings/secrets\\.ts)',
+  outgoing: '^src/(sinks/errors\\.ts|settings/cleaner\\.ts)',
   settings: '^src/(outgoing|sinks)/',
   channel: '^src/(database|process)/|^src/delivery/enqueue\\.ts',
   intake: '^src/(channel|database|process)/',

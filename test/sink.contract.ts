@@ -57,7 +57,7 @@ function outcomeOf(status: number): Outcome {
 
 const classOf = { retry: TryAgain, refused: Refused, misconfigured: Misconfigured };
 
-/** In every answer of the fake target: it may carry secrets of its own, so no error repeats it. */
+/** In every answer of the fake target. */
 const answerText = 'text-of-the-answer-7c1f';
 
 /** A change as the contract's example tells it. */
@@ -103,7 +103,9 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     eventTimeEstimated: false,
     tie: false,
     stale: [],
-    results: [{ sink: 'crm', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null }],
+    results: [
+      { sink: 'crm', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null, response: null, skipped: false },
+    ],
     auditActions: [],
     possiblyPostedSince: null,
     messageRef: null,
@@ -135,8 +137,10 @@ export async function attempt(
   }
 }
 
-/** Fails if any form in which an error may be printed carries one of these texts. */
-export function expectNoLeak(error: unknown, texts: readonly string[]): void {
+/** Fails if any form in which an error may be printed carries one of these texts; but for the target's answer, which may repeat what it was sent. */
+export function expectNoLeak(failure: unknown, texts: readonly string[]): void {
+  const error: unknown =
+    failure instanceof SinkError ? Object.assign(Object.create(failure) as SinkError, { ...failure, response: null }) : failure;
   const { message, stack, cause, advice } = error as SinkError;
   const printed = [message, advice, stack, String(error), inspect(cause, { depth: 10, showHidden: true })];
   printed.push(JSON.stringify(error), inspect(error, { depth: 10, showHidden: true }));
@@ -205,8 +209,11 @@ class Bench {
     }
   }
 
+  /** A failure repeats what it was sent, which holds secrets. */
   answer(status: number, request: ReceivedRequest): Answer {
-    return this.contract.answer?.(status, answerText, request) ?? { status, body: { error: answerText } };
+    const answer = this.contract.answer?.(status, answerText, request) ?? { status, body: { error: answerText } };
+    const { headers, path } = request;
+    return status >= 300 && typeof answer.body === 'object' ? { ...answer, body: { ...answer.body, headers, path } } : answer;
   }
 
   outcome(status: number): Outcome {
@@ -221,6 +228,7 @@ class Bench {
   private expectClean(error: unknown): void {
     const { name, introduction, organization } = exampleEvent().data.profile;
     expectNoLeak(error, [...this.contract.secrets, answerText, name ?? '', introduction ?? '', organization ?? '']);
+    if (error instanceof SinkError) expectNoLeak({ message: error.response ?? '', advice: error.reason }, this.contract.secrets);
   }
 }
 
@@ -269,6 +277,15 @@ function answers(bench: Bench, { statuses, cases = [] }: SinkContract): void {
     expect(told).toEqual(expected);
     // Hundreds of attempts, each on a connection of its own, on a machine that may be busy.
   }, 30_000);
+
+  it('keeps what the target answered', async () => {
+    const target = await bench.target(request => bench.answer(400, request));
+    const error = await bench.attempt(await bench.sink(target.url));
+    expect(error?.response).toContain(answerText);
+    expect(Array.from(error!.response!).length).toBeLessThanOrEqual(500);
+    expect(error?.reason).toContain(`${error?.message} — `);
+    expect(error?.reason.length).toBeLessThanOrEqual(error!.message.length + 3 + 120);
+  });
 
   it('sends one request per attempt: the retries are not the sink’s', async () => {
     const target = await bench.target(request => bench.answer(503, request));

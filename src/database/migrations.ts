@@ -78,7 +78,10 @@ const origin: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, origin];
+/** What the target of a failed attempt answered. */
+const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
+
+const migrations: readonly Migration[] = [first, origin, response];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations

@@ -151,6 +151,8 @@ interface AttemptTable {
   outcome: string;
   status: number | null;
   error: string | null;
+  /** What the target answered, cleaned of secrets and cut. */
+  response: string | null;
 }
 
 /** What a person did, and who. */

@@ -10,7 +10,7 @@ export interface Health
 }
 
 /** What one attempt says of the sink as a whole: `null` is a success. */
-export type Verdict = Pick<SinkError, 'outcome' | 'message' | 'advice'> | null;
+export type Verdict = Pick<SinkError, 'outcome' | 'reason' | 'advice'> | null;
 
 /** So many answers "try again" in a row, and the sink is down. */
 const downFrom = 5;
@@ -28,8 +28,8 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
   if (state === 'ok') return { ...health, failures };
   const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
-  const { message: reason, advice } =
-    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? reasonOf(health) : verdict;
+  const { reason, advice } =
+    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? health : verdict;
   return {
     ...health,
     failures,
@@ -40,10 +40,6 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
     advice,
     stopped_since: health.stopped_since ?? now,
   };
-}
-
-function reasonOf(health: Health): { message: string | null; advice: string | null } {
-  return { message: health.reason, advice: health.advice };
 }
 
 function running(health: Health, now: number): Health {

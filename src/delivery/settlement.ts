@@ -37,7 +37,7 @@ export interface Settlement {
   reason: string | null;
   advice: string | null;
   messageRef: string | null;
-  attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null };
+  attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null; response: string | null };
   /** True if other sinks' reports should tell of it. */
   tell: boolean;
   /** Until when the whole sink must be left alone. */
@@ -127,7 +127,7 @@ function settlementOf(
   } as const;
   const messageRef = 'messageRef' in head.delivery ? head.delivery.messageRef : null;
   if (!('failure' in answer)) {
-    const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null };
+    const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null, response: null };
     const tries = head.tries + 1;
     return { ...calm, work, state: 'delivered', tryAgainAt: null, tries, messageRef: answer.messageRef, attempt, tell: !isReport(work) };
   }
@@ -159,10 +159,10 @@ function settlementOf(
     stoppedMs: stopped,
     doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
-    reason: expired ? `gave up: ${failure.message}` : failure.message,
+    reason: expired ? `gave up: ${failure.reason}` : failure.reason,
     advice: failure.advice,
     messageRef,
-    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: failure.message },
+    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: failure.message, response: failure.response },
     tell: !isReport(work) && (over || head.failingSince === null),
     holdUntil: hold,
   };

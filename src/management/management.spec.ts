@@ -361,7 +361,7 @@ eachStore('management', store => {
       const stage = await stageOf();
       const [crm, index] = await stage.register({ name: 'crm' }, { name: 'index', type: 'opensearch', mode: 'state' });
       const id = await stage.record({ name: 'One' });
-      await stage.attempt(crm!, down());
+      await stage.attempt(crm!, Object.assign(down(), { response: 'no room' }));
       await stage.attempt(index!);
       const { status, body } = await stage.call(`/api/v1/changes/${id}`);
       expect(status).toBe(200);
@@ -374,10 +374,10 @@ eachStore('management', store => {
           id: `${id}_${crm!.id}`,
           sink: 'crm',
           state: 'pending',
-          reason: 'it answered 502',
+          reason: 'it answered 502 — no room',
           advice: 'Look at the CRM.',
           nextAttemptAt: '2026-01-01T00:00:02.012Z',
-          attempts: [{ at, durationMs: 12, outcome: 'retry', status: 502, error: 'it answered 502' }],
+          attempts: [{ at, durationMs: 12, outcome: 'retry', status: 502, error: 'it answered 502', response: 'no room' }],
         },
         {
           ...common,
@@ -387,7 +387,7 @@ eachStore('management', store => {
           reason: null,
           advice: null,
           nextAttemptAt: null,
-          attempts: [{ at, durationMs: 12, outcome: 'delivered', status: null, error: null }],
+          attempts: [{ at, durationMs: 12, outcome: 'delivered', status: null, error: null, response: null }],
         },
       ]);
       for (const unknown of [uuid(), 'x', '%00', `${id}x`]) expect((await stage.call(`/api/v1/changes/${unknown}`)).status).toBe(404);

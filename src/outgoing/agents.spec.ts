@@ -109,6 +109,7 @@ async function open(name: string, url: string, environment: Record<string, strin
     now: Date.now,
     warn: () => {},
     proxies: proxiesOf(environment),
+    clean: (text: string) => text,
     actions: noActions,
     interaction: () => Promise.resolve(''),
   };
@@ -254,7 +255,13 @@ it.each([true, false])('Socket Mode goes through a tunnel (TLS: %s)', async secu
   const warnings: string[] = [];
   const listen = (url: string): Socket => {
     const warn = (text: string): void => void warnings.push(text);
-    const context = { interaction: () => Promise.resolve(''), now: Date.now, proxies: proxiesOf(through(url)), warn };
+    const context = {
+      interaction: () => Promise.resolve(''),
+      now: Date.now,
+      proxies: proxiesOf(through(url)),
+      clean: (text: string) => text,
+      warn,
+    };
     const socket = new Socket('xapp-1', { API_URL: slack.apiUrl, TIMEOUT_MS: 3000 }, context, 10);
     socket.listen();
     return socket;

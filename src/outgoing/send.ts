@@ -52,6 +52,7 @@ export interface Answer {
   retryAfter: string | null;
   /** Empty if it was longer than the limit. */
   body: string;
+  contentType: unknown;
 }
 
 /**
@@ -61,8 +62,9 @@ export interface Answer {
 export async function exchange(request: OutgoingRequest, mostBytes: number): Promise<Answer> {
   try {
     const { status, headers, data } = await send(request);
-    const retryAfter: unknown = headers['retry-after'];
-    return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, body: await readText(data, mostBytes) };
+    const { 'retry-after': retryAfter, 'content-type': contentType } = headers as Record<string, unknown>;
+    const body = await readText(data, mostBytes);
+    return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, body, contentType };
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);

@@ -10,7 +10,7 @@ export class Log implements LoggerService {
     private readonly level: LogLevel,
     private readonly now: () => number = Date.now,
     private readonly write: (line: string) => void = line => void process.stdout.write(line),
-    private readonly secrets: readonly string[] = [],
+    private readonly clean: (text: string, more: readonly string[], most: number) => string = text => text,
   ) {}
 
   info(msg: string, fields: object = {}): void {
@@ -33,8 +33,7 @@ export class Log implements LoggerService {
 
   /** An error that nobody foresaw, with its stack. What it says was not made for a log: secrets are taken out. */
   unexpected(msg: string, error: unknown): void {
-    const stack = this.secrets.reduce((text, secret) => text.replaceAll(secret, '***'), stackOf(error));
-    this.line('error', msg, { error: stack.slice(0, longestStack) });
+    this.line('error', msg, { error: this.clean(stackOf(error), [], longestStack) });
   }
 
   /** Nest's own word for what goes on inside it. */

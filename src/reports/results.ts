@@ -70,17 +70,24 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms'])
+    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms', 'delivery.cause'])
+    .select(
+      sql<string | null>`case when delivery.reason is not null then (
+      select response from attempt where attempt.change_id = delivery.change_id and attempt.sink = delivery.sink order by at desc limit 1) end`.as(
+        'response',
+      ),
+    )
     .select(standing)
     .where(database.isAmong('change_id', changeIds))
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')
     .execute();
   const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, state, tries, reason, duration_ms, ...lane } of rows) {
+  for (const { change_id, name, state, tries, reason, duration_ms, cause, response, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
     const next = state === 'pending' ? nextAttemptAt(lane) : null;
-    const result = { sink: name, state: shown, reason, durationMs: duration_ms, nextAttemptAt: next, held: heldBy(lane) };
+    const told = { sink: name, state: shown, reason, response, durationMs: duration_ms, skipped: cause === 'skipped' };
+    const result = { ...told, nextAttemptAt: next, held: heldBy(lane) };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;

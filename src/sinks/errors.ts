@@ -6,6 +6,8 @@ export abstract class SinkError extends Error {
   abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
   /** The target's own word for it, for a sink that acts on it; empty if there is none. */
   word = '';
+  /** What the target answered: one line of text, cleaned of secrets, 500 characters at most; `null` for nothing. */
+  response: string | null = null;
   /**
    * @param message why, in plain words, without any secret or profile text
    * @param advice what a person can do about it
@@ -19,6 +21,28 @@ export abstract class SinkError extends Error {
     super(message);
     this.name = new.target.name;
   }
+
+  /** Why, with the beginning of the target's answer. */
+  get reason(): string {
+    return this.response === null ? this.message : this.message + answerMark + cut(this.response, 120);
+  }
+}
+
+/** Between why and what the target answered. */
+const answerMark = ' — ';
+
+/** A reason without the target's answer, which may repeat what it was sent. */
+export function withoutAnswer(reason: string): string {
+  return reason.split(answerMark, 1)[0]!;
+}
+
+/** So many characters of a text at most, none of them half. */
+export function cut(text: string, characters: number): string {
+  return text.length <= characters
+    ? text
+    : Array.from(text.slice(0, 2 * characters))
+        .slice(0, characters)
+        .join('');
 }
 
 /** It may work later: network trouble, overload, time-outs. */

@@ -15,6 +15,10 @@ export interface SinkResult {
   nextAttemptAt: number | null;
   /** Why it is not tried at all for now: a person paused its sink, or that is no longer configured. */
   held: 'paused' | 'removed' | null;
+  /** What its target answered to the last attempt, cleaned of secrets, if that failed. */
+  response: string | null;
+  /** Delivered without being sent: its template said so. */
+  skipped: boolean;
 }
 
 /** What a person did with the deliveries of a change. */

@@ -3,6 +3,8 @@ import { Database } from '../database/database.js';
 import { firstSeen } from '../database/seen.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
+import { type Clean, cleaner } from '../settings/cleaner.js';
+import { secretsOf } from '../settings/secrets.js';
 import { Settings } from '../settings/settings.js';
 import type { Filters } from './filters.js';
 import type { Door, ReportSink } from './report-sink.js';
@@ -25,6 +27,7 @@ export class ServedSinks {
   readonly opened: Sink[] = [];
   /** The same, once they are registered; none before. */
   all: readonly ServedSink[] = [];
+  private readonly clean: Clean;
 
   constructor(
     private readonly settings: Settings,
@@ -32,7 +35,9 @@ export class ServedSinks {
     private readonly clock: SharedClock,
     private readonly log: Log,
     private readonly actions: Actions,
-  ) {}
+  ) {
+    this.clean = cleaner(secretsOf(settings));
+  }
 
   get reports(): ServedSink<ReportSink>[] {
     return this.all.filter((one): one is ServedSink<ReportSink> => 'report' in one.sink);
@@ -69,6 +74,7 @@ export class ServedSinks {
       now: () => this.clock.now(),
       warn: message => this.log.warn(message, { sink: name }),
       proxies: this.settings.proxies,
+      clean: this.clean,
       actions: this.actions,
       interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());

@@ -1,4 +1,5 @@
 import type { Proxies } from '../outgoing/proxies.js';
+import type { Clean } from '../settings/cleaner.js';
 import type { SettingsClass } from '../settings/setting.js';
 import type { InteractionAnswer, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
@@ -15,6 +16,8 @@ export interface SinkContext {
   warn: (message: string) => void;
   /** What the environment says of proxies: every connection is made by `outgoing`, which obeys it. */
   proxies: Proxies;
+  /** Takes every secret of the settings out of what a target answered. */
+  clean: Clean;
   actions: Actions;
   /**
    * Hands an interaction to the report sink of this process that it is for: those of one app share its interactions, each of which reaches any of them.

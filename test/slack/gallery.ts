@@ -74,7 +74,15 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
   const warn = (message: string): never => {
     throw new Error(message);
   };
-  const context = { name: 'team', now: () => now, warn, proxies: noProxies, actions: noActions, interaction: () => Promise.resolve('') };
+  const context = {
+    name: 'team',
+    now: () => now,
+    warn,
+    proxies: noProxies,
+    clean: (text: string) => text,
+    actions: noActions,
+    interaction: () => Promise.resolve(''),
+  };
   return (await slack.open(value, context)) as ReportSink;
 }
 

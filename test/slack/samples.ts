@@ -97,7 +97,7 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
 }
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
+  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
 }
 
 const crm = result('crm', 'delivered', { durationMs: 42 });

@@ -1,3 +1,4 @@
+import { cleanerOf } from '../../../test/support/clean.ts';
 import { noProxies } from '../../../test/support/proxy.ts';
 import { getEventListeners } from 'node:events';
 import { Webhook } from 'standardwebhooks';
@@ -32,6 +33,7 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
+    clean: cleanerOf(value),
     actions: noActions,
     interaction: () => Promise.resolve(''),
   };

@@ -1,20 +1,16 @@
 import type { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import type { AxiosResponse } from 'axios';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
+import { type Answered, readAnswer, withResponse } from '../../outgoing/response.js';
 import { send } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import type { Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { TryAgain } from '../errors.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
-
-/** How much of an answer is read, so that its connection can be used again; the rest is dropped with the connection. */
-const answerLimitBytes = 64 * 1024;
-const answerLimitMs = 1000;
 
 /** Many servers close an idle connection after 5 s without a word; a delivery sent just then would be lost and sent twice. */
 const idleConnectionMs = 4000;
@@ -30,6 +26,8 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
     return new CrmWebhookSink(settings, context);
   },
 });
+
+type Answer = Answered & { status: number; retryAfter: unknown };
 
 class CrmWebhookSink implements SingleSink {
   private readonly agent: Agent;
@@ -47,9 +45,9 @@ class CrmWebhookSink implements SingleSink {
   }
 
   async deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const { status, headers } = await this.tryOnce(delivery, signal);
-    const error = classifyStatus(status, headers['retry-after'], this.context.now());
-    if (error) throw error;
+    const answer = await this.tryOnce(delivery, signal);
+    const error = classifyStatus(answer.status, answer.retryAfter, this.context.now());
+    if (error) throw withResponse(error, answer, this.context.clean);
   }
 
   async close(): Promise<void> {
@@ -57,11 +55,10 @@ class CrmWebhookSink implements SingleSink {
   }
 
   /** One request within its total time. Throws only until there is a status, which then decides. */
-  private async tryOnce(delivery: Delivery, signal: AbortSignal): Promise<AxiosResponse<Readable>> {
-    const exchange = async (inTime: AbortSignal): Promise<AxiosResponse<Readable>> => {
-      const answer = await this.post(delivery, inTime);
-      await readAnswer(answer.data);
-      return answer;
+  private async tryOnce(delivery: Delivery, signal: AbortSignal): Promise<Answer> {
+    const exchange = async (inTime: AbortSignal): Promise<Answer> => {
+      const { status, headers, data } = await this.post(delivery, inTime);
+      return { status, retryAfter: headers['retry-after'] as unknown, ...(await readAnswer(data, headers, status >= 300)) };
     };
     const { TIMEOUT_MS } = this.settings;
     const advice = 'It may have arrived. Check that the target answers in time; it is tried again by itself.';
@@ -86,17 +83,4 @@ class CrmWebhookSink implements SingleSink {
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
     return send({ method: 'POST', url: this.settings.URL, headers, body, agent: this.agent, signal });
   }
-}
-
-/** Reads an answer up to the limits and drops it; resolves however it ends. */
-async function readAnswer(answer: Readable): Promise<void> {
-  let bytes = 0;
-  answer.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > answerLimitBytes) answer.destroy();
-  });
-  const timer = setTimeout(() => answer.destroy(), answerLimitMs);
-  // An answer that breaks off is an answer: its status has arrived.
-  await finished(answer).catch(() => undefined);
-  clearTimeout(timer);
 }

@@ -1,3 +1,4 @@
+import { responseOf } from '../../outgoing/response.js';
 import type { ChannelKey, Difference } from '../search-sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
@@ -212,12 +213,14 @@ export class ClusterEngine implements Engine {
   /** What the answer to one document means. */
   private failure(item: Item): SinkError | null {
     if (item.status === 409 && errorType(item) === 'version_conflict_engine_exception') return null;
-    return classifyClusterError(item.status, item, null, this.now());
+    const error = classifyClusterError(item.status, item, null, this.now());
+    if (error) error.response = responseOf(JSON.stringify(member(item, 'error')) ?? '', 'application/json', this.client.clean);
+    return error;
   }
 
-  private bodyOf({ status, retryAfter, body }: Answer): unknown {
+  private bodyOf({ status, retryAfter, body, response }: Answer): unknown {
     const error = classifyClusterError(status, body, retryAfter, this.now());
-    if (error) throw error;
+    if (error) throw Object.assign(error, { response });
     return body;
   }
 }

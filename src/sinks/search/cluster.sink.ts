@@ -12,7 +12,7 @@ function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'
     mode: () => 'state',
     exclusiveTarget: exclusiveIndex,
     async open(settings, context) {
-      const client = new RestClient(settings, authorizationOf(settings), context.proxies);
+      const client = new RestClient(settings, authorizationOf(settings), context.proxies, context.clean);
       return new ChannelIndex(new ClusterEngine(client, product, settings, context.now), settings, context);
     },
   });

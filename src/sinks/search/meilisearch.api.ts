@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { responseOf } from '../../outgoing/response.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
@@ -66,10 +67,14 @@ export class MeilisearchApi {
     if (status === 'succeeded') return;
     const message = 'the task did not succeed';
     const type = member(error, 'type');
-    if (type === 'invalid_request') throw classifyMeilisearchError(error, new Refused(message, ''));
-    if (type === 'auth') throw classifyMeilisearchError(error, new Misconfigured(message, 'Check the API key of this sink.'));
-    const advice = 'See the tasks of Meilisearch for why; it is tried again by itself.';
-    throw classifyMeilisearchError(error, new TryAgain(message, advice));
+    const meaning =
+      type === 'invalid_request'
+        ? new Refused(message, '')
+        : type === 'auth'
+          ? new Misconfigured(message, 'Check the API key of this sink.')
+          : new TryAgain(message, 'See the tasks of Meilisearch for why; it is tried again by itself.');
+    const response = responseOf(JSON.stringify(error) ?? '', 'application/json', this.client.clean);
+    throw Object.assign(classifyMeilisearchError(error, meaning), { response });
   }
 
   close(): void {
@@ -77,11 +82,11 @@ export class MeilisearchApi {
   }
 
   private async call(call: Call, signal: AbortSignal): Promise<unknown> {
-    const { status, retryAfter, body } = await this.client.call(call, signal);
+    const { status, retryAfter, body, response } = await this.client.call(call, signal);
     const error = classifyStatus(status, retryAfter, this.now());
     if (error === null) return body;
     if (typeof member(member(body, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
-    throw classifyMeilisearchError(body, error);
+    throw Object.assign(classifyMeilisearchError(body, error), { response });
   }
 }
 

@@ -13,7 +13,7 @@ export const meilisearch = defineSink({
   exclusiveTarget: exclusiveIndex,
   async open(settings, context) {
     const { API_KEY, INDEX } = settings;
-    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context.proxies);
+    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context.proxies, context.clean);
     return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client, context.now), INDEX), settings, context);
   },
 });

@@ -1,8 +1,10 @@
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
 import { parsed } from '../../outgoing/http.js';
+import { responseOf } from '../../outgoing/response.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange } from '../../outgoing/send.js';
+import type { SinkContext } from '../sink-type.js';
 import type { SearchSettings } from './search.settings.js';
 
 /** One call of the API; `json` or `lines` (newline-delimited JSON) is its body. */
@@ -19,6 +21,8 @@ export interface Answer {
   status: number;
   retryAfter: string | null;
   body: unknown;
+  /** The same, as people see it. */
+  response: string | null;
 }
 
 /** In bytes: many times a bulk answer of 500 documents; a page of documents that is longer is asked for again, smaller. */
@@ -31,7 +35,12 @@ export class RestClient {
   private readonly headers: Record<string, string>;
 
   /** @param authorization the value of the Authorization header */
-  constructor({ URL: text, CA: ca, TIMEOUT_MS: attemptMs }: SearchSettings, authorization: string | null, proxies: Proxies) {
+  constructor(
+    { URL: text, CA: ca, TIMEOUT_MS: attemptMs }: SearchSettings,
+    authorization: string | null,
+    proxies: Proxies,
+    readonly clean: SinkContext['clean'],
+  ) {
     const url = new URL(text);
     // Its credentials are in the header.
     url.username = url.password = '';
@@ -45,8 +54,12 @@ export class RestClient {
     const type = lines === undefined ? 'application/json' : 'application/x-ndjson';
     const sent = lines ?? (json && JSON.stringify(json));
     const headers = sent === undefined ? this.headers : { ...this.headers, 'content-type': type };
-    const { status, retryAfter, body } = await exchange({ method, url, headers, body: sent, agent: this.agent, signal }, answerLimit);
-    return { status, retryAfter, body: parsed(body) };
+    const { status, retryAfter, body, contentType } = await exchange(
+      { method, url, headers, body: sent, agent: this.agent, signal },
+      answerLimit,
+    );
+    const response = status < 300 ? null : responseOf(body, contentType, this.clean);
+    return { status, retryAfter, body: parsed(body), response };
   }
 
   close(): void {

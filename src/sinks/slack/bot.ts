@@ -58,7 +58,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     private readonly channel: string,
     private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL' | 'TIMEOUT_MS'>,
     private readonly rendering: RenderContext,
-    private readonly context: Pick<SinkContext, 'now' | 'proxies' | 'warn'>,
+    private readonly context: Pick<SinkContext, 'now' | 'proxies' | 'warn' | 'clean'>,
   ) {}
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {

@@ -1,3 +1,4 @@
+import { withResponse } from '../../outgoing/response.js';
 import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink-type.js';
@@ -47,6 +48,6 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
     const body = JSON.stringify({ ...message, ...postOptions });
     const answer = await post(this.url, body, { 'content-type': 'application/json' }, signal, this.context.proxies);
     const error = classifyWebhookAnswer(answer, this.context.now());
-    if (error) throw error;
+    if (error) throw withResponse(error, answer, this.context.clean);
   }
 }

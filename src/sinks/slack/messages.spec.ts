@@ -68,6 +68,8 @@ const sinkResults = fc.array(
     durationMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
     nextAttemptAt: fc.option(time),
     held: fc.constantFrom('paused', 'removed', null),
+    response: value,
+    skipped: fc.boolean(),
   }),
   { maxLength: 60 },
 );
@@ -245,6 +247,8 @@ describe('any message', () => {
       durationMs: 1e9,
       nextAttemptAt: now + 1e9,
       held: null,
+      response: null,
+      skipped: false,
       state: states[index % 6] ?? 'parked',
     }));
     const links = new Map(['1', '2'].map(messageRef => [messageRef, `https://tea.slack.com/${'a'.repeat(80)}`]));
@@ -370,6 +374,8 @@ describe.each([
       durationMs: null,
       nextAttemptAt: null,
       held: null,
+      response: null,
+      skipped: false,
       ...rest,
     });
     const changes = fieldNames.map(field => ({ field, from: '7', to: '8' }));

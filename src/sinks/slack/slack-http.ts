@@ -1,6 +1,7 @@
 import { agentFor } from '../../outgoing/agents.js';
 import { parsed } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
+import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
@@ -33,7 +34,7 @@ export async function callApi<T>(
   method: string,
   args: object,
   { BOT_TOKEN, API_URL = 'https://slack.com/api' }: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>,
-  context: Pick<SinkContext, 'now' | 'proxies'>,
+  context: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
   signal: AbortSignal,
 ): Promise<T> {
   const form = new URLSearchParams();
@@ -47,12 +48,12 @@ export async function postToApi(
   url: string,
   body: string,
   headers: Record<string, string>,
-  { now, proxies }: Pick<SinkContext, 'now' | 'proxies'>,
+  { now, proxies, clean }: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
   signal: AbortSignal,
 ): Promise<string> {
   const answer = await post(url, body, headers, signal, proxies);
   const error = classifyApiAnswer(answer, now());
-  if (error) throw error;
+  if (error) throw withResponse(error, answer, clean);
   return answer.body;
 }
 

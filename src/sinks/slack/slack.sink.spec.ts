@@ -1,3 +1,4 @@
+import { cleanerOf } from '../../../test/support/clean.ts';
 import { noProxies } from '../../../test/support/proxy.ts';
 import { type Emulator, createEmulator } from 'emulate';
 import { type Answer, type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
@@ -20,6 +21,7 @@ const context: SinkContext = {
   now: Date.now,
   warn: message => warnings.push(message),
   proxies: noProxies,
+  clean: text => text,
   actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
   interaction: () => Promise.resolve(''),
 };
@@ -28,7 +30,7 @@ beforeEach(() => void warnings.splice(0));
 async function open(texts: Record<string, string>, overrides: object = {}): Promise<ReportSink> {
   const { value, mistakes } = readClass(slack.settings, new Map(Object.entries(texts)));
   expect(mistakes).toEqual([]);
-  return (await slack.open(Object.assign(value, overrides), context)) as ReportSink;
+  return (await slack.open(Object.assign(value, overrides), { ...context, clean: cleanerOf(value) })) as ReportSink;
 }
 
 function bot(origin: string, overrides: object = {}, texts: Record<string, string> = {}): Promise<ReportSink> {
@@ -40,7 +42,7 @@ function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
 }
 
 function result(state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink: 'crm', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
+  return { sink: 'crm', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
 }
 
 /** A change whose card has something for its thread. */

@@ -1,3 +1,4 @@
+import { cleanerOf } from '../clean.ts';
 import { noProxies } from '../proxy.ts';
 import { elasticsearch, opensearch } from '../../../src/sinks/search/cluster.sink.js';
 import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
@@ -29,6 +30,7 @@ export async function openSearchSink(
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
+    clean: cleanerOf(settings),
     actions: noActions,
     interaction: () => Promise.resolve(''),
   };

@@ -84,7 +84,7 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .execute();
   const attempts = await database.kysely
     .selectFrom('attempt')
-    .select(['sink', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error'])
+    .select(['sink', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
     .where('change_id', '=', changeId)
     .orderBy('at')
     .execute();
@@ -92,6 +92,6 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     ...showDelivery(row),
     attempts: attempts
       .filter(({ sink }) => sink === row.sink)
-      .map(({ at, durationMs, outcome, status, error }) => ({ at: toIso(at), durationMs, outcome, status, error })),
+      .map(({ at, durationMs, outcome, status, error, response }) => ({ at: toIso(at), durationMs, outcome, status, error, response })),
   }));
 }

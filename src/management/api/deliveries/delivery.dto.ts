@@ -24,6 +24,7 @@ class AttemptDto extends answer({
   outcome: oneOf(['delivered', 'retry', 'refused', 'misconfigured']),
   status: orNull(integer('The HTTP status of a failure, if there was one')),
   error: orNull(text('Why it failed, in plain words')),
+  response: orNull(text('What the target answered to a failed try, without secrets, 500 characters at most')),
 }) {}
 
 /** What becomes of one change at one sink. */

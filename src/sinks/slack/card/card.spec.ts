@@ -13,7 +13,7 @@ const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threa
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, ...rest };
+  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
 }
 
 function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType }, rest: Partial<Report> = {}): Report {

@@ -41,7 +41,15 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     const answers = opened.map(one => one.interaction?.(asked, credential, seen()) ?? null);
     return answers.find(answer => answer !== null) ?? Promise.resolve('');
   };
-  const context = { name, now: () => 1_800_000_000_000, warn: () => {}, proxies: noProxies, actions, interaction };
+  const context = {
+    name,
+    now: () => 1_800_000_000_000,
+    warn: () => {},
+    proxies: noProxies,
+    clean: (text: string) => text,
+    actions,
+    interaction,
+  };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
   const sink = await buttons(all, { sink: name, words: en, timeZone: 'UTC', threads: true, buttons: true }, context);
   opened.push(sink);

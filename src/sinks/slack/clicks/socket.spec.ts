@@ -33,6 +33,7 @@ describe('Socket Mode', () => {
       interaction: async (payload: unknown) => (taken.push(payload), ''),
       now: Date.now,
       proxies: noProxies,
+      clean: (text: string) => text,
       warn: (text: string) => void warnings.push(text),
     };
     return new Socket(token, { API_URL: slack.apiUrl, TIMEOUT_MS: timeoutMs }, context, pauseMs);

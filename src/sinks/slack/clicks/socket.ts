@@ -39,7 +39,7 @@ export class Socket {
   constructor(
     private readonly appToken: string,
     private readonly settings: Pick<SlackSettings, 'API_URL' | 'TIMEOUT_MS'>,
-    private readonly context: Pick<SinkContext, 'interaction' | 'now' | 'proxies' | 'warn'>,
+    private readonly context: Pick<SinkContext, 'interaction' | 'now' | 'proxies' | 'warn' | 'clean'>,
     private readonly pauseMs = 1000,
   ) {}
 

@@ -1,0 +1,38 @@
+import { cleaner } from '../settings/cleaner.js';
+import { Refused, withoutAnswer } from '../sinks/errors.js';
+import { decoded, responseOf, withResponse } from './response.js';
+
+const clean = cleaner(['planted-token']);
+
+test.each([
+  ['text', 'text/plain', 'no room', 'no room'],
+  ['HTML', 'text/html; charset=utf-8', '<h1>Bad\r\n\r\n gateway</h1>', '<h1>Bad  gateway</h1>'],
+  ['JSON', 'application/json', '{\n  "error": "é"\n}', '{   "error": "é" }'],
+  ['a problem', 'application/problem+json', '{"title":"no"}', '{"title":"no"}'],
+  ['what has no type', undefined, 'no room', 'no room'],
+  ['control characters', 'text/plain', '\u0000\u001ba\u0007\u2028b\t', 'a b'],
+  ['a secret', 'text/plain', 'bad planted-\ntoken!', 'bad ***!'],
+  ['nothing', 'text/plain', ' \r\n', null],
+  ['an image', 'image/png', 'text all the same', null],
+  ['bytes of no type', undefined, Buffer.from([0x1f, 0x8b, 8, 0, 0xff, 0xfe, 0x80, 1]).toString(), null],
+  ['compressed bytes that call themselves text', 'text/plain', Buffer.from([0x1f, 0x8b, 8, 0, 0xff, 0xfe, 0x80, 1]).toString(), null],
+])('what people see of %s', (_, contentType, answer, expected) => {
+  expect(responseOf(answer, contentType, clean)).toBe(expected);
+});
+
+test('500 characters, and 120 in the reason, none of them half', () => {
+  const answer = `planted-token${'😀'.repeat(1000)}`;
+  const error = withResponse(new Refused('answered 400', 'Look.'), { body: answer, contentType: 'text/plain' }, clean);
+  expect(error.response).toBe(`***${'😀'.repeat(497)}`);
+  expect(error.reason).toBe(`answered 400 — ***${'😀'.repeat(117)}`);
+  expect(withoutAnswer(error.reason)).toBe('answered 400');
+  expect(new Refused('answered 400', 'Look.').reason).toBe('answered 400');
+});
+
+test('the charset of the answer', () => {
+  const gbk = Buffer.from([0xc4, 0xfa, 0xba, 0xc3]);
+  expect(decoded(gbk, 'text/html; charset=GBK')).toBe('您好');
+  expect(decoded(Buffer.from('é'), 'text/plain; charset="utf-8"')).toBe('é');
+  expect(decoded(Buffer.from('é'), 'text/plain; charset=nonsense')).toBe('é');
+  expect(decoded(Buffer.from('é'), undefined)).toBe('é');
+});
