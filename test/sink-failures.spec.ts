@@ -48,7 +48,7 @@ function flood(response: ServerResponse): void {
 }
 
 const misbehaviours: Record<string, Misbehaviour> = {
-  storm: { does: () => ({ status: 503 }), state: 'down', reason: /^answered 503$/, advice: /by itself/ },
+  storm: { does: () => ({ status: 503 }), state: 'down', reason: /^answered 503$/, advice: /If it lasts/ },
   reset: { does: (_, response) => void response.destroy(), state: 'down', reason: /^connection reset$/, advice: /runs and can be reached/ },
   drip: { does: (_, response) => drip(response), state: 'down', reason: /^timed out/, advice: /answers in time/ },
   hang: { does: () => undefined, state: 'down', reason: /^timed out/, advice: /answers in time/ },

@@ -160,7 +160,7 @@ async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSig
 
 async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {
   const failures = await sink.deliverMany(deliveries, signal);
-  if (failures.length !== deliveries.length) throw new TryAgain('the sink did not answer for every delivery', 'This is a bug of the sink.');
+  if (failures.length !== deliveries.length) throw new TryAgain(['unanswered'], ['bug']);
   return failures;
 }
 
@@ -171,23 +171,17 @@ async function report(sink: ReportSink, reports: readonly Report[], signal: Abor
     return reports.map(() => ({ messageRef }));
   } catch (error) {
     // Whichever of them it is about: they are sent one by one soon.
-    throw error instanceof Refused ? new TryAgain(error.message, error.advice, error.status) : error;
+    throw error instanceof Refused ? error.as(TryAgain, error.advice) : error;
   }
 }
 
 /** What cannot be shown waits for a person, and keeps nothing else of its sink waiting. */
 function damaged(): Refused {
-  return new Refused(
-    'the stored record of this change is damaged',
-    'Look for what else wrote into the database, restore the row of the change or of its channel, then replay or discard the delivery.',
-  );
+  return new Refused(['damaged'], ['fix_record']);
 }
 
 /** Only our own errors promise that their text holds no secret. */
 function asSinkError(error: unknown): SinkError {
   if (error instanceof SinkError) return error;
-  return new TryAgain(
-    `unexpected ${error instanceof Error ? error.name : typeof error}`,
-    'This is a bug of the sink; it is tried again by itself.',
-  );
+  return new TryAgain(['unexpected', error instanceof Error ? error.name : typeof error], ['bug']);
 }

@@ -16,7 +16,12 @@ const well: Health = {
   stopped_since: null,
   stopped_ms: 0,
 };
-const verdicts = fc.constantFrom<Verdict>(null, new TryAgain('503', ''), new Misconfigured('401', ''), new Refused('400', ''));
+const verdicts = fc.constantFrom<Verdict>(
+  null,
+  new TryAgain(['as_said', '503'], ['as_said', '']),
+  new Misconfigured(['as_said', '401'], ['as_said', '']),
+  new Refused(['as_said', '400'], ['as_said', '']),
+);
 
 test('a sink is down after five "try again" without a success in between, misconfigured after one such answer, and any success heals it', () => {
   fc.assert(

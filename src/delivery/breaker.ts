@@ -1,4 +1,5 @@
 import type { Row } from '../database/tables.js';
+import { stored } from '../explanations/explanation.js';
 import type { SinkError } from '../sinks/errors.js';
 
 /** How a sink is, as its row holds it: shared by all processes. Times in milliseconds. */
@@ -28,8 +29,8 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
   if (state === 'ok') return { ...health, failures };
   const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
-  const { reason, advice } =
-    health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry' ? health : verdict;
+  const stays = health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry';
+  const { reason, advice } = stays ? health : { reason: stored(verdict.reason), advice: stored(verdict.advice) };
   return {
     ...health,
     failures,

@@ -27,14 +27,14 @@ const well: Health = {
   stopped_ms: 0,
 };
 
-const conflict = new Refused('answered 409', '', 409);
-const timedOut = new TryAgain('timed out', '');
+const conflict = new Refused(['answered', 409], ['as_said', ''], 409);
+const timedOut = new TryAgain(['timed_out'], ['as_said', '']);
 const kinds: Record<string, SinkError> = {
   conflict,
   timedOut,
-  overloaded: new TryAgain('answered 503', '', 503),
-  unreached: new NotSent('connection refused', ''),
-  misconfigured: new Misconfigured('answered 401', '', 401),
+  overloaded: new TryAgain(['answered', 503], ['as_said', ''], 503),
+  unreached: new NotSent(['connection_refused'], ['as_said', '']),
+  misconfigured: new Misconfigured(['answered', 401], ['as_said', ''], 401),
 };
 
 /** The states that a delivery goes through with these answers, up to the first that ends it. */

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
+import { stored } from '../explanations/explanation.js';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
@@ -150,7 +151,7 @@ eachStore('delivery', store => {
     const sink = new ScriptedSink();
     let failures = 2;
     sink.script = () => {
-      if (failures-- > 0) throw new TryAgain('answered 503', 'wait', 503);
+      if (failures-- > 0) throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ crm: ['log', sink] });
     await Promise.all([change(), change(), change()]);
@@ -212,7 +213,7 @@ eachStore('delivery', store => {
     const { serve, change, states, settled, drain } = stage(database);
     const sink = new ScriptedSink();
     sink.script = ({ event }) => {
-      if (event.data.revision === 2) throw new Refused('answered 422', 'mend it', 422);
+      if (event.data.revision === 2) throw new Refused(['answered', 422], ['as_said', 'mend it'], 422);
     };
     await serve({ crm: ['log', sink] });
     for (let count = 0; count < 3; count++) await change();
@@ -220,7 +221,13 @@ eachStore('delivery', store => {
     expect(sink.revisions).toEqual([1, 2, 3]);
     expect(await states()).toEqual(['delivered', 'parked', 'delivered']);
     const parked = await database.kysely.selectFrom('delivery').selectAll().where('state', '=', 'parked').executeTakeFirstOrThrow();
-    expect(parked).toMatchObject({ cause: 'refused', reason: 'answered 422', advice: 'mend it', tries: 1, open: 0 });
+    expect(parked).toMatchObject({
+      cause: 'refused',
+      reason: stored(['answered', 422]),
+      advice: stored(['as_said', 'mend it']),
+      tries: 1,
+      open: 0,
+    });
     expect(await database.kysely.selectFrom('attempt').select(['outcome', 'status']).where('outcome', '=', 'refused').execute()).toEqual([
       { outcome: 'refused', status: 422 },
     ]);
@@ -249,7 +256,7 @@ eachStore('delivery', store => {
     const sinks = { log: new ScriptedSink(), state: new ScriptedSink(), report: new ScriptedReport() };
     for (const sink of Object.values(sinks))
       sink.script = () => {
-        throw new TryAgain('answered 503', 'wait', 503);
+        throw new TryAgain(['answered', 503], ['wait'], 503);
       };
     await serve({ log: ['log', sinks.log], state: ['state', sinks.state], report: ['report', sinks.report] });
     await change({ channelId: 'damaged' });
@@ -266,8 +273,8 @@ eachStore('delivery', store => {
       .innerJoin('sink', 'sink.id', 'delivery.sink')
       .select(['channel.channel_id', 'sink.name', 'delivery.state', 'delivery.cause', 'delivery.reason', 'delivery.advice'])
       .execute();
-    const reason = 'the stored record of this change is damaged';
-    const parked = { state: 'parked', cause: 'refused', reason, advice: expect.stringContaining('replay') as string };
+    const reason = stored(['damaged']);
+    const parked = { state: 'parked', cause: 'refused', reason, advice: stored(['fix_record']) };
     const delivered = { state: 'delivered', cause: null, reason: null, advice: null };
     const expected = rows.map(({ channel_id, name }) => ({
       channel_id,
@@ -284,7 +291,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, states, drain, ends } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new TryAgain('answered 401', 'check the credentials', 503);
+      throw new TryAgain(['answered', 401], ['as_said', 'check the credentials'], 503);
     };
     await serve({ crm: ['log', sink] });
     await change();
@@ -309,7 +316,7 @@ eachStore('delivery', store => {
     sink.script = () => {
       if (!failed) {
         failed = true;
-        throw new TryAgain('answered 503', 'wait', 503);
+        throw new TryAgain(['answered', 503], ['wait'], 503);
       }
     };
     await change({ fields: { name: 'two' } });
@@ -332,7 +339,7 @@ eachStore('delivery', store => {
     const [crm, slack] = [new ScriptedSink(), new ScriptedReport()];
     let failures = 1;
     crm.script = () => {
-      if (failures-- > 0) throw new TryAgain('answered 503', 'wait', 503);
+      if (failures-- > 0) throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ crm: ['log', crm], slack: ['report', slack] });
     await change();
@@ -423,7 +430,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, drain, ends } = stage(await store.open());
     const [index, cards] = [new ScriptedSink(), new ScriptedReport()];
     index.script = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ index: ['state', index], cards: ['report', cards] });
     await change();
@@ -468,7 +475,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, drain } = stage(database);
     const [crm, cards] = [new ScriptedSink(), new ScriptedReport(60_000, false)];
     crm.script = () => {
-      if (crm.got.length === 1) throw new TryAgain('answered 503', 'wait', 503);
+      if (crm.got.length === 1) throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ crm: ['log', crm], cards: ['report', cards] });
     await change({ channelId: 'other', eventTime: start });
@@ -490,7 +497,7 @@ eachStore('delivery', store => {
     const { serve, change, clock, later, settled, states, drain } = stage(database);
     const [crm, cards] = [new ScriptedSink(), new ScriptedReport()];
     crm.script = ({ event }) => {
-      if (event.data.channelId === 'refused') throw new Refused('answered 422', 'look', 422);
+      if (event.data.channelId === 'refused') throw new Refused(['answered', 422], ['as_said', 'look'], 422);
     };
     await serve({ crm: ['log', crm], cards: ['report', cards] });
     await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
@@ -542,8 +549,10 @@ eachStore('delivery', store => {
     const { serve, change, clock, later, states, drain } = stage(database);
     const cards = new ScriptedReport();
     cards.script = () => {
-      if (cards.digests.length > 0 && cards.got.length === 0) throw new Refused('answered invalid_blocks', 'report it');
-      if (cards.got.at(-1)?.event.data.channelId === 'c') throw new Refused('answered invalid_blocks', 'report it');
+      if (cards.digests.length > 0 && cards.got.length === 0)
+        throw new Refused(['as_said', 'answered invalid_blocks'], ['as_said', 'report it']);
+      if (cards.got.at(-1)?.event.data.channelId === 'c')
+        throw new Refused(['as_said', 'answered invalid_blocks'], ['as_said', 'report it']);
     };
     await serve({ cards: ['report', cards] });
     await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
@@ -566,7 +575,7 @@ eachStore('delivery', store => {
     const { serve, change, clock, later, drain } = stage(database);
     const cards = new ScriptedReport();
     cards.script = () => {
-      if (cards.got.length === 1) throw new TryAgain('timed out', 'wait');
+      if (cards.got.length === 1) throw new TryAgain(['timed_out'], ['wait']);
     };
     await serve({ cards: ['report', cards] });
     await change({ channelId: 'failing' });
@@ -622,7 +631,7 @@ eachStore('delivery', store => {
     const [dead, well] = [new ScriptedSink(), new ScriptedSink()];
     dead.script = () => new Promise(() => undefined);
     well.script = ({ event }) => {
-      if (event.data.channelId === 'a') throw new TryAgain('answered 500', 'wait', 500);
+      if (event.data.channelId === 'a') throw new TryAgain(['answered', 500], ['wait'], 500);
     };
     await serve({ dead: ['log', dead], well: ['log', well] });
     for (const channelId of ['a', 'b', 'c', 'd', 'e', 'f']) await change({ channelId });
@@ -653,7 +662,7 @@ eachStore('delivery', store => {
     const { serve, change, later, drain, settled } = stage(await store.open());
     const sink = new ScriptedSink();
     sink.script = () => {
-      if (sink.got.length === 1) throw new TryAgain('answered 429', 'wait', 429, 60_000);
+      if (sink.got.length === 1) throw new TryAgain(['answered', 429], ['wait'], 429, 60_000);
     };
     await serve({ crm: ['log', sink] });
     await change();
@@ -689,7 +698,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, drain } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ crm: ['log', sink] });
     const health = () => database.kysely.selectFrom('sink').select(['state', 'reason', 'failures']).executeTakeFirstOrThrow();
@@ -700,7 +709,7 @@ eachStore('delivery', store => {
     expect(await health()).toMatchObject({ state: 'ok' });
     await change({ channelId: 'e' });
     await until(async () => (await health()).state === 'down', 'down');
-    expect(await health()).toMatchObject({ reason: 'answered 503' });
+    expect(await health()).toMatchObject({ reason: stored(['answered', 503]) });
     expect(await tries()).toBe(5);
     await change({ channelId: 'e' });
     // A probe each time, although all lanes have something to do.
@@ -729,7 +738,7 @@ eachStore('delivery', store => {
     const { serve, change, later, states, drain } = stage(database);
     const sink = new ScriptedSink();
     sink.script = ({ event }) => {
-      if (event.data.channelId === 'bad') throw new Misconfigured('answered 404', 'check the URL', 404);
+      if (event.data.channelId === 'bad') throw new Misconfigured(['answered', 404], ['as_said', 'check the URL'], 404);
     };
     await serve({ crm: ['log', sink] });
     const state = async () => (await database.kysely.selectFrom('sink').select('state').executeTakeFirstOrThrow()).state;
@@ -745,7 +754,7 @@ eachStore('delivery', store => {
     await until(async () => (await states()).includes('parked'), 'the bad one is refused');
     expect(await state()).toBe('ok');
     expect(await database.kysely.selectFrom('delivery').select(['cause', 'reason']).where('state', '=', 'parked').execute()).toEqual([
-      { cause: 'refused', reason: 'answered 404' },
+      { cause: 'refused', reason: stored(['answered', 404]) },
     ]);
     await drain();
   });
@@ -755,7 +764,7 @@ eachStore('delivery', store => {
     const { serve, change, later, drain, ends } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new Misconfigured('answered 401', 'check the credentials', 401);
+      throw new Misconfigured(['answered', 401], ['as_said', 'check the credentials'], 401);
     };
     await serve({ crm: ['log', sink] });
     await change();
@@ -780,7 +789,7 @@ eachStore('delivery', store => {
     const { serve, change, later, drain } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new Misconfigured('answered 401', 'check the credentials', 401);
+      throw new Misconfigured(['answered', 401], ['as_said', 'check the credentials'], 401);
     };
     await serve({ crm: ['log', sink] }, { TIMEOUT_MS: 60_000 });
     await change({ channelId: 'a' });
@@ -807,7 +816,7 @@ eachStore('delivery', store => {
     };
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 5000, bytes: 1e6, perSecond: null };
-    const failure = new Misconfigured('answered 404', 'check the URL', 404);
+    const failure = new Misconfigured(['answered', 404], ['as_said', 'check the URL'], 404);
     const probed: Record<number, string> = {};
     await change({ channelId: 'first' });
     const from = clock.time;
@@ -830,7 +839,7 @@ eachStore('delivery', store => {
     const { serve, change, later, settled, states, drain, clock } = stage(database);
     const sink = new ScriptedSink();
     sink.script = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await serve({ crm: ['log', sink] });
     await change();
@@ -899,7 +908,10 @@ eachStore('delivery', store => {
     const row = await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow();
     const [sink, lanes] = [{ ...row, mode: 'log' as const }, new Lanes(database, v4, () => 0.5)];
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
-    for (const failure of [new TryAgain('answered 429', '', 429, 2000), new Misconfigured('answered 401', '', 401)]) {
+    for (const failure of [
+      new TryAgain(['answered', 429], ['as_said', ''], 429, 2000),
+      new Misconfigured(['answered', 401], ['as_said', ''], 401),
+    ]) {
       const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
       const ended = [{ at: clock.time, durationMs: 1, answers: [{ work: claimed[0]![0]!, answer: { failure } }] }];
       const { nextDueAt } = await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time);
@@ -925,7 +937,7 @@ eachStore('delivery', store => {
     const turn = (ended: Ended[], now: number) => lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, now);
     const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
     const [failing, slow] = ['failing', 'slow'].map(id => claimed.flat().find(work => work.head.delivery.event.data.channelId === id)!);
-    const failure = new Misconfigured('answered 401', 'check the credentials', 401);
+    const failure = new Misconfigured(['answered', 401], ['as_said', 'check the credentials'], 401);
     await turn([{ at: clock.time, durationMs: 1, answers: [{ work: failing!, answer: { failure } }] }], clock.time);
     await database.kysely
       .updateTable('lane')
@@ -965,7 +977,7 @@ eachStore('delivery', store => {
       const ended = [{ at: clock.time - 5, durationMs: 5, answers: [{ work, answer }] }];
       return (await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time)).health.state;
     };
-    const misconfigured = { failure: new Misconfigured('answered 401', 'check the credentials', 401) };
+    const misconfigured = { failure: new Misconfigured(['answered', 401], ['as_said', 'check the credentials'], 401) };
     const fine = { messageRef: null };
 
     const first = await take();

@@ -12,10 +12,10 @@ const start = Date.UTC(2026, 0, 1);
 
 const answers: Record<string, () => Answer> = {
   success: () => ({ messageRef: null }),
-  'try again': () => ({ failure: new TryAgain('answered 503', 'wait', 503) }),
-  'not before': () => ({ failure: new TryAgain('answered 429', 'wait', 429, 500) }),
-  refused: () => ({ failure: new Refused('answered 422', 'look', 422) }),
-  misconfigured: () => ({ failure: new Misconfigured('answered 401', 'look', 401) }),
+  'try again': () => ({ failure: new TryAgain(['answered', 503], ['wait'], 503) }),
+  'not before': () => ({ failure: new TryAgain(['answered', 429], ['wait'], 429, 500) }),
+  refused: () => ({ failure: new Refused(['answered', 422], ['as_said', 'look'], 422) }),
+  misconfigured: () => ({ failure: new Misconfigured(['answered', 401], ['as_said', 'look'], 401) }),
 };
 
 const steps = fc.array(

@@ -1,3 +1,4 @@
+import { stored } from '../explanations/explanation.js';
 import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, longestMs } from './retry.js';
@@ -81,22 +82,12 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
 /** If this lane got a configuration error, and another lane that was leased after that has since succeeded, a second such error is this lane's own fault: refused. */
 function judged({ configErrorSeq, head }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
-  if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost) return { failure: stillAtWork(answer.failure) };
+  // Where an attempt before may have arrived, a 409 is about that one.
+  if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost)
+    return { failure: answer.failure.as(TryAgain, ['still_at_work']) };
   if (answer.failure.outcome !== 'misconfigured') return answer;
   if (configErrorSeq === null || clearedUpTo < configErrorSeq) return answer;
-  const { message, status } = answer.failure;
-  return {
-    failure: new Refused(message, 'Other channels are taken: look at what is special about this one, mend that, then replay.', status),
-  };
-}
-
-/** Where an attempt before may have arrived, a 409 is about that one. */
-function stillAtWork({ message, status }: SinkError): TryAgain {
-  return new TryAgain(
-    message,
-    'The target may still be working on an earlier attempt at this delivery; it is tried again by itself.',
-    status,
-  );
+  return { failure: answer.failure.as(Refused, ['fix_channel']) };
 }
 
 /** One failure of each kind that tells something of the whole sink. */
@@ -159,10 +150,10 @@ function settlementOf(
     stoppedMs: stopped,
     doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
-    reason: expired ? `gave up: ${failure.reason}` : failure.reason,
-    advice: failure.advice,
+    reason: stored(expired ? ['gave_up', failure.reason] : failure.reason),
+    advice: stored(failure.advice),
     messageRef,
-    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: failure.message, response: failure.response },
+    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
     tell: !isReport(work) && (over || head.failingSince === null),
     holdUntil: hold,
   };

@@ -154,7 +154,7 @@ eachStore('sizes', store => {
     await owe(database, sink!, 5000, 1);
     const lanes = new Lanes(database, v4, () => 0.5);
     const { claimed } = await lanes.turn(sink!, [], day, { ...claim, attempts: 1, batchSize: 10 }, start);
-    const failure = { failure: new TryAgain('answered 503', 'wait', 503) };
+    const failure = { failure: new TryAgain(['answered', 503], ['wait'], 503) };
     const each = claimed.flat();
     const [last, ...others] = each;
     const failed = others.map(work => ({ at: start, durationMs: 1, answers: [{ work, answer: failure }] }));

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { type Explanation, stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
@@ -10,18 +11,17 @@ import { acknowledgeRefreshes, enqueueRefreshes } from '../reports/refresh-queue
 export interface RetiredSink {
   id: number;
   name: string;
-  reason: string;
+  reason: Explanation;
 }
 
 /** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago. */
 export async function retiredSinks(database: Database, retentionDays: number, old: number): Promise<RetiredSink[]> {
   const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
-  return sinks.flatMap(({ id, name, removed_at: removedAt }) => {
+  return sinks.flatMap<RetiredSink>(({ id, name, removed_at: removedAt }) => {
     if (removedAt === null) return [];
     const successor = sinks.find(one => one.name === name && one.removed_at === null);
-    if (successor)
-      return [{ id, name, reason: `the sink was replaced: ${name} is of type ${successor.type} in mode ${successor.mode} now` }];
-    return removedAt > old ? [] : [{ id, name, reason: `the sink was not configured for ${retentionDays} days` }];
+    if (successor) return [{ id, name, reason: ['replaced', name, successor.type, successor.mode] }];
+    return removedAt > old ? [] : [{ id, name, reason: ['not_configured_for', retentionDays] }];
   });
 }
 
@@ -50,7 +50,7 @@ export async function discardPage(
     await lockLanes(database, trx, id, page);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
-      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: now })
+      .set({ state: 'discarded', open: 0, cause: null, reason: stored(reason), advice: null, updated_at: now })
       .where('sink', '=', id)
       .where('state', 'in', ['pending', 'parked'])
       .where(

@@ -107,10 +107,10 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
       const sink = await register();
       await record();
       for (let tries = 0; tries < 3; tries++) {
-        expect(await attempt(sink, new TryAgain('answered 503', 'wait', 503), 0.5)).toBe(true);
+        expect(await attempt(sink, new TryAgain(['answered', 503], ['wait'], 503), 0.5)).toBe(true);
         await pass(20_000);
       }
-      expect(await attempt(sink, new TryAgain('answered 429', 'wait', 429, 100_000), 0.5)).toBe(true);
+      expect(await attempt(sink, new TryAgain(['answered', 429], ['wait'], 429, 100_000), 0.5)).toBe(true);
       clock.ahead = 0;
       await pass(minute);
       expect(jumps.map(by => Math.abs(by + ahead) < 1000)).toEqual([true]);
@@ -126,7 +126,7 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     const { clock, database, record, register, attempt, pass, states } = await stage(await newStore());
     const sink = await register();
     await record();
-    const failure = new TryAgain('answered 503', 'wait', 503);
+    const failure = new TryAgain(['answered', 503], ['wait'], 503);
     expect(await attempt(sink, failure)).toBe(true);
     clock.ahead = by;
     await pass(minute);
@@ -221,7 +221,7 @@ test('the embedded store notices at its start that the clock was put back meanwh
   const first = await stage(url, before);
   const sink = await first.register();
   await first.record();
-  expect(await first.attempt(sink, new TryAgain('answered 503', 'wait', 503, 20_000), 1)).toBe(true);
+  expect(await first.attempt(sink, new TryAgain(['answered', 503], ['wait'], 503, 20_000), 1)).toBe(true);
   await first.database.close();
   const second = await stage(url);
   expect(await second.attempt(sink, null, 1)).toBe(false);

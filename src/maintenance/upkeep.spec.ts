@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { v4, v7 as uuid } from 'uuid';
+import { readExplanation, stored } from '../explanations/explanation.js';
 import { eachStore } from '../../test/support/stores.js';
 import { until } from '../../test/support/until.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
@@ -102,7 +103,7 @@ class Stage {
   }
 }
 
-const refused = (): Refused => new Refused('answered 422', 'mend it', 422);
+const refused = (): Refused => new Refused(['answered', 422], ['as_said', 'mend it'], 422);
 
 eachStore('upkeep', store => {
   const stageOf = async (): Promise<Stage> => new Stage(await store.open());
@@ -264,7 +265,7 @@ eachStore('upkeep', store => {
       await stage.run();
       // The older of the two is no longer owed to anybody now, and went at once.
       expect((await stage.deliveries(crm)).map(({ state, reason }) => [state, reason])).toEqual([
-        ['discarded', 'the sink was not configured for 90 days'],
+        ['discarded', stored(['not_configured_for', 90])],
       ]);
       expect(stage.discarded.reduce((sum, [, count]) => sum + count, 0)).toBe(2);
       expect(stage.woken).toEqual(new Set([slack!.id]));
@@ -293,8 +294,8 @@ eachStore('upkeep', store => {
       const [next] = await stage.configure({ name: 'crm', mode: 'state' });
       expect(next!.id).not.toBe(old!.id);
       await stage.run();
-      const states = (await stage.deliveries()).map(({ state, reason }) => `${state}: ${reason}`);
-      expect(new Set(states)).toEqual(new Set(['discarded: the sink was replaced: crm is of type webhook in mode state now']));
+      const states = (await stage.deliveries()).map(({ state, reason }) => `${state}: ${readExplanation(reason!)}`);
+      expect(new Set(states)).toEqual(new Set(['discarded: the sink was replaced: crm is now of type webhook in mode state']));
       // Its name was configured before, so it is not filled.
       expect(await stage.deliveries(next)).toEqual([]);
       await stage.record();
@@ -354,7 +355,7 @@ eachStore('upkeep', store => {
       await stage.attempt(log!, refused());
       const pending = await stage.record('b');
       await stage.attempt(log!);
-      await stage.attempt(crm!, new TryAgain('answered 503', 'wait', 503));
+      await stage.attempt(crm!, new TryAgain(['answered', 503], ['wait'], 503));
       const over = await stage.record('c');
       const newestRevision = await stage.record('c');
       const staleOnes = [await stage.record('c', { eventTime: start }), await stage.record('c', { eventTime: start + 1 })];

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Explanation } from '../explanations/explanation.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import type { Doing } from '../database/audit.js';
@@ -34,7 +35,7 @@ export class AdminActions implements Actions {
   }
 
   /** Gives up a delivery if it is parked. @returns the state that it was in; `null` if there is no such delivery */
-  async discardOne(key: DeliveryKey, reason: string, actor: string): Promise<string | null> {
+  async discardOne(key: DeliveryKey, reason: Explanation, actor: string): Promise<string | null> {
     const done = await discard(this.database, key, reason, this.by(actor));
     if (done?.was !== 'parked') return done && done.was;
     this.events.emit('ended', done.name, 'discarded', 1);
@@ -51,7 +52,7 @@ export class AdminActions implements Actions {
       .where('change_id', '=', changeId)
       .where('state', '=', 'parked');
     for (const { sink } of await parked.execute()) {
-      if ((await this.discardOne({ changeId, sink }, 'discarded by a person', actor)) === 'parked') count += 1;
+      if ((await this.discardOne({ changeId, sink }, ['discarded'], actor)) === 'parked') count += 1;
     }
     return count;
   }

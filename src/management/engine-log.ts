@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { inEnglishOrNull, withoutAnswer } from '../explanations/explanation.js';
 import { EngineEvents, type EnginePart } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
-import { withoutAnswer } from '../sinks/errors.js';
 import { outage } from '../database/outage.js';
 import { Metrics } from './metrics.js';
 
@@ -42,7 +42,10 @@ export class EngineLog {
       })
       .on('state', (sink, { state, reason, advice }) => {
         if (state === 'ok') log.info('sink has recovered', { sink });
-        else log.warn('sink is stopped; it is probed until it recovers', { sink, state, reason: reason && withoutAnswer(reason), advice });
+        else {
+          const why = { reason: reason && withoutAnswer(reason), advice: inEnglishOrNull(advice) };
+          log.warn('sink is stopped; it is probed until it recovers', { sink, state, ...why });
+        }
       });
   }
 }

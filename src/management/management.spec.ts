@@ -601,7 +601,7 @@ eachStore('management', store => {
       const stage = await stageOf();
       const [crm] = await stage.register({ name: 'crm' });
       await stage.record();
-      await stage.attempt(crm!, new Misconfigured('answered 401', 'Check the credentials.', 401));
+      await stage.attempt(crm!, new Misconfigured(['answered', 401], ['as_said', 'Check the credentials.'], 401));
       const nextAttemptAt = '2026-01-01T00:00:13.000Z';
       expect((await stage.call(path)).body.sinks[0]).toMatchObject({ pending: 1, nextAttemptAt });
       expect((await stage.call('/api/v1/deliveries')).body.items[0]).toMatchObject({ state: 'pending', tries: 0, nextAttemptAt });

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { type Explanation, stored } from '../explanations/explanation.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
@@ -121,7 +122,7 @@ const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null,
 export async function discard(
   database: Database,
   { changeId, sink }: DeliveryKey,
-  reason: string,
+  reason: Explanation,
   doing: Doing,
 ): Promise<{ was: string; name: string; reports: number[] } | null> {
   return database.kysely.transaction().execute(async trx => {
@@ -136,7 +137,7 @@ export async function discard(
     if (locked?.was !== 'parked') return locked ? { ...locked, reports: [] } : null;
     await trx
       .updateTable('delivery')
-      .set({ state: 'discarded', open: 0, cause: null, reason, advice: null, updated_at: doing.at })
+      .set({ state: 'discarded', open: 0, cause: null, reason: stored(reason), advice: null, updated_at: doing.at })
       .where('change_id', '=', changeId)
       .where('sink', '=', sink)
       .execute();

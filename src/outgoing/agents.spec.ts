@@ -1,4 +1,5 @@
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { inEnglish } from '../explanations/explanation.js';
 import { fakeSocketMode } from '../../test/support/fake-socket-mode.ts';
 import { FakeSearch } from '../../test/support/fake-search.ts';
 import { type Handler, fakeServer } from '../../test/support/fake-server.ts';
@@ -155,7 +156,8 @@ describe.each(names)('%s', name => {
     between.say(says);
     const sink = await open(name, there.url, through(between.url(credentials)));
     const error = await attempt(sink);
-    expect(error).toMatchObject({ outcome, message, advice: expect.stringContaining(advice) });
+    expect(error).toMatchObject({ outcome, message });
+    expect(inEnglish(error!.advice)).toContain(advice);
     expectNoLeak(error!, [mark, 'planted-words']);
     expect(there.requests).toEqual([]);
     await sink.close?.();
@@ -174,13 +176,13 @@ describe.each(names)('%s', name => {
     expect(await told(`http://user:${mark}@unknown.invalid:3128`)).toMatchObject({
       outcome: 'misconfigured',
       message: 'the proxy cannot be reached: unknown host',
-      advice: expect.stringContaining(variable),
+      advice: expect.arrayContaining([variable]),
     });
     await between.close();
     expect(await told(between.url(credentials))).toMatchObject({
       outcome: 'retry',
       message: 'the proxy cannot be reached: connection refused',
-      advice: expect.stringContaining(variable),
+      advice: expect.arrayContaining([variable]),
     });
     expect(there.requests).toEqual([]);
   });

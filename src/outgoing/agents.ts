@@ -110,20 +110,18 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
 }
 
 function answered({ variable }: Proxy, status: number): SinkError {
-  const message = `the proxy answered ${status}`;
-  if (status === 407) return new Misconfigured(message, `Check user and password in ${variable}.`, status);
-  if (status === 403) {
-    return new Misconfigured(message, `The proxy of ${variable} forbids it: allow the target there, or name it in NO_PROXY.`, status);
-  }
+  const reason = ['proxy_answered', status] as const;
+  if (status === 407) return new Misconfigured(reason, ['check_proxy_login', variable], status);
+  if (status === 403) return new Misconfigured(reason, ['proxy_forbids', variable], status);
   if (classifyStatus(status, undefined, 0) instanceof TryAgain) {
-    return new TryAgain(message, `Check that the proxy of ${variable} can reach the target; it is tried again by itself.`, status);
+    return new TryAgain(reason, ['check_behind_proxy', variable], status);
   }
-  return new Misconfigured(message, `Check ${variable}: what is there does not seem to be a proxy that takes CONNECT.`, status);
+  return new Misconfigured(reason, ['no_proxy_there', variable], status);
 }
 
 function failed({ variable }: Proxy, error: Error): SinkError {
   const cause = classifyNetworkError(error);
-  const message = `the proxy cannot be reached: ${cause.message}`;
-  if (cause instanceof Misconfigured) return new Misconfigured(message, `Check the host name in ${variable}, and the certificate there.`);
-  return new NotSent(message, `Check that the proxy of ${variable} runs and can be reached from here; it is tried again by itself.`);
+  const reason = ['proxy_unreachable', cause.why] as const;
+  if (cause instanceof Misconfigured) return new Misconfigured(reason, ['check_proxy_host', variable]);
+  return new NotSent(reason, ['check_proxy_runs', variable]);
 }

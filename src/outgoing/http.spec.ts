@@ -49,7 +49,7 @@ describe('the status table', () => {
       fc.property(fc.oneof(fc.integer({ min: 0, max: 199 }), fc.integer({ min: 300, max: 999 })), status => {
         const error = classifyStatus(status, undefined, now);
         expect(error).toBeInstanceOf(misconfigured.includes(status) ? Misconfigured : retried(status) ? TryAgain : Refused);
-        expect(error).toMatchObject({ status, message: expect.stringContaining(String(status)), advice: expect.stringMatching(/\w/) });
+        expect(error).toMatchObject({ status, message: expect.stringContaining(String(status)) });
       }),
       { numRuns: 1000 },
     );

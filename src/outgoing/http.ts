@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Explanation } from '../explanations/explanation.js';
 import { Misconfigured, NotSent, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 
 /** Of this release. */
@@ -24,29 +25,28 @@ export function retryAfterMs(header: unknown, now: number): number {
 /** The one table of what an HTTP status means (contract, section 5); `null` is delivered. */
 export function classifyStatus(status: number, retryAfter: unknown, now: number): SinkError | null {
   if (status >= 200 && status < 300) return null;
-  const message = `answered ${status}`;
+  const reason = ['answered', status] as const;
   if (status === 408 || status === 425 || status === 429 || status >= 500 || status < 200) {
-    return new TryAgain(message, 'Nothing to do unless it lasts: it is tried again by itself.', status, retryAfterMs(retryAfter, now));
+    return new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now));
   }
-  if (status >= 300 && status < 400)
-    return new Misconfigured(`${message}, a redirect`, 'Redirects are never followed: set the URL to its final address.', status);
-  if (status === 401 || status === 403) return new Misconfigured(message, 'Check the credentials of this sink.', status);
-  if (status === 404 || status === 410) return new Misconfigured(message, 'Check the URL of this sink: nothing is there.', status);
-  return new Refused(message, 'The sink does not take this delivery: see its own log for why, mend that, then replay.', status);
+  if (status >= 300 && status < 400) return new Misconfigured(['redirected', status], ['set_final_url'], status);
+  if (status === 401 || status === 403) return new Misconfigured(reason, ['check_credentials'], status);
+  if (status === 404 || status === 410) return new Misconfigured(reason, ['check_url'], status);
+  return new Refused(reason, ['fix_at_target'], status);
 }
 
-const networkWords: Record<string, string> = {
-  ECONNRESET: 'connection reset',
-  EPIPE: 'connection reset',
-  ETIMEDOUT: 'timed out',
-  ECONNABORTED: 'timed out',
+const networkReasons: Record<string, Explanation> = {
+  ECONNRESET: ['connection_reset'],
+  EPIPE: ['connection_reset'],
+  ETIMEDOUT: ['timed_out'],
+  ECONNABORTED: ['timed_out'],
 };
 
-const notSentWords: Record<string, string> = {
-  ECONNREFUSED: 'connection refused',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-  EAI_AGAIN: 'the host name could not be looked up just now',
+const notSentReasons: Record<string, Explanation> = {
+  ECONNREFUSED: ['connection_refused'],
+  EHOSTUNREACH: ['host_unreachable'],
+  ENETUNREACH: ['network_unreachable'],
+  EAI_AGAIN: ['dns_try_again'],
 };
 
 /** Codes of Node's TLS that mean that the certificate will not be accepted later, either. */
@@ -59,16 +59,11 @@ const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|U
 export function classifyNetworkError(error: unknown): SinkError {
   const { sinkError, code } = innermost(error);
   if (sinkError) return sinkError;
-  if (code === 'ENOTFOUND') return new Misconfigured('unknown host', 'Check the host name in the URL of this sink.');
-  if (code !== null && tlsCode.test(code)) {
-    return new Misconfigured(
-      `TLS failed (${code})`,
-      'Check the certificate of the target; a private CA goes into the CA setting of this sink.',
-    );
-  }
-  const advice = 'Check that the target runs and can be reached from here; it is tried again by itself.';
-  const notSent = code !== null && notSentWords[code];
-  return notSent ? new NotSent(notSent, advice) : new TryAgain((code !== null && networkWords[code]) || 'network error', advice);
+  if (code === 'ENOTFOUND') return new Misconfigured(['unknown_host'], ['check_host']);
+  if (code !== null && tlsCode.test(code)) return new Misconfigured(['tls_failed', code], ['check_certificate']);
+  const notSent = code !== null && notSentReasons[code];
+  if (notSent) return new NotSent(notSent, ['check_runs']);
+  return new TryAgain((code !== null && networkReasons[code]) || ['network_error'], ['check_runs']);
 }
 
 function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; code: string | null } {

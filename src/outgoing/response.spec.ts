@@ -1,5 +1,6 @@
 import { cleaner } from '../settings/cleaner.js';
-import { Refused, withoutAnswer } from '../sinks/errors.js';
+import { inEnglish, stored, withoutAnswer } from '../explanations/explanation.js';
+import { Refused } from '../sinks/errors.js';
 import { decoded, responseOf, withResponse } from './response.js';
 
 const clean = cleaner(['planted-token']);
@@ -22,11 +23,11 @@ test.each([
 
 test('500 characters, and 120 in the reason, none of them half', () => {
   const answer = `planted-token${'😀'.repeat(1000)}`;
-  const error = withResponse(new Refused('answered 400', 'Look.'), { body: answer, contentType: 'text/plain' }, clean);
+  const error = withResponse(new Refused(['answered', 400], ['wait']), { body: answer, contentType: 'text/plain' }, clean);
   expect(error.response).toBe(`***${'😀'.repeat(497)}`);
-  expect(error.reason).toBe(`answered 400 — ***${'😀'.repeat(117)}`);
-  expect(withoutAnswer(error.reason)).toBe('answered 400');
-  expect(new Refused('answered 400', 'Look.').reason).toBe('answered 400');
+  expect(inEnglish(error.reason)).toBe(`answered 400 — ***${'😀'.repeat(117)}`);
+  expect(withoutAnswer(stored(['gave_up', error.reason]))).toBe('gave up: answered 400');
+  expect(new Refused(['answered', 400], ['wait']).reason).toEqual(['answered', 400]);
 });
 
 test('the charset of the answer', () => {

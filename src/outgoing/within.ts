@@ -38,5 +38,5 @@ export function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs:
     const over = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
     return Promise.race([call(signal), over]);
   };
-  return within(timeoutMs, stop, orOver, () => new TryAgain('timed out', 'Check that the target answers.'));
+  return within(timeoutMs, stop, orOver, () => new TryAgain(['timed_out'], ['check_answers']));
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
+import { stored } from '../explanations/explanation.js';
 import { Stage, down, never, start } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
@@ -41,7 +42,7 @@ class Told implements ReportSink {
 }
 
 const heardBefore: Heard = { webhookAt: null, startedAt: start, rejected: {} };
-const unauthorized401 = () => new Misconfigured('answered 401', 'Check SECRETS.', 401);
+const unauthorized401 = () => new Misconfigured(['answered', 401], ['as_said', 'Check SECRETS.'], 401);
 
 /** @param failed told of each alert that a sink did not take */
 function alertsOf(
@@ -112,12 +113,12 @@ eachStore('notices', store => {
           kind: 'incident',
           sink: 'crm',
           state: 'misconfigured',
-          reason: 'answered 401',
-          advice: 'Check SECRETS.',
+          reason: stored(['answered', 401]),
+          advice: stored(['as_said', 'Check SECRETS.']),
           waiting: 1,
           since,
           until: null,
-          failures: [{ at: since - 12, error: 'answered 401' }],
+          failures: [{ at: since - 12, error: stored(['answered', 401]) }],
           paused: false,
           by: null,
           removed: false,
@@ -193,7 +194,17 @@ eachStore('notices', store => {
     await stage.attempt(crm, never());
     await look();
     expect(told.notices).toMatchObject([
-      [{ kind: 'parked', sink: 'crm', count: 2, reason: 'it answered 422', advice: 'Correct the name.', until: null }, null],
+      [
+        {
+          kind: 'parked',
+          sink: 'crm',
+          count: 2,
+          reason: stored(['as_said', 'it answered 422']),
+          advice: stored(['as_said', 'Correct the name.']),
+          until: null,
+        },
+        null,
+      ],
     ]);
     await stage.database.kysely.updateTable('delivery').set({ state: 'discarded' }).where('state', '=', 'parked').execute();
     await look();
@@ -387,7 +398,7 @@ eachStore('notices', store => {
     await stage.record();
     await stage.attempt(crm, never());
     told.script = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await look();
     await look();
@@ -397,7 +408,7 @@ eachStore('notices', store => {
     await look();
     expect(told.notices).toHaveLength(1);
     told.script = () => {
-      throw new Refused('answered invalid_blocks', 'report it');
+      throw new Refused(['as_said', 'answered invalid_blocks'], ['as_said', 'report it']);
     };
     await stage.record({ channelId: 'b' });
     await stage.attempt(crm, never());
@@ -417,7 +428,7 @@ eachStore('notices', store => {
     await stage.attempt(crm, never());
     told.script = countCall => {
       for (let calls = 0; calls < 2; calls++) countCall?.();
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await look();
     expect(await pacedAt()).toBe(stage.clock.at + 3000);

@@ -90,7 +90,9 @@ class TestIndex implements SearchSink {
     this.calls.push(`fill ${deliveries.length}`);
     await this.meanwhile('fill');
     for (const one of deliveries) this.write(this.indices.get(index)!, one);
-    return deliveries.map(({ event }) => (event.data.channelId === 'refused' ? new Refused('mapping', 'look', 400) : null));
+    return deliveries.map(({ event }) =>
+      event.data.channelId === 'refused' ? new Refused(['as_said', 'mapping'], ['as_said', 'look'], 400) : null,
+    );
   }
 
   async swap(index: string): Promise<void> {
@@ -331,7 +333,7 @@ eachStore('index jobs', store => {
   test('what fails once holds a job up for seconds, what goes on failing for longer and longer', async () => {
     const { stage, search, index, run } = await stageOf();
     index.meanwhile = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: null });
     const waits: number[] = [];
@@ -352,7 +354,7 @@ eachStore('index jobs', store => {
     await deliver();
     index.documents.clear();
     index.meanwhile = () => {
-      throw new TryAgain('answered 503', 'wait', 503);
+      throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: 'api' });
     // Seen failing when the hour was counted from the start: nothing had failed before.
@@ -362,11 +364,11 @@ eachStore('index jobs', store => {
     expect((await stage.call('/api/v1/sinks/search/verify')).body).toMatchObject({ state: 'running', error: 'answered 503' });
     stage.clock.at += 60_000;
     index.meanwhile = () => {
-      throw new Misconfigured('answered 401', 'Check API_KEY.', 401);
+      throw new Misconfigured(['answered', 401], ['as_said', 'Check API_KEY.'], 401);
     };
     await run();
     expect(told).toEqual([
-      'verify of the index is held up {"sink":"search","reason":"answered 503","advice":"wait"}',
+      'verify of the index is held up {"sink":"search","reason":"answered 503","advice":"If it lasts, check the status and the log of the target."}',
       'verify of the index is held up {"sink":"search","reason":"answered 401","advice":"Check API_KEY."}',
     ]);
     stage.clock.at += 3_600_000;

@@ -1,6 +1,7 @@
 import type { Selectable, Updateable } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import { Injectable } from '@nestjs/common';
+import { inEnglish } from '../explanations/explanation.js';
 import { Database } from '../database/database.js';
 import { ServedSinks, type ServedSink } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
@@ -142,7 +143,8 @@ export class IndexJobs {
   }
 
   private heldUp({ name }: ServedSink<SearchSink>, row: Row, { message, advice }: SinkError): Update {
-    if (message !== row.error) this.log.info(`${row.kind} of the index is held up`, { sink: name, reason: message, advice });
+    if (message !== row.error)
+      this.log.info(`${row.kind} of the index is held up`, { sink: name, reason: message, advice: inEnglish(advice) });
     const now = this.clock.now();
     const since = row.failing_since ?? now;
     // The wait grows by the time since the first failure, so it doubles each time.

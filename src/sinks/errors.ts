@@ -1,3 +1,5 @@
+import { type Explanation, inEnglish } from '../explanations/explanation.js';
+
 /**
  * The outcome of an attempt that did not deliver. A sink throws one of these; anything else that it throws is tried again and
  * recorded without its text, since only these promise that their texts hold no secret.
@@ -9,31 +11,28 @@ export abstract class SinkError extends Error {
   /** What the target answered: one line of text, cleaned of secrets, 500 characters at most; `null` for nothing. */
   response: string | null = null;
   /**
-   * @param message why, in plain words, without any secret or profile text
+   * @param why without any secret or profile text; in English it is the message
    * @param advice what a person can do about it
    * @param status the HTTP status, if there was one
    */
   constructor(
-    message: string,
-    readonly advice: string,
+    readonly why: Explanation,
+    readonly advice: Explanation,
     readonly status: number | null = null,
   ) {
-    super(message);
+    super(inEnglish(why));
     this.name = new.target.name;
   }
 
   /** Why, with the beginning of the target's answer. */
-  get reason(): string {
-    return this.response === null ? this.message : this.message + answerMark + cut(this.response, 120);
+  get reason(): Explanation {
+    return this.response === null ? this.why : ['with_answer', this.why, cut(this.response, 120)];
   }
-}
 
-/** Between why and what the target answered. */
-const answerMark = ' — ';
-
-/** A reason without the target's answer, which may repeat what it was sent. */
-export function withoutAnswer(reason: string): string {
-  return reason.split(answerMark, 1)[0]!;
+  /** The same failure, as one of another kind. */
+  as<E extends SinkError>(kind: new (why: Explanation, advice: Explanation, status: number | null) => E, advice: Explanation): E {
+    return Object.assign(new kind(this.why, advice, this.status), { response: this.response });
+  }
 }
 
 /** So many characters of a text at most, none of them half. */
@@ -50,12 +49,12 @@ export class TryAgain extends SinkError {
   readonly outcome = 'retry';
   /** @param retryAfterMs how long the whole sink asked to be left alone, 0 if it did not */
   constructor(
-    message: string,
-    advice: string,
+    why: Explanation,
+    advice: Explanation,
     status: number | null = null,
     readonly retryAfterMs = 0,
   ) {
-    super(message, advice, status);
+    super(why, advice, status);
   }
 }
 

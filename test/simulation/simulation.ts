@@ -357,10 +357,10 @@ export class Simulation {
     const { TryAgain, Misconfigured } = this.#code.sinks;
     const behaviour = this.#behaviour[name]!;
     await rest(behaviour === 'slow' ? this.#dice.below(7000) : 50 * (1 + this.#dice.below(3)), signal);
-    const failing = new TryAgain('answered 503', 'wait', 503);
+    const failing = new TryAgain(['answered', 503], ['wait'], 503);
     if (behaviour === 'failing' || (behaviour === 'flaky' && this.#dice.chance(0.4))) throw failing;
-    if (behaviour === 'misconfigured') throw new Misconfigured('answered 401', 'mend it', 401);
-    if (behaviour === 'throttling') throw new TryAgain('answered 429', 'wait', 429, 1000 + this.#dice.below(60_000));
+    if (behaviour === 'misconfigured') throw new Misconfigured(['answered', 401], ['as_said', 'mend it'], 401);
+    if (behaviour === 'throttling') throw new TryAgain(['answered', 429], ['wait'], 429, 1000 + this.#dice.below(60_000));
     if (behaviour === 'hanging') await rest(3_600_000, signal);
     const taken = take();
     if (behaviour === 'took but failed') throw failing;
@@ -370,14 +370,16 @@ export class Simulation {
   /** A target that is picky refuses one in five. */
   #refusal(name: string): SinkError | null {
     const { Refused } = this.#code.sinks;
-    return this.#behaviour[name] === 'picky' && this.#dice.chance(0.2) ? new Refused('answered 400', 'look at it', 400) : null;
+    return this.#behaviour[name] === 'picky' && this.#dice.chance(0.2)
+      ? new Refused(['answered', 400], ['as_said', 'look at it'], 400)
+      : null;
   }
 
   /** An item of a bulk: where items fail, each for itself. */
   #storeOrNot(delivery: Delivery): SinkError | null {
     const refusal = this.#refusal('index');
     if (refusal) return refusal;
-    if (this.#behaviour.index === 'picky' && this.#dice.chance(0.2)) return new this.#code.sinks.TryAgain('item answered 429', 'wait', 429);
+    if (this.#behaviour.index === 'picky' && this.#dice.chance(0.2)) return new this.#code.sinks.TryAgain(['answered', 429], ['wait'], 429);
     this.#store(delivery);
     return null;
   }

@@ -66,7 +66,7 @@ test('the variants are three', () => {
 test('it leads Slack to the path for clicks, and the advice for errors names the scope that it has', () => {
   const { settings, oauth_config } = variants['a bot token']!;
   expect(new URL(settings.interactivity.request_url!).pathname).toBe('/slack/interactions');
-  const advice = readFileSync(join(root, 'src/sinks/slack/slack-errors.ts'), 'utf8');
+  const advice = readFileSync(join(root, 'src/explanations/en.ts'), 'utf8');
   const named = [...advice.matchAll(/the scopes? ([a-z]+:[a-z]+)/g)].map(match => match[1]!);
   expect(named.length).toBeGreaterThan(0);
   for (const scope of named) expect([...oauth_config.scopes.bot, ...oauth_config.scopes.bot_optional]).toContain(scope);

@@ -1,3 +1,4 @@
+import { stored } from '../../src/explanations/explanation.js';
 import type { ChangeEvent, FieldChange } from '../../src/sinks/sink.js';
 import type { Alert } from '../../src/sinks/alert.js';
 import type { Report, SinkResult } from '../../src/sinks/report-sink.js';
@@ -103,7 +104,7 @@ function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResu
 const crm = result('crm', 'delivered', { durationMs: 42 });
 const shop = result('shop_crm', 'delivered', { durationMs: 1240 });
 const search = result('search', 'delivered', { durationMs: 18 });
-const refused = result('shop_crm', 'parked', { reason: 'answered 422', durationMs: 35 });
+const refused = result('shop_crm', 'parked', { reason: stored(['answered', 422]), durationMs: 35 });
 
 /** What can happen to a channel. */
 export function cards(locale: Locale): Report[] {
@@ -200,10 +201,10 @@ const incident: Extract<Alert, { kind: 'incident' }> = {
   state: 'down',
   since: now,
   until: null,
-  reason: 'connection refused',
-  advice: 'Check that the target runs and can be reached from here; it is tried again by itself.',
+  reason: stored(['connection_refused']),
+  advice: stored(['check_runs']),
   waiting: 1234,
-  failures: [30, 15, 0].map(seconds => ({ at: now + seconds * second, error: 'connection refused' })),
+  failures: [30, 15, 0].map(seconds => ({ at: now + seconds * second, error: stored(['connection_refused']) })),
   paused: false,
   by: null,
   removed: false,
@@ -219,8 +220,8 @@ export const notices: readonly Alert[] = [
     ...incident,
     sink: 'search',
     state: 'misconfigured',
-    reason: 'answered 401',
-    advice: 'Check the credentials of this sink.',
+    reason: stored(['answered', 401]),
+    advice: stored(['check_credentials']),
     failures: [],
   },
   { ...incident, sink: 'shop_crm', failures: [], paused: true, by: 'slack:U0ALICE' },
@@ -231,8 +232,8 @@ export const notices: readonly Alert[] = [
     since: now,
     until: null,
     count: 3,
-    reason: 'answered 422',
-    advice: 'The sink does not take this delivery: see its own log for why, mend that, then replay.',
+    reason: stored(['answered', 422]),
+    advice: stored(['fix_at_target']),
     removed: false,
   },
   { kind: 'differences', sink: 'search', since: now, until: null, missing: 12, older: 3, newer: 0, surplus: 1, removed: false },

@@ -174,5 +174,5 @@ export class Stage {
   }
 }
 
-export const down = (): TryAgain => new TryAgain('it answered 502', 'Look at the CRM.', 502);
-export const never = (): Refused => new Refused('it answered 422', 'Correct the name.', 422);
+export const down = (): TryAgain => new TryAgain(['as_said', 'it answered 502'], ['as_said', 'Look at the CRM.'], 502);
+export const never = (): Refused => new Refused(['as_said', 'it answered 422'], ['as_said', 'Correct the name.'], 422);

@@ -61,9 +61,8 @@ class CrmWebhookSink implements SingleSink {
       return { status, retryAfter: headers['retry-after'] as unknown, ...(await readAnswer(data, headers, status >= 300)) };
     };
     const { TIMEOUT_MS } = this.settings;
-    const advice = 'It may have arrived. Check that the target answers in time; it is tried again by itself.';
     try {
-      return await within(TIMEOUT_MS, signal, exchange, () => new TryAgain(`timed out after ${TIMEOUT_MS} ms`, advice));
+      return await within(TIMEOUT_MS, signal, exchange, () => new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']));
     } catch (error) {
       signal.throwIfAborted();
       throw classifyNetworkError(error);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import type { Explanation } from '../../explanations/explanation.js';
 import { within } from '../../outgoing/within.js';
 import type { Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
@@ -22,8 +23,7 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
   stream.on('error', ignore);
 
   async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
-    const failed = (why: string) =>
-      new TryAgain(`standard output ${why}`, 'Check what reads the output of this process; it is tried again by itself.');
+    const failed = (reason: Explanation) => new TryAgain(reason, ['check_output']);
     const write = async (inTime: AbortSignal): Promise<void> => {
       // A reader that stands still gets no second copy on top of what waits for it already.
       if (stream.writableNeedDrain) await once(stream, 'drain', { signal: inTime });
@@ -35,13 +35,13 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
       });
     };
     const closed = (): never => {
-      throw failed('is closed');
+      throw failed(['output_closed']);
     };
     await within(
       settings.TIMEOUT_MS,
       signal,
       inTime => write(inTime).catch(closed),
-      () => failed('timed out'),
+      () => failed(['output_timed_out']),
     );
   }
 

@@ -69,8 +69,7 @@ export class ClusterEngine implements Engine {
     // Another replica was faster.
     if (error === 'resource_already_exists_exception') return;
     if (error === 'mapper_parsing_exception') {
-      const advice = `Check that it has the analyzer that ANALYZER names (${this.analyzer}); some come with plugins.`;
-      throw new Misconfigured('the cluster does not take our mapping', advice, answer.status);
+      throw new Misconfigured(['mapping_refused'], ['check_analyzer', this.analyzer], answer.status);
     }
     this.bodyOf(answer);
   }
@@ -192,20 +191,15 @@ export class ClusterEngine implements Engine {
     if (found === null) return null;
     const indices = Object.keys(found);
     if (indices.length > 1) {
-      throw new Misconfigured(
-        `${shown} is an alias of ${indices.length} indices`,
-        'Let the alias point at the one index that channel-sync made.',
-      );
+      throw new Misconfigured(['many_indices', shown, indices.length], ['fix_alias']);
     }
     const [index = ''] = indices;
     if (index === alias) {
-      const advice = 'Set INDEX to another name, or delete or rename that index; nothing was written to it.';
-      throw new Misconfigured(`${shown} is an index, not an alias`, advice);
+      throw new Misconfigured(['no_alias', shown], ['other_index_or_rename']);
     }
     const ours = markOf(member(found, index));
     if (ours === null || (alias === this.nextAlias && indexNumber(this.alias, index) === null)) {
-      const advice = 'Set INDEX to another name, or remove that alias; nothing was written to it.';
-      throw new Misconfigured(`${shown} is an alias of an index that channel-sync did not make`, advice);
+      throw new Misconfigured(['foreign_alias', shown], ['other_index_or_no_alias']);
     }
     return { index, outdated: JSON.stringify(ours) !== JSON.stringify(newMark(this.analyzer)) };
   }

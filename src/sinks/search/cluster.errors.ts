@@ -1,45 +1,24 @@
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { Gone } from './engine.js';
+import { type ErrorMeaning, Gone } from './engine.js';
 
-type Meaning = [kind: new (message: string, advice: string, status: number | null, retryAfterMs?: number) => SinkError, advice: string];
-
-const disk: Meaning = [TryAgain, 'A disk of the search engine is too full: free some space; it goes on by itself then.'];
-const blocked: Meaning = [
-  Misconfigured,
-  'Writing is blocked: free disk space on the cluster if it is short of it, then remove the block (index.blocks.*, cluster.blocks.*).',
-];
-const noNewIndex: Meaning = [
-  Misconfigured,
-  'The cluster makes no new index: free disk space on it if it is short of it, then remove the block (cluster.blocks.create_index).',
-];
-const starting: Meaning = [
-  TryAgain,
-  'The cluster is starting, or has no elected manager node: see its log if it lasts; it is tried again by itself.',
-];
-const busy: Meaning = [TryAgain, 'The cluster has more to do than it can: give it more capacity if it lasts; it is tried again by itself.'];
-const memory: Meaning = [TryAgain, 'The cluster is short of memory: give its nodes more if it lasts; it is tried again by itself.'];
-const shards: Meaning = [TryAgain, 'A shard of the index is not available: see the health of the cluster; it is tried again by itself.'];
-const document: Meaning = [
-  Refused,
-  'The index does not take this document: compare its mapping with the one of a new index, mend that, then replay.',
-];
+const busy: ErrorMeaning = [TryAgain, ['cluster_busy']];
+const shards: ErrorMeaning = [TryAgain, ['cluster_shard']];
+const starting: ErrorMeaning = [TryAgain, ['cluster_starting']];
+const document: ErrorMeaning = [Refused, ['fix_mapping']];
 
 /** Errors whose status says too little, by their type; with the status behind it where one type has several meanings. */
-const meanings: Record<string, Meaning> = {
-  index_not_found_exception: [Gone, 'The index went away: the next try makes it anew. Rebuild it then.'],
-  index_closed_exception: [Misconfigured, 'The index behind the alias is closed: open it.'],
+const meanings: Record<string, ErrorMeaning> = {
+  index_not_found_exception: [Gone, ['rebuild_then']],
+  index_closed_exception: [Misconfigured, ['open_index']],
   // Newer engines answer 429 when a disk is too full, older ones 403; all answer 403 when a person blocked the index.
-  'cluster_block_exception 429': disk,
-  'cluster_block_exception 403': blocked,
+  'cluster_block_exception 429': [TryAgain, ['free_disk']],
+  'cluster_block_exception 403': [Misconfigured, ['unblock_writing']],
   'cluster_block_exception 503': starting,
-  index_create_block_exception: noNewIndex,
-  security_exception: [
-    Misconfigured,
-    'Check the credentials of this sink, and that they may read, write and manage INDEX, INDEX-next and the indices INDEX-v*.',
-  ],
-  circuit_breaking_exception: memory,
+  index_create_block_exception: [Misconfigured, ['unblock_creating']],
+  security_exception: [Misconfigured, ['cluster_credentials']],
+  circuit_breaking_exception: [TryAgain, ['cluster_memory']],
   es_rejected_execution_exception: busy,
   rejected_execution_exception: busy,
   process_cluster_event_timeout_exception: busy,
@@ -48,8 +27,8 @@ const meanings: Record<string, Meaning> = {
   master_not_discovered_exception: starting,
   cluster_manager_not_discovered_exception: starting,
   // Comes with status 400 when an index is to be deleted.
-  snapshot_in_progress_exception: [TryAgain, 'A snapshot of the index is being made: it is tried again by itself.'],
-  invalid_index_name_exception: [Misconfigured, 'Set INDEX to a name that the search engine takes.'],
+  snapshot_in_progress_exception: [TryAgain, ['cluster_snapshot']],
+  invalid_index_name_exception: [Misconfigured, ['index_name']],
   mapper_parsing_exception: document,
   document_parsing_exception: document,
   strict_dynamic_mapping_exception: document,
@@ -57,15 +36,9 @@ const meanings: Record<string, Meaning> = {
 };
 
 /** Limits, whose types have other meanings, too. The reason is matched, never repeated: it may quote the document. */
-const limits: [reason: RegExp, Meaning][] = [
-  [
-    /^limit of total fields/i,
-    [Misconfigured, 'The index has as many fields as it may: raise its index.mapping.total_fields.limit, or rebuild it.'],
-  ],
-  [
-    /maximum (normal )?shards open/,
-    [Misconfigured, 'The cluster takes no more shards: delete indices that nobody needs, or raise cluster.max_shards_per_node.'],
-  ],
+const limits: [reason: RegExp, ErrorMeaning][] = [
+  [/^limit of total fields/i, [Misconfigured, ['cluster_fields']]],
+  [/maximum (normal )?shards open/, [Misconfigured, ['cluster_shards']]],
 ];
 
 /** What an answer with this status means, of a whole call or, in a bulk, of one document; `null` is done. */
@@ -76,8 +49,8 @@ export function classifyClusterError(status: number, answer: unknown, retryAfter
   const reason = String(member(member(answer, 'error'), 'reason'));
   const exact = [`${type} ${status}`, type].find(name => Object.hasOwn(meanings, name));
   const meaning = limits.find(([pattern]) => pattern.test(reason))?.[1] ?? (exact === undefined ? null : meanings[exact]!);
-  const [kind, advice] = meaning ?? [byStatus.constructor as Meaning[0], byStatus instanceof Refused ? document[1] : byStatus.advice];
-  return new kind(type, advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
+  const [kind, advice] = meaning ?? [byStatus.constructor as ErrorMeaning[0], byStatus instanceof Refused ? document[1] : byStatus.advice];
+  return new kind(['as_said', type], advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
 }
 
 /** The type of an error, if it is one word; never its reason, which may quote the document. */

@@ -174,7 +174,7 @@ describe.each(types)('%s sink', type => {
     open.push(server);
     const error = await attempt(await sinkAt(server.url));
     expect(error).toMatchObject({ outcome: 'misconfigured', message: `this ${engines[type]} is too old` });
-    expect(error?.advice).toBe(`Upgrade it: ${engines[type]} ${type === 'opensearch' ? '1.0' : '8.0'} is the oldest that works.`);
+    expect(error?.advice).toEqual(['upgrade_engine', `${engines[type]} ${type === 'opensearch' ? '1.0' : '8.0'}`]);
   });
 
   it.each<[string, Answer, string | null]>([

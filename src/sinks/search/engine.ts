@@ -1,3 +1,4 @@
+import type { Explanation } from '../../explanations/explanation.js';
 import type { ChannelKey, Difference } from '../search-sink.js';
 import { Misconfigured, type Refused, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
@@ -40,6 +41,12 @@ export interface Engine {
   close(): void;
 }
 
+/** What an error means: its kind, and what to do about it. */
+export type ErrorMeaning = [
+  kind: new (reason: Explanation, advice: Explanation, status: number | null, retryAfterMs?: number) => SinkError,
+  advice: Explanation,
+];
+
 /** The index that was written to is not there. */
 export class Gone extends TryAgain {}
 
@@ -55,25 +62,25 @@ export function indexNumber(alias: string, index: string): number | null {
 }
 
 /** The refusal of a call that writes no document: no delivery may be parked for it. */
-export function setUpRefused({ message, status }: Refused): Misconfigured {
-  return new Misconfigured(message, 'The index cannot be looked up or made: see the log of the search engine for why.', status);
+export function setUpRefused(error: Refused): Misconfigured {
+  return error.as(Misconfigured, ['set_up_refused']);
 }
 
 /** Something else is behind the URL. */
 export function wrongEngine(found: string, wanted: string): Misconfigured {
-  return new Misconfigured(`${found} is behind the URL, not ${wanted}`, 'Correct the URL of this sink, or set its TYPE to what is there.');
+  return new Misconfigured(['wrong_engine', found, wanted], ['set_engine']);
 }
 
 export function tooOld(engine: string, least: string): Misconfigured {
-  return new Misconfigured(`this ${engine} is too old`, `Upgrade it: ${least} is the oldest that works.`);
+  return new Misconfigured(['engine_too_old', engine], ['upgrade_engine', least]);
 }
 
 /** The answer to a look-up is not one of this engine. */
 export function noEngine(wanted: string): Misconfigured {
-  return new Misconfigured(`the answer is not one of ${wanted}`, 'Check the URL of this sink: something else seems to be there.');
+  return new Misconfigured(['no_engine', wanted], ['check_url_of_engine']);
 }
 
 /** The answer is not one of this engine, so nobody knows what was done. */
 export function unknownAnswer(engine: string, status: number | null = null): TryAgain {
-  return new TryAgain(`the answer is not one of ${engine}`, 'Check what the URL of this sink leads to, if it lasts.', status);
+  return new TryAgain(['no_engine', engine], ['check_url_leads'], status);
 }

@@ -3,7 +3,7 @@ import { responseOf } from '../../outgoing/response.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { Gone, setUpRefused, unknownAnswer, wrongEngine } from './engine.js';
+import { type ErrorMeaning, Gone, setUpRefused, unknownAnswer, wrongEngine } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
 /** A change of an index: Meilisearch only queues it, and does it later. */
@@ -65,14 +65,13 @@ export class MeilisearchApi {
   async done(uid: number, signal: AbortSignal): Promise<void> {
     const { status, error } = await this.end(uid, signal);
     if (status === 'succeeded') return;
-    const message = 'the task did not succeed';
     const type = member(error, 'type');
     const meaning =
       type === 'invalid_request'
-        ? new Refused(message, '')
+        ? new Refused(['task_failed'], ['see_tasks_of_document'])
         : type === 'auth'
-          ? new Misconfigured(message, 'Check the API key of this sink.')
-          : new TryAgain(message, 'See the tasks of Meilisearch for why; it is tried again by itself.');
+          ? new Misconfigured(['task_failed'], ['meilisearch_key'])
+          : new TryAgain(['task_failed'], ['see_tasks']);
     const response = responseOf(JSON.stringify(error) ?? '', 'application/json', this.client.clean);
     throw Object.assign(classifyMeilisearchError(error, meaning), { response });
   }
@@ -90,17 +89,14 @@ export class MeilisearchApi {
   }
 }
 
-const disk = 'Free disk space where Meilisearch keeps its data; it is tried again by itself.';
-const key = 'Check API_KEY: see its description for the actions and indexes that it needs.';
-
 /** Errors of Meilisearch whose status and type say too little, by code. */
-const meanings: Record<string, [kind: new (message: string, advice: string, status: number | null) => SinkError, advice: string]> = {
-  index_not_found: [Gone, 'The index went away: the next try makes it anew. Rebuild it then.'],
-  invalid_api_key: [Misconfigured, key],
-  missing_authorization_header: [Misconfigured, key],
-  no_space_left_on_device: [TryAgain, disk],
-  database_size_limit_reached: [TryAgain, disk],
-  too_many_open_files: [TryAgain, 'Let Meilisearch have more open files (ulimit -n); it is tried again by itself.'],
+const meanings: Record<string, ErrorMeaning> = {
+  index_not_found: [Gone, ['rebuild_then']],
+  invalid_api_key: [Misconfigured, ['meilisearch_key']],
+  missing_authorization_header: [Misconfigured, ['meilisearch_key']],
+  no_space_left_on_device: [TryAgain, ['meilisearch_disk']],
+  database_size_limit_reached: [TryAgain, ['meilisearch_disk']],
+  too_many_open_files: [TryAgain, ['meilisearch_files']],
 };
 
 /**
@@ -112,9 +108,10 @@ export function classifyMeilisearchError(answer: unknown, error: SinkError): Sin
   const [code, type] = [member(answer, 'code'), member(answer, 'type')];
   if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
   const { advice, status } = error;
-  if (Object.hasOwn(meanings, code)) return new meanings[code]![0](code, meanings[code]![1], status);
-  if (type === 'system') return new TryAgain(code, 'Check the disk of Meilisearch, and its log; it is tried again by itself.', status);
-  if (error instanceof TryAgain) return new TryAgain(code, advice, status, error.retryAfterMs);
-  if (error instanceof Misconfigured) return new Misconfigured(code, advice, status);
-  return new Refused(code, 'The index does not take this document: see the tasks of Meilisearch for why, mend that, then replay.', status);
+  const reason = ['as_said', code] as const;
+  if (Object.hasOwn(meanings, code)) return new meanings[code]![0](reason, meanings[code]![1], status);
+  if (type === 'system') return new TryAgain(reason, ['check_disk'], status);
+  if (error instanceof TryAgain) return new TryAgain(reason, advice, status, error.retryAfterMs);
+  if (error instanceof Misconfigured) return new Misconfigured(reason, advice, status);
+  return new Refused(reason, ['see_tasks_of_document'], status);
 }

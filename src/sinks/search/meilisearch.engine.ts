@@ -63,8 +63,7 @@ export class MeilisearchEngine implements Engine {
     const used = await this.marked(this.uid, signal);
     if (used === null) return null;
     if (used === 'foreign') {
-      const advice = 'Set INDEX to another name, or delete or rename that index; nothing was written to it.';
-      throw new Misconfigured('INDEX is an index that channel-sync did not make', advice);
+      throw new Misconfigured(['foreign_index'], ['other_index_or_rename']);
     }
     const index = indexName(this.uid, used.number + 1);
     const next = await this.marked(index, signal);
@@ -80,7 +79,7 @@ export class MeilisearchEngine implements Engine {
     const uid = as === 'used' ? this.uid : index;
     const found = await this.marked(uid, signal);
     if (found === 'foreign') {
-      throw new Misconfigured(`the index ${uid} was not made by channel-sync`, 'Delete or rename it; nothing was written to it.');
+      throw new Misconfigured(['foreign_index_of', uid], ['delete_or_rename']);
     }
     if (found !== null && as !== 'anew') return;
     const texts = ['name', 'organization', 'introduction'];

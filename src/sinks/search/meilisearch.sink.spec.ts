@@ -242,7 +242,7 @@ describe('meilisearch sink', () => {
   it('leaves an index of that name alone, and goes on when it is gone', async () => {
     fake.make('official-channels', [{ id: 'theirs' }]);
     const sink = await sinkAt();
-    expect(await told(sink)).toBe('misconfigured -: INDEX is an index that channel-sync did not make');
+    expect(await told(sink)).toBe('misconfigured -: INDEX is an index that channel-sync did not create');
     expect(fake.documents('official-channels')).toEqual([{ id: 'theirs' }]);
     fake.delete('official-channels');
     expect(await told(sink)).toBeNull();
@@ -252,7 +252,7 @@ describe('meilisearch sink', () => {
     const sink = await sinkAt();
     fake.make('official-channels-v2', [{ id: 'theirs' }]);
     expect(await deliver(sink, channelDelivery('a', 1))).toEqual([null]);
-    await expect(sink.prepare(signal)).rejects.toMatchObject({ message: 'the index official-channels-v2 was not made by channel-sync' });
+    await expect(sink.prepare(signal)).rejects.toMatchObject({ message: 'the index official-channels-v2 was not created by channel-sync' });
     expect(fake.documents('official-channels-v2')).toEqual([{ id: 'theirs' }]);
   });
 

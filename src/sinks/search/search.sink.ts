@@ -97,7 +97,7 @@ export class ChannelIndex implements SearchSink {
       await this.engine.create(index, next ? 'anew' : 'next', inTime);
       const made = (await this.lookNow(inTime)).next;
       if (made) return made.index;
-      throw new Misconfigured(`the index ${index} is there, but not as the next one`, 'Delete that index, or give it another name.');
+      throw new Misconfigured(['index_not_next', index], ['delete_or_rename_next']);
     });
   }
 
@@ -116,7 +116,7 @@ export class ChannelIndex implements SearchSink {
         if (index !== next?.index) throw notThere(index);
         await this.engine.swap(used, index, inTime);
         const now = await this.lookNow(inTime);
-        if (now.used !== index) throw new TryAgain(`${now.used} is used, not ${index}`, 'It is tried again by itself.');
+        if (now.used !== index) throw new TryAgain(['other_index_used', now.used, index], ['wait']);
       }
       return this.engine.leftover(index, inTime);
     });
@@ -133,9 +133,8 @@ export class ChannelIndex implements SearchSink {
 
   /** Does something within the time of one attempt. Only what is written can be refused for its documents' sake: other refusals are about the set-up. */
   private async inTime<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const late = 'Check how busy the search engine is, or raise TIMEOUT_MS; it is tried again by itself.';
     try {
-      return await within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain('timed out', late));
+      return await within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain(['timed_out'], ['search_slow']));
     } catch (error) {
       throw error instanceof Refused ? setUpRefused(error) : error;
     }
@@ -166,8 +165,7 @@ export class ChannelIndex implements SearchSink {
     await this.engine.create(index, 'used', signal);
     const indices = await this.engine.indices(signal);
     if (!indices) {
-      const message = `the index ${index} exists, but the alias ${this.settings.INDEX} does not lead to it`;
-      throw new Misconfigured(message, 'Give that index the alias again, or delete it.');
+      throw new Misconfigured(['alias_elsewhere', index, this.settings.INDEX], ['alias_or_delete']);
     }
     if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was gone; ${index} is made anew and empty: rebuild it`);
     return indices;
@@ -211,14 +209,7 @@ export class ChannelIndex implements SearchSink {
     for (const [position, at] of taken.entries()) {
       const error = also[position];
       if (!error || error instanceof Gone) continue;
-      results[at] =
-        error instanceof TryAgain
-          ? error
-          : new TryAgain(
-              `${error.message}, in the next index ${next}`,
-              'The rebuild cannot end: see the log of the search engine for why.',
-              error.status,
-            );
+      results[at] = error instanceof TryAgain ? error : new TryAgain(['in_next_index', error.why, next], ['rebuild_stuck'], error.status);
     }
   }
 
@@ -238,5 +229,5 @@ export class ChannelIndex implements SearchSink {
 }
 
 function notThere(index: string): Misconfigured {
-  return new Misconfigured(`the index ${index} is gone`, 'Start the rebuild again.');
+  return new Misconfigured(['index_gone', index], ['rebuild_again']);
 }

@@ -59,13 +59,7 @@ export async function postToApi(
 
 /** Bounds the total time of one attempt, however many requests it takes. */
 export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  return within(
-    timeoutMs,
-    signal,
-    work,
-    () =>
-      new TryAgain('timed out', 'Check that Slack can be reached from here; the message may have arrived. It is tried again by itself.'),
-  );
+  return within(timeoutMs, signal, work, () => new TryAgain(['timed_out'], ['slack_slow']));
 }
 
 /** Sends a message, once more without its image if that may be what Slack did not like. @returns also whether it went without */

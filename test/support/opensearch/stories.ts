@@ -189,7 +189,7 @@ export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () 
     await call(engine(), 'PUT', `/foreign-${INDEX}`, { aliases: { [INDEX]: {} } });
     const to = await sink();
     expect(await deliver(to, channelDelivery('a', 1))).toEqual([
-      'all misconfigured: INDEX is an alias of an index that channel-sync did not make',
+      'all misconfigured: INDEX is an alias of an index that channel-sync did not create',
     ]);
     expect((await call(engine(), 'GET', `/foreign-${INDEX}/_count`)).body).toMatchObject({ count: 0 });
     await call(engine(), 'POST', '/_aliases', { actions: [{ remove: { index: `foreign-${INDEX}`, alias: INDEX } }] });
@@ -225,7 +225,7 @@ export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () 
     expect(await deliver(to, channelDelivery('a', 2))).toEqual(['misconfigured: INDEX is an alias of 2 indices']);
     await call(engine(), 'POST', '/_aliases', { actions: [{ remove: { index: `${INDEX}-v1`, alias: INDEX } }] });
     expect(await deliver(to, channelDelivery('a', 2))).toEqual([
-      'all misconfigured: INDEX is an alias of an index that channel-sync did not make',
+      'all misconfigured: INDEX is an alias of an index that channel-sync did not create',
     ]);
   });
 
@@ -275,7 +275,7 @@ export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () 
     await call(engine(), 'POST', '/_aliases', { actions: move });
     await expect(to.swap(next, signal)).rejects.toMatchObject({
       outcome: 'misconfigured',
-      message: 'INDEX is an alias of an index that channel-sync did not make',
+      message: 'INDEX is an alias of an index that channel-sync did not create',
     });
     expect((await call(engine(), 'GET', `/${INDEX}-v1/_count`)).status).toBe(200);
   });
@@ -283,13 +283,13 @@ export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () 
   it('leaves a foreign alias of the name of the next index alone', async () => {
     await call(engine(), 'PUT', `/foreign-${INDEX}`, { aliases: { [`${INDEX}-next`]: {} } });
     expect(await deliver(await sink(), channelDelivery('a', 1))).toEqual([
-      `all misconfigured: ${INDEX}-next is an alias of an index that channel-sync did not make`,
+      `all misconfigured: ${INDEX}-next is an alias of an index that channel-sync did not create`,
     ]);
   });
 
   it('says so when the cluster has no such analyzer', async () => {
     expect(await deliver(await sink({ ANALYZER: 'no_such' }), channelDelivery('a', 1))).toEqual([
-      'all misconfigured: the cluster does not take our mapping',
+      'all misconfigured: the cluster does not accept our mapping',
     ]);
   });
 
@@ -415,7 +415,7 @@ export function lifeStories(
 
   it('says so when an index that is to be filled or swapped is gone', async () => {
     const sink = await open();
-    const gone = { outcome: 'misconfigured', message: `the index ${alias()}-v9 is gone`, advice: 'Start the rebuild again.' };
+    const gone = { outcome: 'misconfigured', message: `the index ${alias()}-v9 is gone`, advice: ['rebuild_again'] };
     await expect(sink.fill(`${alias()}-v9`, [channelDelivery('a', 1)], signal)).rejects.toMatchObject(gone);
     await expect(sink.swap(`${alias()}-v9`, signal)).rejects.toMatchObject(gone);
   });

@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
+import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
 import { wellFormed } from '../../../channel/origin.js';
 import { unknownProfile } from '../../../channel/profile.js';
@@ -99,7 +100,7 @@ function showSink(row: Row): ChannelSinkDto {
     pending: row.pending,
     state: stateOf(row),
     nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt(row)) : null,
-    lastError: row.failure ?? row.refusal,
+    lastError: inEnglishOrNull(row.failure ?? row.refusal),
   };
 }
 

@@ -29,7 +29,7 @@ export class DeliveriesController {
   @ApiProblem(409, 'It is not parked')
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
-    const was = key && (await this.actions.discardOne(key, wellFormed(reason?.trim() || 'discarded by a person'), 'api'));
+    const was = key && (await this.actions.discardOne(key, reason?.trim() ? ['as_said', wellFormed(reason.trim())] : ['discarded'], 'api'));
     if (!was) throw new NotFoundException('no delivery with this id is kept');
     if (was !== 'parked') throw new ConflictException(`it is ${was}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);

@@ -1,3 +1,4 @@
+import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
 import { nextAttemptAt, standing } from '../../../delivery/retry.js';
 import { deliveryId } from '../../../delivery/work.js';
@@ -35,8 +36,8 @@ function showDelivery(row: Row): DeliveryDto {
     changeId: row.change_id,
     revision: row.revision,
     tries: row.tries,
-    reason: row.reason,
-    advice: row.advice,
+    reason: inEnglishOrNull(row.reason),
+    advice: inEnglishOrNull(row.advice),
     nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt(row)) : null,
     updatedAt: toIso(row.updated_at),
   };
@@ -92,6 +93,13 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     ...showDelivery(row),
     attempts: attempts
       .filter(({ sink }) => sink === row.sink)
-      .map(({ at, durationMs, outcome, status, error, response }) => ({ at: toIso(at), durationMs, outcome, status, error, response })),
+      .map(({ at, durationMs, outcome, status, error, response }) => ({
+        at: toIso(at),
+        durationMs,
+        outcome,
+        status,
+        error: inEnglishOrNull(error),
+        response,
+      })),
   }));
 }

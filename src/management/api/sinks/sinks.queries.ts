@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { inEnglish, inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
 import { countInParts } from '../../../reports/counting.js';
 import type { SinkStatus } from '../../sink-states.js';
@@ -15,7 +16,8 @@ export async function showSinks(database: Database, sinks: readonly SinkStatus[]
     sinks.map(async sink => {
       const { since, reason, advice } = await troubleOf(database, sink);
       const { id, name, type, mode, state, lagSeconds } = sink;
-      return { name, type, mode, state, since: toIsoOrNull(since), reason, advice, lagSeconds, counts: counts.get(id)! };
+      const why = { reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
+      return { name, type, mode, state, since: toIsoOrNull(since), ...why, lagSeconds, counts: counts.get(id)! };
     }),
   );
 }
@@ -46,14 +48,14 @@ async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble>
     case 'paused':
       return {
         since: sink.paused_at,
-        reason: 'paused by a person',
-        advice: `Resume it with POST /api/v1/sinks/${sink.name}/resume; until then what it is owed waits.`,
+        reason: inEnglish(['paused']),
+        advice: inEnglish(['resume', sink.name]),
       };
     case 'removed':
       return {
         since: sink.removed_at,
-        reason: 'no longer configured',
-        advice: `Declare it again with SINK_${sink.name.toUpperCase()}_TYPE=${sink.type} if it should go on; otherwise nothing is to be done.`,
+        reason: inEnglish(['not_configured']),
+        advice: inEnglish(['declare_again', `SINK_${sink.name.toUpperCase()}_TYPE=${sink.type}`]),
       };
     case 'misconfigured':
     case 'down':

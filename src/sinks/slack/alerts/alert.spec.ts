@@ -1,4 +1,5 @@
 import type { Button, RichTextBlock } from '@slack/types';
+import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import type { Alert } from '../../alert.js';
 import type { Message, RenderContext } from '../card/blocks.js';
@@ -17,7 +18,7 @@ const incident: Extract<Alert, { kind: 'incident' }> = {
   since,
   until: null,
   reason: 'answered 401',
-  advice: 'Check the credentials of this sink.',
+  advice: stored(['check_credentials']),
   waiting: 1200,
   failures: [{ at: since + 1000, error: 'answered 401' }],
   paused: false,
@@ -47,8 +48,8 @@ describe('the alert of an incident', () => {
   it('says in Chinese what to do', () => {
     const [, , todo] = linesOf(alertMessage(incident, { ...context, words: zhCN }));
     expect(todo).toBe('*处理办法：*请检查该目标的凭据。');
-    const alert = { ...others[2]!, advice: 'Check that the target answers.' } as Alert;
-    expect(linesOf(alertMessage(alert, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认对方有应答。');
+    const alert = { ...others[2]!, advice: stored(['check_answers']) } as Alert;
+    expect(linesOf(alertMessage(alert, { ...context, words: zhCN }))[2]).toBe('*处理办法：*请确认目标系统有响应。');
   });
 
   it('says who paused it, and who resumed it', () => {

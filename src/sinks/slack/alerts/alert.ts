@@ -35,8 +35,8 @@ export function alertMessage(alert: Alert, context: RenderContext, links: Readon
 /** The latest failures of a sink, for the thread of its incident. */
 export function failures(alert: Alert, context: RenderContext): Message[] {
   if (alert.kind !== 'incident' || alert.until !== null || alert.failures.length === 0) return [];
-  const { colon, incident: words } = context.words;
-  const lines = alert.failures.slice(0, 10).map(({ at, error }) => [date(at, context), text(colon + clean(error))]);
+  const { colon, explain, incident: words } = context.words;
+  const lines = alert.failures.slice(0, 10).map(({ at, error }) => [date(at, context), text(colon + clean(explain(error)))]);
   return [{ text: words.failures, blocks: [richText([[text(words.failures, { bold: true })], ...lines])] }];
 }
 
@@ -60,10 +60,10 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
     case 'parked': {
       const { title, newest, decide, decideByApi, over, took } = words.parked;
       const sink = clean(alert.sink, 60);
-      if (alert.removed) return removed(sink, alert.reason, words.removed.parked(alert.count), words);
+      if (alert.removed) return removed(sink, words.explain(alert.reason), words.removed.parked(alert.count), words);
       if (alert.until !== null) return resolved(over(sink), took(alert.until - alert.since));
-      const todo = labelled(words.todo, words.advice(alert.advice));
-      const lines = [labelled(newest, alert.reason), todo, [text(context.buttons ? decide : decideByApi)]];
+      const todo = labelled(words.todo, words.explain(alert.advice));
+      const lines = [labelled(newest, words.explain(alert.reason)), todo, [text(context.buttons ? decide : decideByApi)]];
       return { icon: '❌', title: title(alert.count, sink), lines };
     }
     case 'differences':
@@ -85,7 +85,7 @@ type Incident = Extract<Alert, { kind: 'incident' }>;
 
 function incident({ sink, state, reason, advice, waiting, paused, by }: Incident, words: Words): Content {
   const texts = words.incident;
-  const lines = state === 'paused' ? [] : [labelled(words.wrong, reason), labelled(words.todo, words.advice(advice))];
+  const lines = state === 'paused' ? [] : [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice))];
   lines.push([text(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting))]);
   if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words));
   const name = clean(sink, 60);
@@ -96,10 +96,11 @@ function incidentOver(alert: Incident, until: number, words: Words): Content {
   const { since, state, reason, waiting } = alert;
   const texts = words.incident;
   const sink = clean(alert.sink, 60);
-  if (alert.removed) return removed(sink, state === 'paused' ? texts.paused(sink) : reason, words.removed.waiting(waiting), words);
+  if (alert.removed)
+    return removed(sink, state === 'paused' ? texts.paused(sink) : words.explain(reason), words.removed.waiting(waiting), words);
   const lines: RichTextElement[][] = [[text(texts.took(until - since))], ...(waiting > 0 ? [[text(texts.left(waiting))]] : [])];
   if (state === 'paused') return { icon: '▶️', title: texts.goesOn(sink), lines };
-  return { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(words.wasWrong, reason)] };
+  return { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(words.wasWrong, words.explain(reason))] };
 }
 
 function resolved(title: string, took: string): Content {

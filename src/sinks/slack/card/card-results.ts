@@ -1,4 +1,5 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
+import { stored } from '../../../explanations/explanation.js';
 import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
 import { type RenderContext, date, lengthOf, richText, text } from './blocks.js';
 import { clean } from './card-text.js';
@@ -22,7 +23,7 @@ const mostUnits = 2000;
 const mostLines = 20;
 const mostActions = 5;
 /** The reason of a discard for which a person gave none. The line that says who did it says more. */
-const noReasonGiven = 'discarded by a person';
+const noReasonGiven = stored(['discarded']);
 
 /** One line per sink, one for all of them, and what people did. If there are too many, the most harmless ones become one line. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number): KnownBlock {
@@ -80,7 +81,10 @@ function lineOf(
   const open = state === 'pending' || state === 'retrying';
   const outcome = state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts.state[state];
   // What was wrong before something newer arrived there is over.
-  const failure = state !== 'delivered' && state !== 'superseded' && reason !== null && reason !== noReasonGiven ? clean(reason, 150) : '';
+  const failure =
+    state !== 'delivered' && state !== 'superseded' && reason !== null && reason !== noReasonGiven
+      ? clean(context.words.explain(reason), 150)
+      : '';
   const why = open && held !== null ? texts.held[held] : failure;
   const line = ` ${outcome}${why && colon + why}`;
   return [

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeType, FieldName } from '../../sink.js';
@@ -130,7 +131,7 @@ describe('card', () => {
 
   // Planted: the line of the sink repeated that a person did it.
   it('tells of a discard without a reason once', () => {
-    const results = [result('crm', 'delivered'), result('search', 'discarded', { reason: 'discarded by a person' })];
+    const results = [result('crm', 'delivered'), result('search', 'discarded', { reason: stored(['discarded']) })];
     const auditActions = [{ at: now, action: 'discard' as const, actor: 'api' }];
     expect(linesOf(cardOf(reportOf({}, { results, auditActions: auditActions }), { words: zhCN })).slice(-3)).toEqual([
       ':wastebasket:* search* 已放弃',

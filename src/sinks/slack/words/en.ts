@@ -1,3 +1,4 @@
+import { readExplanation } from '../../../explanations/explanation.js';
 import type { SinkResult } from '../../report-sink.js';
 import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
@@ -122,8 +123,8 @@ export const en = {
   wrong: 'What is wrong: ',
   wasWrong: 'What was wrong: ',
   todo: 'What to do: ',
-  /** What sinks advise, which they do in English. */
-  advice: (text: string) => text,
+  /** A reason or a piece of advice, as it is stored. */
+  explain: (text: string) => readExplanation(text),
 
   incident: {
     misconfigured: (sink: string) => `${sink} stands still: its set-up is wrong`,

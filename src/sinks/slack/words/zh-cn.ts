@@ -1,10 +1,11 @@
+import { readExplanation } from '../../../explanations/explanation.js';
+import { chinese } from '../../../explanations/zh-cn.js';
 import type { SinkResult } from '../../report-sink.js';
 import type { FieldName } from '../../sink.js';
 import { countedMost } from '../../alert.js';
 import type { Words } from './en.js';
 import { formatsOf } from '../card/formats.js';
 import { lookupZhCN } from './lookup-zh-cn.js';
-import { adviceInChinese } from './zh-cn-advice.js';
 
 const formats = formatsOf('zh-CN');
 const { number, list } = formats;
@@ -112,7 +113,7 @@ export const zhCN: Words = {
   wrong: '问题：',
   wasWrong: '当时的问题：',
   todo: '处理办法：',
-  advice: adviceInChinese,
+  explain: text => readExplanation(text, chinese),
 
   incident: {
     misconfigured: sink => `${sink} 已停止：配置有误`,
