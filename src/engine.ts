@@ -7,7 +7,9 @@ import { WebhookIntake } from './intake/intake.js';
 import { ServedSinks } from './sinks/served-sinks.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
+import { EngineEvents } from './process/engine-events.js';
 import { Log } from './process/log.js';
+import { repeatedly } from './process/repeatedly.js';
 import { outage } from './database/outage.js';
 import { Alerts } from './reports/alerts.js';
 import { IndexJobs } from './search-index/index-jobs.js';
@@ -35,6 +37,7 @@ export class Engine {
     private readonly upkeep: Upkeep,
     private readonly alerts: Alerts,
     private readonly indexJobs: IndexJobs,
+    private readonly events: EngineEvents,
     private readonly log: Log,
   ) {}
 
@@ -70,7 +73,8 @@ export class Engine {
         this.database.ready = true;
         this.log.info('delivering');
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs];
-        this.background = parts.map(one => one.run(this.stopping.signal));
+        const { signal } = this.stopping;
+        this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.tell(one.part, error), signal));
         return;
       } catch (error) {
         const mistake = error instanceof UnusableDatabase;

@@ -7,7 +7,7 @@ import { Log } from '../process/log.js';
 import { SharedTime } from '../database/shared-time.js';
 import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
-import { repeatedly } from '../process/repeatedly.js';
+import type { Repeated } from '../process/repeatedly.js';
 import { furthest } from '../delivery/retry.js';
 
 const lookEveryMs = 1000;
@@ -27,6 +27,7 @@ const gapMs = 60_000;
  */
 @Injectable()
 export class Timekeeper {
+  readonly part = 'clock';
   private rememberAt = -Infinity;
   /** What is written by whoever looked at the clock before it was put back comes a little later. */
   private sweepAll = false;
@@ -45,14 +46,8 @@ export class Timekeeper {
     this.log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs });
   }
 
-  /** Looks every second, until it is stopped. */
-  run(stop: AbortSignal): Promise<void> {
-    return repeatedly(
-      () => this.once(),
-      () => lookEveryMs,
-      error => this.events.tell('clock', error),
-      stop,
-    );
+  works(): Repeated[] {
+    return [{ work: () => this.once(), restMs: lookEveryMs }];
   }
 
   /** One look, and what there is to do after it; before the workers start, too. */

@@ -7,7 +7,7 @@ import { backfillPage } from './backfill.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
-import { repeatedly } from '../process/repeatedly.js';
+import type { Repeated } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 
 const everyMs = 3_600_000;
@@ -17,7 +17,7 @@ const dayMs = 86_400_000;
 const restTimes = { calm: 9, awaited: 1 };
 
 /** Something that is done page by page, with a rest after each, until there is no more. */
-interface Work {
+interface Task {
   what: string;
   restTimes: number;
   page: () => Promise<boolean>;
@@ -29,6 +29,7 @@ interface Work {
  */
 @Injectable()
 export class Upkeep {
+  readonly part = 'maintenance';
   private doubtedAt: number | null = null;
 
   constructor(
@@ -38,20 +39,14 @@ export class Upkeep {
     private readonly events: EngineEvents,
   ) {}
 
-  /** Runs at once and then every hour, until it is stopped. */
-  run(stop: AbortSignal): Promise<void> {
-    return repeatedly(
-      () => this.once(stop),
-      failed => (failed ? againAfterMs : everyMs),
-      error => this.events.tell('maintenance', error),
-      stop,
-    );
+  works(stop: AbortSignal): Repeated[] {
+    return [{ work: () => this.once(stop), restMs: everyMs, failedRestMs: againAfterMs }];
   }
 
   /** All that there is to do now, each thing whichever of the others fails. @throws if some did, with what their errors say */
   async once(stop: AbortSignal): Promise<void> {
     const failed: string[] = [];
-    for (const { what, restTimes, page } of await this.works()) {
+    for (const { what, restTimes, page } of await this.tasks()) {
       try {
         for (let more = true; more && !stop.aborted;) {
           const startedAt = performance.now();
@@ -65,19 +60,19 @@ export class Upkeep {
     if (failed.length > 0) throw new Error(failed.join('; '));
   }
 
-  private async works(): Promise<Work[]> {
+  private async tasks(): Promise<Task[]> {
     const { database } = this;
     const old = await this.old();
     const lacking = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
-    const works: Work[] = [];
+    const tasks: Task[] = [];
     for (const { id, name } of await lacking.where('removed_at', 'is', null).execute())
-      works.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
+      tasks.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
     for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, old))
-      works.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
-    if (old <= 0) return works;
+      tasks.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
+    if (old <= 0) return tasks;
     for (const table of ['audit', 'alert'] as const)
-      works.push({ what: table, restTimes: restTimes.calm, page: () => deleteRecords(database, table, old) });
-    return [...works, { what: 'retention', restTimes: restTimes.calm, page: changesBefore(database, old) }];
+      tasks.push({ what: table, restTimes: restTimes.calm, page: () => deleteRecords(database, table, old) });
+    return [...tasks, { what: 'retention', restTimes: restTimes.calm, page: changesBefore(database, old) }];
   }
 
   /** What was before this time is too old. */

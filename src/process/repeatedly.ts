@@ -1,25 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Something that is done again and again, with a rest after each time, and another one after a time that failed. */
+export interface Repeated {
+  work: () => Promise<void>;
+  restMs: number;
+  failedRestMs?: number;
+}
+
 /**
- * Does something again and again until it is stopped.
- * @param restMs how long to rest after a time that failed, or did not
- * @param trouble told of the first failure, and with `null` once it works again
+ * Does things again and again until they are stopped, beside each other: one that hangs holds up none of the others.
+ * @param trouble told when the first of them fails, and with `null` once all of them work again
  */
-export async function repeatedly(
-  work: () => Promise<void>,
-  restMs: (failed: boolean) => number,
-  trouble: (error: Error | null) => void,
-  stop: AbortSignal,
-): Promise<void> {
-  for (let troubled = false; !stop.aborted;) {
-    const error = await work().then(
-      () => null,
-      (failure: Error) => failure,
-    );
-    if (troubled !== (error !== null)) trouble(error);
-    troubled = error !== null;
-    await sleep(restMs(troubled), undefined, { signal: stop }).catch(() => undefined);
-  }
+export async function repeatedly(works: readonly Repeated[], trouble: (error: Error | null) => void, stop: AbortSignal): Promise<void> {
+  const report = troubleOfAny<Repeated>(trouble);
+  const repeat = async (one: Repeated): Promise<void> => {
+    while (!stop.aborted) {
+      const error = await one.work().then(
+        () => null,
+        (failure: Error) => failure,
+      );
+      report(one, error);
+      const restMs = error === null ? one.restMs : (one.failedRestMs ?? one.restMs);
+      await sleep(restMs, undefined, { signal: stop }).catch(() => undefined);
+    }
+  };
+  await Promise.all(works.map(repeat));
 }
 
 /**
@@ -35,18 +40,4 @@ export function troubleOfAny<T>(trouble: (error: Error | null) => void): (one: T
     else failing.delete(one);
     if ((before === 0) !== (failing.size === 0)) trouble(error);
   };
-}
-
-/** Does several things so beside each other, each after a rest of its own (ms): one that hangs holds up none of the others. */
-export async function repeatedlyBeside(
-  works: readonly { work: () => Promise<void>; restMs: number }[],
-  trouble: (error: Error | null) => void,
-  stop: AbortSignal,
-): Promise<void> {
-  const report = troubleOfAny<object>(trouble);
-  const begin = (one: (typeof works)[number]): Promise<void> => {
-    const rest = (): number => one.restMs;
-    return repeatedly(one.work, rest, error => report(one, error), stop);
-  };
-  await Promise.all(works.map(begin));
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { stored } from '../explanations/explanation.js';
 import { Stage, down, never, start } from '../../test/support/management-stage.ts';
+import { repeatedly } from '../process/repeatedly.js';
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
 import { beginJob } from '../search-index/index-job.js';
@@ -13,7 +14,7 @@ import { moveSink } from '../management/pause.js';
 import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
 import { type Heard, moveOn, pausedOrResumed } from './watch.js';
-import { logTo, soundEvents } from '../../test/support/engine.js';
+import { logTo } from '../../test/support/engine.js';
 import type { ServedSinks } from '../sinks/served-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
 import type { Settings } from '../settings/settings.js';
@@ -69,7 +70,7 @@ function alertsOf(
   } as unknown as Rejections;
   const { at } = clock;
   clock.at = heard.startedAt;
-  const alerts = new Alerts(database, settings, served, intake, rejections, clock, log, soundEvents());
+  const alerts = new Alerts(database, settings, served, intake, rejections, clock, log);
   clock.at = at;
   return alerts;
 }
@@ -85,7 +86,10 @@ eachStore('notices', store => {
     const process = (sink: ReportSink = told, silenceAfterMs: number | null = null) => {
       const served = [{ id: slack!.id, name: 'team', sink, settings: { RATE_PER_SECOND: 1, TIMEOUT_MS: 1000 } }];
       const notices = alertsOf(stage, served, heard, silenceAfterMs, (sink, reason) => void failed.push(`${sink}: ${reason}`));
-      return { look: (stop = new AbortController().signal) => notices.once(stop) };
+      const look = async (stop = new AbortController().signal): Promise<void> => {
+        for (const { work } of notices.works(stop)) await work();
+      };
+      return { look };
     };
     /** Fails until the sink stands still. */
     const stop = async (sink: RegisteredSink) => {
@@ -534,7 +538,7 @@ eachStore('notices', store => {
     await stage.record();
     await stage.attempt(crm, never());
     const stop = new AbortController();
-    const ended = notices.run(stop.signal);
+    const ended = repeatedly(notices.works(stop.signal), () => undefined, stop.signal);
     await until(() => asked > 0 && told.notices.length === 1, 'a message to the other sink while the first hangs');
     stop.abort();
     await ended;

@@ -5,7 +5,6 @@ import { Database } from '../database/database.js';
 import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
 import { WebhookIntake } from '../intake/intake.js';
 import { SharedClock } from '../process/clock.js';
-import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import { Settings } from '../settings/settings.js';
 import { Rejections } from '../webhook/rejections.js';
@@ -18,7 +17,7 @@ import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, combine, observe, writeAlerts } from './watch.js';
-import { repeatedlyBeside } from '../process/repeatedly.js';
+import type { Repeated } from '../process/repeatedly.js';
 
 const lookEveryMs = 5000;
 /** How often each report sink is shown what has changed. */
@@ -36,6 +35,7 @@ const longestPauseMs = 60_000;
  */
 @Injectable()
 export class Alerts {
+  readonly part = 'alerts';
   private rejectedBefore: Heard['rejected'] = {};
   private readonly startedAt: number;
 
@@ -47,25 +47,14 @@ export class Alerts {
     private readonly rejections: Rejections,
     private readonly clock: SharedClock,
     private readonly log: Log,
-    private readonly events: EngineEvents,
   ) {
     this.startedAt = clock.monotonic();
   }
 
-  /** Looks every few seconds, until it is stopped; a report sink that hangs holds up neither that nor the others. */
-  run(stop: AbortSignal): Promise<void> {
+  /** A report sink that hangs holds up neither the looks nor the others. */
+  works(stop: AbortSignal): Repeated[] {
     const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), restMs: showEveryMs }));
-    return repeatedlyBeside(
-      turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns],
-      error => this.events.tell('alerts', error),
-      stop,
-    );
-  }
-
-  /** One look, and all that there is to show now. */
-  async once(stop: AbortSignal): Promise<void> {
-    await this.look();
-    await Promise.all(this.served.reports.map(one => this.turn(one, stop)));
+    return turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns];
   }
 
   private async turn(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import { Stage } from '../../test/support/management-stage.ts';
+import { repeatedly } from '../process/repeatedly.js';
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
 import type { ChannelKey, Difference, SearchSink } from '../sinks/search-sink.js';
@@ -103,6 +104,11 @@ class TestIndex implements SearchSink {
   }
 }
 
+/** All that there is to do now. */
+async function once(jobs: IndexJobs): Promise<void> {
+  await Promise.all(jobs.works(new AbortController().signal).map(one => one.work()));
+}
+
 const servedBy = (searches: object[]): ServedSinks => ({ searches }) as unknown as ServedSinks;
 
 eachStore('index jobs', store => {
@@ -129,9 +135,8 @@ eachStore('index jobs', store => {
         logTo((message, fields) => void told.push(`${message} ${JSON.stringify(fields)}`)),
         soundEvents(),
       );
-    const never = new AbortController().signal;
     const jobs = process();
-    const run = () => jobs.once(never);
+    const run = () => once(jobs);
     /** What the worker would do with all that is due. */
     const deliver = async (): Promise<void> => {
       await stage.attempt(search!, undefined, works => index.deliverMany(works));
@@ -144,7 +149,7 @@ eachStore('index jobs', store => {
       const { compared, missing, older, newer, surplus, repaired } = job.progress;
       return { compared, missing, older, newer, surplus, repaired };
     };
-    return { stage, search: search!, index, run, deliver, verify, told, process, never };
+    return { stage, search: search!, index, run, deliver, verify, told, process };
   };
   const fine = { missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0 };
 
@@ -188,7 +193,7 @@ eachStore('index jobs', store => {
     await begin(search.id);
     await begin(other!.id);
     const stop = new AbortController();
-    const ended = jobs.run(stop.signal);
+    const ended = repeatedly(jobs.works(stop.signal), () => undefined, stop.signal);
     const stateOf = async (sink: number) => (await findJob(stage.database, sink, 'verify'))?.state;
     await until(async () => asked > 0 && (await stateOf(other!.id)) === 'done', 'the job of the other sink');
     expect(await stateOf(search.id)).toBe('running');
@@ -291,7 +296,7 @@ eachStore('index jobs', store => {
   });
 
   test('a process that is killed in the middle is followed by another, which goes on from there', async () => {
-    const { stage, search, index, run, deliver, process, never } = await stageOf();
+    const { stage, search, index, run, deliver, process } = await stageOf();
     await stage.recordMany(600);
     await deliver();
     await beginJob(stage.database, search.id, 'rebuild', false, { at: stage.clock.at, actor: null });
@@ -302,17 +307,17 @@ eachStore('index jobs', store => {
     };
     await expect(run()).rejects.toThrow('killed');
     index.meanwhile = () => undefined;
-    await process().once(never);
+    await once(process());
     // Where several processes share the store, a living one may hold the lease: its end is waited for.
     expect(index.calls).toHaveLength(stage.database.embedded ? 5 : 2);
     stage.clock.at += 10_000;
-    await process().once(never);
+    await once(process());
     expect(index.calls).toEqual(['prepare', 'fill 500', 'fill 500', 'fill 100', 'swap']);
   });
 
   // Seen failing without the renewal.
   test('however long a page takes, no other process begins it while the first one lives', async () => {
-    const { stage, search, index, run, process, never } = await stageOf();
+    const { stage, search, index, run, process } = await stageOf();
     await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: null });
     let compared = 0;
     index.meanwhile = async () => {
@@ -320,7 +325,7 @@ eachStore('index jobs', store => {
       stage.clock.at += 9000;
       await until(async () => (await lease()) > stage.clock.at + 9000, 'the renewal');
       stage.clock.at += 9000;
-      if (!stage.database.embedded) await process().once(never);
+      if (!stage.database.embedded) await once(process());
     };
     const lease = async (): Promise<number> =>
       (await stage.database.kysely.selectFrom('index_job').select('due_at').executeTakeFirstOrThrow()).due_at;

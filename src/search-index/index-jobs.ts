@@ -14,7 +14,7 @@ import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
 import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
 import { backOffMs } from '../delivery/retry.js';
-import { repeatedlyBeside } from '../process/repeatedly.js';
+import type { Repeated } from '../process/repeatedly.js';
 
 const lookEveryMs = 2000;
 const pageSize = 500;
@@ -40,6 +40,7 @@ type Update = Updateable<Tables['index_job']>;
  */
 @Injectable()
 export class IndexJobs {
+  readonly part = 'index jobs';
   private readonly checkedAt = new Map<number, number>();
 
   constructor(
@@ -50,18 +51,8 @@ export class IndexJobs {
     private readonly events: EngineEvents,
   ) {}
 
-  /** Looks every few seconds, until it is stopped; each sink beside the others. */
-  run(stop: AbortSignal): Promise<void> {
-    return repeatedlyBeside(
-      this.served.searches.map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs })),
-      error => this.events.tell('index jobs', error),
-      stop,
-    );
-  }
-
-  /** All that there is to do now. */
-  async once(stop: AbortSignal): Promise<void> {
-    await Promise.all(this.served.searches.map(one => this.turn(one, stop)));
+  works(stop: AbortSignal): Repeated[] {
+    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs }));
   }
 
   private async turn(one: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {

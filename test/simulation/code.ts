@@ -4,6 +4,7 @@ export interface Code {
   Recorder: typeof import('../../src/channel/recorder.js').Recorder;
   Enqueuer: typeof import('../../src/delivery/enqueue.js').Enqueuer;
   EngineEvents: typeof import('../../src/process/engine-events.js').EngineEvents;
+  repeatedly: typeof import('../../src/process/repeatedly.js').repeatedly;
   Lanes: typeof import('../../src/delivery/lanes.js').Lanes;
   Worker: typeof import('../../src/delivery/worker.js').Worker;
   registerSinks: typeof import('../../src/sinks/registry.js').registerSinks;
@@ -15,50 +16,23 @@ export interface Code {
 }
 
 export async function loadCode(): Promise<Code> {
-  const load = async (path: string): Promise<unknown> => import(new URL(`../../dist/${path}.js`, import.meta.url).href);
-  const [
-    { Database },
-    { Recorder },
-    { Enqueuer },
-    { EngineEvents },
-    { Lanes },
-    { Worker },
-    { registerSinks },
-    { replay },
-    { Timekeeper },
-    { Upkeep },
-    { SharedTime },
-    errors,
-    { SinkSettings },
-  ] = (await Promise.all(
-    [
-      'database/database',
-      'channel/recorder',
-      'delivery/enqueue',
-      'process/engine-events',
-      'delivery/lanes',
-      'delivery/worker',
-      'sinks/registry',
-      'management/replay',
-      'maintenance/timekeeper',
-      'maintenance/upkeep',
-      'database/shared-time',
-      'sinks/errors',
-      'sinks/settings',
-    ].map(load),
-  )) as [Code, Code, Code, Code, Code, Code, Code, Code, Code, Code, Code, Code['sinks'], Code['sinks']];
-  return {
-    Database,
-    Recorder,
-    Enqueuer,
-    EngineEvents,
-    Lanes,
-    Worker,
-    registerSinks,
-    replay,
-    Timekeeper,
-    Upkeep,
-    SharedTime,
-    sinks: { ...errors, SinkSettings },
-  };
+  const paths = [
+    'database/database',
+    'channel/recorder',
+    'delivery/enqueue',
+    'process/engine-events',
+    'process/repeatedly',
+    'delivery/lanes',
+    'delivery/worker',
+    'sinks/registry',
+    'management/replay',
+    'maintenance/timekeeper',
+    'maintenance/upkeep',
+    'database/shared-time',
+    'sinks/errors',
+    'sinks/settings',
+  ];
+  const load = (path: string): Promise<object> => import(new URL(`../../dist/${path}.js`, import.meta.url).href) as Promise<object>;
+  const all = Object.assign({}, ...(await Promise.all(paths.map(load)))) as Code & Code['sinks'];
+  return { ...all, sinks: all };
 }

@@ -143,7 +143,8 @@ export class Simulation {
   }
 
   async #startReplica(count: number): Promise<void> {
-    const { Recorder, Enqueuer, EngineEvents, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, sinks } = this.#code;
+    const { Recorder, Enqueuer, EngineEvents, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, repeatedly, sinks } =
+      this.#code;
     const number = this.#started++;
     const machine = count > 1 ? this.#newMachine() : this.#server;
     const time = new SharedTime({ monotonic: () => machine.monotonic(), now: () => machine.wall() });
@@ -174,7 +175,7 @@ export class Simulation {
     const keeper = new Timekeeper(database, { ...clock, now: () => machine.wall() }, log as unknown as Log, events);
     look();
     await keeper.once();
-    this.#time.as(mortal, () => void keeper.run(new AbortController().signal));
+    this.#time.as(mortal, () => void repeatedly(keeper.works(), trouble, new AbortController().signal));
     const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
     const modes = { crm: 'log', index: 'state', cards: 'report' } as const;
     const report = { holdMs: 2000, edits: true };
