@@ -8,7 +8,7 @@ import type { Claim, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork, Lease } from './work.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
-import { furthest, longestLeadMs, paceFree, paceNextAt, paceTake, within } from './retry.js';
+import { believable, furthest, longestLeadMs, paceFree, paceNextAt, paceTake } from './retry.js';
 
 /** What a worker knows of its sink's row. */
 export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to'>;
@@ -21,10 +21,10 @@ const sinkColumns = sql.raw(`
 export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
   return {
     ...row,
-    held_until: within(row.held_until, now, furthest.holdMs),
-    paced_at: within(row.paced_at, now, longestLeadMs(perSecond)),
-    next_probe_at: within(row.next_probe_at, now, probeMs),
-    next_round_robin_probe_at: within(row.next_round_robin_probe_at, now, furthest.probeMs),
+    held_until: believable(row.held_until, now, furthest.holdMs),
+    paced_at: believable(row.paced_at, now, longestLeadMs(perSecond)),
+    next_probe_at: believable(row.next_probe_at, now, probeMs),
+    next_round_robin_probe_at: believable(row.next_round_robin_probe_at, now, furthest.probeMs),
   };
 }
 
@@ -75,22 +75,22 @@ async function claimHeads(session: Session, row: SinkRow, claim: Claim, lease: L
     : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease, claim);
   if (channels.length === 0) return nothingClaimed;
   const { work, tooLarge } = await loadNext(session, channels, lease, claim.bytes);
-  await giveBackIdle(session, channels, new Set(channelsOf(work)), tooLarge);
+  await freeIdle(session, channels, new Set(channelsOf(work)), tooLarge);
   const works = [...chunks(work, claim.batchSize)].map(some => [...some]);
   return { works, more: tooLarge.size > 0 || (limit < wanted && channels.length === limit) };
 }
 
 /** Frees the leased lanes without work: what is too large for now is due again at once. */
-async function giveBackIdle(session: Session, channels: readonly number[], busy: Set<number>, tooLarge: Set<number>): Promise<void> {
+async function freeIdle(session: Session, channels: readonly number[], busy: Set<number>, tooLarge: Set<number>): Promise<void> {
   const idle = channels.filter(channel => !busy.has(channel));
   if (idle.length === 0) return;
   const later = await session.mode.laterIn?.(session, idle);
   const dueAt = (channel: number): number | null => (tooLarge.has(channel) ? session.now : (later?.get(channel) ?? null));
-  for (const [at, some] of Map.groupBy(idle, dueAt)) await giveBack(session, some, at);
+  for (const [at, some] of Map.groupBy(idle, dueAt)) await freeLanes(session, some, at);
 }
 
 /** Frees lanes for which there is nothing to do before `dueAt`; `null`: nothing at all. */
-export async function giveBack({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
+export async function freeLanes({ database, trx, sink }: Session, channels: readonly number[], dueAt: number | null): Promise<void> {
   const lanes = trx.updateTable('lane').set({ due_at: dueAt, lease: null, ...(dueAt === null && { lost: 0 }) });
   await lanes.where('sink', '=', sink.id).where(database.isAmong('channel', channels)).execute();
 }

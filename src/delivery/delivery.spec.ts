@@ -1017,7 +1017,7 @@ eachStore('delivery', store => {
     expect(again!.head.changeId).toBe(work!.head.changeId);
     expect(again!.lease).not.toBe(work!.lease);
     await lanes.renew(sink, [work!], clock.time + 99_000);
-    await lanes.release(sink, [work!], clock.time);
+    await lanes.giveBack(sink, [work!], clock.time, 'cancelled');
     expect(await lane()).toEqual({ lease: again!.lease, due_at: clock.time + 6000 });
   });
 });

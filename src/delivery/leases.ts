@@ -18,22 +18,12 @@ export class Leases {
     return this.mine(sink, works, () => ({ due_at: until }));
   }
 
-  /** Gives lanes back that were not attempted. */
-  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
-    await this.mine(sink, works, () => ({ lease: null, due_at: now }));
-    await this.probeAgain(sink, works, now);
-  }
-
-  /** Gives lanes back whose attempts were cancelled: nobody knows whether those arrived. */
-  async release(sink: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
-    await this.mine(sink, works, eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }));
-    await this.probeAgain(sink, works, now);
-  }
-
-  private async probeAgain({ id }: RegisteredSink, works: readonly LaneWork[], now: number): Promise<void> {
+  /** Gives lanes back that were not attempted, or whose attempts were cancelled: nobody knows whether those arrived. */
+  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number, were: 'waiting' | 'cancelled'): Promise<void> {
+    await this.mine(sink, works, eb => ({ lease: null, due_at: now, ...(were === 'cancelled' && { lost: eb('lost', '+', 1) }) }));
     if (!works.some(work => work.probe)) return;
     const row = { next_probe_at: now, next_round_robin_probe_at: now };
-    await this.database.kysely.updateTable('sink').set(row).where('id', '=', id).execute();
+    await this.database.kysely.updateTable('sink').set(row).where('id', '=', sink.id).execute();
   }
 
   private async mine(

@@ -57,7 +57,7 @@ export function longestLeadMs(perSecond: number | null): number {
 }
 
 /** A stored time, or `null` if it is further ahead than it can have been set: then whoever set it had a clock that was wrong, and nobody waits for that. */
-export function within(at: number | null, now: number, mostMs: number): number | null {
+export function believable(at: number | null, now: number, mostMs: number): number | null {
   return at !== null && at > now + mostMs ? null : at;
 }
 

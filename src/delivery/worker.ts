@@ -114,7 +114,6 @@ export class Worker implements LocalWorker {
       let nextDueAt: number | null;
       try {
         nextDueAt = await this.turn(ended);
-        this.host.trouble(this.registered.name, null);
       } catch (error) {
         this.attempts.ended.unshift(...ended);
         if (!(error instanceof ClockMoves)) this.troubled(error as Error);
@@ -125,7 +124,7 @@ export class Worker implements LocalWorker {
       }
       await this.sleep(nextDueAt);
     }
-    await this.lanes.release(this.registered, this.attempts.cancelled, this.clock.now()).catch(this.troubled);
+    await this.lanes.giveBack(this.registered, this.attempts.cancelled, this.clock.now(), 'cancelled').catch(this.troubled);
   }
 
   /** What one transaction settles; the rest comes with the next. */
@@ -149,6 +148,7 @@ export class Worker implements LocalWorker {
     // In the shared time as it is now: that may have been set since they started.
     const shared = ended.map(one => ({ ...one, at: Math.round(now - startedAt + one.at) }));
     const turn = await this.lanes.turn(this.registered, shared, RETRY_MAX_AGE, claim, now);
+    this.host.trouble(this.registered.name, null);
     this.closedUntil = startedAt + turn.closedUntil - now;
     this.attempts.settled(ended);
     // A lane that was lost meanwhile is somebody else's to try.
@@ -212,7 +212,7 @@ export class Worker implements LocalWorker {
   /** The lanes whose attempts have not started are for others, or for later. @returns whether there were any */
   private async giveBackQueue(): Promise<boolean> {
     const works = this.attempts.takeQueue(this.draining);
-    if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now()).catch(this.troubled);
+    if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now(), 'waiting').catch(this.troubled);
     return works.length > 0;
   }
 }

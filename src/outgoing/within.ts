@@ -2,7 +2,7 @@ import { TryAgain } from '../sinks/errors.js';
 
 /**
  * Does something within a time in milliseconds, `null` for any. The signal of the work is aborted with the given one, for the same reason, and when the time is up,
- * for what `late` makes; whatever the work throws afterwards is replaced by that reason.
+ * for what `late` makes; whatever the work throws afterwards is replaced by that reason. The end of the work is waited for: it may note what it left undone.
  * AbortSignal.any and AbortSignal.timeout cost as much CPU as a request, and what they make is held until the time is up.
  */
 export async function within<T>(

@@ -11,7 +11,7 @@ import { Rejections } from '../webhook/rejections.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { bounded } from '../outgoing/within.js';
-import { backOffMs, furthest, longestLeadMs, paceTake, within } from '../delivery/retry.js';
+import { backOffMs, believable, furthest, longestLeadMs, paceTake } from '../delivery/retry.js';
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
@@ -180,7 +180,7 @@ export class Alerts {
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
     const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
-    if (sink.state !== 'ok' || sink.paused_at !== null || (within(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
+    if (sink.state !== 'ok' || sink.paused_at !== null || (believable(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
     const row = await trx
       .selectFrom('alert')
       .selectAll()
@@ -194,7 +194,7 @@ export class Alerts {
     if (perSecond !== undefined)
       await trx
         .updateTable('sink')
-        .set({ paced_at: paceTake(within(sink.paced_at, now, longestLeadMs(perSecond)), perSecond, now, 1) })
+        .set({ paced_at: paceTake(believable(sink.paced_at, now, longestLeadMs(perSecond)), perSecond, now, 1) })
         .where('id', '=', id)
         .execute();
     await trx

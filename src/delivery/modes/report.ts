@@ -3,7 +3,7 @@ import { readFields, readTime } from '../../channel/stored.js';
 import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
 import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js';
-import { giveBack, leaseLanes } from '../claim.js';
+import { freeLanes, leaseLanes } from '../claim.js';
 import { loadChanges } from './load.js';
 import { type LaneWork, type Lease, changeEvent, storedChange } from '../work.js';
 import type { Claim, ModeRules, Session } from './mode.js';
@@ -85,6 +85,6 @@ async function claimDigest(session: Session, lease: Lease, claim: Claim): Promis
   const work = await loadChanges(session, [...leased], ids, lease, claim.bytes);
   // Another process was faster with what these had, or it is too large to be loaded now.
   const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
-  if (idle.length > 0) await giveBack(session, idle, now);
+  if (idle.length > 0) await freeLanes(session, idle, now);
   return work;
 }
