@@ -1,8 +1,8 @@
-import type { ExpressionBuilder, UpdateObject } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import type { Tables } from '../database/tables.js';
+import type { Row } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork } from './work.js';
 
@@ -15,33 +15,24 @@ export class Leases {
 
   /** Keeps the leases of lanes that are still held. @returns those that are: a lease that was lost stays lost */
   renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
-    return this.mine(sink, works, () => ({ due_at: until }));
+    return this.mine(sink, works, sql`due_at = ${until}`);
   }
 
   /** Gives lanes back that were not attempted, or whose attempts were cancelled: nobody knows whether those arrived. */
   async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number, were: 'waiting' | 'cancelled'): Promise<void> {
-    await this.mine(sink, works, eb => ({ lease: null, due_at: now, ...(were === 'cancelled' && { lost: eb('lost', '+', 1) }) }));
+    await this.mine(sink, works, sql`lease = null, due_at = ${now}, lost = lost + ${sql.lit(Number(were === 'cancelled'))}`);
     if (!works.some(work => work.probe)) return;
     const row = { next_probe_at: now, next_round_robin_probe_at: now };
     await this.database.kysely.updateTable('sink').set(row).where('id', '=', sink.id).execute();
   }
 
-  private async mine(
-    sink: RegisteredSink,
-    works: readonly LaneWork[],
-    values: (eb: ExpressionBuilder<Tables, 'lane'>) => UpdateObject<Tables, 'lane'>,
-  ): Promise<LaneWork[]> {
+  private async mine({ id }: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
     const mine: LaneWork[] = [];
     for (const some of chunks(works, pageRows)) {
       await this.database.asyncCommit(async trx => {
-        const leases = new Map((await lockLanes(this.database, trx, sink.id, some)).map(lane => [lane.channel, lane.lease]));
+        const leases = new Map((await lockLanes(this.database, trx, id, some)).map(lane => [lane.channel, lane.lease]));
         const ours = some.filter(work => leases.get(work.channel) === work.lease);
-        await trx
-          .updateTable('lane')
-          .set(values)
-          .where('sink', '=', sink.id)
-          .where(this.database.isAmong('channel', channelsOf(ours)))
-          .execute();
+        await sql`update lane set ${set} where sink = ${id} and ${this.database.isAmong('channel', channelsOf(ours))}`.execute(trx);
         mine.push(...ours);
       });
     }
@@ -53,19 +44,12 @@ export class Leases {
    * already; the others are found by when they are.
    */
   async releaseAll(now: number): Promise<void> {
-    if (!this.database.embedded) return;
-    await this.database.kysely
-      .updateTable('lane')
-      .set(eb => ({ lease: null, due_at: now, lost: eb('lost', '+', 1) }))
-      .where('lease', 'is not', null)
-      .where('due_at', '>', now)
-      .where('sink', 'in', eb => eb.selectFrom('sink').select('id'))
-      .execute();
-    await this.database.kysely
-      .updateTable('sink')
-      .set({ next_probe_at: now, next_round_robin_probe_at: now })
-      .where('state', '<>', 'ok')
-      .execute();
+    const { embedded, kysely } = this.database;
+    if (!embedded) return;
+    await sql`
+      update lane set lease = null, due_at = ${now}, lost = lost + 1
+      where lease is not null and due_at > ${now} and sink in (select id from sink)`.execute(kysely);
+    await sql`update sink set next_probe_at = ${now}, next_round_robin_probe_at = ${now} where state <> 'ok'`.execute(kysely);
   }
 }
 
@@ -78,24 +62,14 @@ export async function recoverPage(database: Database, { id }: RegisteredSink, no
     const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
     const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
     if (from === null) return;
-    const page = await trx
-      .selectFrom('lane')
-      .select(['channel', 'due_at', 'lease'])
-      .where('sink', '=', id)
-      .where('channel', '>', from)
-      .orderBy('channel')
-      .limit(recoveringLanes)
-      .execute();
+    const { rows: page } = await sql<Pick<Row<'lane'>, 'channel' | 'due_at' | 'lease'>>`
+        select channel, due_at, lease from lane where sink = ${id} and channel > ${from}
+        order by channel limit ${sql.lit(recoveringLanes)}`.execute(trx);
     const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
     await lockLanes(database, trx, id, waiting);
-    await trx
-      .updateTable('lane')
-      .set({ due_at: now })
-      .where('sink', '=', id)
-      .where(database.isAmong('channel', channelsOf(waiting)))
-      .where('lease', 'is', null)
-      .where('due_at', '>', now)
-      .execute();
+    await sql`
+        update lane set due_at = ${now}
+        where sink = ${id} and ${database.isAmong('channel', channelsOf(waiting))} and lease is null and due_at > ${now}`.execute(trx);
     const to = page.length === recoveringLanes ? page.at(-1)!.channel : null;
     await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
   });
