@@ -8,6 +8,7 @@ import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
 import { originColumns } from './origin.js';
 import { fieldNames, unknownProfile } from './profile.js';
+import { readTime } from './stored.js';
 
 export type Recorded = 'recorded' | 'repeat';
 
@@ -94,7 +95,7 @@ function applyTo(
   webhook: InboundWebhook,
   fingerprint: string,
 ): { change: RecordedChange; row: Insertable<Tables['change']> } {
-  const { state, altered, exists, type, tie, stale, ...effect } = apply(channel.known, webhook);
+  const { state, altered, exists, type, changes, profile, tie, stale, existenceChanged } = apply(channel.known, webhook);
   channel.known = state;
   channel.position += 1;
   channel.touched = true;
@@ -104,12 +105,13 @@ function applyTo(
     channel.version = Math.max(channel.version + 1, channel.updated_at);
   }
   const { version, updated_at: updatedAt } = channel;
-  Object.assign(channel.latest, { revision: channel.revision, exists, profile: effect.profile, version, updatedAt });
+  Object.assign(channel.latest, { revision: channel.revision, exists, profile, version, updatedAt });
   const { id, sdkAppId, channelId, source, operator, origin, eventTime } = webhook;
-  const at = { id, channel: channel.id, position: channel.position, revision: altered ? channel.revision : null };
-  const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
+  const at = { id, channel: channel.id, position: channel.position };
+  const revision = altered ? channel.revision : null;
   const row = {
     ...at,
+    revision,
     fingerprint,
     type,
     source,
@@ -121,27 +123,17 @@ function applyTo(
     received_at: webhook.receivedAt,
     exist: Number(exists),
     // What each field is now stands in the profile: of texts of a megabyte every copy counts.
-    changes: JSON.stringify(effect.changes.map(({ field, from }) => ({ field, from }))),
-    profile: JSON.stringify(effect.profile),
+    changes: JSON.stringify(changes.map(({ field, from }) => ({ field, from }))),
+    profile: JSON.stringify(profile),
     stale: JSON.stringify(stale),
     body: webhook.body,
   };
-  const change = {
-    ...at,
-    type,
-    eventTime,
-    sdkAppId,
-    channelId,
-    source,
-    operator,
-    origin,
-    exists,
-    ...effect,
-    latest: channel.latest,
-    fields: altered ? effect.changes.map(({ field }) => field) : named,
-    bytes: row.changes.length + row.profile.length,
-  };
-  return { change, row };
+  const data = { changeId: id, sdkAppId, channelId, revision, exists, operator, source, changes, profile };
+  const event = { type, timestamp: readTime(eventTime), data };
+  const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
+  const fields = altered ? changes.map(({ field }) => field) : named;
+  const bytes = row.changes.length + row.profile.length;
+  return { change: { ...at, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
 }
 
 async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[]): Promise<void> {

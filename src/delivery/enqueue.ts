@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
+import type { Origin } from '../channel/origin.js';
 import { unknownProfile } from '../channel/profile.js';
 import { readProfile, readTime } from '../channel/stored.js';
 import { Database } from '../database/database.js';
@@ -9,13 +10,16 @@ import { type Filterable, filtersFrom, wants } from '../sinks/filters.js';
 import type { ChangeEvent, Mode } from '../sinks/sink.js';
 import { modes } from './modes/modes.js';
 import { furthest } from './retry.js';
-import { type LaneWork, type LatestState, type StoredChange, bytesEach, changeEvent, deliveryId, stateEvent } from './work.js';
+import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, untried } from './work.js';
 
 /** A change that is being recorded. */
-export interface RecordedChange extends StoredChange, Filterable {
+export interface RecordedChange extends Filterable {
+  id: string;
   /** The key of its channel's row. */
   channel: number;
   position: number;
+  event: ChangeEvent;
+  origin: Origin;
   /** About what its texts take in memory, in bytes. */
   bytes: number;
   /** How its channel is after all changes that are recorded together. */
@@ -82,7 +86,7 @@ export class Enqueuer {
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
       const wanted = filtersFrom(sink.filters);
-      const own = byChannel.filter(change => (change.revision !== null || mode === 'report') && wants(wanted, change));
+      const own = byChannel.filter(change => (change.event.data.revision !== null || mode === 'report') && wants(wanted, change));
       for (const change of own) enqueued.push({ sink: { id: sink.id, mode }, change });
       const { firstOf } = modes[mode];
       let room = firstOf ? this.roomAt(sink, now) : 0;
@@ -157,42 +161,27 @@ export async function writeEnqueued(
 
 /** What a leased lane is to attempt, as it would be loaded; `null` if its row is damaged, which whoever claims it after the lease sees to. */
 function workOf(lane: LeasedLane, { sink, change }: Enqueued<RecordedChange>, sinkConfigErrorSeq: number): LaneWork | null {
-  const { version, updatedAt } = change.latest;
   const event = eventOf(lane, sink.mode, change);
   if (event === null) return null;
-  return {
+  const { id, origin, position, latest, bytes } = change;
+  const updatedAt = latest.updatedAt === null ? event.timestamp : readTime(latest.updatedAt);
+  const delivery = { id: deliveryId(id, sink.id), event, origin, version: latest.version, updatedAt };
+  const lease = { lease: lane.lease!, sinkConfigErrorSeq, probe: false };
+  const row = {
+    ...untried,
     channel: lane.channel,
-    lease: lane.lease!,
-    laneTries: lane.tries,
-    configErrorSeq: lane.config_error_seq,
-    sinkConfigErrorSeq,
-    probe: false,
-    bytes: bytesEach + change.bytes + (lane.sent_profile?.length ?? 0),
-    head: {
-      changeId: change.id,
-      position: change.position,
-      tries: 0,
-      failingSince: null,
-      stoppedMs: null,
-      doubt: 0,
-      moved: 0,
-      state: 'pending',
-      delivery: {
-        id: deliveryId(change.id, sink.id),
-        event,
-        origin: change.origin,
-        version,
-        updatedAt: readTime(updatedAt ?? change.eventTime),
-      },
-      damaged: false,
-    },
+    lane_tries: lane.tries,
+    config_error_seq: lane.config_error_seq,
+    change_id: id,
+    position,
   };
+  return laneWork(lease, row, delivery, bytes + (lane.sent_profile?.length ?? 0));
 }
 
-function eventOf({ sent_profile: sent }: LeasedLane, mode: Mode, change: RecordedChange): ChangeEvent | null {
-  if (mode !== 'state') return changeEvent(change);
+function eventOf({ sent_profile: sent }: LeasedLane, mode: Mode, { event, latest }: RecordedChange): ChangeEvent | null {
+  if (mode !== 'state') return event;
   try {
-    return stateEvent(change, change.latest, sent === null ? unknownProfile : readProfile(sent));
+    return stateEvent(event, latest, sent === null ? unknownProfile : readProfile(sent));
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 import { type SelectType, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
-import { type Origin, type Source, originOf } from '../channel/origin.js';
-import { type FieldChange, type Profile, diff } from '../channel/profile.js';
+import { type Source, originOf } from '../channel/origin.js';
+import { type Profile, diff, unknownProfile } from '../channel/profile.js';
 import { readChanges, readProfile, readTime } from '../channel/stored.js';
 import type { Tables } from '../database/tables.js';
 import type { Report } from '../sinks/report-sink.js';
@@ -61,37 +61,12 @@ export function parseDeliveryId(id: string): { changeId: string; sink: number } 
   return match ? { changeId: match[1]!, sink: Number(match[2]) } : null;
 }
 
-/** A change as it was recorded, whether it has just been or is read again. */
-export interface StoredChange {
-  id: string;
-  type: ChangeType;
-  /** The vendor's EventTime in milliseconds. */
-  eventTime: number;
-  sdkAppId: string;
-  channelId: string;
-  revision: number | null;
-  exists: boolean;
-  source: Source;
-  operator: string | null;
-  origin: Origin;
-  changes: FieldChange[];
-  profile: Profile;
-}
-
-/** What sinks are told of a change. @throws RangeError for a time that no calendar has */
-export function changeEvent({ id, type, eventTime, sdkAppId, channelId, ...rest }: StoredChange): ChangeEvent {
-  const { revision, exists, operator, source, changes, profile } = rest;
-  const data = { changeId: id, sdkAppId, channelId, revision, exists, operator, source, changes, profile };
-  return { type, timestamp: readTime(eventTime), data };
-}
-
 /** How a channel is after its latest revision. */
-export type LatestState = Pick<StoredChange, 'revision' | 'exists' | 'profile'>;
+export type LatestState = Pick<ChangeEvent['data'], 'revision' | 'exists' | 'profile'>;
 
 /** What a state sink is told of a change: the channel as it is now, as the difference to the profile that the sink has. */
-export function stateEvent(change: StoredChange, latest: LatestState, sent: Profile): ChangeEvent {
-  const { revision, exists, profile } = latest;
-  return changeEvent({ ...change, revision, exists, profile, changes: diff(sent, profile) });
+export function stateEvent({ data, ...event }: ChangeEvent, { revision, exists, profile }: LatestState, sent: Profile): ChangeEvent {
+  return { ...event, data: { ...data, revision, exists, profile, changes: diff(sent, profile) } };
 }
 
 /** What is read of each table. */
@@ -119,21 +94,74 @@ export const selected = sql.raw(
     .join(', '),
 );
 
-/** @throws if the row is damaged */
-export function storedChange(row: DeliveryRow): StoredChange {
+/** Stands in for what cannot be shown. */
+export const blanks = {
+  event_time: 0,
+  received_at: 0,
+  updated_at: null,
+  changes: '[]',
+  profile: JSON.stringify(unknownProfile),
+  stale: '[]',
+  sent_profile: null,
+} satisfies Partial<DeliveryRow>;
+
+/** What sinks are told of a change. @throws if its row is damaged */
+export function storedEvent(row: Omit<Read<'change'>, 'estimated' | 'tie' | 'received_at' | 'stale'> & ChangeKeys): ChangeEvent {
   const profile = readProfile(row.profile);
-  return {
-    id: row.change_id,
-    type: row.type as ChangeType,
-    eventTime: row.event_time,
+  const data = {
+    changeId: row.change_id,
     sdkAppId: row.sdk_app_id,
     channelId: row.channel_id,
     revision: row.revision,
     exists: row.exist === 1,
-    source: row.source as Source,
     operator: row.operator,
-    origin: originOf(row),
+    source: row.source as Source,
     changes: readChanges(row.changes, profile),
     profile,
+  };
+  return { type: row.type as ChangeType, timestamp: readTime(row.event_time), data };
+}
+
+type ChangeKeys = Pick<DeliveryRow, 'change_id' | 'sdk_app_id' | 'channel_id'>;
+
+/** What is sent of a delivery, whatever the mode shows beside it. */
+export function deliveryOf<Shown extends { event: ChangeEvent }>(
+  row: Pick<DeliveryRow, 'change_id' | 'client_ip' | 'platform' | 'owner' | 'version' | 'updated_at' | 'event_time'>,
+  sink: number,
+  shown: Shown,
+): Shown & Omit<Delivery, 'event'> {
+  const updatedAt = readTime(row.updated_at ?? row.event_time);
+  return { id: deliveryId(row.change_id, sink), ...shown, origin: originOf(row), version: row.version, updatedAt };
+}
+
+/** Of a delivery that was never tried. */
+export const untried = { tries: 0, failing_since: null, stopped_ms: null, doubt: 0, lost: 0, moved: 0, state: 'pending' };
+
+/** What a leased lane is to attempt. @param bytes of its texts */
+export function laneWork(
+  lease: Lease,
+  row: Pick<DeliveryRow, keyof typeof untried | 'channel' | 'lane_tries' | 'config_error_seq' | 'change_id' | 'position'>,
+  delivery: Delivery | Report,
+  bytes: number,
+  damaged = false,
+): LaneWork {
+  return {
+    ...lease,
+    channel: row.channel,
+    laneTries: row.lane_tries,
+    configErrorSeq: row.config_error_seq,
+    bytes: bytesEach + bytes,
+    head: {
+      changeId: row.change_id,
+      position: row.position,
+      tries: row.tries,
+      failingSince: row.failing_since,
+      stoppedMs: row.stopped_ms,
+      doubt: row.doubt || Number(row.lost > 0),
+      moved: row.moved,
+      state: row.state as Head['state'],
+      delivery,
+      damaged,
+    },
   };
 }

@@ -1,15 +1,11 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { ChangeType } from '../channel/change.js';
-import type { Source } from '../channel/origin.js';
-import { unknownProfile } from '../channel/profile.js';
-import { readProfile, readTime } from '../channel/stored.js';
 import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
 import { filtersFrom, wants } from '../sinks/filters.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import { changeEvent, deliveryId } from '../delivery/work.js';
+import { blanks, deliveryOf, storedEvent } from '../delivery/work.js';
 
 /** A channel in its newest state, as an index should have it. */
 export interface WantedChannel extends ChannelKey {
@@ -79,9 +75,9 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
     .selectFrom('channel')
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
     .leftJoin('delivery', join => join.onRef('delivery.change_id', '=', 'change.id').on('delivery.sink', '=', sink))
-    .select(['channel.id as channel', 'channel.sdk_app_id as sdkAppId', 'channel.channel_id as channelId', 'channel.version'])
-    .select(['channel.updated_at as updatedAt', 'change.id as changeId', 'change.position', 'change.revision', 'change.type'])
-    .select(['change.event_time as eventTime', 'change.exist', 'change.source', 'change.operator', 'change.profile', 'delivery.state'])
+    .select(['channel.id as channel', 'sdk_app_id', 'channel_id', 'version', 'channel.updated_at', 'change.id as change_id'])
+    .select(['change.position', 'change.revision', 'type', 'source', 'operator', 'client_ip', 'platform', 'owner', 'event_time'])
+    .select(['exist', 'profile', 'delivery.state'])
     .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
     .where('channel.id', 'in', ids)
     .orderBy('channel.sdk_app_id')
@@ -90,23 +86,16 @@ function newestOf(trx: Trx, sink: number, ids: number[]) {
 }
 
 function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel {
-  const { channel, sdkAppId, channelId, changeId, position } = row;
+  const { channel, sdk_app_id: sdkAppId, channel_id: channelId, change_id: changeId, position } = row;
   const unsettled = Boolean(row.open) || (choosesFields && row.state === null);
   const keys = { channel, sdkAppId, channelId, changeId, position };
+  // Always whole: what has changed does not matter.
+  const delivery = (row: Row): Delivery => deliveryOf(row, sink, { event: storedEvent({ ...row, changes: '[]' }) });
   try {
-    return { ...keys, unsettled, damaged: false, delivery: deliveryOf(row, sink) };
+    return { ...keys, unsettled, damaged: false, delivery: delivery(row) };
   } catch {
-    const blanks = { eventTime: 0, updatedAt: null, profile: JSON.stringify(unknownProfile) };
-    return { ...keys, unsettled: true, damaged: true, delivery: deliveryOf({ ...row, ...blanks }, sink) };
+    return { ...keys, unsettled: true, damaged: true, delivery: delivery({ ...row, ...blanks }) };
   }
-}
-
-function deliveryOf(row: Row, sink: number): Delivery {
-  const { changeId: id, version, updatedAt, eventTime } = row;
-  const [type, source] = [row.type as ChangeType, row.source as Source];
-  const origin = { clientIp: null, platform: null, owner: null };
-  const change = { ...row, id, type, source, origin, exists: row.exist === 1, changes: [], profile: readProfile(row.profile) };
-  return { id: deliveryId(id, sink), event: changeEvent(change), origin, version, updatedAt: readTime(updatedAt ?? eventTime) };
 }
 
 /** The channels that have no newer change since they were read and no delivery on its way, so that a difference in the index is real. */
@@ -115,7 +104,7 @@ export async function stillSo(database: Database, sink: number, channels: readon
   if (settled.length === 0) return [];
   const rows = await database.kysely.transaction().execute(trx => newestOf(trx, sink, channelsOf(settled)));
   const now = new Map(rows.map(row => [row.channel, row]));
-  return settled.filter(({ channel, changeId }) => now.get(channel)?.changeId === changeId && !now.get(channel)!.open);
+  return settled.filter(({ channel, changeId }) => now.get(channel)?.change_id === changeId && !now.get(channel)!.open);
 }
 
 /** An engine remembers the version of a deleted document for a while: that may be greater than ours. */

@@ -1,8 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
-import { unknownProfile } from '../../channel/profile.js';
-import { readTime } from '../../channel/stored.js';
 import type { Session } from './mode.js';
-import { type DeliveryRow, type Head, type LaneWork, type Lease, bytesEach, deliveryId, selected } from '../work.js';
+import { type DeliveryRow, type LaneWork, type Lease, blanks, bytesEach, deliveryOf, laneWork, selected } from '../work.js';
 
 /** So few are loaded without a look at their sizes. */
 const fewRows = 4;
@@ -75,49 +73,17 @@ async function load(
   return { work: await workOf(session, rows, lease), tooLarge };
 }
 
-/** Stands in for what cannot be shown. */
-const blanks = {
-  event_time: 0,
-  received_at: 0,
-  updated_at: null,
-  changes: '[]',
-  profile: JSON.stringify(unknownProfile),
-  stale: '[]',
-  sent_profile: null,
-} satisfies Partial<DeliveryRow>;
-
 async function workOf(session: Session, rows: readonly DeliveryRow[], lease: Lease): Promise<LaneWork[]> {
-  const { sink } = session;
   const show = await session.mode.show(session, rows);
-  const laneWork = (row: DeliveryRow, damaged: boolean): LaneWork => ({
-    ...lease,
-    channel: row.channel,
-    laneTries: row.lane_tries,
-    configErrorSeq: row.config_error_seq,
-    bytes: bytesEach + row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0),
-    head: {
-      changeId: row.change_id,
-      position: row.position,
-      tries: row.tries,
-      failingSince: row.failing_since,
-      stoppedMs: row.stopped_ms,
-      doubt: row.doubt || Number(row.lost > 0),
-      moved: row.moved,
-      state: row.state as Head['state'],
-      delivery: {
-        id: deliveryId(row.change_id, sink.id),
-        ...show(row),
-        version: row.version,
-        updatedAt: readTime(row.updated_at ?? row.event_time),
-      },
-      damaged,
-    },
-  });
+  const work = (row: DeliveryRow, damaged: boolean): LaneWork => {
+    const bytes = row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0);
+    return laneWork(lease, row, deliveryOf(row, session.sink.id, show(row)), bytes, damaged);
+  };
   return rows.map(row => {
     try {
-      return laneWork(row, false);
+      return work(row, false);
     } catch {
-      return laneWork({ ...row, ...blanks, latest_revision: row.revision ?? 0 }, true);
+      return work({ ...row, ...blanks, latest_revision: row.revision ?? 0 }, true);
     }
   });
 }

@@ -1,15 +1,12 @@
 import { sql } from 'kysely';
-import { changeEvent, storedChange } from '../work.js';
+import { storedEvent } from '../work.js';
 import type { ModeRules } from './mode.js';
 
 /** Every change of a channel, in the order of its revisions. */
 export const log: ModeRules = {
   next: () =>
     sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by d.position limit 1`,
-  show: async () => row => {
-    const change = storedChange(row);
-    return { event: changeEvent(change), origin: change.origin };
-  },
+  show: async () => row => ({ event: storedEvent(row) }),
   firstOf: changes => changes[0]!,
   supersedes: false,
   reopens: false,

@@ -33,8 +33,8 @@ export interface Moved {
   channel: number;
 }
 
-/** What a sink is shown of a delivery, beside its id and the channel's version. */
-export type Shown = Omit<Delivery, 'id' | 'version' | 'updatedAt'> | Omit<Report, 'id' | 'version' | 'updatedAt'>;
+/** What a sink is shown of a delivery, beside what is the same in every mode. */
+export type Shown = Pick<Delivery, 'event'> & Partial<Omit<Report, keyof Delivery>>;
 
 /** What differs between the modes: which delivery of a lane is next, how it looks, and what happens before and after it. */
 export interface ModeRules {

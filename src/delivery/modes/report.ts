@@ -5,7 +5,7 @@ import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-q
 import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js';
 import { freeLanes, leaseLanes } from '../claim.js';
 import { loadChanges } from './load.js';
-import { type LaneWork, type Lease, changeEvent, storedChange } from '../work.js';
+import { type LaneWork, type Lease, storedEvent } from '../work.js';
 import type { Claim, ModeRules, Session } from './mode.js';
 
 /** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
@@ -32,10 +32,8 @@ export const report: ModeRules = {
     const { results, auditActions } = await knownOf(session, changeIds);
     return row => {
       readTime(row.received_at);
-      const change = storedChange(row);
       return {
-        event: changeEvent(change),
-        origin: change.origin,
+        event: storedEvent(row),
         receivedAt: row.received_at,
         eventTimeEstimated: row.estimated === 1,
         tie: row.tie === 1,

@@ -3,7 +3,7 @@ import { unknownProfile } from '../../channel/profile.js';
 import { readProfile } from '../../channel/stored.js';
 import { pageRows } from '../../database/limits.js';
 import { channelsOf, isOneOf, skipLocked } from '../../database/locks.js';
-import { type DeliveryRow, type LatestState, stateEvent, storedChange } from '../work.js';
+import { type DeliveryRow, type LatestState, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
 /** How many lanes are looked at for what was superseded in them. */
@@ -17,10 +17,9 @@ export const state: ModeRules = {
   async show(session, rows) {
     const latest = await latestStates(session, rows);
     return row => {
-      const change = storedChange(row);
+      const event = storedEvent(row);
       const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
-      const event = stateEvent(change, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? change, sent);
-      return { event, origin: change.origin };
+      return { event: stateEvent(event, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? event.data, sent) };
     };
   },
   firstOf: changes => changes.at(-1)!,
