@@ -1,4 +1,3 @@
-import { byWebhook } from '../support/engine.js';
 import { createHash } from 'node:crypto';
 import type { Recorder as RecorderType } from '../../src/channel/recorder.js';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
@@ -15,7 +14,7 @@ import type { SinkSettings } from '../../src/sinks/settings.js';
 import { Dice } from '../storm/dice.ts';
 import { expectedProfile } from '../storm/oracle.ts';
 import { type StormWebhook, WebhookSource } from '../storm/webhooks.ts';
-import { commands } from '../support/vendor.ts';
+import { byWebhook, commands } from '../support/vendor.ts';
 import type { Code } from './code.ts';
 import { Machine } from './machine.ts';
 import { Mortal } from './mortal.ts';

@@ -7,6 +7,9 @@ export const commands = {
   destroyed: 'OfficialAccount.CallbackAfterOfficialAccountDestroyed',
 } as const;
 
+/** What webhooks that tell nothing of their origin have in common, as they are kept. */
+export const byWebhook = { source: 'webhook' as const, origin: { clientIp: null, platform: null, owner: null } };
+
 /** Where the vendor sends its webhooks, and what its console was told: the app and the authentication token. */
 export interface Target {
   url: string;
