@@ -1,7 +1,7 @@
 import type { Insertable } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Row, Tables, Trx } from '../database/tables.js';
-import type { EnqueuedGroup, Enqueuer, RecordedChange } from '../delivery/enqueue.js';
+import type { Enqueuer, RecordedChange } from '../delivery/enqueue.js';
 import { apply } from './change.js';
 import { keyOf } from './group.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
@@ -12,14 +12,17 @@ import { readTime } from './stored.js';
 
 export type Recorded = 'recorded' | 'repeat';
 
-/** One transaction's work; neither the number of its statements nor that of its two round trips grows with the group. */
+/**
+ * One transaction's work; neither the number of its statements nor that of its two round trips grows with the group.
+ * @returns also what is to be done after the commit
+ */
 export async function recordGroup(
   database: Database,
   enqueuer: Enqueuer,
   trx: Trx,
   webhooks: readonly InboundWebhook[],
   now: number,
-): Promise<{ results: Recorded[]; enqueued: EnqueuedGroup | null; sinks: number }> {
+): Promise<{ results: Recorded[]; afterCommit: () => Promise<void> }> {
   const locked = await lockChannels(database, trx, webhooks);
   const fingerprints = webhooks.map(fingerprint);
   const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
@@ -38,24 +41,10 @@ export async function recordGroup(
     seen.add(mark);
     changes.push(applyTo(channels.get(keyOf(webhook))!, webhook, mark));
   });
-  if (changes.length === 0) return { results, enqueued: null, sinks: fed.length };
-
-  await database.insert(
-    trx,
-    'change',
-    changes.map(({ row }) => row),
-  );
+  const [rows, recorded] = [changes.map(({ row }) => row), changes.map(({ change }) => change)];
+  await database.insert(trx, 'change', rows);
   await updateChannels(database, trx, [...channels.values()]);
-  return {
-    results,
-    enqueued: await enqueuer.enqueue(
-      trx,
-      fed,
-      changes.map(({ change }) => change),
-      now,
-    ),
-    sinks: fed.length,
-  };
+  return { results, afterCommit: await enqueuer.enqueue(trx, fed, recorded, now) };
 }
 
 interface LockedChannel extends Omit<Row<'channel'>, 'state'> {

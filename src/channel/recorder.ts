@@ -5,7 +5,7 @@ import { faultOf } from '../database/errors.js';
 import { groupLimits } from '../database/limits.js';
 import { newestArrival } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
-import { type EnqueuedGroup, Enqueuer } from '../delivery/enqueue.js';
+import { Enqueuer } from '../delivery/enqueue.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Arrivals } from './arrivals.js';
@@ -21,9 +21,6 @@ export class Unstorable extends Unavailable {}
 
 /** How often a transaction that lost against another one is tried again. */
 const conflictsBorne = 3;
-
-/** The number of sinks that is assumed until a transaction has read it. */
-const assumedSinks = 100;
 
 /** The longest time that a group waits for others to join. */
 const gatherMs = 5;
@@ -45,7 +42,6 @@ export class Recorder {
   private waiting: Waiting[] = [];
   private busy = false;
   private arrivals: Arrivals | null = null;
-  private sinks = assumedSinks;
 
   constructor(
     private readonly database: Database,
@@ -71,7 +67,7 @@ export class Recorder {
     while (this.waiting.length > 0) {
       await this.gather();
       const wanted = this.waiting.filter(one => !one.late);
-      const { group, rest } = nextGroup(wanted, this.sinks);
+      const { group, rest } = nextGroup(wanted, this.enqueuer.sinkCount);
       this.waiting = rest;
       if (group.length > 0) await this.keep(group);
     }
@@ -112,7 +108,7 @@ export class Recorder {
     if (webhooks.length === 0) await this.commit([]);
     const refused: InboundWebhook[] = [];
     for (let left = webhooks.map(webhook => ({ webhook })); left.length > 0; await onGroup()) {
-      const { group, rest } = nextGroup(left, this.sinks);
+      const { group, rest } = nextGroup(left, this.enqueuer.sinkCount);
       const results = await this.commit(group.map(({ webhook }) => webhook));
       for (const [index, { webhook }] of group.entries()) if (results[index] instanceof Error) refused.push(webhook);
       left = rest;
@@ -125,12 +121,11 @@ export class Recorder {
     if (!this.database.ready) throw new Unavailable(notSince);
     try {
       if (webhooks.length === 0) return (await this.database.ping(), []);
-      const { results, enqueued, sinks } = await this.database.kysely
+      const { results, afterCommit } = await this.database.kysely
         .transaction()
         .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.timed(trx, webhooks), this.clock.now()));
-      this.sinks = Math.max(1, sinks);
       // Nobody waits for it: what is committed is recorded, and a lease that nobody took ends by itself.
-      if (enqueued) void this.handOn(enqueued);
+      void afterCommit();
       return results;
     } catch (error) {
       const fault = faultOf(error);
@@ -141,11 +136,6 @@ export class Recorder {
       const middle = webhooks.length >> 1;
       return [...(await this.commit(webhooks.slice(0, middle))), ...(await this.commit(webhooks.slice(middle)))];
     }
-  }
-
-  private async handOn({ due, handOff }: EnqueuedGroup): Promise<void> {
-    if (due.size > 0) this.events.emit('due', due);
-    await handOff();
   }
 
   /** Caps an EventTime that was estimated: at the database's clock, or for the embedded store at what the newest arrivals make plausible. Ours may be wrong. */

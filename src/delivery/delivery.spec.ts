@@ -90,7 +90,7 @@ function stage(database: Database) {
   const events = soundEvents()
     .on('due', sinks => wake(sinks!))
     .on('attempt', end => ends.push(end));
-  const enqueuer = new Enqueuer(database, clock);
+  const enqueuer = new Enqueuer(database, clock, events);
   const recorder = recorderAt(database, clock.now, events, enqueuer);
   const serve = async (sinks: Record<string, [Mode, Sink]>, settings: Partial<SinkSettings> = {}): Promise<void> => {
     const lanes = new Lanes(database, v4, () => 0.5);
@@ -172,7 +172,7 @@ eachStore('delivery', store => {
     const clock = new TestClock();
     const filters = { fields: ['name' as const] };
     const [sink] = await registerSinks(database, [{ name: 'crm', type: 'scripted', mode, filters }], clock.now());
-    const enqueuer = new Enqueuer(database, clock);
+    const enqueuer = new Enqueuer(database, clock, soundEvents());
     const handed: LaneWork[] = [];
     enqueuer.serve(sink!.id, { room: () => 10, accept: works => void handed.push(...works) });
     const recorder = recorderAt(database, clock.now, soundEvents(), enqueuer);

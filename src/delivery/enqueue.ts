@@ -6,6 +6,7 @@ import { readProfile, readTime } from '../channel/stored.js';
 import { Database } from '../database/database.js';
 import type { Row, Trx } from '../database/tables.js';
 import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
 import { type Filterable, filtersFrom, wants } from '../sinks/filters.js';
 import type { ChangeEvent, Mode } from '../sinks/sink.js';
 import { modes } from './modes/modes.js';
@@ -26,12 +27,13 @@ export interface RecordedChange extends Filterable {
   latest: LatestState & { version: number; updatedAt: number | null };
 }
 
+/** A sink that changes may go to. */
 type FedSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters' | 'state' | 'paused_at' | 'held_until' | 'config_error_seq'>;
 
 /** That a change goes to a sink. */
-interface Enqueued<C = Pick<RecordedChange, 'id' | 'channel' | 'position'>> {
-  sink: { id: number; mode: Mode };
-  change: C;
+interface Enqueued {
+  sink: Pick<FedSink, 'id' | 'mode'>;
+  change: Pick<RecordedChange, 'id' | 'channel' | 'position'>;
 }
 
 /** A worker of this process. */
@@ -42,24 +44,19 @@ export interface LocalWorker {
   accept(works: readonly LaneWork[], leasedUntil: number): void;
 }
 
-/** What a transaction has enqueued. */
-export interface EnqueuedGroup {
-  /** The sinks that have something to claim. */
-  due: Set<number>;
-  /** To be called after the commit: gives the workers of this process what was leased for them. */
-  handOff: () => Promise<void>;
-}
-
 type LeasedLane = Pick<Row<'lane'>, 'sink' | 'channel' | 'lease' | 'tries' | 'config_error_seq' | 'sent_profile'>;
 
 /** Writes what sinks are owed, in the transaction that records the changes, and hands it to workers of this process that have room for it. */
 @Injectable()
 export class Enqueuer {
+  /** How many sinks each change may be owed to; a guess until it was read. */
+  sinkCount = 100;
   private readonly workers = new Map<number, LocalWorker>();
 
   constructor(
     private readonly database: Database,
     private readonly clock: SharedClock,
+    private readonly events: EngineEvents,
   ) {}
 
   /** From now on a sink's worker takes what is recorded. */
@@ -73,42 +70,44 @@ export class Enqueuer {
     return this.database.send(trx, trx.selectFrom('sink').select(columns).where('removed_at', 'is', null).orderBy('id').compile());
   }
 
-  /** Enqueues each change to the sinks that want it; one without a revision goes to report sinks only. */
-  async enqueue(trx: Trx, sinks: readonly FedSink[], changes: readonly RecordedChange[], now: number): Promise<EnqueuedGroup> {
+  /**
+   * Enqueues each change to the sinks that want it; one without a revision goes to report sinks only.
+   * @returns to be called after the commit: wakes the workers that have something to claim, and gives those of this process what was leased for them
+   */
+  async enqueue(trx: Trx, sinks: readonly FedSink[], changes: readonly RecordedChange[], now: number): Promise<() => Promise<void>> {
+    this.sinkCount = Math.max(1, sinks.length);
     // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
     const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
     const lease = uuid();
     // From `now` on: since then this may have waited for locks.
     const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + furthest.leaseMs;
     const due = new Set<number>();
-    const leased = new Map<string, Enqueued<RecordedChange>>();
-    const enqueued: Enqueued<RecordedChange>[] = [];
+    const leased = new Map<string, { sink: FedSink; change: RecordedChange }>();
+    const enqueued: Enqueued[] = [];
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
       const wanted = filtersFrom(sink.filters);
       const own = byChannel.filter(change => (change.event.data.revision !== null || mode === 'report') && wants(wanted, change));
-      for (const change of own) enqueued.push({ sink: { id: sink.id, mode }, change });
+      for (const change of own) enqueued.push({ sink, change });
       const { firstOf } = modes[mode];
       let room = firstOf ? this.roomAt(sink, now) : 0;
       for (const lane of Map.groupBy(own, change => change.channel).values()) {
         if (room-- <= 0) due.add(sink.id);
-        else leased.set(keyOf(sink.id, lane[0]!.channel), { sink: { id: sink.id, mode }, change: firstOf!(lane) });
+        else leased.set(keyOf(sink.id, lane[0]!.channel), { sink, change: firstOf!(lane) });
       }
     }
-    if (enqueued.length === 0) return { due, handOff: async () => undefined };
     const lanes = await writeEnqueued(this.database, trx, enqueued, now, key => (leased.has(key) ? lease : null));
     if (due.size > 0) await this.database.notify(trx, due);
-    const handOff = async (): Promise<void> => {
+    return async () => {
+      if (due.size > 0) this.events.emit('due', due);
       if (leased.size === 0) return;
       // Lanes that had something to do already have not taken our lease.
       const ours = (await lanes()).filter(lane => lane.lease === lease);
       for (const [id, some] of Map.groupBy(ours, lane => lane.sink)) {
-        const { config_error_seq: sinkConfigErrorSeq } = sinks.find(sink => sink.id === id)!;
-        const works = some.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!, sinkConfigErrorSeq) ?? []);
+        const works = some.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!) ?? []);
         this.workers.get(id)!.accept(works, leasedUntil);
       }
     };
-    return { due, handOff };
   }
 
   /** How many lanes of a sink may be handed to its worker: none unless the sink is well and nothing holds it back. */
@@ -160,13 +159,13 @@ export async function writeEnqueued(
 }
 
 /** What a leased lane is to attempt, as it would be loaded; `null` if its row is damaged, which whoever claims it after the lease sees to. */
-function workOf(lane: LeasedLane, { sink, change }: Enqueued<RecordedChange>, sinkConfigErrorSeq: number): LaneWork | null {
+function workOf(lane: LeasedLane, { sink, change }: { sink: FedSink; change: RecordedChange }): LaneWork | null {
   const event = eventOf(lane, sink.mode, change);
   if (event === null) return null;
   const { id, origin, position, latest, bytes } = change;
   const updatedAt = latest.updatedAt === null ? event.timestamp : readTime(latest.updatedAt);
   const delivery = { id: deliveryId(id, sink.id), event, origin, version: latest.version, updatedAt };
-  const lease = { lease: lane.lease!, sinkConfigErrorSeq, probe: false };
+  const lease = { lease: lane.lease!, sinkConfigErrorSeq: sink.config_error_seq, probe: false };
   const row = {
     ...untried,
     channel: lane.channel,
@@ -178,7 +177,7 @@ function workOf(lane: LeasedLane, { sink, change }: Enqueued<RecordedChange>, si
   return laneWork(lease, row, delivery, bytes + (lane.sent_profile?.length ?? 0));
 }
 
-function eventOf({ sent_profile: sent }: LeasedLane, mode: Mode, { event, latest }: RecordedChange): ChangeEvent | null {
+function eventOf({ sent_profile: sent }: LeasedLane, mode: string, { event, latest }: RecordedChange): ChangeEvent | null {
   if (mode !== 'state') return event;
   try {
     return stateEvent(event, latest, sent === null ? unknownProfile : readProfile(sent));

@@ -166,7 +166,7 @@ export class Simulation {
       .on('state', (sink, { state }) => this.#note(`${number} ${sink} is ${state}`))
       .on('ended', (_, outcome) => outcome === 'discarded' && this.#breach('something is discarded'))
       .on('degraded', (_, error) => trouble(error));
-    const enqueuer = new Enqueuer(mortal.database, clock);
+    const enqueuer = new Enqueuer(mortal.database, clock, events);
     const recorder = new Recorder(mortal.database, clock, enqueuer, events);
     const upkeep = new Upkeep(database, { RETENTION_DAYS: 90 } as Settings, clock, events);
     const replica: Replica = { number, mortal, recorder, workers: new Map(), machine, upkeep, stillUntil: 0 };

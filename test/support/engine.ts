@@ -18,7 +18,7 @@ export function recorderAt(
   database: Database,
   now: () => number,
   events: EngineEvents = soundEvents(),
-  enqueuer: Enqueuer = new Enqueuer(database, SharedClock.by(now)),
+  enqueuer: Enqueuer = new Enqueuer(database, SharedClock.by(now), events),
 ): Recorder {
   return new Recorder(database, SharedClock.by(now), enqueuer, events);
 }
