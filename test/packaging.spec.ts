@@ -38,7 +38,7 @@ test('the image gets what the service needs at run time, and no tool', () => {
 test('npm run sbom lists exactly that, as CycloneDX', () => {
   const command = /^(node .*) > (\S+)$/.exec(scripts!['sbom']!)!;
   expect(read('.gitignore')).toContain(command[2]);
-  expect(read('README.md')).toContain(command[2]);
+  expect(read('CONTRIBUTING.md')).toContain(command[2]);
   const sbom = JSON.parse(execFileSync(command[1]!, { cwd: root, encoding: 'utf8', shell: true, maxBuffer: 1e8 })) as {
     bomFormat: string;
     metadata: { component: { name: string; purl: string } };

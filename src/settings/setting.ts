@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { IsInt, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
 import { clean } from './environment.js';
 
-/** How one setting is read and explained. The same text serves the mistakes, `.env.example` and the README. */
+/** How one setting is read and explained. The same text serves the mistakes, `.env.example`, the page of settings and the schema of the chart. */
 export interface SettingOptions {
   /** What it does, with its unit; one sentence. */
   meaning: string;

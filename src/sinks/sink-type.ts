@@ -32,7 +32,7 @@ export interface SinkContext {
 export interface SinkType<S extends SinkSettings = SinkSettings> {
   /** The word in `SINK_<NAME>_TYPE`. */
   type: string;
-  /** One sentence for the README. */
+  /** One sentence for the pages. */
   summary: string;
   settings: SettingsClass<S>;
   mode(settings: S): Mode;

@@ -89,7 +89,7 @@ describe('opensearch sink, on a real OpenSearch', () => {
     ['深圳', 'official'],
     ['peng', 'latin'],
     ['Penguin 新闻', 'mixed'],
-  ])('finds %s by the query that the README tells', async (query, first) => {
+  ])('finds %s by the query that docs/search.md tells', async (query, first) => {
     const fields = ['name^3', 'name.prefix^2', 'name.standard', 'organization', 'introduction'];
     const told = { bool: { must: { multi_match: { query, type: 'most_fields', fields } }, filter: { term: { deleted: false } } } };
     const { body } = await call(engine.url, 'POST', '/finding/_search', { query: told });

@@ -1,0 +1,89 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { settingsOf } from '../src/settings/setting.js';
+import { Settings } from '../src/settings/settings.js';
+import { sinkTypes } from '../src/sinks/sinks.js';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const paths = [...globSync('*.md', { cwd: root }), ...globSync('docs/**/*.md', { cwd: root }), 'deploy/chart/README.md'];
+const pages = paths.map(path => ({ path, text: read(path) }));
+
+/** What is written as code: between backticks, or in a block. */
+function codeOf(text: string): string[] {
+  const blocks = [...text.matchAll(/```\w*\n([^]*?)```/g)].map(([, block]) => block!);
+  const inline = [...text.replaceAll(/```\w*\n[^]*?```/g, '').matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
+  return [...blocks, ...inline];
+}
+
+/** The anchor of a heading, as GitHub makes it. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+test('there are pages', () => expect(pages.length).toBeGreaterThan(12));
+
+test.each(pages)('every link of $path leads somewhere', ({ path, text }) => {
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!).filter(link => !/^https?:/.test(link));
+  const lost = links.filter(link => {
+    const [file = '', at] = link.split('#');
+    const target = file === '' ? path : join(dirname(path), file);
+    if (!existsSync(join(root, target))) return true;
+    return at !== undefined && ![...read(target).matchAll(/^#+ (.+)$/gm)].some(([, heading]) => anchor(heading!) === at);
+  });
+  expect(lost).toEqual([]);
+});
+
+const ofSinks = sinkTypes.flatMap(({ settings }) => settingsOf(settings).map(({ property }) => property));
+const known = new Set([
+  ...settingsOf(Settings).map(({ property }) => property),
+  'HTTPS_PROXY',
+  'HTTP_PROXY',
+  'NO_PROXY',
+  'NODE_EXTRA_CA_CERTS',
+  'NO_COLOR',
+]);
+/** Words of this form that are no settings. */
+const others = new Set(['BUILD_IMAGE', 'RUN_IMAGE', 'CRM_SECRET', 'X_FILE', 'PUBLIC_URL']);
+
+test.each(pages)('every setting that $path names is one', ({ text }) => {
+  const named = codeOf(text).flatMap(code =>
+    [...code.matchAll(/(?<![\w@#/.-])_?[A-Z][A-Z\d]*(?:_(?:[A-Z\d]+|<[A-Z]+>))+/g)].map(([name]) => name),
+  );
+  const strange = [...new Set(named)].filter(name => {
+    const base = name.replace(/_FILE$/, '');
+    if (known.has(base) || others.has(name) || name === '_FILE' || base.startsWith('APP_')) return false;
+    if (base.startsWith('_')) return !ofSinks.includes(base.slice(1)) && base !== '_TYPE';
+    const end = /^SINK_(?:<NAME>|[A-Z\d_]*?[A-Z\d])_(.+)$/.exec(base)?.[1];
+    return end !== 'TYPE' && !ofSinks.some(property => end === property || (end?.endsWith(`_${property}`) ?? false));
+  });
+  expect(strange).toEqual([]);
+});
+
+const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+
+test.each(pages)('every command and path of $path is there', ({ text }) => {
+  const code = codeOf(text);
+  const named = code.flatMap(one => [...one.matchAll(/\bnpm (?:run (?:--silent )?)([\w:]+)/g)].map(([, script]) => script!));
+  expect(named.filter(script => !(script in scripts))).toEqual([]);
+  const files = code.flatMap(one => [...one.matchAll(/(?<![\w./:-])(?:src|test|docs|deploy|\.ci)\/[\w./-]*\w/g)].map(([path]) => path));
+  expect(files.filter(path => !existsSync(join(root, path)))).toEqual([]);
+});
+
+/** The names of all metrics, out of their one list. */
+const metrics = [...read('src/management/metrics.ts').matchAll(/name: 'channel_sync_(\w+)'|this\.gauge\('(\w+)'/g)].map(
+  ([, one, other]) => `channel_sync_${one ?? other}`,
+);
+
+test('every metric has its entry, and every metric that a page names is one', () => {
+  expect(metrics.length).toBeGreaterThanOrEqual(12);
+  const entries = [...read('docs/metrics.md').matchAll(/^\| `(channel_sync_\w+)` \|/gm)].map(([, name]) => name!);
+  expect(entries.toSorted()).toEqual(metrics.toSorted());
+  const named = pages.flatMap(({ text }) =>
+    [...text.matchAll(/channel_sync_\w+?(?=(?:_bucket|_count|_sum)?\b(?!_))/g)].map(([name]) => name),
+  );
+  expect(named.filter(name => !metrics.includes(name) && name !== 'channel_sync_')).toEqual([]);
+});
