@@ -8,7 +8,6 @@ import { lookupEn } from './lookup-en.js';
 const formats = formatsOf('en');
 const { number, counted, duration, list } = formats;
 const changes = (count: number) => counted(count, 'change', 'changes');
-/** Begins a sentence. */
 const upToMost = (count: number, one: string, other: string) =>
   count > countedMost ? `More than ${counted(countedMost, one, other)}` : counted(count, one, other);
 
