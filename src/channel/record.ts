@@ -3,6 +3,7 @@ import type { Database } from '../database/database.js';
 import type { Row, Tables, Trx } from '../database/tables.js';
 import type { Enqueuer, RecordedChange } from '../delivery/enqueue.js';
 import { apply } from './change.js';
+import { makeFindable } from './findable.js';
 import { keyOf } from './group.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
@@ -137,4 +138,5 @@ async function updateChannels(database: Database, trx: Trx, channels: readonly L
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
   );
+  await makeFindable(database, trx, channels);
 }

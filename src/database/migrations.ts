@@ -81,7 +81,17 @@ const origin: Migration = {
 /** What the target of a failed attempt answered. */
 const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
 
-const migrations: readonly Migration[] = [first, origin, response];
+/** What channels are found by; a process in the background fills it with those that are known already. */
+const findable: Migration = {
+  version: '1.3',
+  statements: ({ bytewise, clustered }) => [
+    `create table channel_findable (channel bigint not null primary key, sdk_app_id text not null, channel_id text ${bytewise} not null,
+       revision bigint not null, exist int not null, updated_at bigint not null, folded text ${bytewise} not null)${clustered}`,
+    `create index delivery_parked_by_channel on delivery (channel) where state = 'parked'`,
+  ],
+};
+
+const migrations: readonly Migration[] = [first, origin, response, findable];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations

@@ -17,6 +17,15 @@ interface ChannelTable {
   updated_at: number | null;
 }
 
+/** What channels are found by: small, since a part of a text can stand anywhere in it and all rows are looked at. */
+interface ChannelFindableTable extends Pick<ChannelTable, 'sdk_app_id' | 'channel_id' | 'revision'> {
+  channel: number;
+  exist: number;
+  updated_at: number;
+  /** The name and the id as they are compared. */
+  folded: string;
+}
+
 /** What one kept webhook did to its channel, and the webhook itself. */
 interface ChangeTable {
   /** Given to the webhook on arrival. */
@@ -222,6 +231,7 @@ interface HeartbeatTable {
 export interface Tables {
   heartbeat: HeartbeatTable;
   channel: ChannelTable;
+  channel_findable: ChannelFindableTable;
   change: ChangeTable;
   sink: SinkTable;
   lane: LaneTable;

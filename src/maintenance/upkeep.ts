@@ -4,6 +4,7 @@ import { Database } from '../database/database.js';
 import { newestArrival } from '../database/arrival-times.js';
 import { changesBefore, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
+import { missingFindables } from './findable.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
@@ -64,7 +65,7 @@ export class Upkeep {
     const { database } = this;
     const old = await this.old();
     const lacking = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
-    const tasks: Task[] = [];
+    const tasks: Task[] = [{ what: 'channels to be found', restTimes: restTimes.calm, page: missingFindables(database) }];
     for (const { id, name } of await lacking.where('removed_at', 'is', null).execute())
       tasks.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
     for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, old))

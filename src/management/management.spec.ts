@@ -107,6 +107,7 @@ eachStore('management', store => {
       expect(status).toBe(200);
       expect(Object.keys(body.paths)).toEqual(
         expect.arrayContaining([
+          '/api/v1/channels',
           '/api/v1/channels/{sdkAppId}/{channelId}',
           '/api/v1/changes',
           '/api/v1/changes/{id}',

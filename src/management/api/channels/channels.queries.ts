@@ -1,12 +1,10 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
-import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
 import { wellFormed } from '../../../channel/origin.js';
-import { unknownProfile } from '../../../channel/profile.js';
 import type { Database } from '../../../database/database.js';
 import type { Tables } from '../../../database/tables.js';
-import { orElse } from '../changes/changes.queries.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
+import { readState } from './channel-list.js';
 import { nextAttemptAt, standing } from '../../../delivery/retry.js';
 import { toIsoOrNull } from '../times.js';
 
@@ -19,13 +17,7 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
     .where('channel_id', '=', wellFormed(channelId))
     .executeTakeFirst();
   if (!row) return null;
-  const { exists, profile } = orElse(
-    () => {
-      const state = JSON.parse(row.state) as ChannelState;
-      return { exists: existsIn(state) === true, profile: profileOf(state) };
-    },
-    { exists: false, profile: unknownProfile },
-  );
+  const { exists, profile } = readState(row.state);
   const sinks = await selectSinks(database, row.id);
   return {
     sdkAppId: row.sdk_app_id,

@@ -1,0 +1,105 @@
+import { type SelectQueryBuilder, sql } from 'kysely';
+import { folded } from '../../../channel/findable.js';
+import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
+import { type Profile, unknownProfile } from '../../../channel/profile.js';
+import type { Database } from '../../../database/database.js';
+import type { Tables } from '../../../database/tables.js';
+import type { Filters } from '../../../sinks/filters.js';
+import { orElse } from '../changes/changes.queries.js';
+import { toIsoOrNull } from '../times.js';
+import { contains, fits } from './matching.js';
+import type { ChannelsQuery, ListedChannelDto } from './channel.dto.js';
+
+/** Where a channel stands in the list: the one that was altered last comes first. */
+export interface ChannelPlace {
+  updatedAt: number;
+  channel: number;
+}
+
+type Selection = Pick<ChannelsQuery, 'sdkAppId' | 'query' | 'exists'> & Pick<Filters, 'channels' | 'sdkAppIds'>;
+type Findable = SelectQueryBuilder<Tables, 'channel_findable', object>;
+
+/** The most bytes of states that are read for one answer, unless a single channel has more. */
+const pageBytes = 4 * 1024 * 1024;
+
+function selectFindable(database: Database, { sdkAppId, query, exists, channels, sdkAppIds }: Selection): Findable {
+  return database.kysely
+    .selectFrom('channel_findable')
+    .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
+    .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
+    .$if(exists !== undefined, found => found.where('exist', '=', Number(exists)))
+    .$if(channels !== undefined, found => found.where(fits(database, 'channel_id', channels!)))
+    .$if(query !== undefined, found => found.where(contains(database, 'folded', folded(query!))));
+}
+
+/**
+ * The channels that fit, those that were altered last first, after `after`.
+ * @returns also where the list goes on; `null` at its end
+ */
+export async function findChannels(
+  database: Database,
+  selection: Selection,
+  limit: number,
+  after: ChannelPlace | null,
+): Promise<{ items: ListedChannelDto[]; next: ChannelPlace | null }> {
+  const places = await selectFindable(database, selection)
+    .select(['channel', 'updated_at as updatedAt'])
+    .$if(after !== null, found =>
+      found.where(eb => eb(eb.refTuple('updated_at', 'channel'), '<', eb.tuple(after!.updatedAt, after!.channel))),
+    )
+    .orderBy('updated_at', 'desc')
+    .orderBy('channel', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const ids = places.slice(0, limit).map(({ channel }) => channel);
+  const sizes = await database.kysely
+    .selectFrom('channel')
+    .select(['id', sql<number>`octet_length(state)`.as('bytes')])
+    .where(database.isAmong('id', ids))
+    .execute();
+  const bytes = new Map(sizes.map(one => [one.id, one.bytes]));
+  let left = pageBytes;
+  const shown = ids.filter((id, index) => (left -= bytes.get(id) ?? 0) >= 0 || index === 0);
+  return { items: await listedChannels(database, shown), next: places.length > shown.length ? places[shown.length - 1]! : null };
+}
+
+/** How many channels fit. */
+export async function countChannels(database: Database, selection: Selection): Promise<number> {
+  const count = selectFindable(database, selection).select(({ fn }) => fn.countAll<number>().as('n'));
+  return (await count.executeTakeFirstOrThrow()).n;
+}
+
+async function listedChannels(database: Database, ids: readonly number[]): Promise<ListedChannelDto[]> {
+  const channels = await database.kysely
+    .selectFrom('channel')
+    .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at'])
+    .where(database.isAmong('id', ids))
+    .execute();
+  const parked = await database.kysely
+    .selectFrom('delivery')
+    .select(({ fn }) => ['channel', fn.countAll<number>().as('n')])
+    .where(database.isAmong('channel', ids))
+    .where('state', '=', sql.lit('parked'))
+    .groupBy('channel')
+    .execute();
+  const failed = new Map(parked.map(({ channel, n }) => [channel, n]));
+  const byId = new Map(channels.map(row => [row.id, row]));
+  return ids.flatMap(id => {
+    const row = byId.get(id);
+    if (!row) return [];
+    const { exists, profile } = readState(row.state);
+    const { sdk_app_id: sdkAppId, channel_id: channelId, revision, updated_at: updatedAt } = row;
+    return { sdkAppId, channelId, name: profile.name, exists, revision, updatedAt: toIsoOrNull(updatedAt), failed: failed.get(id) ?? 0 };
+  });
+}
+
+/** What a stored state says; of a damaged one nothing. */
+export function readState(json: string): { exists: boolean; profile: Profile } {
+  return orElse(
+    () => {
+      const state = JSON.parse(json) as ChannelState;
+      return { exists: existsIn(state) === true, profile: profileOf(state) };
+    },
+    { exists: false, profile: unknownProfile },
+  );
+}
