@@ -20,6 +20,7 @@ const rooms: Record<string, string> = {
   reports:
     '^src/(explanations|database|process|delivery|intake|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts|^src/(search-index/index-job|webhook/rejections)\\.ts',
   'search-index': '^src/(explanations|channel|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
+  checks: '^src/(explanations|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   maintenance:
     '^src/(explanations|database|process|delivery|settings)/|^src/channel/(findable|merge)\\.ts|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:

@@ -181,7 +181,7 @@ function damaged(): Refused {
 }
 
 /** Only our own errors promise that their text holds no secret. */
-function asSinkError(error: unknown): SinkError {
+export function asSinkError(error: unknown): SinkError {
   if (error instanceof SinkError) return error;
   return new TryAgain(['unexpected', error instanceof Error ? error.name : typeof error], ['bug']);
 }

@@ -58,6 +58,9 @@ export const english = {
   check_proxy_runs: (variable: string) => `Check that the proxy of ${variable} runs and can be reached from here.`,
 
   slack_answered: (word: string) => `Slack answered ${word}`,
+  slack_lacks_scope: 'BOT_TOKEN lacks the scope chat:write',
+  slack_channel_archived: (setting: string) => `the channel of ${setting} is archived`,
+  slack_not_member: (setting: string) => `the bot is not in the channel of ${setting}`,
   not_slack_api: 'answered something that is not of the Slack API',
   not_slack_webhook: 'answered something that is not of an incoming webhook of Slack',
   slack_token: 'BOT_TOKEN is not accepted: set the bot token that Slack shows for the installed app.',
@@ -87,6 +90,7 @@ export const english = {
   other_index_used: (used: string, index: string) => `${used} is used, not ${index}`,
   in_next_index: (reason: string, index: string) => `${reason}, in the next index ${index}`,
   task_failed: 'the task did not succeed',
+  no_analyzer: (analyzer: string) => `the cluster has no analyzer ${analyzer}`,
   mapping_refused: 'the cluster does not accept our mapping',
   wrong_engine: (found: string, wanted: string) => `${found} is behind the URL, not ${wanted}`,
   engine_too_old: (engine: string) => `this ${engine} is too old`,

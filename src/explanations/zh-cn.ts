@@ -58,6 +58,9 @@ export const chinese: Catalogue = {
   check_proxy_runs: variable => `请确认 ${variable} 指定的代理正在运行，并且网络可达。`,
 
   slack_answered: word => `Slack 返回 ${word}`,
+  slack_lacks_scope: 'BOT_TOKEN 缺少权限 chat:write',
+  slack_channel_archived: setting => `${setting} 指定的频道已归档`,
+  slack_not_member: setting => `机器人不在 ${setting} 指定的频道中`,
   not_slack_api: '返回的内容不是 Slack API 的响应',
   not_slack_webhook: '返回的内容不是 Slack Incoming Webhook 的响应',
   slack_token: 'BOT_TOKEN 无效：请填入 Slack 中已安装应用的 Bot Token。',
@@ -85,6 +88,7 @@ export const chinese: Catalogue = {
   other_index_used: (used, index) => `正在使用的是 ${used}，而不是 ${index}`,
   in_next_index: (reason, index) => `${reason}（在重建用的索引 ${index} 中）`,
   task_failed: '任务未成功',
+  no_analyzer: analyzer => `集群中没有分析器 ${analyzer}`,
   mapping_refused: '集群不接受我们的映射',
   wrong_engine: (found, wanted) => `该 URL 是 ${found}，而不是 ${wanted}`,
   engine_too_old: engine => `此 ${engine} 版本过低`,

@@ -41,7 +41,7 @@ class ForwardAgent extends HttpAgent {
 
   override createConnection(...args: Parameters<HttpAgent['createConnection']>): ReturnType<HttpAgent['createConnection']> {
     const socket = super.createConnection(...args);
-    const mark = (error: Error): void => void (error.cause = failed(this.proxy, error));
+    const mark = (error: Error): void => void (error.cause = proxyFailed(this.proxy, error));
     socket
       ?.prependListener('error', mark)
       .once(this.proxy.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => socket.off('error', mark));
@@ -96,7 +96,7 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
     signal,
   });
   const late = ms === undefined ? undefined : setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), ms);
-  request.once('error', error => reject(failed(proxy, error))).once('close', () => clearTimeout(late));
+  request.once('error', error => reject(proxyFailed(proxy, error))).once('close', () => clearTimeout(late));
   request.once('connect', ({ statusCode = 0 }, socket: Duplex) => {
     clearTimeout(late);
     // The user of the tunnel sees its end by other events.
@@ -119,7 +119,8 @@ function answered({ variable }: Proxy, status: number): SinkError {
   return new Misconfigured(reason, ['no_proxy_there', variable], status);
 }
 
-function failed({ variable }: Proxy, error: Error): SinkError {
+/** What a connection to the proxy that failed means. */
+export function proxyFailed({ variable }: Proxy, error: unknown): SinkError {
   const cause = classifyNetworkError(error);
   const reason = ['proxy_unreachable', cause.why] as const;
   if (cause instanceof Misconfigured) return new Misconfigured(reason, ['check_proxy_host', variable]);

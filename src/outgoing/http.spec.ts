@@ -82,6 +82,7 @@ describe('failures below HTTP', () => {
     ['DEPTH_ZERO_SELF_SIGNED_CERT', Misconfigured, 'TLS failed (DEPTH_ZERO_SELF_SIGNED_CERT)'],
     ['ERR_TLS_CERT_ALTNAME_INVALID', Misconfigured, 'TLS failed (ERR_TLS_CERT_ALTNAME_INVALID)'],
     ['CERT_HAS_EXPIRED', Misconfigured, 'TLS failed (CERT_HAS_EXPIRED)'],
+    ['ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE', Misconfigured, 'TLS failed (ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE)'],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', Misconfigured, 'TLS failed (UNABLE_TO_VERIFY_LEAF_SIGNATURE)'],
   ])('%s', (code, kind, message) => {
     const plain = Object.assign(new Error('x'), { code });

@@ -72,7 +72,7 @@ function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; co
   const { code, cause, original, errors } = error as { code?: unknown; cause?: unknown; original?: unknown; errors?: unknown[] };
   for (const inner of [cause, original, errors?.[0]].map(one => innermost(one, depth + 1)))
     if (inner.sinkError || inner.code !== null) return inner;
-  return { sinkError: null, code: typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : null };
+  return { sinkError: null, code: typeof code === 'string' && /^[A-Z0-9_/]+$/.test(code) ? code : null };
 }
 
 /** What a text says as JSON; `undefined` if it is none. */

@@ -50,6 +50,8 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
 export interface Answer {
   status: number;
   retryAfter: string | null;
+  /** By their names in lower case. */
+  headers: Readonly<Record<string, unknown>>;
   /** Empty if it was longer than the limit. */
   body: string;
   contentType: unknown;
@@ -64,7 +66,7 @@ export async function exchange(request: OutgoingRequest, mostBytes: number): Pro
     const { status, headers, data } = await send(request);
     const { 'retry-after': retryAfter, 'content-type': contentType } = headers as Record<string, unknown>;
     const body = await readText(data, mostBytes);
-    return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, body, contentType };
+    return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, headers, body, contentType };
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);

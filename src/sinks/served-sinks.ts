@@ -10,13 +10,13 @@ import type { Filters } from './filters.js';
 import type { Door, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
-import { Actions } from './sink.js';
-import type { Sink, SinkContext } from './sink-type.js';
+import { Actions, type Checkable } from './sink.js';
+import type { OpenSink, Sink, SinkContext } from './sink-type.js';
 import { type RegisteredSink, registerSinks } from './registry.js';
 
 /** A sink of this process. */
 export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
-  sink: S;
+  sink: S & Checkable;
   settings: SinkSettings;
 }
 
@@ -24,7 +24,7 @@ export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
 @Injectable()
 export class ServedSinks {
   /** In the order of the settings. */
-  readonly opened: Sink[] = [];
+  readonly opened: OpenSink[] = [];
   /** The same, once they are registered; none before. */
   all: readonly ServedSink[] = [];
   private readonly clean: Clean;

@@ -4,9 +4,12 @@ import type { SettingsClass } from '../settings/setting.js';
 import type { InteractionAnswer, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
-import type { Actions, BulkSink, Mode, SingleSink } from './sink.js';
+import type { Actions, BulkSink, Checkable, Mode, SingleSink } from './sink.js';
 
+/** What deliveries go to. */
 export type Sink = SingleSink | BulkSink | SearchSink | ReportSink;
+/** A sink as its type opens it. */
+export type OpenSink = Sink & Checkable;
 
 /** What a sink may use of the process: handed in, so that tests can hand in their own. */
 export interface SinkContext {
@@ -39,7 +42,7 @@ export interface SinkType<S extends SinkSettings = SinkSettings> {
   /** What two sinks would spoil for each other: the setting that names it, and what it comes to, in one spelling; `null` if that cannot be read. */
   exclusiveTarget?: { setting: string; on: (settings: S) => string | null };
   /** Makes the sink; it connects to nothing yet, so that a dead target cannot stop the service from starting. */
-  open(settings: S, context: SinkContext): Promise<Sink>;
+  open(settings: S, context: SinkContext): Promise<OpenSink>;
 }
 
 /** Identity, for inference: checks a type's parts against each other and hides its settings class from the list. */

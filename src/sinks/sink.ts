@@ -55,6 +55,20 @@ export interface BulkSink {
   close?(): Promise<void>;
 }
 
+/** What a check found. */
+export interface CheckResult {
+  /** What is wrong; empty if all that could be asked is well. */
+  problems: readonly SinkError[];
+  /** What was looked at, and what cannot be known without sending, in plain words: `reachable; its path is not tried until the first delivery`. */
+  summary: string;
+}
+
+/** What every sink can be asked. */
+export interface Checkable {
+  /** Whether deliveries would work, as far as that can be known: sends no delivery and writes nothing. A throw is a problem, too. */
+  check(signal: AbortSignal): Promise<CheckResult>;
+}
+
 /**
  * How a sink is fed. `log`: every owed change of a channel in revision order. `state`: the newest profile, skipping what it supersedes.
  * `report`: each change with its results.

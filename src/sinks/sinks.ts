@@ -1,7 +1,6 @@
 import { crmWebhook } from './crm-webhook/crm-webhook.sink.js';
 import { log } from './log/log.sink.js';
-import { elasticsearch, opensearch } from './search/cluster.sink.js';
-import { meilisearch } from './search/meilisearch.sink.js';
+import { elasticsearch, meilisearch, opensearch } from './search/search-types.js';
 import type { SinkType } from './sink-type.js';
 import { slack } from './slack/slack.sink.js';
 

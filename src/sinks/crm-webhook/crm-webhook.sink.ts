@@ -10,6 +10,7 @@ import { within } from '../../outgoing/within.js';
 import type { Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { TryAgain } from '../errors.js';
+import { checkTarget } from './check-target.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Many servers close an idle connection after 5 s without a word; a delivery sent just then would be lost and sent twice. */
@@ -23,7 +24,7 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
   mode: settings => settings.MODE,
   async open(settings, context) {
     if (!settings.SECRETS) context.warn(`SINK_${context.name.toUpperCase()}_SECRETS is not set: the webhooks of this sink go out unsigned`);
-    return new CrmWebhookSink(settings, context);
+    return Object.assign(new CrmWebhookSink(settings, context), { check: checkTarget(settings, context) });
   },
 });
 

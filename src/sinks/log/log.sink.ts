@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { Explanation } from '../../explanations/explanation.js';
 import { within } from '../../outgoing/within.js';
-import type { Delivery, SingleSink } from '../sink.js';
+import type { Checkable, Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
@@ -17,7 +17,7 @@ export const log = defineSink<SinkSettings>({
 });
 
 /** The log sink over any stream. */
-export function openLog(settings: SinkSettings, context: SinkContext, stream: Writable): SingleSink {
+export function openLog(settings: SinkSettings, context: SinkContext, stream: Writable): SingleSink & Checkable {
   // The write tells of the same failure; without a listener the stream's own event would end the process.
   const ignore = (): void => {};
   stream.on('error', ignore);
@@ -47,6 +47,7 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
 
   return {
     deliver,
+    check: async () => ({ problems: [], summary: 'writes to standard output: nothing to check' }),
     async close() {
       stream.off('error', ignore);
     },

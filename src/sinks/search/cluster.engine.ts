@@ -2,6 +2,7 @@ import { responseOf } from '../../outgoing/response.js';
 import type { ChannelKey, Difference } from '../search-sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
+import { rightsError } from './cluster.rights.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, tooOld, unknownAnswer, wrongEngine } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
@@ -54,6 +55,12 @@ export class ClusterEngine implements Engine {
     if (!found) throw noEngine(this.name);
     if (found.name !== this.name) throw wrongEngine(found.name, this.name);
     if (found.major < this.product.least) throw tooOld(this.name, `${this.name} ${this.product.least}.0`);
+  }
+
+  async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
+    const { client, alias, analyzer } = this;
+    const error = await rightsError(client, { alias, analyzer, asksRights: this.product.name === 'Elasticsearch' }, indices, signal);
+    if (error) throw error;
   }
 
   async indices(signal: AbortSignal): Promise<Indices | null> {

@@ -22,6 +22,8 @@ export interface Engine {
   readonly name: string;
   /** Throws unless this engine, in a version that works, is behind the URL. */
   check(signal: AbortSignal): Promise<void>;
+  /** Throws unless the rights are there, and what a new index is made with, as far as that can be asked without writing. */
+  checkRights(indices: Indices | null, signal: AbortSignal): Promise<void>;
   /** Looks which indices there are; `null` if there is none. Throws if there is something that is not ours. */
   indices(signal: AbortSignal): Promise<Indices | null>;
   /** Makes an empty index, unless it is there already: to be used, or as the next one; `anew` if there is a next one that another release began. */

@@ -59,6 +59,11 @@ export class MeilisearchEngine implements Engine {
     }
   }
 
+  async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
+    await this.api.waiting({ limit: '1' }, signal);
+    if (indices) await this.documents(this.uid, ['none'], signal, ['id']);
+  }
+
   async indices(signal: AbortSignal): Promise<Indices | null> {
     const used = await this.marked(this.uid, signal);
     if (used === null) return null;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../outgoing/within.js';
 import type { ChannelKey, Difference, SearchSink } from '../search-sink.js';
-import type { Delivery } from '../sink.js';
+import type { CheckResult, Checkable, Delivery } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
@@ -18,7 +18,7 @@ const pageSizes = { least: 100, most: 1000 };
 const lookEveryMs = 1000;
 
 /** One document per channel in an index of ours, whatever the engine. */
-export class ChannelIndex implements SearchSink {
+export class ChannelIndex implements SearchSink, Checkable {
   readonly batchSize = 500;
   readonly settleMs: number;
   /** The indices as they were last seen; looked up again when that is old, or when an answer casts doubt on it. */
@@ -46,6 +46,15 @@ export class ChannelIndex implements SearchSink {
         if ((await this.lookNow(inTime)).used !== used) results = await this.write(entries, null, inTime);
       }
       return this.lookAgain(results, inTime);
+    });
+  }
+
+  check(signal: AbortSignal): Promise<CheckResult> {
+    return this.inTime(signal, async inTime => {
+      await this.engine.check(inTime);
+      const indices = await this.engine.indices(inTime);
+      await this.engine.checkRights(indices, inTime);
+      return { problems: [], summary: `${this.engine.name} answers; ${indices?.used ?? 'no index yet'}; writing is not tried` };
     });
   }
 
@@ -126,9 +135,8 @@ export class ChannelIndex implements SearchSink {
     await this.inTime(signal, inTime => this.engine.drop(old, inTime));
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.engine.close();
-    return Promise.resolve();
   }
 
   /** Does something within the time of one attempt. Only what is written can be refused for its documents' sake: other refusals are about the set-up. */

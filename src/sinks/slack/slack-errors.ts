@@ -47,6 +47,11 @@ function classifyWord(word: string, advice: Advice, reason: Explanation, status:
   return new kind(reason, ['slack_message'], status);
 }
 
+/** As if the Web API had answered with this word. */
+export function asIfAnswered(word: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
+  return classifyWord(word, apiAdvice, reason, 200, false)!;
+}
+
 /**
  * What an answer of the Web API means; `null` is done. Slack hardly uses any status but 200 and 429, so that with others it is mostly a proxy that
  * speaks. A word unknown to us is tried again: Slack adds words for its own troubles now and then, and a delivery that is tried too long is parked anyway.

@@ -29,18 +29,32 @@ export async function post(
   }
 }
 
+type ApiSettings = Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>;
+type ApiContext = Pick<SinkContext, 'now' | 'proxies' | 'clean'>;
+
 /** Calls a method of the Web API. @throws SinkError unless Slack says that it is done */
 export async function callApi<T>(
   method: string,
   args: object,
-  { BOT_TOKEN, API_URL = 'https://slack.com/api' }: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>,
-  context: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
+  settings: ApiSettings,
+  context: ApiContext,
   signal: AbortSignal,
 ): Promise<T> {
+  return parsed((await askApi(method, args, settings, context, signal)).body) as T;
+}
+
+/** As `callApi`. @returns the whole answer */
+export async function askApi(
+  method: string,
+  args: object,
+  { BOT_TOKEN, API_URL = 'https://slack.com/api' }: ApiSettings,
+  context: ApiContext,
+  signal: AbortSignal,
+): Promise<Answer> {
   const form = new URLSearchParams();
   for (const [name, value] of Object.entries(args)) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
   const headers = { authorization: `Bearer ${BOT_TOKEN}`, 'content-type': 'application/x-www-form-urlencoded' };
-  return parsed(await postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, context, signal)) as T;
+  return postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, context, signal);
 }
 
 /** Posts to the Web API. @returns what it answers to a call that is done */
@@ -48,13 +62,13 @@ export async function postToApi(
   url: string,
   body: string,
   headers: Record<string, string>,
-  { now, proxies, clean }: Pick<SinkContext, 'now' | 'proxies' | 'clean'>,
+  { now, proxies, clean }: ApiContext,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Answer> {
   const answer = await post(url, body, headers, signal, proxies);
   const error = classifyApiAnswer(answer, now());
   if (error) throw withResponse(error, answer, clean);
-  return answer.body;
+  return answer;
 }
 
 /** Bounds the total time of one attempt, however many requests it takes. */

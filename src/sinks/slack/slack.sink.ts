@@ -1,9 +1,11 @@
 import type { ReportSink } from '../report-sink.js';
+import type { CheckResult } from '../sink.js';
 import { defineSink } from '../sink-type.js';
 import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
 import { buttons } from './clicks/buttons.js';
 import { IncomingWebhookCards } from './incoming-webhook.js';
+import { checkBot, checkHook } from './slack-check.js';
 import { SlackSettings } from './slack.settings.js';
 import { en } from './words/en.js';
 import { zhCN } from './words/zh-cn.js';
@@ -27,7 +29,9 @@ export const slack = defineSink({
       WEBHOOK_URL === undefined
         ? new BotCards(settings.CHANNEL ?? '', settings, rendering, context)
         : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
-    return Object.assign(cards, { summary: summaryTime(settings) }, await buttons(settings, rendering, context));
+    const check = (signal: AbortSignal): Promise<CheckResult> =>
+      WEBHOOK_URL === undefined ? checkBot(settings, context, signal) : checkHook(WEBHOOK_URL, context, signal);
+    return Object.assign(cards, { check, summary: summaryTime(settings) }, await buttons(settings, rendering, context));
   },
 });
 

@@ -1,7 +1,6 @@
 import { cleanerOf } from '../clean.ts';
 import { noProxies } from '../proxy.ts';
-import { elasticsearch, opensearch } from '../../../src/sinks/search/cluster.sink.js';
-import { meilisearch } from '../../../src/sinks/search/meilisearch.sink.js';
+import { elasticsearch, meilisearch, opensearch } from '../../../src/sinks/search/search-types.js';
 import type { ClusterSettings } from '../../../src/sinks/search/search.settings.js';
 import type { ChangeEvent, Delivery } from '../../../src/sinks/sink.js';
 import type { ChannelKey, SearchSink } from '../../../src/sinks/search-sink.js';

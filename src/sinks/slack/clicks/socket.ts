@@ -102,7 +102,7 @@ export class Socket {
         retryConfig: { retries: 0 },
         allowAbsoluteUrls: false,
         fetch: async (url, { body, headers = {} } = {}) =>
-          new Response(await postToApi(String(url), typeof body === 'string' ? body : '', headers, this.context, asking.signal)),
+          new Response((await postToApi(String(url), typeof body === 'string' ? body : '', headers, this.context, asking.signal)).body),
       },
     });
     const leave = (): void => (asking.abort(), void client.disconnect());

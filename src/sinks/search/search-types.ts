@@ -1,7 +1,9 @@
 import { type SinkType, defineSink } from '../sink-type.js';
 import { ClusterEngine, type Product } from './cluster.engine.js';
+import { MeilisearchApi } from './meilisearch.api.js';
+import { MeilisearchEngine } from './meilisearch.engine.js';
 import { RestClient } from './rest-client.js';
-import { ClusterSettings, authorizationOf, exclusiveIndex } from './search.settings.js';
+import { ClusterSettings, MeilisearchSettings, authorizationOf, exclusiveIndex } from './search.settings.js';
 import { ChannelIndex } from './search.sink.js';
 
 function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'>): SinkType {
@@ -27,4 +29,17 @@ export const elasticsearch = clusterSink({
   name: 'Elasticsearch',
   least: 8,
   summary: 'One document per channel in an Elasticsearch index (8 or 9), in its newest state.',
+});
+
+export const meilisearch = defineSink({
+  type: 'meilisearch',
+  summary: 'One document per channel in a Meilisearch index, in its newest state.',
+  settings: MeilisearchSettings,
+  mode: () => 'state',
+  exclusiveTarget: exclusiveIndex,
+  async open(settings, context) {
+    const { API_KEY, INDEX } = settings;
+    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context.proxies, context.clean);
+    return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client, context.now), INDEX), settings, context);
+  },
 });
