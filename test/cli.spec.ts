@@ -325,3 +325,189 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
     expect(await here.run(['send-webhook'], { environment: { PORT: '0' } })).toMatchObject({ code: 2, out: '' });
   }, 60_000);
 });
+
+describe('what takes long, and the calls of other services, by the shapes of the contract', () => {
+  const comparison = { id: 'c1', sdkAppId: '1400000001', state: 'waiting', total: null, compared: 0, examples: [] as object[] };
+  const verified = { state: 'running', compared: 3, missing: 1, older: 1, newer: 0, surplus: 1, repaired: 0, error: null, examples: [] };
+  let server: FakeServer;
+  /** What the calls answer, by method and path; the last answer of a list stays. */
+  let answers: Record<string, object[]>;
+  const called = (): string[] => server.requests.filter(({ method }) => method === 'POST').map(({ path, body }) => `${path} ${body}`);
+  const run = (words: string[], input = '') => cli.run([...words, '--url', server.url], { input });
+
+  beforeAll(async () => {
+    server = await fakeServer(({ method, path }) => {
+      const list = answers[`${method} ${path.replace('/api/v1/', '').replace(/\?.*/, '')}`];
+      const body = list && list.length > 1 ? list.shift() : list?.[0];
+      return body ? { body } : { status: 404, headers: { 'content-type': 'application/problem+json' }, body: { detail: 'no such' } };
+    });
+  });
+  afterAll(() => server.close());
+  beforeEach(() => {
+    server.requests.length = 0;
+    const app = { comparisons: 'on', state: 'ok', channels: 1200 };
+    answers = {
+      'GET apps': [
+        {
+          items: [
+            { sdkAppId: '1400000001', ...app },
+            { sdkAppId: '2', ...app, comparisons: 'off', state: 'off' },
+          ],
+          nextCursor: null,
+        },
+      ],
+      'GET sinks/search/rebuild': [
+        { state: 'idle', done: 0, total: 0 },
+        { state: 'running', done: 1, total: 3 },
+        { state: 'done', done: 3, total: 3 },
+      ],
+      'POST sinks/search/rebuild': [{ state: 'running' }],
+      'POST sinks/search/verify': [{ state: 'running' }],
+      'GET sinks/search/verify': [verified, { ...verified, state: 'done' }],
+      'POST comparisons': [comparison],
+      'POST imports': [comparison],
+      'GET comparisons/c1': [
+        comparison,
+        { ...comparison, state: 'running', total: 3 },
+        { ...comparison, state: 'done', total: 3, compared: 3 },
+      ],
+    };
+  });
+
+  test('compare', async () => {
+    const refused = await run(['compare']);
+    expect(refused).toMatchObject({ code: 2, out: '', errors: expect.stringMatching(/^1200 channels will be compared.*--yes/) as unknown });
+    expect(called()).toEqual([]);
+    const { code, out } = await run(['compare', '--channel', 'a', 'b', '--app', '2', '--destroy', '--yes']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^2 channels will be compared/);
+    expect(out).toMatch(/^compared +3$/m);
+    expect(await run(['compare', '--dry-run', '--json'])).toMatchObject({ code: 0, out: expect.stringMatching(/^\{/) as unknown });
+    expect(called()).toEqual([
+      '/api/v1/comparisons {"sdkAppId":"2","channelIds":["a","b"],"destroy":true}',
+      '/api/v1/comparisons {"dryRun":true}',
+    ]);
+  }, 60_000);
+
+  test('one that failed exits 1, with its reason', async () => {
+    answers['GET comparisons/c1'] = [{ ...comparison, state: 'failed', reason: 'the key is wrong', advice: 'Correct it.' }];
+    const { code, out, errors } = await run(['compare', '--dry-run']);
+    expect({ code, errors }).toEqual({ code: 1, errors: '' });
+    expect(out).toMatch(/^reason +the key is wrong\nadvice +Correct it\.$/m);
+  }, 60_000);
+
+  test('import takes ids from a file or standard input, in calls of 10,000', async () => {
+    const ids = Array.from({ length: 10_001 }, (_, index) => `id ${index}`);
+    expect(await run(['import', '-'], ids.join('\n'))).toMatchObject({
+      code: 2,
+      out: '',
+      errors: expect.stringMatching(/^10001 ids/) as unknown,
+    });
+    expect(called()).toEqual([]);
+    writeFileSync(join(folder, 'ids.txt'), `\ufeff${ids.join('\r\n')}\r\n\r\n`);
+    expect(await run(['import', 'ids.txt', '--yes', '--json'])).toMatchObject({ code: 0, errors: '' });
+    const bodies = called().map(line => json(line.slice(line.indexOf('{')))) as { sdkAppId: string; channelIds: string[] }[];
+    expect(bodies.map(body => body.sdkAppId)).toEqual(['1400000001', '1400000001']);
+    expect(bodies.flatMap(body => body.channelIds)).toEqual(ids);
+    writeFileSync(join(folder, 'utf16.txt'), Buffer.from('a\nb', 'utf16le').fill(0xff, 0, 1));
+    expect(await run(['import', 'utf16.txt'])).toMatchObject({ code: 2, errors: 'utf16.txt is not text in UTF-8\n' });
+    answers['GET apps'] = [{ items: [], nextCursor: null }];
+    expect(await run(['import', 'ids.txt', '--yes'])).toMatchObject({
+      code: 2,
+      errors: '--app must say which app they are of: none has a secret key\n',
+    });
+  }, 60_000);
+
+  test('verify tells what differs and exits 1; with --repair it says how much before it mends', async () => {
+    expect(await run(['verify', 'search'])).toMatchObject({ code: 1, errors: '', out: expect.stringMatching(/^missing +1$/m) as unknown });
+    expect(await run(['verify', 'search', '--repair'])).toMatchObject({
+      code: 2,
+      out: '',
+      errors: expect.stringMatching(/^2 documents will be sent again, and 1 surplus document deleted.*--yes/) as unknown,
+    });
+    expect(called()).toEqual(Array(2).fill('/api/v1/sinks/search/verify {"repair":false}'));
+    answers['GET sinks/search/verify'] = [
+      { ...verified, state: 'done' },
+      { ...verified, state: 'done', repaired: 3 },
+    ];
+    expect(await run(['verify', 'search', '--repair', '--yes'])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^repaired +3$/m) as unknown,
+    });
+    expect(called().at(-1)).toBe('/api/v1/sinks/search/verify {"repair":true}');
+    answers['GET sinks/search/verify'] = [{ ...verified, state: 'failed', missing: 0, older: 0, surplus: 0, error: 'it is down' }];
+    expect(await run(['verify', 'search'])).toMatchObject({ code: 1, out: expect.stringMatching(/^error +it is down$/m) as unknown });
+    expect(await run(['verify', 'crm'])).toMatchObject({ code: 1, out: '', errors: 'no such\n' });
+  }, 60_000);
+
+  test('rebuild says how many before it begins, and shows how far it is on a terminal alone', async () => {
+    expect(await run(['rebuild', 'search'])).toMatchObject({
+      code: 2,
+      out: '',
+      errors: expect.stringMatching(/^2400 channels will be sent/) as unknown,
+    });
+    expect(called()).toEqual([]);
+    answers['GET sinks/search/rebuild']!.unshift({ state: 'idle' });
+    const { code, out } = await run(['rebuild', 'search', '--yes']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^2400 channels .*\nstate +done\ndone +3\ntotal +3\n$/);
+    answers['GET sinks/search/rebuild'] = [
+      { state: 'idle' },
+      { state: 'running', done: 1, total: 3 },
+      { state: 'done', done: 3, total: 3 },
+    ];
+    const shown = await cli.onTerminal(['rebuild', 'search', '--url', server.url], 'y\n');
+    expect(shown.code).toBe(0);
+    expect(shown.out).toContain('\r\u001b[K1 of 3 channels sent\r\u001b[K');
+  }, 60_000);
+
+  test('a try of a sink exits 1 if the sample is not delivered; probe shows the sink', async () => {
+    answers['POST sinks/crm/test'] = [{ outcome: 'delivered', status: 200, durationMs: 3, reason: null, advice: null, response: null }];
+    expect(await run(['test', 'crm'])).toMatchObject({ code: 0, out: expect.stringMatching(/^outcome +delivered$/m) as unknown });
+    answers['POST sinks/crm/test'] = [{ outcome: 'refused', status: 422, response: 'a\nb\u001b[31m' }];
+    expect(await run(['test', 'crm'])).toMatchObject({
+      code: 1,
+      errors: '',
+      out: expect.stringMatching(/^response +a\ufffdb\ufffd\[31m$/m) as unknown,
+    });
+    answers['POST sinks/crm/probe'] = [{ name: 'crm', state: 'down' }];
+    expect(await run(['probe', 'crm'])).toMatchObject({ code: 0, out: 'name   crm\nstate  down\n' });
+  }, 60_000);
+
+  test('status is 1 while webhooks cannot be kept', async () => {
+    answers['GET sinks'] = [{ items: [{ name: 'crm', state: 'down' }], nextCursor: null }];
+    answers['GET /readyz'] = [{ status: 'ready', reason: null }];
+    expect(await run(['status'])).toMatchObject({ code: 0, errors: '', out: expect.stringMatching(/^service +ready$/m) as unknown });
+    answers['GET /readyz'] = [{ status: 'not ready', reason: 'the database does not answer' }];
+    const { code, out } = await run(['status', '--json']);
+    expect(code).toBe(1);
+    expect(json(out)).toMatchObject({ state: 'not ready', reason: 'the database does not answer', sinks: [{ name: 'crm' }] });
+  }, 60_000);
+
+  test('colours are for terminals without NO_COLOR', async () => {
+    answers['GET sinks'] = [{ items: [{ name: 'crm', state: 'down' }], nextCursor: null }];
+    const words = ['sinks', '--url', server.url];
+    expect((await cli.onTerminal(words)).out).toContain('\u001b[31mdown\u001b[39m');
+    expect((await cli.onTerminal(words, '', { NO_COLOR: '1' })).out).not.toContain('\u001b');
+    expect((await cli.run(words, { environment: { FORCE_COLOR: '1' } })).out).not.toContain('\u001b');
+  }, 60_000);
+
+  test('lists go on behind an answer, and a closed pipe ends them quietly', async () => {
+    const items = Array.from({ length: 500 }, (_, index) => ({ id: String(index), channelId: 'x'.repeat(100) }));
+    answers['GET changes'] = [...Array<object>(20).fill({ items, nextCursor: 'on' }), { items, nextCursor: null }];
+    const all = await run(['changes', '--limit', '10000']);
+    expect(all.out.trimEnd().split('\n')).toHaveLength(10_001);
+    expect(server.requests.map(({ path }) => path).slice(0, 2)).toEqual([
+      '/api/v1/changes?limit=500',
+      '/api/v1/changes?limit=500&cursor=on',
+    ]);
+    answers['GET changes'] = [{ items, nextCursor: 'on' }];
+    for (const form of ['', '--json']) {
+      const { code, out, errors } = await new Cli(folder, { MANAGEMENT_TOKEN: token }).piped(
+        `changes --limit 10000 ${form} --url ${server.url}`,
+        'head -1',
+      );
+      expect({ code, errors, lines: out.split('\n').length }).toEqual({ code: 0, errors: '', lines: 2 });
+    }
+  }, 60_000);
+});

@@ -45,7 +45,7 @@ export class Cli {
   /** The same as the first part of a shell's pipe. */
   piped(words: string, into: string): Promise<CliRun> {
     const line = `'${process.execPath}' '${built}' ${words} | ${into}`;
-    const child = spawn('bash', ['-o', 'pipefail', '-c', line], this.options({}));
+    const child = spawn('bash', ['--norc', '-o', 'pipefail', '-c', line], this.options({}));
     child.stdin.end();
     return runOf(child);
   }
