@@ -438,6 +438,13 @@ describe('what takes long, and the calls of other services, by the shapes of the
     answers['GET sinks/search/verify'] = [{ ...verified, state: 'failed', missing: 0, older: 0, surplus: 0, error: 'it is down' }];
     expect(await run(['verify', 'search'])).toMatchObject({ code: 1, out: expect.stringMatching(/^error +it is down$/m) as unknown });
     expect(await run(['verify', 'crm'])).toMatchObject({ code: 1, out: '', errors: 'no such\n' });
+    answers['GET sinks/search/verify'] = [{ ...verified, error: 'connection refused' }];
+    const held = await run(['verify', 'search', '--json']);
+    expect(held).toMatchObject({
+      code: 1,
+      out: '',
+      errors: expect.stringMatching(/^connection refused\. The service goes on trying/) as unknown,
+    });
   }, 60_000);
 
   test('rebuild says how many before it begins, and shows how far it is on a terminal alone', async () => {

@@ -10,6 +10,8 @@ import { agree, complain, print, printJson, printRecord, progress } from './term
 
 /** How often something that takes long is looked at. */
 const lookEveryMs = 500;
+/** After so many looks in a row that find it held up nobody waits any longer. */
+const mostHeldUp = 20;
 /** How many ids one call takes. */
 const mostIds = 10_000;
 
@@ -211,13 +213,15 @@ function compared(api: Api, { id }: Comparison): Promise<Comparison & Job> {
   );
 }
 
-/** Waits for the end of what the service does. */
-async function ended<T extends { state: string }>(read: () => Promise<T>, said: (now: T) => string): Promise<T> {
-  for (;;) {
+/** Waits for the end of what the service does. @throws Fault once it is held up for long, which the service may wait out */
+async function ended<T extends { state: string; error?: string | null }>(read: () => Promise<T>, said: (now: T) => string): Promise<T> {
+  for (let heldUp = 0; ;) {
     const now = await read();
     if (now.state === 'failed') process.exitCode = 1;
     if (now.state !== 'running' && now.state !== 'waiting') return now;
-    progress(said(now));
+    heldUp = now.error ? heldUp + 1 : 0;
+    if (heldUp > mostHeldUp) throw new Fault(`${now.error}. The service goes on trying; this command does not wait for it any longer`);
+    progress(now.error ? `${said(now)}, held up: ${now.error}` : said(now));
     await sleep(lookEveryMs);
   }
 }

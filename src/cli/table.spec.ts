@@ -28,6 +28,17 @@ test('a terminal gets long cells cut, but for the last of a line, and whatever e
   expect(line).toBe(`<${'名'.repeat(30)}…>  <${long}>`);
 });
 
+test('titles are not cells; a long cell that is not cut makes no column wider than 60', () => {
+  expect(table([{ ok: 'ok', b: 1 }], 'ok b', cell => `<${cell}>`)).toBe('ok  b\n<ok>  <1>');
+  const rows = [
+    { a: 'x'.repeat(500), b: 1 },
+    { a: '', b: 2 },
+  ];
+  const lines = table(rows, 'a b').split('\n');
+  expect(lines[1]).toBe(`${'x'.repeat(500)}  1`);
+  expect(lines[2]).toBe(`""${' '.repeat(61)}2`);
+});
+
 test('a thing has a line for each field, and its lists below', () => {
   const thing = {
     id: '1',

@@ -26,7 +26,7 @@ function at(row: object, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], row);
 }
 
-/** How wide a cell of a terminal may be that is not the last of its row. */
+/** The widest column but the last: what is longer is cut on a terminal, and moves the rest of its row elsewhere. */
 const widest = 60;
 
 function cut(text: string): string {
@@ -51,9 +51,10 @@ export function table(rows: readonly object[], columns: string, look?: (cell: st
   );
   const widths = titles.map((title, column) => texts.reduce((most, row) => Math.max(most, stringWidth(row[column]!)), title.length));
   const padding = (text: string, column: number): string =>
-    ' '.repeat(column === paths.length - 1 ? 0 : widths[column]! - stringWidth(text) + 2);
-  const line = (row: readonly string[]): string => row.map((text, column) => (look?.(text) ?? text) + padding(text, column)).join('');
-  return [titles, ...texts].map(line).join('\n');
+    column === paths.length - 1 ? '' : ' '.repeat(Math.max(Math.min(widths[column]!, widest + 1) - stringWidth(text), 0) + 2);
+  const line = (row: readonly string[], see = look): string =>
+    row.map((text, column) => (see?.(text) ?? text) + padding(text, column)).join('');
+  return [line(titles, text => text), ...texts.map(row => line(row))].join('\n');
 }
 
 /** From so many fields on a thing in a list is shown by itself. */
