@@ -16,45 +16,26 @@ export type Verdict = Pick<SinkError, 'outcome' | 'reason' | 'advice'> | null;
 /** So many answers "try again" in a row, and the sink is down. */
 const downFrom = 5;
 
+/** What is not kept of a time in which it was stopped. */
+const well = { state: 'ok', state_since: null, reason: null, advice: null, next_probe_at: null, next_round_robin_probe_at: null } as const;
+
 /** How the sink is after this verdict. */
 export function healthAfter(health: Health, verdict: Verdict, now: number): Health {
   if (verdict === null) {
-    const calm = { ...health, failures: 0 };
-    return health.state === 'ok' ? calm : running(calm, now);
+    if (health.state === 'ok') return { ...health, failures: 0 };
+    const clock = health.paused_at === null && { stopped_since: null, stopped_ms: stoppedMs(health, now) };
+    return { ...health, ...well, ...clock, failures: 0 };
   }
-  if (verdict.outcome === 'refused') return health;
-  const failures = verdict.outcome === 'retry' ? health.failures + 1 : health.failures;
-  const state = verdict.outcome === 'misconfigured' ? 'misconfigured' : failures >= downFrom ? 'down' : health.state;
-  const errorSeq = health.config_error_seq + Number(verdict.outcome === 'misconfigured');
+  const { outcome } = verdict;
+  if (outcome === 'refused') return health;
+  const failures = outcome === 'retry' ? health.failures + 1 : health.failures;
+  const state = outcome === 'misconfigured' ? 'misconfigured' : failures >= downFrom ? 'down' : health.state;
   if (state === 'ok') return { ...health, failures };
-  const since = state === health.state ? health.state_since : now;
   // A misconfigured sink that does not answer just now is still misconfigured: the reason to mend stays in sight.
-  const stays = health.state === 'misconfigured' && state === 'misconfigured' && verdict.outcome === 'retry';
-  const { reason, advice } = stays ? health : { reason: stored(verdict.reason), advice: stored(verdict.advice) };
-  return {
-    ...health,
-    failures,
-    config_error_seq: errorSeq,
-    state,
-    state_since: since,
-    reason,
-    advice,
-    stopped_since: health.stopped_since ?? now,
-  };
-}
-
-function running(health: Health, now: number): Health {
-  const clock = health.paused_at === null ? { stopped_since: null, stopped_ms: stoppedMs(health, now) } : {};
-  return {
-    ...health,
-    state: 'ok',
-    state_since: null,
-    reason: null,
-    advice: null,
-    next_probe_at: null,
-    next_round_robin_probe_at: null,
-    ...clock,
-  };
+  const stays = health.state === 'misconfigured' && state === 'misconfigured' && outcome === 'retry';
+  const counts = { failures, config_error_seq: health.config_error_seq + Number(outcome === 'misconfigured') };
+  const since = { state_since: state === health.state ? health.state_since : now, stopped_since: health.stopped_since ?? now };
+  return { ...health, ...counts, state, ...since, ...(!stays && { reason: stored(verdict.reason), advice: stored(verdict.advice) }) };
 }
 
 /** For how long in all the sink was misconfigured, down or paused: time that does not count towards RETRY_MAX_AGE. */

@@ -48,9 +48,9 @@ export interface Claimed {
 
 export const nothingClaimed: Claimed = { works: [], more: false };
 
-/** Leases what is due, or what is to be probed, and loads it. Moves `row` on with the sink's own row. */
+/** Leases what is due, or what is to be probed, and loads it. Moves `row` on, for the end of the turn to write. */
 export async function claimWork(session: Session, row: SinkRow, claim: Claim, token: string): Promise<Claimed> {
-  const { trx, sink, now } = session;
+  const { now } = session;
   if (standsStill(row) || (row.held_until ?? 0) > now) return nothingClaimed;
   const { perSecond } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
@@ -59,10 +59,8 @@ export async function claimWork(session: Session, row: SinkRow, claim: Claim, to
   const lease = { lease: token, sinkConfigErrorSeq: row.config_error_seq, probe };
   const together = probe ? [] : ((await session.mode.together?.(session, lease, claim)) ?? []);
   const claimed = together.length > 0 ? { works: [together], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
-  if (perSecond !== null && claimed.works.length > 0) {
-    row.paced_at = paceTake(row.paced_at, perSecond, now, claimed.works.length);
-    await trx.updateTable('sink').set({ paced_at: row.paced_at }).where('id', '=', sink.id).execute();
-  }
+  const { works } = claimed;
+  if (perSecond !== null && works.length > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, works.length);
   return claimed;
 }
 
@@ -121,7 +119,7 @@ export async function leaseLanes(
 
 /** One lane at a time: one that has not failed yet if there is one, else the next of the round. */
 async function leaseProbe(session: Session, row: SinkRow, token: string, claim: Claim): Promise<number[]> {
-  const { trx, sink, now } = session;
+  const { now } = session;
   const [freshAt, roundAt] = [row.next_probe_at ?? 0, row.next_round_robin_probe_at ?? 0];
   if (now < freshAt) return [];
   const fresh = freshLane(now);
@@ -130,10 +128,7 @@ async function leaseProbe(session: Session, row: SinkRow, token: string, claim: 
   const turns = now < roundAt ? [fresh] : roundAt < freshAt ? [round, fresh] : [fresh, round];
   let channels: number[] = [];
   for (const lane of turns) if (channels.length === 0) channels = await leaseLanes(session, lane, 1, token, claim);
-  if (channels.length > 0) {
-    row.next_probe_at = now + claim.probeMs;
-    await trx.updateTable('sink').set({ next_probe_at: row.next_probe_at }).where('id', '=', sink.id).execute();
-  }
+  if (channels.length > 0) row.next_probe_at = now + claim.probeMs;
   return channels;
 }
 

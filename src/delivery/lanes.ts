@@ -65,12 +65,14 @@ export class Lanes extends Leases {
       const read = await readForTurn(session, ended, claim);
       // What it would write by the time before could be held against that of processes that go by the time after.
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
-      const row = plausible(read.row, claim, now);
+      const before = plausible(read.row, claim, now);
+      const row = { ...before };
       const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs, claim) : nothingSettled;
       // Most turns only settle. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
       const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, claim, this.newToken()) : nothingClaimed;
       const { works, more } = claimed;
+      await writeSink(session, before, row);
       const page = read.superseding || settled.superseding ? await supersedePage(session) : nothingSuperseded;
       const recovering = row.recovered_to !== null;
       // Then the next end of an attempt brings the worker here again; one without room has to know when to look.
@@ -98,15 +100,10 @@ export class Lanes extends Leases {
     return this.database.embedded ? due : Math.min(due ?? Infinity, now + this.database.pollMs);
   }
 
-  private async settle(
-    session: Session,
-    row: SinkRow,
-    ended: readonly Ended[],
-    retryMaxAgeMs: number,
-    { perSecond }: Claim,
-  ): Promise<Settled> {
+  /** Moves `row` on, for the end of the turn to write. */
+  private async settle(session: Session, row: SinkRow, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim): Promise<Settled> {
     const { database, trx, sink, now } = session;
-    const before = { ...row };
+    const { perSecond } = claim;
     let healed = false;
     const settlements = ended.flatMap(one => {
       const outcome = settle(row, one, { random: this.random, retryMaxAgeMs });
@@ -123,7 +120,6 @@ export class Lanes extends Leases {
     if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
     if (perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, extraCalls);
-    await writeSink(session, before, row);
     const works = settlements.map(({ work }) => work);
     const held = await lockLanes(database, trx, sink.id, works);
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
@@ -132,12 +128,8 @@ export class Lanes extends Leases {
     const written = await writeSettlements(session, ours);
     const count = (state: Settlement['state']): number =>
       ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
-    return {
-      over: { delivered: count('delivered'), parked: count('parked') },
-      moved: movedOf(ours),
-      lost,
-      ...written,
-    };
+    const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
+    return { over: { delivered: count('delivered'), parked: count('parked') }, moved, lost, ...written };
   }
 }
 
@@ -149,10 +141,6 @@ async function readForTurn(session: Session, ended: readonly Ended[], { perSecon
   const read = await readSink(session, false);
   const { state, failures, config_error_seq, cleared_up_to } = read.row;
   return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);
-}
-
-function movedOf(settlements: readonly Settlement[]): Moved[] {
-  return settlements.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
 }
 
 /** The first of these times that is later than `after`. */
