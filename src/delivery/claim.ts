@@ -49,32 +49,33 @@ export interface Claimed {
 export const nothingClaimed: Claimed = { works: [], more: false };
 
 /** Leases what is due, or what is to be probed, and loads it. Moves `row` on, for the end of the turn to write. */
-export async function claimWork(session: Session, row: SinkRow, claim: Claim, token: string): Promise<Claimed> {
-  const { now } = session;
+export async function claimWork(session: Session, row: SinkRow, token: string): Promise<Claimed> {
+  const { now, claim } = session;
   if (standsStill(row) || (row.held_until ?? 0) > now) return nothingClaimed;
   const { perSecond } = claim;
   const attempts = perSecond === null ? claim.attempts : Math.min(claim.attempts, paceFree(row.paced_at, perSecond, now));
   if (attempts === 0) return nothingClaimed;
   const probe = row.state !== 'ok';
   const lease = { lease: token, sinkConfigErrorSeq: row.config_error_seq, probe };
-  const together = probe ? [] : ((await session.mode.together?.(session, lease, claim)) ?? []);
-  const claimed = together.length > 0 ? { works: [together], more: false } : await claimHeads(session, row, { ...claim, attempts }, lease);
+  const together = probe ? [] : ((await session.mode.together?.(session, lease)) ?? []);
+  const claimed = together.length > 0 ? { works: [together], more: false } : await claimHeads(session, row, attempts, lease);
   const { works } = claimed;
   if (perSecond !== null && works.length > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, works.length);
   return claimed;
 }
 
 /** What each lane is to attempt next, in batches. */
-async function claimHeads(session: Session, row: SinkRow, claim: Claim, lease: Lease): Promise<Claimed> {
-  const wanted = claim.attempts * claim.batchSize;
+async function claimHeads(session: Session, row: SinkRow, attempts: number, lease: Lease): Promise<Claimed> {
+  const { batchSize, bytes } = session.claim;
+  const wanted = attempts * batchSize;
   const limit = Math.min(wanted, pageRows);
   const channels = lease.probe
-    ? await leaseProbe(session, row, lease.lease, claim)
-    : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease, claim);
+    ? await leaseProbe(session, row, lease.lease)
+    : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease);
   if (channels.length === 0) return nothingClaimed;
-  const { work, tooLarge } = await loadNext(session, channels, lease, claim.bytes);
+  const { work, tooLarge } = await loadNext(session, channels, lease, bytes);
   await freeIdle(session, channels, new Set(channelsOf(work)), tooLarge);
-  const works = [...chunks(work, claim.batchSize)].map(some => [...some]);
+  const works = [...chunks(work, batchSize)].map(some => [...some]);
   return { works, more: tooLarge.size > 0 || (limit < wanted && channels.length === limit) };
 }
 
@@ -99,27 +100,22 @@ function whoseLeaseIsOver({ time }: Database): RawBuilder<unknown> {
 }
 
 /** @returns the channels of the leased lanes */
-export async function leaseLanes(
-  { database, trx, sink, now }: Session,
-  which: RawBuilder<unknown>,
-  limit: number,
-  token: string,
-  { leaseMs }: Claim,
-): Promise<number[]> {
+export async function leaseLanes(session: Session, which: RawBuilder<unknown>, limit: number, token: string): Promise<number[]> {
+  const { database, trx, sink, now, claim } = session;
   // Materialized, so that PostgreSQL locks no more lanes than the limit; for a limit that is bound SQLite would plan the statement anew each time.
   // A lease that is still there was not settled by whoever had it.
   const { rows } = await sql<{ channel: number }>`
       with chosen as materialized (
         select channel from lane where sink = ${sink.id} and ${which} ${whoseLeaseIsOver(database)} order by due_at limit ${sql.lit(limit)} ${skipLocked(database)})
-      update lane set lost = lost + case when lease is null then 0 else 1 end, lease = ${token}, due_at = ${now + leaseMs}
+      update lane set lost = lost + case when lease is null then 0 else 1 end, lease = ${token}, due_at = ${now + claim.leaseMs}
       where sink = ${sink.id} and ${isOneOf(database, 'channel', sql`chosen`)}
       returning channel`.execute(trx);
   return channelsOf(rows);
 }
 
 /** One lane at a time: one that has not failed yet if there is one, else the next of the round. */
-async function leaseProbe(session: Session, row: SinkRow, token: string, claim: Claim): Promise<number[]> {
-  const { now } = session;
+async function leaseProbe(session: Session, row: SinkRow, token: string): Promise<number[]> {
+  const { now, claim } = session;
   const [freshAt, roundAt] = [row.next_probe_at ?? 0, row.next_round_robin_probe_at ?? 0];
   if (now < freshAt) return [];
   const fresh = freshLane(now);
@@ -127,7 +123,7 @@ async function leaseProbe(session: Session, row: SinkRow, token: string, claim: 
   // The round was to come before the fresh lane that failed last: more of them must not keep it waiting.
   const turns = now < roundAt ? [fresh] : roundAt < freshAt ? [round, fresh] : [fresh, round];
   let channels: number[] = [];
-  for (const lane of turns) if (channels.length === 0) channels = await leaseLanes(session, lane, 1, token, claim);
+  for (const lane of turns) if (channels.length === 0) channels = await leaseLanes(session, lane, 1, token);
   if (channels.length > 0) row.next_probe_at = now + claim.probeMs;
   return channels;
 }
@@ -174,16 +170,11 @@ export function closedUntil(row: SinkRow, perSecond: number | null): number {
  * When there may be something to claim again; `null` if only a wake-up can bring it.
  * @param known when the first lane is due, if that need not be asked
  */
-export async function nextDue(
-  { trx, sink, now }: Session,
-  row: SinkRow,
-  { perSecond }: Claim,
-  known?: number | null,
-): Promise<number | null> {
+export async function nextDue({ trx, sink, now, claim }: Session, row: SinkRow, known?: number | null): Promise<number | null> {
   if (standsStill(row)) return null;
   const due = known === undefined ? (await sql<{ due: number | null }>`select ${firstDue(sink)} as due`.execute(trx)).rows[0]!.due : known;
   if (due === null) return null;
-  const from = closedUntil(row, perSecond);
+  const from = closedUntil(row, claim.perSecond);
   if (row.state === 'ok') return Math.max(due, from);
   const fresh = await sql`select 1 from lane where sink = ${sink.id} and ${freshLane(now)} limit 1`.execute(trx);
   if (fresh.rows.length > 0) return Math.max(from, row.next_probe_at ?? 0);

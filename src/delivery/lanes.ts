@@ -61,16 +61,16 @@ export class Lanes extends Leases {
     const mode = modes[sink.mode];
     await mode.prepare?.(this.database, sink, now);
     const { recovering, ...turn } = await this.database.asyncCommit(async trx => {
-      const session = { database: this.database, trx, sink, mode, now };
-      const read = await readForTurn(session, ended, claim);
+      const session = { database: this.database, trx, sink, mode, now, claim };
+      const read = await readForTurn(session, ended);
       // What it would write by the time before could be held against that of processes that go by the time after.
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
       const before = plausible(read.row, claim, now);
       const row = { ...before };
-      const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs, claim) : nothingSettled;
+      const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs) : nothingSettled;
       // Most turns only settle. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
-      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, claim, this.newToken()) : nothingClaimed;
+      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, this.newToken()) : nothingClaimed;
       const { works, more } = claimed;
       await writeSink(session, before, row);
       const page = read.superseding || settled.superseding ? await supersedePage(session) : nothingSuperseded;
@@ -84,7 +84,7 @@ export class Lanes extends Leases {
         over: { ...settled.over, superseded: page.superseded.length },
         wakes: read.reported ? await enqueueRefreshes(trx, settled.moved.concat(page.superseded)) : [],
         claimed: works,
-        nextDueAt: more || page.more || recovering ? now : roomUsedUp ? null : this.polled(await nextDue(session, row, claim, known), now),
+        nextDueAt: more || page.more || recovering ? now : roomUsedUp ? null : this.polled(await nextDue(session, row, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
         open: isOpen(row, now),
@@ -101,9 +101,8 @@ export class Lanes extends Leases {
   }
 
   /** Moves `row` on, for the end of the turn to write. */
-  private async settle(session: Session, row: SinkRow, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim): Promise<Settled> {
-    const { database, trx, sink, now } = session;
-    const { perSecond } = claim;
+  private async settle(session: Session, row: SinkRow, ended: readonly Ended[], retryMaxAgeMs: number): Promise<Settled> {
+    const { database, trx, sink, now, claim } = session;
     let healed = false;
     const settlements = ended.flatMap(one => {
       const outcome = settle(row, one, { random: this.random, retryMaxAgeMs });
@@ -119,7 +118,7 @@ export class Lanes extends Leases {
     row.held_until = settlements.reduce((until, one) => Math.max(until, one.holdUntil ?? 0), row.held_until ?? 0) || null;
     if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
-    if (perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, perSecond, now, extraCalls);
+    if (claim.perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, claim.perSecond, now, extraCalls);
     const works = settlements.map(({ work }) => work);
     const held = await lockLanes(database, trx, sink.id, works);
     const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
@@ -134,10 +133,10 @@ export class Lanes extends Leases {
 }
 
 /** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
-async function readForTurn(session: Session, ended: readonly Ended[], { perSecond }: Claim): Promise<SinkReading> {
+async function readForTurn(session: Session, ended: readonly Ended[]): Promise<SinkReading> {
   if (session.database.embedded) return readSink(session, false);
   const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-  if (failed || perSecond !== null) return readSink(session, true);
+  if (failed || session.claim.perSecond !== null) return readSink(session, true);
   const read = await readSink(session, false);
   const { state, failures, config_error_seq, cleared_up_to } = read.row;
   return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);

@@ -1,9 +1,11 @@
+import { sql } from 'kysely';
 import type { Session } from './modes/mode.js';
 import type { Settlement } from './settlement.js';
 import type { LaneWork } from './work.js';
 
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
+
 /** When freed lanes are due again, and whether some have older deliveries that were superseded. */
 interface Freed {
   superseding: boolean;
@@ -38,10 +40,8 @@ async function writeAttempts(session: Session, settlements: readonly Settlement[
 
 /** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
 async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: LaneWork): Promise<void> {
-  const own = trx.selectFrom('attempt').where('change_id', '=', changeId).where('sink', '=', sink.id);
-  const oldest = await own.select('at').orderBy('at', 'desc').offset(attemptsKept).limit(1).executeTakeFirst();
-  if (oldest)
-    await trx.deleteFrom('attempt').where('change_id', '=', changeId).where('sink', '=', sink.id).where('at', '<=', oldest.at).execute();
+  const own = sql`from attempt where change_id = ${changeId} and sink = ${sink.id}`;
+  await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
 }
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */

@@ -6,13 +6,14 @@ import type { Report } from '../../sinks/report-sink.js';
 import type { Delivery } from '../../sinks/sink.js';
 import type { DeliveryRow, LaneWork, Lease } from '../work.js';
 
-/** A transaction of one sink's worker, and its time. */
+/** A transaction of one sink's worker, its time, and what the worker would take. */
 export interface Session {
   database: Database;
   trx: Trx;
   sink: RegisteredSink;
   mode: ModeRules;
   now: number;
+  claim: Claim;
 }
 
 /** What a worker would take: so many attempts of so many deliveries each. */
@@ -47,7 +48,7 @@ export interface ModeRules {
   /** What is done before each turn, in transactions of its own. */
   prepare?(database: Database, sink: RegisteredSink, now: number): Promise<void>;
   /** Leases and loads what one attempt takes together; empty if each goes by itself. */
-  together?(session: Session, lease: Lease, claim: Claim): Promise<LaneWork[]>;
+  together?(session: Session, lease: Lease): Promise<LaneWork[]>;
   /** When leased lanes without a next delivery have one, by channel. */
   laterIn?(session: Session, channels: readonly number[]): Promise<Map<number, number>>;
   /** Whether what ended makes older deliveries of its lane superfluous. */

@@ -6,7 +6,7 @@ import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js
 import { freeLanes, leaseLanes } from '../claim.js';
 import { loadChanges } from './load.js';
 import { type LaneWork, type Lease, storedEvent } from '../work.js';
-import type { Claim, ModeRules, Session } from './mode.js';
+import type { ModeRules, Session } from './mode.js';
 
 /** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
 const foldFrom = 5;
@@ -64,8 +64,8 @@ export const report: ModeRules = {
 };
 
 /** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
-async function claimDigest(session: Session, lease: Lease, claim: Claim): Promise<LaneWork[]> {
-  const { database, trx, sink, now } = session;
+async function claimDigest(session: Session, lease: Lease): Promise<LaneWork[]> {
+  const { database, trx, sink, now, claim } = session;
   const { rows: hidden } = await sql<{ id: string; channel: number }>`
       with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
       select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
@@ -78,7 +78,7 @@ async function claimDigest(session: Session, lease: Lease, claim: Claim): Promis
   if (rows.length <= foldFrom) return [];
   const channels = [...new Set(channelsOf(rows))];
   const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
-  const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease, claim));
+  const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
   const work = await loadChanges(session, [...leased], ids, lease, claim.bytes);
   // Another process was faster with what these had, or it is too large to be loaded now.
