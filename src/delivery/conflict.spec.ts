@@ -48,8 +48,8 @@ function fate(answers: readonly SinkError[]): string[] {
     // A conflict says nothing of the sink.
     expect(failure === conflict ? outcome.health : health).toEqual(health);
     health = outcome.health;
-    states.push(outcome.settlements[0]!.state);
-    doubt = outcome.settlements[0]!.doubt;
+    states.push(outcome.settlements[0]!.delivery.state);
+    doubt = outcome.settlements[0]!.delivery.doubt;
     if (states.at(-1) !== 'pending') break;
   }
   return states;

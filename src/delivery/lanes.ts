@@ -125,8 +125,8 @@ export class Lanes extends Leases {
     const lost = new Set(works.filter(({ channel, lease }) => leases.get(channel) !== lease));
     const ours = settlements.filter(({ work }) => !lost.has(work));
     const written = await writeSettlements(session, ours);
-    const count = (state: Settlement['state']): number =>
-      ours.filter(one => one.state === state && one.work.head.state === 'pending').length;
+    const count = (state: Settlement['delivery']['state']): number =>
+      ours.filter(one => one.delivery.state === state && one.work.head.state === 'pending').length;
     const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
     return { over: { delivered: count('delivered'), parked: count('parked') }, moved, lost, ...written };
   }

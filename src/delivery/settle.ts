@@ -31,9 +31,7 @@ async function stillThere({ database, trx, sink }: Session, settlements: readonl
 
 async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
   const { database, trx, sink } = session;
-  const rows = settlements.map(({ work: { head }, attempt: { durationMs, ...attempt } }) => {
-    return { change_id: head.changeId, sink: sink.id, duration_ms: durationMs, ...attempt };
-  });
+  const rows = settlements.map(({ work, attempt }) => ({ change_id: work.head.changeId, sink: sink.id, ...attempt }));
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
   for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
@@ -46,20 +44,10 @@ async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: Lan
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
-  const rows = settlements.map(({ work: { channel, head }, state, tries, doubt, cause, reason, advice, messageRef, ...end }) => {
+  const rows = settlements.map(({ work: { channel, head }, delivery, tryAgainAt, attempt }) => {
     const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, enqueued_at: 0, moved: head.moved };
-    const outcome = {
-      state,
-      tries,
-      doubt,
-      cause,
-      reason,
-      advice,
-      message_ref: messageRef,
-      open: Number(state === 'pending' || end.tryAgainAt !== null),
-    };
-    const times = { failing_since: end.failingSince, stopped_ms: end.stoppedMs, updated_at: now, duration_ms: end.attempt.durationMs };
-    return { ...key, ...outcome, ...times };
+    const open = Number(delivery.state === 'pending' || tryAgainAt !== null);
+    return { ...key, ...delivery, open, updated_at: now, duration_ms: attempt.duration_ms };
   });
   await database.insert(
     trx,
@@ -79,15 +67,14 @@ async function freeLanes({ database, trx, sink, mode, now }: Session, settlement
   const open = (where: string): string =>
     `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
   const ofState = mode.supersedes;
-  const rows = settlements.map(({ work, state, tryAgainAt, laneTries, configErrorSeq }) => {
+  const rows = settlements.map(({ work, delivery: { state }, lane, tryAgainAt }) => {
     const sent = ofState && state === 'delivered' ? work.head : null;
     const sentNow = {
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sent && JSON.stringify(sent.delivery.event.data.profile),
     };
     const supersedes = ofState && state !== 'pending' ? work.head.position : null;
-    const lane = { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, tries: laneTries, config_error_seq: configErrorSeq };
-    return { ...lane, superseded_before: supersedes, ...sentNow };
+    return { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, ...lane, superseded_before: supersedes, ...sentNow };
   });
   const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
     trx,

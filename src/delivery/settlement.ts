@@ -1,3 +1,4 @@
+import type { Row } from '../database/tables.js';
 import { stored } from '../explanations/explanation.js';
 import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
@@ -19,26 +20,16 @@ export interface Ended {
   answers: { work: LaneWork; answer: Answer }[];
 }
 
-/** What an ended attempt means for one delivery and its lane. */
+/** What an ended attempt means for one delivery and its lane, in the words of their rows. */
 export interface Settlement {
   work: LaneWork;
-  /** The state that the delivery has now. */
-  state: 'pending' | 'delivered' | 'parked';
+  delivery: Pick<Row<'delivery'>, 'tries' | 'failing_since' | 'stopped_ms' | 'doubt' | 'cause' | 'reason' | 'advice' | 'message_ref'> & {
+    state: 'pending' | 'delivered' | 'parked';
+  };
+  lane: Pick<Row<'lane'>, 'tries' | 'config_error_seq'>;
   /** When the lane may try again; `null`: as soon as it has something to do. */
   tryAgainAt: number | null;
-  /** Failures in a row of the lane, and tries of the delivery. */
-  laneTries: number;
-  tries: number;
-  /** The number of the configuration error that was this lane's first since its last success; `null` if there was none. */
-  configErrorSeq: number | null;
-  failingSince: number | null;
-  stoppedMs: number | null;
-  doubt: number;
-  cause: 'refused' | 'expired' | null;
-  reason: string | null;
-  advice: string | null;
-  messageRef: string | null;
-  attempt: { at: number; durationMs: number; outcome: string; status: number | null; error: string | null; response: string | null };
+  attempt: Omit<Row<'attempt'>, 'change_id' | 'sink'>;
   /** True if other sinks' reports should tell of it. */
   tell: boolean;
   /** Until when the whole sink must be left alone. */
@@ -105,22 +96,12 @@ function settlementOf(
 ): Settlement {
   const { head } = work;
   const now = at + durationMs;
-  const calm = {
-    laneTries: 0,
-    configErrorSeq: null,
-    failingSince: null,
-    stoppedMs: null,
-    doubt: 0,
-    cause: null,
-    reason: null,
-    advice: null,
-    holdUntil: null,
-  } as const;
-  const messageRef = 'messageRef' in head.delivery ? head.delivery.messageRef : null;
+  const tried = { at, duration_ms: durationMs };
   if (!('failure' in answer)) {
-    const attempt = { at, durationMs, outcome: 'delivered', status: null, error: null, response: null };
-    const tries = head.tries + 1;
-    return { ...calm, work, state: 'delivered', tryAgainAt: null, tries, messageRef: answer.messageRef, attempt, tell: !isReport(work) };
+    const delivery = { ...calm, state: 'delivered' as const, tries: head.tries + 1, message_ref: answer.messageRef };
+    const attempt = { ...tried, outcome: 'delivered', status: null, error: null, response: null };
+    const lane = { tries: 0, config_error_seq: null };
+    return { work, delivery, lane, tryAgainAt: null, attempt, tell: !isReport(work), holdUntil: null };
   }
   const { failure } = answer;
   // A stopped sink spends no tries, and the time does not count.
@@ -139,25 +120,31 @@ function settlementOf(
   const laneTries = over ? 0 : spends ? work.laneTries + 1 : Math.max(1, work.laneTries);
   // Lanes of a stopped sink are probed in turn: who has just failed goes to the end of the round.
   const pauseMs = after.state === 'ok' && spends ? backOffMs(laneTries, random()) : longestMs;
-  return {
-    work,
+  const delivery = {
     state,
-    tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
-    laneTries,
     tries: head.tries + Number(spends),
-    configErrorSeq: over ? null : (work.configErrorSeq ?? (failure.outcome === 'misconfigured' ? after.config_error_seq : null)),
-    failingSince,
-    stoppedMs: stopped,
+    failing_since: failingSince,
+    stopped_ms: stopped,
     doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
     reason: stored(expired ? ['gave_up', failure.reason] : failure.reason),
     advice: stored(failure.advice),
-    messageRef,
-    attempt: { at, durationMs, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
+    message_ref: 'messageRef' in head.delivery ? head.delivery.messageRef : null,
+  } as const;
+  const errorSeq = work.configErrorSeq ?? (failure.outcome === 'misconfigured' ? after.config_error_seq : null);
+  return {
+    work,
+    delivery,
+    lane: { tries: laneTries, config_error_seq: over ? null : errorSeq },
+    tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
+    attempt: { ...tried, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
     tell: !isReport(work) && (over || head.failingSince === null),
     holdUntil: hold,
   };
 }
+
+/** What is not kept of a delivery's failures once it has succeeded. */
+const calm = { failing_since: null, stopped_ms: null, doubt: 0, cause: null, reason: null, advice: null } as const;
 
 /** Without an answer, nobody knows. */
 function mayHaveArrived(failure: SinkError): boolean {
