@@ -130,10 +130,10 @@ export class Attempts {
   /** @returns `null` if it was cancelled; what is damaged never reaches the sink */
   private async answers(works: readonly LaneWork[], countCall: () => void): Promise<Answer[] | null> {
     try {
-      const whole = works.filter(({ head }) => !head.damaged);
+      const whole = works.filter(({ damaged }) => !damaged);
       const call = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, countCall);
       const answers = whole.length === 0 ? [] : await bounded(call, this.settings.TIMEOUT_MS + overrunMs, this.stop);
-      return works.map(({ head }) => (head.damaged ? { failure: damaged() } : answers.shift()!));
+      return works.map(work => (work.damaged ? { failure: damaged() } : answers.shift()!));
     } catch (error) {
       if (this.stop.aborted) return null;
       return works.map(() => ({ failure: asSinkError(error) }));
@@ -151,7 +151,7 @@ function isWarning({ answers }: Ended): boolean {
 
 /** One call of a sink. @param countCall called for each request beyond the first @throws whatever the sink throws */
 async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
-  const deliveries = works.map(work => work.head.delivery);
+  const deliveries = works.map(work => work.delivery);
   if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
   if ('report' in sink) return report(sink, deliveries as Report[], signal, countCall);
   await sink.deliver(deliveries[0]!, signal);

@@ -42,8 +42,8 @@ function fate(answers: readonly SinkError[]): string[] {
   let [health, doubt] = [well, 0];
   const states: string[] = [];
   for (const failure of answers) {
-    const head = { doubt, tries: 0, failingSince: null, stoppedMs: null, state: 'pending', delivery: {} };
-    const work = { channel: 1, laneTries: 0, configErrorSeq: null, sinkConfigErrorSeq: 0, head } as unknown as LaneWork;
+    const delivery = { doubt, tries: 0, failing_since: null, stopped_ms: null, state: 'pending', delivery: {} };
+    const work = { channel: 1, lane_tries: 0, config_error_seq: null, sinkConfigErrorSeq: 0, ...delivery } as unknown as LaneWork;
     const outcome = settle(health, { at: 0, durationMs: 1, answers: [{ work, answer: { failure } }] }, ages);
     // A conflict says nothing of the sink.
     expect(failure === conflict ? outcome.health : health).toEqual(health);

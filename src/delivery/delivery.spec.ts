@@ -196,8 +196,8 @@ eachStore('delivery', store => {
       await until(() => handed.length === 1, 'what is handed over');
       clock.time += 20_000;
       const { claimed } = await lanes.turn(sink!, [], 86_400_000, claim, clock.time);
-      const work = claimed.flat().find(({ head }) => head.changeId === handed[0]!.head.changeId)!;
-      expect(JSON.stringify(work.head.delivery)).toBe(JSON.stringify(handed[0]!.head.delivery));
+      const work = claimed.flat().find(({ change_id }) => change_id === handed[0]!.change_id)!;
+      expect(JSON.stringify(work.delivery)).toBe(JSON.stringify(handed[0]!.delivery));
       let answered = [work];
       while (answered.length > 0) {
         const answers = answered.map(each => ({ work: each, answer: { messageRef: null } }));
@@ -422,7 +422,7 @@ eachStore('delivery', store => {
     };
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = await new Lanes(database, v4, () => 0.5).turn(sink, [], 86_400_000, claim, clock.time);
-    expect(turn.claimed.flat().map(work => work.head.changeId)).toEqual([changeId]);
+    expect(turn.claimed.flat().map(work => work.change_id)).toEqual([changeId]);
     expect([...counts, (await news()).length]).toEqual([0, 1, 0]);
   });
 
@@ -594,7 +594,7 @@ eachStore('delivery', store => {
     };
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const look = async (): Promise<number | null> =>
-      ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.head.delivery as Report).possiblyPostedSince;
+      ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.delivery as Report).possiblyPostedSince;
     expect(await look()).toBeNull();
     clock.time += 1000;
     expect(await look()).toBe(clock.time - 1000);
@@ -826,7 +826,7 @@ eachStore('delivery', store => {
       expect(claimed).toHaveLength(1);
       // One at a time.
       expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed).toEqual([]);
-      if (claimed[0]!.configErrorSeq !== null) probed[second] = claimed[0]!.head.delivery.event.data.channelId;
+      if (claimed[0]!.config_error_seq !== null) probed[second] = claimed[0]!.delivery.event.data.channelId;
       const ended = { at: clock.time, durationMs: 5, answers: [{ work: claimed[0]!, answer: { failure } }] };
       await lanes.turn(sink, [ended], 86_400_000, { ...claim, attempts: 0 }, clock.time + 5);
       await change({ channelId: `after ${second}` });
@@ -936,7 +936,7 @@ eachStore('delivery', store => {
     const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = (ended: Ended[], now: number) => lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, now);
     const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
-    const [failing, slow] = ['failing', 'slow'].map(id => claimed.flat().find(work => work.head.delivery.event.data.channelId === id)!);
+    const [failing, slow] = ['failing', 'slow'].map(id => claimed.flat().find(work => work.delivery.event.data.channelId === id)!);
     const failure = new Misconfigured(['answered', 401], ['as_said', 'check the credentials'], 401);
     await turn([{ at: clock.time, durationMs: 1, answers: [{ work: failing!, answer: { failure } }] }], clock.time);
     await database.kysely
@@ -970,7 +970,7 @@ eachStore('delivery', store => {
     const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const take = async () => {
       const { claimed } = await lanes.turn(sink, [], 86_400_000, claim, clock.time);
-      return (id: string) => claimed.flat().find(work => work.head.delivery.event.data.channelId === id)!;
+      return (id: string) => claimed.flat().find(work => work.delivery.event.data.channelId === id)!;
     };
     const end = async (work: LaneWork, answer: Answer) => {
       clock.time += 10;
@@ -1014,7 +1014,7 @@ eachStore('delivery', store => {
     expect((await lanes.turn(sink, [], 86_400_000, claim, clock.time + 4999)).claimed).toEqual([]);
 
     const [again] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time + 5000)).claimed.flat();
-    expect(again!.head.changeId).toBe(work!.head.changeId);
+    expect(again!.change_id).toBe(work!.change_id);
     expect(again!.lease).not.toBe(work!.lease);
     await lanes.renew(sink, [work!], clock.time + 99_000);
     await lanes.giveBack(sink, [work!], clock.time, 'cancelled');

@@ -126,8 +126,8 @@ export class Lanes extends Leases {
     const ours = settlements.filter(({ work }) => !lost.has(work));
     const written = await writeSettlements(session, ours);
     const count = (state: Settlement['delivery']['state']): number =>
-      ours.filter(one => one.delivery.state === state && one.work.head.state === 'pending').length;
-    const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.head.changeId, channel: work.channel }));
+      ours.filter(one => one.delivery.state === state && one.work.state === 'pending').length;
+    const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.change_id, channel: work.channel }));
     return { over: { delivered: count('delivered'), parked: count('parked') }, moved, lost, ...written };
   }
 }

@@ -64,7 +64,7 @@ eachStore('what happens in between', store => {
     const { claimed } = await new Lanes(database, v4, () => 0.5).turn(sink, [], day, claim, start);
     const [work] = claimed.flat();
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(database.embedded ? 2 : 3);
-    expect(work!.head.delivery).toMatchObject({
+    expect(work!.delivery).toMatchObject({
       version,
       event: { data: { revision: 2, profile: { name: 'first', introduction: 'second' } } },
     });

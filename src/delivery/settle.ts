@@ -22,30 +22,31 @@ export async function writeSettlements(session: Session, settlements: readonly S
 
 /** Without the reports that retention has deleted while their edit was under way: only what is delivered may be both. */
 async function stillThere({ database, trx, sink }: Session, settlements: readonly Settlement[]): Promise<Settlement[]> {
-  const ids = settlements.map(({ work }) => work.head.changeId);
+  const ids = settlements.map(({ work }) => work.change_id);
   const query = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));
   const rows = await query.$call(database.lock).execute();
   const found = new Set(rows.map(row => row.change_id));
-  return settlements.filter(({ work }) => found.has(work.head.changeId));
+  return settlements.filter(({ work }) => found.has(work.change_id));
 }
 
 async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
   const { database, trx, sink } = session;
-  const rows = settlements.map(({ work, attempt }) => ({ change_id: work.head.changeId, sink: sink.id, ...attempt }));
+  const rows = settlements.map(({ work, attempt }) => ({ change_id: work.change_id, sink: sink.id, ...attempt }));
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
   for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
 
 /** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
-async function pruneAttempts({ trx, sink }: Session, { head: { changeId } }: LaneWork): Promise<void> {
+async function pruneAttempts({ trx, sink }: Session, { change_id: changeId }: LaneWork): Promise<void> {
   const own = sql`from attempt where change_id = ${changeId} and sink = ${sink.id}`;
   await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
 }
 
 /** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
-  const rows = settlements.map(({ work: { channel, head }, delivery, tryAgainAt, attempt }) => {
-    const key = { change_id: head.changeId, sink: sink.id, channel, position: head.position, enqueued_at: 0, moved: head.moved };
+  const rows = settlements.map(({ work, delivery, tryAgainAt, attempt }) => {
+    const { change_id, channel, position, moved } = work;
+    const key = { change_id, sink: sink.id, channel, position, enqueued_at: 0, moved };
     const open = Number(delivery.state === 'pending' || tryAgainAt !== null);
     return { ...key, ...delivery, open, updated_at: now, duration_ms: attempt.duration_ms };
   });
@@ -68,12 +69,12 @@ async function freeLanes({ database, trx, sink, mode, now }: Session, settlement
     `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
   const ofState = mode.supersedes;
   const rows = settlements.map(({ work, delivery: { state }, lane, tryAgainAt }) => {
-    const sent = ofState && state === 'delivered' ? work.head : null;
+    const sent = ofState && state === 'delivered' ? work : null;
     const sentNow = {
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sent && JSON.stringify(sent.delivery.event.data.profile),
     };
-    const supersedes = ofState && state !== 'pending' ? work.head.position : null;
+    const supersedes = ofState && state !== 'pending' ? work.position : null;
     return { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, ...lane, superseded_before: supersedes, ...sentNow };
   });
   const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(

@@ -71,10 +71,10 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
 }
 
 /** If this lane got a configuration error, and another lane that was leased after that has since succeeded, a second such error is this lane's own fault: refused. */
-function judged({ configErrorSeq, head }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
+function judged({ config_error_seq: configErrorSeq, doubt }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
   // Where an attempt before may have arrived, a 409 is about that one.
-  if (answer.failure.status === conflict && head.doubt > 0 && head.doubt <= conflictsMost)
+  if (answer.failure.status === conflict && doubt > 0 && doubt <= conflictsMost)
     return { failure: answer.failure.as(TryAgain, ['still_at_work']) };
   if (answer.failure.outcome !== 'misconfigured') return answer;
   if (configErrorSeq === null || clearedUpTo < configErrorSeq) return answer;
@@ -94,11 +94,10 @@ function settlementOf(
   { before, after }: { before: Health; after: Health },
   { random, retryMaxAgeMs }: Circumstances,
 ): Settlement {
-  const { head } = work;
   const now = at + durationMs;
   const tried = { at, duration_ms: durationMs };
   if (!('failure' in answer)) {
-    const delivery = { ...calm, state: 'delivered' as const, tries: head.tries + 1, message_ref: answer.messageRef };
+    const delivery = { ...calm, state: 'delivered' as const, tries: work.tries + 1, message_ref: answer.messageRef };
     const attempt = { ...tried, outcome: 'delivered', status: null, error: null, response: null };
     const lane = { tries: 0, config_error_seq: null };
     return { work, delivery, lane, tryAgainAt: null, attempt, tell: !isReport(work), holdUntil: null };
@@ -107,7 +106,7 @@ function settlementOf(
   // A stopped sink spends no tries, and the time does not count.
   const spends = failure.outcome === 'refused' || (failure.outcome === 'retry' && before.state === 'ok');
   const stoppedNow = stoppedMs(before, now);
-  const begun = { since: head.failingSince ?? at, stopped: head.stoppedMs ?? stoppedNow };
+  const begun = { since: work.failing_since ?? at, stopped: work.stopped_ms ?? stoppedNow };
   // A start that lies ahead was written by a clock that was wrong: it has been failing since now.
   const wrong = now - begun.since - (stoppedNow - begun.stopped) < -clocksDifferMs;
   const [failingSince, stopped] = wrong ? [at, stoppedNow] : [begun.since, begun.stopped];
@@ -115,30 +114,30 @@ function settlementOf(
   const expired = failure.outcome === 'retry' && spends && age >= retryMaxAgeMs;
   const over = failure.outcome === 'refused' || expired;
   // An edit that is refused or expired is given up: the card itself was posted.
-  const state = head.state === 'delivered' ? 'delivered' : over ? 'parked' : 'pending';
+  const state = work.state === 'delivered' ? 'delivered' : over ? 'parked' : 'pending';
   const hold = failure instanceof TryAgain && failure.retryAfterMs > 0 ? now + failure.retryAfterMs : null;
-  const laneTries = over ? 0 : spends ? work.laneTries + 1 : Math.max(1, work.laneTries);
+  const laneTries = over ? 0 : spends ? work.lane_tries + 1 : Math.max(1, work.lane_tries);
   // Lanes of a stopped sink are probed in turn: who has just failed goes to the end of the round.
   const pauseMs = after.state === 'ok' && spends ? backOffMs(laneTries, random()) : longestMs;
   const delivery = {
     state,
-    tries: head.tries + Number(spends),
+    tries: work.tries + Number(spends),
     failing_since: failingSince,
     stopped_ms: stopped,
-    doubt: over ? 0 : failure.status === conflict ? head.doubt + 1 : head.doubt || Number(mayHaveArrived(failure)),
+    doubt: over ? 0 : failure.status === conflict ? work.doubt + 1 : work.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
     reason: stored(expired ? ['gave_up', failure.reason] : failure.reason),
     advice: stored(failure.advice),
-    message_ref: 'messageRef' in head.delivery ? head.delivery.messageRef : null,
+    message_ref: 'messageRef' in work.delivery ? work.delivery.messageRef : null,
   } as const;
-  const errorSeq = work.configErrorSeq ?? (failure.outcome === 'misconfigured' ? after.config_error_seq : null);
+  const errorSeq = work.config_error_seq ?? (failure.outcome === 'misconfigured' ? after.config_error_seq : null);
   return {
     work,
     delivery,
     lane: { tries: laneTries, config_error_seq: over ? null : errorSeq },
     tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
     attempt: { ...tried, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
-    tell: !isReport(work) && (over || head.failingSince === null),
+    tell: !isReport(work) && (over || work.failing_since === null),
     holdUntil: hold,
   };
 }
@@ -152,5 +151,5 @@ function mayHaveArrived(failure: SinkError): boolean {
 }
 
 function isReport(work: LaneWork): boolean {
-  return 'results' in work.head.delivery;
+  return 'results' in work.delivery;
 }

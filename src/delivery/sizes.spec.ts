@@ -103,7 +103,7 @@ eachStore('sizes', store => {
     const lanes = new Lanes(database, v4, () => 0.5);
     const first = await lanes.turn(sink!, [], day, claim, start);
     const works = first.claimed.flat();
-    expect(works.map(work => work.head.position)).toEqual(Array(20).fill(400));
+    expect(works.map(work => work.position)).toEqual(Array(20).fill(400));
     let turn = await lanes.turn(sink!, endedWith(works, delivered), day, claim, start);
     let superseded = turn.over.superseded;
     expect(turn.over.delivered).toBe(20);

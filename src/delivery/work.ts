@@ -3,51 +3,39 @@ import type { ChangeType } from '../channel/change.js';
 import { type Source, originOf } from '../channel/origin.js';
 import { type Profile, diff, unknownProfile } from '../channel/profile.js';
 import { readChanges, readProfile, readTime } from '../channel/stored.js';
-import type { Tables } from '../database/tables.js';
+import type { Row, Tables } from '../database/tables.js';
 import type { Report } from '../sinks/report-sink.js';
 import type { ChangeEvent, Delivery } from '../sinks/sink.js';
 
-/** The delivery that a lane is to attempt. */
-export interface Head {
-  changeId: string;
-  position: number;
-  tries: number;
-  failingSince: number | null;
-  stoppedMs: number | null;
-  /** 0: every attempt is accounted for. 1: one may have arrived unnoticed; one more for each answer 409 since. */
-  doubt: number;
-  /** Of a report: how often its results had moved when it was loaded. */
-  moved: number;
-  state: 'pending' | 'delivered';
-  delivery: Delivery | Report;
-  /** True if its row is damaged: the delivery has blanks instead, and no sink is to see it. */
-  damaged: boolean;
-}
-
-/** A lane that a worker holds. */
-export interface LaneWork {
-  channel: number;
+/** Under which lease a lane is held. */
+export interface Lease {
   lease: string;
-  laneTries: number;
-  /** The number of the configuration error that was this lane's first since its last success; `null` if there was none. */
-  configErrorSeq: number | null;
   /** The number of the sink's latest configuration error when this was leased. */
   sinkConfigErrorSeq: number;
   /** True if the sink is stopped and this finds out whether it has recovered. */
   probe: boolean;
-  /** About what it takes in memory, in bytes. */
-  bytes: number;
-  head: Head;
 }
 
-export type Lease = Pick<LaneWork, 'lease' | 'sinkConfigErrorSeq' | 'probe'>;
+type OfDelivery = 'change_id' | 'position' | 'tries' | 'failing_since' | 'stopped_ms' | 'doubt' | 'moved';
+
+/** A lane that a worker holds, with the delivery that it is to attempt, in the words of their rows. */
+export interface LaneWork extends Lease, Pick<Row<'lane'>, 'channel' | 'config_error_seq'>, Pick<Row<'delivery'>, OfDelivery> {
+  /** The lane's failures in a row. */
+  lane_tries: number;
+  state: 'pending' | 'delivered';
+  delivery: Delivery | Report;
+  /** About what it takes in memory, in bytes. */
+  bytes: number;
+  /** True if its row is damaged: the delivery has blanks instead, and no sink is to see it. */
+  damaged: boolean;
+}
 
 /** What a delivery takes in memory beside its texts, in bytes. */
 export const bytesEach = 1000;
 
 /** Whether a lane had not failed yet when it was leased, since its last success. */
-export function isFresh({ laneTries, configErrorSeq }: LaneWork): boolean {
-  return laneTries === 0 && configErrorSeq === null;
+export function isFresh(work: LaneWork): boolean {
+  return work.lane_tries === 0 && work.config_error_seq === null;
 }
 
 /** A delivery's public id: the same on every try, different from any other's at any sink. */
@@ -145,23 +133,22 @@ export function laneWork(
   bytes: number,
   damaged = false,
 ): LaneWork {
+  const { channel, lane_tries, config_error_seq, change_id, position, tries, failing_since, stopped_ms, lost, moved } = row;
+  const lane = { ...lease, channel, lane_tries, config_error_seq };
+  const doubt = row.doubt || Number(lost > 0);
+  const state = row.state as LaneWork['state'];
   return {
-    ...lease,
-    channel: row.channel,
-    laneTries: row.lane_tries,
-    configErrorSeq: row.config_error_seq,
+    ...lane,
+    change_id,
+    position,
+    tries,
+    failing_since,
+    stopped_ms,
+    doubt,
+    moved,
+    state,
+    delivery,
     bytes: bytesEach + bytes,
-    head: {
-      changeId: row.change_id,
-      position: row.position,
-      tries: row.tries,
-      failingSince: row.failing_since,
-      stoppedMs: row.stopped_ms,
-      doubt: row.doubt || Number(row.lost > 0),
-      moved: row.moved,
-      state: row.state as Head['state'],
-      delivery,
-      damaged,
-    },
+    damaged,
   };
 }

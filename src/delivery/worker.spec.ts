@@ -21,7 +21,7 @@ const nothing = {
 
 function works(count: number): LaneWork[][] {
   return Array.from({ length: count }, (_, channel) => [
-    { channel, bytes: 1, head: { tries: 0, delivery: { id: `delivery ${channel}` } } } as unknown as LaneWork,
+    { channel, bytes: 1, tries: 0, delivery: { id: `delivery ${channel}` } } as unknown as LaneWork,
   ]);
 }
 
@@ -126,7 +126,7 @@ test('a probe that waits for its start is not given back with what was claimed b
   } as unknown as Lanes;
   const started: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  const sink = { deliver: ({ id }: { id: string }) => (started.push(id), id === first!.head.delivery.id ? promise : Promise.resolve()) };
+  const sink = { deliver: ({ id }: { id: string }) => (started.push(id), id === first!.delivery.id ? promise : Promise.resolve()) };
   const one = Object.assign(new SinkSettings(), settings, { CONCURRENCY: 1 });
   const clock = { now: () => 0, monotonic: () => performance.now() };
   const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, one, lanes, new EngineEvents(), clock, host);
@@ -138,7 +138,7 @@ test('a probe that waits for its start is not given back with what was claimed b
   }
   resolve();
   await until(() => started.length === 2, 'the probe');
-  expect([started[1], givenBack]).toEqual([probe!.head.delivery.id, [second]]);
+  expect([started[1], givenBack]).toEqual([probe!.delivery.id, [second]]);
   await worker.drain(0);
 });
 

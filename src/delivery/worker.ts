@@ -164,13 +164,13 @@ export class Worker implements LocalWorker {
     return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;
   }
 
-  private meter({ head }: LaneWork, answer: AnswerOrNone, durationMs: number): void {
+  private meter(work: LaneWork, answer: AnswerOrNone, durationMs: number): void {
     const failure = 'failure' in answer ? answer.failure : null;
     const outcome = failure?.outcome ?? ('cancelled' in answer ? ('cancelled' as const) : ('delivered' as const));
-    const end = { sink: this.registered.name, deliveryId: head.delivery.id, outcome, durationMs, tries: head.tries + 1 };
+    const end = { sink: this.registered.name, deliveryId: work.delivery.id, outcome, durationMs, tries: work.tries + 1 };
     this.events.emit('attempt', { ...end, reason: failure?.message ?? null });
-    const isFirst = outcome === 'delivered' && head.state === 'pending';
-    if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(head.changeId)));
+    const isFirst = outcome === 'delivered' && work.state === 'pending';
+    if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }
 
   private tell({ over, wakes, health, open }: Turn): void {

@@ -168,7 +168,7 @@ export class Stage {
       works.push(...claimed.flat());
       more = claimed.length > 0;
     }
-    await take?.(works.map(work => work.head.delivery));
+    await take?.(works.map(work => work.delivery));
     const ended = works.map(work => ({ at, durationMs: 12, answers: [{ work, answer: failure ? { failure } : { messageRef: null } }] }));
     await this.lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, at);
   }
