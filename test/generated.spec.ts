@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chartSchemaWith } from './support/chart-schema.ts';
+import { dashboard } from './support/dashboard.ts';
 import { envExample, settingsPageWith } from './support/settings-reference.ts';
 
 // `npm run generate` writes what these tests compare.
@@ -9,9 +10,10 @@ const files: [string, (old: string) => string][] = [
   ['.env.example', () => envExample()],
   ['docs/settings.md', settingsPageWith],
   ['deploy/chart/values.schema.json', chartSchemaWith],
+  ['deploy/monitoring/dashboard.json', () => dashboard()],
 ];
 
-test.each(files)('%s is up to date with the declaration of the settings', (name, render) => {
+test.each(files)('%s is up to date', (name, render) => {
   const path = join(root, name);
   const old = readFileSync(path, { encoding: 'utf8', flag: 'a+' });
   if (process.env['UPDATE']) writeFileSync(path, render(old));

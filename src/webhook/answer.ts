@@ -12,9 +12,19 @@ export interface AnswerPacket {
 
 export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: '' };
 
-/** What became of a webhook, as metrics call it. */
-export type WebhookResult =
-  'recorded' | 'repeat' | 'spooled' | 'ignored' | 'forbidden' | 'unauthorized' | 'too_large' | 'invalid' | 'unavailable';
+/** What can become of a webhook, as metrics call it. */
+export const webhookResults = [
+  'recorded',
+  'repeat',
+  'spooled',
+  'ignored',
+  'forbidden',
+  'unauthorized',
+  'too_large',
+  'invalid',
+  'unavailable',
+] as const;
+export type WebhookResult = (typeof webhookResults)[number];
 
 /** A webhook that we refuse: its HTTP status, the code of the answer packet, the result that metrics count, and what is told of it. */
 export class Refusal extends Error {

@@ -8,9 +8,9 @@ import { Readiness } from '../management/readiness.js';
 import { interactionsPath } from './slack-interactions.controller.js';
 import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../process/sockets.js';
-import { AnswerFilter, Refusal, type WebhookResult } from './answer.js';
+import { AnswerFilter, Refusal, type WebhookResult, webhookResults } from './answer.js';
 import { Rejections } from './rejections.js';
-import { isOurs } from './webhook.dto.js';
+import { commands, isOurs } from './webhook.dto.js';
 
 /** What a webhook gets to arrive whole. */
 export const requestMs = 10_000;
@@ -54,6 +54,9 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
 
 /** Counts and times every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
 function countWebhooks(metrics: Metrics, rejections: Rejections) {
+  // From zero on: what appears with its first count is no increase to Prometheus, so the first webhook that is lost would raise no alert.
+  for (const command of [...Object.keys(commands), 'other'])
+    for (const result of webhookResults) metrics.webhooks.inc({ command, result }, 0);
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
     const address = request.socket.remoteAddress ?? 'unknown';
