@@ -11,12 +11,14 @@ import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
 import { AdminActions } from './management/admin-actions.js';
 import { EngineLog } from './management/engine-log.js';
+import { StoredLookups } from './management/lookup/lookups.js';
 import { Metrics } from './management/metrics.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
 import { Alerts } from './reports/alerts.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Settings } from './settings/settings.js';
+import { Lookups } from './sinks/lookup.js';
 import { Actions } from './sinks/sink.js';
 import { Rejections } from './webhook/rejections.js';
 
@@ -40,6 +42,7 @@ import { Rejections } from './webhook/rejections.js';
     Timekeeper,
     AdminActions,
     { provide: Actions, useExisting: AdminActions },
+    { provide: Lookups, useClass: StoredLookups },
     EngineLog,
     Metrics,
     Readiness,

@@ -3,7 +3,7 @@ import { inEnglish } from '../explanations/explanation.js';
 import { fakeSocketMode } from '../../test/support/fake-socket-mode.ts';
 import { FakeSearch } from '../../test/support/fake-search.ts';
 import { type Handler, fakeServer } from '../../test/support/fake-server.ts';
-import { noActions } from '../../test/support/no-actions.ts';
+import { noActions, noLookup } from '../../test/support/no-actions.ts';
 import { mark } from '../../test/support/planted.ts';
 import { forwardProxy, proxiesOf } from '../../test/support/proxy.ts';
 import { ca, client, server as certificate } from '../../test/support/test-certificates.ts';
@@ -112,6 +112,7 @@ async function open(name: string, url: string, environment: Record<string, strin
     proxies: proxiesOf(environment),
     clean: (text: string) => text,
     actions: noActions,
+    lookup: noLookup,
     interaction: () => Promise.resolve(''),
   };
   const sink = await type.open(value, context);

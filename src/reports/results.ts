@@ -46,7 +46,7 @@ export interface Known {
 }
 
 /** What reports of these changes tell beside the changes; forgets the refreshes of them. */
-export async function knownOf({ database, trx }: Session, changeIds: readonly string[]): Promise<Known> {
+export async function knownOf({ database, trx }: Pick<Session, 'database' | 'trx'>, changeIds: readonly string[]): Promise<Known> {
   if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
   const done = await trx
     .selectFrom('audit')

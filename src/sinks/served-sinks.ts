@@ -7,6 +7,7 @@ import { type Clean, cleaner } from '../settings/cleaner.js';
 import { secretsOf } from '../settings/secrets.js';
 import { Settings } from '../settings/settings.js';
 import type { Filters } from './filters.js';
+import { Lookups } from './lookup.js';
 import type { Door, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
@@ -35,6 +36,7 @@ export class ServedSinks {
     private readonly clock: SharedClock,
     private readonly log: Log,
     private readonly actions: Actions,
+    private readonly lookups: Lookups,
   ) {
     this.clean = cleaner(secretsOf(settings));
   }
@@ -54,7 +56,7 @@ export class ServedSinks {
 
   /** Makes the sinks; none of them connects to anything yet. */
   async open(): Promise<void> {
-    for (const { name, type, settings } of this.settings.sinks) this.opened.push(await type.open(settings, this.contextOf(name)));
+    for (const { name, type, settings } of this.settings.sinks) this.opened.push(await type.open(settings, this.contextOf(name, settings)));
   }
 
   /** Brings the table of sinks up to date with the settings. */
@@ -68,7 +70,7 @@ export class ServedSinks {
     this.all = registered.map((one, index) => ({ ...one, sink: this.opened[index]!, settings: this.settings.sinks[index]!.settings }));
   }
 
-  private contextOf(name: string): SinkContext {
+  private contextOf(name: string, settings: SinkSettings): SinkContext {
     return {
       name,
       now: () => this.clock.now(),
@@ -76,6 +78,7 @@ export class ServedSinks {
       proxies: this.settings.proxies,
       clean: this.clean,
       actions: this.actions,
+      lookup: this.lookups.within(filtersOf(settings)),
       interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());
         // Heard by whoever has something to do.

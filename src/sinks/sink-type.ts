@@ -1,6 +1,7 @@
 import type { Proxies } from '../outgoing/proxies.js';
 import type { Clean } from '../settings/cleaner.js';
 import type { SettingsClass } from '../settings/setting.js';
+import type { Lookup } from './lookup.js';
 import type { InteractionAnswer, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
@@ -22,6 +23,8 @@ export interface SinkContext {
   /** Takes every secret of the settings out of what a target answered. */
   clean: Clean;
   actions: Actions;
+  /** What people may look up by way of this sink. */
+  lookup: Lookup;
   /**
    * Hands an interaction to the report sink of this process that it is for: those of one app share its interactions, each of which reaches any of them.
    * @param credential what it came by: it is for the sinks that have the same

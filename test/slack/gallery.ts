@@ -1,4 +1,4 @@
-import { noActions } from '../support/no-actions.ts';
+import { noActions, noLookup } from '../support/no-actions.ts';
 import { noProxies } from '../support/proxy.ts';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -81,6 +81,7 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
     proxies: noProxies,
     clean: (text: string) => text,
     actions: noActions,
+    lookup: noLookup,
     interaction: () => Promise.resolve(''),
   };
   return (await slack.open(value, context)) as ReportSink;

@@ -8,9 +8,14 @@ const manifestText = readFileSync(join(root, 'deploy/slack/manifest.yaml'), 'utf
 
 interface Manifest {
   display_information: { name: string; description: string };
-  features: { bot_user: { display_name: string } };
+  features: { bot_user: { display_name: string }; slash_commands: { url?: string; description: string; should_escape: boolean }[] };
   oauth_config: { scopes: { bot: string[]; bot_optional: string[] } };
-  settings: { interactivity: { request_url?: string }; socket_mode_enabled: boolean; incoming_webhooks: object };
+  settings: {
+    interactivity: { request_url?: string };
+    event_subscriptions: { request_url?: string; bot_events: string[] };
+    socket_mode_enabled: boolean;
+    incoming_webhooks: object;
+  };
 }
 
 const variants: Record<string, Manifest> = {
@@ -21,7 +26,7 @@ const variants: Record<string, Manifest> = {
       .replace('incoming_webhooks_enabled: false', 'incoming_webhooks_enabled: true'),
   ) as Manifest,
   'Socket Mode': parse(
-    manifestText.replace('socket_mode_enabled: false', 'socket_mode_enabled: true').replace(/ +request_url: .*\n/, ''),
+    manifestText.replace('socket_mode_enabled: false', 'socket_mode_enabled: true').replace(/ +(request_)?url: .*\n/g, ''),
   ) as Manifest,
 };
 
@@ -56,16 +61,21 @@ test.each(Object.entries(variants))("for %s it keeps Slack's limits and asks for
 
 test('the variants are three', () => {
   const { 'a bot token': bot, 'an incoming webhook': hook, 'Socket Mode': socket } = variants;
-  expect(bot!.oauth_config.scopes).toEqual({ bot: ['chat:write'], bot_optional: ['channels:history', 'groups:history'] });
-  expect(hook!.oauth_config.scopes.bot).toEqual(['chat:write', 'incoming-webhook']);
+  expect(bot!.oauth_config.scopes).toEqual({ bot: ['chat:write', 'commands'], bot_optional: ['channels:history', 'groups:history'] });
+  expect(hook!.oauth_config.scopes.bot).toEqual(['chat:write', 'commands', 'incoming-webhook']);
   expect(hook!.settings.incoming_webhooks).toEqual({ incoming_webhooks_enabled: true });
   expect(socket!.settings).toMatchObject({ socket_mode_enabled: true, interactivity: { is_enabled: true } });
-  expect(socket!.settings.interactivity).not.toHaveProperty('request_url');
+  expect(JSON.stringify(socket)).not.toContain('YOUR.HOST');
 });
 
 test('it leads Slack to the path for clicks, and the advice for errors names the scope that it has', () => {
-  const { settings, oauth_config } = variants['a bot token']!;
-  expect(new URL(settings.interactivity.request_url!).pathname).toBe('/slack/interactions');
+  const { settings, features, oauth_config } = variants['a bot token']!;
+  const [command] = features.slash_commands;
+  for (const url of [settings.interactivity.request_url, settings.event_subscriptions.request_url, command!.url])
+    expect(new URL(url!).pathname).toBe('/slack/interactions');
+  // Escaped, an id such as @TOA#_tea could come as something else.
+  expect(command!.should_escape).toBe(false);
+  expect(settings.event_subscriptions.bot_events).toEqual(['app_home_opened']);
   const advice = readFileSync(join(root, 'src/explanations/en.ts'), 'utf8');
   const named = [...advice.matchAll(/the scopes? ([a-z]+:[a-z]+)/g)].map(match => match[1]!);
   expect(named.length).toBeGreaterThan(0);

@@ -1,3 +1,4 @@
+import type { Lookup } from '../../src/sinks/lookup.js';
 import type { Actions } from '../../src/sinks/sink.js';
 
 /** What a sink without buttons may do: nothing. */
@@ -7,4 +8,14 @@ export const noActions: Actions = {
   pause: () => Promise.resolve(null),
   resume: () => Promise.resolve(null),
   repair: () => Promise.resolve(null),
+};
+
+/** What a sink may look up of a service that nothing has come to. */
+export const noLookup: Lookup = {
+  sinks: () => Promise.resolve([]),
+  latestChanges: () => Promise.resolve([]),
+  failedChanges: () => Promise.resolve([]),
+  findChannels: () => Promise.resolve({ channels: [], more: 0 }),
+  channel: () => Promise.resolve([]),
+  change: () => Promise.resolve(null),
 };

@@ -11,7 +11,7 @@ import type { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
 import { crmWebhook } from './crm-webhook.sink.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
-import { noActions } from '../../../test/support/no-actions.ts';
+import { noActions, noLookup } from '../../../test/support/no-actions.ts';
 
 const secrets = [1, 2].map(byte => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
 
@@ -35,6 +35,7 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
     proxies: noProxies,
     clean: cleanerOf(value),
     actions: noActions,
+    lookup: noLookup,
     interaction: () => Promise.resolve(''),
   };
   const sink = await crmWebhook.open(Object.assign(value, overrides), context);

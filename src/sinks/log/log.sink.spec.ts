@@ -7,7 +7,7 @@ import type { SingleSink } from '../sink.js';
 import { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
 import { log, openLog } from './log.sink.js';
-import { noActions } from '../../../test/support/no-actions.ts';
+import { noActions, noLookup } from '../../../test/support/no-actions.ts';
 
 function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
   const { value } = readClass(SinkSettings, new Map([['TIMEOUT_MS', String(timeoutMs)]]));
@@ -20,6 +20,7 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
       proxies: noProxies,
       clean: (text: string) => text,
       actions: noActions,
+      lookup: noLookup,
       interaction: () => Promise.resolve(''),
     },
     stream,

@@ -1,5 +1,5 @@
 import { type Answer, type FakeServer, fakeServer } from '../../../test/support/fake-server.ts';
-import { noActions } from '../../../test/support/no-actions.ts';
+import { noActions, noLookup } from '../../../test/support/no-actions.ts';
 import { mark } from '../../../test/support/planted.ts';
 import { noProxies } from '../../../test/support/proxy.ts';
 import { expectNoLeak } from '../../../test/sink.contract.ts';
@@ -16,6 +16,7 @@ const context: SinkContext = {
   proxies: noProxies,
   clean: text => text,
   actions: noActions,
+  lookup: noLookup,
   interaction: () => Promise.resolve(''),
 };
 const signal = new AbortController().signal;

@@ -1,3 +1,4 @@
+import { noLookup } from '../../../test/support/no-actions.ts';
 import { cleanerOf } from '../../../test/support/clean.ts';
 import { inEnglish } from '../../explanations/explanation.js';
 import { noProxies } from '../../../test/support/proxy.ts';
@@ -24,6 +25,7 @@ const context: SinkContext = {
   proxies: noProxies,
   clean: text => text,
   actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
+  lookup: noLookup,
   interaction: () => Promise.resolve(''),
 };
 beforeEach(() => void warnings.splice(0));

@@ -6,7 +6,7 @@ import type { ChangeEvent, Delivery } from '../../../src/sinks/sink.js';
 import type { ChannelKey, SearchSink } from '../../../src/sinks/search-sink.js';
 import { SinkError } from '../../../src/sinks/errors.js';
 import { exampleDelivery, exampleEvent } from '../../sink.contract.ts';
-import { noActions } from '../no-actions.ts';
+import { noActions, noLookup } from '../no-actions.ts';
 
 const types = { opensearch, elasticsearch, meilisearch };
 
@@ -31,6 +31,7 @@ export async function openSearchSink(
     proxies: noProxies,
     clean: cleanerOf(settings),
     actions: noActions,
+    lookup: noLookup,
     interaction: () => Promise.resolve(''),
   };
   return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;

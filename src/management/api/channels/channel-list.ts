@@ -16,16 +16,17 @@ export interface ChannelPlace {
   channel: number;
 }
 
-type Selection = Pick<ChannelsQuery, 'sdkAppId' | 'query' | 'exists'> & Pick<Filters, 'channels' | 'sdkAppIds'>;
+type Selection = Pick<ChannelsQuery, 'sdkAppId' | 'query' | 'exists'> & Pick<Filters, 'channels' | 'sdkAppIds'> & { channelId?: string };
 type Findable = SelectQueryBuilder<Tables, 'channel_findable', object>;
 
 /** The most bytes of states that are read for one answer, unless a single channel has more. */
 const pageBytes = 4 * 1024 * 1024;
 
-function selectFindable(database: Database, { sdkAppId, query, exists, channels, sdkAppIds }: Selection): Findable {
+function selectFindable(database: Database, { sdkAppId, channelId, query, exists, channels, sdkAppIds }: Selection): Findable {
   return database.kysely
     .selectFrom('channel_findable')
     .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
+    .$if(channelId !== undefined, found => found.where('channel_id', '=', channelId!))
     .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
     .$if(exists !== undefined, found => found.where('exist', '=', Number(exists)))
     .$if(channels !== undefined, found => found.where(fits(database, 'channel_id', channels!)))

@@ -41,7 +41,7 @@ async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promi
   return counts;
 }
 
-async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
+export async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
   switch (sink.state) {
     case 'ok':
       return { since: null, reason: null, advice: null };

@@ -1,5 +1,6 @@
 import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichTextText } from '@slack/types';
 import type { ChangeType, FieldChange } from '../../sink.js';
+import type { ListedChange } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
 import { type Message, type RenderContext, buttonBlock, dateMarkup, mostInAll, plain, richText, text } from './blocks.js';
 import { results, summary } from './card-results.js';
@@ -60,7 +61,7 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
 }
 
 /** What a change did, in a few words. */
-export function effectOf({ event, stale, tie }: Report, { card: words }: Words): string {
+export function effectOf({ event, stale, tie }: ListedChange, { card: words }: Words): string {
   const { exists, revision } = event.data;
   const destroyed = event.type === 'channel.destroyed';
   if (revision === null) {
@@ -75,7 +76,7 @@ export function effectOf({ event, stale, tie }: Report, { card: words }: Words):
 }
 
 /** The channel's name; of a destroyed one the last that was known. */
-export function nameOf({ event }: Report, { card: words }: Words): string {
+export function nameOf({ event }: ListedChange, { card: words }: Words): string {
   const name = event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
   return name === null ? words.nameUnknown : clean(name) || words.noName;
 }
@@ -100,7 +101,7 @@ export function changeLine({ field, from, to }: FieldChange, type: ChangeType, w
 }
 
 /** Who did it, as far as the vendor says. */
-export function operatorOf({ event }: Report, { card: words }: Words, graphemes?: number): string {
+export function operatorOf({ event }: ListedChange, { card: words }: Words, graphemes?: number): string {
   const { operator } = event.data;
   return operator === null ? words.byNobody : words.by(clean(operator, graphemes) || words.blank);
 }

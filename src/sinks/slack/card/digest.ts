@@ -1,4 +1,5 @@
 import type { RichTextElement } from '@slack/types';
+import type { ListedChange } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
 import { type Message, type RenderContext, date, header, lengthOf, mostInAll, period, richText, text } from './blocks.js';
 import { changeLine, effectOf, idOf, nameOf, operatorOf } from './card.js';
@@ -50,7 +51,7 @@ function firstLines(reports: readonly Report[], context: RenderContext): RichTex
   return pages(lines, mostUnits)[0] ?? [];
 }
 
-function lineOf(report: Report, { words }: RenderContext, graphemes?: number): RichTextElement[] {
+export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): RichTextElement[] {
   const { changes, channelId, revision } = report.event.data;
   const updated = revision !== null && report.event.type === 'channel.profile.updated';
   const fields = changes.map(change => changeLine(change, 'channel.profile.updated', words, graphemes));

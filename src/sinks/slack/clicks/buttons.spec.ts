@@ -1,6 +1,7 @@
 import { noProxies } from '../../../../test/support/proxy.ts';
 import { createHmac } from 'node:crypto';
 import { fakeSocketMode } from '../../../../test/support/fake-socket-mode.ts';
+import { noLookup } from '../../../../test/support/no-actions.ts';
 import { fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
@@ -48,6 +49,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     proxies: noProxies,
     clean: (text: string) => text,
     actions,
+    lookup: noLookup,
     interaction,
   };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);

@@ -10,6 +10,7 @@ import { isSlacks } from './private-words.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import type { SlackSettings } from '../slack.settings.js';
+import type { Person } from './people.js';
 
 describe('the signature', () => {
   // Slack's own example: docs.slack.dev/authentication/verifying-requests-from-slack
@@ -95,7 +96,15 @@ describe('a payload', () => {
     ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
     expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
-      { action, sink: 'team', target: value, user: 'U0ALICE', stranger: false, responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x' },
+      {
+        action,
+        sink: 'team',
+        target: value,
+        user: 'U0ALICE',
+        stranger: false,
+        home: false,
+        responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x',
+      },
     ]),
   );
 
@@ -187,9 +196,11 @@ describe('clicks', () => {
   let answer: Handler;
   let warnings: string[];
   let calls: [string, string, string][];
+  /** What Home was shown with, and to whom. */
+  let shown: [string, string][];
   beforeEach(async () => {
     answer = () => ({ body: 'ok' });
-    [warnings, calls] = [[], []];
+    [warnings, calls, shown] = [[], [], []];
     server = await fakeServer((...request) => answer(...request));
   });
   afterEach(() => server.close());
@@ -208,7 +219,12 @@ describe('clicks', () => {
 
   function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, texts = en.clicks): Clicks {
     const context = { name: 'team', actions: actions(outcome), proxies: noProxies, warn: (text: string) => void warnings.push(text) };
-    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, ...settings }, texts, context);
+    const home = {
+      show: async ({ user }: Person, _: AbortSignal, outcome: object[][] = []) => void shown.push([user, JSON.stringify(outcome)]),
+      find: async ({ user }: Person, typed: string) => void shown.push([user, typed]),
+      tellDone: async ({ user }: Person, ...what: unknown[]) => void shown.push([user, what.slice(0, 3).join(' ')]),
+    };
+    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, ...settings }, texts, context, home);
   }
 
   const isNew = Promise.resolve(true);
@@ -275,6 +291,52 @@ describe('clicks', () => {
     open1.take(click(retry, { user: { id: 'U0BOB', team_id: 'T01TEA' } }), isNew);
     await Promise.all([named.close(), open1.close()]);
     expect(calls.map(([, , who]) => who)).toEqual(['slack:U0ALICE', 'slack:U0BOB']);
+  });
+
+  it('in Home are answered there', async () => {
+    const clicks = open(() => 2, { ALLOWED_USERS: ['U0ALICE'] });
+    const view = { type: 'home', private_metadata: 'team' };
+    const rest = { view, response_url: undefined, message: undefined };
+    const inHome = (action: object, user = 'U0ALICE') => clicks.take(click(action, { ...rest, user: { id: user } }), isNew);
+    expect(inHome({ action_id: 'refresh', value: 'team:home' }, 'U0BOB')).toBe(true);
+    inHome({ action_id: 'find', value: 'tea: <!channel>' });
+    inHome({ action_id: 'discard', value: `team:${changeId}` });
+    inHome({ action_id: 'pause', value: 'team:crm' }, 'U0BOB');
+    expect(clicks.take(click({ action_id: 'find', value: 'tea' }, { ...rest, view: { ...view, private_metadata: 'ops' } }), isNew)).toBe(
+      false,
+    );
+    await clicks.close();
+    expect(shown.toSorted((one, other) => (one.join() < other.join() ? -1 : 1))).toEqual([
+      ['U0ALICE', `discard ${changeId} 2`],
+      ['U0ALICE', 'tea: <!channel>'],
+      ['U0BOB', expect.stringContaining(en.clicks.notAllowed)],
+      ['U0BOB', '[]'],
+    ]);
+    expect([calls.map(([action]) => action), replies()]).toEqual([['discard'], []]);
+  });
+
+  it('on Home itself show it, once', async () => {
+    const clicks = open(() => 1);
+    const opened = (event: object) => ({
+      type: 'event_callback',
+      event_id: 'Ev1',
+      event: { type: 'app_home_opened', user: 'U0BOB', ...event },
+    });
+    expect(clicks.opened(opened({ tab: 'home' }), isNew)).toBe(true);
+    expect(clicks.opened(opened({ tab: 'home' }), Promise.resolve(false))).toBe(true);
+    expect(clicks.opened(opened({ tab: 'home' }), Promise.reject(new Error('no database')))).toBe(true);
+    for (const other of [
+      opened({ tab: 'messages' }),
+      opened({ tab: 'home', user: '<!here>' }),
+      opened({ tab: 'home', type: 'message' }),
+      null,
+    ])
+      expect(clicks.opened(other, isNew)).toBe(false);
+    await clicks.close();
+    expect(shown).toEqual([
+      ['U0BOB', '[]'],
+      ['U0BOB', '[]'],
+    ]);
   });
 
   it('that cannot be done are told, and the log does not get the reason', async () => {

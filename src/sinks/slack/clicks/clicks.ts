@@ -3,21 +3,23 @@ import { parsed } from '../../../outgoing/http.js';
 import type { Actions } from '../../sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import type { Headers } from '../../report-sink.js';
+import type { HomeTab } from '../lookup/home-tab.js';
 import type { Words } from '../words/en.js';
+import { text } from '../card/blocks.js';
 import type { SlackSettings } from '../slack.settings.js';
+import { openedHome } from './commands.js';
+import { type Person, fieldsOf, isUser, mayAct } from './people.js';
 import { tellPrivately } from './private-words.js';
 
 /** One click on a button of ours. */
-export interface Click {
-  action: keyof Actions;
+export interface Click extends Person {
+  action: keyof Actions | 'refresh' | 'find';
   /** The name of the Slack sink whose message it was on. */
   sink: string;
-  /** The id of a change (retry, discard) or the name of a sink (pause, resume, repair). */
+  /** The id of a change (retry, discard), the name of a sink (pause, resume, repair), or what was typed (find). */
   target: string;
-  /** The id of the Slack user. */
-  user: string;
-  /** True if the user is of another workspace than the app: one that shares the channel. */
-  stranger: boolean;
+  /** True if it was in Home, where the answer goes, too. */
+  home: boolean;
   /** Where Slack takes a message for this user alone, for 30 minutes. */
   responseUrl: string | null;
 }
@@ -64,28 +66,26 @@ export function challengeOf(payload: unknown): string | null {
   return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }
 
-const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair'] satisfies (keyof Actions)[];
+const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair', 'refresh'] satisfies Click['action'][];
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */
 export function clicksOf(payload: unknown): Click[] {
-  const { type, user, team, message, actions, response_url: url } = fieldsOf(payload);
-  const { id, team_id: home } = fieldsOf(user);
+  const { type, user, team, message, view, actions, response_url: url } = fieldsOf(payload);
+  const { id, team_id: homeTeam } = fieldsOf(user);
+  const { type: viewType, private_metadata: owner } = fieldsOf(view);
   if (type !== 'block_actions' || !isUser(id) || !Array.isArray(actions)) return [];
-  const stranger = [fieldsOf(team)['id'], fieldsOf(message)['team']].some(one => home !== undefined && one !== undefined && one !== home);
-  return actions.map(fieldsOf).flatMap(({ action_id: action, value }) => {
+  const stranger = [fieldsOf(team)['id'], fieldsOf(message)['team']].some(
+    one => homeTeam !== undefined && one !== undefined && one !== homeTeam,
+  );
+  const person = { user: id, stranger, home: viewType === 'home', responseUrl: typeof url === 'string' ? url : null };
+  return actions.map(fieldsOf).flatMap(({ action_id: action, value }): Click[] => {
+    // What is typed has no room for the name of a sink.
+    if (action === 'find' && person.home && typeof owner === 'string')
+      return [{ action, sink: owner, target: typeof value === 'string' ? value : '', ...person }];
     const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
     if (!actionNames.includes(String(action)) || sink === undefined || target === undefined) return [];
-    return [{ action: action as keyof Actions, sink, target, user: id, stranger, responseUrl: typeof url === 'string' ? url : null }];
+    return [{ action: action as keyof Actions | 'refresh', sink, target, ...person }];
   });
-}
-
-export function isUser(id: unknown): id is string {
-  return typeof id === 'string' && /^\w{1,64}$/.test(id);
-}
-
-/** A payload may be anything. */
-export function fieldsOf(value: unknown): Record<string, unknown> {
-  return Object(value) as Record<string, unknown>;
 }
 
 /**
@@ -101,16 +101,31 @@ export class Clicks {
     private readonly settings: Pick<SlackSettings, 'ALLOWED_USERS' | 'API_URL' | 'TIMEOUT_MS'>,
     private readonly texts: Words['clicks'],
     private readonly context: Pick<SinkContext, 'name' | 'actions' | 'proxies' | 'warn'>,
+    private readonly home: Pick<HomeTab, 'show' | 'find' | 'tellDone'>,
   ) {}
 
-  /** Takes an interaction whose sender is known to be Slack. @returns whether it was clicked on a message of this sink */
+  /** Takes an interaction whose sender is known to be Slack. @returns whether it was clicked on a message or view of this sink */
   take(payload: unknown, isNew: Promise<boolean>): boolean {
     const own = clicksOf(payload).filter(({ sink }) => sink === this.context.name);
-    for (const click of own) {
-      const done = this.perform(click, isNew).finally(() => this.underWay.delete(done));
-      this.underWay.add(done);
-    }
+    for (const click of own) this.begin(this.perform(click, isNew));
     return own.length > 0;
+  }
+
+  /** Shows Home to who has opened it. @returns whether somebody has */
+  opened(payload: unknown, isNew: Promise<boolean>): boolean {
+    const person = openedHome(payload);
+    if (person) this.begin(this.open(person, isNew));
+    return person !== null;
+  }
+
+  private begin(work: Promise<void>): void {
+    const done = work.finally(() => this.underWay.delete(done));
+    this.underWay.add(done);
+  }
+
+  private async open(person: Person, isNew: Promise<boolean>): Promise<void> {
+    // Where nobody knows whether it was shown before it is shown once more.
+    if (await isNew.catch(() => true)) await this.home.show(person, this.closing.signal);
   }
 
   /** Waits until all that was clicked is done; messages to who clicked that Slack has not taken by now are dropped. */
@@ -124,25 +139,22 @@ export class Clicks {
     try {
       // Nothing is done where nobody knows whether it was done before.
       if (!(await isNew)) return;
-      if (!mayAct(click, this.settings)) return await this.reply(click, this.texts.notAllowed);
+      if (click.action === 'refresh') return await this.home.show(click, this.closing.signal);
+      if (click.action === 'find') return await this.home.find(click, click.target, this.closing.signal);
+      if (!mayAct(click, this.settings)) return await this.answer(click, this.texts.notAllowed);
       const done = await actions[click.action](click.target, `slack:${click.user}`);
-      if (!done) await this.reply(click, this.texts.nothingLeft[click.action]);
+      if (!done) return await this.answer(click, this.texts.nothingLeft[click.action]);
+      if (click.home) await this.home.tellDone(click, click.action, click.target, Number(done), this.closing.signal);
     } catch {
       // Its text may hold anything; what is wrong with the database is logged elsewhere.
       warn(`a click on ${click.action} could not be performed`);
-      await this.reply(click, this.texts.failed);
+      await this.answer(click, this.texts.failed);
     }
   }
 
-  private reply({ responseUrl }: Click, text: string): Promise<void> {
-    return tellPrivately(responseUrl, { text }, this.settings, this.context, this.closing.signal);
+  /** Where it was clicked: as the first line of Home, or unseen by others. What a message shows itself is not said. */
+  private answer(click: Click, words: string): Promise<void> {
+    if (click.home) return this.home.show(click, this.closing.signal, [[text(words, { bold: true })]]);
+    return tellPrivately(click.responseUrl, { text: words }, this.settings, this.context, this.closing.signal);
   }
-}
-
-/** Whether somebody may do what the buttons do. */
-export function mayAct(
-  { user, stranger }: Pick<Click, 'user' | 'stranger'>,
-  { ALLOWED_USERS }: Pick<SlackSettings, 'ALLOWED_USERS'>,
-): boolean {
-  return ALLOWED_USERS?.includes(user) ?? !stranger;
 }

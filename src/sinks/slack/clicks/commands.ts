@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SinkContext } from '../../sink-type.js';
 import type { Words } from '../words/en.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { fieldsOf, isUser } from './clicks.js';
+import { type Person, fieldsOf, isUser, mayRead } from './people.js';
 import { type PrivateWords, privately, tellPrivately } from './private-words.js';
 
 /** The slash command as somebody typed it. */
@@ -25,9 +25,12 @@ export function commandOf(payload: unknown): Command | null {
   return { name: command, text: typeof text === 'string' ? text : '', user, responseUrl: typeof url === 'string' ? url : null };
 }
 
-/** Whether somebody may look things up. */
-export function mayRead(user: string, { READERS, ALLOWED_USERS }: Pick<SlackSettings, 'READERS' | 'ALLOWED_USERS'>): boolean {
-  return READERS === 'everyone' || ALLOWED_USERS?.includes(user) === true;
+/** Who has just opened the app's Home tab, by what Slack sends; `null` for anything else. */
+export function openedHome(payload: unknown): Person | null {
+  const { type, event } = fieldsOf(payload);
+  const { type: kind, tab, user } = fieldsOf(event);
+  // Whoever has this tab has installed the app.
+  return type === 'event_callback' && kind === 'app_home_opened' && tab === 'home' && isUser(user) ? { user, stranger: false } : null;
 }
 
 /** Answers the slash command: at once where it can, later by its response_url. */
@@ -60,7 +63,7 @@ export class Commands {
   private async answerOf(command: Command, isNew: Promise<boolean>): Promise<PrivateWords | null> {
     try {
       if (!(await isNew)) return null;
-      return mayRead(command.user, this.settings) ? await this.answer(command) : { text: this.texts.notAllowed };
+      return mayRead(command, this.settings) ? await this.answer(command) : { text: this.texts.notAllowed };
     } catch {
       // Its text may hold anything; what is wrong with the database is logged elsewhere.
       this.context.warn('a slash command could not be answered');

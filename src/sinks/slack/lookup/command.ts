@@ -1,12 +1,120 @@
-import type { KnownBlock } from '@slack/types';
-import { type RenderContext, richText, text } from '../card/blocks.js';
+import type { KnownBlock, RichTextElement } from '@slack/types';
+import type { ChannelOverview, FailedChange, FoundChannel, Lookup } from '../../lookup.js';
+import { fieldNames } from '../../sink.js';
+import { type RenderContext, buttonBlock, mostInAll, richText, text } from '../card/blocks.js';
+import { clean, escape } from '../card/card-text.js';
 import type { Command } from '../clicks/commands.js';
 import type { PrivateWords } from '../clicks/private-words.js';
+import { changeItem, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
+
+const mostSinks = 20;
+const mostItems = 10;
 
 /** What somebody is told who typed the slash command. */
-export async function answerTo({ name }: Command, { words }: RenderContext): Promise<PrivateWords> {
+export async function answerTo({ name, text: typed }: Command, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+  const [, verb = '', rest = ''] = /^\s*(\S*)\s?(.*)$/s.exec(typed) ?? [];
+  const about = rest.trim();
+  switch (verb.toLowerCase()) {
+    case '':
+    case 'status':
+      return status(lookup, context);
+    case 'find':
+      return about === '' ? missing(`${name} find`, context) : findCommand(about, lookup, context);
+    case 'channel':
+      return about === '' ? missing(`${name} channel`, context) : channelCommand(about, lookup, context);
+    case 'failed':
+      return failedCommand(lookup, context);
+    default:
+      return help(name, context);
+  }
+}
+
+function say(title: string, lines: readonly RichTextElement[][], rest: KnownBlock[] = []): PrivateWords {
+  return { text: escape(title), blocks: [richText([[text(title, { bold: true })], ...fitting(lines)]), ...rest] };
+}
+
+function help(name: string, { words }: RenderContext): PrivateWords {
   const { title, usage } = words.lookup.help;
-  const lines = usage.map(([how, what]) => [text(`${name} ${how}`, { code: true }), text(` ${what}`)]);
-  const blocks: KnownBlock[] = [richText([[text(title, { bold: true })], ...lines])];
-  return { text: title, blocks };
+  return say(
+    title,
+    usage.map(([how, what]) => [text(`${clean(name, 40)} ${how}`, { code: true }), text(` ${what}`)]),
+  );
+}
+
+function missing(usage: string, { words }: RenderContext): PrivateWords {
+  return say(words.lookup.giveText(`${clean(usage, 60)} …`), []);
+}
+
+async function status(lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+  const sinks = await lookup.sinks();
+  const rest = sinks.slice(mostSinks);
+  const lines = sinks.slice(0, mostSinks).flatMap(sink => sinkLines(sink, context));
+  return say(phraseOf(sinks, context), rest.length > 0 ? [...lines, restLine(rest, context)] : lines);
+}
+
+/** The channels that match, a line each. */
+export async function found(typed: string, lookup: Lookup, context: RenderContext): Promise<{ title: string; lines: RichTextElement[][] }> {
+  const { channels, more } = await lookup.findChannels(typed, mostItems);
+  const texts = context.words.lookup;
+  const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
+  const lines = channels.map((channel: FoundChannel) => channelItem(channel, context, apps));
+  if (more > 0) lines.push([text(texts.more(more), { italic: true })]);
+  return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed, context)), lines };
+}
+
+async function findCommand(typed: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+  const { title, lines } = await found(typed, lookup, context);
+  return say(title, lines);
+}
+
+async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+  const channels = await lookup.channel(channelId);
+  const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
+  const [first, ...others] = channels.map(channel => richText(fitting(channelLines(channel, context, apps), mostInAll / channels.length)));
+  if (!first) return say(context.words.lookup.noChannel(quoted(channelId, context)), []);
+  return { text: escape(quoted(channelId, context)), blocks: [first, ...others] };
+}
+
+function channelLines(channel: ChannelOverview, context: RenderContext, apps: boolean): RichTextElement[][] {
+  const { words } = context;
+  const { lookup: texts, card, colon } = words;
+  const profile = fieldNames.map(field => {
+    const value = channel.profile[field];
+    const shown = value === null ? card.unknown : value === '' ? card.empty : clean(value) || card.blank;
+    return [text(card.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
+  });
+  const icons = { in_sync: 'white_check_mark', pending: 'hourglass_flowing_sand', retrying: 'warning', parked: 'x' } as const;
+  const sinks = channel.sinks
+    .slice(0, mostSinks)
+    .map(({ sink, state, error }): RichTextElement[] => [
+      { type: 'emoji', name: icons[state] },
+      text(` ${clean(sink, 60)}`, { bold: true }),
+      text(` ${texts.sync[state]}${state === 'in_sync' || error === null ? '' : colon + clean(words.explain(error), 150)}`),
+    ]);
+  const more = channel.sinks.length - sinks.length;
+  return [
+    [...channelItem(channel, context, apps), text(` · ${texts.revision(channel.revision)}`)],
+    ...profile,
+    ...sinks,
+    ...(more > 0 ? [[text(texts.more(more), { italic: true })]] : []),
+    ...(channel.latest.length > 0 ? [[text(texts.latest, { bold: true })]] : []),
+    ...channel.latest.map(change => changeItem(change, context, false)),
+  ];
+}
+
+async function failedCommand(lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+  const changes = await lookup.failedChanges(mostItems + 1);
+  const texts = context.words.lookup;
+  if (changes.length === 0) return say(texts.noneFailed, []);
+  return say(texts.failed, changes.length > mostItems ? [[text(texts.moreFailed, { italic: true })]] : [], failedBlocks(changes, context));
+}
+
+/** Failed changes, each with what there is to do. */
+export function failedBlocks(changes: readonly FailedChange[], context: RenderContext): KnownBlock[] {
+  const apps = severalApps(changes.map(({ event }) => event.data.sdkAppId));
+  const shown = changes.slice(0, mostItems);
+  return shown.flatMap(change => [
+    richText(fitting(failedItem(change, context, apps), mostInAll / shown.length)),
+    ...buttonBlock(['retry', 'discard'], change.event.data.changeId, context),
+  ]);
 }

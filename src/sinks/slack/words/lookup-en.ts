@@ -1,3 +1,10 @@
+import { countedMost } from '../../alert.js';
+import type { Actions } from '../../sink.js';
+import { formatsOf } from '../card/formats.js';
+
+const { number, counted, duration, list } = formatsOf('en');
+const upToMost = (count: number) => (count > countedMost ? `more than ${number(countedMost)}` : number(count));
+
 /** What Home, Details and the slash command say in English, and the type that each other language has to satisfy. */
 export const lookupEn = {
   help: {
@@ -6,8 +13,59 @@ export const lookupEn = {
       ['status', 'how each sink is doing'],
       ['find tea', 'channels with this in their name or id'],
       ['channel @TOA#_tea', 'one channel: its profile, and whether each sink has it'],
-      ['failed', 'changes that could not be delivered, with Retry and Discard'],
+      ['failed', 'changes that could not be delivered'],
       ['help', 'this list'],
     ],
+  },
+  quoted: (text: string) => `“${text}”`,
+  next: ' · ',
+  sinks: {
+    title: 'Sinks',
+    state: {
+      ok: 'up to date',
+      retrying: 'retrying',
+      misconfigured: 'stopped: check its settings',
+      down: 'stopped: not responding',
+      paused: 'paused',
+    },
+    delivering: 'delivering',
+    queued: (count: number, lagMs: number) => `${upToMost(count)} queued, the oldest for ${duration(lagMs)}`,
+    failed: (count: number) => `${upToMost(count)} failed`,
+    more: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
+    well: 'All sinks up to date',
+    busy: 'All sinks are working',
+    attention: (sinks: number) => `${counted(sinks, 'sink needs', 'sinks need')} attention`,
+  },
+  latest: 'Latest changes',
+  failed: 'Failed changes',
+  noneFailed: 'No failed changes',
+  moreFailed: 'Only the latest are shown.',
+  found: (what: string) => `Channels that match ${what}`,
+  noneFound: (what: string) => `No channel matches ${what}`,
+  noChannel: (what: string) => `No channel has the id ${what}`,
+  giveText: (usage: string) => `Say what to look for: ${usage}`,
+  more: (count: number) => `… and ${number(count)} more`,
+  destroyed: 'destroyed',
+  app: (id: string) => `app ${id}`,
+  revision: (revision: number) => `revision ${number(revision)}`,
+  updated: 'updated ',
+  sync: { in_sync: 'up to date', pending: 'queued', retrying: 'retrying', parked: 'failed' },
+  home: {
+    find: 'Find a channel',
+    placeholder: 'Part of its name or id',
+    refresh: 'Refresh',
+    asOf: (time: string) => `As of ${time}`,
+    first: [
+      'Nothing has arrived yet.',
+      'Each change of a channel appears here, and as a card in the Slack channel of this app: what changed, by whom, and whether every sink has it.',
+      'If nothing comes, check in the Tencent Chat console that the callback URL points to this service and that the official account callbacks are on.',
+    ],
+    done: {
+      retry: (_: string, count: number) => `Sent again: ${counted(count, 'delivery', 'deliveries')}`,
+      discard: (_: string, count: number) => `Discarded: ${counted(count, 'delivery', 'deliveries')}`,
+      pause: (sink: string) => `Paused: ${sink}`,
+      resume: (sink: string) => `Resumed: ${sink}`,
+      repair: (sink: string) => `Repairing the index of ${sink}`,
+    } satisfies Record<keyof Actions, (target: string, count: number) => string>,
   },
 };

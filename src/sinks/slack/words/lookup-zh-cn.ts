@@ -1,4 +1,11 @@
+import { countedMost } from '../../alert.js';
+import { formatsOf } from '../card/formats.js';
 import type { lookupEn } from './lookup-en.js';
+
+const { number, list, ...formats } = formatsOf('zh-CN');
+/** With blanks around numbers, as in all our texts. */
+const duration = (ms: number) => formats.duration(ms).replace(/(?<=\d)(?=\p{Script=Han})|(?<=\p{Script=Han})(?=\d)/gu, ' ');
+const upToMost = (count: number) => (count > countedMost ? `超过 ${number(countedMost)}` : number(count));
 
 /** What Home, Details and the slash command say in Simplified Chinese. */
 export const lookupZhCN: typeof lookupEn = {
@@ -7,9 +14,60 @@ export const lookupZhCN: typeof lookupEn = {
     usage: [
       ['status', '查看各目标的状态'],
       ['find 茶', '按名称或 ID 的一部分查找公众号'],
-      ['channel @TOA#_tea', '查看一个公众号：资料，以及各目标是否已同步'],
-      ['failed', '查看投递失败的变更，可重试或放弃'],
+      ['channel @TOA#_tea', '查看一个公众号的资料，以及各目标是否已同步'],
+      ['failed', '查看投递失败的变更'],
       ['help', '显示本帮助'],
     ],
+  },
+  quoted: text => `“${text}”`,
+  next: ' · ',
+  sinks: {
+    title: '目标',
+    state: {
+      ok: '已同步',
+      retrying: '重试中',
+      misconfigured: '已停止：请检查其配置',
+      down: '已停止：无响应',
+      paused: '已暂停',
+    },
+    delivering: '投递中',
+    queued: (count, lagMs) => `${upToMost(count)} 项排队中，最早的已等待 ${duration(lagMs)}`,
+    failed: count => `${upToMost(count)} 项失败`,
+    more: (count, what) => `…… 另有 ${number(count)} 个：${list(what)}`,
+    well: '所有目标均已同步',
+    busy: '所有目标工作正常',
+    attention: sinks => `${number(sinks)} 个目标需要处理`,
+  },
+  latest: '最近的变更',
+  failed: '失败的变更',
+  noneFailed: '没有失败的变更',
+  moreFailed: '仅显示最近的几项。',
+  found: what => `与${what}匹配的公众号`,
+  noneFound: what => `没有与${what}匹配的公众号`,
+  noChannel: what => `没有 ID 为${what}的公众号`,
+  giveText: usage => `请输入要查找的内容：${usage}`,
+  more: count => `…… 另有 ${number(count)} 个`,
+  destroyed: '已销毁',
+  app: id => `应用 ${id}`,
+  revision: revision => `版本 ${number(revision)}`,
+  updated: '更新于 ',
+  sync: { in_sync: '已同步', pending: '排队中', retrying: '重试中', parked: '失败' },
+  home: {
+    find: '查找公众号',
+    placeholder: '名称或 ID 的一部分',
+    refresh: '刷新',
+    asOf: time => `截至 ${time}`,
+    first: [
+      '尚未收到任何内容。',
+      '公众号的每次变更都会显示在这里，并以卡片形式发送到本应用的 Slack 频道：变更内容、操作者，以及各目标是否已同步。',
+      '如果一直没有内容，请在腾讯云即时通信 IM 控制台中确认回调 URL 指向本服务，并已开启公众号相关回调。',
+    ],
+    done: {
+      retry: (_, count) => `已重新发送 ${number(count)} 项投递`,
+      discard: (_, count) => `已放弃 ${number(count)} 项投递`,
+      pause: sink => `已暂停 ${sink}`,
+      resume: sink => `已恢复 ${sink}`,
+      repair: sink => `正在修复 ${sink} 的索引`,
+    },
   },
 };

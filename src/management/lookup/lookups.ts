@@ -1,0 +1,148 @@
+import { Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
+import { Database } from '../../database/database.js';
+import { SharedClock } from '../../process/clock.js';
+import { countUpTo } from '../../reports/watch.js';
+import type { Filters } from '../../sinks/filters.js';
+import {
+  type ChangeDetails,
+  type ChannelOverview,
+  type FailedChange,
+  type Lookup,
+  Lookups,
+  type SinkOverview,
+} from '../../sinks/lookup.js';
+import { countChannels, findChannels } from '../api/channels/channel-list.js';
+import type { ListedChannelDto } from '../api/channels/channel.dto.js';
+import { findChannel } from '../api/channels/channels.queries.js';
+import { findWebhook } from '../api/changes/changes.queries.js';
+import { troubleOf } from '../api/sinks/sinks.queries.js';
+import { sinkStates } from '../sink-states.js';
+import { latestIds, neighbours, wantedChanges } from './changes.js';
+import { deliveriesOf } from './deliveries.js';
+
+/** So many failed changes of a sink are gone through, the latest first. */
+const failedLookedAt = 100;
+const neighboursShown = 5;
+/** What needs a person first comes first. */
+const urgency: readonly SinkOverview['state'][] = ['misconfigured', 'down', 'paused', 'retrying', 'ok'];
+
+/** What people look up in Slack, out of the database. */
+@Injectable()
+export class StoredLookups extends Lookups {
+  constructor(
+    private readonly database: Database,
+    private readonly clock: SharedClock,
+  ) {
+    super();
+  }
+
+  within(filters: Filters): Lookup {
+    const { database } = this;
+    return {
+      sinks: () => this.sinks(),
+      latestChanges: async most => wantedChanges(database, await latestIds(database, filters), filters, most),
+      failedChanges: most => this.failedChanges(filters, most),
+      findChannels: async (query, most) => {
+        const selection = { query, ...filters };
+        const { items, next } = await findChannels(database, selection, most, null);
+        return { channels: items.map(shown), more: next ? (await countChannels(database, selection)) - items.length : 0 };
+      },
+      channel: async channelId => {
+        const found = await findChannels(database, { channelId, ...filters }, 20, null);
+        return Promise.all(found.items.map(item => this.channel(item, filters)));
+      },
+      change: changeId => this.change(changeId, filters),
+    };
+  }
+
+  private async sinks(): Promise<SinkOverview[]> {
+    const { database } = this;
+    const all: SinkOverview[] = [];
+    for (const sink of await sinkStates(database, this.clock.now())) {
+      const { id, name, state, lagSeconds } = sink;
+      if (state === 'removed') continue;
+      const { since, reason, advice } = await troubleOf(database, sink);
+      const queued = await countUpTo(database.kysely, id, 'pending');
+      const failed = await countUpTo(database.kysely, id, 'parked');
+      all.push({ sink: name, state, since, reason, advice, lagMs: (lagSeconds ?? 0) * 1000, queued, failed });
+    }
+    const rank = ({ state, failed }: SinkOverview): number => urgency.indexOf(state) - (state === 'ok' && failed > 0 ? 0.5 : 0);
+    return all.sort((one, other) => rank(one) - rank(other) || (one.sink < other.sink ? -1 : 1));
+  }
+
+  private async failedChanges(filters: Filters, most: number): Promise<FailedChange[]> {
+    const { database } = this;
+    const parked = database.kysely.selectFrom('delivery').where('delivery.state', '=', sql.lit('parked'));
+    const ids = new Set<string>();
+    for (const { id } of await database.kysely.selectFrom('sink').select('id').where('removed_at', 'is', null).execute()) {
+      const latest = await parked.select('change_id').where('sink', '=', id).orderBy('change_id', 'desc').limit(failedLookedAt).execute();
+      for (const { change_id } of latest) ids.add(change_id);
+    }
+    const changes = await wantedChanges(database, [...ids].sort().reverse(), filters, most);
+    const failures = await parked
+      .innerJoin('sink', 'sink.id', 'delivery.sink')
+      .select(['change_id', 'sink.name', 'delivery.reason'])
+      .where(
+        database.isAmong(
+          'change_id',
+          changes.map(({ event }) => event.data.changeId),
+        ),
+      )
+      .orderBy('sink.name')
+      .execute();
+    return changes.map(change => ({
+      ...change,
+      failures: failures
+        .filter(({ change_id }) => change_id === change.event.data.changeId)
+        .map(({ name, reason }) => ({ sink: name, reason: reason ?? '' })),
+    }));
+  }
+
+  private async channel(item: ListedChannelDto, filters: Filters): Promise<ChannelOverview> {
+    const { database } = this;
+    const { sdkAppId, channelId } = item;
+    const channel = (await findChannel(database, sdkAppId, channelId))!;
+    const ids = await database.kysely
+      .selectFrom('change')
+      .innerJoin('channel', 'channel.id', 'change.channel')
+      .select('change.id')
+      .where('sdk_app_id', '=', sdkAppId)
+      .where('channel_id', '=', channelId)
+      .orderBy('change.position', 'desc')
+      .limit(2 * neighboursShown)
+      .execute();
+    return {
+      ...shown(item),
+      revision: channel.revision,
+      profile: channel.profile,
+      sinks: channel.sinks
+        .filter(({ mode }) => mode !== 'report')
+        .map(({ sink, state, lastError }) => ({ sink, state: state as ChannelOverview['sinks'][number]['state'], error: lastError })),
+      latest: await wantedChanges(
+        database,
+        ids.map(({ id }) => id),
+        filters,
+        neighboursShown,
+      ),
+    };
+  }
+
+  private async change(changeId: string, filters: Filters): Promise<ChangeDetails | null> {
+    const { database } = this;
+    const [change] = await wantedChanges(database, [changeId], filters, 1);
+    if (!change) return null;
+    const webhook = await findWebhook(database, changeId);
+    return {
+      ...change,
+      webhook: webhook && Buffer.from(webhook).toString(),
+      deliveries: await deliveriesOf(database, changeId),
+      before: await neighbours(database, changeId, 'before', filters, neighboursShown),
+      after: await neighbours(database, changeId, 'after', filters, neighboursShown),
+    };
+  }
+}
+
+function shown({ sdkAppId, channelId, name, exists, updatedAt }: ListedChannelDto) {
+  return { sdkAppId, channelId, name, exists, updatedAt: updatedAt === null ? null : Date.parse(updatedAt) };
+}

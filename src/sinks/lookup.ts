@@ -1,0 +1,84 @@
+import type { Filters } from './filters.js';
+import type { Report, SinkResult } from './report-sink.js';
+import type { Profile } from './sink.js';
+
+/** A change as lists show it. */
+export type ListedChange = Pick<Report, 'event' | 'origin' | 'receivedAt' | 'eventTimeEstimated' | 'tie' | 'stale'>;
+
+/** How a configured sink is. */
+export interface SinkOverview {
+  sink: string;
+  state: 'ok' | 'retrying' | 'misconfigured' | 'down' | 'paused';
+  /** Since when, in milliseconds, why, and what to do; `null` if it is `ok`. */
+  since: number | null;
+  reason: string | null;
+  advice: string | null;
+  /** Age of its oldest queued change. */
+  lagMs: number;
+  /** How many changes are queued and how many failed; counted up to `countedMost` and one more. */
+  queued: number;
+  failed: number;
+}
+
+/** A change that some sinks did not take. */
+export interface FailedChange extends ListedChange {
+  failures: { sink: string; reason: string }[];
+}
+
+export interface FoundChannel {
+  sdkAppId: string;
+  channelId: string;
+  /** `null` is unknown. */
+  name: string | null;
+  exists: boolean;
+  /** The newest time of a change that altered it, in milliseconds. */
+  updatedAt: number | null;
+}
+
+/** One channel, how each sink stands to it, and its latest changes. */
+export interface ChannelOverview extends FoundChannel {
+  revision: number;
+  profile: Profile;
+  sinks: { sink: string; state: 'in_sync' | 'pending' | 'retrying' | 'parked'; error: string | null }[];
+  latest: ListedChange[];
+}
+
+/** One try of a delivery. */
+export interface ShownAttempt {
+  at: number;
+  durationMs: number;
+  outcome: string;
+  status: number | null;
+  error: string | null;
+  /** What the target answered, cleaned; `null` if nothing is known of it. */
+  response: string | null;
+}
+
+/** All that is known of a change. */
+export interface ChangeDetails extends ListedChange {
+  /** The body of its webhook as text; `null` if there was none. */
+  webhook: string | null;
+  deliveries: (Pick<SinkResult, 'sink' | 'state' | 'reason' | 'nextAttemptAt'> & { attempts: ShownAttempt[] })[];
+  /** Changes of the same channel, those next to it first. */
+  before: ListedChange[];
+  after: ListedChange[];
+}
+
+/** What people look up by way of a sink: never more than the sink's filters want. */
+export interface Lookup {
+  /** Every configured sink, what needs attention first. */
+  sinks(): Promise<SinkOverview[]>;
+  /** The latest arrivals first. */
+  latestChanges(most: number): Promise<ListedChange[]>;
+  failedChanges(most: number): Promise<FailedChange[]>;
+  /** Channels with this in their name or id, the one that was altered last first, and how many there are beyond the most. */
+  findChannels(text: string, most: number): Promise<{ channels: FoundChannel[]; more: number }>;
+  /** In every app that has it. */
+  channel(channelId: string): Promise<ChannelOverview[]>;
+  change(changeId: string): Promise<ChangeDetails | null>;
+}
+
+/** Makes what people may look up by way of a sink. */
+export abstract class Lookups {
+  abstract within(filters: Filters): Lookup;
+}

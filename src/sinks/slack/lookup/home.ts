@@ -1,0 +1,62 @@
+import type { HomeView, KnownBlock, RichTextElement } from '@slack/types';
+import type { FailedChange, ListedChange, SinkOverview } from '../../lookup.js';
+import type { Actions } from '../../sink.js';
+import { type RenderContext, buttonBlock, dateMarkup, header, plain, richText, text } from '../card/blocks.js';
+import { failedBlocks } from './command.js';
+import { changeItem, fitting, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
+
+const mostSinks = 20;
+/** How many of each list Home shows. */
+export const mostChanges = 10;
+
+/** What Home shows. */
+export interface HomeContent {
+  sinks: readonly SinkOverview[];
+  latest: readonly ListedChange[];
+  failed: readonly FailedChange[];
+  /** What came of a click there. */
+  outcome: RichTextElement[][];
+}
+
+/** A view with nothing but a word, for who may not look, and for when nothing can be looked up. */
+export function homeWord(word: string): HomeView {
+  return { type: 'home', blocks: [{ type: 'section', text: plain(word) }] };
+}
+
+/** The app's Home tab: what needs attention comes first. At most some 90 blocks of the 100 that Slack takes. */
+export function homeView({ sinks, latest, failed, outcome }: HomeContent, context: RenderContext, now: number): HomeView {
+  const { words } = context;
+  const texts = words.lookup;
+  const rest = sinks.slice(mostSinks);
+  const apps = severalApps(latest.map(({ event }) => event.data.sdkAppId));
+  const changes = latest.map(change => changeItem(change, context, apps));
+  const first = texts.home.first.map(line => [text(line)]);
+  const blocks: KnownBlock[] = [
+    ...(outcome.length > 0 ? [richText(fitting(outcome)), { type: 'divider' } as const] : []),
+    header(phraseOf(sinks, context)),
+    {
+      type: 'actions',
+      elements: [{ type: 'button', action_id: 'refresh', text: plain(texts.home.refresh), value: `${context.sink}:home` }],
+    },
+    ...sinks.slice(0, mostSinks).flatMap(sink => [richText(sinkLines(sink, context)), ...buttonBlock(actionsOf(sink), sink.sink, context)]),
+    ...(rest.length > 0 ? [richText([restLine(rest, context)])] : []),
+    header(failed.length > 0 ? texts.failed : texts.noneFailed),
+    ...failedBlocks(failed, context),
+    ...(failed.length > mostChanges ? [richText([[text(texts.moreFailed, { italic: true })]])] : []),
+    header(texts.latest),
+    richText(changes.length > 0 ? fitting(changes) : first),
+    {
+      type: 'input',
+      block_id: 'find',
+      dispatch_action: true,
+      label: plain(texts.home.find),
+      element: { type: 'plain_text_input', action_id: 'find', placeholder: plain(texts.home.placeholder), max_length: 255 },
+    },
+    { type: 'context', elements: [{ type: 'mrkdwn', text: texts.home.asOf(dateMarkup(now, context)) }] },
+  ];
+  return { type: 'home', private_metadata: context.sink, blocks };
+}
+
+function actionsOf({ state }: SinkOverview): (keyof Actions)[] {
+  return [state === 'paused' ? 'resume' : 'pause'];
+}

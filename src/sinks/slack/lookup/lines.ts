@@ -1,0 +1,113 @@
+import type { RichTextElement } from '@slack/types';
+import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../../lookup.js';
+import { type RenderContext, date, lengthOf, mostInAll, text } from '../card/blocks.js';
+import { clean } from '../card/card-text.js';
+import { idOf, operatorOf } from '../card/card.js';
+import { lineOf } from '../card/digest.js';
+
+const icons: Record<SinkOverview['state'], string> = {
+  misconfigured: 'red_circle',
+  down: 'red_circle',
+  paused: 'double_vertical_bar',
+  retrying: 'warning',
+  ok: 'white_check_mark',
+};
+
+/** How much of a value a line shows. */
+const graphemes = 40;
+
+/** Whether a person has something to do about a sink. */
+export function needsAttention({ state, failed }: SinkOverview): boolean {
+  return failed > 0 || (state !== 'ok' && state !== 'retrying');
+}
+
+/** How a sink is in one line; why and what to do in two more if it needs that. */
+export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTextElement[][] {
+  const { state, queued, failed, lagMs, reason, advice } = sink;
+  const texts = words.lookup.sinks;
+  const phrases = [
+    state === 'ok' && queued > 0 ? texts.delivering : texts.state[state],
+    ...(queued > 0 ? [texts.queued(queued, lagMs)] : []),
+    ...(failed > 0 ? [texts.failed(failed)] : []),
+  ];
+  const icon = state === 'ok' && failed > 0 ? 'x' : icons[state];
+  const line = [
+    { type: 'emoji' as const, name: icon },
+    text(` ${clean(sink.sink, 60)}`, { bold: true }),
+    text(` ${phrases.join(words.lookup.next)}`),
+  ];
+  if (state === 'ok' || state === 'paused' || reason === null) return [line];
+  const why = [text(words.wrong, { bold: true }), text(clean(words.explain(reason), 150) || '–')];
+  return advice === null ? [line, why] : [line, why, [text(words.todo, { bold: true }), text(clean(words.explain(advice)) || '–')]];
+}
+
+/** Many sinks in one line: how many there are in each state. */
+export function restLine(sinks: readonly SinkOverview[], { words }: RenderContext): RichTextElement[] {
+  const { more, state: states } = words.lookup.sinks;
+  const counts = Object.entries(Object.groupBy(sinks, ({ state }) => state)) as [SinkOverview['state'], SinkOverview[]][];
+  const phrases = counts.map(([state, some]) => `${words.formats.number(some.length)} ${states[state]}`);
+  return [text(more(sinks.length, phrases), { italic: true })];
+}
+
+/** All sinks in a phrase. */
+export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContext): string {
+  const texts = words.lookup.sinks;
+  const urgent = sinks.filter(needsAttention).length;
+  if (urgent > 0) return `🔴 ${texts.attention(urgent)}`;
+  return `✅ ${sinks.every(({ state, queued }) => state === 'ok' && queued === 0) ? texts.well : texts.busy}`;
+}
+
+/** A change in one line: the channel, what changed, who did it and when. */
+export function changeItem(change: ListedChange, context: RenderContext, apps: boolean): RichTextElement[] {
+  const { sdkAppId } = change.event.data;
+  const facts = [...(apps ? [context.words.lookup.app(clean(sdkAppId, graphemes))] : []), operatorOf(change, context.words, graphemes)];
+  return [
+    ...lineOf(change, context, graphemes),
+    text(facts.map(fact => ` · ${fact}`).join('') + ' · '),
+    date(Date.parse(change.event.timestamp), context),
+  ];
+}
+
+/** The same, and which sinks did not take it. */
+export function failedItem(change: FailedChange, context: RenderContext, apps: boolean): RichTextElement[][] {
+  const lines = change.failures
+    .slice(0, 5)
+    .map(({ sink, reason }): RichTextElement[] => [
+      { type: 'emoji', name: 'x' },
+      text(` ${clean(sink, 60)}`, { bold: true }),
+      text(context.words.colon + (clean(context.words.explain(reason), 150) || '–')),
+    ]);
+  const more = change.failures.length - lines.length;
+  return [changeItem(change, context, apps), ...lines, ...(more > 0 ? [[text(context.words.lookup.more(more), { italic: true })]] : [])];
+}
+
+/** A channel that was found. */
+export function channelItem(channel: FoundChannel, context: RenderContext, apps: boolean): RichTextElement[] {
+  const { words } = context;
+  const { name, channelId, exists, sdkAppId, updatedAt } = channel;
+  const facts = [...(exists ? [] : [words.lookup.destroyed]), ...(apps ? [words.lookup.app(clean(sdkAppId, graphemes))] : [])];
+  return [
+    text(name === null ? words.card.nameUnknown : clean(name, graphemes) || words.card.noName, { bold: true }),
+    text(' '),
+    idOf(channelId, words),
+    text(facts.map(fact => ` · ${fact}`).join('')),
+    ...(updatedAt === null ? [] : [text(` · ${words.lookup.updated}`), date(updatedAt, context)]),
+  ];
+}
+
+/** As many lines as a message has room for. */
+export function fitting(lines: readonly RichTextElement[][], units = mostInAll): RichTextElement[][] {
+  let left = units;
+  const kept = lines.filter(line => (left -= lengthOf(line)) >= 0);
+  return kept.length === lines.length ? kept : [...kept, [text('…')]];
+}
+
+/** Whether the app is worth a word. */
+export function severalApps(ids: readonly string[]): boolean {
+  return new Set(ids).size > 1;
+}
+
+/** What somebody typed, as data. */
+export function quoted(typed: string, { words }: RenderContext): string {
+  return words.lookup.quoted(clean(typed, graphemes));
+}

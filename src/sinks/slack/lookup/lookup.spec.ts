@@ -1,0 +1,219 @@
+import type { KnownBlock } from '@slack/types';
+import fc from 'fast-check';
+import { noLookup } from '../../../../test/support/no-actions.ts';
+import { slackChecker } from '../../../../test/support/slack-checker.ts';
+import { linesOf, shownTexts } from '../../../../test/support/slack-messages.ts';
+import type { FailedChange, FoundChannel, Lookup, SinkOverview } from '../../lookup.js';
+import type { RenderContext } from '../card/blocks.js';
+import { en } from '../words/en.js';
+import { zhCN } from '../words/zh-cn.js';
+import { answerTo } from './command.js';
+import { homeView, homeWord } from './home.js';
+
+const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const now = Date.parse('2026-01-01T10:00:00Z');
+const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
+
+const sink = (more: Partial<SinkOverview> = {}): SinkOverview => {
+  const calm = { state: 'ok' as const, since: null, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
+  return { sink: 'crm', ...calm, ...more };
+};
+const change = (text = 'Tea', more: Partial<FailedChange> = {}): FailedChange => ({
+  event: {
+    type: 'channel.profile.updated',
+    timestamp: '2026-01-01T09:00:00.000Z',
+    data: {
+      changeId: '0193a5b2-7c1e-7d2f-9b3a-1c2d3e4f5a6b',
+      sdkAppId: '1400000001',
+      channelId: '@TOA#_tea',
+      revision: 2,
+      exists: true,
+      operator: text,
+      source: 'webhook',
+      changes: [{ field: 'name', from: text, to: `${text} House` }],
+      profile: { name: `${text} House`, avatarUrl: null, introduction: text, organization: '' },
+    },
+  },
+  origin: { clientIp: '192.0.2.1', platform: 'RESTAPI', owner: 'leckie' },
+  receivedAt: now,
+  eventTimeEstimated: false,
+  tie: false,
+  stale: [],
+  failures: [{ sink: 'crm', reason: text }],
+  ...more,
+});
+const channel = (text = 'Tea', more: Partial<FoundChannel> = {}): FoundChannel => {
+  return { sdkAppId: '1400000001', channelId: '@TOA#_tea', name: text, exists: true, updatedAt: now, ...more };
+};
+
+function lookupOf(text: string, count: number): Lookup {
+  const many = <T>(one: T): T[] => Array.from({ length: count }, () => one);
+  const { data } = change(text).event;
+  return {
+    ...noLookup,
+    sinks: async () => many(sink({ state: 'down', reason: text, advice: text, queued: 20_000, failed: 3, lagMs: 90_000 })),
+    failedChanges: async most => many(change(text)).slice(0, most),
+    findChannels: async (_, most) => ({ channels: many(channel(text)).slice(0, most), more: count }),
+    channel: async () =>
+      many(0)
+        .slice(0, 3)
+        .map(() => ({
+          ...channel(text),
+          revision: 7,
+          profile: data.profile,
+          sinks: many({ sink: 'crm', state: 'retrying' as const, error: text }),
+          latest: many(change(text)).slice(0, 5),
+        })),
+  };
+}
+
+const ask = async (text: string, lookup: Lookup = noLookup, more: Partial<RenderContext> = {}) => {
+  const command = { name: '/sync', text, user: 'U0ALICE', responseUrl: null };
+  const answer = await answerTo(command, lookup, { ...context, ...more });
+  return { text: answer.text, blocks: answer.blocks ?? [] };
+};
+
+describe('the slash command', () => {
+  it.each(['', '  ', 'status', 'STATUS now'])('%j is status', async text => {
+    const lookup = { ...noLookup, sinks: async () => [sink({ sink: 'search', state: 'paused', queued: 3, lagMs: 60_000 }), sink()] };
+    const { blocks } = await ask(text, lookup);
+    expect(linesOf({ blocks })).toEqual([
+      '*🔴 1 sink needs attention*',
+      ':double_vertical_bar:* search* paused · 3 queued, the oldest for 1 min',
+      ':white_check_mark:* crm* up to date',
+    ]);
+  });
+
+  it('says why a sink is stopped and what to do', async () => {
+    const lookup = {
+      ...noLookup,
+      sinks: async () => [sink({ state: 'misconfigured', reason: 'answered 401', advice: 'Check it.', failed: 2 })],
+    };
+    expect(linesOf(await ask('status', lookup)).slice(1)).toEqual([
+      ':red_circle:* crm* stopped: check its settings · 2 failed',
+      `*${en.wrong}*answered 401`,
+      `*${en.todo}*Check it.`,
+    ]);
+  });
+
+  it('finds channels', async () => {
+    const lookup: Lookup = {
+      ...noLookup,
+      findChannels: async (text, most) => {
+        expect([text, most]).toEqual(['Tea House', 10]);
+        return { channels: [channel(), channel('Old', { exists: false, sdkAppId: '2', updatedAt: null })], more: 5 };
+      },
+    };
+    expect(linesOf(await ask(' Find  Tea House ', lookup))).toEqual([
+      '*Channels that match “Tea House”*',
+      '*Tea* `@TOA#_tea` · app 1400000001 · updated Jan 1, 2026, 10:00:00 UTC',
+      '*Old* `@TOA#_tea` · destroyed · app 2',
+      '_… and 5 more_',
+    ]);
+    expect(linesOf(await ask('find x'))).toEqual(['*No channel matches “x”*']);
+    expect(linesOf(await ask('find '))).toEqual(['*Say what to look for: /sync find …*']);
+  });
+
+  it('shows a channel by an id with blanks, in every app', async () => {
+    const asked: string[] = [];
+    const lookup = { ...lookupOf('Tea', 1), channel: (id: string) => (asked.push(id), lookupOf('Tea', 2).channel(id)) };
+    const lines = linesOf(await ask('channel @TOA#_a b', lookup));
+    expect(asked).toEqual(['@TOA#_a b']);
+    expect(lines).toHaveLength(20);
+    expect(lines.slice(0, 6)).toEqual([
+      '*Tea* `@TOA#_tea` · updated Jan 1, 2026, 10:00:00 UTC · revision 7',
+      'Name: Tea House',
+      'Avatar: _unknown_',
+      'Introduction: Tea',
+      'Organization: _(empty)_',
+      ':warning:* crm* retrying: Tea',
+    ]);
+    expect(linesOf(await ask('channel x'))).toEqual(['*No channel has the id “x”*']);
+  });
+
+  it('shows failed changes, with buttons for who may act', async () => {
+    const lines = linesOf(await ask('failed', lookupOf('Tea', 1)));
+    expect(lines).toEqual([
+      '*Failed changes*',
+      expect.stringMatching(/^\*Tea House\* `@TOA#_tea` .* · by Tea · Jan 1, 2026, 09:00:00 UTC$/),
+      ':x:* crm*: Tea',
+      '[Retry] [Discard]',
+    ]);
+    expect(linesOf(await ask('failed', lookupOf('Tea', 1), { buttons: false }))).toHaveLength(3);
+    expect(linesOf(await ask('failed'))).toEqual(['*No failed changes*']);
+  });
+
+  it.each(['help', 'HELP me', 'unknown'])('%j is help', async text => expect((await ask(text)).text).toBe('What you can ask'));
+});
+
+describe('Home', () => {
+  const home = (more: Partial<Parameters<typeof homeView>[0]> = {}, other: Partial<RenderContext> = {}) =>
+    homeView({ sinks: [sink()], latest: [], failed: [], outcome: [], ...more }, { ...context, ...other }, now);
+
+  it('says at first what to expect', () =>
+    expect(linesOf(home())).toEqual([
+      '✅ All sinks up to date',
+      '[Refresh]',
+      ':white_check_mark:* crm* up to date',
+      '[Pause]',
+      'No failed changes',
+      'Latest changes',
+      ...en.lookup.home.first,
+      'As of Jan 1, 2026, 10:00:00 UTC',
+    ]));
+
+  it('has no buttons for who may not act, but Refresh', () => {
+    const all = home({ failed: [change()], latest: [change()] }, { buttons: false });
+    expect(linesOf(all).filter(line => line.startsWith('['))).toEqual(['[Refresh]']);
+  });
+
+  it('shows 20 sinks in full and the rest in one line', () => {
+    const sinks = Array.from({ length: 50 }, (_, index) => sink({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
+    const lines = linesOf(home({ sinks }));
+    expect(lines.filter(line => line.includes('* s'))).toHaveLength(20);
+    expect(lines).toContain('_… and 30 more: 26 up to date and 4 retrying_');
+  });
+
+  it('says in a word who may not look', () => expect(linesOf(homeWord('No.') as { blocks: KnownBlock[] })).toEqual(['No.']));
+});
+
+describe('Slack takes', () => {
+  const check = slackChecker();
+  const texts = fc.oneof(fc.constant(hostile), fc.string({ unit: 'binary', maxLength: 600 }), fc.constant('茶'.repeat(600)));
+
+  it('every answer and every Home, whatever the texts, in both languages', async () => {
+    await fc.assert(
+      fc.asyncProperty(texts, fc.constantFrom(0, 1, 11, 60), fc.constantFrom('en', 'zh-CN'), async (text, count, locale) => {
+        const words = locale === 'en' ? en : zhCN;
+        const lookup = lookupOf(text, count);
+        for (const typed of ['status', `find ${text}`, `channel ${text}`, 'failed', 'help', text]) {
+          const answer = await ask(typed, lookup, { words });
+          expect([typed, check(answer)]).toEqual([typed, []]);
+        }
+        const view = homeView(
+          {
+            sinks: await lookup.sinks(),
+            latest: await lookup.failedChanges(10),
+            failed: await lookup.failedChanges(11),
+            outcome: [[{ type: 'text', text: 'Done' }]],
+          },
+          { ...context, words },
+          now,
+        );
+        expect(view.blocks.length).toBeLessThanOrEqual(100);
+        for (const block of view.blocks) expect(check({ text: 'x', blocks: [block as KnownBlock] })).toEqual([]);
+        // Only our own words are mrkdwn.
+        const marked = JSON.stringify(view).match(/"type":"mrkdwn","text":"[^"]*"/g) ?? [];
+        expect(marked.filter(one => !/<!date/.test(one))).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('hostile texts as what they are', async () => {
+    const { text, blocks } = await ask(`find ${hostile}`, lookupOf(hostile, 2));
+    expect(text).not.toMatch(/[<>*`]/);
+    expect(shownTexts(blocks).join('')).toContain('<!channel>');
+    expect(JSON.stringify(blocks)).not.toMatch(/mrkdwn|"type":"(link|broadcast|user)"/);
+  });
+});
