@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cli } from './support/cli.js';
 import { type FakeServer, fakeServer } from './support/fake-server.js';
 import { mark } from './support/planted.js';
 import { newDatabase } from './support/postgres.js';
+import { ServiceProcess } from './support/process.js';
 import { startTestService } from './support/service.js';
 import { until } from './support/until.js';
 
@@ -138,6 +140,125 @@ describe('check', () => {
     const environment = { SDK_APP_IDS: '1', WEBHOOK_TOKENS: mark, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL: 'http://127.0.0.1:1' };
     const { out } = await new Cli(folder, environment).run(['check', '--json']);
     expect(json(out)).toEqual({ mistakes: [], warnings: ['SINK_CRM_SECRETS is not set: the webhooks of this sink go out unsigned'] });
+  }, 60_000);
+});
+
+describe('doctor', () => {
+  const good = { SDK_APP_IDS: '1400000001', WEBHOOK_TOKENS: mark, SINK_LOG_TYPE: 'log', SPOOL_DIR: join(folder, 'made', 'spool') };
+  const findings = async (environment: Record<string, string>, code: number) => {
+    const run = await new Cli(folder, { ...good, ...environment }).run(['doctor', '--json']);
+    expect({ code: run.code, errors: run.errors, environment }).toEqual({ code, errors: '', environment });
+    const all = json(run.out) as { what: string; state: string; message: string; advice: string | null }[];
+    expect(
+      all.every(one => Object.keys(one).join() === 'what,state,message,advice' && (one.state === 'ok') === (one.advice === null)),
+    ).toBe(true);
+    return Object.fromEntries(
+      all.map(({ what, state, message, advice }) => [what, `${state}: ${message}${advice === null ? '' : ` -> ${advice}`}`]),
+    );
+  };
+
+  test('all is well before the first start, and nothing is left behind', async () => {
+    expect(await findings({}, 0)).toEqual({
+      settings: 'ok: no mistakes',
+      database: `ok: SQLite, ${join(folder, 'data/channel-sync.db')} is not there yet: the service makes it`,
+      spool: 'ok: not needed: SQLite keeps all',
+      clock: 'ok: not compared: nothing that was reached told its time',
+      'sink log': expect.stringMatching(/^ok: /) as unknown,
+    });
+    const DATABASE_URL = await newDatabase(process.env['TEST_POSTGRES_URL']!);
+    expect(await findings({ DATABASE_URL }, 0)).toMatchObject({
+      database: expect.stringMatching(/^ok: PostgreSQL \d+.*, UTF8, no tables yet: the service makes them$/) as unknown,
+      spool: `ok: ${good.SPOOL_DIR} is writable, and syncs to disk`,
+      clock: 'ok: database agrees',
+    });
+    expect(existsSync(join(folder, 'made')) || existsSync(join(folder, 'data'))).toBe(false);
+    const { out } = await new Cli(folder, good).run(['doctor']);
+    expect(out).toMatch(/^state +what +message +advice\nok +settings +no mistakes +-\nok +database /);
+  }, 60_000);
+
+  test('wrong settings exit 78, and nothing else is tried', async () => {
+    expect(await findings({ SDK_APP_IDS: 'x' }, 78)).toEqual({
+      settings: 'failure: SDK_APP_IDS must list ids made of digits, separated by commas -> Correct it; nothing else was tried.',
+    });
+  });
+
+  test('what is wrong with a database is told, with what to do', async () => {
+    const server = process.env['TEST_POSTGRES_URL']!;
+    const file = join(folder, 'odd.db');
+    writeFileSync(file, 'this is text, and no database at all');
+    const newer = join(folder, 'newer.db');
+    const database = new DatabaseSync(newer);
+    database.exec("create table migration (version text, applied_at int); insert into migration values ('99.0', 1)");
+    database.close();
+    const utf16 = join(folder, 'utf16.db');
+    const other = new DatabaseSync(utf16);
+    other.exec("pragma encoding = 'UTF-16le'; create table t (a)");
+    other.close();
+    const latin = await newDatabase(server, "encoding 'LATIN1' template template0 locale 'C'");
+    const readOnly = `${await newDatabase(server)}?options=-c%20default_transaction_read_only%3Don`;
+    for (const [DATABASE_URL, told] of [
+      [`sqlite:${file}`, /^failure: .*odd\.db is no SQLite database/],
+      [`sqlite:${newer}`, /^failure: it has schema version 99\.0.*run a newer release/],
+      [`sqlite:${utf16}`, /^failure: .* is in UTF-16le/],
+      [`sqlite:${file}/below.db`, /^failure: .*odd\.db is no folder/],
+      [latin, /^failure: its encoding is LATIN1/],
+      [readOnly, /^failure: it is read-only -> .*new primary/],
+      [
+        `postgres://nobody:${mark}@${new URL(server).host}/postgres`,
+        /^failure: password authentication failed.* -> Check user and password/,
+      ],
+      [`postgres://127.0.0.1:1/x`, /^failure: .*ECONNREFUSED.* -> Check that it runs/],
+    ] as const)
+      expect([DATABASE_URL, (await findings({ DATABASE_URL }, 1))['database']]).toEqual([DATABASE_URL, expect.stringMatching(told)]);
+  }, 60_000);
+
+  test('it takes no lock of SQLite and leaves nothing there, also after a kill', async () => {
+    const file = join(folder, 'locks', 'a.db');
+    const environment = { ...good, DATABASE_URL: `sqlite:${file}` };
+    const service = new ServiceProcess(environment);
+    await service.listening();
+    expect((await findings(environment, 0))['database']).toBe(`ok: SQLite, UTF-8, ${file}, in use by a running service`);
+    await service.kill();
+    const before = readdirSync(join(folder, 'locks'));
+    expect((await findings(environment, 0))['database']).toBe(`ok: SQLite, UTF-8, ${file}`);
+    expect(readdirSync(join(folder, 'locks'))).toEqual(before);
+    // Again and again while a service starts: that is never kept from it.
+    const next = new ServiceProcess(environment);
+    await Promise.all([next.listening(), ...Array.from({ length: 5 }, () => findings(environment, 0))]);
+    await next.kill();
+  }, 60_000);
+
+  test('each sink is checked, and a clock that is off is told', async () => {
+    const late = await fakeServer(() => ({
+      headers: { date: new Date(Date.now() - 20_000).toUTCString(), 'x-oauth-scopes': 'chat:write' },
+      body: { ok: false, error: 'invalid_auth' },
+    }));
+    const sinks = {
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: `http://user:${mark}@127.0.0.1:1/`,
+      SINK_CHAT_TYPE: 'slack',
+      SINK_CHAT_BOT_TOKEN: `xoxb-${mark}`,
+      SINK_CHAT_CHANNEL: 'C0123456789',
+      SINK_CHAT_API_URL: `${late.url}/`,
+    };
+    const found = await findings(sinks, 1);
+    await late.close();
+    expect(found['sink crm']).toMatch(/^failure: connection refused -> Check that the target runs/);
+    expect(found['sink chat']).toMatch(/^failure: .*invalid_auth/);
+    expect(found['clock']).toMatch(/^warning: 127\.0\.0\.1:\d+ is 2[01] s behind ours -> Set the clock/);
+  }, 60_000);
+
+  test('a spool that cannot be written is a failure', async () => {
+    const DATABASE_URL = await newDatabase(process.env['TEST_POSTGRES_URL']!);
+    writeFileSync(join(folder, 'file'), '');
+    for (const [SPOOL_DIR, reason] of [
+      ['/sys/spool', 'EPERM'],
+      [join(folder, 'file'), 'EEXIST'],
+      [join(folder, 'file', 'below'), 'ENOTDIR'],
+    ] as const)
+      expect((await findings({ DATABASE_URL, SPOOL_DIR }, 1))['spool']).toBe(
+        `failure: ${SPOOL_DIR} cannot be written (${reason}) -> Let SPOOL_DIR be a folder on a disk with room that the user of the service may write to.`,
+      );
   }, 60_000);
 });
 

@@ -22,9 +22,9 @@ test('wide letters take two columns', () => {
   expect(lines.map(line => stringWidth(line.slice(0, line.search(/\S+$/))))).toEqual(Array(4).fill(lines[0]!.indexOf('id')));
 });
 
-test('a terminal gets long cells cut, but for the last of a line, and whatever else it makes of them', () => {
+test('a terminal gets long cells cut, but for what one looks for, and whatever else it makes of them', () => {
   const long = '名'.repeat(200);
-  const [, line] = table([{ a: long, b: long }], 'a b', cell => `<${cell}>`).split('\n');
+  const [, line] = table([{ a: long, reason: long }], 'a reason', cell => `<${cell}>`).split('\n');
   expect(line).toBe(`<${'名'.repeat(30)}…>  <${long}>`);
 });
 

@@ -26,16 +26,17 @@ function at(row: object, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], row);
 }
 
-/** The widest column but the last: what is longer is cut on a terminal, and moves the rest of its row elsewhere. */
+/** The widest column: what is longer moves the rest of its row elsewhere, and is cut on a terminal unless it is what one looks for. */
 const widest = 60;
+const whole = /^(message|reason|advice|changes|details)$/;
 
 function cut(text: string): string {
-  let whole = '';
+  let kept = '';
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (stringWidth(whole + segment) > widest) return `${whole}…`;
-    whole += segment;
+    if (stringWidth(kept + segment) > widest) return `${kept}…`;
+    kept += segment;
   }
-  return whole;
+  return kept;
 }
 
 /**
@@ -46,9 +47,7 @@ function cut(text: string): string {
 export function table(rows: readonly object[], columns: string, look?: (cell: string) => string): string {
   const paths = columns.split(' ');
   const titles = paths.map(path => path.split('.').at(-1)!);
-  const texts = rows.map(row =>
-    paths.map((path, index) => (look && index < paths.length - 1 ? cut(cell(at(row, path))) : cell(at(row, path)))),
-  );
+  const texts = rows.map(row => paths.map(path => (look && !whole.test(path) ? cut(cell(at(row, path))) : cell(at(row, path)))));
   const widths = titles.map((title, column) => texts.reduce((most, row) => Math.max(most, stringWidth(row[column]!)), title.length));
   const padding = (text: string, column: number): string =>
     column === paths.length - 1 ? '' : ' '.repeat(Math.max(Math.min(widths[column]!, widest + 1) - stringWidth(text), 0) + 2);

@@ -1,10 +1,12 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { Database } from '../../database/database.js';
 import { UnusableDatabase } from '../../database/errors.js';
 import { tableNames, throwIfNewer } from '../../database/migrations.js';
 import { checkPostgres } from '../../database/postgres/preconditions.js';
+import { succeeds } from '../../settings/setting.js';
 
 /** What a database is found to be that the service could use. */
 export interface Examined {
@@ -41,33 +43,39 @@ export async function examineDatabase(url: string): Promise<Examined> {
   }
 }
 
+/** Takes no lock but a reader's, for a moment, and makes no file. @throws UnusableDatabase */
 async function examineSqlite(path: string): Promise<string> {
-  const { DatabaseSync } = await import('node:sqlite');
   if (path === ':memory:') return 'SQLite in memory: all is lost when the service stops';
   const file = resolve(path);
-  const isThere = existsSync(file);
   const folder = nearest(dirname(file));
-  const closed = [...(isThere ? [file] : []), folder].find(one => !isWritable(one));
-  if (closed !== undefined) throw new UnusableDatabase(`${closed} cannot be read and written: give the user of the service the right to`);
+  const isThere = existsSync(file);
+  const [wrong] = [fault(folder, 'isDirectory'), isThere && fault(file, 'isFile')].filter(one => typeof one === 'string');
+  if (wrong) throw new UnusableDatabase(wrong);
   if (!isThere) return `SQLite, ${file} is not there yet: the service makes it`;
-  // The header alone, which needs no lock.
-  const encoding = encodingOf(readFileSync(file).subarray(0, 100));
-  const about = `SQLite, ${encoding ?? 'empty'}, ${file}`;
-  if (encoding !== null && encoding !== 'UTF-8') throw new UnusableDatabase(`${file} is in ${encoding}: name another file`);
-  const database = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+  const encoding = encodingOf(file);
+  const found = `SQLite, ${encoding}, ${file}`;
   try {
-    const isOurs = database.prepare("select 1 from sqlite_master where name = 'migration'").get();
-    if (isOurs)
-      throwIfNewer(
-        database
-          .prepare('select version from migration')
-          .all()
-          .map(row => String(row['version'])),
-      );
-    return about;
+    // Fails where a killed service left more beside the file, which is the next one's to take in: then what is in the file itself has to do.
+    await readVersions(file, 'readonly_shm=1').catch((error: Error) => {
+      if (!/unable to open/i.test(error.message)) throw error;
+      return readVersions(file, 'immutable=1');
+    });
+    return found;
   } catch (error) {
-    if (/locked|busy/i.test((error as Error).message)) return `${about}, in use by a running service`;
-    throw error instanceof UnusableDatabase ? error : new UnusableDatabase(`${file}: ${(error as Error).message}`);
+    const { message } = error as Error;
+    if (/locked|busy/i.test(message)) return `${found}, in use by a running service`;
+    throw error instanceof UnusableDatabase ? error : new UnusableDatabase(`${file}: ${message}`);
+  }
+}
+
+/** @throws whatever SQLite says, and UnusableDatabase if a newer release was here */
+async function readVersions(file: string, how: string): Promise<void> {
+  const { DatabaseSync } = await import('node:sqlite');
+  const database = new DatabaseSync(Object.assign(pathToFileURL(file), { search: how }), { readOnly: true, timeout: 0 });
+  try {
+    const isOurs = database.prepare("select 1 from sqlite_master where name = 'migration'").get() !== undefined;
+    const rows = isOurs ? database.prepare('select version from migration').all() : [];
+    throwIfNewer(rows.map(row => String(row['version'])));
   } finally {
     database.close();
   }
@@ -78,19 +86,23 @@ function nearest(folder: string): string {
   return existsSync(folder) ? folder : nearest(dirname(folder));
 }
 
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+/** What keeps us from using a path as what it must be; `null` if nothing does. */
+function fault(path: string, kind: 'isFile' | 'isDirectory'): string | null {
+  if (!statSync(path)[kind]()) return `${path} is no ${kind === 'isFile' ? 'file' : 'folder'}`;
+  const may = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
+  return may ? null : `${path} cannot be read and written: give the user of the service the right to`;
 }
 
-/** By the header of a SQLite file (https://www.sqlite.org/fileformat.html); `null` for an empty one. @throws UnusableDatabase */
-function encodingOf(header: Buffer): string | null {
-  if (header.length === 0) return null;
+/** By the header of a SQLite file (https://www.sqlite.org/fileformat.html), which needs no lock. @throws UnusableDatabase */
+function encodingOf(file: string): string {
+  const header = Buffer.alloc(100);
+  const handle = openSync(file, 'r');
+  const length = readSync(handle, header);
+  closeSync(handle);
+  if (length === 0) return 'empty';
   if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0')
-    throw new UnusableDatabase('this is no SQLite database: move it away or name another file');
-  return ['UTF-8', 'UTF-8', 'UTF-16le', 'UTF-16be'][header.readUInt32BE(56)] ?? 'an unknown encoding';
+    throw new UnusableDatabase(`${file} is no SQLite database: move it away or name another file`);
+  const encoding = ['UTF-8', 'UTF-8', 'UTF-16le', 'UTF-16be'][header.readUInt32BE(56)] ?? 'an unknown encoding';
+  if (encoding !== 'UTF-8') throw new UnusableDatabase(`${file} is in ${encoding}: name another file`);
+  return encoding;
 }

@@ -1,8 +1,10 @@
 import { UnusableDatabase } from '../../database/errors.js';
 import { explain } from '../../database/postgres/advice.js';
+import { checkSink } from '../../checks/check-sink.js';
+import { inEnglish } from '../../explanations/explanation.js';
 import type { Settings } from '../../settings/settings.js';
 import { examine } from '../settings.js';
-import { openSinks } from '../sinks.js';
+import { type OpenedSink, openSinks } from '../sinks.js';
 import { printJson, printTable, progress } from '../terminal.js';
 import { type Clocks, judge, readDates } from './clock.js';
 import { examineDatabase } from './database.js';
@@ -31,16 +33,18 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   const found = await Promise.all([
     ofDatabase(settings.DATABASE_URL, clocks),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : examineSpool(settings.SPOOL_DIR),
+    ...opened.map(ofSink),
   ]);
   end();
   for (const { close } of opened) await close();
-  const [database, spool] = found;
+  const [database, spool, ...sinks] = found as [Finding, Finding, ...Finding[]];
   const ofSettings = warnings.map(message => warning('settings', message, 'See to it, or leave it if that is meant.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
     database,
     spool,
     judge(clocks, settings.WEBHOOK_SIGN_WINDOW_SECONDS),
+    ...sinks,
   ];
 }
 
@@ -54,4 +58,10 @@ async function ofDatabase(url: string, clocks: Clocks): Promise<Finding> {
     const { error: message, advice } = explain(error as Error);
     return failure('database', message, `${advice ?? 'See the log of the database'}.`);
   }
+}
+
+async function ofSink({ name, sink }: OpenedSink): Promise<Finding> {
+  const { problems, summary } = await checkSink(sink, new AbortController().signal);
+  const texts = (of: 'reason' | 'advice'): string => [...new Set(problems.map(problem => inEnglish(problem[of])))].join(' ');
+  return problems.length === 0 ? ok(`sink ${name}`, summary) : failure(`sink ${name}`, texts('reason'), texts('advice'));
 }
