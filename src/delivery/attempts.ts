@@ -14,9 +14,9 @@ export const overrunMs = 2000;
 /** How many attempts start before the event loop gets a turn: it accepts one connection each turn. */
 const startsPerTurn = 4;
 /** So many bytes a sink may have in its hands; of a single delivery any. */
-const heldBytes = 8 * 1024 * 1024;
-/** So many times CONCURRENCY attempts are held: those under way, and those that start as soon as one of them ends. */
-const holdTimes = 4;
+const mostBytes = 8 * 1024 * 1024;
+/** So many times CONCURRENCY attempts are taken: those under way, and those that start as soon as one of them ends. */
+const aheadTimes = 4;
 
 /** What became of one delivery of an attempt. */
 export type AnswerOrNone = Answer | { cancelled: true };
@@ -30,7 +30,7 @@ export class Attempts {
   /** What each of the next attempts carries. */
   private queue: LaneWork[][] = [];
   /** With the monotonic time until which the lease holds for sure. */
-  private readonly held = new Map<LaneWork, number>();
+  private readonly leases = new Map<LaneWork, number>();
   private starting = false;
   /** An answer asked to leave the sink alone: nothing starts until a turn knows for how long. */
   private suspect = false;
@@ -56,30 +56,30 @@ export class Attempts {
   room(ahead: boolean): number {
     const { CONCURRENCY, RATE_PER_SECOND } = this.settings;
     const single = ahead && RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
-    const most = single ? holdTimes * CONCURRENCY : CONCURRENCY;
+    const most = single ? aheadTimes * CONCURRENCY : CONCURRENCY;
     return this.suspect || this.freeBytes <= 0 ? 0 : Math.max(0, most - this.inFlight - this.queue.length);
   }
 
   get freeBytes(): number {
-    return heldBytes - [...this.held.keys()].reduce((sum, work) => sum + work.bytes, 0);
+    return mostBytes - [...this.leases.keys()].reduce((sum, work) => sum + work.bytes, 0);
   }
 
   get works(): LaneWork[] {
-    return [...this.held.keys()];
+    return [...this.leases.keys()];
   }
 
   /** Takes what one attempt carries. */
-  hold(works: readonly LaneWork[], leasedUntil: number): void {
-    for (const work of works) this.held.set(work, leasedUntil);
+  take(works: readonly LaneWork[], leasedUntil: number): void {
+    for (const work of works) this.leases.set(work, leasedUntil);
     this.queue.push([...works]);
   }
 
   renewed(works: readonly LaneWork[], leasedUntil: number): void {
-    for (const work of works) if (this.held.has(work)) this.held.set(work, leasedUntil);
+    for (const work of works) if (this.leases.has(work)) this.leases.set(work, leasedUntil);
   }
 
-  settled(ended: readonly Ended[]): void {
-    for (const { work } of ended.flatMap(({ answers }) => answers)) this.held.delete(work);
+  forget(ended: readonly Ended[]): void {
+    for (const { work } of ended.flatMap(({ answers }) => answers)) this.leases.delete(work);
     this.suspect &&= this.ended.some(isWarning);
   }
 
@@ -88,7 +88,7 @@ export class Attempts {
     const kept = this.queue.filter(works => !all && works[0]!.probe);
     const taken = this.queue.filter(works => !kept.includes(works)).flat();
     this.queue = kept;
-    for (const work of taken) this.held.delete(work);
+    for (const work of taken) this.leases.delete(work);
     return taken;
   }
 
@@ -102,8 +102,8 @@ export class Attempts {
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
       // If this process stood still for long, others may have some of these lanes now.
-      const [ours, expired] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.held.get(work)! === is));
-      for (const work of expired!) this.held.delete(work);
+      const [ours, expired] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.leases.get(work)! === is));
+      for (const work of expired!) this.leases.delete(work);
       if (expired!.length > 0) this.onEnd([], 0);
       if (ours!.length > 0) void this.attempt(ours!);
       if (started % startsPerTurn === 0) await nextTurn();
@@ -121,7 +121,7 @@ export class Attempts {
     const answers = works.flatMap((work, index) => (all === null ? [] : { work, answer: all[index]! }));
     const end = { at, durationMs, extraCalls, answers };
     if (all) this.ended.push(end);
-    else this.cancelled.push(...works.filter(work => this.held.delete(work)));
+    else this.cancelled.push(...works.filter(work => this.leases.delete(work)));
     this.suspect ||= isWarning(end);
     this.onEnd(all ? [] : works, durationMs);
     void this.start();

@@ -32,7 +32,7 @@ export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: numb
 const standsStill = ({ paused_at: pausedAt, removed_at: removedAt }: SinkRow): boolean => pausedAt !== null || removedAt !== null;
 
 /** Whether deliveries may go to the sink for all that its row tells. */
-export const isOpen = (row: SinkRow, now: number): boolean => row.state === 'ok' && !standsStill(row) && (row.held_until ?? 0) <= now;
+export const mayDeliver = (row: SinkRow, now: number): boolean => row.state === 'ok' && !standsStill(row) && (row.held_until ?? 0) <= now;
 
 /** A lane that is due and has not failed since it was last well. */
 const freshLane = (now: number): RawBuilder<unknown> => sql`tries = 0 and config_error_seq is null and lease is null and due_at <= ${now}`;

@@ -1,8 +1,17 @@
 import type { Database } from '../database/database.js';
-import { lockLanes } from '../database/locks.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { type Health, nextProbe } from './breaker.js';
-import { type SinkReading, type SinkRow, claimWork, closedUntil, isOpen, nextDue, nothingClaimed, plausible, readSink } from './claim.js';
+import {
+  type SinkReading,
+  type SinkRow,
+  claimWork,
+  closedUntil,
+  mayDeliver,
+  nextDue,
+  nothingClaimed,
+  plausible,
+  readSink,
+} from './claim.js';
 import type { Claim, Moved, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import { modes } from './modes/modes.js';
@@ -27,13 +36,13 @@ export interface Turn {
   wakes: number[];
   /** How the sink is after it, and whether deliveries may go there. */
   health: Health;
-  open: boolean;
+  mayDeliver: boolean;
   /** What ended without its lease: it changes neither its delivery nor its lane. */
-  lost: ReadonlySet<LaneWork>;
+  unleased: ReadonlySet<LaneWork>;
 }
 
 /** What the ended attempts of a turn brought. */
-interface Settled extends Pick<Turn, 'lost'> {
+interface Settled extends Pick<Turn, 'unleased'> {
   over: Omit<Turn['over'], 'superseded'>;
   /** What reports have to tell of. */
   moved: Moved[];
@@ -67,7 +76,7 @@ export class Lanes extends Leases {
       if (this.database.time.jump !== 0) throw new ClockMoves('the shared clock was set');
       const before = plausible(read.row, claim, now);
       const row = { ...before };
-      const settled = ended.length > 0 ? await this.settle(session, row, ended, retryMaxAgeMs) : nothingSettled;
+      const settled = ended.length > 0 ? await this.settleAll(session, row, ended, retryMaxAgeMs) : nothingSettled;
       // Most turns only settle. What becomes due meanwhile wakes the worker once more.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
       const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, this.newToken()) : nothingClaimed;
@@ -87,9 +96,9 @@ export class Lanes extends Leases {
         nextDueAt: more || page.more || recovering ? now : roomUsedUp ? null : this.polled(await nextDue(session, row, known), now),
         closedUntil: closedUntil(row, claim.perSecond),
         health: row,
-        open: isOpen(row, now),
+        mayDeliver: mayDeliver(row, now),
         recovering,
-        lost: settled.lost,
+        unleased: settled.unleased,
       };
     });
     if (recovering) await recoverPage(this.database, sink, now);
@@ -101,8 +110,8 @@ export class Lanes extends Leases {
   }
 
   /** Moves `row` on, for the end of the turn to write. */
-  private async settle(session: Session, row: SinkRow, ended: readonly Ended[], retryMaxAgeMs: number): Promise<Settled> {
-    const { database, trx, sink, now, claim } = session;
+  private async settleAll(session: Session, row: SinkRow, ended: readonly Ended[], retryMaxAgeMs: number): Promise<Settled> {
+    const { trx, sink, now, claim } = session;
     let healed = false;
     const settlements = ended.flatMap(one => {
       const outcome = settle(row, one, { random: this.random, retryMaxAgeMs });
@@ -120,15 +129,14 @@ export class Lanes extends Leases {
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
     if (claim.perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, claim.perSecond, now, extraCalls);
     const works = settlements.map(({ work }) => work);
-    const held = await lockLanes(database, trx, sink.id, works);
-    const leases = new Map(held.map(lane => [lane.channel, lane.lease]));
-    const lost = new Set(works.filter(({ channel, lease }) => leases.get(channel) !== lease));
-    const ours = settlements.filter(({ work }) => !lost.has(work));
+    const held = new Set(await this.stillHeld(trx, sink, works));
+    const unleased = new Set(works.filter(work => !held.has(work)));
+    const ours = settlements.filter(({ work }) => held.has(work));
     const written = await writeSettlements(session, ours);
     const count = (state: Settlement['delivery']['state']): number =>
       ours.filter(one => one.delivery.state === state && one.work.state === 'pending').length;
     const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.change_id, channel: work.channel }));
-    return { over: { delivered: count('delivered'), parked: count('parked') }, moved, lost, ...written };
+    return { over: { delivered: count('delivered'), parked: count('parked') }, moved, unleased, ...written };
   }
 }
 
@@ -148,7 +156,7 @@ function earliest(times: readonly (number | null)[], after = -Infinity): number 
   return found === Infinity ? null : found;
 }
 
-const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [], lost: new Set() };
+const nothingSettled: Settled = { over: { delivered: 0, parked: 0 }, moved: [], superseding: false, dues: [], unleased: new Set() };
 const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { superseded: [], more: false };
 
 async function writeSink({ trx, sink }: Session, before: SinkRow, after: SinkRow): Promise<void> {

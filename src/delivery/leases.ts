@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
-import type { Row } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork } from './work.js';
 
@@ -26,13 +26,18 @@ export class Leases {
     await this.database.kysely.updateTable('sink').set(row).where('id', '=', sink.id).execute();
   }
 
-  private async mine({ id }: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
+  /** Locks lanes. @returns those that are held by the same lease as when they were claimed */
+  protected async stillHeld(trx: Trx, sink: RegisteredSink, works: readonly LaneWork[]): Promise<LaneWork[]> {
+    const leases = new Map((await lockLanes(this.database, trx, sink.id, works)).map(lane => [lane.channel, lane.lease]));
+    return works.filter(work => leases.get(work.channel) === work.lease);
+  }
+
+  private async mine(sink: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
     const mine: LaneWork[] = [];
     for (const some of chunks(works, pageRows)) {
       await this.database.asyncCommit(async trx => {
-        const leases = new Map((await lockLanes(this.database, trx, id, some)).map(lane => [lane.channel, lane.lease]));
-        const ours = some.filter(work => leases.get(work.channel) === work.lease);
-        await sql`update lane set ${set} where sink = ${id} and ${this.database.isAmong('channel', channelsOf(ours))}`.execute(trx);
+        const ours = await this.stillHeld(trx, sink, some);
+        await sql`update lane set ${set} where sink = ${sink.id} and ${this.database.isAmong('channel', channelsOf(ours))}`.execute(trx);
         mine.push(...ours);
       });
     }

@@ -15,8 +15,8 @@ const nothing = {
   nextDueAt: null,
   closedUntil: 0,
   health: { state: 'ok' },
-  open: true,
-  lost: new Set(),
+  mayDeliver: true,
+  unleased: new Set(),
 } as unknown as Turn;
 
 function works(count: number): LaneWork[][] {
@@ -31,7 +31,7 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   const claimed = works(2);
   const turns = [
     { ...nothing, claimed },
-    { ...nothing, lost: new Set(claimed[0]) },
+    { ...nothing, unleased: new Set(claimed[0]) },
   ];
   const lanes = {
     turn: () => Promise.resolve(turns.shift() ?? nothing),
@@ -115,12 +115,12 @@ test('a probe that waits for its start is not given back with what was claimed b
   Object.assign(probe!, { probe: true });
   const turns = [
     { ...nothing, claimed: [[first!], [second!]] },
-    { ...nothing, open: false, claimed: [[probe!]] },
-    { ...nothing, open: false },
+    { ...nothing, mayDeliver: false, claimed: [[probe!]] },
+    { ...nothing, mayDeliver: false },
   ];
   const givenBack: LaneWork[] = [];
   const lanes = {
-    turn: () => Promise.resolve(turns.shift() ?? { ...nothing, open: false }),
+    turn: () => Promise.resolve(turns.shift() ?? { ...nothing, mayDeliver: false }),
     release: () => Promise.resolve(),
     giveBack: (_: unknown, given: readonly LaneWork[]) => Promise.resolve(void givenBack.push(...given)),
   } as unknown as Lanes;
@@ -147,7 +147,7 @@ test('what is handed over after a turn has found the sink stopped is given back,
   const givenBack: LaneWork[] = [];
   let turns = 0;
   const lanes = {
-    turn: () => Promise.resolve({ ...nothing, open: turns++ > 1 }),
+    turn: () => Promise.resolve({ ...nothing, mayDeliver: turns++ > 1 }),
     release: () => Promise.resolve(),
     giveBack: (_: unknown, given: readonly LaneWork[]) => Promise.resolve(void givenBack.push(...given)),
   } as unknown as Lanes;

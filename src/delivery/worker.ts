@@ -38,7 +38,7 @@ export class Worker implements LocalWorker {
   private readonly stop = new AbortController();
   private state: SinkHealth['state'] = 'ok';
   /** Whether deliveries may go to the sink, for all that the last turn knew. */
-  private open = true;
+  private mayDeliver = true;
   private draining = false;
   private awake = false;
   /** Before this a wake-up can bring nothing; monotonic, as all times of a worker. */
@@ -96,14 +96,14 @@ export class Worker implements LocalWorker {
 
   room(): number {
     const { batchSize } = this.attempts;
-    const mayNot = this.draining || !this.open || this.settings.RATE_PER_SECOND !== undefined;
+    const mayNot = this.draining || !this.mayDeliver || this.settings.RATE_PER_SECOND !== undefined;
     return mayNot ? 0 : Math.min(this.attempts.room(true) * batchSize, pageRows);
   }
 
   accept(works: readonly LaneWork[], leasedUntil: number): void {
-    for (const work of works) this.attempts.hold([work], leasedUntil);
+    for (const work of works) this.attempts.take([work], leasedUntil);
     // The sink may have stopped while these were being recorded: who claims them goes by that.
-    if (this.draining || !this.open) void this.giveBackQueue().then(() => this.wake());
+    if (this.draining || !this.mayDeliver) void this.giveBackQueue().then(() => this.wake());
     else void this.attempts.start();
   }
 
@@ -150,13 +150,13 @@ export class Worker implements LocalWorker {
     const turn = await this.lanes.turn(this.registered, shared, RETRY_MAX_AGE, claim, now);
     this.host.trouble(this.registered.name, null);
     this.closedUntil = startedAt + turn.closedUntil - now;
-    this.attempts.settled(ended);
+    this.attempts.forget(ended);
     // A lane that was lost meanwhile is somebody else's to try.
     for (const { answers, durationMs } of ended)
-      for (const { work, answer } of answers) this.meter(work, turn.lost.has(work) ? { cancelled: true } : answer, durationMs);
+      for (const { work, answer } of answers) this.meter(work, turn.unleased.has(work) ? { cancelled: true } : answer, durationMs);
     this.tell(turn);
-    const freed = !turn.open && (await this.giveBackQueue());
-    for (const works of turn.claimed) this.attempts.hold(works, startedAt + leaseMs);
+    const freed = !turn.mayDeliver && (await this.giveBackQueue());
+    for (const works of turn.claimed) this.attempts.take(works, startedAt + leaseMs);
     if (this.draining) await this.giveBackQueue();
     void this.attempts.start();
     // What was given back is due: the turn did not know that.
@@ -173,13 +173,13 @@ export class Worker implements LocalWorker {
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }
 
-  private tell({ over, wakes, health, open }: Turn): void {
+  private tell({ over, wakes, health, mayDeliver }: Turn): void {
     for (const outcome of ['delivered', 'parked', 'superseded'] as const)
       if (over[outcome] > 0) this.events.emit('ended', this.registered.name, outcome, over[outcome]);
     if (wakes.length > 0) this.events.emit('due', wakes);
     if (health.state !== this.state) this.events.emit('state', this.registered.name, health);
     this.state = health.state;
-    this.open = open;
+    this.mayDeliver = mayDeliver;
   }
 
   private async sleep(until: number | null): Promise<void> {
