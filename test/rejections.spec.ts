@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mark } from './support/planted.js';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
+import { until } from './support/until.js';
 
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
 const folder = mkdtempSync(join(tmpdir(), 'channel-sync-rejections-'));
@@ -70,6 +72,20 @@ test('every webhook that is lost is told with cause and sender, without its sign
   ]);
   const log = JSON.stringify(service.lines.filter(line => line['msg'] !== 'channel change'));
   expect(log).not.toMatch(/[0-9a-f]{64}|the body|no JSON/);
+}, 30_000);
+
+// Once not a line: a console with another path, and a sender that goes away, would only show as silence.
+test('a webhook to another path, and one that breaks off, are told', async () => {
+  const { service, url } = await start();
+  expect((await send('POST', `${url}/webhooks/other?${signed()}`, '{}')).status).toBe(404);
+  expect((await send('POST', `${url}/favicon.ico?SdkAppid=1400000001`, '{}')).status).toBe(404);
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.write(`POST /webhooks/tencent-chat?${signed()} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"Official`, () => socket.end());
+  const told = (): unknown[] => service.lines.filter(line => String(line['msg']).includes('rejected')).map(line => line['result']);
+  await until(() => told().length === 2, 'both are told');
+  expect(told()).toEqual(['not_found', 'broken_off']);
+  socket.destroy();
+  await service.kill();
 }, 30_000);
 
 // Guards against a 0 after each start.

@@ -66,7 +66,11 @@ export class Refusal extends Error {
 /** Turns whatever goes wrong on the public port into the answer packet, and leaves in `response.locals` its result and what is told of it. */
 @Catch()
 export class AnswerFilter implements ExceptionFilter {
-  constructor(private readonly onBug: (error: unknown) => void) {}
+  /** @param onBrokenOff told of a request whose sender went away before its body had come */
+  constructor(
+    private readonly onBug: (error: unknown) => void,
+    private readonly onBrokenOff: (response: Response) => void,
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     this.answer(error, host.switchToHttp().getRequest<Request>(), host.switchToHttp().getResponse<Response>());
@@ -74,7 +78,9 @@ export class AnswerFilter implements ExceptionFilter {
 
   answer(error: unknown, request: Request, response: Response): void {
     // The sender went away in the middle: there is nobody to answer and nothing to count.
-    if (request.destroyed && !request.readableEnded) return;
+    const isBrokenOff = request.destroyed && !request.readableEnded;
+    if (isBrokenOff && !isAnswer(error)) this.onBrokenOff(response);
+    if (isBrokenOff) return;
     const refusal = this.refusalOf(error);
     Object.assign(response.locals, { result: refusal.result, fault: refusal.fault });
     // What is left of a body is read and thrown away, so that the connection can be used again.
@@ -86,10 +92,13 @@ export class AnswerFilter implements ExceptionFilter {
   private refusalOf(error: unknown): Refusal {
     if (error instanceof Refusal) return error;
     if (error instanceof Unavailable) return Refusal.unavailable();
-    // Nest's own are for paths and methods that no route has, and for paths that cannot be decoded.
-    if (error instanceof HttpException) return Refusal.notFound();
-    if (error instanceof URIError) return Refusal.notFound();
+    if (isAnswer(error)) return Refusal.notFound();
     this.onBug(error);
     return Refusal.unavailable();
   }
+}
+
+/** Whether it was thrown as an answer. Nest's own are for paths and methods that no route has, and for paths that cannot be decoded. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Refusal || error instanceof HttpException || error instanceof URIError;
 }

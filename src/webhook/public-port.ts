@@ -12,6 +12,9 @@ import { AnswerFilter, Refusal, type WebhookResult, webhookResults } from './ans
 import { Rejections } from './rejections.js';
 import { commands, isOurs } from './webhook.dto.js';
 
+/** Of a webhook that came to another path than WEBHOOK_PATH, or not whole: its result says all. */
+const unexplained = { cause: null, secondsAhead: null };
+
 /** What a webhook gets to arrive whole. */
 export const requestMs = 10_000;
 
@@ -29,8 +32,12 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     if (app.get(Readiness).closed === 'draining') response.shouldKeepAlive = false;
     next();
   });
-  app.use(countWebhooks(app.get(Metrics), app.get(Rejections)));
-  const filter = new AnswerFilter(error => log.unexpected('unexpected error', error));
+  const rejections = app.get(Rejections);
+  app.use(countWebhooks(app.get(Metrics), rejections));
+  const filter = new AnswerFilter(
+    error => log.unexpected('unexpected error', error),
+    ({ locals }) => rejections.add({ result: 'broken_off', address: String(locals['address']), ...unexplained }),
+  );
   app.useGlobalFilters(filter);
   app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
   await app.init();
@@ -62,10 +69,13 @@ function countWebhooks(metrics: Metrics, rejections: Rejections) {
     const address = request.socket.remoteAddress ?? 'unknown';
     // Express parses the query anew at every look.
     Object.defineProperty(request, 'query', { value: request.query });
+    Object.assign(response.locals, { address });
     response.once('finish', () => {
       const { result, command, fault } = response.locals as { result?: WebhookResult; command?: string; fault?: Refusal['fault'] };
-      if (!result) return;
       const asked = request.query['CallbackCommand'];
+      const isAstray = response.statusCode === 404 && request.method === 'POST' && isOurs(asked);
+      if (isAstray) rejections.add({ result: 'not_found', address, ...unexplained });
+      if (!result) return;
       metrics.webhooks.inc({ command: isOurs(asked) ? asked : (command ?? 'other'), result });
       metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
       if (fault) rejections.add({ result, address, ...fault });

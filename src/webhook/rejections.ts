@@ -16,9 +16,10 @@ export interface Fault {
 }
 
 /** A webhook that is lost: the vendor does not send it again. */
-export interface Rejection extends Fault {
-  /** As metrics call it. */
+export interface Rejection extends Pick<Fault, 'secondsAhead'> {
+  /** As metrics call it; `not_found` and `broken_off`, which they do not count, have no cause. */
   result: string;
+  cause: RejectionCause | null;
   /** Who was connected: behind a proxy that is the proxy, since anybody can write an X-Forwarded-For. */
   address: string;
 }
@@ -49,7 +50,7 @@ export class Rejections {
 
   add(rejection: Rejection): void {
     const { result, cause, address } = rejection;
-    this.counts[cause] = (this.counts[cause] ?? 0) + 1;
+    if (cause !== null) this.counts[cause] = (this.counts[cause] ?? 0) + 1;
     const story = this.stories.get(result);
     if (!story) {
       this.log.warn('a webhook was rejected and is lost', rejection);

@@ -54,7 +54,10 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
       ],
     };
     app = await NestFactory.create<NestExpressApplication>(module, { bodyParser: false, abortOnError: false, logger: false });
-    const filter = new AnswerFilter(() => undefined);
+    const filter = new AnswerFilter(
+      () => undefined,
+      () => undefined,
+    );
     app.useGlobalFilters(filter);
     app.setGlobalPrefix(webhookPath, { exclude: [interactionsPath] });
     await app.init();
