@@ -119,6 +119,8 @@ export class Attempts {
     const durationMs = Math.round(this.clock.monotonic() - at);
     this.inFlight -= 1;
     const answers = works.flatMap((work, index) => (all === null ? [] : { work, answer: all[index]! }));
+    // What was not sent gives back what pacing took for it.
+    extraCalls -= answers.filter(({ answer }) => 'skipped' in answer).length;
     const end = { at, durationMs, extraCalls, answers };
     if (all) this.ended.push(end);
     else this.cancelled.push(...works.filter(work => this.leases.delete(work)));
@@ -154,8 +156,7 @@ async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSig
   const deliveries = works.map(work => work.delivery);
   if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
   if ('report' in sink) return report(sink, deliveries as Report[], signal, countCall);
-  await sink.deliver(deliveries[0]!, signal);
-  return [{ messageRef: null }];
+  return [(await sink.deliver(deliveries[0]!, signal)) === 'skipped' ? { skipped: true } : { messageRef: null }];
 }
 
 async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {

@@ -127,7 +127,7 @@ export class Lanes extends Leases {
     row.held_until = settlements.reduce((until, one) => Math.max(until, one.holdUntil ?? 0), row.held_until ?? 0) || null;
     if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
-    if (claim.perSecond !== null && extraCalls > 0) row.paced_at = paceTake(row.paced_at, claim.perSecond, now, extraCalls);
+    if (claim.perSecond !== null && extraCalls !== 0) row.paced_at = paceTake(row.paced_at, claim.perSecond, now, extraCalls);
     const works = settlements.map(({ work }) => work);
     const held = new Set(await this.stillHeld(trx, sink, works));
     const unleased = new Set(works.filter(work => !held.has(work)));

@@ -31,9 +31,10 @@ async function stillThere({ database, trx, sink }: Session, settlements: readonl
 
 async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
   const { database, trx, sink } = session;
-  const rows = settlements.map(({ work, attempt }) => ({ change_id: work.change_id, sink: sink.id, ...attempt }));
+  const rows = settlements.flatMap(({ work, attempt }) => (attempt ? [{ change_id: work.change_id, sink: sink.id, ...attempt }] : []));
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
-  for (const { work, attempt } of settlements) if (work.probe && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
+  for (const { work, attempt } of settlements)
+    if (work.probe && attempt && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
 
 /** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
@@ -48,7 +49,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
     const { change_id, channel, position, moved } = work;
     const key = { change_id, sink: sink.id, channel, position, enqueued_at: 0, moved };
     const open = Number(delivery.state === 'pending' || tryAgainAt !== null);
-    return { ...key, ...delivery, open, updated_at: now, duration_ms: attempt.duration_ms };
+    return { ...key, ...delivery, open, updated_at: now, duration_ms: attempt?.duration_ms ?? null };
   });
   await database.insert(
     trx,

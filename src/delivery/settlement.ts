@@ -9,7 +9,7 @@ import type { LaneWork } from './work.js';
 const clocksDifferMs = 60_000;
 
 /** What the sink said to one delivery. */
-export type Answer = { messageRef: string | null } | { failure: SinkError };
+export type Answer = { messageRef: string | null } | { failure: SinkError } | { skipped: true };
 
 /** One ended attempt; a bulk sink's carries many deliveries. */
 export interface Ended {
@@ -29,7 +29,8 @@ export interface Settlement {
   lane: Pick<Row<'lane'>, 'tries' | 'config_error_seq'>;
   /** When the lane may try again; `null`: as soon as it has something to do. */
   tryAgainAt: number | null;
-  attempt: Omit<Row<'attempt'>, 'change_id' | 'sink'>;
+  /** `null` if nothing was sent. */
+  attempt: Omit<Row<'attempt'>, 'change_id' | 'sink'> | null;
   /** True if other sinks' reports should tell of it. */
   tell: boolean;
   /** Until when the whole sink must be left alone. */
@@ -97,8 +98,11 @@ function settlementOf(
   const now = at + durationMs;
   const tried = { at, duration_ms: durationMs };
   if (!('failure' in answer)) {
-    const delivery = { ...calm, state: 'delivered' as const, tries: work.tries + 1, message_ref: answer.messageRef };
-    const attempt = { ...tried, outcome: 'delivered', status: null, error: null, response: null };
+    // What its template left out was not tried, and tells nothing of the sink.
+    const isSent = !('skipped' in answer);
+    const end = isSent ? { message_ref: answer.messageRef } : { message_ref: null, cause: 'skipped', reason: stored(['not_sent']) };
+    const delivery = { ...calm, state: 'delivered' as const, tries: work.tries + Number(isSent), ...end };
+    const attempt = isSent ? { ...tried, outcome: 'delivered', status: null, error: null, response: null } : null;
     const lane = { tries: 0, config_error_seq: null };
     return { work, delivery, lane, tryAgainAt: null, attempt, tell: !isReport(work), holdUntil: null };
   }

@@ -168,7 +168,7 @@ export class Worker implements LocalWorker {
     const failure = 'failure' in answer ? answer.failure : null;
     const outcome = failure?.outcome ?? ('cancelled' in answer ? ('cancelled' as const) : ('delivered' as const));
     const end = { sink: this.registered.name, deliveryId: work.delivery.id, outcome, durationMs, tries: work.tries + 1 };
-    this.events.emit('attempt', { ...end, reason: failure?.message ?? null });
+    if (!('skipped' in answer)) this.events.emit('attempt', { ...end, reason: failure?.message ?? null });
     const isFirst = outcome === 'delivered' && work.state === 'pending';
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }

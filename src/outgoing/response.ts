@@ -59,12 +59,8 @@ export async function readAnswer(answer: Readable, headers: object, keep: boolea
   return { body: keep ? decoded(Buffer.concat(chunks).subarray(0, answerLimitBytes), contentType) : '', contentType };
 }
 
-/** The error with what the target answered. */
-export function withResponse<E extends SinkError>(
-  error: E,
-  { body, contentType }: { body: string; contentType: unknown },
-  clean: Clean,
-): E {
-  error.response = responseOf(body, contentType, clean);
+/** The error with what the target answered. @param more secrets that no setting holds */
+export function withResponse<E extends SinkError>(error: E, { body, contentType }: Answered, clean: Clean, more?: readonly string[]): E {
+  error.response = responseOf(body, contentType, clean, more);
   return error;
 }

@@ -8,6 +8,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const writings: Record<string, (text: string) => string> = {
   'as it stands': text => text,
   'percent-encoded': encodeURIComponent,
+  'as a form has it': text => new URLSearchParams({ '': text }).toString().slice(1),
   'percent-encoded twice': text => encodeURIComponent(encodeURIComponent(text)),
   'percent-encoded in lower case': text => encodeURIComponent(text).replace(/%../g, one => one.toLowerCase()),
   'every byte percent-encoded': text => Buffer.from(text).toString('hex').replace(/../g, '%$&'),

@@ -11,6 +11,8 @@ interface View {
 /** What escapes stand for; each pattern is global. */
 const decoders: [escapes: RegExp, meaning: (escape: string) => string][] = [
   [/(?:%[0-9a-f]{2})+/gi, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString()],
+  // Of a form.
+  [/\+/g, () => ' '],
   [/\\(?:u[0-9a-f]{4}|["\\/bfnrt])/gi, escape => String(JSON.parse(`"${escape.replace('\\U', '\\u')}"`))],
   [/&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);/gi, entityMeaning],
 ];

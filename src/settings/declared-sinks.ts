@@ -2,7 +2,9 @@ import type { SinkSettings } from '../sinks/settings.js';
 import type { SinkType } from '../sinks/sink-type.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type Given, isInjected } from './environment.js';
+import { cleaner } from './cleaner.js';
 import { meant, spelled } from './names.js';
+import { secretsIn } from './secrets.js';
 import { readClass, settingsOf } from './setting.js';
 
 /** One sink that the environment declares. */
@@ -26,10 +28,11 @@ const isName = /^[A-Z0-9_]*[A-Z0-9]$/;
 /** The types of the declared sinks by their names, upper case, in their order. */
 function declaredIn({ texts }: Given): Map<string, SinkType | undefined> {
   const declared = [...texts].flatMap(([variable, text]): [string, SinkType | undefined][] => {
+    // SINK_CRM_CONTENT_TYPE is the content type of crm.
     const name = /^SINK_(.+)_TYPE$/.exec(variable)?.[1] ?? '';
     const type = sinkTypes.find(one => one.type === text);
     // Of a Service called `sink-crm` a port may be called `type`.
-    return isName.test(name) && (type || !isInjected(variable, text)) ? [[name, type]] : [];
+    return isName.test(name) && !name.endsWith('_CONTENT') && (type || !isInjected(variable, text)) ? [[name, type]] : [];
   });
   return new Map(declared.sort(([one], [other]) => (one < other ? -1 : 1)));
 }
@@ -46,8 +49,11 @@ export function undeclaredVariables(variable: string): string[] {
   return names.filter(name => isName.test(name)).flatMap(name => allProperties.map(property => `SINK_${name}_${property}`));
 }
 
-/** Reads what is declared; what is wrong with it joins the other mistakes. */
-export function readSinks(given: Given): DeclaredSink[] {
+/**
+ * Reads what is declared; what is wrong with it joins the other mistakes.
+ * @param others settings whose secrets no mistake may show
+ */
+export function readSinks(given: Given, others: object): DeclaredSink[] {
   const declared = declaredIn(given);
   // The longest name wins: SINK_CRM_EU_URL is the URL of crm_eu, if there is one.
   const byLength = [...declared.keys()].sort((one, other) => other.length - one.length);
@@ -63,10 +69,16 @@ export function readSinks(given: Given): DeclaredSink[] {
   const sinks = [...declared].flatMap(([name, type]) => {
     const prefix = `SINK_${name}_`;
     if (!type) {
-      given.mistakes.push(`${prefix}TYPE must be one of ${sinkTypes.map(one => one.type).join(', ')}`);
+      const variable = given.names.get(`${prefix}TYPE`)!;
+      const near = meant(
+        variable,
+        sinkVariables(given).filter(one => one.endsWith('_CONTENT_TYPE') && !one.startsWith(prefix)),
+      );
+      const types = sinkTypes.map(one => one.type).join(', ');
+      given.mistakes.push(`${variable} must be one of ${types}${near === undefined ? '' : `, or did you mean ${near}?`}`);
       return [];
     }
-    const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix);
+    const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix, value => cleaner(secretsIn(others, value)));
     given.mistakes.push(...mistakes);
     return [{ name: name.toLowerCase(), type, settings: value }];
   });

@@ -31,7 +31,7 @@ test.each([
   ['SINK_CRM__MODE', 'SINK_CRM__MODE is not a setting of webhook sinks: did you mean SINK_CRM_MODE?'],
   ['SINK_CRM_INDEX', 'SINK_CRM_INDEX is not a setting of webhook sinks, only of opensearch, elasticsearch, meilisearch'],
   ['SINK_CRM_BOT_TOKEN', 'SINK_CRM_BOT_TOKEN is not a setting of webhook sinks, only of slack'],
-  ['SINK_CRM_ADDRESS', /^SINK_CRM_ADDRESS is not a setting of webhook sinks, which have TYPE, URL, SECRETS, /],
+  ['SINK_CRM_ADDRESS', /^SINK_CRM_ADDRESS is not a setting of webhook sinks, which have TYPE, URL, METHOD, /],
   ['SINK_CRM_PORT', /^SINK_CRM_PORT is not a setting of webhook sinks/],
   ['SINK_CMR_MODE', 'SINK_CMR_MODE belongs to no sink: declare it with SINK_CMR_TYPE, or did you mean SINK_CRM_MODE?'],
   ['SINK_crm_MODE', 'SINK_crm_MODE belongs to no sink: did you mean SINK_CRM_MODE?'],

@@ -1,6 +1,6 @@
 import { unescape } from 'node:querystring';
+import type { Proxies } from '../outgoing/proxies.js';
 import { type SettingsClass, settingsOf } from './setting.js';
-import type { Settings } from './settings.js';
 
 /** Shorter ones would be found in every text. */
 const shortest = 4;
@@ -10,15 +10,24 @@ const shortestValue = 8;
 const shortestSegment = 16;
 const openHeaders = /^(accept|content-type|user-agent)$/i;
 
-/** Every secret text that the settings hold, the longest first; of URLs and headers also what may be one by itself. */
-export function secretsOf(settings: Settings): string[] {
-  const texts = [settings, ...settings.sinks.map(sink => sink.settings)].flatMap(one =>
+/** Every secret text that the settings hold, the longest first. */
+export function secretsOf(settings: { sinks: readonly { settings: object }[]; proxies: Proxies }): string[] {
+  const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
+  return inOrder([...secretsIn(settings, ...settings.sinks.map(sink => sink.settings)), ...proxies]);
+}
+
+/** The secret texts of objects whose properties are settings; of URLs and headers also what may be one by itself. */
+export function secretsIn(...values: object[]): string[] {
+  const texts = values.flatMap(one =>
     settingsOf(one.constructor as SettingsClass).flatMap(({ property, secret }) =>
       secret ? textsIn(one[property as keyof typeof one]) : [],
     ),
   );
-  const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
-  return [...new Set([...texts, ...proxies])].filter(text => text.length >= shortest).sort((one, other) => other.length - one.length);
+  return inOrder(texts);
+}
+
+function inOrder(texts: readonly string[]): string[] {
+  return [...new Set(texts)].filter(text => text.length >= shortest).sort((one, other) => other.length - one.length);
 }
 
 function textsIn(value: unknown): string[] {

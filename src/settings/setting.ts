@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { IsInt, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
+import type { Clean } from './cleaner.js';
 import { clean } from './environment.js';
 
 /** How one setting is read and explained. The same text serves the mistakes, `.env.example`, the page of settings and the schema of the chart. */
@@ -27,8 +28,9 @@ export interface SettingsClass<T extends object = object> {
   /**
    * Mistakes between settings, each as `[property, what to do]`.
    * @param valid whether these settings are right each by itself, so that their values can be looked at
+   * @param clean takes secrets out of what a mistake is to show
    */
-  check?(settings: T, valid: (...properties: string[]) => boolean): [property: string, message: string][];
+  check?(settings: T, valid: (...properties: string[]) => boolean, clean: Clean): [property: string, message: string][];
 }
 
 const declarations = new WeakMap<object, DeclaredSetting[]>();
@@ -56,6 +58,7 @@ export function readClass<T extends object>(
   settingsClass: SettingsClass<T>,
   texts: ReadonlyMap<string, string>,
   prefix = '',
+  cleanBy: (value: T) => Clean = () => text => text,
 ): { value: T; mistakes: string[] } {
   const value = new settingsClass();
   for (const { property, parse = String, default: fallback } of settingsOf(settingsClass)) {
@@ -72,7 +75,7 @@ export function readClass<T extends object>(
     return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);
   });
   const valid = (...properties: string[]): boolean => !invalid.some(({ property }) => properties.includes(property));
-  const between = settingsClass.check?.(value, valid) ?? [];
+  const between = settingsClass.check?.(value, valid, text => cleanBy(value)(text)) ?? [];
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }
 

@@ -168,7 +168,7 @@ export function examineSettings(environment: Environment, warnings: readonly str
   const { proxies, mistakes: ofProxies } = proxiesFrom(given.texts);
   given.mistakes.push(...mistakes, ...ofProxies, ...strangers(given));
   settings.proxies = proxies;
-  settings.sinks = readSinks(given);
+  settings.sinks = readSinks(given, settings);
   const misses = nearMisses(environment, given);
   const lines = [...given.unreadable.values(), ...new Set(given.mistakes)]
     // What is wrong with a value that could not be read is a mistake already.
@@ -188,7 +188,7 @@ export function examineSettings(environment: Environment, warnings: readonly str
         );
   if (settings.sinks.length > 0 || lines.some(line => line.startsWith('SINK_'))) return { settings, mistakes: lines };
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
-  settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) });
+  settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) }, settings);
   return { settings, mistakes: lines };
 }
 

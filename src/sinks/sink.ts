@@ -26,6 +26,8 @@ export interface ChangeEvent {
     source: Source;
     changes: FieldChange[];
     profile: Profile;
+    /** On the sample that a person sends to try a sink, and nowhere else. */
+    test?: true;
   };
 }
 
@@ -41,9 +43,9 @@ export interface Delivery {
   updatedAt: string;
 }
 
-/** A log or state sink that takes one delivery at a time. Returning means delivered. */
+/** A log or state sink that takes one delivery at a time. Returning means delivered, or that nothing was to be sent. */
 export interface SingleSink {
-  deliver(delivery: Delivery, signal: AbortSignal): Promise<void>;
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void>;
   close?(): Promise<void>;
 }
 

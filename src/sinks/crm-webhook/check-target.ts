@@ -2,11 +2,13 @@ import { reach } from '../../outgoing/reach.js';
 import type { Checkable } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import type { CrmWebhookSettings } from './crm-webhook.settings.js';
+import type { OAuthToken } from './oauth.js';
 
-/** Looks whether the target can be connected to: no request goes to it, so that its path and our credentials for it stay unknown. */
-export function checkTarget(settings: CrmWebhookSettings, { proxies }: SinkContext): Checkable['check'] {
+/** Looks whether there is a token for the target, and whether that can be connected to: no request goes to it, so that its path and our credentials for it stay unknown. */
+export function checkTarget(settings: CrmWebhookSettings, { proxies }: SinkContext, oauth: OAuthToken | null): Checkable['check'] {
   const { URL: url, CA: ca, CERT: cert, KEY: key } = settings;
   return async signal => {
+    await oauth?.get(signal);
     const reached = await reach(url, proxies, { ca, cert, key }, signal);
     const untried = reached === 'proxy' ? 'its proxy is reachable; the target behind it, its path' : 'reachable; its path';
     return { problems: [], summary: `${untried} and credentials are not tried until the first delivery or \`test\`` };

@@ -1,8 +1,11 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { ArrayNotEmpty, IsIn, IsOptional } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsOptional, Matches } from 'class-validator';
 import { Must, Setting, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
+import type { SinkContext } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
+import { shapeMistakes } from './proof.js';
+import { isJson, liquidAt } from './templates.js';
 
 /** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
 const ownHeaders = new Set([
@@ -28,9 +31,36 @@ const ownHeaders = new Set([
 
 /** The settings of a CRM webhook sink. */
 export class CrmWebhookSettings extends SinkSettings {
-  @Setting({ meaning: 'Where changes are posted to', example: 'https://crm.example.com/hooks/channels', secret: true })
-  @Must('an http or https URL', isHttpUrl)
+  @Setting({
+    meaning:
+      'Where changes are sent to; its path and query may hold Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
+    example: 'https://crm.example.com/hooks/channels',
+    secret: true,
+  })
+  @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
   URL!: string;
+
+  @Setting({ meaning: 'The HTTP method: `POST`, `PUT` or `PATCH`', default: 'POST' })
+  @IsIn(['POST', 'PUT', 'PATCH'])
+  METHOD!: string;
+
+  @Setting({
+    meaning: 'A Liquid text that makes the body instead, usually in a file; `skip` sends nothing. See docs/recipes',
+    example: '{"id":{{ data.channelId | json }},"name":{{ data.profile.name | json }}}',
+  })
+  TEMPLATE?: string;
+
+  @Setting({ meaning: 'The content type of the body; with one of JSON, what `TEMPLATE` makes must be JSON', default: 'application/json' })
+  @Matches(/^[\w.+-]+\/[\w.+-]+(\s*;\s*(?!charset)[\w-]+=[\w.-]+|\s*;\s*charset="?utf-8"?)*$/i, {
+    message: '$property must be a content type in UTF-8, such as application/json',
+  })
+  CONTENT_TYPE!: string;
+
+  @Setting({
+    meaning: 'A Liquid condition on `status` and `answer` (JSON or text): where it is false on a 2xx, the delivery is refused',
+    example: 'answer.code == 0',
+  })
+  SUCCESS?: string;
 
   @Setting({
     meaning:
@@ -75,11 +105,37 @@ export class CrmWebhookSettings extends SinkSettings {
   @Must('a private key in PEM, without passphrase', isPrivateKey)
   KEY?: string;
 
+  @Setting({
+    meaning: 'Where OAuth 2 tokens come from (client credentials); every delivery then carries one',
+    example: 'https://login.example.com/oauth/token',
+    secret: true,
+  })
+  @IsOptional()
+  @Must('an http or https URL', isHttpUrl)
+  OAUTH_TOKEN_URL?: string;
+
+  @Setting({ meaning: 'The id of our OAuth client', example: 'channel-sync' })
+  OAUTH_CLIENT_ID?: string;
+
+  @Setting({ meaning: 'The secret of our OAuth client', secret: true, example: 'the-secret-of-the-client' })
+  OAUTH_CLIENT_SECRET?: string;
+
+  @Setting({ meaning: 'The OAuth scope to ask for', example: 'contacts.write' })
+  OAUTH_SCOPE?: string;
+
+  @Setting({ meaning: 'The OAuth audience to ask for, where the server needs one', example: 'https://crm.example.com' })
+  OAUTH_AUDIENCE?: string;
+
   static check(
-    { URL: url, HEADERS, CERT, KEY }: CrmWebhookSettings,
+    settings: CrmWebhookSettings,
     valid: (...properties: string[]) => boolean,
+    clean: SinkContext['clean'],
   ): [property: string, message: string][] {
-    const mistakes: [string, string][] = [];
+    const { URL: url, HEADERS, CERT, KEY, CONTENT_TYPE, TEMPLATE } = settings;
+    const mistakes = [...shapeMistakes(settings, valid, clean), ...oauthMistakes(settings)];
+    if (TEMPLATE === undefined && valid('CONTENT_TYPE') && !isJson(CONTENT_TYPE)) {
+      mistakes.push(['CONTENT_TYPE', 'must be one of JSON, such as application/json, without TEMPLATE']);
+    }
     if (CERT !== undefined && KEY === undefined) mistakes.push(['KEY', 'is required with CERT']);
     if (KEY !== undefined && CERT === undefined) mistakes.push(['CERT', 'is required with KEY']);
     const both = CERT !== undefined && KEY !== undefined && valid('CERT', 'KEY');
@@ -88,11 +144,29 @@ export class CrmWebhookSettings extends SinkSettings {
     }
     if (!valid('URL', 'HEADERS')) return mistakes;
     const { username, password } = new URL(url);
-    if ((username || password) && Object.keys(HEADERS ?? {}).some(name => name.toLowerCase() === 'authorization')) {
-      mistakes.push(['HEADERS', 'must be without authorization when the URL has a user or password']);
-    }
+    const inUrl = username !== '' || password !== '';
+    const inHeaders = Object.keys(HEADERS ?? {}).some(name => name.toLowerCase() === 'authorization');
+    if (inUrl && inHeaders) mistakes.push(['HEADERS', 'must be without authorization when the URL has a user or password']);
+    if (settings.OAUTH_TOKEN_URL === undefined) return mistakes;
+    if (inUrl) mistakes.push(['URL', 'must be without user and password when there is OAUTH_TOKEN_URL']);
+    if (inHeaders) mistakes.push(['HEADERS', 'must be without authorization when there is OAUTH_TOKEN_URL']);
     return mistakes;
   }
+}
+
+const oauth = ['OAUTH_TOKEN_URL', 'OAUTH_CLIENT_ID', 'OAUTH_CLIENT_SECRET'] as const;
+
+function oauthMistakes(settings: CrmWebhookSettings): [property: string, message: string][] {
+  const given = [...oauth, 'OAUTH_SCOPE' as const, 'OAUTH_AUDIENCE' as const].filter(property => settings[property] !== undefined);
+  return given.length === 0
+    ? []
+    : oauth.flatMap(property => (settings[property] === undefined ? [[property, `is required with ${given[0]}`]] : []));
+}
+
+function isUrlOrTemplate(text: unknown): boolean {
+  if (typeof text !== 'string' || liquidAt(text) < 0) return isHttpUrl(text);
+  const [before] = text.split(/\{\{|\{%/, 1);
+  return /^https?:\/\/[^/?#]+[/?#]/i.test(before!) && isHttpUrl(/^https?:\/\/[^/?#]+/i.exec(before!)![0]);
 }
 
 function isSecret(text: unknown): boolean {

@@ -11,6 +11,8 @@ import type { Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { TryAgain } from '../errors.js';
 import { checkTarget } from './check-target.js';
+import { OAuthToken } from './oauth.js';
+import { Shape } from './shape.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Many servers close an idle connection after 5 s without a word; a delivery sent just then would be lost and sent twice. */
@@ -24,63 +26,82 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
   mode: settings => settings.MODE,
   async open(settings, context) {
     if (!settings.SECRETS) context.warn(`SINK_${context.name.toUpperCase()}_SECRETS is not set: the webhooks of this sink go out unsigned`);
-    return Object.assign(new CrmWebhookSink(settings, context), { check: checkTarget(settings, context) });
+    const sink = new CrmWebhookSink(settings, context);
+    return Object.assign(sink, { check: checkTarget(settings, context, sink.oauth) });
   },
 });
+
+type Message = Record<'id' | 'url' | 'body', string>;
 
 type Answer = Answered & { status: number; retryAfter: unknown };
 
 class CrmWebhookSink implements SingleSink {
   private readonly agent: Agent;
   private readonly signers: Webhook[];
+  private readonly shape: Shape;
+  readonly oauth: OAuthToken | null;
 
   constructor(
     private readonly settings: CrmWebhookSettings,
     private readonly context: SinkContext,
   ) {
-    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: attemptMs } = settings;
+    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: attemptMs, OAUTH_TOKEN_URL } = settings;
     // The interval that axios sets: with another one, each request would set the socket's twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, attemptMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
+    this.shape = new Shape(settings);
+    this.oauth = OAUTH_TOKEN_URL === undefined ? null : new OAuthToken(OAUTH_TOKEN_URL, settings, context);
   }
 
-  async deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const answer = await this.tryOnce(delivery, signal);
-    const error = classifyStatus(answer.status, answer.retryAfter, this.context.now());
-    if (error) throw withResponse(error, answer, this.context.clean);
+  async deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void> {
+    const body = this.shape.body(delivery);
+    if (body === null) return 'skipped';
+    const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body }, signal);
+    const error = this.shape.failureOf(answer, classifyStatus(answer.status, answer.retryAfter, this.context.now()));
+    if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.known);
   }
 
   async close(): Promise<void> {
+    this.oauth?.close();
     this.agent.destroy();
   }
 
-  /** One request within its total time. Throws only until there is a status, which then decides. */
-  private async tryOnce(delivery: Delivery, signal: AbortSignal): Promise<Answer> {
-    const exchange = async (inTime: AbortSignal): Promise<Answer> => {
-      const { status, headers, data } = await this.post(delivery, inTime);
-      return { status, retryAfter: headers['retry-after'] as unknown, ...(await readAnswer(data, headers, status >= 300)) };
-    };
+  /** One try within its total time. Throws only until there is a status, which then decides. */
+  private async tryOnce(message: Message, signal: AbortSignal): Promise<Answer> {
     const { TIMEOUT_MS } = this.settings;
+    const use = this.oauth?.use();
+    const late = (): Error => use?.late() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
+    const exchange = (inTime: AbortSignal): Promise<Answer> => {
+      const once = (token?: string): Promise<Answer> => this.exchange(message, token, inTime);
+      return use ? use.call(once, inTime) : once();
+    };
     try {
-      return await within(TIMEOUT_MS, signal, exchange, () => new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']));
+      return await within(TIMEOUT_MS, signal, exchange, late);
     } catch (error) {
       signal.throwIfAborted();
       throw classifyNetworkError(error);
     }
   }
 
-  private post({ id, event }: Delivery, signal: AbortSignal): Promise<AxiosResponse<Readable>> {
-    const body = JSON.stringify(event);
+  private async exchange(message: Message, token: string | undefined, signal: AbortSignal): Promise<Answer> {
+    const { status, headers, data } = await this.send(message, token, signal);
+    const keep = status >= 300 || this.settings.SUCCESS !== undefined;
+    return { status, retryAfter: headers['retry-after'] as unknown, ...(await readAnswer(data, headers, keep)) };
+  }
+
+  private send({ id, url, body }: Message, token: string | undefined, signal: AbortSignal): Promise<AxiosResponse<Readable>> {
+    const { METHOD: method, CONTENT_TYPE, HEADERS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
-      'content-type': 'application/json',
-      ...this.settings.HEADERS,
+      'content-type': CONTENT_TYPE,
+      ...HEADERS,
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
       'webhook-id': id,
       'webhook-timestamp': String(Math.floor(time.getTime() / 1000)),
       'idempotency-key': id,
     };
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    return send({ method: 'POST', url: this.settings.URL, headers, body, agent: this.agent, signal });
+    return send({ method, url, headers, body, agent: this.agent, signal });
   }
 }

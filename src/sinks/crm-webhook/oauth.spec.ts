@@ -1,0 +1,209 @@
+import { attempt, exampleDelivery } from '../../../test/sink.contract.ts';
+import { crmSink } from '../../../test/support/crm-sink.ts';
+import { type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
+import { oauthServer } from '../../../test/support/oauth-server.ts';
+import { TryAgain } from '../errors.js';
+import type { Checkable, SingleSink } from '../sink.js';
+
+const ends: (() => Promise<unknown> | undefined)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+async function target(handler: Handler = () => ({ status: 204 })): Promise<FakeServer> {
+  const opened = await fakeServer(handler);
+  ends.push(() => opened.close());
+  return opened;
+}
+
+const secret = 'planted client/secret+&';
+
+async function sinkAt(
+  url: string,
+  tokenUrl: string,
+  texts: Record<string, string> = {},
+  now: () => number = Date.now,
+): Promise<SingleSink & Checkable> {
+  const oauth = { OAUTH_TOKEN_URL: tokenUrl, OAUTH_CLIENT_ID: 'channel sync', OAUTH_CLIENT_SECRET: secret };
+  const sink = await crmSink({ URL: url, ...oauth, ...texts }, now);
+  ends.push(() => sink.close?.());
+  return sink;
+}
+
+/** A token endpoint that counts its tokens. */
+async function endpoint(answer: (form: URLSearchParams, authorization: string | undefined, count: number) => ReturnType<Handler>) {
+  let count = 0;
+  const forms: URLSearchParams[] = [];
+  const server = await target(({ body, headers }) => {
+    forms.push(new URLSearchParams(body));
+    return answer(forms.at(-1)!, headers.authorization, ++count);
+  });
+  return { url: `${server.url}/token`, forms };
+}
+
+const tokens = (expires_in?: number) =>
+  endpoint((_form, _basic, count) => ({ body: { access_token: `token-number-${count}`, token_type: 'Bearer', expires_in } }));
+const bearers = (server: FakeServer): unknown[] => server.requests.map(({ headers }) => headers.authorization);
+
+describe('OAuth 2 client credentials', () => {
+  it('gets a token from a real server, once for all attempts', async () => {
+    const server = await oauthServer();
+    ends.push(() => server.close());
+    const { url, forms } = await endpoint(async form => {
+      const response = await fetch(server.tokenUrl, { method: 'POST', body: form });
+      return { status: response.status, body: (await response.json()) as object };
+    });
+    const crm = await target();
+    const sink = await sinkAt(crm.url, url, { OAUTH_SCOPE: 'contacts.write' });
+    expect(await Promise.all(Array.from({ length: 8 }, () => attempt(sink, exampleDelivery())))).toEqual(Array(8).fill(null));
+    expect(forms.map(form => Object.fromEntries(form))).toEqual([
+      { grant_type: 'client_credentials', scope: 'contacts.write', client_id: 'channel sync', client_secret: secret },
+    ]);
+    expect(new Set(bearers(crm)).size).toBe(1);
+    expect(bearers(crm)[0]).toMatch(/^Bearer eyJ/);
+  });
+
+  it('names the client in the body, and by HTTP Basic where only that is taken, from then on', async () => {
+    const basic = `Basic ${Buffer.from('channel+sync:planted+client%2Fsecret%2B%26').toString('base64')}`;
+    const { url, forms } = await endpoint((form, authorization, count) =>
+      authorization === basic && !form.has('client_secret')
+        ? { body: { access_token: `token-${count}`, expires_in: 1 } }
+        : { status: 401, body: { error: 'invalid_client' } },
+    );
+    const crm = await target();
+    let time = Date.now();
+    const sink = await sinkAt(crm.url, url, { OAUTH_AUDIENCE: 'https://crm.example.com' }, () => time);
+    expect(await attempt(sink)).toBeNull();
+    time += 1000;
+    expect(await attempt(sink)).toBeNull();
+    expect(forms.map(form => form.get('client_id'))).toEqual(['channel sync', null, null]);
+    expect(forms.every(form => form.get('audience') === 'https://crm.example.com' && !form.has('scope'))).toBe(true);
+    expect(bearers(crm)).toEqual(['Bearer token-2', 'Bearer token-3']);
+  });
+
+  test.each<[number | undefined, number, number]>([
+    [3600, 3_569_000, 3_571_000],
+    [60, 29_000, 31_000],
+    [10, 4000, 6000],
+  ])('a token that lives for %p s is used up to %i ms, and not after %i', async (life, used, renewed) => {
+    const { url, forms } = await tokens(life);
+    const crm = await target();
+    let time = Date.now();
+    const [start, sink] = [time, await sinkAt(crm.url, url, {}, () => time)];
+    for (time of [start, start + used, start + renewed]) expect(await attempt(sink)).toBeNull();
+    expect(bearers(crm)).toEqual([1, 1, 2].map(count => `Bearer token-number-${count}`));
+    expect(forms).toHaveLength(2);
+  });
+
+  it('a token without an end is used until the target refuses it', async () => {
+    const { url } = await tokens();
+    const crm = await target(({ headers }) => ({
+      status: headers.authorization === 'Bearer token-number-1' && crm.requests.length > 2 ? 401 : 204,
+    }));
+    let time = Date.now();
+    const sink = await sinkAt(crm.url, url, {}, () => time);
+    for (let tries = 0; tries < 3; tries++, time += 86_400_000) expect(await attempt(sink)).toBeNull();
+    expect(bearers(crm)).toEqual([1, 1, 1, 2].map(count => `Bearer token-number-${count}`));
+    const [, , third, fourth] = crm.requests;
+    expect(fourth!.headers['webhook-id']).toBe(third!.headers['webhook-id']);
+  });
+
+  it('a 401 is tried once more with a new token, and no answer that repeats a token tells it', async () => {
+    const { url, forms } = await tokens(3600);
+    const crm = await target(({ headers }) => ({
+      status: 401,
+      body: { error: `no ${headers.authorization}`, got: Buffer.from(String(headers.authorization)).toString('base64') },
+    }));
+    const error = await attempt(await sinkAt(crm.url, url));
+    expect(error).toMatchObject({ outcome: 'misconfigured', status: 401, response: '{"error":"no Bearer ***","got":"***"}' });
+    expect([crm.requests.length, forms.length]).toEqual([2, 2]);
+  });
+
+  const refusals: [string, Awaited<ReturnType<Handler>>, string, RegExp, RegExp][] = [
+    [
+      'a wrong secret',
+      { status: 401, body: { error: 'invalid_client' } },
+      'misconfigured',
+      /answered 401, invalid_client$/,
+      /CLIENT_SECRET/,
+    ],
+    ['a wrong scope', { status: 400, body: { error: 'invalid_scope' } }, 'misconfigured', /answered 400, invalid_scope$/, /OAUTH_SCOPE/],
+    [
+      'another refusal',
+      { status: 400, body: { error: 'invalid_request' } },
+      'misconfigured',
+      /answered 400, invalid_request$/,
+      /OAUTH_TOKEN_URL/,
+    ],
+    ['no such page', { status: 404, body: '<h1>nothing</h1>' }, 'misconfigured', /answered 404$/, /OAUTH_TOKEN_URL/],
+    ['forbidden', { status: 403 }, 'misconfigured', /answered 403$/, /OAUTH_/],
+    ['a redirect', { status: 302, headers: { location: '/elsewhere' } }, 'misconfigured', /answered 302$/, /final address/],
+    ['an outage', { status: 503 }, 'retry', /answered 503$/, /authorization server/],
+    ['too many requests', { status: 429, headers: { 'retry-after': '7' } }, 'retry', /answered 429$/, /authorization server/],
+    ['a time-out', { status: 408 }, 'retry', /answered 408$/, /authorization server/],
+    [
+      'temporary trouble',
+      { status: 400, body: { error: 'temporarily_unavailable' } },
+      'retry',
+      /temporarily_unavailable$/,
+      /authorization server/,
+    ],
+    ['a page', { body: '<html>log in</html>' }, 'retry', /without a token$/, /authorization server/],
+    ['a token by another name', { body: { accessToken: 'planted-other-token' } }, 'retry', /without a token$/, /authorization server/],
+    ['a token that no header can carry', { body: { access_token: 'a\r\nb' } }, 'retry', /without a token$/, /authorization server/],
+  ];
+  test.each(refusals)('%s', async (_, answer, outcome, why, advice) => {
+    const { url } = await endpoint(() => answer);
+    const crm = await target();
+    const error = await attempt(await sinkAt(crm.url, url));
+    expect(error).toMatchObject({ outcome, message: expect.stringMatching(why) as string });
+    expect(error!.message).toMatch(/^the token endpoint /);
+    expect(JSON.stringify(error!.advice)).not.toBe('');
+    expect(error!.response ?? '').not.toContain('planted');
+    expect((error as TryAgain).retryAfterMs ?? 0).toBe(error!.status === 429 ? 7000 : 0);
+    expect(advice.source).not.toBe('');
+    expect(crm.requests).toEqual([]);
+  });
+
+  it('keeps what the endpoint answered, without the secret', async () => {
+    const { url } = await endpoint(form => ({ status: 400, body: { error: 'invalid_scope', sent: form.toString() } }));
+    const error = await attempt(await sinkAt((await target()).url, url));
+    expect(error!.response).toMatch(
+      /^\{"error":"invalid_scope","sent":"grant_type=client_credentials&client_id=channel\+sync&client_secret=\*\*\*"\}$/,
+    );
+  });
+
+  it('is checked without a request to the target', async () => {
+    const crm = await target();
+    const good = await sinkAt(crm.url, (await tokens(3600)).url);
+    const bad = await sinkAt(crm.url, (await endpoint(() => ({ status: 401, body: { error: 'invalid_client' } }))).url);
+    const signal = new AbortController().signal;
+    expect(await good.check(signal)).toMatchObject({ problems: [] });
+    await expect(bad.check(signal)).rejects.toMatchObject({ outcome: 'misconfigured', advice: ['token_client'] });
+    expect(crm.requests).toEqual([]);
+  });
+
+  it('one that hangs ends in time, has sent nothing, and is asked by one request', async () => {
+    const { url, forms } = await endpoint(() => undefined);
+    const crm = await target();
+    const sink = await sinkAt(crm.url, url, { TIMEOUT_MS: '200' });
+    const errors = await Promise.all([1, 2, 3].map(() => attempt(sink, exampleDelivery())));
+    for (const error of errors) expect(error).toMatchObject({ name: 'NotSent', message: 'the token endpoint timed out after 200 ms' });
+    expect([crm.requests, forms.length]).toEqual([[], 1]);
+  });
+
+  it('an attempt that is cancelled takes the token from nobody else', async () => {
+    let release = (): void => {};
+    const held = new Promise<void>(resolve => (release = resolve));
+    const { url, forms } = await endpoint(async () => (await held, { body: { access_token: 'the-token' } }));
+    const sink = await sinkAt((await target()).url, url);
+    const stop = new AbortController();
+    const cancelled = attempt(sink, exampleDelivery(), stop.signal).catch((error: unknown) => error);
+    const other = attempt(sink, exampleDelivery());
+    stop.abort(new Error('stopped'));
+    expect(await cancelled).toMatchObject({ message: 'stopped' });
+    release();
+    expect(await other).toBeNull();
+    expect(forms).toHaveLength(1);
+  });
+});

@@ -1,0 +1,175 @@
+import type { Agent } from 'node:http';
+import type { Explanation } from '../../explanations/explanation.js';
+import { agentFor } from '../../outgoing/agents.js';
+import { classifyNetworkError, classifyStatus, parsed } from '../../outgoing/http.js';
+import { withResponse } from '../../outgoing/response.js';
+import { type Answer, exchange } from '../../outgoing/send.js';
+import { within } from '../../outgoing/within.js';
+import { Misconfigured, NotSent, type SinkError, TryAgain } from '../errors.js';
+import type { SinkContext } from '../sink-type.js';
+import type { CrmWebhookSettings } from './crm-webhook.settings.js';
+
+/** Answers of token endpoints are a few hundred bytes. */
+const mostBytes = 1024 * 1024;
+/** A token is renewed so long before it expires. */
+const earlyMs = 30_000;
+const advices: Record<string, Explanation> = {
+  invalid_client: ['token_client'],
+  unauthorized_client: ['token_grant'],
+  unsupported_grant_type: ['token_grant'],
+  invalid_scope: ['token_scope'],
+  invalid_target: ['token_audience'],
+};
+
+interface Token {
+  text: string;
+  /** When it is to be renewed; `null` if only the target can tell. */
+  renewAt: number | null;
+}
+
+/** The access token of one sink (RFC 6749, section 4.4), fetched when it is needed, once for all attempts. */
+export class OAuthToken {
+  private readonly agent: Agent;
+  private readonly closing = new AbortController();
+  private token: Token | null = null;
+  private fetching: Promise<Token> | null = null;
+  /** Whether the client is named by HTTP Basic: some servers take nothing else. */
+  private basic = false;
+  /** The latest tokens, which answers may still repeat. */
+  readonly known: string[] = [];
+
+  constructor(
+    private readonly url: string,
+    private readonly settings: CrmWebhookSettings,
+    private readonly context: SinkContext,
+  ) {
+    const { CA: ca, CERT: cert, KEY: key, TIMEOUT_MS: attemptMs } = settings;
+    this.agent = agentFor(url, context.proxies, { keepAlive: false, ca, cert, key, attemptMs });
+  }
+
+  /** @throws SinkError; the reason of the signal once that is aborted, while the fetch goes on for others */
+  async get(signal: AbortSignal): Promise<string> {
+    const { token } = this;
+    if (token && (token.renewAt === null || this.context.now() < token.renewAt)) return token.text;
+    this.fetching ??= this.fetch().finally(() => (this.fetching = null));
+    const aborted = Promise.withResolvers<never>();
+    const end = (): void => aborted.reject(signal.reason as Error);
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      return (await Promise.race([this.fetching, aborted.promise])).text;
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  /** One attempt with a token: calls the target, once more with a new one if it does not take this one. */
+  use() {
+    let waits = true;
+    const call = async <T extends { status: number }>(target: (token: string) => Promise<T>, signal: AbortSignal): Promise<T> => {
+      for (let tries = 1; ; tries++) {
+        waits = true;
+        const token = await this.get(signal);
+        waits = false;
+        const answer = await target(token);
+        if (answer.status !== 401 || tries === 2) return answer;
+        if (this.token?.text === token) this.token = null;
+      }
+    };
+    /** What it means that its time is up; `null` if the target may have been reached. */
+    const late = (): SinkError | null => (waits ? this.late() : null);
+    return { call, late };
+  }
+
+  close(): void {
+    this.closing.abort();
+    this.agent.destroy();
+  }
+
+  private late(): SinkError {
+    return new NotSent(['token_timed_out', this.settings.TIMEOUT_MS], ['token_wait']);
+  }
+
+  private async fetch(): Promise<Token> {
+    const at = this.context.now();
+    const answer = await within(
+      this.settings.TIMEOUT_MS,
+      this.closing.signal,
+      inTime => this.ask(inTime),
+      () => this.late(),
+    );
+    const token = tokenOf(answer, at);
+    if (!token) throw this.failureOf(answer);
+    this.token = token;
+    this.known.unshift(token.text);
+    this.known.splice(4);
+    return token;
+  }
+
+  /** Names the client in the body; if it is not known like that, once by HTTP Basic. */
+  private async ask(signal: AbortSignal): Promise<Answer> {
+    const answer = await this.post(this.basic, signal);
+    if (wordOf(answer) !== 'invalid_client') return answer;
+    const other = await this.post(!this.basic, signal);
+    if (tokenOf(other, 0)) this.basic = !this.basic;
+    // Of two refusals the one that says more.
+    return tokenOf(other, 0) || other.status === 429 || other.status >= 500 || Object.hasOwn(advices, wordOf(other) ?? '') ? other : answer;
+  }
+
+  private async post(basic: boolean, signal: AbortSignal): Promise<Answer> {
+    const { OAUTH_CLIENT_ID: id = '', OAUTH_CLIENT_SECRET: secret = '', OAUTH_SCOPE: scope, OAUTH_AUDIENCE: audience } = this.settings;
+    const body = new URLSearchParams({ grant_type: 'client_credentials', ...(scope && { scope }), ...(audience && { audience }) });
+    const headers: Record<string, string> = { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' };
+    if (basic) headers['authorization'] = `Basic ${Buffer.from(`${formEncoded(id)}:${formEncoded(secret)}`).toString('base64')}`;
+    else [['client_id', id] as const, ['client_secret', secret] as const].forEach(([name, value]) => body.set(name, value));
+    try {
+      return await exchange({ method: 'POST', url: this.url, headers, body: body.toString(), agent: this.agent, signal }, mostBytes);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw ofEndpoint(classifyNetworkError(error));
+    }
+  }
+
+  private failureOf(answer: Answer): SinkError {
+    const { status } = answer;
+    const word = wordOf(answer);
+    const byStatus = classifyStatus(status, answer.retryAfter, this.context.now());
+    // What else it says may be a token.
+    if (!byStatus && word === null) return new TryAgain(['token_missing'], ['token_wait'], status);
+    const why: Explanation = word === null ? ['token_answered', status] : ['token_answered_word', status, word];
+    const again = byStatus instanceof TryAgain ? byStatus.retryAfterMs : word === 'temporarily_unavailable' ? 0 : null;
+    const other: Explanation = status >= 300 && status < 400 ? ['token_final_url'] : ['token_settings'];
+    const advice = word !== null && Object.hasOwn(advices, word) ? advices[word]! : other;
+    const error = again === null ? new Misconfigured(why, advice, status) : new TryAgain(why, ['token_wait'], status, again);
+    return withResponse(error, answer, this.context.clean);
+  }
+}
+
+/** A failure below HTTP; what a proxy did is told as it is. */
+function ofEndpoint(error: SinkError): SinkError {
+  if (error.why[0].startsWith('proxy_')) return error;
+  const why = ['token_unreachable', error.why] as const;
+  return error instanceof Misconfigured ? new Misconfigured(why, ['token_url']) : new NotSent(why, ['token_wait']);
+}
+
+function fieldsOf({ body }: Answer): Record<string, unknown> {
+  return Object(parsed(body)) as Record<string, unknown>;
+}
+
+/** The server's word for what is wrong (RFC 6749, section 5.2). */
+function wordOf(answer: Answer): string | null {
+  const { error } = fieldsOf(answer);
+  return typeof error === 'string' && /^[a-z_]{1,60}$/.test(error) ? error : null;
+}
+
+/** @param askedAt when its life begins, at the latest */
+function tokenOf(answer: Answer, askedAt: number): Token | null {
+  const { access_token: text, expires_in: seconds } = fieldsOf(answer);
+  if (answer.status < 200 || answer.status >= 300 || typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) return null;
+  const lifeMs = Number(seconds ?? NaN) * 1000;
+  if (!(lifeMs > 0)) return { text, renewAt: null };
+  return { text, renewAt: askedAt + (lifeMs < 2 * earlyMs ? lifeMs / 2 : lifeMs - earlyMs) };
+}
+
+function formEncoded(text: string): string {
+  return new URLSearchParams({ '': text }).toString().slice(1);
+}

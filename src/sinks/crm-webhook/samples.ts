@@ -1,0 +1,52 @@
+import { type ChangeType, type FieldName, type Profile, fieldNames } from '../sink.js';
+import type { TemplateData } from './templates.js';
+
+/** Quotes, escapes, line breaks, mark-up, Liquid and emoji, in 500 bytes. */
+const nastyText = `"q" 'q' \\ \n\r\n\t </b>&amp; {{ x }} {% y %} 名字 😀 %2F ?#`;
+const nasty = nastyText + 'é'.repeat((500 - Buffer.byteLength(nastyText)) / 2);
+
+/** What the fields of a sample hold. */
+const fillings = {
+  'every field full': (field: FieldName) => (field === 'avatarUrl' ? 'https://cdn.example.com/avatar.png' : `Some ${field}`),
+  'every field null': () => null,
+  'every field empty': () => '',
+  'quotes, line breaks, emoji and 500 bytes': () => nasty,
+  'no changes': (field: FieldName) => `Some ${field}`,
+} satisfies Record<string, (field: FieldName) => string | null>;
+
+/** A delivery as it may come, and what is special about it. */
+export interface Sample extends TemplateData {
+  about: string;
+}
+
+/** Deliveries of each type with which templates are tried before the first webhook. */
+export const samples: readonly Sample[] = (['channel.profile.updated', 'channel.created', 'channel.destroyed'] as const).flatMap(type =>
+  (Object.keys(fillings) as (keyof typeof fillings)[]).map(filling => sampleOf(type, filling)),
+);
+
+function sampleOf(type: ChangeType, filling: keyof typeof fillings): Sample {
+  const fill: (field: FieldName) => string | null = fillings[filling];
+  const profile = Object.fromEntries(fieldNames.map(field => [field, fill(field)])) as Record<FieldName, string | null> as Profile;
+  const isNasty = fill === fillings['quotes, line breaks, emoji and 500 bytes'];
+  const told = fill('name') === null ? null : isNasty ? nasty.slice(0, 60) : fill('name');
+  const changes = filling === 'no changes' ? [] : fieldNames.map(field => ({ field, from: isNasty ? nasty : null, to: fill(field) }));
+  return {
+    about: `${type}, ${filling}`,
+    event: {
+      type,
+      timestamp: '2022-12-09T08:26:54.123Z',
+      data: {
+        changeId: '0194e2f0-0000-7000-8000-000000000001',
+        sdkAppId: '1400000001',
+        channelId: isNasty ? `@TOA#_a "b" /c\\d%` : '@TOA#_sample',
+        revision: 3,
+        exists: type !== 'channel.destroyed',
+        source: 'webhook',
+        operator: told,
+        changes,
+        profile,
+      },
+    },
+    origin: { clientIp: told && '203.0.113.7', platform: told || null, owner: told || null },
+  };
+}

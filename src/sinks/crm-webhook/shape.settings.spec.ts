@@ -1,0 +1,132 @@
+import { readSettings } from '../../settings/settings.js';
+
+const secret = 'a-secret-of-this-service';
+
+/** What the service says of a sink with these settings; empty if it starts. */
+function mistakes(settings: Record<string, string>): string[] {
+  const sink = { TYPE: 'webhook', URL: 'https://crm.example.com/hook', ...settings };
+  const environment = Object.fromEntries(Object.entries(sink).map(([name, value]) => [`SINK_CRM_${name}`, value]));
+  try {
+    readSettings({ SDK_APP_IDS: '1400000001', MANAGEMENT_TOKEN: secret, ...environment });
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('\n');
+  }
+}
+
+describe('templates are tried before the first webhook', () => {
+  test.each([
+    ['{"a": 1}'],
+    ['{"name": {{ data.profile.name | json }}}'],
+    ['{% if data.exists %}{{ data | json }}{% else %}skip{% endif %}'],
+    ['{"n": {{ data.profile.name | default: "none" | json }}, "x": {{ data.nothing | default: 1 }}}'],
+  ])('%s is well', TEMPLATE => expect(mistakes({ TEMPLATE })).toEqual([]));
+
+  test.each([
+    ['{\n  "a": {{ data.nmae | json }}\n}', /^SINK_CRM_TEMPLATE .*undefined variable: data\.nmae, line 2, column 11 \(sample: .*\)$/],
+    ['{{ data.profile.name | jsn }}', /^SINK_CRM_TEMPLATE .*undefined filter: jsn, line 1, column 1$/],
+    ['{% for x in data.changes %}', /^SINK_CRM_TEMPLATE .*not closed, line 1, column 1$/],
+    ['{% include "other" %}', /^SINK_CRM_TEMPLATE .*"include" not found, line 1, column 1$/],
+    [
+      '{"a": "{{ data.profile.name }}"}',
+      /^SINK_CRM_TEMPLATE must make JSON: .* line 1, column \d+: \{"a": ""q" .*\(sample: .*500 bytes\)$/,
+    ],
+    [
+      '{\n"a": {{ data.profile.name | json }},\n}',
+      /^SINK_CRM_TEMPLATE must make JSON: .* line 3, column 1: \{ "a": "Some name", \} \(sample: /,
+    ],
+    ['{"a": {{ data.changes[0].field | json }}}', /undefined variable: data\.changes.*\(sample: .*no changes\)$/],
+    ['{% if data.exists %}{}{% endif %}', /^SINK_CRM_TEMPLATE .*empty text \(line 1, column 1\) \(sample: channel\.destroyed/],
+    [`{"a": ${secret}}`, /^SINK_CRM_TEMPLATE must make JSON: .*: \{"a": \*\*\*\}/],
+    [
+      '{% for i in (1..99999) %}{% for j in (1..99999) %}{% endfor %}{% endfor %}',
+      /^SINK_CRM_TEMPLATE takes longer than 50 ms, line 1, column \d+/,
+    ],
+    ['{% for i in (1..1000000000) %}{% endfor %}', /^SINK_CRM_TEMPLATE .*memory alloc limit exceeded, line 1, column 1/],
+    ['x'.repeat(100_001), /^SINK_CRM_TEMPLATE .*limit exceeded/],
+  ])('%.60s is a mistake', (TEMPLATE, expected) => {
+    const found = mistakes({ TEMPLATE });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(expected);
+    expect(found[0]).not.toContain(secret);
+  });
+
+  test('120 characters of the rendering are shown', () => {
+    const [line] = mistakes({ TEMPLATE: `{"a": ${'x'.repeat(500)}` });
+    expect(/: (\{"a": x+) \(/.exec(line!)![1]).toHaveLength(120);
+  });
+
+  test('what makes no JSON may be of another content type, and empty', () => {
+    const form = {
+      CONTENT_TYPE: 'application/x-www-form-urlencoded',
+      TEMPLATE: '{% if data.exists %}name={{ data.profile.name | url_encode }}{% endif %}',
+    };
+    expect(mistakes(form)).toEqual([]);
+  });
+});
+
+test.each<[Record<string, string>, RegExp[]]>([
+  [{ METHOD: 'put' }, [/^SINK_CRM_METHOD must be one of the following values: POST, PUT, PATCH$/]],
+  [{ METHOD: 'GET' }, [/^SINK_CRM_METHOD /]],
+  [{ CONTENT_TYPE: 'text/plain' }, [/^SINK_CRM_CONTENT_TYPE must be one of JSON.* without TEMPLATE$/]],
+  [{ CONTENT_TYPE: 'webhook' }, [/^SINK_CRM_CONTENT_TYPE must be a content type/]],
+  [{ CONTENT_TYPE: 'application/json; charset=gbk' }, [/^SINK_CRM_CONTENT_TYPE must be a content type in UTF-8/]],
+  [{ SUCCESS: 'answer.code = 0' }, [/^SINK_CRM_SUCCESS is wrong: /]],
+  [{ SUCCESS: 'reply.code == 0' }, [/^SINK_CRM_SUCCESS is wrong: undefined variable: reply/]],
+  [
+    { URL: 'https://{{ data.sdkAppId }}.example.com/' },
+    [/^SINK_CRM_URL must be an http or https URL, with Liquid in its path and query alone$/],
+  ],
+  [{ URL: 'https://crm.example.com:{{ data.revision }}/' }, [/^SINK_CRM_URL /]],
+  [{ URL: '{{ type }}://crm.example.com/' }, [/^SINK_CRM_URL /]],
+  [{ URL: 'https://{{ data.operator }}@crm.example.com/' }, [/^SINK_CRM_URL /]],
+  [{ URL: 'https://crm.example.com{{ data.channelId }}' }, [/^SINK_CRM_URL /]],
+  [
+    { URL: 'https://crm.example.com/{{ data.chanelId }}' },
+    [/^SINK_CRM_URL is wrong: undefined variable: data\.chanelId, line 1, column 28/],
+  ],
+  [{ URL: 'https://crm.example.com/{{ data.channelId | raw }}' }, [/^SINK_CRM_URL is wrong: undefined filter: raw, line 1, column 25/]],
+  [
+    { OAUTH_SCOPE: 'a' },
+    [/OAUTH_TOKEN_URL is required with OAUTH_SCOPE/, /OAUTH_CLIENT_ID is required/, /OAUTH_CLIENT_SECRET is required/],
+  ],
+  [{ OAUTH_TOKEN_URL: 'https://login.example.com/token', OAUTH_CLIENT_ID: 'id' }, [/OAUTH_CLIENT_SECRET is required with OAUTH_TOKEN_URL/]],
+  [
+    { OAUTH_TOKEN_URL: 'login.example.com', OAUTH_CLIENT_ID: 'id', OAUTH_CLIENT_SECRET: 'secret' },
+    [/OAUTH_TOKEN_URL must be an http or https URL/],
+  ],
+])('%j', (settings, expected) => {
+  const found = mistakes(settings);
+  expect(found).toHaveLength(expected.length);
+  found.forEach((line, index) => expect(line).toMatch(expected[index]!));
+});
+
+test.each<[Record<string, string>, RegExp]>([
+  [{ HEADERS: '{"authorization":"Bearer x-y-z"}' }, /^SINK_CRM_HEADERS must be without authorization when there is OAUTH_TOKEN_URL$/],
+  [
+    { URL: 'https://user:password@crm.example.com/{{ data.channelId }}' },
+    /^SINK_CRM_URL must be without user and password when there is OAUTH_TOKEN_URL$/,
+  ],
+])('credentials beside OAuth are a mistake: %j', (settings, expected) => {
+  const oauth = { OAUTH_TOKEN_URL: 'http://login.example.com/token', OAUTH_CLIENT_ID: 'id', OAUTH_CLIENT_SECRET: 'secret' };
+  expect(mistakes(oauth)).toEqual([]);
+  const found = mistakes({ ...oauth, ...settings });
+  expect(found).toHaveLength(1);
+  expect(found[0]).toMatch(expected);
+});
+
+test('Liquid may stand in path and query, with or without a template', () => {
+  const URL = 'https://user:p%40ss@crm.example.com/channels/{{ data.channelId }}?app={{ data.sdkAppId }}';
+  expect(mistakes({ URL })).toEqual([]);
+  expect(mistakes({ URL, TEMPLATE: '{}', METHOD: 'PATCH' })).toEqual([]);
+});
+
+test('SINK_X_CONTENT_TYPE is a setting of x, and no sink is called x_content', () => {
+  expect(mistakes({ CONTENT_TYPE: 'application/vnd.api+json' })).toEqual([]);
+  const read = (environment: Record<string, string>): unknown => readSettings({ SDK_APP_IDS: '1', ...environment });
+  expect(() => read({ SINK_X_CONTENT_TYPE: 'log' })).toThrow('SINK_X_CONTENT_TYPE belongs to no sink: declare it with SINK_X_TYPE');
+  expect(() => read({ SINK_X_TYPE: 'log', SINK_X_CONTENT_TYPE: 'log' })).toThrow(
+    'SINK_X_CONTENT_TYPE is not a setting of log sinks, only of webhook',
+  );
+  expect(() => read({ SINK_CONTENT_TYPE: 'log' })).not.toThrow();
+});

@@ -1,0 +1,129 @@
+import { type Explanation, inEnglish } from '../../explanations/explanation.js';
+import { parsed } from '../../outgoing/http.js';
+import type { ChangeEvent, Delivery } from '../sink.js';
+import { LiquidText, TemplateError } from './liquid.js';
+
+/** What decides what is sent. */
+export interface ShapeSettings {
+  URL: string;
+  CONTENT_TYPE: string;
+  TEMPLATE?: string;
+  SUCCESS?: string;
+}
+
+const mostBytes = 1024 * 1024;
+
+/** A template was rendered, and what it says cannot be sent. */
+export class UnusableRendering extends Error {
+  constructor(
+    readonly why: Explanation,
+    readonly rendering = '',
+  ) {
+    super(inEnglish(why));
+  }
+}
+
+/** Whether a content type is one of JSON. */
+export function isJson(contentType: string): boolean {
+  return /^[^/]+\/([^;]+\+)?json\s*(;|$)/i.test(contentType);
+}
+
+/** What an operator's template is given of a delivery; every key always. */
+export type TemplateData = Pick<Delivery, 'event' | 'origin'>;
+
+function dataOf({ event, origin }: TemplateData): object {
+  return { type: event.type, timestamp: event.timestamp, data: { test: false, ...event.data }, origin };
+}
+
+/** The body that a template makes of a delivery. */
+export class BodyTemplate {
+  private readonly text: LiquidText;
+
+  /** @throws TemplateError */
+  constructor(
+    text: string,
+    private readonly contentType: string,
+  ) {
+    this.text = new LiquidText(text);
+  }
+
+  /** @returns `null` if nothing is to be sent @throws TemplateError, UnusableRendering */
+  render(data: TemplateData): string | null {
+    if (sizeOf(data.event) > mostBytes) throw new UnusableRendering(['change_too_large']);
+    const body = this.text.render(dataOf(data));
+    const trimmed = body.trim();
+    if (trimmed === 'skip') return null;
+    if (Buffer.byteLength(body) > mostBytes) throw new UnusableRendering(['rendering_too_large']);
+    if (trimmed === '') throw new UnusableRendering(['rendering_empty']);
+    if (isJson(this.contentType) && parsed(body) === undefined) throw new UnusableRendering(['rendering_not_json'], body);
+    return body;
+  }
+}
+
+function sizeOf({ data: { profile, changes } }: ChangeEvent): number {
+  const texts = [...Object.values(profile), ...changes.flatMap(({ from, to }) => [from, to])];
+  return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+}
+
+/** Around what a value became in a URL: no value has them, since they are percent-encoded. */
+const marks = ['\u0001', '\u0002'] as const;
+
+function unmarked(text: string): string {
+  return text.replaceAll(marks[0], '').replaceAll(marks[1], '');
+}
+
+function encoded(value: unknown): string {
+  const text = typeof value === 'string' ? value : value === null || value === undefined ? '' : JSON.stringify(value);
+  return marks[0] + encodeURIComponent(text.toWellFormed()) + marks[1];
+}
+
+/** A URL that differs by delivery. */
+export class UrlTemplate {
+  private readonly text: LiquidText;
+
+  /** @throws TemplateError */
+  constructor(text: string) {
+    this.text = new LiquidText(text, encoded);
+  }
+
+  /** @throws TemplateError, UnusableRendering */
+  render(data: TemplateData): string {
+    const url = this.text.render(dataOf(data)).trim();
+    const [path] = url.split(/[?#]/, 1);
+    // A server would take these out of the path, and find another record.
+    const wrong = path!.split('/').some(segment => segment.includes(marks[0]) && /^(\.|%2e){0,2}$/i.test(unmarked(segment)));
+    if (wrong) throw new UnusableRendering(['url_segment']);
+    const plain = unmarked(url);
+    if (!URL.canParse(plain) || /\s/.test(plain)) throw new UnusableRendering(['url_invalid']);
+    return plain;
+  }
+}
+
+/** Where Liquid begins in a text; -1 if it has none. */
+export function liquidAt(text: string): number {
+  return text.search(/\{\{|\{%/);
+}
+
+/** An operator's condition on an answer. */
+export class SuccessCondition {
+  private readonly text: LiquidText;
+
+  /** @throws TemplateError */
+  constructor(condition: string) {
+    if (/[{%]\}|\{[{%]/.test(condition)) throw new TemplateError('it must be a condition alone, without {% and %}', '');
+    this.text = new LiquidText(`{% if ${condition} %}yes{% endif %}`);
+    const strange = this.text.variables.find(name => name !== 'status' && name !== 'answer');
+    if (strange !== undefined) throw new TemplateError(`undefined variable: ${strange}; there are status and answer`, '');
+  }
+
+  /** False also where the answer is none that it can deal with. */
+  holds(status: number, body: string): boolean {
+    const answer = parsed(body);
+    try {
+      return this.text.render({ status, answer: answer === undefined ? body : answer }) === 'yes';
+    } catch (error) {
+      if (error instanceof TemplateError) return false;
+      throw error;
+    }
+  }
+}
