@@ -179,7 +179,7 @@ eachStore('delivery', store => {
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const told: Pick<InboundWebhook, 'command' | 'fields'>[] = [
-      { command: 'created', fields: { name: 'a "quoted"\n\u0000 name \ud83d\udc27' } },
+      { command: 'created', fields: { name: 'a "quoted"\n\u0001 name \ud83d\udc27' } },
       { command: 'changed', fields: { name: '', avatarUrl: 'https://example.com/a.png' } },
       { command: 'changed', fields: { name: 'b', introduction: '' } },
       { command: 'destroyed', fields: {} },
