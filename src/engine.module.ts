@@ -49,6 +49,6 @@ import { Rejections } from './webhook/rejections.js';
     Rejections,
     Engine,
   ],
-  exports: [WebhookIntake, ServedSinks, AdminActions, Metrics, Readiness, Rejections, Engine],
+  exports: [WebhookIntake, ServedSinks, AdminActions, Lookups, Metrics, Readiness, Rejections, Engine],
 })
 export class EngineModule {}

@@ -11,6 +11,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Database } from '../database/database.js';
+import { Lookups } from '../sinks/lookup.js';
 import { ServedSinks } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
@@ -28,11 +29,12 @@ import { SinksController } from './api/sinks/sinks.controller.js';
 import { AdminActions } from './admin-actions.js';
 import { HealthController } from './health.controller.js';
 import { Metrics } from './metrics.js';
+import { PageController } from './page/page.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
-const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, ServedSinks];
+const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, ServedSinks, Lookups];
 
 /** No call is given more levels of objects and lists in each other. */
 const mostLevels = 10;
@@ -43,6 +45,7 @@ const api = [
   ChangesController,
   DeliveriesController,
   IndexesController,
+  PageController,
   ReplaysController,
   SinksController,
 ];

@@ -3,7 +3,7 @@ import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.j
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { meant } from './names.js';
-import { Must, Setting, Whole, duration, isDatabaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 
 /** A number, or as it stands what Kubernetes sets in its place. */
 function port(text: string): number | string {
@@ -78,6 +78,18 @@ export class Settings {
   @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' })
   @MinLength(16, { message: '$property must have 16 characters or more' })
   MANAGEMENT_TOKEN?: string;
+
+  @Setting({
+    meaning:
+      "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which lets in who has it for one hour. Needs MANAGEMENT_TOKEN",
+    example: 'https://channel-sync.example.com',
+  })
+  @IsOptional()
+  @Must(
+    'an http or https URL without user, query and fragment',
+    value => isHttpUrl(value) && !/[?#]|^https?:\/\/[^/]*@/i.test(String(value)),
+  )
+  PUBLIC_URL?: string;
 
   @Setting({
     meaning: '`sqlite:` and a path (folders are made) for one process, or `postgres://…`. A path is relative to where the process starts',
@@ -180,6 +192,8 @@ export function examineSettings(environment: Environment, warnings: readonly str
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
   if (!given.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (settings.PUBLIC_URL !== undefined && settings.MANAGEMENT_TOKEN === undefined)
+    settings.warnings.push('PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page');
   for (const sink of settings.sinks)
     for (const id of sink.settings.SDK_APP_IDS ?? [])
       if (settings.SDK_APP_IDS?.includes(id) === false)

@@ -76,6 +76,8 @@ export interface Lookup {
   /** In every app that has it. */
   channel(channelId: string): Promise<ChannelOverview[]>;
   change(changeId: string): Promise<ChangeDetails | null>;
+  /** A link to the page of a change that is good for an hour, on record as made for `actor`; `null` if there is no such page. @param language of the page */
+  link(changeId: string, language: string, actor: string): Promise<string | null>;
 }
 
 /** Makes what people may look up by way of a sink. */

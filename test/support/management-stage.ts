@@ -6,6 +6,8 @@ import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import { byWebhook, recorderAt, soundEvents } from './engine.js';
 import { Clock, SharedClock } from '../../src/process/clock.js';
 import { Database } from '../../src/database/database.js';
+import { StoredLookups } from '../../src/management/lookup/lookups.js';
+import { Lookups } from '../../src/sinks/lookup.js';
 import { ServedSinks } from '../../src/sinks/served-sinks.js';
 import { EngineLog } from '../../src/management/engine-log.js';
 import type { WebhookIntake } from '../../src/intake/intake.js';
@@ -81,14 +83,16 @@ export class Stage {
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
     new EngineLog(events, log, metrics);
     this.auditActions = new AdminActions(database, clock, log, events);
+    const settings = readSettings({ SDK_APP_IDS: '1400000001', ...environment });
     const shared = new Map<unknown, unknown>([
-      [Settings, readSettings({ SDK_APP_IDS: '1400000001', ...environment })],
+      [Settings, settings],
       [Database, database],
       [Metrics, metrics],
       [Readiness, this.readiness],
       [SharedClock, clock],
       [Log, log],
       [AdminActions, this.auditActions],
+      [Lookups, new StoredLookups(database, clock, settings)],
       [ServedSinks, { searches: this.searchSinks }],
     ]);
     const module = ManagementModule.beside({ get: <T>(token: unknown) => shared.get(token) as T });

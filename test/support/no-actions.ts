@@ -18,4 +18,5 @@ export const noLookup: Lookup = {
   findChannels: () => Promise.resolve({ channels: [], more: 0 }),
   channel: () => Promise.resolve([]),
   change: () => Promise.resolve(null),
+  link: () => Promise.resolve(null),
 };

@@ -1,13 +1,17 @@
 import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
 import { eachStore } from '../../../test/support/stores.ts';
+import type { Settings } from '../../settings/settings.js';
 import type { Filters } from '../../sinks/filters.js';
 import type { ListedChange, Lookup } from '../../sinks/lookup.js';
 import { StoredLookups } from './lookups.js';
 
+const token = 'a-token-of-16-characters';
+const settings = { PUBLIC_URL: 'https://sync.example.com/x/', MANAGEMENT_TOKEN: token } as Settings;
+
 eachStore('what people look up', store => {
   let stage: Stage;
   let all: Lookup;
-  const within = (filters: Filters): Lookup => new StoredLookups(stage.database, stage.clock).within(filters);
+  const within = (filters: Filters): Lookup => new StoredLookups(stage.database, stage.clock, settings).within(filters);
   beforeEach(async () => {
     stage = new Stage(await store.open());
     all = within({});
@@ -114,6 +118,10 @@ eachStore('what people look up', store => {
       [],
       [{ state: 'pending', attempts: [] }],
     ]);
+    const link = await all.link(ids[0]!, 'zh-CN', 'slack:U0ALICE');
+    expect(link).toMatch(new RegExp(`^https://sync\\.example\\.com/x/changes/${ids[0]}\\?lang=zh-CN&until=\\d{10}&key=[\\w-]{43}$`));
+    const recorded = await stage.database.kysely.selectFrom('audit').select(['action', 'actor', 'change_id', 'details']).execute();
+    expect(recorded).toEqual([{ action: 'link', actor: 'slack:U0ALICE', change_id: ids[0], details: '{}' }]);
     expect(await within({ channels: ['x'] }).change(ids[0]!)).toBeNull();
     expect(await all.change('x')).toBeNull();
   });

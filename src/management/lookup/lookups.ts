@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
+import { recordAction } from '../../database/audit.js';
 import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
 import { countUpTo } from '../../reports/watch.js';
+import { Settings } from '../../settings/settings.js';
 import type { Filters } from '../../sinks/filters.js';
 import {
   type ChangeDetails,
@@ -17,6 +19,7 @@ import type { ListedChannelDto } from '../api/channels/channel.dto.js';
 import { findChannel } from '../api/channels/channels.queries.js';
 import { findWebhook } from '../api/changes/changes.queries.js';
 import { troubleOf } from '../api/sinks/sinks.queries.js';
+import { linkTo } from '../page/key.js';
 import { sinkStates } from '../sink-states.js';
 import { latestIds, neighbours, wantedChanges } from './changes.js';
 import { deliveriesOf } from './deliveries.js';
@@ -33,6 +36,7 @@ export class StoredLookups extends Lookups {
   constructor(
     private readonly database: Database,
     private readonly clock: SharedClock,
+    private readonly settings: Settings,
   ) {
     super();
   }
@@ -53,6 +57,7 @@ export class StoredLookups extends Lookups {
         return Promise.all(found.items.map(item => this.channel(item, filters)));
       },
       change: changeId => this.change(changeId, filters),
+      link: (changeId, language, actor) => this.link(changeId, language, actor),
     };
   }
 
@@ -140,6 +145,14 @@ export class StoredLookups extends Lookups {
       before: await neighbours(database, changeId, 'before', filters, neighboursShown),
       after: await neighbours(database, changeId, 'after', filters, neighboursShown),
     };
+  }
+
+  private async link(changeId: string, language: string, actor: string): Promise<string | null> {
+    const { PUBLIC_URL: url, MANAGEMENT_TOKEN: token } = this.settings;
+    if (url === undefined || token === undefined) return null;
+    const now = this.clock.now();
+    await recordAction(this.database.kysely, { at: now, actor }, 'link', {}, changeId);
+    return linkTo(url, changeId, language, token, now);
   }
 }
 

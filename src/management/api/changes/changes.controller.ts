@@ -7,7 +7,7 @@ import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+export const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What happened to channels. */
 @Api('changes')

@@ -8,7 +8,7 @@ import type { Words } from '../words/en.js';
 type State = SinkResult['state'];
 
 /** An icon for each state. Those that want a person come first: they are the last to be folded. */
-const icons: Record<State, string> = {
+export const icons: Record<State, string> = {
   parked: 'x',
   retrying: 'warning',
   discarded: 'wastebasket',

@@ -2,6 +2,7 @@ import type { Door, ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import type { RenderContext } from '../card/blocks.js';
 import { answerTo } from '../lookup/command.js';
+import { DetailsModal } from '../lookup/details-modal.js';
 import { HomeTab } from '../lookup/home-tab.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { Clicks, challengeOf, idsOf, isSignedBySlack, payloadOf, stampOf } from './clicks.js';
@@ -18,7 +19,7 @@ export async function buttons(
   if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
   const texts = rendering.words.clicks;
   const home = new HomeTab(settings, rendering, context);
-  const clicks = new Clicks(settings, texts, context, home);
+  const clicks = new Clicks(settings, texts, context, home, new DetailsModal(settings, rendering, context));
   const commands = new Commands(settings, texts, context, command =>
     answerTo(command, context.lookup, { ...rendering, buttons: mayAct({ ...command, stranger: false }, settings) }),
   );

@@ -102,6 +102,7 @@ describe('a payload', () => {
         target: value,
         user: 'U0ALICE',
         stranger: false,
+        triggerId: 'undefined',
         home: false,
         responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x',
       },
@@ -219,12 +220,18 @@ describe('clicks', () => {
 
   function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, texts = en.clicks): Clicks {
     const context = { name: 'team', actions: actions(outcome), proxies: noProxies, warn: (text: string) => void warnings.push(text) };
+    const details = {
+      open: async ({ user }: Person, id: string, trigger: string) => (
+        shown.push([user, `${trigger} ${id}`]),
+        id === 'gone' ? 'No longer kept.' : null
+      ),
+    };
     const home = {
       show: async ({ user }: Person, _: AbortSignal, outcome: object[][] = []) => void shown.push([user, JSON.stringify(outcome)]),
       find: async ({ user }: Person, typed: string) => void shown.push([user, typed]),
       tellDone: async ({ user }: Person, ...what: unknown[]) => void shown.push([user, what.slice(0, 3).join(' ')]),
     };
-    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, ...settings }, texts, context, home);
+    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, READERS: 'everyone', ...settings }, texts, context, home, details);
   }
 
   const isNew = Promise.resolve(true);
@@ -313,6 +320,23 @@ describe('clicks', () => {
       ['U0BOB', '[]'],
     ]);
     expect([calls.map(([action]) => action), replies()]).toEqual([['discard'], []]);
+  });
+
+  it('on Details open them for who may look, and act is not asked', async () => {
+    const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB'] });
+    const others = open(() => 1, { ALLOWED_USERS: ['U0BOB'], READERS: 'allowed' });
+    const ask = { action_id: 'details', value: `team:${changeId}` };
+    clicks.take(click(ask, { trigger_id: '1.2.x' }), isNew);
+    clicks.take(click({ ...ask, value: 'team:gone' }, { trigger_id: '1.2.y' }), isNew);
+    others.take(click(ask, { trigger_id: '1.2.z' }), isNew);
+    await until(() => server.requests.length === 2, 'private words');
+    await Promise.all([clicks.close(), others.close()]);
+    expect(shown).toEqual([
+      ['U0ALICE', `1.2.x ${changeId}`],
+      ['U0ALICE', '1.2.y gone'],
+    ]);
+    expect(replies()).toEqual(expect.arrayContaining([privately('No longer kept.'), privately(en.clicks.notAllowed)]));
+    expect(calls).toEqual([]);
   });
 
   it('on Home itself show it, once', async () => {

@@ -3,21 +3,24 @@ import { parsed } from '../../../outgoing/http.js';
 import type { Actions } from '../../sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import type { Headers } from '../../report-sink.js';
+import type { DetailsModal } from '../lookup/details-modal.js';
 import type { HomeTab } from '../lookup/home-tab.js';
 import type { Words } from '../words/en.js';
 import { text } from '../card/blocks.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { openedHome } from './commands.js';
-import { type Person, fieldsOf, isUser, mayAct } from './people.js';
+import { type Person, fieldsOf, isUser, mayAct, mayRead } from './people.js';
 import { tellPrivately } from './private-words.js';
 
 /** One click on a button of ours. */
 export interface Click extends Person {
-  action: keyof Actions | 'refresh' | 'find';
+  action: keyof Actions | 'refresh' | 'find' | 'details';
   /** The name of the Slack sink whose message it was on. */
   sink: string;
   /** The id of a change (retry, discard), the name of a sink (pause, resume, repair), or what was typed (find). */
   target: string;
+  /** What lets us open a modal, for three seconds. */
+  triggerId: string;
   /** True if it was in Home, where the answer goes, too. */
   home: boolean;
   /** Where Slack takes a message for this user alone, for 30 minutes. */
@@ -66,25 +69,31 @@ export function challengeOf(payload: unknown): string | null {
   return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }
 
-const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair', 'refresh'] satisfies Click['action'][];
+const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair', 'refresh', 'details'] satisfies Click['action'][];
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */
 export function clicksOf(payload: unknown): Click[] {
-  const { type, user, team, message, view, actions, response_url: url } = fieldsOf(payload);
+  const { type, user, team, message, view, actions, trigger_id: trigger, response_url: url } = fieldsOf(payload);
   const { id, team_id: homeTeam } = fieldsOf(user);
   const { type: viewType, private_metadata: owner } = fieldsOf(view);
   if (type !== 'block_actions' || !isUser(id) || !Array.isArray(actions)) return [];
   const stranger = [fieldsOf(team)['id'], fieldsOf(message)['team']].some(
     one => homeTeam !== undefined && one !== undefined && one !== homeTeam,
   );
-  const person = { user: id, stranger, home: viewType === 'home', responseUrl: typeof url === 'string' ? url : null };
+  const person = {
+    user: id,
+    stranger,
+    triggerId: String(trigger),
+    home: viewType === 'home',
+    responseUrl: typeof url === 'string' ? url : null,
+  };
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }): Click[] => {
     // What is typed has no room for the name of a sink.
     if (action === 'find' && person.home && typeof owner === 'string')
       return [{ action, sink: owner, target: typeof value === 'string' ? value : '', ...person }];
     const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
     if (!actionNames.includes(String(action)) || sink === undefined || target === undefined) return [];
-    return [{ action: action as keyof Actions | 'refresh', sink, target, ...person }];
+    return [{ action: action as keyof Actions | 'refresh' | 'details', sink, target, ...person }];
   });
 }
 
@@ -98,10 +107,11 @@ export class Clicks {
   private readonly closing = new AbortController();
 
   constructor(
-    private readonly settings: Pick<SlackSettings, 'ALLOWED_USERS' | 'API_URL' | 'TIMEOUT_MS'>,
+    private readonly settings: Pick<SlackSettings, 'ALLOWED_USERS' | 'READERS' | 'API_URL' | 'TIMEOUT_MS'>,
     private readonly texts: Words['clicks'],
     private readonly context: Pick<SinkContext, 'name' | 'actions' | 'proxies' | 'warn'>,
     private readonly home: Pick<HomeTab, 'show' | 'find' | 'tellDone'>,
+    private readonly details: Pick<DetailsModal, 'open'>,
   ) {}
 
   /** Takes an interaction whose sender is known to be Slack. @returns whether it was clicked on a message or view of this sink */
@@ -114,7 +124,7 @@ export class Clicks {
   /** Shows Home to who has opened it. @returns whether somebody has */
   opened(payload: unknown, isNew: Promise<boolean>): boolean {
     const person = openedHome(payload);
-    if (person) this.begin(this.open(person, isNew));
+    if (person) this.begin(this.showHome(person, isNew));
     return person !== null;
   }
 
@@ -123,7 +133,7 @@ export class Clicks {
     this.underWay.add(done);
   }
 
-  private async open(person: Person, isNew: Promise<boolean>): Promise<void> {
+  private async showHome(person: Person, isNew: Promise<boolean>): Promise<void> {
     // Where nobody knows whether it was shown before it is shown once more.
     if (await isNew.catch(() => true)) await this.home.show(person, this.closing.signal);
   }
@@ -141,6 +151,7 @@ export class Clicks {
       if (!(await isNew)) return;
       if (click.action === 'refresh') return await this.home.show(click, this.closing.signal);
       if (click.action === 'find') return await this.home.find(click, click.target, this.closing.signal);
+      if (click.action === 'details') return await this.open(click);
       if (!mayAct(click, this.settings)) return await this.answer(click, this.texts.notAllowed);
       const done = await actions[click.action](click.target, `slack:${click.user}`);
       if (!done) return await this.answer(click, this.texts.nothingLeft[click.action]);
@@ -150,6 +161,13 @@ export class Clicks {
       warn(`a click on ${click.action} could not be performed`);
       await this.answer(click, this.texts.failed);
     }
+  }
+
+  private async open(click: Click): Promise<void> {
+    const instead = mayRead(click, this.settings)
+      ? await this.details.open(click, click.target, click.triggerId, this.closing.signal)
+      : this.texts.notAllowed;
+    if (instead !== null) await this.answer(click, instead);
   }
 
   /** Where it was clicked: as the first line of Home, or unseen by others. What a message shows itself is not said. */

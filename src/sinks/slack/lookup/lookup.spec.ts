@@ -3,11 +3,12 @@ import fc from 'fast-check';
 import { noLookup } from '../../../../test/support/no-actions.ts';
 import { slackChecker } from '../../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../../test/support/slack-messages.ts';
-import type { FailedChange, FoundChannel, Lookup, SinkOverview } from '../../lookup.js';
+import type { ChangeDetails, FailedChange, FoundChannel, Lookup, SinkOverview } from '../../lookup.js';
 import type { RenderContext } from '../card/blocks.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import { answerTo } from './command.js';
+import { detailsView } from './details.js';
 import { homeView, homeWord } from './home.js';
 
 const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
@@ -45,6 +46,25 @@ const change = (text = 'Tea', more: Partial<FailedChange> = {}): FailedChange =>
 const channel = (text = 'Tea', more: Partial<FoundChannel> = {}): FoundChannel => {
   return { sdkAppId: '1400000001', channelId: '@TOA#_tea', name: text, exists: true, updatedAt: now, ...more };
 };
+
+const attempt = (text: string | null = null, outcome = 'retry') => {
+  return { at: now, durationMs: 42, outcome, status: text === null ? null : 502, error: text, response: text };
+};
+const detailsOf = (text = 'Tea', count = 1, more: Partial<ChangeDetails> = {}): ChangeDetails => ({
+  ...change(text),
+  origin: { clientIp: text, platform: text, owner: text },
+  webhook: JSON.stringify({ Name: text }),
+  deliveries: Array.from({ length: count }, (_, index) => ({
+    sink: `crm_${index}`,
+    state: 'retrying',
+    reason: text,
+    nextAttemptAt: null,
+    attempts: Array.from({ length: count }, () => attempt(text)),
+  })),
+  before: [change(text)],
+  after: [],
+  ...more,
+});
 
 function lookupOf(text: string, count: number): Lookup {
   const many = <T>(one: T): T[] => Array.from({ length: count }, () => one);
@@ -177,6 +197,42 @@ describe('Home', () => {
   it('says in a word who may not look', () => expect(linesOf(homeWord('No.') as { blocks: KnownBlock[] })).toEqual(['No.']));
 });
 
+describe('Details', () => {
+  it('say what changed, by whom and how, every try with the answer, the raw webhook and the changes around it', () => {
+    const delivered = {
+      sink: 'search',
+      state: 'delivered' as const,
+      reason: null,
+      nextAttemptAt: null,
+      attempts: [attempt(null, 'delivered')],
+    };
+    const details = detailsOf('Tea', 1, { origin: { clientIp: '192.0.2.1', platform: 'RESTAPI', owner: null } });
+    details.deliveries.push(delivered);
+    const view = detailsView(details, context, 'https://sync.example.com/changes/1?key=x');
+    expect([view.title.text, view.close?.text]).toEqual(['Details', 'Close']);
+    expect(linesOf(view)).toEqual([
+      'Tea House',
+      `*${en.card.updated([])}* \`@TOA#_tea\``,
+      'Name: ~Tea~ → *Tea House*',
+      `${en.card.by('Tea')} · platform RESTAPI · from 192.0.2.1 · webhook · app 1400000001 · revision 2`,
+      'Changed Jan 1, 2026, 09:00:00 UTC, received Jan 1, 2026, 10:00:00 UTC',
+      'Open as a page (this link is good for one hour)',
+      'Delivery',
+      `:warning:* crm_0* ${en.results.state.retrying}: Tea`,
+      'Jan 1, 2026, 10:00:00 UTC · failed, to be retried · 42 ms · HTTP 502 · Tea · `Tea`',
+      `:white_check_mark:* search* ${en.results.state.delivered}`,
+      'Jan 1, 2026, 10:00:00 UTC · delivered · 42 ms',
+      'Raw webhook',
+      '{"Name":"Tea"}',
+      'Earlier changes of this channel',
+      'Jan 1, 2026, 09:00:00 UTC · Name: ~Tea~ → *Tea House* · by Tea',
+      'Later changes of this channel',
+      'None',
+    ]);
+    expect(JSON.stringify(detailsView(details, context, null))).not.toContain('"link"');
+  });
+});
+
 describe('Slack takes', () => {
   const check = slackChecker();
   const texts = fc.oneof(fc.constant(hostile), fc.string({ unit: 'binary', maxLength: 600 }), fc.constant('茶'.repeat(600)));
@@ -205,6 +261,20 @@ describe('Slack takes', () => {
         // Only our own words are mrkdwn.
         const marked = JSON.stringify(view).match(/"type":"mrkdwn","text":"[^"]*"/g) ?? [];
         expect(marked.filter(one => !/<!date/.test(one))).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('Details, whatever the texts, in both languages', () => {
+    fc.assert(
+      fc.property(texts, fc.constantFrom(0, 1, 30), fc.constantFrom('en', 'zh-CN'), (text, count, locale) => {
+        const more = count === 0 ? { webhook: null, before: [] } : { webhook: text.repeat(20) };
+        const view = detailsView(detailsOf(text, count, more), { ...context, words: locale === 'en' ? en : zhCN }, null);
+        expect([view.title.text.length <= 24, (view.close?.text.length ?? 0) <= 24, view.blocks.length <= 100]).toEqual([true, true, true]);
+        for (const block of view.blocks) expect(check({ text: 'x', blocks: [block as KnownBlock] })).toEqual([]);
+        expect(shownTexts(view.blocks).join('').length).toBeLessThan(14_000);
+        expect(JSON.stringify(view)).not.toMatch(/mrkdwn/);
       }),
       { numRuns: 60 },
     );

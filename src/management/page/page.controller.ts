@@ -1,0 +1,54 @@
+import { Controller, Get, NotFoundException, Param, Query, Req, Res, UnauthorizedException } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { SharedClock } from '../../process/clock.js';
+import { Settings } from '../../settings/settings.js';
+import { Lookups } from '../../sinks/lookup.js';
+import { uuid } from '../api/changes/changes.controller.js';
+import { type PageLink, hasPassword, isGoodLink } from './key.js';
+import { changePage, contentSecurityPolicy } from './page.js';
+import { type Language, pageTexts } from './texts.js';
+
+/** The page of a change, for people: by a link from Slack, or with the management token as the password. */
+@ApiExcludeController()
+@Controller('changes')
+export class PageController {
+  constructor(
+    private readonly lookups: Lookups,
+    private readonly settings: Settings,
+    private readonly clock: SharedClock,
+  ) {}
+
+  @Get(':id')
+  async show(
+    @Param('id') id: string,
+    @Query() query: PageLink & { lang?: string },
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<string> {
+    const token = this.settings.MANAGEMENT_TOKEN!;
+    response.set({
+      'Cache-Control': 'no-store',
+      'Referrer-Policy': 'no-referrer',
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Security-Policy': contentSecurityPolicy,
+    });
+    if (!isGoodLink(query, id, token, this.clock.now()) && !hasPassword(request.get('authorization'), token)) {
+      response.set('WWW-Authenticate', 'Basic realm="channel-sync", charset="UTF-8"');
+      throw new UnauthorizedException(
+        'the link is not good, or no longer: press Details in Slack again, or show MANAGEMENT_TOKEN as the password',
+      );
+    }
+    const details = uuid.test(id) ? await this.lookups.within({}).change(id) : null;
+    if (!details) throw new NotFoundException('no change with this id is kept');
+    response.type('html');
+    return changePage(details, languageOf(query.lang, request));
+  }
+}
+
+/** That of the link, or what the browser prefers. */
+function languageOf(asked: string | undefined, request: Request): Language {
+  const known = Object.keys(pageTexts) as Language[];
+  const preferred = request.acceptsLanguages(['en', 'zh', 'zh-CN']) || 'en';
+  return known.find(one => one === asked) ?? (preferred.startsWith('zh') ? 'zh-CN' : 'en');
+}

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import { readExplanation } from '../../explanations/explanation.js';
+import { english } from '../../explanations/en.js';
+import { chinese } from '../../explanations/zh-cn.js';
+import type { ChangeDetails, ListedChange } from '../../sinks/lookup.js';
+import { toIso } from '../api/times.js';
+import { type Language, type PageTexts, pageTexts } from './texts.js';
+
+const style = `:root { color-scheme: light dark; font: 15px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem } h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+h3 { font-size: 1rem; margin: 1rem 0 .25rem } table { border-collapse: collapse; width: 100% }
+th, td { text-align: start; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #8884; overflow-wrap: anywhere }
+th { font-weight: 600; white-space: nowrap } pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: #8881; border-radius: 4px }
+bdi { white-space: pre-wrap } .quiet { opacity: .65 }`;
+
+/** Nothing but this style may be loaded or done, and no other page may hold this one. */
+export const contentSecurityPolicy = [
+  `default-src 'none'`,
+  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+  ...['base-uri', 'form-action', 'frame-ancestors'].map(one => `${one} 'none'`),
+].join('; ');
+
+/** Mark-up that is ready to stand in a page: only `html` makes it. */
+class Html {
+  constructor(readonly markup: string) {}
+}
+
+type Part = Html | string | number | readonly Html[];
+
+/** Mark-up with texts in it, which are only ever shown: escaped, and each a direction of its own. */
+function html(parts: TemplateStringsArray, ...values: readonly Part[]): Html {
+  return new Html(parts.reduce((all, part, index) => all + markupOf(values[index - 1]!) + part));
+}
+
+function markupOf(part: Part): string {
+  if (part instanceof Html) return part.markup;
+  if (typeof part === 'object') return part.map(one => one.markup).join('');
+  return escaped(String(part));
+}
+
+function escaped(text: string): string {
+  // A control character would be a fault in a page; this shows that there is one.
+  const shown = text.toWellFormed().replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
+  return shown.replace(/[&<>"']/g, sign => `&#${sign.charCodeAt(0)};`);
+}
+
+/** Text that came from outside. */
+const data = (text: string): Html => html`<bdi>${text}</bdi>`;
+
+/** The page of a change: what Details shows, whole. Times are UTC. */
+export function changePage(details: ChangeDetails, language: Language): string {
+  const texts = pageTexts[language];
+  const { event, origin } = details;
+  const { data: change } = event;
+  const name = change.profile.name ?? change.changes.find(({ field }) => field === 'name')?.from ?? null;
+  const facts: [keyof PageTexts['facts'], string | number | null][] = [
+    ['channel', change.channelId],
+    ['app', change.sdkAppId],
+    ['change', change.changeId],
+    ['revision', change.revision],
+    ['operator', change.operator],
+    ['platform', origin.platform],
+    ['clientIp', origin.clientIp],
+    ['owner', origin.owner],
+    ['source', texts.source[change.source]],
+    ['happened', event.timestamp],
+    ['received', toIso(details.receivedAt)],
+  ];
+  const shown = html`<!doctype html>
+    <html lang="${language}">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <meta name="robots" content="noindex" />
+        <title>${name ?? texts.nameUnknown}</title>
+        <style>
+          ${new Html(style)}
+        </style>
+      </head>
+      <body>
+        <h1>${name === null ? texts.nameUnknown : data(name)}</h1>
+        <p>${effectOf(details, texts)}</p>
+        ${notes(details, texts)} ${fields(change.revision === null ? [] : change.changes, texts)}
+        <table>
+          ${facts.map(
+            ([fact, value]) =>
+              html`<tr>
+                <th>${texts.facts[fact]}</th>
+                <td>${value === null ? quiet(texts.unknown) : data(String(value))}</td>
+              </tr>`,
+          )}
+        </table>
+        <h2>${texts.sinks}</h2>
+        ${details.deliveries.length === 0 ? quiet(texts.noSinks) : details.deliveries.map(one => delivery(one, texts, language))}
+        <h2>${texts.webhook}</h2>
+        ${details.webhook === null ? quiet(texts.noWebhook) : html`<pre>${data(details.webhook)}</pre>`}
+        <h2>${texts.earlier}</h2>
+        ${neighbours(details.before, texts)}
+        <h2>${texts.later}</h2>
+        ${neighbours(details.after, texts)}
+      </body>
+    </html>`;
+  return shown.markup;
+}
+
+function quiet(text: string): Html {
+  return html`<span class="quiet">${text}</span>`;
+}
+
+function effectOf({ event, stale, tie }: ListedChange, texts: PageTexts): string {
+  if (event.data.revision !== null) return texts.type[event.type];
+  return tie || stale.length > 0 ? `${texts.nothing}: ${tie ? texts.notes.tie : texts.notes.stale}` : texts.nothing;
+}
+
+function notes({ event, stale, tie, eventTimeEstimated }: ListedChange, texts: PageTexts): readonly Html[] {
+  const altered = event.data.revision !== null;
+  const lines = [
+    ...(stale.length > 0 ? [`${texts.notes.stale}: ${stale.map(field => texts.field[field]).join(', ')}`] : []),
+    ...(altered && tie ? [texts.notes.tie] : []),
+    ...(eventTimeEstimated ? [texts.notes.estimated] : []),
+  ];
+  return lines.map(line => html`<p>${line}</p>`);
+}
+
+function value(text: string | null, texts: PageTexts): Html {
+  return text === null ? quiet(texts.unknown) : text === '' ? quiet(texts.empty) : data(text);
+}
+
+function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageTexts): Html | string {
+  if (changes.length === 0) return '';
+  const rows = changes.map(
+    ({ field, from, to }) =>
+      html`<tr>
+        <th>${texts.field[field]}</th>
+        <td>${value(from, texts)}</td>
+        <td>${value(to, texts)}</td>
+      </tr>`,
+  );
+  return html`<table>
+    <tr>
+      <th></th>
+      <th>${texts.before}</th>
+      <th>${texts.now}</th>
+    </tr>
+    ${rows}
+  </table>`;
+}
+
+function delivery({ sink, state, reason, attempts }: ChangeDetails['deliveries'][number], texts: PageTexts, language: Language): Html {
+  const catalogue = language === 'en' ? english : chinese;
+  const why = state === 'delivered' || reason === null ? '' : html`: ${data(readExplanation(reason, catalogue))}`;
+  const rows = attempts.map(({ at, outcome, durationMs, status, error, response }) => {
+    const said = error === null ? '' : data(readExplanation(error, catalogue));
+    const ended = texts.outcome[outcome as keyof typeof texts.outcome] ?? outcome;
+    return html`<tr>
+      <td>${toIso(at)}</td>
+      <td>${ended}</td>
+      <td>${durationMs} ms</td>
+      <td>${status ?? ''}</td>
+      <td>${said}</td>
+      <td>${response === null ? '' : data(response)}</td>
+    </tr>`;
+  });
+  const head = Object.values(texts.columns).map(title => html`<th>${title}</th>`);
+  return html`<h3>${sink} · ${texts.state[state]}${why}</h3>
+    ${
+      rows.length === 0
+        ? ''
+        : html`<table>
+            <tr>
+              ${head}
+            </tr>
+            ${rows}
+          </table>`
+    }`;
+}
+
+function neighbours(changes: readonly ListedChange[], texts: PageTexts): Html {
+  if (changes.length === 0) return quiet(texts.none);
+  const rows = changes.map(change => {
+    const { revision, changes: all, operator } = change.event.data;
+    const what = all.map(({ field, from, to }) => html`<div>${texts.field[field]}: ${value(from, texts)} → ${value(to, texts)}</div>`);
+    return html`<tr>
+      <td>${change.event.timestamp}</td>
+      <td>${effectOf(change, texts)}${revision === null ? [] : what}</td>
+      <td>${operator === null ? '' : data(operator)}</td>
+    </tr>`;
+  });
+  return html`<table>
+    ${rows}
+  </table>`;
+}
