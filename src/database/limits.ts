@@ -18,3 +18,10 @@ export const groupLimits = { webhooks: 256, bytes: 4 * 1024 * 1024, rows: 4000 }
 export function* chunks<T>(list: readonly T[], size: number): Generator<readonly T[]> {
   for (let from = 0; from < list.length; from += size) yield list.slice(from, from + size);
 }
+
+/** How many texts of these sizes are taken together, so that they are no more than `most` bytes; one is, whatever its size. */
+export function fitting(sizes: readonly number[], most: number): number {
+  let left = most;
+  const over = sizes.findIndex((size, index) => (left -= size) < 0 && index > 0);
+  return over < 0 ? sizes.length : over;
+}

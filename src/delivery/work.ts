@@ -67,6 +67,8 @@ const columns = {
   ],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
+/** Those of a change, in another query. */
+export const changeColumns = columns.change.map(column => `change.${column}` as const);
 type Read<Table extends keyof typeof columns> = {
   [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
 };

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { fitting } from '../../database/limits.js';
 import type { Session } from './mode.js';
 import { type DeliveryRow, type LaneWork, type Lease, blanks, bytesEach, deliveryOf, laneWork, selected } from '../work.js';
 
@@ -53,23 +54,20 @@ async function load(
       join channel on channel.id = lane.channel
       where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)} order by change.id`;
   const tooLarge = new Set<number>();
-  let fitting = which;
+  let loaded = which;
   if (count > fewRows) {
     const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
         select change.id, lane.channel,
           octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
         ${from(which)}`.execute(trx);
-    let left = bytes;
-    const ids = sizes.flatMap((one, index) => {
-      left -= bytesEach + one.bytes;
-      if (left >= 0 || index === 0) return one.id;
-      tooLarge.add(one.channel);
-      return [];
-    });
-    fitting = database.isAmong('delivery.change_id', ids);
+    const each = sizes.map(one => bytesEach + one.bytes);
+    const fits = fitting(each, bytes);
+    for (const { channel } of sizes.slice(fits)) tooLarge.add(channel);
+    const ids = sizes.slice(0, fits).map(({ id }) => id);
+    loaded = database.isAmong('delivery.change_id', ids);
   }
   const { rows } = await sql<DeliveryRow>`
-      select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${from(fitting)}`.execute(trx);
+      select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${from(loaded)}`.execute(trx);
   return { work: await workOf(session, rows, lease), tooLarge };
 }
 

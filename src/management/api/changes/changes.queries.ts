@@ -2,7 +2,9 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import { unknownProfile } from '../../../channel/profile.js';
 import { readChanges, readFields, readProfile } from '../../../channel/stored.js';
 import type { Database } from '../../../database/database.js';
+import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
+import { changeColumns } from '../../../delivery/work.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
 import { toIso } from '../times.js';
@@ -13,21 +15,8 @@ function selectChanges(database: Database) {
   return database.kysely
     .selectFrom('change')
     .innerJoin('channel', 'channel.id', 'change.channel')
-    .select([
-      'change.id',
-      'change.type',
-      'change.revision',
-      'change.source',
-      'change.operator',
-      'change.client_ip',
-      'change.platform',
-      'change.owner',
-      'change.event_time',
-      'change.estimated',
-      'change.tie',
-      'change.received_at',
-    ])
-    .select(['change.changes', 'change.profile', 'change.stale', 'channel.sdk_app_id', 'channel.channel_id']);
+    .select(changeColumns)
+    .select(['change.id', 'channel.sdk_app_id', 'channel.channel_id']);
 }
 
 function showChange(row: Row): ChangeDto {
@@ -81,9 +70,8 @@ export async function findChanges(
     .orderBy('change.id', 'desc')
     .limit(query.limit + 1)
     .execute();
-  let left = pageBytes;
-  const tooMany = found.findIndex(({ bytes }, index) => (left -= bytes) < 0 && index > 0);
-  const limit = tooMany < 0 ? query.limit : Math.min(query.limit, tooMany);
+  const sizes = found.map(({ bytes }) => bytes);
+  const limit = Math.min(query.limit, fitting(sizes, pageBytes));
   const ids = found.slice(0, limit + 1).map(({ id }) => id);
   const rows = await selectChanges(database).where(database.isAmong('change.id', ids)).orderBy('change.id', 'desc').execute();
   return { changes: rows.map(showChange), limit };

@@ -3,6 +3,7 @@ import { folded } from '../../../channel/findable.js';
 import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
 import { type Profile, unknownProfile } from '../../../channel/profile.js';
 import type { Database } from '../../../database/database.js';
+import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
 import type { Filters } from '../../../sinks/filters.js';
 import { orElse } from '../changes/changes.queries.js';
@@ -59,8 +60,8 @@ export async function findChannels(
     .where(database.isAmong('id', ids))
     .execute();
   const bytes = new Map(sizes.map(one => [one.id, one.bytes]));
-  let left = pageBytes;
-  const shown = ids.filter((id, index) => (left -= bytes.get(id) ?? 0) >= 0 || index === 0);
+  const ordered = ids.map(id => bytes.get(id) ?? 0);
+  const shown = ids.slice(0, fitting(ordered, pageBytes));
   return { items: await listedChannels(database, shown), next: places.length > shown.length ? places[shown.length - 1]! : null };
 }
 
