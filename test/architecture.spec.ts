@@ -25,7 +25,7 @@ const rooms: Record<string, string> = {
     '^src/(explanations|database|process|delivery|settings)/|^src/channel/(findable|merge)\\.ts|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:
     '^src/(explanations|channel|database|process|delivery|intake|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
-  cli: '^src/(explanations|database|outgoing|settings)/|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/webhook\\.dto\\.ts',
+  cli: '^src/(explanations|checks|database|outgoing|settings)/|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/webhook\\.dto\\.ts',
   webhook: '^src/(channel|process|intake|settings)/|^src/management/(metrics|readiness)\\.ts|^src/sinks/report-sink\\.ts',
 };
 
