@@ -6,6 +6,7 @@ import type { Health } from './breaker.js';
 import { loadNext } from './modes/load.js';
 import type { Claim, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
+import type { Ended } from './settlement.js';
 import type { LaneWork, Lease } from './work.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import { believable, furthest, longestLeadMs, paceFree, paceNextAt, paceTake } from './retry.js';
@@ -137,7 +138,7 @@ function firstDue({ id }: RegisteredSink, after: number | null = null): RawBuild
 const isReported = sql`exists (select 1 from sink where mode = 'report' and removed_at is null)`;
 
 /** All that a turn without work has to know. */
-export interface SinkReading {
+interface SinkReading {
   row: SinkRow;
   /** When the first lane is due, and the first that is not due yet; `null` if none is. */
   due: number | null;
@@ -149,7 +150,7 @@ export interface SinkReading {
 }
 
 /** Reads the row of a sink, locked if asked, with what else its worker has to know. */
-export async function readSink({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkReading> {
+async function readSink({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkReading> {
   const superseding = mode.supersedes
     ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)`
     : sql`false`;
@@ -159,6 +160,16 @@ export async function readSink({ database, trx, sink, mode, now }: Session, lock
         ${database.clock} as clock from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`;
   const { due, later, reported, superseding: some, clock: _, ...row } = await database.timed(trx, read);
   return { row, due, later, reported: Boolean(reported), superseding: Boolean(some) };
+}
+
+/** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
+export async function readForTurn(session: Session, ended: readonly Ended[]): Promise<SinkReading> {
+  if (session.database.embedded) return readSink(session, false);
+  const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
+  if (failed || session.claim.perSecond !== null) return readSink(session, true);
+  const read = await readSink(session, false);
+  const { state, failures, config_error_seq, cleared_up_to } = read.row;
+  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);
 }
 
 /** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */

@@ -1,17 +1,7 @@
 import type { Database } from '../database/database.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { type Health, nextProbe } from './breaker.js';
-import {
-  type SinkReading,
-  type SinkRow,
-  claimWork,
-  closedUntil,
-  mayDeliver,
-  nextDue,
-  nothingClaimed,
-  plausible,
-  readSink,
-} from './claim.js';
+import { type SinkRow, claimWork, closedUntil, mayDeliver, nextDue, nothingClaimed, plausible, readForTurn } from './claim.js';
 import type { Claim, Moved, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import { modes } from './modes/modes.js';
@@ -138,16 +128,6 @@ export class Lanes extends Leases {
     const moved = ours.filter(one => one.tell).map(({ work }) => ({ changeId: work.change_id, channel: work.channel }));
     return { over: { delivered: count('delivered'), parked: count('parked') }, moved, unleased, ...written };
   }
-}
-
-/** The sink's row; locked if this turn may change it, so that all processes agree on how the sink is. */
-async function readForTurn(session: Session, ended: readonly Ended[]): Promise<SinkReading> {
-  if (session.database.embedded) return readSink(session, false);
-  const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-  if (failed || session.claim.perSecond !== null) return readSink(session, true);
-  const read = await readSink(session, false);
-  const { state, failures, config_error_seq, cleared_up_to } = read.row;
-  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);
 }
 
 /** The first of these times that is later than `after`. */
