@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Checks } from './checks/checks.js';
 import { Recorder } from './channel/recorder.js';
 import { Database } from './database/database.js';
 import { Dispatcher } from './delivery/dispatcher.js';
@@ -38,6 +39,7 @@ import { Rejections } from './webhook/rejections.js';
     Dispatcher,
     Alerts,
     IndexJobs,
+    Checks,
     Upkeep,
     Timekeeper,
     AdminActions,
@@ -49,6 +51,6 @@ import { Rejections } from './webhook/rejections.js';
     Rejections,
     Engine,
   ],
-  exports: [WebhookIntake, ServedSinks, AdminActions, Lookups, Metrics, Readiness, Rejections, Engine],
+  exports: [WebhookIntake, ServedSinks, AdminActions, Checks, Lookups, Metrics, Readiness, Rejections, Engine],
 })
 export class EngineModule {}

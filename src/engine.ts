@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
+import { Checks } from './checks/checks.js';
 import { Database } from './database/database.js';
 import { UnusableDatabase } from './database/errors.js';
 import { Dispatcher } from './delivery/dispatcher.js';
@@ -37,6 +38,7 @@ export class Engine {
     private readonly upkeep: Upkeep,
     private readonly alerts: Alerts,
     private readonly indexJobs: IndexJobs,
+    private readonly checks: Checks,
     private readonly events: EngineEvents,
     private readonly log: Log,
   ) {}
@@ -72,7 +74,7 @@ export class Engine {
         await this.dispatcher.start();
         this.database.ready = true;
         this.log.info('delivering');
-        const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs];
+        const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks];
         const { signal } = this.stopping;
         this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.tell(one.part, error), signal));
         return;

@@ -20,11 +20,11 @@ const rooms: Record<string, string> = {
   reports:
     '^src/(explanations|database|process|delivery|intake|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts|^src/(search-index/index-job|webhook/rejections)\\.ts',
   'search-index': '^src/(explanations|channel|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
-  checks: '^src/(explanations|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
+  checks: '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   maintenance:
     '^src/(explanations|database|process|delivery|settings)/|^src/channel/(findable|merge)\\.ts|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:
-    '^src/(explanations|channel|database|process|delivery|intake|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
+    '^src/(checks|explanations|channel|database|process|delivery|intake|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
   cli: '^src/(explanations|checks|database|outgoing|settings)/|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/webhook\\.dto\\.ts',
   webhook: '^src/(channel|process|intake|settings)/|^src/management/(metrics|readiness)\\.ts|^src/sinks/report-sink\\.ts',
 };

@@ -91,7 +91,21 @@ const findable: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, origin, response, findable];
+/** What the latest check of a sink found. */
+const check: Migration = {
+  version: '1.4',
+  statements: () =>
+    [
+      'check_state text',
+      'check_reason text',
+      'check_advice text',
+      'check_since bigint',
+      'next_check_at bigint',
+      'start_check_at bigint',
+    ].map(column => `alter table sink add column ${column}`),
+};
+
+const migrations: readonly Migration[] = [first, origin, response, findable, check];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable, Transaction } from 'kysely';
+import type { CheckColumns } from './tables/checks.js';
 
 /** One official channel with all that is known of it. */
 interface ChannelTable {
@@ -55,7 +56,7 @@ interface ChangeTable {
 }
 
 /** One sink, registered by name, type and mode. */
-interface SinkTable {
+interface SinkTable extends CheckColumns {
   id: GeneratedAlways<number>;
   name: string;
   type: string;

@@ -12,11 +12,14 @@ import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import { believable, furthest, longestLeadMs, paceFree, paceNextAt, paceTake } from './retry.js';
 
 /** What a worker knows of its sink's row. */
-export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to'>;
+export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to' | 'check_state'>;
 
-const sinkColumns = sql.raw(`
-  state, state_since, reason, advice, failures, config_error_seq, cleared_up_to, next_probe_at, next_round_robin_probe_at, removed_at, paused_at, stopped_since, stopped_ms,
-  held_until, paced_at, recovered_to`);
+/** The columns of Health. */
+export const healthColumns = [
+  ...(['state', 'state_since', 'reason', 'advice', 'failures', 'config_error_seq', 'cleared_up_to'] as const),
+  ...(['next_probe_at', 'next_round_robin_probe_at', 'paused_at', 'stopped_since', 'stopped_ms'] as const),
+] as const;
+const sinkColumns = sql.raw([...healthColumns, 'removed_at', 'held_until', 'paced_at', 'recovered_to', 'check_state'].join(', '));
 
 /** The row as it can be: what a clock that was wrong has put further ahead than it could have been set is over. */
 export function plausible(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
@@ -168,8 +171,8 @@ export async function readForTurn(session: Session, ended: readonly Ended[]): Pr
   const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
   if (failed || session.claim.perSecond !== null) return readSink(session, true);
   const read = await readSink(session, false);
-  const { state, failures, config_error_seq, cleared_up_to } = read.row;
-  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq ? read : readSink(session, true);
+  const { state, failures, config_error_seq, cleared_up_to, check_state } = read.row;
+  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq && check_state === null ? read : readSink(session, true);
 }
 
 /** Until when nothing may be sent, whatever there is: a Retry-After, or the sink's rate, holds it back. */

@@ -29,6 +29,8 @@ export interface Turn {
   mayDeliver: boolean;
   /** What ended without its lease: it changes neither its delivery nor its lane. */
   unleased: ReadonlySet<LaneWork>;
+  /** True if a success disproved what a check had found. */
+  disproved: boolean;
 }
 
 /** What the ended attempts of a turn brought. */
@@ -89,6 +91,7 @@ export class Lanes extends Leases {
         mayDeliver: mayDeliver(row, now),
         recovering,
         unleased: settled.unleased,
+        disproved: before.check_state !== row.check_state,
       };
     });
     if (recovering) await recoverPage(this.database, sink, now);
@@ -118,6 +121,7 @@ export class Lanes extends Leases {
     if (healed || row.state !== 'ok') row.recovered_to = healed ? 0 : null;
     const extraCalls = ended.reduce((sum, one) => sum + (one.extraCalls ?? 0), 0);
     if (claim.perSecond !== null && extraCalls !== 0) row.paced_at = paceTake(row.paced_at, claim.perSecond, now, extraCalls);
+    if (ended.some(({ answers }) => answers.some(({ answer }) => 'messageRef' in answer))) row.check_state = null;
     const works = settlements.map(({ work }) => work);
     const held = new Set(await this.stillHeld(trx, sink, works));
     const unleased = new Set(works.filter(work => !held.has(work)));

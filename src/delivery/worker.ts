@@ -173,11 +173,11 @@ export class Worker implements LocalWorker {
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }
 
-  private tell({ over, wakes, health, mayDeliver }: Turn): void {
+  private tell({ over, wakes, health, mayDeliver, disproved }: Turn): void {
     for (const outcome of ['delivered', 'parked', 'superseded'] as const)
       if (over[outcome] > 0) this.events.emit('ended', this.registered.name, outcome, over[outcome]);
     if (wakes.length > 0) this.events.emit('due', wakes);
-    if (health.state !== this.state) this.events.emit('state', this.registered.name, health);
+    if (health.state !== this.state || disproved) this.events.emit('state', this.registered.name, health);
     this.state = health.state;
     this.mayDeliver = mayDeliver;
   }

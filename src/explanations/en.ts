@@ -119,6 +119,7 @@ export const english = {
   other_index_used: (used: string, index: string) => `${used} is used, not ${index}`,
   in_next_index: (reason: string, index: string) => `${reason}, in the next index ${index}`,
   task_failed: 'the task did not succeed',
+  test_document_left: (why: string) => `the test document was written and could not be taken out again: ${why}`,
   no_analyzer: (analyzer: string) => `the cluster has no analyzer ${analyzer}`,
   mapping_refused: 'the cluster does not accept our mapping',
   wrong_engine: (found: string, wanted: string) => `${found} is behind the URL, not ${wanted}`,

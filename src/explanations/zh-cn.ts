@@ -117,6 +117,7 @@ export const chinese: Catalogue = {
   other_index_used: (used, index) => `正在使用的是 ${used}，而不是 ${index}`,
   in_next_index: (reason, index) => `${reason}（在重建用的索引 ${index} 中）`,
   task_failed: '任务未成功',
+  test_document_left: why => `测试文档已写入，但未能删除：${why}`,
   no_analyzer: analyzer => `集群中没有分析器 ${analyzer}`,
   mapping_refused: '集群不接受我们的映射',
   wrong_engine: (found, wanted) => `该 URL 是 ${found}，而不是 ${wanted}`,

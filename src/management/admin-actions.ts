@@ -11,7 +11,7 @@ import type { Actions } from '../sinks/sink.js';
 import { Log } from '../process/log.js';
 import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
 import type { ReplayedDto } from './api/deliveries/replay.dto.js';
-import { moveSink } from './pause.js';
+import { type SinkMove, moveSink } from './pause.js';
 
 /** Does what a person asks for, through the API or by a button in Slack: records and logs who it was, and wakes the workers. */
 @Injectable()
@@ -65,9 +65,13 @@ export class AdminActions implements Actions {
     return this.move(sink, 'resume', actor);
   }
 
-  private async move(sink: string, action: 'pause' | 'resume', actor: string): Promise<boolean | null> {
+  probe(sink: string, actor: string): Promise<boolean | null> {
+    return this.move(sink, 'probe', actor);
+  }
+
+  private async move(sink: string, action: SinkMove, actor: string): Promise<boolean | null> {
     const done = await moveSink(this.database, sink, action, this.by(actor));
-    if (done && action === 'resume') this.wake([done.id]);
+    if (done && action !== 'pause') this.wake([done.id]);
     if (done?.moved) this.log.info(`sink ${action}d`, { sink, by: actor });
     return done && done.moved;
   }

@@ -15,6 +15,7 @@ const texts: Record<EnginePart, [begins: string, ends?: string]> = {
     'the database fails the jobs of search indices; they are tried again',
     'the database serves the jobs of search indices again',
   ],
+  checks: ['the database fails the checks of sinks; they are tried again', 'the database serves the checks of sinks again'],
   alerts: ['the database fails the alerts; they are tried again', 'the database serves the alerts again'],
 };
 

@@ -10,6 +10,7 @@ import {
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
+import { Checks } from '../checks/checks.js';
 import { Database } from '../database/database.js';
 import { Lookups } from '../sinks/lookup.js';
 import { ServedSinks } from '../sinks/served-sinks.js';
@@ -34,7 +35,7 @@ import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
-const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, ServedSinks, Lookups];
+const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, Checks, ServedSinks, Lookups];
 
 /** No call is given more levels of objects and lists in each other. */
 const mostLevels = 10;

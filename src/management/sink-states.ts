@@ -50,9 +50,11 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
   }));
 }
 
-function stateOf(sink: Pick<Selectable<Tables['sink']>, 'state' | 'paused_at' | 'removed_at'>, failing: boolean): SinkState {
+/** What attempts found goes before what a check found. */
+function stateOf(sink: Selectable<Tables['sink']>, failing: boolean): SinkState {
   if (sink.removed_at !== null) return 'removed';
   if (sink.paused_at !== null) return 'paused';
   if (sink.state === 'misconfigured' || sink.state === 'down') return sink.state;
-  return failing ? 'retrying' : 'ok';
+  if (sink.check_state === 'misconfigured') return 'misconfigured';
+  return failing || sink.check_state !== null ? 'retrying' : 'ok';
 }

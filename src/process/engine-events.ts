@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
 
 /** What goes on trying while the database fails it. */
-export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts';
+export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts' | 'checks';
 
 /** One attempt that has ended. */
 export interface AttemptEnd {

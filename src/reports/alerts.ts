@@ -178,9 +178,15 @@ export class Alerts {
   ): Promise<Selectable<Tables['alert']> | null> {
     const now = this.clock.now();
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
-    const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at']).where('id', '=', id);
+    const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at', 'check_state']).where('id', '=', id);
     const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
-    if (sink.state !== 'ok' || sink.paused_at !== null || (believable(sink.held_until, now, furthest.holdMs) ?? 0) > now) return null;
+    if (
+      sink.state !== 'ok' ||
+      sink.check_state === 'misconfigured' ||
+      sink.paused_at !== null ||
+      (believable(sink.held_until, now, furthest.holdMs) ?? 0) > now
+    )
+      return null;
     const row = await trx
       .selectFrom('alert')
       .selectAll()

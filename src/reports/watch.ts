@@ -19,6 +19,8 @@ export interface Heard {
 
 /** A sink that is stopped for less than this is not worth a message. */
 const stoppedForMs = 60_000;
+/** More than a check takes. */
+const longestCheckMs = 15_000;
 /** Rejected webhooks belong to one alert until none came for so long. */
 const calmMs = 3_600_000;
 const failuresShown = 3;
@@ -48,7 +50,7 @@ export async function observe(
       continue;
     }
     const stopped = stopOf(sink);
-    if (stopped && now - stopped.since >= stoppedForMs)
+    if (stopped && (now - stopped.since >= stoppedForMs || isToldAtOnce(sink)))
       found.set(`incident ${id}`, {
         kind: 'incident',
         sink: name,
@@ -89,11 +91,21 @@ async function wereRejected(trx: Transaction<Tables>, since: number, { rejected 
   return alert !== undefined && (JSON.parse(alert.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
 }
 
-/** Why a sink is stopped, and since when; `null` if it is not. */
-function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt }: Selectable<Tables['sink']>) {
+/** Why a sink is stopped, or what a check of it found, and since when; `null` if it is well. */
+function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt, ...checked }: Selectable<Tables['sink']>) {
   if ((state === 'misconfigured' || state === 'down') && since !== null)
     return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
-  return pausedAt === null ? null : ({ state: 'paused', since: pausedAt, reason: '', advice: '' } as const);
+  if (pausedAt !== null) return { state: 'paused', since: pausedAt, reason: '', advice: '' } as const;
+  const { check_state: found, check_since: foundAt, check_reason, check_advice } = checked;
+  if (found === null || foundAt === null) return null;
+  const shown = found === 'retrying' ? found : 'misconfigured';
+  return { state: shown, since: foundAt, reason: check_reason ?? '', advice: check_advice ?? '' } as const;
+}
+
+/** What the check at a start finds, or one that a person asked for. */
+function isToldAtOnce({ state, paused_at: pausedAt, check_since: since, start_check_at: startedAt }: Selectable<Tables['sink']>): boolean {
+  if (state !== 'ok' || pausedAt !== null || since === null || startedAt === null) return false;
+  return since >= startedAt && since - startedAt <= longestCheckMs;
 }
 
 /** Counts no further than people are shown: a sink that was down for long has very many, and every look would count them all. */

@@ -28,7 +28,7 @@ const longestHoldUpMs = 15_000;
 const givenUpAfterMs = 3_600_000;
 /** An index is compared with the store by itself once a day. */
 const verifyEveryMs = 86_400_000;
-/** How long an outdated index may stay unnoticed. */
+/** How often to look whether a comparison is due, and until it is known whether an index is outdated: only a process of another release can change that. */
 const checkEveryMs = 60_000;
 
 type Row = Selectable<Tables['index_job']>;
@@ -42,6 +42,8 @@ type Update = Updateable<Tables['index_job']>;
 export class IndexJobs {
   readonly part = 'index jobs';
   private readonly checkedAt = new Map<number, number>();
+  /** The sinks of which it is known whether their index is outdated. */
+  private readonly known = new Set<number>();
 
   constructor(
     private readonly database: Database,
@@ -68,12 +70,10 @@ export class IndexJobs {
     if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
     this.checkedAt.set(id, this.clock.monotonic());
     const now = this.clock.now();
-    // A failure here shows in the deliveries, too.
-    const outdated = await bounded(signal => sink.current(signal), null, stop).then(
-      current => current.outdated,
-      () => false,
-    );
-    if (outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
+    // A failure here shows in the deliveries and the checks, too.
+    const current = this.known.has(id) ? null : await bounded(signal => sink.current(signal), null, stop).catch(() => null);
+    if (current) this.known.add(id);
+    if (current?.outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
       this.log.info('the index is of another release or analyzer: it is built anew', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;

@@ -18,8 +18,8 @@ export type Alert = { since: number; until: number | null } & (
   | ({
       /** A sink that is stopped. */
       kind: 'incident';
-      /** `paused`: without any other trouble. */
-      state: 'misconfigured' | 'down' | 'paused';
+      /** `paused`: without any other trouble. `retrying`: it is not stopped, but a check of it failed. */
+      state: 'misconfigured' | 'down' | 'paused' | 'retrying';
       /** Both empty if it is only paused. */
       reason: string;
       advice: string;

@@ -4,11 +4,13 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import { byWebhook, recorderAt, soundEvents } from './engine.js';
+import type { EngineEvents } from '../../src/process/engine-events.js';
 import { Clock, SharedClock } from '../../src/process/clock.js';
 import { Database } from '../../src/database/database.js';
 import { StoredLookups } from '../../src/management/lookup/lookups.js';
 import { Lookups } from '../../src/sinks/lookup.js';
-import { ServedSinks } from '../../src/sinks/served-sinks.js';
+import { Checks } from '../../src/checks/checks.js';
+import { type ServedSink, ServedSinks } from '../../src/sinks/served-sinks.js';
 import { EngineLog } from '../../src/management/engine-log.js';
 import type { WebhookIntake } from '../../src/intake/intake.js';
 import type { Recorder } from '../../src/channel/recorder.js';
@@ -56,10 +58,14 @@ export class Stage {
   readonly clock = new TestClock();
   readonly woken: number[][] = [];
   readonly searchSinks: { id: number; name: string }[] = [];
+  /** The sinks that this process serves, with `ServedSinks.all`'s fields. */
+  readonly servedSinks: ServedSink[] = [];
   readonly logged: Record<string, unknown>[] = [];
   readonly readiness: Readiness;
   /** Of an opened stage. */
   auditActions!: AdminActions;
+  checks!: Checks;
+  events!: EngineEvents;
   private readonly recorder: Recorder;
   private readonly lanes: Lanes;
   private app!: NestExpressApplication;
@@ -80,10 +86,13 @@ export class Stage {
       () => clock.now(),
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     );
+    const settings = readSettings({ SDK_APP_IDS: '1400000001', ...environment });
+    const served = { all: this.servedSinks, searches: this.searchSinks } as unknown as ServedSinks;
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
     new EngineLog(events, log, metrics);
+    this.events = events;
     this.auditActions = new AdminActions(database, clock, log, events);
-    const settings = readSettings({ SDK_APP_IDS: '1400000001', ...environment });
+    this.checks = new Checks(database, settings, served, clock, events, log);
     const shared = new Map<unknown, unknown>([
       [Settings, settings],
       [Database, database],
@@ -92,8 +101,9 @@ export class Stage {
       [SharedClock, clock],
       [Log, log],
       [AdminActions, this.auditActions],
+      [Checks, this.checks],
       [Lookups, new StoredLookups(database, clock, settings)],
-      [ServedSinks, { searches: this.searchSinks }],
+      [ServedSinks, served],
     ]);
     const module = ManagementModule.beside({ get: <T>(token: unknown) => shared.get(token) as T });
     this.app = await NestFactory.create<NestExpressApplication>(module, { logger: false, abortOnError: false });

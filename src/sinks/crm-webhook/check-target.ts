@@ -1,4 +1,5 @@
 import { reach } from '../../outgoing/reach.js';
+import { SinkError } from '../errors.js';
 import type { Checkable } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import type { CrmWebhookSettings } from './crm-webhook.settings.js';
@@ -8,9 +9,12 @@ import type { OAuthToken } from './oauth.js';
 export function checkTarget(settings: CrmWebhookSettings, { proxies }: SinkContext, oauth: OAuthToken | null): Checkable['check'] {
   const { URL: url, CA: ca, CERT: cert, KEY: key } = settings;
   return async signal => {
-    await oauth?.get(signal);
-    const reached = await reach(url, proxies, { ca, cert, key }, signal);
-    const untried = reached === 'proxy' ? 'its proxy is reachable; the target behind it, its path' : 'reachable; its path';
-    return { problems: [], summary: `${untried} and credentials are not tried until the first delivery or \`test\`` };
+    const [target, token] = await Promise.allSettled([reach(url, proxies, { ca, cert, key }, signal), oauth?.get(signal)]);
+    const errors: unknown[] = [target, token].flatMap(one => (one.status === 'rejected' ? [one.reason] : []));
+    const problems = errors.filter(error => error instanceof SinkError);
+    if (problems.length < errors.length) throw errors.find(error => !(error instanceof SinkError));
+    const isProxy = target.status === 'fulfilled' && target.value === 'proxy';
+    const untried = isProxy ? 'its proxy is reachable; the target behind it, its path' : 'reachable; its path';
+    return { problems, summary: `${untried} and credentials are not tried until the first delivery or \`test\`` };
   };
 }

@@ -1,5 +1,5 @@
 import { sinkStateNames } from '../../sink-states.js';
-import { answer, integer, number, one, oneOf, orNull, pageOf, text, time } from '../answer.js';
+import { answer, bool, integer, many, number, one, oneOf, orNull, pageOf, text, time } from '../answer.js';
 
 /** The accounts of a sink: owed is always the sum of the others. */
 export class CountsDto extends answer({
@@ -25,3 +25,22 @@ export class SinkDto extends answer({
 }) {}
 
 export class SinkPageDto extends pageOf(SinkDto, 'The newest first') {}
+
+class ProblemFoundDto extends answer({ problem: text('What is wrong, in plain words'), advice: text('What a person can do about it') }) {}
+
+/** What a check found. */
+export class CheckDto extends answer({
+  ok: bool('Whether there is no problem; what cannot be asked without sending is none'),
+  problems: many(ProblemFoundDto, 'The gravest first'),
+  durationMs: integer(),
+}) {}
+
+/** What became of a sample change. */
+export class TestDto extends answer({
+  outcome: oneOf(['delivered', 'retry', 'refused', 'misconfigured', 'cancelled'], 'What the answer means; cancelled: the service stops'),
+  status: orNull(integer('The HTTP status of a failure, if there was one')),
+  durationMs: integer(),
+  reason: orNull(text('Why it failed, in plain words')),
+  advice: orNull(text('What a person can do about it')),
+  response: orNull(text('What the target answered to it, without secrets, 500 characters at most')),
+}) {}

@@ -1,4 +1,6 @@
-import { Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { ConflictException, Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { Checks } from '../../../checks/checks.js';
+import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
@@ -6,7 +8,7 @@ import { AdminActions } from '../../admin-actions.js';
 import { sinkStates } from '../../sink-states.js';
 import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { SinkDto, SinkPageDto } from './sink.dto.js';
+import { CheckDto, SinkDto, SinkPageDto, TestDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
@@ -16,6 +18,7 @@ export class SinksController {
     private readonly database: Database,
     private readonly clock: SharedClock,
     private readonly actions: AdminActions,
+    private readonly checks: Checks,
   ) {}
 
   @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
@@ -37,6 +40,34 @@ export class SinksController {
   @ApiProblem(404, 'No sink has this name')
   async resume(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
+  }
+
+  @Call(Post(':name/probe'), 'Try a stopped sink at once, and not only at its next turn', SinkDto)
+  @ApiProblem(404, 'No sink has this name')
+  async probe(@Param('name') name: string): Promise<SinkDto> {
+    return this.shown(name, await this.actions.probe(wellFormed(name), 'api'));
+  }
+
+  @Call(Post(':name/check'), 'Check a sink: nothing is sent or written. What is found is its state', CheckDto)
+  @ApiProblem(404, 'No sink has this name')
+  @ApiProblem(409, 'The sink is not configured any more')
+  async check(@Param('name') name: string): Promise<CheckDto> {
+    const { problems, durationMs } = (await this.checks.check(name)) ?? (await this.unserved(name));
+    const shown = problems.map(({ reason, advice }) => ({ problem: inEnglish(reason), advice: inEnglish(advice) }));
+    return { ok: shown.length === 0, problems: shown, durationMs };
+  }
+
+  @Call(Post(':name/test'), 'Send a sample change to this sink alone, marked as a test; of it nothing is kept', TestDto)
+  @ApiProblem(404, 'No sink has this name')
+  @ApiProblem(409, 'The sink is not configured any more')
+  async test(@Param('name') name: string): Promise<TestDto> {
+    return (await this.checks.test(name, 'api')) ?? this.unserved(name);
+  }
+
+  /** Of a sink that this process does not serve. */
+  private async unserved(name: string): Promise<never> {
+    await this.shown(wellFormed(name), true);
+    throw new ConflictException('this sink is not configured any more: declare it again to use it');
   }
 
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {

@@ -59,14 +59,18 @@ export async function troubleOf(database: Database, sink: SinkStatus): Promise<T
       };
     case 'misconfigured':
     case 'down':
-      return { ...sink, since: sink.state_since };
+      return sink.state_since === null ? foundByCheck(sink) : { ...sink, since: sink.state_since };
     case 'retrying':
-      return longestFailing(database, sink.id);
+      return (await longestFailing(database, sink.id)) ?? foundByCheck(sink);
   }
 }
 
+function foundByCheck({ check_since: since, check_reason: reason, check_advice: advice }: SinkStatus): Trouble {
+  return { since, reason, advice };
+}
+
 /** Of all pending deliveries that failed the one owed for longest, which the index has first: a sink that is dead has very many. */
-async function longestFailing(database: Database, sink: number): Promise<Trouble> {
+async function longestFailing(database: Database, sink: number): Promise<Trouble | null> {
   const failing = database.kysely
     .selectFrom('delivery')
     .select(['failing_since as since', 'reason', 'advice'])
@@ -75,6 +79,5 @@ async function longestFailing(database: Database, sink: number): Promise<Trouble
     .limit(1);
   const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('enqueued_at').executeTakeFirst();
   // Of a report that was shown already, only the edit may be failing.
-  const found = pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst());
-  return found ?? { since: null, reason: null, advice: null };
+  return pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst()) ?? null;
 }

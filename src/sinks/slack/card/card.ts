@@ -34,7 +34,7 @@ export function card(report: Report, context: RenderContext, now: number): Messa
       { type: 'section', text: plain(name), ...accessoryOf(report, words) },
       richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
-      ...(altered ? [results(report, context, now)] : []),
+      ...(altered && report.event.data.test !== true ? [results(report, context, now)] : []),
       ...buttonBlock(parked ? ['retry', 'discard'] : [], changeId, context),
     ],
   };
@@ -137,8 +137,8 @@ function accessoryOf({ event }: Report, { card: words }: Words): object {
   return image === null ? {} : { accessory: { type: 'image', image_url: image, alt_text: words.avatar } };
 }
 
-function notesOf({ stale, tie, eventTimeEstimated }: Report, { card: words }: Words): RichTextElement[][] {
-  const notes = [];
+function notesOf({ stale, tie, eventTimeEstimated, event }: Report, { card: words }: Words): RichTextElement[][] {
+  const notes = event.data.test === true ? [words.test] : [];
   if (stale.length > 0) notes.push(words.notApplied(stale, tie));
   if (tie) notes.push(words.tieNote);
   if (eventTimeEstimated) notes.push(words.estimated);

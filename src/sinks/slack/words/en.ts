@@ -10,11 +10,9 @@ const { number, counted, duration, list } = formats;
 const changes = (count: number) => counted(count, 'change', 'changes');
 const upToMost = (count: number, one: string, other: string) =>
   count > countedMost ? `More than ${counted(countedMost, one, other)}` : counted(count, one, other);
-
 const field: Record<FieldName, string> = { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' };
 const fields = (all: readonly FieldName[]) => list(all.map(one => field[one].toLowerCase()));
 const inBrackets = (all: readonly FieldName[]) => (all.length > 0 ? ` (${fields(all)})` : '');
-
 const state: Record<SinkResult['state'], string> = {
   delivered: 'delivered',
   superseded: 'superseded by something newer',
@@ -62,6 +60,7 @@ export const en = {
       `Not applied: ${fields(all)}. What we have is newer${tie ? ' or of the same time' : ''}.`,
     tieNote: 'Another webhook of the same time says something else; of two such texts the greater one counts.',
     estimated: 'The webhook carried no usable time: this is when it arrived.',
+    test: 'This is a test: nothing has changed.',
     before: (name: string) => `${name} before`,
     now: (name: string) => `${name} now`,
     inFull: 'In full',
@@ -127,6 +126,7 @@ export const en = {
 
   incident: {
     misconfigured: (sink: string) => `${sink} stands still: its set-up is wrong`,
+    retrying: (sink: string) => `A check of ${sink} failed`,
     down: (sink: string) => `${sink} is down`,
     paused: (sink: string) => `${sink} is paused`,
     over: (sink: string) => `${sink} is well again`,

@@ -63,6 +63,7 @@ export const zhCN: Words = {
     notApplied: (all, tie) => `未采用：${fields(all)}。现有数据的时间更晚${tie ? '或相同' : ''}。`,
     tieNote: '同一时间的另一条回调内容不同；两个文本中以较大者为准。',
     estimated: '回调未带可用的时间：此处为到达时间。',
+    test: '这是一条测试消息：没有任何变更。',
     before: name => `${name}（变更前）`,
     now: name => `${name}（变更后）`,
     inFull: '全文',
@@ -117,6 +118,7 @@ export const zhCN: Words = {
 
   incident: {
     misconfigured: sink => `${sink} 已停止：配置有误`,
+    retrying: sink => `${sink} 检查未通过`,
     down: sink => `${sink} 无法使用`,
     paused: sink => `${sink} 已暂停`,
     over: sink => `${sink} 已恢复正常`,

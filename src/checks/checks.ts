@@ -1,0 +1,184 @@
+import { Injectable } from '@nestjs/common';
+import { type ExpressionBuilder, sql } from 'kysely';
+import { recordAction } from '../database/audit.js';
+import { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { type Health, healthAfter } from '../delivery/breaker.js';
+import { healthColumns } from '../delivery/claim.js';
+import { inEnglish, stored } from '../explanations/explanation.js';
+import { SharedClock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
+import { Log } from '../process/log.js';
+import type { Repeated } from '../process/repeatedly.js';
+import { Settings } from '../settings/settings.js';
+import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
+import type { CheckResult } from '../sinks/sink.js';
+import { checkMs, checkSink } from './check-sink.js';
+import { type TestResult, testSink } from './test-sink.js';
+
+const lookEveryMs = 5000;
+/** How often an idle sink is checked, while all is well and while it is not. */
+const everyMs = { good: 600_000, bad: 60_000 };
+/** How long after its time a check counts as lost, so that another process may check. */
+const graceMs = 5000;
+/** Replicas that start together need not all check. */
+const togetherMs = 3000;
+
+/**
+ * Checks the sinks: each at the start, and while it is idle now and then, one process for all. What that finds is how the sink is until an attempt or another
+ * check shows better; it holds back no delivery. Also what a person asks for: a check, or a test with a sample change.
+ */
+@Injectable()
+export class Checks {
+  readonly part = 'checks';
+  private readonly stopping = new AbortController();
+  private started = false;
+  /** When an attempt of this process last ended at each sink, and when one last succeeded. */
+  private readonly attemptedAt = new Map<string, number>();
+  private readonly deliveredAt = new Map<string, number>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly settings: Settings,
+    private readonly served: ServedSinks,
+    private readonly clock: SharedClock,
+    private readonly events: EngineEvents,
+    private readonly log: Log,
+  ) {
+    events.on('attempt', ({ sink, outcome }) => {
+      if (outcome === 'cancelled') return;
+      this.attemptedAt.set(sink, clock.now());
+      if (outcome === 'delivered') this.deliveredAt.set(sink, clock.now());
+    });
+  }
+
+  works(stop: AbortSignal): Repeated[] {
+    stop.addEventListener('abort', () => this.stopping.abort(stop.reason), { once: true });
+    return this.served.all.length === 0 ? [] : [{ work: () => this.once(), restMs: lookEveryMs }];
+  }
+
+  /** All that there is to check now. */
+  async once(): Promise<void> {
+    const due = this.started ? await this.claimDue() : await this.claimAtStart();
+    const checks = this.served.all.filter(({ id }) => due.has(id)).map(one => this.checkOne(one, !this.started));
+    await Promise.all(checks).catch((error: unknown) => {
+      if (!this.stopping.signal.aborted) throw error;
+    });
+    this.started = true;
+  }
+
+  /** Checks a sink of this process because a person asks; what it finds is told at once. @returns `null` if there is no such sink */
+  async check(name: string): Promise<(CheckResult & { durationMs: number }) | null> {
+    const one = this.served.all.find(sink => sink.name === name);
+    if (!one) return null;
+    const startedAt = this.clock.monotonic();
+    await this.sinks([one.id]).set(this.begun(true)).execute();
+    const result = await this.checkOne(one, false);
+    return { ...result, durationMs: Math.round(this.clock.monotonic() - startedAt) };
+  }
+
+  /** Sends a sample change to a sink of this process, whatever its state, pace and filters; on record. @returns `null` if there is no such sink */
+  async test(name: string, actor: string): Promise<TestResult | null> {
+    const one = this.served.all.find(sink => sink.name === name);
+    if (!one) return null;
+    const at = this.clock.now();
+    await recordAction(this.database.kysely, { at, actor }, 'test', { sink: name });
+    const result = await testSink(one, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
+    const { outcome, status, durationMs } = result;
+    this.log.info('sink tested', { sink: name, by: actor, outcome, status, durationMs });
+    if (outcome === 'delivered') await this.heal(one);
+    return result;
+  }
+
+  private sinks(ids: readonly number[]) {
+    return this.database.kysely.updateTable('sink').where(this.database.isAmong('id', ids));
+  }
+
+  private begun(atOnce: boolean): { next_check_at: number; start_check_at?: number } {
+    const now = this.clock.now();
+    return { next_check_at: now + checkMs + graceMs, ...(atOnce && { start_check_at: now }) };
+  }
+
+  private async claimAtStart(): Promise<Set<number>> {
+    const now = this.clock.now();
+    const isOthers = (eb: ExpressionBuilder<Tables, 'sink'>) => eb.between('start_check_at', now - togetherMs, now);
+    const rows = await this.sinks(this.served.all.map(({ id }) => id))
+      .set(this.begun(true))
+      .$if(!this.database.embedded, sinks => sinks.where(eb => eb.or([eb('start_check_at', 'is', null), eb.not(isOthers(eb))])))
+      .returning('id')
+      .execute();
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Those that are idle and not paused. A time further ahead than it can have been set was set by a clock that was wrong. */
+  private async claimDue(): Promise<Set<number>> {
+    const now = this.clock.now();
+    for (const one of this.served.all) await this.postpone(one);
+    const rows = await this.sinks(this.served.all.map(({ id }) => id))
+      .set(this.begun(false))
+      .where('paused_at', 'is', null)
+      .where(eb => eb.or([eb('next_check_at', '<=', now), eb('next_check_at', '>', now + everyMs.good + everyMs.bad)]))
+      .where(sql<boolean>`not exists (select 1 from delivery where delivery.sink = sink.id and delivery.state = 'pending')`)
+      .returning('id')
+      .execute();
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Attempts tell more than checks: an idle sink is one without either. Written once a minute at most. */
+  private async postpone({ id, name }: ServedSink): Promise<void> {
+    const at = this.attemptedAt.get(name);
+    if (at === undefined) return;
+    this.attemptedAt.delete(name);
+    await this.sinks([id])
+      .set({ next_check_at: at + everyMs.good })
+      .where('check_state', 'is', null)
+      .where('next_check_at', '<', at + everyMs.good - everyMs.bad)
+      .execute();
+  }
+
+  private async checkOne(one: ServedSink, atStart: boolean): Promise<CheckResult> {
+    const { id, name: sink } = one;
+    const startedAt = this.clock.now();
+    const result = await checkSink(one.sink, this.stopping.signal);
+    // A delivery that came through meanwhile has shown better.
+    const shownBetter = (this.deliveredAt.get(sink) ?? -Infinity) >= startedAt;
+    const problem = shownBetter ? undefined : result.problems[0];
+    const state = problem ? (problem.outcome === 'retry' ? 'retrying' : 'misconfigured') : null;
+    const now = this.clock.now();
+    const before = await this.database.kysely.transaction().execute(async trx => {
+      const query = trx.selectFrom('sink').select(['check_state', 'check_reason', 'check_since']).where('id', '=', id);
+      const row = await query.$call(this.database.lock).executeTakeFirstOrThrow();
+      const found = problem && { check_reason: stored(problem.reason), check_advice: stored(problem.advice) };
+      const since = state === row.check_state ? row.check_since : now;
+      const next = { next_check_at: now + (state ? everyMs.bad : everyMs.good) };
+      await trx
+        .updateTable('sink')
+        .set({ check_state: state, check_since: since, ...found, ...next })
+        .where('id', '=', id)
+        .execute();
+      return row;
+    });
+    if (problem && (atStart || before.check_state !== state || before.check_reason !== stored(problem.reason)))
+      for (const { message: reason, advice } of result.problems)
+        this.log.warn('a check of the sink found a problem', { sink, state, reason, advice: inEnglish(advice) });
+    else if (!problem && before.check_state !== null) this.log.info('a check of the sink finds no problem any more', { sink });
+    else if (!problem && atStart) this.log.info('sink checked', { sink, found: result.summary });
+    return result;
+  }
+
+  /** The success of a test is that of an attempt, though no lane had it. */
+  private async heal({ id }: ServedSink): Promise<void> {
+    await this.database.kysely.transaction().execute(async trx => {
+      const query = trx.selectFrom('sink').select(healthColumns).where('id', '=', id);
+      const row = (await query.$call(this.database.lock).executeTakeFirstOrThrow()) as Health;
+      const recovering = row.state !== 'ok' && { recovered_to: 0 };
+      await trx
+        .updateTable('sink')
+        .set({ ...healthAfter(row, null, this.clock.now()), check_state: null, ...recovering })
+        .where('id', '=', id)
+        .execute();
+      await this.database.notify(trx, [id]);
+    });
+    this.events.emit('due', [id]);
+  }
+}
