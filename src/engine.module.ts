@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ReadingRecorder } from './channel/readings/reading-recorder.js';
 import { Checks } from './checks/checks.js';
 import { Recorder } from './channel/recorder.js';
 import { Database } from './database/database.js';
@@ -17,6 +18,7 @@ import { Metrics } from './management/metrics.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
 import { Alerts } from './reports/alerts.js';
+import { Comparisons } from './reconcile/comparisons.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 import { Settings } from './settings/settings.js';
 import { Lookups } from './sinks/lookup.js';
@@ -34,12 +36,14 @@ import { Rejections } from './webhook/rejections.js';
       inject: [Settings, Database, Log],
     },
     Recorder,
+    ReadingRecorder,
     Enqueuer,
     ServedSinks,
     Dispatcher,
     Alerts,
     IndexJobs,
     Checks,
+    Comparisons,
     Upkeep,
     Timekeeper,
     AdminActions,

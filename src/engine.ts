@@ -13,6 +13,7 @@ import { Log } from './process/log.js';
 import { repeatedly } from './process/repeatedly.js';
 import { outage } from './database/outage.js';
 import { Alerts } from './reports/alerts.js';
+import { Comparisons } from './reconcile/comparisons.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 
 const databaseRetryMs = 1000;
@@ -39,6 +40,7 @@ export class Engine {
     private readonly alerts: Alerts,
     private readonly indexJobs: IndexJobs,
     private readonly checks: Checks,
+    private readonly comparisons: Comparisons,
     private readonly events: EngineEvents,
     private readonly log: Log,
   ) {}
@@ -69,12 +71,13 @@ export class Engine {
     while (!this.stopping.signal.aborted) {
       try {
         await this.database.migrate();
+        await this.comparisons.lookBack();
         await this.timekeeper.once();
         await this.served.register();
         await this.dispatcher.start();
         this.database.ready = true;
         this.log.info('delivering');
-        const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks];
+        const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         const { signal } = this.stopping;
         this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.tell(one.part, error), signal));
         return;

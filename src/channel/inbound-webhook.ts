@@ -3,6 +3,10 @@ import type { Told } from './merge.js';
 import type { Origin, Source } from './origin.js';
 import { fieldNames } from './profile.js';
 
+/** The bounds of an EventTime that a webhook tells, in milliseconds: not before 2010, and so far ahead of its arrival at most. */
+export const earliestEventTime = Date.UTC(2010, 0, 1);
+export const latestAheadMs = 10 * 60_000;
+
 /** A webhook that passed every check, ready to be kept; or what a reading of the vendor's REST API amounts to. */
 export interface InboundWebhook extends Told {
   /** Given on arrival; becomes the change's id. */

@@ -8,6 +8,7 @@ import { keyOf } from './group.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
 import { originColumns } from './origin.js';
+import { sooner, toRead } from './readings/to-read.js';
 import { fieldNames, unknownProfile } from './profile.js';
 import { readTime } from './stored.js';
 
@@ -34,21 +35,25 @@ export async function recordGroup(
   const fed = await asked();
 
   const results: Recorded[] = [];
-  const changes: ReturnType<typeof applyTo>[] = [];
+  const changes: Applied[] = [];
   webhooks.forEach((webhook, index) => {
     const mark = fingerprints[index]!;
     results.push(seen.has(mark) ? 'repeat' : 'recorded');
     if (seen.has(mark)) return;
     seen.add(mark);
-    changes.push(applyTo(channels.get(keyOf(webhook))!, webhook, mark));
+    const channel = channels.get(keyOf(webhook))!;
+    changes.push(applyTo(channel, webhook, mark));
+    Object.assign(channel, sooner(channel, toRead(webhook, changes.at(-1)!.row.tie === 1, now)));
   });
-  const [rows, recorded] = [changes.map(({ row }) => row), changes.map(({ change }) => change)];
-  await database.insert(trx, 'change', rows);
-  await updateChannels(database, trx, [...channels.values()]);
+  await updateChannels(database, trx, [...channels.values()], changes);
+  const recorded = changes.map(({ change }) => change);
   return { results, afterCommit: await enqueuer.enqueue(trx, fed, recorded, now) };
 }
 
-interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
+/** What a channel became, and its row. */
+export type Applied = { change: RecordedChange; row: Insertable<Tables['change']> };
+
+export interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
   known: ChannelState;
   touched: boolean;
   /** Shared by all its changes, which are told of the last of them. */
@@ -56,10 +61,10 @@ interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
 }
 
 /** Makes the rows that are missing and locks all, in one order for everybody. @returns waits for them */
-async function lockChannels(
+export async function lockChannels(
   database: Database,
   trx: Trx,
-  webhooks: readonly InboundWebhook[],
+  webhooks: readonly Pick<InboundWebhook, 'sdkAppId' | 'channelId'>[],
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
   const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([one], [other]) => (one < other ? -1 : 1));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
@@ -80,11 +85,7 @@ async function lockChannels(
 }
 
 /** Moves the locked channel on by one webhook and gives the change that this makes, with its row. */
-function applyTo(
-  channel: LockedChannel,
-  webhook: InboundWebhook,
-  fingerprint: string,
-): { change: RecordedChange; row: Insertable<Tables['change']> } {
+export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerprint: string): Applied {
   const { state, altered, exists, type, changes, profile, tie, stale, existenceChanged } = apply(channel.known, webhook);
   channel.known = state;
   channel.position += 1;
@@ -126,7 +127,10 @@ function applyTo(
   return { change: { ...at, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
 }
 
-async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[]): Promise<void> {
+/** Writes locked channels, and the changes that made them what they are. */
+export async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[], changes: readonly Applied[]) {
+  const changed = changes.map(({ row }) => row);
+  await database.insert(trx, 'change', changed);
   const rows = channels.flatMap(channel => {
     const { id: _, touched, known, latest: __, ...row } = channel;
     return touched ? [{ ...row, state: JSON.stringify(known) }] : [];
@@ -136,7 +140,8 @@ async function updateChannels(database: Database, trx: Trx, channels: readonly L
     'channel',
     rows,
     `on conflict (sdk_app_id, channel_id) do update set state = excluded.state, revision = excluded.revision,
-       position = excluded.position, version = excluded.version, updated_at = excluded.updated_at`,
+       position = excluded.position, version = excluded.version, updated_at = excluded.updated_at,
+       verified_at = excluded.verified_at, read_at = excluded.read_at, read_cause = excluded.read_cause, read_tries = excluded.read_tries`,
   );
   await makeFindable(database, trx, channels);
 }

@@ -20,7 +20,7 @@ export class Unavailable extends Error {}
 export class Unstorable extends Unavailable {}
 
 /** How often a transaction that lost against another one is tried again. */
-const conflictsBorne = 3;
+export const conflictsBorne = 3;
 
 /** The longest time that a group waits for others to join. */
 const gatherMs = 5;
@@ -124,6 +124,7 @@ export class Recorder {
       const { results, afterCommit } = await this.database.kysely
         .transaction()
         .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.timed(trx, webhooks), this.clock.now()));
+      this.events.emit('kept', webhooks);
       // Nobody waits for it: what is committed is recorded, and a lease that nobody took ends by itself.
       void afterCommit();
       return results;

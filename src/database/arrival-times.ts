@@ -15,9 +15,12 @@ export async function newestArrival(
   otherwise: 'received_at' | 'event_time' | null,
   until = Number.MAX_SAFE_INTEGER,
 ): Promise<number | null> {
+  // A reading of the vendor's API has a time of ours, and is no webhook: after many of them the apps know when the last one came.
+  const arrival = sql`coalesce(max(case when source = 'webhook' then received_at end), (select max(webhook_at) from app where webhook_at <= ${until}))`;
+  const newest = otherwise === 'event_time' ? sql`max(event_time)` : otherwise === null ? sql`null` : arrival;
   const { rows } = await sql<{ confirmed: number | null; newest: number | null }>`
-      select max(case when estimated = 0 and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, max(${otherwise ? sql.ref(otherwise) : sql.lit(null)}) as newest
-      from (select received_at, event_time, estimated from change order by id desc limit ${sql.lit(lastChanges)}) last
+      select max(case when estimated = 0 and source = 'webhook' and abs(received_at - event_time) <= 86400000 then received_at end) as confirmed, ${newest} as newest
+      from (select received_at, event_time, estimated, source from change order by id desc limit ${sql.lit(lastChanges)}) last
       where received_at <= ${until}`.execute(kysely);
   return rows[0]!.confirmed ?? rows[0]!.newest;
 }

@@ -105,7 +105,28 @@ const check: Migration = {
     ].map(column => `alter table sink add column ${column}`),
 };
 
-const migrations: readonly Migration[] = [first, origin, response, findable, check];
+/** What comparing channels with the vendor needs to know. */
+const comparisons: Migration = {
+  version: '1.5',
+  statements: ({ identity, bytewise }) => [
+    ...['verified_at bigint', 'read_at bigint', 'read_cause text', 'read_tries int not null default 0'].map(
+      column => `alter table channel add column ${column}`,
+    ),
+    `create index channel_to_read on channel (sdk_app_id, read_at) where read_at is not null`,
+    `create table app (sdk_app_id text not null primary key, lease text, leased_until bigint not null default 0, paced_until bigint not null default 0,
+       state text not null default 'ok', state_since bigint, reason text, advice text, failures int not null default 0, retry_at bigint not null default 0,
+       compared_at bigint, compared_all_at bigint, refused_at bigint, webhook_at bigint)`,
+    `create table comparison (id text not null primary key, sdk_app_id text not null, cause text not null, state text not null, dry_run int not null,
+       destroy int not null, whole int not null, due_at bigint not null, started_at bigint, finished_at bigint, progress text not null,
+       reason text, advice text, resumes int not null default 0)`,
+    `create index comparison_open on comparison (sdk_app_id, id) where finished_at is null`,
+    `create index comparison_by_app on comparison (sdk_app_id, id)`,
+    `create table comparison_channel (id ${identity}, comparison text not null, channel_id text ${bytewise} not null, gone int not null)`,
+    `create index comparison_channel_of on comparison_channel (comparison, gone, id)`,
+  ],
+};
+
+const migrations: readonly Migration[] = [first, origin, response, findable, check, comparisons];
 
 /** The names of our tables. */
 export const tableNames: readonly string[] = migrations

@@ -1,8 +1,9 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable, Transaction } from 'kysely';
 import type { CheckColumns } from './tables/checks.js';
+import type { AppTable, ComparedChannel, ComparisonChannelTable, ComparisonTable } from './tables/comparisons.js';
 
 /** One official channel with all that is known of it. */
-interface ChannelTable {
+interface ChannelTable extends ComparedChannel {
   id: GeneratedAlways<number>;
   sdk_app_id: string;
   channel_id: string;
@@ -179,10 +180,7 @@ interface AuditTable {
 }
 
 /** A request that counts once, whichever process it comes to: by the hash of its signature, or of an id in it. */
-interface SeenTable {
-  key: string;
-  at: number;
-}
+type SeenTable = { key: string; at: number };
 
 /** A comparison or a new building of a search sink's index: the newest of each kind. */
 interface IndexJobTable {
@@ -225,9 +223,7 @@ interface AlertTable {
 }
 
 /** One row: the newest time that any process has known, so that a clock that was put back is noticed. */
-interface HeartbeatTable {
-  at: number;
-}
+type HeartbeatTable = { at: number };
 
 export interface Tables {
   heartbeat: HeartbeatTable;
@@ -243,6 +239,9 @@ export interface Tables {
   seen: SeenTable;
   alert: AlertTable;
   index_job: IndexJobTable;
+  app: AppTable;
+  comparison: ComparisonTable;
+  comparison_channel: ComparisonChannelTable;
 }
 
 export type Row<Table extends keyof Tables> = Selectable<Tables[Table]>;

@@ -87,7 +87,7 @@ export class Enqueuer {
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
       const wanted = filtersFrom(sink.filters);
-      const own = byChannel.filter(change => (change.event.data.revision !== null || mode === 'report') && wants(wanted, change));
+      const own = byChannel.filter(change => isOwed(mode, change) && wants(wanted, change));
       for (const change of own) enqueued.push({ sink, change });
       const { firstOf } = modes[mode];
       let room = firstOf ? this.roomAt(sink, now) : 0;
@@ -115,6 +115,12 @@ export class Enqueuer {
     const open = state === 'ok' && pausedAt === null && (heldUntil ?? 0) <= now && this.database.time.jump === 0;
     return open ? (this.workers.get(id)?.room() ?? 0) : 0;
   }
+}
+
+/** A change that alters nothing is for report sinks alone, and one of an import for all but them: they tell of the import as a whole. */
+function isOwed(mode: Mode, { event }: RecordedChange): boolean {
+  const { revision, source } = event.data;
+  return mode === 'report' ? source !== 'import' : revision !== null;
 }
 
 const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;

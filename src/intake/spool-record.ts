@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
-import type { InboundWebhook } from '../channel/inbound-webhook.js';
+import { type InboundWebhook, earliestEventTime, latestAheadMs } from '../channel/inbound-webhook.js';
 import type { Command } from '../channel/merge.js';
 import { type Origin, shortText } from '../channel/origin.js';
 import { fieldNames } from '../channel/profile.js';

@@ -36,10 +36,21 @@ export function changesBefore(database: Database, before: number): () => Promise
     });
 }
 
-/** Deletes a page of what people did before `before` (ms), or of the alerts that were over by then. @returns false once there are no more */
-export async function deleteRecords({ kysely }: Database, table: 'audit' | 'alert', before: number): Promise<boolean> {
-  const time = sql.ref(table === 'audit' ? 'at' : 'resolved_at');
+/** When records count as old: those that are not over never. */
+const timeOf = { audit: 'at', alert: 'resolved_at', comparison: 'finished_at' } as const;
+
+/** Deletes a page of what people did before `before` (ms), or of the alerts and comparisons that were over by then. @returns false once there are no more */
+export async function deleteRecords({ kysely }: Database, table: keyof typeof timeOf, before: number): Promise<boolean> {
+  const time = sql.ref(timeOf[table]);
   const old = sql`select id from ${sql.table(table)} where ${time} < ${before} limit ${sql.lit(pageRows)}`;
   const { numAffectedRows } = await sql`delete from ${sql.table(table)} where id in (${old})`.execute(kysely);
+  return numAffectedRows === BigInt(pageRows);
+}
+
+/** Deletes a page of the channels that comparisons have listed which are over. @returns false once there are no more */
+export async function deleteListed({ kysely }: Database): Promise<boolean> {
+  const over = sql`select comparison_channel.id from comparison_channel left join comparison on comparison.id = comparison_channel.comparison
+    where comparison.id is null or (finished_at is not null and resumes = 0) limit ${sql.lit(pageRows)}`;
+  const { numAffectedRows } = await sql`delete from comparison_channel where id in (${over})`.execute(kysely);
   return numAffectedRows === BigInt(pageRows);
 }

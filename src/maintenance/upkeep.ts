@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { newestArrival } from '../database/arrival-times.js';
-import { changesBefore, deleteRecords } from './retention.js';
+import { changesBefore, deleteListed, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
 import { missingFindables } from './findable.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
@@ -70,8 +70,9 @@ export class Upkeep {
       tasks.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
     for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, old))
       tasks.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
+    tasks.push({ what: 'listed channels', restTimes: restTimes.calm, page: () => deleteListed(database) });
     if (old <= 0) return tasks;
-    for (const table of ['audit', 'alert'] as const)
+    for (const table of ['audit', 'alert', 'comparison'] as const)
       tasks.push({ what: table, restTimes: restTimes.calm, page: () => deleteRecords(database, table, old) });
     return [...tasks, { what: 'retention', restTimes: restTimes.calm, page: changesBefore(database, old) }];
   }

@@ -5,6 +5,7 @@ import { EngineEvents } from '../process/engine-events.js';
 import type { Doing } from '../database/audit.js';
 import { Database } from '../database/database.js';
 import { type ReplaySelection, discard, replay } from './replay.js';
+import { type Comparison, type Wanted, beginComparison } from '../reconcile/comparison.js';
 import { type JobKind, beginJob } from '../search-index/index-job.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
@@ -93,6 +94,14 @@ export class AdminActions implements Actions {
     const begun = await beginJob(this.database, sink, kind, repair, this.by(actor));
     if (begun) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
     return begun;
+  }
+
+  /** Begins to compare channels with the vendor, or to import them. */
+  async compare(wanted: Wanted, actor: string): Promise<Comparison> {
+    const comparison = await beginComparison(this.database, wanted, this.by(actor));
+    const { id, cause, sdk_app_id: app } = comparison;
+    this.log.info('channels are to be compared with Tencent', { app, comparison: id, cause, by: actor });
+    return comparison;
   }
 
   private readonly wake = (sinks: number[]): void => void this.events.emit('due', sinks);

@@ -16,6 +16,10 @@ const texts: Record<EnginePart, [begins: string, ends?: string]> = {
     'the database serves the jobs of search indices again',
   ],
   checks: ['the database fails the checks of sinks; they are tried again', 'the database serves the checks of sinks again'],
+  comparisons: [
+    'the database fails the comparisons with Tencent; they are tried again',
+    'the database serves the comparisons with Tencent again',
+  ],
   alerts: ['the database fails the alerts; they are tried again', 'the database serves the alerts again'],
 };
 
@@ -37,6 +41,8 @@ export class EngineLog {
       .on('recovered', part => outages.get(part)!(null))
       .on('ended', (sink, outcome, count) => metrics.deliveries.inc({ sink, outcome }, count))
       .on('delivered', (sink, afterMs) => metrics.deliverySeconds.observe({ sink }, afterMs / 1000))
+      .on('compared', (app, result, count) => metrics.compared.inc({ app, result }, count))
+      .on('vendor request', (app, code) => metrics.vendorRequests.inc({ app, code }))
       .on('attempt', end => {
         metrics.attemptSeconds.observe({ sink: end.sink, outcome: end.outcome }, end.durationMs / 1000);
         log.debug('delivery attempted', end);

@@ -8,6 +8,7 @@ import {
   ValidationPipe,
 } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Checks } from '../checks/checks.js';
@@ -22,6 +23,8 @@ import type { ProblemDto } from './api/api.decorator.js';
 import { bearer } from './api/bearer.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
+import { AppsController } from './api/comparisons/apps.controller.js';
+import { ComparisonsController, ImportsController } from './api/comparisons/comparisons.controller.js';
 import { ChannelsController } from './api/channels/channels.controller.js';
 import { DeliveriesController } from './api/deliveries/deliveries.controller.js';
 import { IndexesController } from './api/sinks/indexes.controller.js';
@@ -37,6 +40,8 @@ import { Readiness } from './readiness.js';
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
 const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, Checks, ServedSinks, Lookups];
 
+/** The longest body: ten thousand ids of 255 bytes, and what JSON adds. */
+const mostBodyBytes = 4 * 1024 * 1024;
 /** No call is given more levels of objects and lists in each other. */
 const mostLevels = 10;
 
@@ -49,6 +54,9 @@ const api = [
   PageController,
   ReplaysController,
   SinksController,
+  AppsController,
+  ComparisonsController,
+  ImportsController,
 ];
 
 /** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
@@ -82,7 +90,7 @@ function isDeeperThan(levels: number, value: unknown): boolean {
 }
 
 /** What the management port needs besides its module: limits of sockets, the token, documentation. */
-export function configureManagement(app: INestApplication): void {
+export function configureManagement(app: NestExpressApplication): void {
   const [settings, log] = [app.get(Settings), app.get(Log)];
   const express = app.getHttpAdapter().getInstance() as Application;
   express.disable('x-powered-by').disable('etag');
@@ -97,6 +105,7 @@ export function configureManagement(app: INestApplication): void {
   const { MANAGEMENT_TOKEN: token } = settings;
   if (token === undefined) return;
   app.use('/api/v1', bearer(token));
+  app.useBodyParser('json', { limit: mostBodyBytes });
   // Built when it is first asked for: the start should not wait for it.
   SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
 }

@@ -463,6 +463,7 @@ eachStore('management', store => {
         exists: true,
         revision: 1,
         updatedAt: '2026-01-01T00:00:00.500Z',
+        verifiedAt: null,
         profile: { name: 'One', avatarUrl: null, introduction: null, organization: null },
         sinks: [
           {

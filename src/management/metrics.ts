@@ -6,6 +6,7 @@ import { SharedClock } from '../process/clock.js';
 import { version } from '../outgoing/http.js';
 import { newestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from '../reports/counting.js';
+import { Settings } from '../settings/settings.js';
 import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
@@ -51,7 +52,30 @@ export class Metrics {
     buckets: seconds,
   });
 
-  constructor(database: Database, clock: SharedClock, intake: WebhookIntake) {
+  readonly compared = new Counter({
+    ...this.common,
+    name: 'channel_sync_compared_total',
+    help: 'Channels that were compared with Tencent, by app and by what became of them',
+    labelNames: ['app', 'result'],
+  });
+  readonly vendorRequests = new Counter({
+    ...this.common,
+    name: 'channel_sync_vendor_requests_total',
+    help: "Calls of Tencent's REST API, by app and by the code that was answered, http_<status>, timeout or network",
+    labelNames: ['app', 'code'],
+  });
+
+  constructor(database: Database, clock: SharedClock, intake: WebhookIntake, { apps }: Settings) {
+    this.gauge(
+      'comparison_age_seconds',
+      'How long ago the last comparison of all channels was done, by app; absent before the first',
+      ['app'],
+      async () => {
+        const rows = await database.kysely.selectFrom('app').select(['sdk_app_id', 'compared_all_at']).execute();
+        const known = rows.filter(row => row.compared_all_at !== null && apps.some(one => one.sdkAppId === row.sdk_app_id));
+        return known.map(row => [{ app: row.sdk_app_id }, Math.max(0, clock.now() - row.compared_all_at!) / 1000]);
+      },
+    );
     this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
       const at = intake.lastKeptAt ?? (await newestArrival(database.kysely, 'received_at', clock.now()));
       return at === null ? [] : [[{}, at / 1000]];

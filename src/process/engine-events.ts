@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
 
 /** What goes on trying while the database fails it. */
-export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts' | 'checks';
+export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts' | 'checks' | 'comparisons';
 
 /** One attempt that has ended. */
 export interface AttemptEnd {
@@ -29,6 +29,14 @@ interface Events {
   ended: [sink: string, outcome: 'delivered' | 'superseded' | 'parked' | 'discarded', count: number];
   /** A sink is in another state than before. */
   state: [sink: string, health: SinkHealth];
+  /** These webhooks have been kept. */
+  kept: [webhooks: readonly { sdkAppId: string; receivedAt: number }[]];
+  /** A webhook of an app of ours was lost, with this result. */
+  rejected: [sdkAppId: string, result: 'unavailable' | 'too_large' | 'invalid' | 'unauthorized'];
+  /** A call of the vendor's API has ended with this code. */
+  'vendor request': [sdkAppId: string, code: string];
+  /** So many channels of an app were compared with the vendor. */
+  compared: [sdkAppId: string, result: 'equal' | 'corrected' | 'destroyed' | 'imported' | 'failed', count: number];
   /** These sinks have something to do; `null`: any may have. */
   due: [sinks: Iterable<number> | null];
   /** The database failed a part, which goes on trying; after that, it serves it again. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { sinkTypes } from '../sinks/sinks.js';
+import { AppSettings } from './declared-apps.js';
 import { cutNames, unreadNames, withEnvFile } from './env-file.js';
 import { settingsOf } from './setting.js';
 import { Settings, readSettings } from './settings.js';
@@ -30,7 +31,9 @@ test('every example of .env.example survives its own reader', () => {
   expect(warnings).toEqual([]);
   const declared = [
     ...settingsOf(Settings),
-    ...sinkTypes.flatMap(({ settings }) => settingsOf(settings)).map(setting => ({ ...setting, property: `_${setting.property}` })),
+    ...[...sinkTypes.map(one => one.settings), AppSettings]
+      .flatMap(settingsOf)
+      .map(setting => ({ ...setting, property: `_${setting.property}` })),
   ];
   const names = Object.keys(variables).filter(name => !name.endsWith('_TYPE'));
   expect(names.length).toBeGreaterThan(40);

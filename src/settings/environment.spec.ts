@@ -32,6 +32,8 @@ const kinds: [variable: string, value: string, as: unknown][] = [
   ['DATABASE_URL', 'sqlite:a b.db', 'sqlite:a b.db'],
   ['SPOOL_DIR', 'a b', 'a b'],
   ['SILENCE_ALERT_AFTER', '6h', 21_600_000],
+  ['COMPARE_EVERY', 'off', null],
+  ['COMPARE_RATE_PER_SECOND', '0.5', 0.5],
   ['SINK_S_USERNAME', 'user', 'user'],
   ['SINK_S_PASSWORD', 'pass word', 'pass word'],
   ['SINK_S_INDEX', 'channels', 'channels'],

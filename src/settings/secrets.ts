@@ -10,10 +10,12 @@ const shortestValue = 8;
 const shortestSegment = 16;
 const openHeaders = /^(accept|content-type|user-agent)$/i;
 
+type Owners = readonly { settings: object }[];
+
 /** Every secret text that the settings hold, the longest first. */
-export function secretsOf(settings: { sinks: readonly { settings: object }[]; proxies: Proxies }): string[] {
+export function secretsOf(settings: { sinks: Owners; apps: Owners; proxies: Proxies }): string[] {
   const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
-  return inOrder([...secretsIn(settings, ...settings.sinks.map(sink => sink.settings)), ...proxies]);
+  return inOrder([...secretsIn(settings, ...[...settings.sinks, ...settings.apps].map(one => one.settings)), ...proxies]);
 }
 
 /** The secret texts of objects whose properties are settings; of URLs and headers also what may be one by itself. */

@@ -224,3 +224,45 @@ describe('sinks', () => {
     expect(warnings).toEqual(['SINK_A_B_SDK_APP_IDS has 1400000002, which is not in SDK_APP_IDS: nothing comes from that app']);
   });
 });
+
+describe('apps that are compared', () => {
+  const key = 'planted-key';
+
+  test('have a secret key; everything else has a default', () => {
+    const { apps, COMPARE_EVERY, COMPARE_RATE_PER_SECOND } = readSettings({
+      SDK_APP_IDS: '1400000001,1400000002,1400000003',
+      APP_1400000003_SECRET_KEY: key,
+      APP_1400000001_SECRET_KEY: key,
+      APP_1400000001_REST_URL: 'http://127.0.0.1:1/base/',
+      APP_1400000001_DISCOVER_AS: 'a user',
+    });
+    expect([COMPARE_EVERY, COMPARE_RATE_PER_SECOND]).toEqual([86_400_000, 5]);
+    expect(apps).toMatchObject([
+      { sdkAppId: '1400000001', settings: { IDENTIFIER: 'administrator', REST_URL: 'http://127.0.0.1:1/base/', DISCOVER_AS: 'a user' } },
+      { sdkAppId: '1400000003', settings: { SECRET_KEY: key, REST_URL: 'https://console.tim.qq.com' } },
+    ]);
+    expect(readSettings(minimal).apps).toEqual([]);
+  });
+
+  test.each<[Record<string, string>, string | RegExp]>([
+    [{ APP_1400000001_REST_URL: 'http://a/' }, 'APP_1400000001_SECRET_KEY is required'],
+    [{ APP_1400000001_SECRET_KEY: 'planted key' }, /^APP_1400000001_SECRET_KEY must have no blanks/],
+    [
+      { APP_1400000001_SECRET_KEY: key, APP_1400000001_REST_URL: 'ftp://planted/' },
+      /^APP_1400000001_REST_URL must be an http or https URL/,
+    ],
+    [{ APP_1400000001_SECRET_KEY: key, APP_1400000001_REST_URL: 'https://planted:a@b/' }, /^APP_1400000001_REST_URL must be/],
+    [{ APP_1400000001_SECRET_KEY: key, APP_1400000001_REST_URL: 'https://b/?planted' }, /^APP_1400000001_REST_URL must be/],
+    [{ APP_1400000001_SECRET_KEY: key, APP_1400000001_IDENTIFIER: 'planted\tname' }, /^APP_1400000001_IDENTIFIER must have no control/],
+    [{ COMPARE_EVERY: '9s' }, /^COMPARE_EVERY must be off, or a whole number/],
+    [{ COMPARE_EVERY: 'OFF' }, /^COMPARE_EVERY must be off/],
+    [{ COMPARE_EVERY: '24' }, /^COMPARE_EVERY must be/],
+    [{ COMPARE_RATE_PER_SECOND: '0' }, /^COMPARE_RATE_PER_SECOND must be a number above 0/],
+    [{ COMPARE_RATE_PER_SECOND: '201' }, /^COMPARE_RATE_PER_SECOND must not be greater than 200/],
+    [{ COMPARE_RATE_PER_SECOND: 'fast' }, /^COMPARE_RATE_PER_SECOND must/],
+  ])('%j is a mistake that names the variable and no value', (environment, told) => {
+    const mistakes = mistakesOf({ ...minimal, ...environment });
+    expect(mistakes).toEqual([expect.stringMatching(told)]);
+    expect(mistakes[0]).not.toContain('planted');
+  });
+});

@@ -1,5 +1,6 @@
 import { ArrayNotEmpty, IsIn, IsOptional, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
+import { ComparisonSettings, type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { meant } from './names.js';
@@ -18,7 +19,7 @@ function isPort({ property, value }: { property: string; value: unknown }): stri
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** Everything that the environment says, checked. */
-export class Settings {
+export class Settings extends ComparisonSettings {
   @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001' })
   @ArrayNotEmpty()
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
@@ -131,6 +132,9 @@ export class Settings {
   /** Every declared sink, in the order of their names. */
   sinks!: DeclaredSink[];
 
+  /** Every app whose channels are compared, in the order of SDK_APP_IDS. */
+  apps!: DeclaredApp[];
+
   proxies!: Proxies;
 
   /** What is no mistake and should be looked at, a line each. */
@@ -159,7 +163,7 @@ const known = [...properties, ...proxyVariables];
 
 /** Whether a name can only have been meant for us. */
 export function isOurs(name: string): boolean {
-  return /^(SINK|WEBHOOK|MANAGEMENT|APP_\d+)_/.test(name) || known.includes(name);
+  return /^(SINK|WEBHOOK|MANAGEMENT)_/.test(name) || isAppVariable(name) || known.includes(name);
 }
 
 /**
@@ -181,7 +185,8 @@ export function examineSettings(environment: Environment, warnings: readonly str
   given.mistakes.push(...mistakes, ...ofProxies, ...strangers(given));
   settings.proxies = proxies;
   settings.sinks = readSinks(given, settings);
-  const misses = nearMisses(environment, given);
+  settings.apps = readApps(given, settings.SDK_APP_IDS ?? []);
+  const misses = nearMisses(environment, given, settings.SDK_APP_IDS ?? []);
   const lines = [...given.unreadable.values(), ...new Set(given.mistakes)]
     // What is wrong with a value that could not be read is a mistake already.
     .filter(line => [undefined, line].includes(given.unreadable.get(line.split(' ', 1)[0]!)))
@@ -213,7 +218,7 @@ function oneLine(text: string): string {
 
 /** What is wrong with names that begin like ours and are none; those of sinks are found where sinks are read. */
 function strangers({ texts, names }: Given): string[] {
-  const strange = [...texts].filter(([name, text]) => !known.includes(name) && !name.startsWith('SINK_') && !isInjected(name, text));
+  const strange = [...texts].filter(([name, text]) => !known.includes(name) && !/^(SINK|APP)_/.test(name) && !isInjected(name, text));
   return strange.map(([base]) => {
     const name = names.get(base)!;
     const alike = properties.filter(one => one.startsWith(`${name.split('_', 1)[0]}_`));
@@ -224,8 +229,8 @@ function strangers({ texts, names }: Given): string[] {
 }
 
 /** Names that do not begin like ours, but are nearly ours; short ones would be near to too much. */
-function nearMisses(environment: Environment, given: Given): Map<string, string> {
-  const ours = [...properties.filter(name => name.length >= 8), ...sinkVariables(given)];
+function nearMisses(environment: Environment, given: Given, sdkAppIds: readonly string[]): Map<string, string> {
+  const ours = [...properties.filter(name => name.length >= 8), ...sinkVariables(given), ...appVariables(sdkAppIds)];
   // A cluster may inject thousands for its Services.
   const others = [...valuesOf(environment)].filter(([name, value]) => !isInjected(name, value)).map(([name]) => name);
   return new Map(

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { parse as parseQuery } from 'node:querystring';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
+import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import { Metrics } from '../management/metrics.js';
 import { Readiness } from '../management/readiness.js';
@@ -33,7 +34,7 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     next();
   });
   const rejections = app.get(Rejections);
-  app.use(countWebhooks(app.get(Metrics), rejections));
+  app.use(countWebhooks(app.get(Metrics), rejections, app.get(EngineEvents)));
   const filter = new AnswerFilter(
     error => log.unexpected('unexpected error', error),
     ({ locals }) => rejections.add({ result: 'broken_off', address: String(locals['address']), ...unexplained }),
@@ -60,7 +61,7 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
 }
 
 /** Counts and times every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
-function countWebhooks(metrics: Metrics, rejections: Rejections) {
+function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineEvents) {
   // From zero on: what appears with its first count is no increase to Prometheus, so the first webhook that is lost would raise no alert.
   for (const command of [...Object.keys(commands), 'other'])
     for (const result of webhookResults) metrics.webhooks.inc({ command, result }, 0);
@@ -79,6 +80,9 @@ function countWebhooks(metrics: Metrics, rejections: Rejections) {
       metrics.webhooks.inc({ command: isOurs(asked) ? asked : (command ?? 'other'), result });
       metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
       if (fault) rejections.add({ result, address, ...fault });
+      const { SdkAppid: app } = request.query;
+      const lost = result === 'unavailable' || result === 'too_large' || result === 'invalid' || result === 'unauthorized';
+      if (lost && typeof app === 'string') events.emit('rejected', app, result);
     });
     next();
   };

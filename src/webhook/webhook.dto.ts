@@ -1,9 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
-import { earliestEventTime, latestAheadMs } from '../channel/event-time.js';
+import { type InboundWebhook, earliestEventTime, latestAheadMs } from '../channel/inbound-webhook.js';
 import type { Command } from '../channel/merge.js';
-import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { shortText, wellFormed } from '../channel/origin.js';
 import { Must } from '../settings/setting.js';
 

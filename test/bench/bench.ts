@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { catchUp } from './catch-up.ts';
+import { compare } from './compare.ts';
 import { crowd } from './crowd.ts';
 import { isolation } from './isolation.ts';
 import { Load } from './load.ts';
@@ -32,6 +33,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   sizes,
   slack,
   search,
+  compare,
 };
 /** What is measured unless told otherwise: the others take long. */
 const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
@@ -59,7 +61,8 @@ and only when asked for
   retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store
   sizes      answers and memory while a state sink supersedes 200,000 deliveries, and with 1,500,000 lanes of a replaced sink
   slack      calls and time of a Slack sink for 10,000 changes at once and for a few, and what three webhook sinks notice of it
-  search     100,000 channels into an empty index, comparing them, and building the index anew under 200 webhooks/s`;
+  search     100,000 channels into an empty index, comparing them, and building the index anew under 200 webhooks/s
+  compare    100,000 channels compared with a fake of Tencent's API, and what 200 webhooks/s notice of it`;
 
 function chosen<T extends string>(text: string | undefined, all: readonly T[], option: string): T[] {
   const words = text?.split(',') ?? all;

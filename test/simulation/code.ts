@@ -2,6 +2,8 @@
 export interface Code {
   Database: typeof import('../../src/database/database.js').Database;
   Recorder: typeof import('../../src/channel/recorder.js').Recorder;
+  ReadingRecorder: typeof import('../../src/channel/readings/reading-recorder.js').ReadingRecorder;
+  judge: typeof import('../../src/reconcile/rule.js').judge;
   Enqueuer: typeof import('../../src/delivery/enqueue.js').Enqueuer;
   EngineEvents: typeof import('../../src/process/engine-events.js').EngineEvents;
   repeatedly: typeof import('../../src/process/repeatedly.js').repeatedly;
@@ -19,6 +21,8 @@ export async function loadCode(): Promise<Code> {
   const paths = [
     'database/database',
     'channel/recorder',
+    'channel/readings/reading-recorder',
+    'reconcile/rule',
     'delivery/enqueue',
     'process/engine-events',
     'process/repeatedly',

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ReadingRecorder as ReadingRecorderType } from '../../src/channel/readings/reading-recorder.js';
 import type { Recorder as RecorderType } from '../../src/channel/recorder.js';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import type { Database } from '../../src/database/database.js';
@@ -12,7 +13,7 @@ import type { Report } from '../../src/sinks/report-sink.js';
 import type { SinkError } from '../../src/sinks/errors.js';
 import type { SinkSettings } from '../../src/sinks/settings.js';
 import { Dice } from '../storm/dice.ts';
-import { expectedProfile } from '../storm/oracle.ts';
+import { expectedProfile, fieldOf } from '../storm/oracle.ts';
 import { type StormWebhook, WebhookSource } from '../storm/webhooks.ts';
 import { byWebhook, commands } from '../support/vendor.ts';
 import type { Code } from './code.ts';
@@ -38,6 +39,7 @@ interface Replica {
   number: number;
   mortal: Mortal;
   recorder: RecorderType;
+  readings: ReadingRecorderType;
   workers: Map<number, WorkerType>;
   machine: Machine;
   upkeep: UpkeepType;
@@ -69,6 +71,8 @@ export class Simulation {
   readonly #replicas: Replica[] = [];
   readonly #behaviour: Record<string, Behaviour> & { index: Behaviour } = { crm: 'well', index: 'well', cards: 'well' };
   readonly #acked = new Set<string>();
+  /** What was read of channels and recorded, as webhooks that would say the same. */
+  readonly #read: StormWebhook[] = [];
   readonly #told = new Map<string, { newest: number; ids: Map<number, string> }>();
   readonly #documents = new Map<string, { version: number; delivery: Delivery }>();
   readonly #cards = new Map<string, Report>();
@@ -142,8 +146,20 @@ export class Simulation {
   }
 
   async #startReplica(count: number): Promise<void> {
-    const { Recorder, Enqueuer, EngineEvents, Lanes, Worker, registerSinks, Timekeeper, Upkeep, SharedTime, repeatedly, sinks } =
-      this.#code;
+    const {
+      Recorder,
+      ReadingRecorder,
+      Enqueuer,
+      EngineEvents,
+      Lanes,
+      Worker,
+      registerSinks,
+      Timekeeper,
+      Upkeep,
+      SharedTime,
+      repeatedly,
+      sinks,
+    } = this.#code;
     const number = this.#started++;
     const machine = count > 1 ? this.#newMachine() : this.#server;
     const time = new SharedTime({ monotonic: () => machine.monotonic(), now: () => machine.wall() });
@@ -168,8 +184,9 @@ export class Simulation {
       .on('degraded', (_, error) => trouble(error));
     const enqueuer = new Enqueuer(mortal.database, clock, events);
     const recorder = new Recorder(mortal.database, clock, enqueuer, events);
+    const readings = new ReadingRecorder(mortal.database, clock, enqueuer);
     const upkeep = new Upkeep(database, { RETENTION_DAYS: 90 } as Settings, clock, events);
-    const replica: Replica = { number, mortal, recorder, workers: new Map(), machine, upkeep, stillUntil: 0 };
+    const replica: Replica = { number, mortal, recorder, readings, workers: new Map(), machine, upkeep, stillUntil: 0 };
     const log = { warn: (_: string, { byMs }: { byMs: number }) => this.#note(`replica ${number} notices a jump by ${byMs} ms`) };
     const keeper = new Timekeeper(database, { ...clock, now: () => machine.wall() }, log as unknown as Log, events);
     look();
@@ -272,8 +289,42 @@ export class Simulation {
           },
         );
     }
+    if (this.#dice.chance(0.5)) this.#reading();
     // While there is something in hand.
     if (this.#dice.chance(0.2)) this.#at(this.#dice.below(400), () => this.#harm(replicas));
+  }
+
+  /** Some channels are read from the vendor, as of a moment ago, by whoever is there; what they are like there need not be what any webhook said. */
+  #reading(): void {
+    if (this.#replicas.length === 0) return;
+    const { mortal, number, readings } = this.#dice.pick(this.#replicas);
+    const sentAt = this.#server.wall();
+    const at = Math.min(sentAt, this.#time.now) - 10_000;
+    const read = Array.from({ length: 1 + this.#dice.below(5) }, (_, index) => {
+      const fields: Record<string, string> = {};
+      for (const field of Object.values(fieldOf)) if (this.#dice.chance(0.7)) fields[field] = `${field} ${this.#dice.below(1000)}`;
+      return { channelId: `@TOA#_${(index * 7 + this.#dice.below(7)) % (channels + 2)}`, fields };
+    });
+    const one = ({ channelId, fields }: (typeof read)[number]) => ({
+      sdkAppId: '1400000001',
+      channelId,
+      owner: null,
+      at,
+      sentAt,
+      judge: (known: Parameters<Code['judge']>[0]) => ({ ...this.#code.judge(known, fields, at), againAt: null }),
+    });
+    const distinct = [...new Map(read.map(reading => [reading.channelId, reading])).values()];
+    const recording = this.#time.as(mortal, () =>
+      readings.transaction(async (_, record) => {
+        await record(distinct.map(one));
+        // From here on it is committed, whether its process lives to see that or not.
+        this.#read.push(...distinct.map(({ channelId, fields }) => asWebhook(channelId, fields, at)));
+      }),
+    );
+    void recording.then(
+      () => this.#note(`${number} has read ${distinct.length} channels`),
+      (error: Error) => this.#breach(`a reading was not recorded: ${error.message}`),
+    );
   }
 
   #fault(count: number): void {
@@ -439,7 +490,7 @@ export class Simulation {
     const [row] = await this.#ask<Record<'forgotten' | 'unowed' | 'odd' | 'expired' | 'newest', number>>(
       `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)
            and not exists (select 1 from report_refresh r where r.sink = d.sink and r.change_id = d.change_id)) as forgotten,
-         (select count(*) from change c, sink s where c.rowid > ? and (c.revision is not null or s.mode = 'report') and not exists
+         (select count(*) from change c, sink s where c.rowid > ? and case s.mode when 'report' then c.source <> 'import' else c.revision is not null end and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
          total(state not in ('pending', 'delivered')) + (select count(*) from delivery where state = 'pending' and open = 0) as odd,
          (select count(*) from delivery where state = 'parked' and cause = 'expired') as expired,
@@ -483,15 +534,28 @@ export class Simulation {
     );
     for (const { name, state, n } of open)
       if (name !== 'index' || state !== 'parked' || n !== stale) this.#breach(`${n} deliveries of ${name} are still ${state}`);
-    const kept = await this.#ask<{ id: string; body: Uint8Array; revision: number | null; channelId: string; newest: number }>(
-      `select change.id, body, change.revision, channel.channel_id as "channelId", channel.revision as newest from change join channel on channel.id = change.channel`,
+    const kept = await this.#ask<{
+      id: string;
+      source: string;
+      body: Uint8Array;
+      revision: number | null;
+      channelId: string;
+      newest: number;
+    }>(
+      `select change.id, source, body, change.revision, channel.channel_id as "channelId", channel.revision as newest from change join channel on channel.id = change.channel`,
     );
-    const webhooks = kept.map(row => ({ ...row, webhook: JSON.parse(Buffer.from(row.body).toString()) as StormWebhook }));
+    const ofWebhooks = kept.filter(({ source }) => source === 'webhook');
+    const webhooks = ofWebhooks.map(row => ({ ...row, webhook: JSON.parse(Buffer.from(row.body).toString()) as StormWebhook }));
+    if (kept.length - webhooks.length < 5) this.#breach('hardly anything was read: no hour');
     const markers = webhooks.map(({ webhook }) => webhook.Operator_Account);
     for (const marker of this.#acked) if (!markers.includes(marker)) this.#breach(`${marker} was acknowledged and is not there`);
     if (new Set(markers).size < markers.length) this.#breach('a webhook was recorded twice');
-    for (const [channelId, own] of Map.groupBy(webhooks, row => row.channelId)) {
-      const { profile, exists } = expectedProfile(own.map(({ webhook }) => webhook));
+    for (const [channelId, own] of Map.groupBy(kept, row => row.channelId)) {
+      const read = this.#read.filter(one => one.Official_Account === channelId);
+      const { profile, exists } = expectedProfile([
+        ...webhooks.filter(one => one.channelId === channelId).map(({ webhook }) => webhook),
+        ...read,
+      ]);
       const newest = own[0]!.newest;
       const told = this.#told.get(channelId);
       for (let revision = 1; revision <= newest; revision++)
@@ -500,7 +564,8 @@ export class Simulation {
       if (JSON.stringify([document?.profile, document?.exists, document?.revision]) !== JSON.stringify([profile, exists, newest]))
         this.#breach(`the index has a wrong document of ${channelId}`);
     }
-    for (const { id } of kept) {
+    for (const { id, source } of kept) {
+      if (source === 'import') continue;
       const results = this.#cards.get(id)?.results ?? [];
       if (!this.#cards.has(id)) this.#breach(`there is no card of ${id}`);
       const parked = stale > 0 ? results.filter(({ sink, state }) => sink === 'index' && state === 'parked').length : 0;
@@ -516,6 +581,12 @@ function rest(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(resolve, ms);
     signal.addEventListener('abort', () => (clearTimeout(timer), reject(new Error('aborted'))), { once: true });
   });
+}
+
+function asWebhook(channelId: string, fields: Record<string, string>, at: number): StormWebhook {
+  const told = Object.entries(fieldOf).flatMap(([name, field]) => (fields[field] === undefined ? [] : [[name, fields[field]]]));
+  const body = { CallbackCommand: commands.changed, Official_Account: channelId, EventTime: at, Operator_Account: '' };
+  return { ...body, ...(Object.fromEntries(told) as Record<string, string>) };
 }
 
 function receiptOf(webhook: StormWebhook, id: string, receivedAt: number): InboundWebhook {

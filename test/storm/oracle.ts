@@ -14,7 +14,7 @@ export interface JobState {
   [more: string]: unknown;
 }
 
-const fieldOf = { Name: 'name', FaceUrl: 'avatarUrl', Introduction: 'introduction', Organization: 'organization' } as const;
+export const fieldOf = { Name: 'name', FaceUrl: 'avatarUrl', Introduction: 'introduction', Organization: 'organization' } as const;
 type Field = (typeof fieldOf)[keyof typeof fieldOf];
 
 /** What a channel must be, told from the set of webhooks that were kept, by an other way than the service's own. */

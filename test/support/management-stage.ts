@@ -80,7 +80,12 @@ export class Stage {
 
   async open(environment: Record<string, string> = { MANAGEMENT_TOKEN: token }): Promise<void> {
     const { database, clock } = this;
-    const metrics = new Metrics(database, clock, { spooled: 7 } as WebhookIntake);
+    const metrics = new Metrics(
+      database,
+      clock,
+      { spooled: 7 } as WebhookIntake,
+      readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
+    );
     const log = new Log(
       'debug',
       () => clock.now(),

@@ -4,6 +4,7 @@ export const mark = 'planted5ecret-mark';
 /** The mark as it stands, and within base64, where it looks different after one or two other bytes. */
 const forms = [
   mark,
+  'usersig=',
   ...[0, 1, 2].map(before => {
     const whole = Buffer.from('.'.repeat(before) + mark).toString('base64');
     return whole.slice(before === 0 ? 0 : before + 1, Math.floor(((before + mark.length) * 8) / 6));

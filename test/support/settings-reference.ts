@@ -1,3 +1,4 @@
+import { AppSettings } from '../../src/settings/declared-apps.js';
 import { SinkSettings } from '../../src/sinks/settings.js';
 import { sinkTypes } from '../../src/sinks/sinks.js';
 import { type DeclaredSetting, type SettingsClass, readClass, settingsOf } from '../../src/settings/setting.js';
@@ -19,6 +20,9 @@ export function envExample(): string {
   ];
   const required = requiredOf(Settings);
   for (const setting of settingsOf(Settings)) lines.push(...entry(setting.property, setting, required.has(setting.property)), '');
+  lines.push("# Tencent's REST API, for each app of SDK_APP_IDS by its id.");
+  for (const setting of settingsOf(AppSettings)) lines.push(...entry(`APP_1400000001_${setting.property}`, setting, false));
+  lines.push('');
   lines.push('# Sinks: any number, each with a name of its own in place of CRM, CHAT …', '');
   const common = new Set(settingsOf(SinkSettings).map(({ property }) => property));
   for (const { type, summary, settings } of sinkTypes) {
@@ -47,6 +51,10 @@ function exampleName(type: string): string {
 function settingsTables(): string {
   const common = new Set(settingsOf(SinkSettings).map(({ property }) => property));
   const parts = [table('', Settings, () => true)];
+  parts.push(
+    'For each app of `SDK_APP_IDS` that is to be compared with Tencent, by its id:',
+    table('APP_<SDKAPPID>', AppSettings, () => true),
+  );
   parts.push(
     `Every sink: \`SINK_<NAME>_TYPE\` declares it (${sinkTypes.map(({ type }) => `\`${type}\``).join(', ')}), and`,
     table('SINK_<NAME>', SinkSettings, () => true),

@@ -74,7 +74,7 @@ export async function countChannels(database: Database, selection: Selection): P
 async function listedChannels(database: Database, ids: readonly number[]): Promise<ListedChannelDto[]> {
   const channels = await database.kysely
     .selectFrom('channel')
-    .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at'])
+    .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at', 'verified_at'])
     .where(database.isAmong('id', ids))
     .execute();
   const parked = await database.kysely
@@ -90,8 +90,9 @@ async function listedChannels(database: Database, ids: readonly number[]): Promi
     const row = byId.get(id);
     if (!row) return [];
     const { exists, profile } = readState(row.state);
-    const { sdk_app_id: sdkAppId, channel_id: channelId, revision, updated_at: updatedAt } = row;
-    return { sdkAppId, channelId, name: profile.name, exists, revision, updatedAt: toIsoOrNull(updatedAt), failed: failed.get(id) ?? 0 };
+    const { sdk_app_id: sdkAppId, channel_id: channelId, revision } = row;
+    const times = { updatedAt: toIsoOrNull(row.updated_at), verifiedAt: toIsoOrNull(row.verified_at) };
+    return { sdkAppId, channelId, name: profile.name, exists, revision, ...times, failed: failed.get(id) ?? 0 };
   });
 }
 

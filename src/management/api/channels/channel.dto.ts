@@ -40,6 +40,7 @@ const known = {
   exists: bool('False once it was destroyed'),
   revision: integer('Counts the changes that altered it'),
   updatedAt: orNull(time('The newest time of a change that altered it')),
+  verifiedAt: orNull(time('As of when Tencent last told of it')),
 };
 
 /** One channel of a list. */

@@ -12,7 +12,7 @@ import { toIsoOrNull } from '../times.js';
 export async function findChannel(database: Database, sdkAppId: string, channelId: string): Promise<ChannelDto | null> {
   const row = await database.kysely
     .selectFrom('channel')
-    .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at'])
+    .select(['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at', 'verified_at'])
     .where('sdk_app_id', '=', wellFormed(sdkAppId))
     .where('channel_id', '=', wellFormed(channelId))
     .executeTakeFirst();
@@ -25,6 +25,7 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
     exists,
     revision: row.revision,
     updatedAt: toIsoOrNull(row.updated_at),
+    verifiedAt: toIsoOrNull(row.verified_at),
     profile,
     sinks: sinks.filter(sink => sink.removed_at === null || sink.pending > 0).map(showSink),
   };

@@ -1,0 +1,48 @@
+import { Get, Query } from '@nestjs/common';
+import { inEnglishOrNull } from '../../../explanations/explanation.js';
+import { Database } from '../../../database/database.js';
+import { Settings } from '../../../settings/settings.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { toIsoOrNull } from '../times.js';
+import { AppPageDto } from './comparison.dto.js';
+
+/** The apps whose webhooks we answer. */
+@Api('apps')
+export class AppsController {
+  constructor(
+    private readonly database: Database,
+    private readonly settings: Settings,
+  ) {}
+
+  @Call(Get(), 'Apps, and how comparing their channels with Tencent fares', AppPageDto)
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
+    const { apps, SDK_APP_IDS } = this.settings;
+    const after = afterCursor(cursor, id => (SDK_APP_IDS.includes(id) ? id : null));
+    const { items, nextCursor } = pageFrom(
+      [...new Set(SDK_APP_IDS)].slice(after === null ? 0 : SDK_APP_IDS.indexOf(after) + 1),
+      limit,
+      id => id,
+    );
+    const { kysely } = this.database;
+    const rows = await kysely.selectFrom('app').selectAll().where('sdk_app_id', 'in', items).execute();
+    const counted = kysely.selectFrom('channel').select(['sdk_app_id', ({ fn }) => fn.countAll<number>().as('n')]);
+    const counts = await counted.where('sdk_app_id', 'in', items).groupBy('sdk_app_id').execute();
+    const shown = items.map(sdkAppId => {
+      const row = rows.find(one => one.sdk_app_id === sdkAppId);
+      const on = apps.some(one => one.sdkAppId === sdkAppId);
+      return {
+        sdkAppId,
+        comparisons: on ? 'on' : 'off',
+        state: on ? (row?.state ?? 'ok') : 'off',
+        reason: on ? inEnglishOrNull(row?.reason ?? null) : null,
+        advice: on ? inEnglishOrNull(row?.advice ?? null) : null,
+        channels: counts.find(one => one.sdk_app_id === sdkAppId)?.n ?? 0,
+        lastWebhookAt: toIsoOrNull(row?.webhook_at ?? null),
+        lastComparisonAt: toIsoOrNull(row?.compared_all_at ?? null),
+      };
+    });
+    return { items: shown, nextCursor };
+  }
+}

@@ -1,0 +1,100 @@
+import { BadRequestException, Body, ConflictException, Get, NotFoundException, Param, Post, Query, ValidationPipe } from '@nestjs/common';
+import { ApiBody } from '@nestjs/swagger';
+import { Database } from '../../../database/database.js';
+import { readComparison } from '../../../reconcile/comparison.js';
+import { Settings } from '../../../settings/settings.js';
+import { AdminActions } from '../../admin-actions.js';
+import { Api, ApiProblem, Call } from '../api.decorator.js';
+import { afterCursor, pageFrom } from '../list.dto.js';
+import {
+  ComparisonDto,
+  ComparisonPageDto,
+  ComparisonRequestDto,
+  ComparisonsQuery,
+  ImportRequestDto,
+  showComparison,
+} from './comparison.dto.js';
+
+/** A misspelled dryRun must not change anything. */
+const strictly = (expectedType: typeof ComparisonRequestDto | typeof ImportRequestDto): ValidationPipe =>
+  new ValidationPipe({ expectedType, transform: true, whitelist: true, forbidNonWhitelisted: true });
+
+/** The app that is meant, which must have a secret key. */
+function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): string {
+  if (sdkAppId === undefined && apps.length !== 1) {
+    const none = 'no app has a secret key: set APP_<SDKAPPID>_SECRET_KEY';
+    throw new BadRequestException(apps.length === 0 ? none : 'give sdkAppId: several apps have a secret key');
+  }
+  const id = sdkAppId ?? apps[0]!.sdkAppId;
+  if (!SDK_APP_IDS.includes(id)) throw new ConflictException('this app is not one of SDK_APP_IDS, and has no APP_<SDKAPPID>_SECRET_KEY');
+  if (!apps.some(one => one.sdkAppId === id))
+    throw new ConflictException(`this app is not compared with Tencent: set APP_${id}_SECRET_KEY`);
+  return id;
+}
+
+/** Comparing channels with Tencent over its REST API. */
+@Api('comparisons')
+export class ComparisonsController {
+  constructor(
+    private readonly database: Database,
+    private readonly settings: Settings,
+    private readonly actions: AdminActions,
+  ) {}
+
+  @Call(Post(), 'Compare all channels of an app, or some, with Tencent and correct what differs', ComparisonDto, 202)
+  @ApiBody({ type: ComparisonRequestDto })
+  @ApiProblem(400, 'The request is not what it should be, or does not say which app')
+  @ApiProblem(409, 'The app has no secret key')
+  async begin(@Body(strictly(ComparisonRequestDto)) body: object): Promise<ComparisonDto> {
+    const { sdkAppId, ...wanted } = body as ComparisonRequestDto;
+    return showComparison(await this.actions.compare({ ...wanted, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
+  }
+
+  @Call(Get(), 'Comparisons, the latest first', ComparisonPageDto)
+  @ApiProblem(400, 'A parameter is not what it should be')
+  async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
+    const after = afterCursor(cursor, id => (/^[0-9a-f-]{36}$/.test(id) ? id : null));
+    const rows = await this.database.kysely
+      .selectFrom('comparison')
+      .selectAll()
+      .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
+      .$if(after !== null, found => found.where('id', '<', after!))
+      .orderBy('id', 'desc')
+      .limit(limit + 1)
+      .execute();
+    const { items, nextCursor } = pageFrom(rows, limit, row => row.id);
+    return { items: items.map(row => showComparison(readComparison(row))), nextCursor };
+  }
+
+  @Call(Get(':id'), 'How far a comparison is, and what it found', ComparisonDto)
+  @ApiProblem(404, 'There is no comparison with this id')
+  async one(@Param('id') id: string): Promise<ComparisonDto> {
+    const isId = /^[0-9a-f-]{36}$/.test(id);
+    const row = isId && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
+    if (!row) throw new NotFoundException('there is no comparison with this id');
+    return showComparison(readComparison(row));
+  }
+}
+
+/** Channels that are not known yet. */
+@Api('imports')
+export class ImportsController {
+  constructor(
+    private readonly settings: Settings,
+    private readonly actions: AdminActions,
+  ) {}
+
+  @Call(
+    Post(),
+    'Import channels by their ids: those that exist become channels; ids that are nonsense refuse none of the others',
+    ComparisonDto,
+    202,
+  )
+  @ApiBody({ type: ImportRequestDto })
+  @ApiProblem(400, 'The request is not what it should be')
+  @ApiProblem(409, 'The app has no secret key')
+  async begin(@Body(strictly(ImportRequestDto)) body: object): Promise<ComparisonDto> {
+    const { sdkAppId, channelIds } = body as ImportRequestDto;
+    return showComparison(await this.actions.compare({ channelIds, sdkAppId: appOf(this.settings, sdkAppId), cause: 'import' }, 'api'));
+  }
+}

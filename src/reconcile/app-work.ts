@@ -1,0 +1,96 @@
+import { v4 as uuid } from 'uuid';
+import { inEnglish, stored } from '../explanations/explanation.js';
+import type { Trx } from '../database/tables.js';
+import { type AppRow, LeaseLost, isHeldBack } from './apps.js';
+import { type Comparison, askedCauses, openComparisons, readComparison } from './comparison.js';
+import { ComparisonPages } from './comparison-pages.js';
+import type { Reach } from './record-page.js';
+import { type Single, Singles } from './singles.js';
+import { VendorError } from './vendor/error.js';
+
+/** The longest wait of a comparison, which is that of what was gone. */
+const longestWaitMs = 60_000;
+
+/** What there is to do for an app now: single channels go before the next page of a comparison. */
+type Due = { singles: Single[]; comparison: null } | { singles: null; comparison: Comparison };
+
+/** Reads channels of one app from the vendor: single ones that are due, then a comparison, page by page. */
+export class AppWork {
+  private readonly singles: Singles;
+  private readonly pages: ComparisonPages;
+
+  constructor(private readonly reach: Reach) {
+    this.singles = new Singles(reach);
+    this.pages = new ComparisonPages(reach);
+  }
+
+  /** All that there is to do now, unless another process is at it. */
+  async once(stop: AbortSignal): Promise<void> {
+    const { turn } = this.reach;
+    if (!(await this.due()) || !(await turn.take(uuid()))) return;
+    try {
+      for (let due = await this.due(); due && !stop.aborted; due = await this.due()) await this.step(due, stop);
+    } catch (error) {
+      // Whoever has the lease goes on.
+      if (!(error instanceof LeaseLost) && !stop.aborted) throw error;
+    } finally {
+      await turn.giveBack();
+    }
+  }
+
+  private async due(): Promise<Due | null> {
+    const { database, clock, app } = this.reach;
+    const { kysely } = database;
+    const now = clock.now();
+    const row = await kysely.selectFrom('app').selectAll().where('sdk_app_id', '=', app.sdkAppId).executeTakeFirst();
+    const held = row !== undefined && isHeldBack(row, now);
+    const singles = held ? [] : await this.singles.due(now);
+    if (singles.length > 0) return { singles, comparison: null };
+    const open = await openComparisons(kysely, app.sdkAppId).execute();
+    const next = open.find(one => {
+      const isTime = one.due_at <= now || one.due_at > now + longestWaitMs;
+      return isTime && (!held || (row.state === 'misconfigured' && askedCauses.includes(one.cause)));
+    });
+    const comparison = next ?? (held ? undefined : await this.resumable(row));
+    return comparison ? { singles: null, comparison: readComparison(comparison) } : null;
+  }
+
+  /** The oldest comparison that failed for what is wrong with the app, which finds out whether it still is. */
+  private async resumable(row: AppRow | undefined) {
+    if (row?.state !== 'misconfigured') return undefined;
+    const all = this.reach.database.kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id);
+    return all.where('resumes', '=', 1).orderBy('id').limit(1).executeTakeFirst();
+  }
+
+  private async step({ singles, comparison }: Due, stop: AbortSignal): Promise<void> {
+    try {
+      if (singles) await this.singles.read(singles, stop);
+      else await this.pages.next(comparison, stop);
+    } catch (error) {
+      if (!(error instanceof VendorError) || stop.aborted) throw error;
+      await this.failed(error, comparison);
+    }
+  }
+
+  /** A call failed as a whole: what it was for waits, or has failed until somebody has seen to the app. */
+  private async failed(error: VendorError, comparison: Comparison | null): Promise<void> {
+    const { app, clock, database, log, turn } = this.reach;
+    const stops = error.kind === 'stop';
+    const [reason, advice] = [stored(error.why), stored(error.advice)];
+    const before = await database.kysely.transaction().execute(async (trx: Trx) => {
+      const row = await turn.fence(trx);
+      await turn.failed(trx, row, error);
+      const ends = stops && { state: 'failed', finished_at: clock.now(), resumes: 1 };
+      if (comparison)
+        await trx
+          .updateTable('comparison')
+          .where('id', '=', comparison.id)
+          .set({ reason, advice, ...ends })
+          .execute();
+      return row;
+    });
+    if (before.state !== 'ok' && before.reason === reason) return;
+    const told = stops ? 'comparing with Tencent is stopped; it is tried again every 15 minutes' : "Tencent's API fails; it is tried again";
+    log.warn(told, { app: app.sdkAppId, reason: error.message, advice: inEnglish(error.advice) });
+  }
+}

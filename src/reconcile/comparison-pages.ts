@@ -1,0 +1,152 @@
+import { stored } from '../explanations/explanation.js';
+import { recordedAt } from '../database/arrival-times.js';
+import type { Trx } from '../database/tables.js';
+import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
+import { endOf, tellEnd } from './ending.js';
+import { PageRecorder, type Reach } from './record-page.js';
+import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
+import { VendorError } from './vendor/error.js';
+
+/** How often in a row the list of all channels may fail before the known ones are compared without it. */
+const discoverTriesMost = 3;
+
+/** The channels of a page: of all that are known, or of those that the comparison has listed, by the keys of their rows. */
+interface Page {
+  ids: string[];
+  listed: number[] | null;
+}
+
+/** Does a comparison, page by page: each is recorded with how far the comparison is, in one transaction. */
+export class ComparisonPages {
+  private readonly recorder: PageRecorder;
+
+  constructor(private readonly reach: Reach) {
+    this.recorder = new PageRecorder(reach);
+  }
+
+  /** The next step of a comparison. @throws VendorError if the vendor cannot be read just now */
+  async next(comparison: Comparison, stop: AbortSignal): Promise<void> {
+    if (comparison.started_at === null || comparison.state !== 'running') return this.start(comparison);
+    if (comparison.progress.discoverFrom !== null) return this.discover(comparison, comparison.progress.discoverFrom, stop);
+    const page = await this.page(comparison);
+    return page ? this.compare(comparison, page, stop) : this.end(comparison);
+  }
+
+  private async start(comparison: Comparison): Promise<void> {
+    const { app, clock, database, log, turn } = this.reach;
+    const { id, cause, dry_run: dryRun, whole, started_at: startedAt } = comparison;
+    const now = clock.now();
+    await database.kysely.transaction().execute(async trx => {
+      await turn.fence(trx);
+      const progress = { ...comparison.progress };
+      if (whole === 1 && startedAt === null) {
+        const known = trx.selectFrom('channel').where('sdk_app_id', '=', app.sdkAppId);
+        progress.total = (await known.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
+        if (dryRun === 0) await turn.set(trx, { compared_at: now });
+      }
+      const runs = { state: 'running', started_at: startedAt ?? now, finished_at: null, resumes: 0 };
+      await rowOf(trx, comparison)
+        .set({ ...runs, progress: JSON.stringify(progress) })
+        .execute();
+    });
+    log.info('comparing channels with Tencent', { app: app.sdkAppId, comparison: id, cause, dryRun: dryRun === 1 });
+  }
+
+  /** A page of the list of all channels: those that we do not know are to be read, too. What cannot be listed keeps no known channel from being compared. */
+  private async discover(comparison: Comparison, offset: number, stop: AbortSignal): Promise<void> {
+    const { api, app, database, turn } = this.reach;
+    const { DISCOVER_AS: user } = app.settings;
+    const progress = { ...comparison.progress };
+    let page: { ids: string[]; next: number | null } = { ids: [], next: null };
+    let failure: VendorError | null = null;
+    try {
+      if (user !== undefined) page = await listSubscribed(api, user, offset, turn.pace, stop);
+      Object.assign(progress, { discoverFrom: page.next, discoverTries: 0 });
+    } catch (error) {
+      if (!(error instanceof VendorError)) throw error;
+      failure = error;
+      progress.discoverTries += 1;
+      if (failure.kind !== 'retry' || progress.discoverTries >= discoverTriesMost) {
+        const undiscovered = { reason: stored(['vendor_unlisted', failure.why]), advice: stored(failure.advice) };
+        Object.assign(progress, { discoverFrom: null, undiscovered });
+      }
+    }
+    await database.kysely.transaction().execute(async trx => {
+      await turn.fence(trx);
+      const known = trx.selectFrom('channel').select('channel_id').where('sdk_app_id', '=', app.sdkAppId);
+      const rows = await known.where(database.isAmong('channel_id', page.ids)).execute();
+      const knownIds = new Set(rows.map(row => row.channel_id));
+      const unknown = [...new Set(page.ids)].filter(id => !knownIds.has(id));
+      progress.total += unknown.length;
+      await addChannels(database, trx, comparison.id, unknown);
+      await rowOf(trx, comparison)
+        .set({ progress: JSON.stringify(progress) })
+        .execute();
+    });
+    if (failure && progress.discoverFrom !== null) throw failure;
+  }
+
+  /** The next page; `null` if all is compared. */
+  private async page({ id, whole, progress }: Comparison): Promise<Page | null> {
+    const { app, database } = this.reach;
+    if (whole === 1 && progress.after !== null) {
+      const known = database.kysely.selectFrom('channel').select('channel_id').where('sdk_app_id', '=', app.sdkAppId);
+      const rows = await known.where('channel_id', '>', progress.after).orderBy('channel_id').limit(idsPerCall).execute();
+      if (rows.length > 0) return { ids: rows.map(row => row.channel_id), listed: null };
+    }
+    const listed = database.kysely.selectFrom('comparison_channel').select(['id', 'channel_id']).where('comparison', '=', id);
+    const rows = await listed.where('gone', '=', 0).orderBy('id').limit(idsPerCall).execute();
+    return rows.length === 0 ? null : { ids: rows.map(row => row.channel_id), listed: rows.map(row => row.id) };
+  }
+
+  private async compare({ id, cause, dry_run: dryRun }: Comparison, { ids, listed }: Page, stop: AbortSignal): Promise<void> {
+    const { api, database, turn } = this.reach;
+    const readings = await readChannels(api, [...new Set(ids)], turn.pace, stop);
+    await this.recorder.record(readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
+      // Read here, since a page may be recorded in parts.
+      const row = await trx.selectFrom('comparison').select('progress').where('id', '=', id).executeTakeFirstOrThrow();
+      const results = new Map(outcomes.map(one => [one.channelId, one]));
+      const done = ids.flatMap((channelId, index) => {
+        const one = results.get(channelId);
+        // An id that was given twice is read once.
+        return one && ids.indexOf(channelId) < index && one.result !== 'failed'
+          ? { ...one, result: 'equal' as const, examples: [] }
+          : (one ?? []);
+      });
+      const progress = progressAfter(JSON.parse(row.progress) as Progress, done);
+      progress.total = Math.max(progress.total, progress.compared + progress.failed);
+      if (listed) {
+        const through = listed.filter((_, index) => results.has(ids[index]!));
+        await trx.deleteFrom('comparison_channel').where(database.isAmong('id', through)).execute();
+        progress.after = null;
+      } else progress.after = ids.findLast(channelId => results.has(channelId))!;
+      const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
+      await addChannels(database, trx, id, gone, 1);
+      await rowOf(trx, { id })
+        .set({ progress: JSON.stringify(progress), reason: null, advice: null })
+        .execute();
+    });
+  }
+
+  private async end({ id, cause, whole, dry_run: dryRun, destroy }: Comparison): Promise<void> {
+    const { app, clock, database, log, turn } = this.reach;
+    const now = clock.now();
+    const ended = await database.kysely.transaction().execute(async trx => {
+      await turn.fence(trx);
+      const comparison = readComparison(await trx.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
+      const { progress } = comparison;
+      const rules = { dryRun: dryRun === 1, destroy: destroy === 1 || cause === 'gone' };
+      const end = await endOf(database, trx, { id, sdkAppId: app.sdkAppId, progress, ...rules, gone: null }, now);
+      await rowOf(trx, { id })
+        .set({ ...end, finished_at: await recordedAt(trx, now), progress: JSON.stringify(progress) })
+        .execute();
+      if (whole === 1 && dryRun === 0 && end.state === 'done') await turn.set(trx, { compared_all_at: now });
+      return { ...comparison, ...end };
+    });
+    tellEnd(log, ended);
+  }
+}
+
+function rowOf(trx: Trx, { id }: Pick<Comparison, 'id'>) {
+  return trx.updateTable('comparison').where('id', '=', id);
+}

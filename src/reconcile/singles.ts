@@ -1,0 +1,67 @@
+import { sql } from 'kysely';
+import { v7 as uuid } from 'uuid';
+import { recordedAt } from '../database/arrival-times.js';
+import { type Cause, newProgress, progressAfter } from './comparison.js';
+import { endOf, tellEnd } from './ending.js';
+import { PageRecorder, type Reach } from './record-page.js';
+import { idsPerCall, readChannels } from './vendor/reader.js';
+
+/** Nothing is marked to be read later than this: a webhook's time is ten minutes ahead at most. */
+const furthestMs = 12 * 60_000;
+
+/** A channel that is to be read, and why. */
+export interface Single {
+  channel_id: string;
+  read_cause: string | null;
+}
+
+/** Reads channels that webhooks, or readings that could not judge them, left to be read. */
+export class Singles {
+  private readonly recorder: PageRecorder;
+
+  constructor(private readonly reach: Reach) {
+    this.recorder = new PageRecorder(reach);
+  }
+
+  /** Those that are due, as many as a call takes. A time far ahead was set by a clock that was wrong. */
+  due(now: number): Promise<Single[]> {
+    return this.reach.database.kysely
+      .selectFrom('channel')
+      .select(['channel_id', 'read_cause'])
+      .where('sdk_app_id', '=', this.reach.app.sdkAppId)
+      .where('read_at', 'is not', null)
+      .where(eb => eb.or([eb('read_at', '<=', now), eb('read_at', '>', now + furthestMs)]))
+      .orderBy('read_at')
+      .limit(idsPerCall)
+      .execute();
+  }
+
+  /** Each cause is a comparison of its own, which is kept if it changed something. */
+  async read(singles: readonly Single[], stop: AbortSignal): Promise<void> {
+    const { api, app, clock, database, log, turn } = this.reach;
+    const causeOf = new Map(singles.map(one => [one.channel_id, (one.read_cause ?? 'created') as Cause]));
+    const startedAt = clock.now();
+    const readings = await readChannels(api, [...causeOf.keys()], turn.pace, stop);
+    await this.recorder.record(readings, { confirmed: false, dryRun: false }, async (trx, outcomes) => {
+      const failed = outcomes.filter(({ result }) => result === 'failed').map(({ channelId }) => channelId);
+      if (failed.length > 0)
+        await sql`update channel set read_at = null, read_cause = null, read_tries = 0
+          where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and read_at <= ${startedAt}`.execute(trx);
+      for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!)) {
+        const progress = progressAfter(newProgress(some.length), some);
+        const gone = some.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
+        const now = clock.now();
+        const id = uuid({ msecs: await recordedAt(trx, now) });
+        const which = { id, sdk_app_id: app.sdkAppId, cause };
+        const end = await endOf(database, trx, { id, sdkAppId: app.sdkAppId, progress, dryRun: false, destroy: false, gone }, now);
+        if (end.state === 'failed') tellEnd(log, { ...which, ...end, progress });
+        if (progress.corrected + progress.destroyed + progress.imported === 0) continue;
+        const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: startedAt, started_at: startedAt, finished_at: now };
+        await trx
+          .insertInto('comparison')
+          .values({ ...which, ...rules, ...end, progress: JSON.stringify(progress) })
+          .execute();
+      }
+    });
+  }
+}

@@ -1,0 +1,152 @@
+import { randomInt } from 'node:crypto';
+import type { Agent } from 'node:http';
+import { agentFor } from '../../outgoing/agents.js';
+import { parsed } from '../../outgoing/http.js';
+import type { Proxies } from '../../outgoing/proxies.js';
+import { exchange } from '../../outgoing/send.js';
+import { within } from '../../outgoing/within.js';
+import type { Clock } from '../../process/clock.js';
+import type { EngineEvents } from '../../process/engine-events.js';
+import type { Log } from '../../process/log.js';
+import type { DeclaredApp } from '../../settings/declared-apps.js';
+import { Misconfigured, SinkError, TryAgain } from '../../sinks/errors.js';
+import { userSigOf, userSigSeconds } from './user-sig.js';
+import { VendorError, type When, errorOf, outage, variablesOf } from './error.js';
+
+/** The vendor's own limit is 3 s. */
+const timeoutMs = 10_000;
+const answerBytes = 8 * 1024 * 1024;
+/** As long as most servers keep an idle connection. */
+const idleConnectionMs = 4000;
+/** How far what is read may be behind what was written: servers of the vendor may lag. */
+export const lagMs = 10_000;
+/** A distance of the clocks that people are told. */
+const clockDistanceMs = 5000;
+
+/** What a call answered. */
+export interface VendorAnswer extends When {
+  body: Record<string, unknown>;
+}
+
+/** Awaited before each request, and told when that is over. */
+export type Pace = (signal: AbortSignal) => Promise<() => void>;
+
+/** The vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
+export class VendorApi {
+  private readonly agent: Agent;
+  private userSig: { text: string; at: number } | null = null;
+  private clocksDiffer = false;
+
+  constructor(
+    private readonly app: DeclaredApp,
+    proxies: Proxies,
+    private readonly clock: Clock,
+    private readonly events: EngineEvents,
+    private readonly log: Log,
+  ) {
+    const pool = { keepAlive: true, timeout: idleConnectionMs, attemptMs: timeoutMs };
+    this.agent = agentFor(app.settings.REST_URL, proxies, pool);
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+
+  /**
+   * Calls a command of official channels; after 70001 once more, signed anew.
+   * @throws VendorError, and the reason of the signal once that is aborted
+   */
+  async call(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
+    try {
+      return await this.callOnce(command, body, pace, signal);
+    } catch (error) {
+      if (!(error instanceof VendorError) || error.code !== 70001) throw error;
+      this.userSig = null;
+      return this.callOnce(command, body, pace, signal);
+    }
+  }
+
+  private async callOnce(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
+    const over = await pace(signal);
+    const sentAt = this.clock.now();
+    const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(over);
+    const answer = status === 200 ? parsed(text) : undefined;
+    const { ErrorCode: code, ActionStatus: done, RequestId: id } = isObject(answer) ? answer : {};
+    if (!isObject(answer) || typeof code !== 'number' || !Number.isSafeInteger(code) || (code === 0 && done !== 'OK')) {
+      this.count(`http_${status}`);
+      throw outage(status === 200 ? ['vendor_no_json'] : ['vendor_status', status]);
+    }
+    this.count(String(code));
+    const requestId = typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
+    this.log.debug("Tencent's API answered", { app: this.app.sdkAppId, command, code, requestId });
+    const behindMs = Math.max(0, this.distanceOf(headers['date'], sentAt));
+    const when = { at: sentAt - behindMs - lagMs, behindMs };
+    if (code !== 0) throw Object.assign(errorOf(code, this.app.sdkAppId), { when });
+    return { body: answer, ...when };
+  }
+
+  private async post(command: string, body: object, now: number, signal: AbortSignal) {
+    const { sdkAppId, settings } = this.app;
+    const query = new URLSearchParams({
+      sdkappid: sdkAppId,
+      identifier: settings.IDENTIFIER,
+      usersig: this.sign(now),
+      random: String(randomInt(2 ** 32)),
+      contenttype: 'json',
+    });
+    const url = `${settings.REST_URL.replace(/\/+$/, '')}/v4/official_account_open_http_svc/${command}?${query.toString()}`;
+    const headers = { 'content-type': 'application/json' };
+    try {
+      return await within(
+        timeoutMs,
+        signal,
+        inTime => exchange({ method: 'POST', url, headers, body: JSON.stringify(body), agent: this.agent, signal: inTime }, answerBytes),
+        () => new TryAgain(['timed_out_after', timeoutMs], ['vendor_wait']),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof SinkError)) throw error;
+      this.count(error.why[0].startsWith('timed_out') ? 'timeout' : 'network');
+      throw this.unreachable(error);
+    }
+  }
+
+  private unreachable(error: SinkError): VendorError {
+    if (!(error instanceof Misconfigured)) return outage(['vendor_unreachable', error.why]);
+    // A proxy's own advice names its variable.
+    const ofProxy = error.why[0].startsWith('proxy');
+    const advice = ofProxy ? error.advice : (['vendor_check_url', variablesOf(this.app.sdkAppId)] as const);
+    return new VendorError('stop', ['vendor_unreachable', error.why], advice);
+  }
+
+  /** How far the vendor's clock is behind ours, by the answer's `Date`, which has whole seconds. A distance is told once, until it is gone. */
+  private distanceOf(date: unknown, sentAt: number): number {
+    const theirs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
+    if (Number.isNaN(theirs)) return 0;
+    // It was made between both moments, and its second may be nearly over.
+    const [low, high] = [sentAt - theirs - 1000, this.clock.now() - theirs];
+    const differ = low > clockDistanceMs || high < -clockDistanceMs;
+    if (differ && !this.clocksDiffer)
+      this.log.warn("our clock and Tencent's differ", { app: this.app.sdkAppId, aheadMs: Math.round((low + high) / 2) });
+    this.clocksDiffer = differ;
+    return sentAt - theirs;
+  }
+
+  private sign(now: number): string {
+    const age = now - (this.userSig?.at ?? 0);
+    // Long before its end, and also after our clock was put back.
+    if (!this.userSig || age < 0 || age > (userSigSeconds * 1000) / 2) {
+      const { sdkAppId, settings } = this.app;
+      this.userSig = { text: userSigOf(sdkAppId, settings.IDENTIFIER, settings.SECRET_KEY, now), at: now };
+    }
+    return this.userSig.text;
+  }
+
+  private count(code: string): void {
+    this.events.emit('vendor request', this.app.sdkAppId, code);
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

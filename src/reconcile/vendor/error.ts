@@ -1,0 +1,74 @@
+import { type Explanation, inEnglish } from '../../explanations/explanation.js';
+
+/**
+ * What a code means for all that is read: `retry` passes by itself, `stop` needs a person, `ids` is about the channels that were asked for.
+ */
+type Kind = 'retry' | 'stop' | 'ids';
+
+/** As of when an answer holds, in milliseconds, by the earlier of our clock and the vendor's, and how far that one is behind ours. */
+export interface When {
+  at: number;
+  behindMs: number;
+}
+
+/** A call that failed as a whole. Its texts hold no secret and nothing that was sent. */
+export class VendorError extends Error {
+  /** Of an error that the vendor answered. */
+  when: When | null = null;
+
+  /**
+   * @param code the vendor's, where it answered one
+   * @param waitMs how long the vendor wants to be left alone at least
+   */
+  constructor(
+    readonly kind: Kind,
+    readonly why: Explanation,
+    readonly advice: Explanation,
+    readonly code: number | null = null,
+    readonly waitMs = 0,
+  ) {
+    super(inEnglish(why));
+  }
+}
+
+/** The codes of channels that do not exist, and of ids that cannot be. */
+export const goneCodes: readonly number[] = [130004, 10010];
+export const malformedCodes: readonly number[] = [130007, 6017];
+
+/** Every code that we know; `app` is the beginning of its variables (Tencent Cloud, product 1047, documents 34620 and 60756). */
+const meanings = (
+  app: string,
+): readonly [codes: readonly number[], kind: Kind, what: Explanation, advice: Explanation, waitMs?: number][] => [
+  [goneCodes, 'ids', ['vendor_no_channel'], ['vendor_check_id']],
+  [malformedCodes, 'ids', ['vendor_bad_id'], ['vendor_check_id']],
+  [[60002, 60003, 60009, 60012, 20001], 'stop', ['vendor_bad_request'], ['vendor_check_request', app]],
+  [[60004, 60005, 60015], 'stop', ['vendor_signature'], ['vendor_check_key', app]],
+  [[60006, 60016, 60017], 'stop', ['vendor_app'], ['vendor_check_app', app]],
+  [[60007, 60011, 60018, 60019], 'retry', ['vendor_rate'], ['vendor_lower_rate']],
+  [[60008, 60013, 60014, 70169, 10004, 20005], 'retry', ['vendor_internal'], ['vendor_wait']],
+  [[60010, 130002], 'stop', ['vendor_no_admin'], ['vendor_set_admin', app]],
+  [[60020], 'stop', ['vendor_plan'], ['vendor_renew']],
+  [[60021], 'stop', ['vendor_address'], ['vendor_allow']],
+  [[70001], 'stop', ['vendor_expired'], ['vendor_check_clock']],
+  [[70003, 70009, 70013, 70014, 70016, 70020], 'stop', ['vendor_user_sig'], ['vendor_check_user_sig', app]],
+  [[70050], 'retry', ['vendor_too_often'], ['vendor_wait_minute', app], 60_000],
+  [[70107], 'stop', ['vendor_no_account'], ['vendor_import_account', app]],
+  [[131000], 'stop', ['vendor_not_enabled'], ['vendor_enable']],
+];
+
+/** What a code means, for an app. */
+export function errorOf(code: number, sdkAppId: string): VendorError {
+  const [, kind, what, advice, waitMs] = meanings(variablesOf(sdkAppId)).find(([codes]) => codes.includes(code)) ?? [];
+  if (!kind) return new VendorError('retry', ['vendor_answered', code], ['vendor_look_up'], code);
+  return new VendorError(kind, ['vendor_said', code, what!], advice!, code, waitMs);
+}
+
+/** What the network, or whoever stands at the address, says in place of the vendor. */
+export function outage(why: Explanation): VendorError {
+  return new VendorError('retry', why, ['vendor_wait']);
+}
+
+/** The beginning of an app's variables. */
+export function variablesOf(sdkAppId: string): string {
+  return `APP_${sdkAppId}`;
+}

@@ -1,0 +1,131 @@
+import type { Explanation } from '../../explanations/explanation.js';
+import { type FieldName, fieldNames } from '../../channel/profile.js';
+import { shortText, wellFormed } from '../../channel/origin.js';
+import { type Pace, type VendorAnswer, type VendorApi, isObject } from './api.js';
+import { VendorError, type When, goneCodes, malformedCodes } from './error.js';
+
+/** The most ids that one call takes. */
+export const idsPerCall = 50;
+/** The most channels that one call lists. */
+const listedPerCall = 200;
+
+/** What the vendor says of one channel, and as of when. */
+export type Reading = When &
+  (
+    | { kind: 'found'; fields: Partial<Record<FieldName, string>>; owner: string | null }
+    | { kind: 'gone' }
+    | { kind: 'failed'; why: Explanation }
+  );
+
+/** The vendor's names of the fields (Tencent Cloud, product 1047, document 60758). */
+const vendorNames: Record<FieldName, string> = {
+  name: 'Name',
+  avatarUrl: 'FaceUrl',
+  introduction: 'Introduction',
+  organization: 'Organization',
+};
+const filter = { OfficialAccountBaseInfoFilter: [...Object.values(vendorNames), 'Owner_Account'] };
+
+/**
+ * Reads channels, fifty at most; each of them has a reading in the end. A call that is refused for one of its ids is made again in halves.
+ * @throws VendorError if none can be read just now
+ */
+export async function readChannels(
+  api: VendorApi,
+  ids: readonly string[],
+  pace: Pace,
+  signal: AbortSignal,
+  again = true,
+): Promise<Map<string, Reading>> {
+  const body = { OfficialAccountIdList: ids.map(id => ({ Official_Account: id })), ResponseFilter: filter };
+  const read = (some: readonly string[], more: boolean) => readChannels(api, some, pace, signal, more);
+  let answer: VendorAnswer;
+  try {
+    answer = await api.call('get_official_account_info', body, pace, signal);
+  } catch (error) {
+    if (!(error instanceof VendorError) || error.kind !== 'ids') throw error;
+    const middle = ids.length >> 1;
+    if (middle > 0) return new Map([...(await read(ids.slice(0, middle), again)), ...(await read(ids.slice(middle), again))]);
+    return new Map([[ids[0]!, verdict(error.code!, error.when!)!]]);
+  }
+  const when = { at: answer.at, behindMs: answer.behindMs };
+  const { OfficialAccountInfoList: list } = answer.body;
+  const { matched, unclear } = match(ids, Array.isArray(list) ? list : []);
+  const readings = new Map<string, Reading>();
+  const odd: string[] = [];
+  for (const id of ids) {
+    if (unclear.has(id)) continue;
+    const item = matched.get(id);
+    const code = item === undefined ? goneCodes[0] : (item['ErrorCode'] ?? 0);
+    if (code === 0) readings.set(id, { kind: 'found', ...when, ...readItem(item!) });
+    else if (typeof code === 'number' && verdict(code, when)) readings.set(id, verdict(code, when)!);
+    else if (again) odd.push(id);
+    else readings.set(id, { kind: 'failed', ...when, why: typeof code === 'number' ? ['vendor_answered', code] : ['vendor_no_code'] });
+  }
+  const rest = odd.length > 0 ? [...(await read(odd, false))] : [];
+  for (const id of unclear) {
+    if (ids.length > 1) rest.push(...(await read([id], again)));
+    else readings.set(id, { kind: 'failed', ...when, why: ['channel_unclear'] });
+  }
+  return new Map([...readings, ...rest]);
+}
+
+/** Which item is about which id: by its own id, or without one by its place if that can be told; `unclear` are the ids for which it cannot. */
+function match(ids: readonly string[], list: readonly unknown[]): { matched: Map<string, Record<string, unknown>>; unclear: Set<string> } {
+  const matched = new Map<string, Record<string, unknown>>();
+  const nameless: [index: number, item: Record<string, unknown>][] = [];
+  for (const [index, item] of list.entries()) {
+    if (!isObject(item)) continue;
+    const id = item['Official_Account'];
+    if (typeof id !== 'string' || id === '') nameless.push([index, item]);
+    else if (ids.includes(id) && !matched.has(id)) matched.set(id, item);
+  }
+  const missing = new Set(ids.filter(id => !matched.has(id)));
+  if (nameless.length === 0) return { matched, unclear: new Set() };
+  const fits = list.length === ids.length && nameless.every(([index]) => missing.has(ids[index]!));
+  if (!fits) return { matched, unclear: missing };
+  for (const [index, item] of nameless) matched.set(ids[index]!, item);
+  return { matched, unclear: new Set() };
+}
+
+/** What a code says of the one channel that it is about; `undefined` for one that we do not know. */
+function verdict(code: number, when: When): Reading | undefined {
+  if (goneCodes.includes(code)) return { kind: 'gone', ...when };
+  return malformedCodes.includes(code) ? { kind: 'failed', ...when, why: ['vendor_said', code, ['vendor_bad_id']] } : undefined;
+}
+
+function readItem(item: Record<string, unknown>): { fields: Partial<Record<FieldName, string>>; owner: string | null } {
+  const fields: Partial<Record<FieldName, string>> = {};
+  for (const field of fieldNames) {
+    const value = item[vendorNames[field]];
+    if (typeof value === 'string') fields[field] = wellFormed(value);
+  }
+  return { fields, owner: shortText(item['Owner_Account']) };
+}
+
+/** A page of the channels that a user is subscribed to, from an offset on; `next` is `null` at the end (document 60763). @throws VendorError */
+export async function listSubscribed(
+  api: VendorApi,
+  user: string,
+  offset: number,
+  pace: Pace,
+  signal: AbortSignal,
+): Promise<{ ids: string[]; next: number | null }> {
+  const body = { Subscriber_Account: user, Limit: listedPerCall, Offset: offset };
+  const { body: answer } = await api.call('get_subscribed_official_account_list', body, pace, signal);
+  const { OfficialAccountInfoList: list, CompleteFlag: complete, Next: next } = answer;
+  const ids = (Array.isArray(list) ? list : []).flatMap((item: unknown) => {
+    const id = isObject(item) ? item['Official_Account'] : undefined;
+    return isChannelId(id) ? [id] : [];
+  });
+  if (complete === 1) return { ids, next: null };
+  if (typeof next !== 'number' || !Number.isSafeInteger(next) || next <= offset)
+    throw new VendorError('stop', ['vendor_list_stuck'], ['vendor_list_again']);
+  return { ids, next };
+}
+
+/** Whether this can be the id of a channel here. */
+export function isChannelId(id: unknown): id is string {
+  const text = shortText(id);
+  return text !== null && text === id && text.trim() !== '';
+}

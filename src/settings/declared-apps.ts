@@ -1,0 +1,106 @@
+import { IsOptional, IsPositive, Matches, Max } from 'class-validator';
+import { type Given, isInjected } from './environment.js';
+import { meant } from './names.js';
+import { Must, Setting, decimal, duration, isHttpUrl, readClass, settingsOf } from './setting.js';
+
+const NoControls = Matches(/^[^\p{C}]+$/u, { message: '$property must have no control characters' });
+
+/** How the vendor's REST API is reached for one app (Tencent Cloud, product 1047, document 34620). */
+export class AppSettings {
+  @Setting({
+    meaning:
+      "The app's secret key (console: Basic configuration). With it, channels are compared with Tencent over its REST API; it signs each UserSig",
+    secret: true,
+    example: 'the-secret-key-of-the-app',
+  })
+  @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters' })
+  SECRET_KEY!: string;
+
+  @Setting({ meaning: 'An admin account of the app, which reads in its name', default: 'administrator' })
+  @NoControls
+  IDENTIFIER!: string;
+
+  @Setting({
+    meaning: "The API's address for the app's region, such as `https://adminapisgp.im.qcloud.com`; `http://` is allowed",
+    default: 'https://console.tim.qq.com',
+  })
+  @Must('an http or https URL without user, query and #', text => {
+    const url = isHttpUrl(text) ? new URL(text as string) : null;
+    return url !== null && url.username + url.password + url.search + url.hash === '';
+  })
+  REST_URL!: string;
+
+  @Setting({
+    meaning: 'A user who is subscribed to every channel of the app: what it lists and we do not know is imported at each comparison',
+    example: 'channel-sync',
+  })
+  @IsOptional()
+  @NoControls
+  DISCOVER_AS?: string;
+}
+
+/** How often and how fast channels are compared. */
+export class ComparisonSettings {
+  @Setting({
+    meaning:
+      'How often all channels of each app that has a secret key are compared with Tencent: a whole number and s, m, h or d, 10s at least, or off, which stops the schedule only',
+    default: '24h',
+    parse: text => (text === 'off' ? null : duration(text)),
+  })
+  @Must('off, or a whole number and s, m, h or d, such as 24h, and 10s at least', every => every === null || Number(every) >= 10_000)
+  COMPARE_EVERY!: number | null;
+
+  @Setting({
+    meaning: "Calls of Tencent's REST API per second and app, over all processes together; may be a fraction",
+    default: '5',
+    parse: decimal,
+  })
+  @Max(200)
+  @IsPositive({ message: '$property must be a number above 0, such as 5 or 0.5' })
+  COMPARE_RATE_PER_SECOND!: number;
+}
+
+/** An app whose channels are compared with the vendor's API. */
+export interface DeclaredApp {
+  sdkAppId: string;
+  settings: AppSettings;
+}
+
+const properties = settingsOf(AppSettings).map(({ property }) => property);
+
+/** Every variable that would be one of these apps. */
+export function appVariables(sdkAppIds: readonly string[]): string[] {
+  return sdkAppIds.flatMap(id => properties.map(property => `APP_${id}_${property}`));
+}
+
+/** Whether a name begins like that of an app's variable. */
+export function isAppVariable(name: string): boolean {
+  return /^APP_\d+_/.test(name);
+}
+
+/** Reads the apps that have any variable; what is wrong with them joins the other mistakes. */
+export function readApps(given: Given, sdkAppIds: readonly string[]): DeclaredApp[] {
+  const parts = new Map<string, Map<string, string>>();
+  for (const [variable, text] of given.texts) {
+    const [, id = '', property = ''] = /^APP_(\d+)_(.*)$/.exec(variable) ?? [];
+    const ours = sdkAppIds.includes(id) && properties.includes(property);
+    if (ours) parts.set(id, (parts.get(id) ?? new Map<string, string>()).set(property, text));
+    else if (isAppVariable(variable) && !isInjected(variable, text)) given.mistakes.push(strange(variable, id, given, sdkAppIds));
+  }
+  return sdkAppIds.flatMap(sdkAppId => {
+    const texts = parts.get(sdkAppId);
+    if (!texts) return [];
+    parts.delete(sdkAppId);
+    const { value, mistakes } = readClass(AppSettings, texts, `APP_${sdkAppId}_`);
+    given.mistakes.push(...mistakes);
+    return [{ sdkAppId, settings: value }];
+  });
+}
+
+function strange(variable: string, id: string, { names }: Given, sdkAppIds: readonly string[]): string {
+  const name = names.get(variable)!;
+  const near = meant(name, appVariables(sdkAppIds));
+  const which = near === undefined ? '' : `: did you mean ${near}?`;
+  if (!sdkAppIds.includes(id)) return `${name} belongs to no app of SDK_APP_IDS${which}`;
+  return `${name} is no setting of an app${which === '' ? `, which has ${properties.join(', ')}` : which}`;
+}
