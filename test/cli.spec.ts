@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +36,14 @@ describe('use', () => {
     expect(code).toBe(0);
     const listed = Array.from(out.matchAll(/^ {2}([a-z-]+) (\[options\]|<)/gm), ([, name = '']) => name);
     expect(listed.toSorted()).toEqual(names.split(' ').toSorted());
+  }, 60_000);
+
+  test('it is what npm and the package call by its name', () => {
+    const root = join(import.meta.dirname, '..');
+    const { bin, version } = json(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: object; version: string };
+    expect(bin).toEqual({ 'channel-sync': 'dist/cli.js' });
+    expect(readFileSync(join(root, 'dist/cli.js'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+    expect(execFileSync('npm', ['run', '--silent', 'cli', '--', '--version'], { cwd: root, encoding: 'utf8' })).toBe(`${version}\n`);
   }, 60_000);
 
   test.each([
@@ -160,14 +169,14 @@ describe('doctor', () => {
   test('all is well before the first start, and nothing is left behind', async () => {
     expect(await findings({}, 0)).toEqual({
       settings: 'ok: no mistakes',
-      database: `ok: SQLite, ${join(folder, 'data/channel-sync.db')} is not there yet: the service makes it`,
+      database: `ok: SQLite ${process.versions['sqlite']}, ${join(folder, 'data/channel-sync.db')} is not there yet: the service makes it`,
       spool: 'ok: not needed: SQLite keeps all',
       clock: 'ok: not compared: nothing that was reached told its time',
       'sink log': expect.stringMatching(/^ok: /) as unknown,
     });
     const DATABASE_URL = await newDatabase(process.env['TEST_POSTGRES_URL']!);
     expect(await findings({ DATABASE_URL }, 0)).toMatchObject({
-      database: expect.stringMatching(/^ok: PostgreSQL \d+.*, UTF8, no tables yet: the service makes them$/) as unknown,
+      database: expect.stringMatching(/^ok: PostgreSQL \d+.*, UTF8, all rights, no tables yet: the service makes them$/) as unknown,
       spool: `ok: ${good.SPOOL_DIR} is writable, and syncs to disk`,
       clock: 'ok: database agrees',
     });
@@ -217,10 +226,12 @@ describe('doctor', () => {
     const environment = { ...good, DATABASE_URL: `sqlite:${file}` };
     const service = new ServiceProcess(environment);
     await service.listening();
-    expect((await findings(environment, 0))['database']).toBe(`ok: SQLite, UTF-8, ${file}, in use by a running service`);
+    expect((await findings(environment, 0))['database']).toBe(
+      `ok: SQLite ${process.versions['sqlite']}, UTF-8, ${file}, in use by a running service`,
+    );
     await service.kill();
     const before = readdirSync(join(folder, 'locks'));
-    expect((await findings(environment, 0))['database']).toBe(`ok: SQLite, UTF-8, ${file}`);
+    expect((await findings(environment, 0))['database']).toBe(`ok: SQLite ${process.versions['sqlite']}, UTF-8, ${file}`);
     expect(readdirSync(join(folder, 'locks'))).toEqual(before);
     // Again and again while a service starts: that is never kept from it.
     const next = new ServiceProcess(environment);
@@ -421,7 +432,7 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
     const database = findings.find(({ what }) => what === 'database');
     expect(database).toMatchObject({ state: 'ok', advice: null });
     expect(database!.message).toMatch(
-      kind === 'sqlite' ? /^SQLite, UTF-8, .*test\.db, in use by a running service$/ : /^PostgreSQL \d+.*, UTF8$/,
+      kind === 'sqlite' ? /^SQLite \S+, UTF-8, .*test\.db, in use by a running service$/ : /^PostgreSQL \d+.*, UTF8, all rights$/,
     );
     expect(findings.find(({ what }) => what === 'spool')).toMatchObject({ state: 'ok' });
   }, 60_000);

@@ -11,7 +11,9 @@ const words = {
   red: /^(mistake|failure|failed|refused|misconfigured|down|parked)$/,
 } as const;
 
-const colourful = stdout.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+/** Whether a cursor can be moved. */
+const smart = stdout.isTTY && env['TERM'] !== 'dumb';
+const colourful = smart && !env['NO_COLOR'];
 
 function colour(text: string): string {
   const [name] = Object.entries(words).find(([, one]) => one.test(text)) ?? [];
@@ -44,7 +46,7 @@ let shown = false;
 
 /** What is going on, on the last line of a terminal, until something else is printed. */
 export function progress(text: string): void {
-  if (!stdout.isTTY || (!shown && text === '')) return;
+  if (!smart || (!shown && text === '')) return;
   stdout.write(`\r\u001b[K${plain(text)}`);
   shown = text !== '';
 }

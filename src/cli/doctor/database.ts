@@ -37,23 +37,28 @@ export async function examineDatabase(url: string): Promise<Examined> {
       const applied = await sql<{ version: string }>`select version from migration`.execute(database.kysely);
       throwIfNewer(applied.rows.map(row => row.version));
     }
-    return { found: `PostgreSQL ${version}, ${encoding}${rows[0]!.tables ? '' : ', no tables yet: the service makes them'}`, aheadMs };
+    return {
+      found: `PostgreSQL ${version}, ${encoding}, all rights${rows[0]!.tables ? '' : ', no tables yet: the service makes them'}`,
+      aheadMs,
+    };
   } finally {
     await database.close();
   }
 }
 
+const sqlite = `SQLite ${process.versions['sqlite']}`;
+
 /** Takes no lock but a reader's, for a moment, and makes no file. @throws UnusableDatabase */
 async function examineSqlite(path: string): Promise<string> {
-  if (path === ':memory:') return 'SQLite in memory: all is lost when the service stops';
+  if (path === ':memory:') return `${sqlite} in memory: all is lost when the service stops`;
   const file = resolve(path);
   const folder = nearest(dirname(file));
   const isThere = existsSync(file);
   const [wrong] = [fault(folder, 'isDirectory'), isThere && fault(file, 'isFile')].filter(one => typeof one === 'string');
   if (wrong) throw new UnusableDatabase(wrong);
-  if (!isThere) return `SQLite, ${file} is not there yet: the service makes it`;
+  if (!isThere) return `${sqlite}, ${file} is not there yet: the service makes it`;
   const encoding = encodingOf(file);
-  const found = `SQLite, ${encoding}, ${file}`;
+  const found = `${sqlite}, ${encoding}, ${file}`;
   try {
     // Fails where a killed service left more beside the file, which is the next one's to take in: then what is in the file itself has to do.
     await readVersions(file, 'readonly_shm=1').catch((error: Error) => {
