@@ -517,7 +517,7 @@ describe('what takes long, and the calls of other services, by the shapes of the
     expect(await run(['compare', '--dry-run', '--json'])).toMatchObject({ code: 0, out: expect.stringMatching(/^\{/) as unknown });
     expect(called()).toEqual([
       '/api/v1/comparisons {"sdkAppId":"2","channelIds":["a","b"],"destroy":true}',
-      '/api/v1/comparisons {"dryRun":true}',
+      '/api/v1/comparisons {"sdkAppId":"1400000001","dryRun":true}',
     ]);
   }, 60_000);
 
@@ -546,7 +546,7 @@ describe('what takes long, and the calls of other services, by the shapes of the
     answers['GET apps'] = [{ items: [], nextCursor: null }];
     expect(await run(['import', 'ids.txt', '--yes'])).toMatchObject({
       code: 2,
-      errors: '--app must say which app they are of: none has a secret key\n',
+      errors: '--app must be one of the apps with a secret key: there is none\n',
     });
   }, 60_000);
 

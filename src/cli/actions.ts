@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { Api } from './api.js';
 import { Fault } from './fault.js';
 import { type Called, type Filter, type Options, apiCommand, filters, selectors } from './lists.js';
+import { plain } from './table.js';
 import { agree, complain, print, printJson, printRecord, progress } from './terminal.js';
 
 /** How often something that takes long is looked at. */
@@ -30,7 +31,7 @@ interface Comparison {
 }
 interface App {
   sdkAppId: string;
-  state: string;
+  comparisons: string;
   channels: number;
 }
 
@@ -100,12 +101,8 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
   const done: object[] = [];
   for (const id of unique) {
     try {
-      const answer = await api.post(
-        `deliveries/${encodeURIComponent(id)}/discard`,
-        given.reason === undefined ? {} : { reason: given.reason },
-      );
-      done.push(answer);
-      if (!given.json) print(`${id} is discarded`);
+      done.push(await api.post(`deliveries/${encodeURIComponent(id)}/discard`, { reason: given.reason }));
+      if (!given.json) print(plain(`${id} is discarded`));
     } catch (error) {
       // One that cannot be discarded keeps no other from it.
       if (!(error instanceof Fault) || error.exitCode === 78) throw error;
@@ -140,10 +137,8 @@ async function rebuild(sink: string, given: Given): Promise<void> {
   const api = await Api.at(given.url);
   // Asked before anybody is: it tells whether there is such an index.
   await api.get(on(sink, 'rebuild'));
-  await agree(
-    `${many(channelsOf(await appsOf(api)), 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`,
-    given,
-  );
+  const channels = (await api.list<App>('apps', {}, mostIds)).reduce((sum, app) => sum + app.channels, 0);
+  await agree(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
   await api.post(on(sink, 'rebuild'));
   const read = (): Promise<Job & { done: number; total: number }> => api.get(on(sink, 'rebuild'));
   show(given, await ended(read, ({ done, total }) => `${done} of ${total} channels sent`));
@@ -151,18 +146,17 @@ async function rebuild(sink: string, given: Given): Promise<void> {
 
 async function compare(given: Omit<Given, 'channel'> & { channel?: string[] }): Promise<void> {
   const api = await Api.at(given.url);
-  const { app: sdkAppId, channel: channelIds, dryRun, destroy } = given;
-  if (!dryRun) {
-    const count = channelIds?.length ?? channelsOf(await appsOf(api, { sdkAppId }));
-    await agree(`${many(count, 'channel')} will be compared; what differs is recorded and sent to the sinks`, given);
-  }
+  const { channel: channelIds, dryRun, destroy } = given;
+  const { sdkAppId, channels } = await appOf(api, given.app);
+  const count = many(channelIds?.length ?? channels, 'channel');
+  if (!dryRun) await agree(`${count} will be compared; what differs is recorded and sent to the sinks`, given);
   show(given, await compared(api, await api.post<Comparison>('comparisons', { sdkAppId, channelIds, dryRun, destroy })));
 }
 
 async function importIds(file: string, given: Given): Promise<void> {
   const ids = await idsIn(file);
   const api = await Api.at(given.url);
-  const sdkAppId = given.app ?? (await onlyApp(api));
+  const { sdkAppId } = await appOf(api, given.app);
   await agree(`${many(ids.length, 'id')} will be read at the vendor; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
   for (let first = 0; first < ids.length; first += mostIds) {
@@ -174,11 +168,13 @@ async function importIds(file: string, given: Given): Promise<void> {
   if (given.json) printJson(done);
 }
 
-/** @throws Fault */
-async function onlyApp(api: Api): Promise<string> {
-  const apps = await appsOf(api, { sdkAppId: undefined });
-  if (apps.length === 1) return apps[0]!.sdkAppId;
-  throw new Fault(`--app must say which app they are of: ${apps.map(app => app.sdkAppId).join(', ') || 'none has a secret key'}`, 2);
+/** The app that is meant: the only one with a secret key unless another is named. @throws Fault */
+async function appOf(api: Api, named: string | undefined): Promise<App> {
+  const apps = await api.list<App>('apps', {}, mostIds);
+  const [app, another] = apps.filter(one => (named === undefined ? one.comparisons === 'on' : one.sdkAppId === named));
+  if (app && !another) return app;
+  const keyed = apps.filter(one => one.comparisons === 'on').map(one => one.sdkAppId);
+  throw new Fault(`--app must be one of the apps with a secret key: ${keyed.join(', ') || 'there is none'}`, 2);
 }
 
 /** @throws Fault */
@@ -196,15 +192,6 @@ async function idsIn(file: string): Promise<string[]> {
   if (lines.length === 0) throw new Fault(`${file} has no ids`, 2);
   return lines;
 }
-
-/** All apps, or the ones with an id or a secret key. */
-async function appsOf(api: Api, which?: { sdkAppId: string | undefined }): Promise<App[]> {
-  const apps = await api.list<App>('apps', {}, mostIds);
-  if (!which) return apps;
-  return apps.filter(app => (which.sdkAppId === undefined ? app.state !== 'off' : app.sdkAppId === which.sdkAppId));
-}
-
-const channelsOf = (apps: readonly App[]): number => apps.reduce((sum, app) => sum + app.channels, 0);
 
 function compared(api: Api, { id }: Comparison): Promise<Comparison & Job> {
   return ended(

@@ -65,7 +65,7 @@ export function complain(text: string): void {
 export async function agree(what: string, { yes, json }: { yes?: true; json?: true }): Promise<void> {
   const canAsk = stdin.isTTY && stdout.isTTY;
   if (!yes && !canAsk) throw new Fault(`${what}. Nothing was done: without a terminal it needs --yes`, 2);
-  if (!yes || !json) print(`${what}.`);
+  if (!yes || !json) print(plain(`${what}.`));
   if (yes) return;
   const lines = createInterface({ input: stdin, output: stdout });
   const closed = new Promise<string>(resolve => lines.once('close', () => resolve('')));
