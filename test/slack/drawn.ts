@@ -41,8 +41,11 @@ function withoutDates(value: unknown): unknown {
 }
 
 function sectionOf({ elements = [] }: Part): object {
-  const lines = elements.map(line => {
+  const lines = elements.map((line): string => {
+    if (line.type === 'rich_text_list')
+      return (line.elements ?? []).map(item => `•  ${(item.elements ?? []).map(wordOf).join('')}`).join('\n');
     const words = (line.elements ?? []).map(wordOf).join('');
+    if (line.type === 'rich_text_preformatted') return `\`\`\`${words}\`\`\``;
     return line.type === 'rich_text_quote' ? words.replace(/^/gm, '> ') : words;
   });
   return { type: 'section', text: { type: 'mrkdwn', text: lines.join('\n') } };

@@ -1,4 +1,4 @@
-import { stored } from '../../src/explanations/explanation.js';
+import type { Explanation } from '../../src/explanations/explanation.js';
 import type { ChangeEvent, FieldChange } from '../../src/sinks/sink.js';
 import type { Alert } from '../../src/sinks/alert.js';
 import type { Report, SinkResult } from '../../src/sinks/report-sink.js';
@@ -52,6 +52,8 @@ const profiles = {
   },
 } as const;
 
+/** As the service stores it. */
+const stored = (explanation: Explanation): string => JSON.stringify(explanation);
 const id = (number: number): string => `019cadf1-5c00-7000-8000-${String(number).padStart(12, '0')}`;
 
 interface Sample extends Partial<Omit<Report, 'event'>> {

@@ -55,6 +55,7 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
     PORT: String(ports.service),
     MANAGEMENT_PORT: String(ports.management),
     MANAGEMENT_TOKEN: managementToken,
+    PUBLIC_URL: `http://127.0.0.1:${ports.management}`,
     SINK_CRM_TYPE: 'webhook',
     SINK_CRM_URL: server.url,
     SINK_TEAM_TYPE: 'slack',
@@ -71,6 +72,7 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
     await drawInWords(page);
     await page.goto(slack.url);
     await clickThrough(page, slack, crm);
+    await lookThrough(page);
   } catch (error) {
     await page.screenshot({ path: join(tmpdir(), `channel-sync-slack-${mode.mode}-failed.png`) });
     throw new Error(`the page is in ${tmpdir()}, the service said: ${service.lines.map(line => JSON.stringify(line)).join('\n')}`, {
@@ -114,6 +116,37 @@ async function clickThrough(page: Page, slack: LocalSlack, crm: { takes: boolean
   await expectRecords(slack, 2);
 }
 
+/** Home with its buttons, the command, Details, and the page. */
+async function lookThrough(page: Page): Promise<void> {
+  const app = page.locator('.sidebar-item', { hasText: 'channel-sync' });
+  const channel = page.locator('.sidebar-item', { hasText: 'official-channels' });
+  await app.click();
+  await page.getByText('All sinks up to date').waitFor();
+  await page.getByText('No failed changes').waitFor();
+  // local-slack does not say that a click was in Home, so that this does not draw it anew.
+  await page.getByRole('button', { name: 'Pause', exact: true }).first().click();
+  await until(async () => (await get('sinks')).some(({ name, state }) => name === 'crm' && state === 'paused'), 'crm is paused');
+  await channel.click();
+  await app.click();
+  await page.getByText('1 sink needs attention').waitFor();
+  await page.getByRole('button', { name: 'Resume', exact: true }).click();
+  await until(async () => (await get('sinks')).some(({ name, state }) => name === 'crm' && state === 'ok'), 'crm goes on');
+
+  await channel.click();
+  await page.locator('.composer-input').fill('/channel-sync find PALACE');
+  await page.locator('.composer-input').press('Enter');
+  await page.getByText('Channels that match').waitFor();
+
+  await page.getByRole('button', { name: 'Details', exact: true }).last().click();
+  await page.getByText('Raw webhook').waitFor();
+  await page.getByText('Open as a page').waitFor();
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await until(
+    async () => (await get('audit')).some(({ action, actor }) => action === 'link' && actor === `slack:${workspace.alice}`),
+    'the record of a link',
+  );
+}
+
 const target = { url: `http://127.0.0.1:${ports.service}/webhooks/tencent-chat`, appId: '1400000001', token: 'token' };
 
 async function webhook(command: string, fields: Record<string, string>): Promise<void> {
@@ -128,10 +161,15 @@ async function expectState(state: string): Promise<void> {
 }
 
 async function deliveries(): Promise<{ state: string }[]> {
-  const response = await fetch(`http://127.0.0.1:${ports.management}/api/v1/deliveries?sink=crm`, {
+  return get('deliveries?sink=crm');
+}
+
+/** What the API lists. */
+async function get(what: string): Promise<Record<'name' | 'state' | 'action' | 'actor', string>[]> {
+  const response = await fetch(`http://127.0.0.1:${ports.management}/api/v1/${what}`, {
     headers: { authorization: `Bearer ${managementToken}` },
   });
-  return ((await response.json()) as { items: { state: string }[] }).items;
+  return ((await response.json()) as { items: Record<'name' | 'state' | 'action' | 'actor', string>[] }).items;
 }
 
 /** Waits until that many cards tell that Alice clicked. */

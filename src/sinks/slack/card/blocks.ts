@@ -70,7 +70,7 @@ export function period(from: number, to: number | null, context: RenderContext):
 
 /** The block of buttons about a change or a sink; none if there are no buttons, or clicks on them could not reach us. */
 export function buttonBlock(
-  actions: readonly (keyof Actions)[],
+  actions: readonly (keyof Actions | 'details')[],
   what: string,
   { sink, words, buttons: shown }: RenderContext,
 ): KnownBlock[] {
@@ -78,7 +78,8 @@ export function buttonBlock(
 }
 
 /** What cannot be taken back, or holds up others, asks first and says what it does. */
-function button(action: keyof Actions, value: string, { buttons: labels, confirm: asks }: Words): Button {
+function button(action: keyof Actions | 'details', value: string, { buttons: labels, confirm: asks, lookup }: Words): Button {
+  if (action === 'details') return { type: 'button', action_id: action, text: plain(lookup.details.title), value };
   const label = plain(labels[action]);
   const simple: Button = { type: 'button', action_id: action, text: label, value };
   if (action === 'retry' || action === 'resume') return simple;

@@ -10,7 +10,7 @@ import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.j
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: false };
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
@@ -105,8 +105,9 @@ describe('card', () => {
   it('has buttons while something is parked, where clicks can reach us', () => {
     const parked = reportOf({}, { results: [result('crm', 'delivered'), result('search', 'parked')] });
     const { changeId } = parked.event.data;
-    expect(linesOf(cardOf(parked)).at(-1)).toBe('[Retry] [Discard]');
-    expect(cardOf(parked).blocks.at(-1)).toMatchObject({
+    const withButtons = cardOf(parked, { buttons: true });
+    expect(linesOf(withButtons).at(-1)).toBe('[Retry] [Discard] [Details]');
+    expect(withButtons.blocks.at(-1)).toMatchObject({
       type: 'actions',
       elements: [
         { action_id: 'retry', value: `team:${changeId}` },
@@ -121,12 +122,14 @@ describe('card', () => {
             deny: { text: 'Cancel' },
           },
         },
+        { action_id: 'details', value: `team:${changeId}` },
       ],
     });
-    expect(JSON.stringify((cardOf(parked).blocks.at(-1) as { elements: unknown[] }).elements[0])).not.toContain('confirm');
+    expect(JSON.stringify((withButtons.blocks.at(-1) as { elements: unknown[] }).elements[0])).not.toContain('confirm');
     expect(cardOf(parked, { buttons: false }).blocks.map(({ type }) => type)).not.toContain('actions');
     const retried = reportOf({}, { results: [result('crm', 'delivered'), result('search', 'retrying')] });
-    expect(cardOf(retried).blocks.map(({ type }) => type)).toEqual(['section', 'rich_text', 'context', 'rich_text']);
+    expect(linesOf(cardOf(retried, { buttons: true })).at(-1)).toBe('[Details]');
+    expect(cardOf(retried, { buttons: true, threads: false }).blocks.map(({ type }) => type)).not.toContain('actions');
   });
 
   // Planted: the line of the sink repeated that a person did it.

@@ -35,9 +35,14 @@ export function card(report: Report, context: RenderContext, now: number): Messa
       richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
       ...(altered && report.event.data.test !== true ? [results(report, context, now)] : []),
-      ...buttonBlock(parked ? ['retry', 'discard'] : [], changeId, context),
+      ...buttonBlock([...(parked ? (['retry', 'discard'] as const) : []), ...detailsOf(report, context)], changeId, context),
     ],
   };
+}
+
+/** An incoming webhook opens nothing, and nothing is kept of a test. */
+function detailsOf({ event }: Report, { threads }: RenderContext): 'details'[] {
+  return threads && event.data.test !== true ? ['details'] : [];
 }
 
 /** The texts that the card had to cut, for its thread. */
