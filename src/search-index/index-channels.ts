@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
+import { fitting } from '../database/limits.js';
 import type { Trx } from '../database/tables.js';
 import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
@@ -26,6 +27,9 @@ export interface ChannelPage {
   last: ChannelKey | null;
 }
 
+/** The most bytes of states of one page, unless a single channel has more. */
+const pageBytes = 4 * 1024 * 1024;
+
 /** As the index orders them: by the bytes of their texts. */
 const after = (key: ChannelKey): RawBuilder<boolean> => sql`(sdk_app_id, channel_id) > (${key.sdkAppId}, ${key.channelId})`;
 
@@ -51,16 +55,29 @@ export async function channelPage(
       .orderBy('sdk_app_id')
       .orderBy('channel_id')
       .limit(size);
-    const keys = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
+    const all = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
+    const sizes = await sizesOf(database, trx, all);
+    const keys = all.slice(0, fitting(sizes, pageBytes));
     const ids = keys.filter(key => wants(chosen, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
     if (newVersions && ids.length > 0) await takeVersions(trx, ids, 0);
     const rows = ids.length === 0 ? [] : await newestOf(trx, sink, ids);
     const last = keys.at(-1);
     return {
       wanted: rows.map(row => wantedOf(row, sink, chosen.fields !== undefined)),
-      last: last && keys.length === size ? { sdkAppId: last.sdkAppId, channelId: last.channelId } : null,
+      last: last && (keys.length < all.length || all.length === size) ? { sdkAppId: last.sdkAppId, channelId: last.channelId } : null,
     };
   });
+}
+
+/** What the newest states of these channels take, in bytes, in their order. */
+async function sizesOf(database: Database, trx: Trx, channels: readonly { id: number }[]): Promise<number[]> {
+  const ids = channels.map(({ id }) => id);
+  const { rows } = await sql<{ id: number; bytes: number }>`
+      select channel.id, octet_length(change.profile) as bytes from channel
+      join change on change.channel = channel.id and change.revision = channel.revision
+      where ${database.isAmong('channel.id', ids)}`.execute(trx);
+  const bytes = new Map(rows.map(row => [row.id, row.bytes]));
+  return ids.map(id => bytes.get(id) ?? 0);
 }
 
 async function takeVersions(trx: Trx, ids: number[], least: number): Promise<void> {

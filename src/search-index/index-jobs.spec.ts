@@ -295,6 +295,18 @@ eachStore('index jobs', store => {
     expect(told).toContainEqual(expect.stringMatching(/left out of the new index .*1400000001:damaged/));
   });
 
+  // Once 500 channels a page, whatever they hold: of texts of a megabyte half a gigabyte.
+  test('a page holds a few megabytes at most', async () => {
+    const { stage, search, index, run, verify } = await stageOf();
+    for (const channelId of 'abcdef') await stage.record({ channelId, fields: { introduction: 'x'.repeat(1_000_000) } });
+    await beginJob(stage.database, search.id, 'rebuild', false, { at: stage.clock.at, actor: null });
+    await run();
+    stage.clock.at += 5000;
+    await run();
+    expect(index.calls).toEqual(['prepare', 'fill 4', 'fill 2', 'swap']);
+    expect(await verify()).toMatchObject({ compared: 6 });
+  });
+
   test('a process that is killed in the middle is followed by another, which goes on from there', async () => {
     const { stage, search, index, run, deliver, process } = await stageOf();
     await stage.recordMany(600);
