@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cli } from './support/cli.js';
 import { type FakeServer, fakeServer } from './support/fake-server.js';
-import { mark } from './support/planted.js';
+import { mark, signingSecret } from './support/planted.js';
 import { newDatabase } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
 import { startTestService } from './support/service.js';
@@ -145,6 +145,21 @@ describe('check', () => {
     });
   }, 60_000);
 
+  test.each([
+    ['{{ data | json }}', []],
+    ['{% if data.test %}{}{% else %}[]{% endif %}', []],
+    ['{"n": {{ data.profile.name | json }}}', ['SINK_CRM_TEMPLATE never writes data.test: the target cannot tell a test from a change']],
+  ])('tells of a template that does not mark tests: %s', async (template, warnings) => {
+    const sink = {
+      SINK_CRM_TYPE: 'webhook',
+      SINK_CRM_URL: 'http://127.0.0.1:1',
+      SINK_CRM_SECRETS: signingSecret,
+      SINK_CRM_TEMPLATE: template,
+    };
+    const { out } = await new Cli(folder, { SDK_APP_IDS: '1', WEBHOOK_TOKENS: mark, ...sink }).run(['check', '--json']);
+    expect(json(out)).toEqual({ mistakes: [], warnings });
+  });
+
   test('tells what sinks say at start', async () => {
     const environment = { SDK_APP_IDS: '1', WEBHOOK_TOKENS: mark, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL: 'http://127.0.0.1:1' };
     const { out } = await new Cli(folder, environment).run(['check', '--json']);
@@ -257,6 +272,18 @@ describe('doctor', () => {
     expect(found['sink crm']).toMatch(/^failure: connection refused -> Check that the target runs/);
     expect(found['sink chat']).toMatch(/^failure: .*invalid_auth/);
     expect(found['clock']).toMatch(/^warning: 127\.0\.0\.1:\d+ is 2[01] s behind ours -> Set the clock/);
+  }, 60_000);
+
+  test("each app's REST API is asked", async () => {
+    const gone = { Official_Account: '@TOA#_channel-sync-test', ErrorCode: 10010 };
+    let answer: object = { ActionStatus: 'OK', ErrorCode: 0, OfficialAccountInfoList: [gone] };
+    const vendor = await fakeServer(() => ({ body: answer }));
+    const app = { APP_1400000001_SECRET_KEY: `${mark}-key`, APP_1400000001_REST_URL: vendor.url };
+    expect((await findings(app, 0))['app 1400000001']).toBe("ok: Tencent's REST API takes the secret key and the account");
+    answer = { ActionStatus: 'FAIL', ErrorCode: 70003, ErrorInfo: 'usersig is illegal' };
+    expect((await findings(app, 1))['app 1400000001']).toMatch(/^failure: .*70003.* -> .*APP_1400000001_SECRET_KEY/);
+    await vendor.close();
+    expect((await findings(app, 1))['app 1400000001']).toMatch(/^failure: .*connection refused/);
   }, 60_000);
 
   test('a spool that cannot be written is a failure', async () => {

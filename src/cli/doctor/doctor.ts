@@ -7,6 +7,7 @@ import { examine } from '../settings.js';
 import { type OpenedSink, openSinks } from '../sinks.js';
 import { printJson, printTable, progress } from '../terminal.js';
 import { type Clocks, judge, readDates } from './clock.js';
+import { examineApp } from './app.js';
 import { examineDatabase } from './database.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 import { examineSpool } from './spool.js';
@@ -34,17 +35,18 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
     ofDatabase(settings.DATABASE_URL, clocks),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : examineSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
+    ...settings.apps.map(app => examineApp(app, settings.proxies)),
   ]);
   end();
   for (const { close } of opened) await close();
-  const [database, spool, ...sinks] = found as [Finding, Finding, ...Finding[]];
+  const [database, spool, ...others] = found as [Finding, Finding, ...Finding[]];
   const ofSettings = warnings.map(message => warning('settings', message, 'See to it, or leave it if that is meant.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
     database,
     spool,
     judge(clocks, settings.WEBHOOK_SIGN_WINDOW_SECONDS),
-    ...sinks,
+    ...others,
   ];
 }
 

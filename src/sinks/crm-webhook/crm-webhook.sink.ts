@@ -12,6 +12,7 @@ import { type SinkContext, defineSink } from '../sink-type.js';
 import { TryAgain } from '../errors.js';
 import { checkTarget } from './check-target.js';
 import { OAuthToken } from './oauth.js';
+import { marksTests } from './proof.js';
 import { Shape } from './shape.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
@@ -26,6 +27,8 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
   mode: settings => settings.MODE,
   async open(settings, context) {
     if (!settings.SECRETS) context.warn(`SINK_${context.name.toUpperCase()}_SECRETS is not set: the webhooks of this sink go out unsigned`);
+    if (settings.TEMPLATE !== undefined && !marksTests(settings.TEMPLATE, settings.CONTENT_TYPE))
+      context.warn(`SINK_${context.name.toUpperCase()}_TEMPLATE never writes data.test: the target cannot tell a test from a change`);
     const sink = new CrmWebhookSink(settings, context);
     return Object.assign(sink, { check: checkTarget(settings, context, sink.oauth) });
   },

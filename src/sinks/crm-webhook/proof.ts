@@ -44,6 +44,20 @@ export function shapeMistakes(
   return mistakes;
 }
 
+/** Whether what a template makes of a test says that it is one: it writes `data.test`. */
+export function marksTests(template: string, contentType: string): boolean {
+  const body = new BodyTemplate(template, contentType);
+  return samples.some(sample => {
+    const { event } = sample;
+    try {
+      return body.render(sample) !== body.render({ ...sample, event: { ...event, data: { ...event.data, test: true } } });
+    } catch {
+      // What cannot be rendered is told elsewhere.
+      return true;
+    }
+  });
+}
+
 /** @param isLeft whether that is for later to refuse: it may concern a few channels alone */
 function onSamples(render: (sample: Sample) => unknown, isLeft: (error: UnusableRendering) => boolean): Try[] {
   return samples.map(sample => [
