@@ -140,7 +140,7 @@ eachStore('comparisons', store => {
       .selectAll()
       .executeTakeFirstOrThrow();
     expect(doneAt).toBeGreaterThanOrEqual(comparedAt!);
-  });
+  }, 30_000);
 
   test('an import: what exists becomes a channel and is not owed to Slack, what does not is nothing, and nonsense refuses nobody', async () => {
     const database = await store.open();
@@ -175,7 +175,7 @@ eachStore('comparisons', store => {
     expect(audit.map(({ action, actor, details }) => [action, actor, JSON.parse(details)])).toEqual([
       ['import', 'api', { sdkAppId, channels: 9 }],
     ]);
-  });
+  }, 30_000);
 
   test('a dry run records nothing, moves nothing, and counts what is gone once', async () => {
     const database = await store.open();
@@ -257,7 +257,7 @@ eachStore('comparisons', store => {
       await once();
     }
     expect([vendor.calls.length, (await channels(database))[0]]).toEqual([4, expect.objectContaining({ name: 'newer', readAt: null })]);
-  });
+  }, 30_000);
 
   test('a time that is more than a minute off is not waited for', async () => {
     const database = await store.open();
@@ -320,31 +320,35 @@ eachStore('comparisons', store => {
     ['not more than a tenth', 220, 22, true],
     ['all of several', 2, 2, false],
     ['the only one', 1, 1, true],
-  ])('what is gone is not believed if it is too much: %s', async (_, total, gone, believed) => {
-    const database = await store.open();
-    const { webhook, begin, once } = processAt(database);
-    const ids = Array.from({ length: total }, (_, index) => `c${index}`);
-    await Promise.all(ids.map(id => webhook(id, ago(2 * minute))));
-    for (const id of ids.slice(gone)) vendor.channels.set(id, { Name: id });
-    const tried = await begin({ dryRun: true });
-    const comparison = await begin();
-    await once();
-    const { state, reason, advice, progress } = await found(database, comparison);
-    expect([state, progress.destroyed]).toEqual([believed ? 'done' : 'failed', 0]);
-    expect((await found(database, tried)).state).toBe(state);
-    expect(reason === null).toBe(believed);
-    expect(advice?.includes('check_gone') ?? true).toBe(true);
-    offset = minute + 1000;
-    await once();
-    const count = async (): Promise<number> => (await channels(database)).filter(({ exists }) => !exists).length;
-    expect(await count()).toBe(believed ? gone : 0);
-    const forced = await begin({ destroy: true });
-    await once();
-    expect((await found(database, forced)).state).toBe('done');
-    offset += minute + 1000;
-    await once();
-    expect(await count()).toBe(gone);
-  });
+  ])(
+    'what is gone is not believed if it is too much: %s',
+    async (_, total, gone, believed) => {
+      const database = await store.open();
+      const { webhook, begin, once } = processAt(database);
+      const ids = Array.from({ length: total }, (_, index) => `c${index}`);
+      await Promise.all(ids.map(id => webhook(id, ago(2 * minute))));
+      for (const id of ids.slice(gone)) vendor.channels.set(id, { Name: id });
+      const tried = await begin({ dryRun: true });
+      const comparison = await begin();
+      await once();
+      const { state, reason, advice, progress } = await found(database, comparison);
+      expect([state, progress.destroyed]).toEqual([believed ? 'done' : 'failed', 0]);
+      expect((await found(database, tried)).state).toBe(state);
+      expect(reason === null).toBe(believed);
+      expect(advice?.includes('check_gone') ?? true).toBe(true);
+      offset = minute + 1000;
+      await once();
+      const count = async (): Promise<number> => (await channels(database)).filter(({ exists }) => !exists).length;
+      expect(await count()).toBe(believed ? gone : 0);
+      const forced = await begin({ destroy: true });
+      await once();
+      expect((await found(database, forced)).state).toBe('done');
+      offset += minute + 1000;
+      await once();
+      expect(await count()).toBe(gone);
+    },
+    30_000,
+  );
 
   test('a few ids are every channel of the app only if there is no other', async () => {
     const database = await store.open();

@@ -24,7 +24,8 @@ interface Expected {
 export class Play {
   readonly #stage: Stage;
   readonly #teller: Teller;
-  readonly #start = Date.now() - 60_000;
+  /** When the newest webhook of the story happened, and as which second of it. */
+  #newest = { time: 0, second: 0 };
   #last!: WebhookBody;
   /** How many cards were in Slack when the last webhook was sent. */
   #cardsBefore = 0;
@@ -36,9 +37,10 @@ export class Play {
     this.#teller = teller;
   }
 
-  /** Sends a webhook whose `EventTime` is that many seconds into the story. */
+  /** Sends a webhook that happens now, or if its second is an earlier one, just before the newest. */
   async send(command: keyof typeof commands, second: number, fields: Record<string, string>): Promise<void> {
-    const time = this.#start + second * 1000;
+    const time = second > this.#newest.second ? Date.now() : this.#newest.time - 1;
+    if (second > this.#newest.second) this.#newest = { time, second };
     const operator = command === 'destroyed' ? { Owner_Account: 'u1001' } : { Operator_Account: 'administrator' };
     this.#last = { CallbackCommand: commands[command], Official_Account: channel, ...operator, ...fields, EventTime: time };
     this.#cardsBefore = (await this.#stage.slack.messages()).length;
@@ -129,6 +131,35 @@ export class Play {
         .filter(line => pattern.test(line) || /^\S+ (crm|search|audit) /.test(line))
         .map(printable)
         .join(' · ')}`;
+    });
+  }
+
+  /** The vendor has this of the channel now; what it does not say is not carried. Its API answers once it is let. */
+  async hold(fields: Record<string, string>): Promise<() => Promise<void>> {
+    const { vendor, slack } = this.#stage;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    vendor.channels.set(channel, fields);
+    vendor.fault = () => promise;
+    return async () => {
+      this.#cardsBefore = (await slack.messages()).length;
+      resolve(undefined);
+      vendor.fault = null;
+    };
+  }
+
+  /** A person compares the channels with the vendor. */
+  async compares(fields: Record<string, string>): Promise<void> {
+    const { slack, vendor } = this.#stage;
+    vendor.channels.set(channel, fields);
+    this.#cardsBefore = (await slack.messages()).length;
+    await this.#teller.check('record', async () => {
+      const { id } = await this.#stage.api<{ id: string }>('comparisons', { channelIds: [channel] });
+      const done = await this.#teller.until('the end of the comparison', async () => {
+        const found = await this.#stage.api<{ state: string; corrected: number }>(`comparisons/${id}`);
+        return found.state === 'done' && found;
+      });
+      matches('the comparison', { corrected: 1, failed: 0 }, done);
+      return 'POST /api/v1/comparisons: 1 channel differed from Tencent and was corrected';
     });
   }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CrmBody, CrmCatcher } from '../support/crm-catcher.ts';
+import { type FakeVendor, fakeVendor } from '../support/fake-vendor.ts';
 import { FakeSearch } from '../support/fake-search.ts';
 import type { Target } from '../support/vendor.ts';
 import { openCardsPage } from './cards-page.ts';
@@ -35,12 +36,14 @@ export interface Stage {
   service: Service;
   target: Target;
   crm: CrmCatcher;
+  /** The vendor's REST API. */
+  vendor: FakeVendor;
   search: FakeSearch;
   slack: SlackWorkspace;
   urls: { cards: string; slack: string; search: string; docs: string; metrics: string };
   managementToken: string;
-  /** A GET of the management API, below `/api/v1/`. */
-  api<T>(path: string): Promise<T>;
+  /** A GET of the management API, below `/api/v1/`; with a body a POST. */
+  api<T>(path: string, body?: object): Promise<T>;
   /** How many webhooks were answered so far, by result. */
   answered(): Promise<Map<string, number>>;
   close(): Promise<void>;
@@ -61,6 +64,8 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
     closers.push(() => crm.close());
     const search = await new FakeSearch().open();
     closers.push(() => search.close());
+    const vendor = await fakeVendor('1400000001', randomBytes(32).toString('hex'));
+    closers.push(() => vendor.close());
     const slack = await openSlack(await freePort());
     closers.push(() => slack.close());
     const cards = await openCardsPage(slack.messages);
@@ -77,6 +82,7 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
       MANAGEMENT_PORT: String(managementPort),
       MANAGEMENT_TOKEN: managementToken,
       DATABASE_URL: `sqlite:${join(folder, 'channel-sync.db')}`,
+      ...vendor.environment,
       SINK_CRM_TYPE: 'webhook',
       SINK_CRM_URL: crm.url,
       SINK_CRM_SECRETS: secret,
@@ -96,9 +102,10 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
     closers.push(() => service.stop());
     await service.ready(`${management}/readyz`, over);
 
-    const get = async (path: string) => {
+    const get = async (path: string, body?: object) => {
       const response = await fetch(`${management}${path}`, {
-        headers: { authorization: `Bearer ${managementToken}` },
+        headers: { authorization: `Bearer ${managementToken}`, 'content-type': 'application/json' },
+        ...(body && { method: 'POST', body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(10_000),
       });
       if (!response.ok) throw new Error(`GET ${path} answered ${response.status} ${await response.text()}`);
@@ -108,6 +115,7 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
       service,
       target,
       crm,
+      vendor,
       search,
       slack,
       urls: {
@@ -118,7 +126,7 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
         metrics: `${management}/metrics`,
       },
       managementToken,
-      api: async <T>(path: string) => (await (await get(`/api/v1/${path}`)).json()) as T,
+      api: async <T>(path: string, body?: object) => (await (await get(`/api/v1/${path}`, body)).json()) as T,
       answered: async () => resultsOf(await (await get('/metrics')).text()),
       close,
     };
