@@ -143,11 +143,8 @@ export class Recorder {
   private async timed(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
     const sure = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
-    this.arrivals ??= new Arrivals(
-      embedded ? (sure ?? (await newestArrival(trx, 'received_at'))) : null,
-      () => performance.now(),
-      sure !== null,
-    );
+    const newest = embedded && !this.arrivals ? (sure ?? (await newestArrival(trx, 'received_at'))) : null;
+    this.arrivals ??= new Arrivals(newest, () => performance.now(), sure !== null);
     const now = this.clock.now();
     return webhooks.map((webhook, index) => {
       const { receivedAt, eventTimeEstimated: estimated } = webhook;

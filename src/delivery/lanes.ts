@@ -8,7 +8,7 @@ import { modes } from './modes/modes.js';
 import { Leases, recoverPage } from './leases.js';
 import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
-import { writeSettlements } from './settle.js';
+import { type Freed, writeSettlements } from './settle.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
@@ -34,14 +34,10 @@ export interface Turn {
 }
 
 /** What the ended attempts of a turn brought. */
-interface Settled extends Pick<Turn, 'unleased'> {
+interface Settled extends Freed, Pick<Turn, 'unleased'> {
   over: Omit<Turn['over'], 'superseded'>;
   /** What reports have to tell of. */
   moved: Moved[];
-  /** True if older deliveries were superseded that are not marked so yet. */
-  superseding: boolean;
-  /** When the lanes that were at work are due again, if they have more to do. */
-  dues: number[];
 }
 
 /** The shared clock jumped, and what is stored has not been moved along yet: that takes seconds. */

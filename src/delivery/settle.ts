@@ -6,9 +6,11 @@ import type { LaneWork } from './work.js';
 /** Of a delivery that probes a dead sink. */
 const attemptsKept = 100;
 
-/** When freed lanes are due again, and whether some have older deliveries that were superseded. */
-interface Freed {
+/** What became of the lanes that were at work. */
+export interface Freed {
+  /** True if older deliveries were superseded that are not marked so yet. */
   superseding: boolean;
+  /** When they are due again, if they have more to do. */
   dues: number[];
 }
 

@@ -60,10 +60,8 @@ export function settle(health: Health, ended: Ended, circumstances: Circumstance
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
   const succeeded = answers.filter(({ answer }) => 'messageRef' in answer);
-  const failed = failuresOf(answers.map(({ answer }) => answer)).reduce<Health>(
-    (before, failure) => healthAfter(before, failure, now),
-    health,
-  );
+  const failures = failuresOf(answers.map(({ answer }) => answer));
+  const failed = failures.reduce<Health>((before, failure) => healthAfter(before, failure, now), health);
   // A success comes last: what works for one delivery of a bulk works.
   const cleared = Math.max(health.cleared_up_to, ...succeeded.map(({ work }) => work.sinkConfigErrorSeq));
   const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), cleared_up_to: cleared } : failed;
