@@ -1,6 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import type { AxiosResponse } from 'axios';
 import { type SinkError, cut } from '../sinks/errors.js';
 import type { Clean } from '../settings/cleaner.js';
 
@@ -32,8 +32,10 @@ export function decoded(bytes: Buffer, contentType: unknown): string {
   }
 }
 
-/** What was answered beside its status. */
+/** What was answered. */
 export interface Answered {
+  status: number;
+  retryAfter: unknown;
   body: string;
   contentType: unknown;
 }
@@ -43,7 +45,7 @@ const answerLimitBytes = 64 * 1024;
 const answerLimitMs = 1000;
 
 /** Reads an answer up to the limits; resolves however it ends. @param keep whether anybody will look at it */
-export async function readAnswer(answer: Readable, headers: object, keep: boolean): Promise<Answered> {
+export async function readAnswer({ status, headers, data: answer }: AxiosResponse<Readable>, keep: boolean): Promise<Answered> {
   let bytes = 0;
   const chunks: Buffer[] = [];
   answer.on('data', (chunk: Buffer) => {
@@ -55,12 +57,17 @@ export async function readAnswer(answer: Readable, headers: object, keep: boolea
   // An answer that breaks off is an answer: its status has arrived.
   await finished(answer).catch(() => undefined);
   clearTimeout(timer);
-  const { 'content-type': contentType } = headers as IncomingHttpHeaders;
-  return { body: keep ? decoded(Buffer.concat(chunks).subarray(0, answerLimitBytes), contentType) : '', contentType };
+  const { 'content-type': contentType, 'retry-after': retryAfter } = headers as Record<string, unknown>;
+  return { status, retryAfter, body: keep ? decoded(Buffer.concat(chunks).subarray(0, answerLimitBytes), contentType) : '', contentType };
 }
 
 /** The error with what the target answered. @param more secrets that no setting holds */
-export function withResponse<E extends SinkError>(error: E, { body, contentType }: Answered, clean: Clean, more?: readonly string[]): E {
+export function withResponse<E extends SinkError>(
+  error: E,
+  { body, contentType }: Pick<Answered, 'body' | 'contentType'>,
+  clean: Clean,
+  more?: readonly string[],
+): E {
   error.response = responseOf(body, contentType, clean, more);
   return error;
 }

@@ -93,7 +93,8 @@ function strange(variable: string, type: SinkType | undefined, property: string,
     const undeclared = undeclaredVariables(variable);
     if (undeclared.includes(variable)) {
       const ending = allProperties.filter(one => variable.endsWith(`_${one}`)).sort((one, other) => other.length - one.length)[0]!;
-      const declaration = `declare it with ${variable.slice(0, -ending.length)}TYPE`;
+      const isType = ending === 'CONTENT_TYPE' && sinkTypes.some(one => one.type === given.texts.get(variable));
+      const declaration = `declare it with ${variable.slice(0, -ending.length)}TYPE${isType ? ' (no sink can be called …_content)' : ''}`;
       return `belongs to no sink: ${declaration}${near === undefined ? '' : `, or did you mean ${near}?`}`;
     }
     const other = near ?? meant(given.names.get(variable)!, undeclared);

@@ -17,6 +17,7 @@ import { sizes } from './sizes.ts';
 import { slack } from './slack.ts';
 import { type Store, Stage, stores } from './stage.ts';
 import { sustained } from './sustained.ts';
+import { template } from './template.ts';
 
 const parts: Record<string, (bench: Bench) => Promise<void>> = {
   acks,
@@ -34,6 +35,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   slack,
   search,
   compare,
+  template,
 };
 /** What is measured unless told otherwise: the others take long. */
 const usual = ['acks', 'latency', 'burst', 'sustained', 'idle'];
@@ -61,6 +63,7 @@ and only when asked for
   retention  acks with 1,000,000 changes kept, and while they are deleted, beside an empty store
   sizes      answers and memory while a state sink supersedes 200,000 deliveries, and with 1,500,000 lanes of a replaced sink
   slack      calls and time of a Slack sink for 10,000 changes at once and for a few, and what three webhook sinks notice of it
+  template   what the templates of the recipes cost a delivery
   search     100,000 channels into an empty index, comparing them, and building the index anew under 200 webhooks/s
   compare    100,000 channels compared with a fake of Tencent's API, and what 200 webhooks/s notice of it`;
 

@@ -1,6 +1,4 @@
 import type { Agent } from 'node:http';
-import type { Readable } from 'node:stream';
-import type { AxiosResponse } from 'axios';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
@@ -36,8 +34,6 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
 
 type Message = Record<'id' | 'url' | 'body', string>;
 
-type Answer = Answered & { status: number; retryAfter: unknown };
-
 class CrmWebhookSink implements SingleSink {
   private readonly agent: Agent;
   private readonly signers: Webhook[];
@@ -71,14 +67,12 @@ class CrmWebhookSink implements SingleSink {
   }
 
   /** One try within its total time. Throws only until there is a status, which then decides. */
-  private async tryOnce(message: Message, signal: AbortSignal): Promise<Answer> {
+  private async tryOnce(message: Message, signal: AbortSignal): Promise<Answered> {
     const { TIMEOUT_MS } = this.settings;
     const use = this.oauth?.use();
     const late = (): Error => use?.late() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
-    const exchange = (inTime: AbortSignal): Promise<Answer> => {
-      const once = (token?: string): Promise<Answer> => this.exchange(message, token, inTime);
-      return use ? use.call(once, inTime) : once();
-    };
+    const exchange = (inTime: AbortSignal): Promise<Answered> =>
+      use ? use.call(token => this.exchange(message, inTime, token), inTime) : this.exchange(message, inTime);
     try {
       return await within(TIMEOUT_MS, signal, exchange, late);
     } catch (error) {
@@ -87,14 +81,8 @@ class CrmWebhookSink implements SingleSink {
     }
   }
 
-  private async exchange(message: Message, token: string | undefined, signal: AbortSignal): Promise<Answer> {
-    const { status, headers, data } = await this.send(message, token, signal);
-    const keep = status >= 300 || this.settings.SUCCESS !== undefined;
-    return { status, retryAfter: headers['retry-after'] as unknown, ...(await readAnswer(data, headers, keep)) };
-  }
-
-  private send({ id, url, body }: Message, token: string | undefined, signal: AbortSignal): Promise<AxiosResponse<Readable>> {
-    const { METHOD: method, CONTENT_TYPE, HEADERS } = this.settings;
+  private async exchange({ id, url, body }: Message, signal: AbortSignal, token?: string): Promise<Answered> {
+    const { METHOD: method, CONTENT_TYPE, HEADERS, SUCCESS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
       'content-type': CONTENT_TYPE,
@@ -105,6 +93,7 @@ class CrmWebhookSink implements SingleSink {
       'idempotency-key': id,
     };
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    return send({ method, url, headers, body, agent: this.agent, signal });
+    const answer = await send({ method, url, headers, body, agent: this.agent, signal });
+    return readAnswer(answer, answer.status >= 300 || SUCCESS !== undefined);
   }
 }

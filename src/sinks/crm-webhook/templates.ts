@@ -110,10 +110,11 @@ export class SuccessCondition {
 
   /** @throws TemplateError */
   constructor(condition: string) {
-    if (/[{%]\}|\{[{%]/.test(condition)) throw new TemplateError('it must be a condition alone, without {% and %}', '');
-    this.text = new LiquidText(`{% if ${condition} %}yes{% endif %}`);
+    const [before, start] = ['{% if ', 'line 1, column 1'];
+    if (/[{%]\}|\{[{%]/.test(condition)) throw new TemplateError('it must be a condition alone, without {% and %}', start);
+    this.text = new LiquidText(`${before}${condition} %}yes{% endif %}`, undefined, before.length);
     const strange = this.text.variables.find(name => name !== 'status' && name !== 'answer');
-    if (strange !== undefined) throw new TemplateError(`undefined variable: ${strange}; there are status and answer`, '');
+    if (strange !== undefined) throw new TemplateError(`undefined variable: ${strange}; there are status and answer`, start);
   }
 
   /** False also where the answer is none that it can deal with. */
