@@ -26,7 +26,8 @@ export function plant(environment: Record<string, string>): Record<string, strin
     // A Slack sink's URLs must not hold credentials.
     if (sink === undefined || environment[`${sink}TYPE`] === undefined || value === '') continue;
     const url = new URL(value);
-    if (url.username === '') Object.assign(url, { username: `${mark}-user`, password: `${mark}-password` });
+    const hasToken = environment[`${sink}OAUTH_TOKEN_URL`] !== undefined;
+    if (url.username === '' && !hasToken) Object.assign(url, { username: `${mark}-user`, password: `${mark}-password` });
     planted[name] = url.href;
     if (environment[`${sink}TYPE`] !== 'webhook') continue;
     planted[`${sink}SECRETS`] ??= signingSecret;
