@@ -117,8 +117,16 @@ describe('wrong settings, before the first webhook', () => {
       expect(service.lines).toContainEqual(expect.objectContaining({ level: 'warn', sink: name, advice: expect.stringContaining(advice) }));
     }
     expect(Object.fromEntries(items.map(({ name, state }) => [name, state]))).toEqual({
-      ...{ token: 'misconfigured', channel: 'misconfigured', tls: 'misconfigured', secret: 'misconfigured', index: 'misconfigured' },
-      ...{ host: 'retrying', team: 'ok', crm: 'ok', path: 'ok', credentials: 'ok' },
+      token: 'misconfigured',
+      channel: 'misconfigured',
+      tls: 'misconfigured',
+      secret: 'misconfigured',
+      index: 'misconfigured',
+      host: 'retrying',
+      team: 'ok',
+      crm: 'ok',
+      path: 'ok',
+      credentials: 'ok',
     });
     // What cannot be asked is said, and nothing was asked of it.
     const untried = { sink: 'path', found: expect.stringContaining('not tried until the first delivery or `test`') };
