@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cli } from './support/cli.js';
 import { type FakeServer, fakeServer } from './support/fake-server.js';
+import { type FakeVendor, fakeVendor } from './support/fake-vendor.js';
 import { mark, signingSecret } from './support/planted.js';
 import { newDatabase } from './support/postgres.js';
 import { ServiceProcess } from './support/process.js';
@@ -303,6 +304,7 @@ describe('doctor', () => {
 describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
   let service: Awaited<ReturnType<typeof startTestService>>;
   let crm: FakeServer;
+  let vendor: FakeVendor;
   let environment: Record<string, string>;
   let here: Cli;
   let status = 500;
@@ -311,6 +313,7 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
 
   beforeAll(async () => {
     crm = await fakeServer(() => ({ status }));
+    vendor = await fakeVendor();
     environment = {
       SDK_APP_IDS: '1400000001',
       WEBHOOK_TOKENS: `${mark},${mark}-older`,
@@ -318,6 +321,8 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
       DATABASE_URL: kind === 'sqlite' ? `sqlite:${join(folder, 'test.db')}` : await newDatabase(process.env['TEST_POSTGRES_URL']!),
       SINK_CRM_TYPE: 'webhook',
       SINK_CRM_URL: crm.url,
+      COMPARE_EVERY: 'off',
+      ...vendor.environment,
     };
     service = await startTestService(environment);
     const { port } = new URL(service.url);
@@ -326,6 +331,7 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
   afterAll(async () => {
     await service.stop();
     await crm.close();
+    await vendor.close();
   });
 
   test('send-webhook is taken, and prints the answer and the time', async () => {
@@ -450,6 +456,49 @@ describe.each(['sqlite', 'postgres'])('a running service (%s)', kind => {
     );
     // Nothing is left: nobody is asked.
     expect(await run('replay', '--sink', 'crm')).toMatchObject({ code: 0, out: expect.stringMatching(/^replayed +0$/m) as unknown });
+  }, 60_000);
+
+  test('test, probe, apps, import, compare and what they leave on record', async () => {
+    expect(await run('test', 'crm')).toMatchObject({ code: 0, errors: '', out: expect.stringMatching(/^outcome +delivered$/m) as unknown });
+    status = 401;
+    expect(await run('test', 'crm')).toMatchObject({ code: 1, errors: '', out: expect.stringMatching(/^status +401$/m) as unknown });
+    status = 200;
+    expect(await run('probe', 'crm')).toMatchObject({ code: 0, out: expect.stringMatching(/^name +crm$/m) as unknown });
+    vendor.channels.set('@TOA#_new', { Name: 'New', FaceUrl: '', Introduction: '', Organization: '' });
+    const imported = await here.run(['import', '-', '--yes', '--json', '--url', service.managementUrl], {
+      input: '@TOA#_new\nnone\n\u0001\n',
+    });
+    expect(imported).toMatchObject({ code: 0, errors: '' });
+    expect(json(imported.out)).toMatchObject([{ state: 'done', cause: 'import', total: 3, imported: 1 }]);
+    expect(await run('compare', '--dry-run', '--channel', '@TOA#_new')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^compared +1$/m) as unknown,
+    });
+    expect(await run('compare')).toMatchObject({
+      code: 2,
+      out: '',
+      errors: expect.stringMatching(/^[23] channels will be compared/) as unknown,
+    });
+    expect(await run('compare', '--app', '9', '--dry-run')).toMatchObject({
+      code: 2,
+      errors: '--app must be one of the apps with a secret key: 1400000001\n',
+    });
+    expect(await listed('apps')).toMatchObject([{ sdkAppId: '1400000001', comparisons: 'on', state: 'ok' }]);
+    expect((await listed('comparisons')).map(one => [one['cause'], one['dryRun']])).toEqual(
+      expect.arrayContaining([
+        ['request', true],
+        ['import', false],
+      ]),
+    );
+    expect(await listed('channels', '--query', '#_NEW')).toMatchObject([{ channelId: '@TOA#_new', exists: true, name: 'New' }]);
+    expect(await listed('changes', '--source', 'import')).toMatchObject([{ channelId: '@TOA#_new' }]);
+    expect((await run('channels', '--app', '1400000001', '--channel', '@TOA#_new')).out).toMatch(/^profile\.name +New$/m);
+    expect((await listed('audit')).map(one => one['action'])).toEqual(
+      expect.arrayContaining(['test', 'import', 'pause', 'resume', 'replay', 'discard']),
+    );
+    const shown = await run('status');
+    expect(shown).toMatchObject({ code: 0, errors: '' });
+    expect(shown.out).toMatch(/^service +ready\n\nname .*\ncrm +webhook .*\n\nsdkAppId .*\n1400000001 +on +ok /);
   }, 60_000);
 
   test('doctor finds the database in use, and all well', async () => {
