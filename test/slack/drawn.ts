@@ -45,7 +45,7 @@ function sectionOf({ elements = [] }: Part): object {
     if (line.type === 'rich_text_list')
       return (line.elements ?? []).map(item => `•  ${(item.elements ?? []).map(wordOf).join('')}`).join('\n');
     const words = (line.elements ?? []).map(wordOf).join('');
-    if (line.type === 'rich_text_preformatted') return `\`\`\`${words}\`\`\``;
+    if (line.type === 'rich_text_preformatted') return words.replace(/^.+$/gm, '`$&`');
     return line.type === 'rich_text_quote' ? words.replace(/^/gm, '> ') : words;
   });
   return { type: 'section', text: { type: 'mrkdwn', text: lines.join('\n') } };

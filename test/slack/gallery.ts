@@ -10,14 +10,14 @@ import { LocalSlack, workspace } from './local-slack.ts';
 import { type Locale, avatarUrl, burst, cards, locales, notices, now, results } from './samples.ts';
 
 const port = 4020;
-const pictures = join(import.meta.dirname, '../../docs/slack');
+export const pictures = join(import.meta.dirname, '../../docs/slack');
 /** Nothing but messages, and none of the times at which they were posted here. A context's parts flow and an avatar stands to the right, as in Slack. */
-const style = `.topbar, .sidebar, .composer, .msg-hover-actions, .thread-body > .msg:first-child { display: none !important }
+export const style = `.topbar, .sidebar, .composer, .msg-hover-actions, .thread-body > .msg:first-child { display: none !important }
   .msg-time, .thread-summary-time { visibility: hidden }
   .bk-context { display: block !important } .bk-context > * { display: inline; margin-right: 1em }
   :has(> .bk-text + *) { display: flex; justify-content: space-between; max-width: 600px }
   .msg { overflow-wrap: anywhere }`;
-const avatar = `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 88 88"><rect width="88" height="88" fill="#2f7d5b"/>
+export const avatar = `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 88 88"><rect width="88" height="88" fill="#2f7d5b"/>
   <path d="M22 36h36v14a18 18 0 0 1-36 0zM58 40h4a8 8 0 0 1 0 16h-6" fill="#fff" stroke="#2f7d5b" stroke-width="3"/></svg>`;
 
 /** What each picture shows: some messages, as a sink posts them. */
@@ -62,14 +62,16 @@ export async function drawGallery(localSlack: string, browser: Browser): Promise
   }
 }
 
+/** A module as it was built. */
+export const load = async (name: string): Promise<unknown> => import(new URL(`../../dist/${name}.js`, import.meta.url).href);
+
 /** The sink as the service opens it, but for its clock. */
-async function openSink(locale: Locale, url: string): Promise<ReportSink> {
-  const load = async (name: string): Promise<unknown> => import(new URL(`../../dist/${name}.js`, import.meta.url).href);
+export async function openSink(locale: Locale, url: string, lookup = noLookup): Promise<ReportSink> {
   const { slack } = (await load('sinks/slack/slack.sink')) as typeof import('../../src/sinks/slack/slack.sink.js');
   const { readClass } = (await load('settings/setting')) as typeof import('../../src/settings/setting.js');
   const { botToken: BOT_TOKEN, channel: CHANNEL } = workspace;
   const TIMEZONE = locale === 'en' ? 'UTC' : 'Asia/Shanghai';
-  const texts = { BOT_TOKEN, CHANNEL, API_URL: `${url}/api/`, SIGNING_SECRET: 'secret', LOCALE: locale, TIMEZONE };
+  const texts = { BOT_TOKEN, CHANNEL, API_URL: `${url}/api/`, SIGNING_SECRET: workspace.signingSecret, LOCALE: locale, TIMEZONE };
   const { value } = readClass(slack.settings, new Map(Object.entries(texts)));
   const warn = (message: string): never => {
     throw new Error(message);
@@ -81,7 +83,7 @@ async function openSink(locale: Locale, url: string): Promise<ReportSink> {
     proxies: noProxies,
     clean: (text: string) => text,
     actions: noActions,
-    lookup: noLookup,
+    lookup,
     interaction: () => Promise.resolve(''),
   };
   return (await slack.open(value, context)) as ReportSink;

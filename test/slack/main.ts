@@ -7,7 +7,7 @@ import { playStory } from './story.ts';
 const help = `npm run test:slack
 
 Clicks the buttons of cards in a browser, over HTTP and over Socket Mode: the built service beside local-slack and a CRM
-that refuses. Then draws each kind of message in both languages into docs/slack. Linux with Chromium (/usr/bin/chromium) only;
+that refuses; opens Home and Details, and types the command. Then draws all of that in both languages into docs/slack. Linux with Chromium (/usr/bin/chromium) only;
 the pictures in Chinese need Debian's fonts-noto-cjk.
 
   --help   this text`;

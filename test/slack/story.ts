@@ -8,6 +8,7 @@ import { until } from '../support/until.ts';
 import { commands, sendWebhook } from '../support/vendor.ts';
 import { drawInWords } from './drawn.ts';
 import { drawGallery } from './gallery.ts';
+import { drawViews } from './views.ts';
 import { LocalSlack, type Mode, workspace } from './local-slack.ts';
 
 /** Any will do: nobody else is here. */
@@ -40,6 +41,7 @@ export async function playStory(localSlack: string, browserPath: string): Promis
     }
   }
   await drawGallery(localSlack, browser);
+  await drawViews(localSlack, browser);
   await browser.close();
   return failures;
 }

@@ -10,7 +10,7 @@ const style = `:root { color-scheme: light dark; font: 15px/1.5 system-ui, "Noto
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem } h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 h3 { font-size: 1rem; margin: 1rem 0 .25rem } table { border-collapse: collapse; width: 100% }
 th, td { text-align: start; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #8884; overflow-wrap: anywhere }
-th { font-weight: 600; white-space: nowrap } pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: #8881; border-radius: 4px }
+th, .time { white-space: nowrap } th { font-weight: 600 } td { min-width: 4rem } pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: #8881; border-radius: 4px }
 bdi { white-space: pre-wrap } .quiet { opacity: .65 }`;
 
 /** Nothing but this style may be loaded or done, and no other page may hold this one. */
@@ -63,8 +63,8 @@ export function changePage(details: ChangeDetails, language: Language): string {
     ['clientIp', origin.clientIp],
     ['owner', origin.owner],
     ['source', texts.source[change.source]],
-    ['happened', event.timestamp],
-    ['received', toIso(details.receivedAt)],
+    ['happened', timeOf(event.timestamp)],
+    ['received', timeOf(toIso(details.receivedAt))],
   ];
   const shown = html`<!doctype html>
     <html lang="${language}">
@@ -103,19 +103,24 @@ export function changePage(details: ChangeDetails, language: Language): string {
   return shown.markup;
 }
 
+/** As people read it, in UTC. */
+function timeOf(iso: string): string {
+  return iso.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC');
+}
+
 function quiet(text: string): Html {
   return html`<span class="quiet">${text}</span>`;
 }
 
 function effectOf({ event, stale, tie }: ListedChange, texts: PageTexts): string {
   if (event.data.revision !== null) return texts.type[event.type];
-  return tie || stale.length > 0 ? `${texts.nothing}: ${tie ? texts.notes.tie : texts.notes.stale}` : texts.nothing;
+  return tie || stale.length > 0 ? `${texts.nothing}${texts.colon}${tie ? texts.notes.tie : texts.notes.stale}` : texts.nothing;
 }
 
 function notes({ event, stale, tie, eventTimeEstimated }: ListedChange, texts: PageTexts): readonly Html[] {
   const altered = event.data.revision !== null;
   const lines = [
-    ...(stale.length > 0 ? [`${texts.notes.stale}: ${stale.map(field => texts.field[field]).join(', ')}`] : []),
+    ...(stale.length > 0 ? [`${texts.notes.stale}${texts.colon}${stale.map(field => texts.field[field]).join(texts.comma)}`] : []),
     ...(altered && tie ? [texts.notes.tie] : []),
     ...(eventTimeEstimated ? [texts.notes.estimated] : []),
   ];
@@ -148,12 +153,12 @@ function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageT
 
 function delivery({ sink, state, reason, attempts }: ChangeDetails['deliveries'][number], texts: PageTexts, language: Language): Html {
   const catalogue = language === 'en' ? english : chinese;
-  const why = state === 'delivered' || reason === null ? '' : html`: ${data(readExplanation(reason, catalogue))}`;
+  const why = state === 'delivered' || reason === null ? '' : html`${texts.colon}${data(readExplanation(reason, catalogue))}`;
   const rows = attempts.map(({ at, outcome, durationMs, status, error, response }) => {
     const said = error === null ? '' : data(readExplanation(error, catalogue));
     const ended = texts.outcome[outcome as keyof typeof texts.outcome] ?? outcome;
     return html`<tr>
-      <td>${toIso(at)}</td>
+      <td class="time">${timeOf(toIso(at))}</td>
       <td>${ended}</td>
       <td>${durationMs} ms</td>
       <td>${status ?? ''}</td>
@@ -179,9 +184,11 @@ function neighbours(changes: readonly ListedChange[], texts: PageTexts): Html {
   if (changes.length === 0) return quiet(texts.none);
   const rows = changes.map(change => {
     const { revision, changes: all, operator } = change.event.data;
-    const what = all.map(({ field, from, to }) => html`<div>${texts.field[field]}: ${value(from, texts)} → ${value(to, texts)}</div>`);
+    const what = all.map(
+      ({ field, from, to }) => html`<div>${texts.field[field]}${texts.colon}${value(from, texts)} → ${value(to, texts)}</div>`,
+    );
     return html`<tr>
-      <td>${change.event.timestamp}</td>
+      <td class="time">${timeOf(change.event.timestamp)}</td>
       <td>${effectOf(change, texts)}${revision === null ? [] : what}</td>
       <td>${operator === null ? '' : data(operator)}</td>
     </tr>`;

@@ -1,4 +1,6 @@
 const en = {
+  colon: ': ',
+  comma: ', ',
   field: { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' },
   type: { 'channel.created': 'Channel created', 'channel.profile.updated': 'Profile changed', 'channel.destroyed': 'Channel destroyed' },
   nothing: 'No change',
@@ -46,6 +48,8 @@ const en = {
 };
 
 const zhCN: typeof en = {
+  colon: '：',
+  comma: '、',
   field: { name: '名称', avatarUrl: '头像', introduction: '简介', organization: '所属组织' },
   type: { 'channel.created': '公众号已创建', 'channel.profile.updated': '资料已更新', 'channel.destroyed': '公众号已销毁' },
   nothing: '没有变化',

@@ -25,10 +25,8 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
       const value = origin[key as keyof typeof origin];
       return value === null ? [] : [say(clean(value, 80))];
     }),
-    texts.source[event.data.source],
-    words.lookup.app(clean(event.data.sdkAppId, 40)),
-    ...revision,
   ];
+  const which = [texts.source[event.data.source], words.lookup.app(clean(event.data.sdkAppId, 40)), ...revision];
   const changes = event.data.revision === null ? [] : event.data.changes.map(change => changeLine(change, event.type, words));
   const blocks: KnownBlock[] = [
     {
@@ -40,6 +38,7 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
       [text(effectOf(details, words), { bold: true }), text(' '), idOf(event.data.channelId, words)],
       ...changes,
       [text(facts.join(words.lookup.next))],
+      [text(which.join(words.lookup.next))],
       [text(texts.happened), date(Date.parse(event.timestamp), context), text(texts.received), date(details.receivedAt, context)],
       ...(link === null ? [] : [[{ type: 'link' as const, url: link, text: texts.page }]]),
     ]),
@@ -89,7 +88,7 @@ function attemptLine({ at, durationMs, outcome, status, error, response }: Shown
   const texts = words.lookup.details;
   const parts = [
     texts.outcome[outcome as keyof typeof texts.outcome] ?? clean(outcome, 40),
-    words.formats.duration(durationMs),
+    texts.took(durationMs),
     ...(status === null ? [] : [`HTTP ${status}`]),
     ...(error === null ? [] : [clean(words.explain(error), 150)]),
   ];

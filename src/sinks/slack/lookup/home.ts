@@ -3,7 +3,8 @@ import type { FailedChange, ListedChange, SinkOverview } from '../../lookup.js';
 import type { Actions } from '../../sink.js';
 import { type RenderContext, buttonBlock, dateMarkup, header, plain, richText, text } from '../card/blocks.js';
 import { failedBlocks } from './command.js';
-import { changeItem, fitting, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
+import { cleanLines } from '../card/card-text.js';
+import { changeItem, fitting, needsAttention, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
 
 const mostSinks = 20;
 /** How many of each list Home shows. */
@@ -38,7 +39,7 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
       type: 'actions',
       elements: [{ type: 'button', action_id: 'refresh', text: plain(texts.home.refresh), value: `${context.sink}:home` }],
     },
-    ...sinks.slice(0, mostSinks).flatMap(sink => [richText(sinkLines(sink, context)), ...buttonBlock(actionsOf(sink), sink.sink, context)]),
+    ...sinks.slice(0, mostSinks).flatMap(sink => sinkBlocks(sink, context)),
     ...(rest.length > 0 ? [richText([restLine(rest, context)])] : []),
     header(failed.length > 0 ? texts.failed : texts.noneFailed),
     ...failedBlocks(failed, context),
@@ -55,6 +56,16 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
     { type: 'context', elements: [{ type: 'mrkdwn', text: texts.home.asOf(dateMarkup(now, context)) }] },
   ];
   return { type: 'home', private_metadata: context.sink, blocks };
+}
+
+/** A sink with its buttons: beside it where all is well. */
+function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
+  const lines = sinkLines(sink, context);
+  const [buttons] = buttonBlock(actionsOf(sink), sink.sink, context);
+  if (buttons?.type !== 'actions' || needsAttention(sink)) return [richText(lines), ...(buttons ? [buttons] : [])];
+  const words = lines.flat().map(one => ('text' in one ? one.text : one.type === 'emoji' && one.name === 'warning' ? '⚠️' : '✅'));
+  const [accessory] = buttons.elements;
+  return [{ type: 'section', text: plain(cleanLines(words.join(''), 500)), ...(accessory?.type === 'button' && { accessory }) }];
 }
 
 function actionsOf({ state }: SinkOverview): (keyof Actions)[] {

@@ -26,7 +26,7 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTex
   const { state, queued, failed, lagMs, reason, advice } = sink;
   const texts = words.lookup.sinks;
   const phrases = [
-    state === 'ok' && queued > 0 ? texts.delivering : texts.state[state],
+    ...(state === 'ok' && failed > 0 && queued === 0 ? [] : [state === 'ok' && queued > 0 ? texts.delivering : texts.state[state]]),
     ...(queued > 0 ? [texts.queued(queued, lagMs)] : []),
     ...(failed > 0 ? [texts.failed(failed)] : []),
   ];

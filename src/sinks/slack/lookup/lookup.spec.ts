@@ -174,8 +174,7 @@ describe('Home', () => {
     expect(linesOf(home())).toEqual([
       '✅ All sinks up to date',
       '[Refresh]',
-      ':white_check_mark:* crm* up to date',
-      '[Pause]',
+      '✅ crm up to date',
       'No failed changes',
       'Latest changes',
       ...en.lookup.home.first,
@@ -190,7 +189,7 @@ describe('Home', () => {
   it('shows 20 sinks in full and the rest in one line', () => {
     const sinks = Array.from({ length: 50 }, (_, index) => sink({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
     const lines = linesOf(home({ sinks }));
-    expect(lines.filter(line => line.includes('* s'))).toHaveLength(20);
+    expect(lines.filter(line => / s\d+ /.test(line))).toHaveLength(20);
     expect(lines).toContain('_… and 30 more: 26 up to date and 4 retrying_');
   });
 
@@ -214,7 +213,8 @@ describe('Details', () => {
       'Tea House',
       `*${en.card.updated([])}* \`@TOA#_tea\``,
       'Name: ~Tea~ → *Tea House*',
-      `${en.card.by('Tea')} · platform RESTAPI · from 192.0.2.1 · webhook · app 1400000001 · revision 2`,
+      `${en.card.by('Tea')} · platform RESTAPI · from 192.0.2.1`,
+      'received by webhook · app 1400000001 · revision 2',
       'Changed Jan 1, 2026, 09:00:00 UTC, received Jan 1, 2026, 10:00:00 UTC',
       'Open as a page (this link is good for one hour)',
       'Delivery',
