@@ -1,4 +1,4 @@
-import { type Kysely, type Selectable, type Transaction, sql } from 'kysely';
+import { type Selectable, type Transaction, sql } from 'kysely';
 import { newestArrival, recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
@@ -109,7 +109,7 @@ function isToldAtOnce({ state, paused_at: pausedAt, check_since: since, start_ch
 }
 
 /** Counts no further than people are shown: a sink that was down for long has very many, and every look would count them all. */
-export async function countUpTo(trx: Kysely<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
+async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
   const { rows } = await sql<{ n: number }>`
       select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
     trx,

@@ -134,6 +134,21 @@ test.each(['/..', '/a/../b', '/.', '/a/.', 'a', '/', '/a//b', '/a b', '/a?b', '/
   'a path of %s is a mistake',
   WEBHOOK_PATH => expect(mistakesOf({ ...minimal, WEBHOOK_PATH })).toEqual([expect.stringMatching(/^WEBHOOK_PATH must /)]),
 );
+test.each(['x', 'ftp://x', 'example.com', 'https://', 'https://u:planted@x', 'https://x/?a=b', 'https://x/#a', 'javascript:1'])(
+  'a public URL %s is a mistake',
+  PUBLIC_URL =>
+    expect(mistakesOf({ ...minimal, PUBLIC_URL })).toEqual(['PUBLIC_URL must be an http or https URL without user, query and fragment']),
+);
+
+test.each(['http://sync', 'https://sync.example.com:8443/base/'])(
+  'a public URL %s does nothing without a token, and that is said',
+  PUBLIC_URL => {
+    const said = 'PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page';
+    expect(readSettings({ ...minimal, PUBLIC_URL }).warnings).toContain(said);
+    expect(readSettings({ ...minimal, PUBLIC_URL, MANAGEMENT_TOKEN: '0123456789abcdef' }).warnings).not.toContain(said);
+  },
+);
+
 test.each(['/a', '/a/', '/.a/b..c', '/.../~-_'])('a path of %s is none', WEBHOOK_PATH =>
   expect(mistakesOf({ ...minimal, WEBHOOK_PATH })).toEqual([]),
 );

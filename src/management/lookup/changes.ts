@@ -8,7 +8,9 @@ import { fits } from '../api/channels/matching.js';
 
 /** So many of the latest changes are gone through for those that a sink's filters want. */
 const lookedAt = 5000;
-/** So many are loaded at once. */
+/** Whether a change touches a field shows only in itself: so many are loaded for that, and so many at once. */
+const loaded = { most: 1000, page: 200 };
+/** So many where every one is wanted. */
 const page = 20;
 
 /** The ids of the latest changes of channels that the filters want, the latest first. */
@@ -22,7 +24,7 @@ export async function latestIds(database: Database, filters: Filters): Promise<s
     .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
     .$if(channels !== undefined, found => found.where(fits(database, 'channel_id', channels!)))
     .orderBy('latest.id', 'desc')
-    .limit(filters.fields ? lookedAt : page)
+    .limit(filters.fields ? loaded.most : page)
     .execute();
   return ids.map(({ id }) => id);
 }
@@ -30,8 +32,9 @@ export async function latestIds(database: Database, filters: Filters): Promise<s
 /** The first of these changes that the filters want, in this order. */
 export async function wantedChanges(database: Database, ids: readonly string[], filters: Filters, most: number): Promise<ListedChange[]> {
   const wanted: ListedChange[] = [];
-  for (let from = 0; from < ids.length && wanted.length < most; from += page)
-    for (const change of await loadChanges(database, ids.slice(from, from + page))) if (isWanted(change, filters)) wanted.push(change);
+  const size = filters.fields || filters.channels || filters.sdkAppIds ? loaded.page : page;
+  for (let from = 0; from < ids.length && wanted.length < most; from += size)
+    for (const change of await loadChanges(database, ids.slice(from, from + size))) if (isWanted(change, filters)) wanted.push(change);
   return wanted.slice(0, most);
 }
 

@@ -21,7 +21,7 @@ export async function answerTo({ name, text: typed }: Command, lookup: Lookup, c
     case 'find':
       return about === '' ? missing(`${name} find`, context) : findCommand(about, lookup, context);
     case 'channel':
-      return about === '' ? missing(`${name} channel`, context) : channelCommand(about, lookup, context);
+      return about === '' ? missing(`${name} channel`, context) : channelCommand(rest, lookup, context);
     case 'failed':
       return failedCommand(lookup, context);
     default:
@@ -68,7 +68,9 @@ async function findCommand(typed: string, lookup: Lookup, context: RenderContext
 }
 
 async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
-  const channels = await lookup.channel(channelId);
+  // An id may begin or end with a blank, and so may what somebody typed.
+  const exact = await lookup.channel(channelId);
+  const channels = exact.length > 0 ? exact : await lookup.channel(channelId.trim());
   const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
   const [first, ...others] = channels.map(channel => richText(fitting(channelLines(channel, context, apps), mostInAll / channels.length)));
   if (!first) return say(context.words.lookup.noChannel(quoted(channelId, context)), []);

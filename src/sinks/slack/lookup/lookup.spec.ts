@@ -139,6 +139,8 @@ describe('the slash command', () => {
     const lookup = { ...lookupOf('Tea', 1), channel: (id: string) => (asked.push(id), lookupOf('Tea', 2).channel(id)) };
     const lines = linesOf(await ask('channel @TOA#_a b', lookup));
     expect(asked).toEqual(['@TOA#_a b']);
+    await ask('channel  x ', { ...lookup, channel: async id => (asked.push(id), []) });
+    expect(asked.slice(1)).toEqual([' x ', 'x']);
     expect(lines).toHaveLength(20);
     expect(lines.slice(0, 6)).toEqual([
       '*Tea* `@TOA#_tea` · updated Jan 1, 2026, 10:00:00 UTC · revision 7',
