@@ -1,4 +1,4 @@
-import { IsOptional, IsPositive, Matches, Max } from 'class-validator';
+import { IsPositive, Matches, Max } from 'class-validator';
 import { type Given, isInjected } from './environment.js';
 import { meant } from './names.js';
 import { Must, Setting, decimal, duration, isHttpUrl, readClass, settingsOf } from './setting.js';
@@ -10,6 +10,7 @@ export class AppSettings {
   @Setting({
     meaning:
       "The app's secret key (console: Basic configuration). With it, channels are compared with Tencent over its REST API; it signs each UserSig",
+    required: true,
     secret: true,
     example: 'the-secret-key-of-the-app',
   })
@@ -34,7 +35,6 @@ export class AppSettings {
     meaning: 'A user who is subscribed to every channel of the app: what it lists and we do not know is imported at each comparison',
     example: 'channel-sync',
   })
-  @IsOptional()
   @NoControls
   DISCOVER_AS?: string;
 }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { IsInt, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
+import { ArrayNotEmpty, IsInt, IsOptional, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
 import type { Clean } from './cleaner.js';
 import { clean } from './environment.js';
 
@@ -7,8 +7,9 @@ import { clean } from './environment.js';
 export interface SettingOptions {
   /** What it does, with its unit; one sentence. */
   meaning: string;
-  /** The value when the variable is not set, written as one would write it in the environment. */
+  /** The value when the variable is not set, written as one would write it in the environment. Without one it may be left out, unless it is required. */
   default?: string;
+  required?: true;
   /** A value that works, for `.env.example`. */
   example?: string;
   /** True if the value may never be printed. */
@@ -40,7 +41,8 @@ export function Setting(options: SettingOptions): PropertyDecorator {
   return (target, property) => {
     const own = declarations.get(target) ?? [];
     declarations.set(target, [...own, { ...options, property: String(property) }]);
-    if (options.parse === list) ByCommas(target, property);
+    if (options.parse === list) [ByCommas, ArrayNotEmpty()].forEach(rule => rule(target, property));
+    if (options.default === undefined && !options.required) IsOptional()(target, property);
   };
 }
 
@@ -67,9 +69,7 @@ export function readClass<T extends object>(
   }
   const invalid = validateSync(value, { forbidUnknownValues: false });
   const mistakes = invalid.map(({ property, constraints }) => {
-    if (!texts.has(property) && Object.keys(value).every(key => key !== property || value[key as keyof T] === undefined)) {
-      return `${prefix}${property} is required`;
-    }
+    if (!texts.has(property) && value[property as keyof T] === undefined) return `${prefix}${property} is required`;
     // Rules are checked from the last declared to the first; the first says best what is wrong.
     const rule = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
     return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);

@@ -1,4 +1,4 @@
-import { ArrayNotEmpty, IsIn, IsOptional, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
+import { IsIn, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { ComparisonSettings, type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
@@ -20,8 +20,7 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** Everything that the environment says, checked. */
 export class Settings extends ComparisonSettings {
-  @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001' })
-  @ArrayNotEmpty()
+  @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001', required: true })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS!: string[];
 
@@ -32,8 +31,6 @@ export class Settings extends ComparisonSettings {
     secret: true,
     example: 'the-token-of-the-console',
   })
-  @IsOptional()
-  @ArrayNotEmpty()
   @MaxLength(128, { each: true, message: '$property must list tokens of at most 128 characters' })
   WEBHOOK_TOKENS?: string[];
 
@@ -75,7 +72,6 @@ export class Settings extends ComparisonSettings {
     secret: true,
     example: 'a-long-random-text',
   })
-  @IsOptional()
   @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' })
   @MinLength(16, { message: '$property must have 16 characters or more' })
   MANAGEMENT_TOKEN?: string;
@@ -85,7 +81,6 @@ export class Settings extends ComparisonSettings {
       "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which lets in who has it for one hour. Needs MANAGEMENT_TOKEN",
     example: 'https://channel-sync.example.com',
   })
-  @IsOptional()
   @Must(
     'an http or https URL without user, query and fragment',
     value => isHttpUrl(value) && !/[?#]|^https?:\/\/[^/]*@/i.test(String(value)),
@@ -121,7 +116,6 @@ export class Settings extends ComparisonSettings {
     parse: duration,
     example: '6h',
   })
-  @IsOptional()
   @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 6h' })
   SILENCE_ALERT_AFTER?: number;
 

@@ -1,4 +1,4 @@
-import { ArrayNotEmpty, IsIn, IsOptional, IsPositive, Matches } from 'class-validator';
+import { IsIn, IsPositive, Matches } from 'class-validator';
 import { type FieldName, fieldNames } from '../channel/profile.js';
 import { Must, Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 
@@ -10,8 +10,6 @@ export class SinkSettings {
     parse: list,
     example: 'name,avatarUrl',
   })
-  @IsOptional()
-  @ArrayNotEmpty()
   @IsIn(fieldNames, { each: true, message: `$property must list fields out of ${fieldNames.join(', ')}` })
   FIELDS?: FieldName[];
 
@@ -20,13 +18,9 @@ export class SinkSettings {
     parse: list,
     example: '@TOA#_shop_*',
   })
-  @IsOptional()
-  @ArrayNotEmpty()
   CHANNELS?: string[];
 
   @Setting({ meaning: 'Only these apps', parse: list, example: '1400000001' })
-  @IsOptional()
-  @ArrayNotEmpty()
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS?: string[];
 
@@ -43,7 +37,6 @@ export class SinkSettings {
     parse: decimal,
     example: '50',
   })
-  @IsOptional()
   @Must('a number such as 50 or 0.5, 0.001 at least', value => Number(value) >= 0.001)
   RATE_PER_SECOND?: number;
 

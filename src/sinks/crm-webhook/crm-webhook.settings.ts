@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { ArrayNotEmpty, IsIn, IsOptional, Matches } from 'class-validator';
+import { IsIn, Matches } from 'class-validator';
 import { Must, Setting, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
@@ -35,6 +35,7 @@ export class CrmWebhookSettings extends SinkSettings {
     meaning:
       'Where changes are sent to; its path and query may hold Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
     example: 'https://crm.example.com/hooks/channels',
+    required: true,
     secret: true,
   })
   @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
@@ -69,8 +70,6 @@ export class CrmWebhookSettings extends SinkSettings {
     parse: list,
     secret: true,
   })
-  @IsOptional()
-  @ArrayNotEmpty()
   @Must(
     'comma-separated secrets, each `whsec_` and then the base64 of 24 to 64 bytes',
     secrets => Array.isArray(secrets) && secrets.every(isSecret),
@@ -78,7 +77,6 @@ export class CrmWebhookSettings extends SinkSettings {
   SECRETS?: string[];
 
   @Setting({ meaning: 'More headers, as a JSON object of texts', example: '{"Authorization":"Bearer …"}', parse: jsonOrText, secret: true })
-  @IsOptional()
   @Must('a JSON object of header names and texts that HTTP can carry', isHeaders)
   @Must(
     'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
@@ -91,17 +89,14 @@ export class CrmWebhookSettings extends SinkSettings {
   MODE!: 'log' | 'state';
 
   @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
-  @IsOptional()
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
   @Setting({ meaning: 'Our certificate (PEM, with its chain) for mutual TLS' })
-  @IsOptional()
   @Must('one or more certificates in PEM', isCertificates)
   CERT?: string;
 
   @Setting({ meaning: 'The private key (PEM, without passphrase) of `CERT`', secret: true })
-  @IsOptional()
   @Must('a private key in PEM, without passphrase', isPrivateKey)
   KEY?: string;
 
@@ -110,7 +105,6 @@ export class CrmWebhookSettings extends SinkSettings {
     example: 'https://login.example.com/oauth/token',
     secret: true,
   })
-  @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OAUTH_TOKEN_URL?: string;
 

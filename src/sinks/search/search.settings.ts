@@ -1,4 +1,4 @@
-import { IsOptional, Matches } from 'class-validator';
+import { Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
@@ -13,6 +13,7 @@ export class SearchSettings extends SinkSettings {
   @Setting({
     meaning: 'Where the search engine is; of OpenSearch and Elasticsearch it may hold a user name and a password',
     example: 'https://search.example.com:9200',
+    required: true,
     secret: true,
   })
   @Must('an http(s) URL', isHttpUrl)
@@ -32,12 +33,10 @@ export class SearchSettings extends SinkSettings {
       'An API key, instead of a user name. Of Meilisearch it may be the master key, or one with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
     secret: true,
   })
-  @IsOptional()
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
   API_KEY?: string;
 
   @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
-  @IsOptional()
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
@@ -65,12 +64,10 @@ export const exclusiveIndex = {
 /** Settings of an OpenSearch or Elasticsearch sink. */
 export class ClusterSettings extends SearchSettings {
   @Setting({ meaning: 'A user name, together with a password', secret: true })
-  @IsOptional()
   @Matches(/^[^:]+$/, { message: '$property must not hold a colon' })
   USERNAME?: string;
 
   @Setting({ meaning: 'The password of that user', secret: true })
-  @IsOptional()
   PASSWORD?: string;
 
   @Setting({

@@ -1,4 +1,4 @@
-import { ArrayNotEmpty, IsIn, IsOptional, Matches } from 'class-validator';
+import { IsIn, Matches } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
@@ -26,12 +26,10 @@ export class SlackSettings extends SinkSettings {
     secret: true,
     example: 'xoxb-…',
   })
-  @IsOptional()
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a token: letters, digits and signs without blanks' })
   BOT_TOKEN?: string;
 
   @Setting({ meaning: 'Id of the channel that the messages go to; invite the bot to it', example: 'C0123456789' })
-  @IsOptional()
   @Matches(/^\S+$/, { message: '$property must be the id of a channel, such as C0123456789' })
   CHANNEL?: string;
 
@@ -40,7 +38,6 @@ export class SlackSettings extends SinkSettings {
     secret: true,
     example: 'https://hooks.slack.com/services/T…/B…/…',
   })
-  @IsOptional()
   @IsFetchUrl()
   WEBHOOK_URL?: string;
 
@@ -48,7 +45,6 @@ export class SlackSettings extends SinkSettings {
     meaning: 'Signing secret of the Slack app: buttons, Home and the slash command, by way of `/slack/interactions`',
     secret: true,
   })
-  @IsOptional()
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a secret: letters, digits and signs without blanks' })
   SIGNING_SECRET?: string;
 
@@ -57,7 +53,6 @@ export class SlackSettings extends SinkSettings {
     secret: true,
     example: 'xapp-…',
   })
-  @IsOptional()
   @Matches(/^xapp-[\x21-\x7e]+$/, {
     message: '$property must be an app-level token: xapp- and then letters, digits and signs without blanks',
   })
@@ -68,8 +63,6 @@ export class SlackSettings extends SinkSettings {
     parse: list,
     example: 'U012AB3CD',
   })
-  @IsOptional()
-  @ArrayNotEmpty()
   @Matches(/^[UW][A-Z0-9]+$/, { each: true, message: '$property must list ids of Slack users, such as U012AB3CD' })
   ALLOWED_USERS?: string[];
 
@@ -93,12 +86,10 @@ export class SlackSettings extends SinkSettings {
   TIMEZONE!: string;
 
   @Setting({ meaning: 'When to post a summary of the time since the last one, each day; none: no summary', example: '09:00' })
-  @IsOptional()
   @Matches(/^([01]\d|2[0-3]):[0-5]\d$/, { message: '$property must be a time of the day, such as 09:00' })
   DAILY_SUMMARY?: string;
 
   @Setting({ meaning: 'Another Slack API root, for BOT_TOKEN; the last slash may be left out', example: 'http://127.0.0.1:4003/api/' })
-  @IsOptional()
   @IsFetchUrl()
   @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment' })
   API_URL?: string;
