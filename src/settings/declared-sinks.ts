@@ -75,7 +75,9 @@ export function readSinks(given: Given, others: object): DeclaredSink[] {
         sinkVariables(given).filter(one => one.endsWith('_CONTENT_TYPE') && !one.startsWith(prefix)),
       );
       const types = sinkTypes.map(one => one.type).join(', ');
-      given.mistakes.push(`${variable} must be one of ${types}${near === undefined ? '' : `, or did you mean ${near}?`}`);
+      // What is wrong with one that could not be read is a mistake already.
+      if (!given.unreadable.has(`${prefix}TYPE`))
+        given.mistakes.push(`${variable} must be one of ${types}${near === undefined ? '' : `, or did you mean ${near}?`}`);
       return [];
     }
     const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix, value => cleaner(secretsIn(others, value)));
