@@ -4,7 +4,7 @@ import { Metrics } from '../../src/management/metrics.js';
 /** The labels of every metric by the name that it is asked for by; a histogram's three series count as its own. */
 export function labelsOfMetrics(): Map<string, string[]> {
   // Nothing is collected, so what the gauges would ask is not needed.
-  const { registry } = new Metrics(...([] as unknown as ConstructorParameters<typeof Metrics>));
+  const { registry } = new Metrics(...([{}, {}, {}, { apps: [] }] as unknown as ConstructorParameters<typeof Metrics>));
   const ofProcess = new Registry();
   collectDefaultMetrics({ register: ofProcess });
   type Known = { name: string; labelNames: string[]; buckets?: number[] };
