@@ -105,7 +105,17 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
     tie: false,
     stale: [],
     results: [
-      { sink: 'crm', state: 'delivered', reason: null, durationMs: 42, nextAttemptAt: null, held: null, response: null, skipped: false },
+      {
+        sink: 'crm',
+        state: 'delivered',
+        reason: null,
+        durationMs: 42,
+        nextAttemptAt: null,
+        endedAt: null,
+        held: null,
+        response: null,
+        skipped: false,
+      },
     ],
     auditActions: [],
     possiblyPostedSince: null,

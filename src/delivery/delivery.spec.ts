@@ -52,10 +52,11 @@ class ScriptedReport implements ReportSink {
   readonly got: Report[] = [];
   readonly digests: Report[][] = [];
   readonly summary = null;
+  readonly alerts = true;
   script: (countCall?: () => void) => void = () => undefined;
 
   constructor(
-    readonly holdMs = 0,
+    readonly holdMs: number | null = 0,
     readonly edits = true,
   ) {}
 

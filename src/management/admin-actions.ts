@@ -35,6 +35,10 @@ export class AdminActions implements Actions {
     return (await this.replay({ changeId }, false, actor)).replayed;
   }
 
+  async retryAll(sink: string, actor: string): Promise<number> {
+    return (await this.replay({ sink }, false, actor)).replayed;
+  }
+
   /** Gives up a delivery if it is parked. @returns the state that it was in; `null` if there is no such delivery */
   async discardOne(key: DeliveryKey, reason: Explanation, actor: string): Promise<string | null> {
     const done = await discard(this.database, key, reason, this.by(actor));

@@ -110,6 +110,7 @@ async function open(name: string, url: string, environment: Record<string, strin
     now: Date.now,
     warn: () => {},
     proxies: proxiesOf(environment),
+    sdkAppIds: [],
     clean: (text: string) => text,
     actions: noActions,
     lookup: noLookup,

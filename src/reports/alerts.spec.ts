@@ -13,7 +13,8 @@ import type { ReportSink } from '../sinks/report-sink.js';
 import { moveSink } from '../management/pause.js';
 import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
-import { type Heard, moveOn, pausedOrResumed } from './watch.js';
+import { type Heard, pausedOrResumed } from './watch.js';
+import { moveOn } from './write-alerts.js';
 import { logTo } from '../../test/support/engine.js';
 import type { ServedSinks } from '../sinks/served-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
@@ -22,6 +23,7 @@ import type { Rejections } from '../webhook/rejections.js';
 
 /** A report sink that remembers what it was told. */
 class Told implements ReportSink {
+  alerts = true;
   readonly holdMs = 0;
   readonly edits = true;
   readonly notices: [Alert, string | null][] = [];
@@ -152,11 +154,64 @@ eachStore('notices', store => {
     await stage.attempt(crm);
     await look();
     expect(told.last).toMatchObject([{ kind: 'incident', since, until: stage.clock.at }, 'message 1']);
-    // The next time is another message.
+    // Soon after that it is the same message again. What it refuses meanwhile is told besides.
+    const incident = () => told.notices.findLast(([{ kind }]) => kind === 'incident')!;
+    stage.clock.at += 14 * 60_000;
     await stop(crm);
     stage.clock.at += 61_000;
     await look();
-    expect(told.last).toMatchObject([{ until: null }, null]);
+    expect(incident()).toMatchObject([{ until: null, since, again: true }, 'message 1']);
+    await stage.record({ channelId: 'third' });
+    await stage.attempt(crm);
+    await look();
+    expect(incident()).toMatchObject([{ until: stage.clock.at }, 'message 1']);
+  });
+
+  test('a sink that stops again later than a quarter of an hour after it recovered is another message', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    await stop(crm);
+    stage.clock.at += 61_000;
+    await look();
+    await stage.attempt(crm);
+    await look();
+    expect(told.last).toMatchObject([{ until: stage.clock.at }, 'message 1']);
+    stage.clock.at += 15 * 60_000 + 1;
+    await stop(crm);
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.last).toMatchObject([{ kind: 'incident', until: null }, null]);
+    expect(told.last[0]).not.toHaveProperty('again');
+  });
+
+  test('a sink that stops after somebody has resumed it is a message of its own, which may mention people', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    for (const action of ['pause', 'resume'] as const) {
+      await moveSink(stage.database, 'crm', action, { at: stage.clock.at, actor: 'api' });
+      stage.clock.at += 61_000;
+      await look();
+    }
+    expect(told.last).toMatchObject([{ state: 'paused', until: expect.any(Number) as number }, 'message 1']);
+    await stop(crm);
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.last).toMatchObject([{ state: 'misconfigured', until: null }, null]);
+  });
+
+  test('a report sink without alerts is shown its summary alone', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    told.alerts = false;
+    told.summary = { hour: 0, minute: 0, timeZone: 'UTC' };
+    stage.clock.at = Math.ceil(start / 86_400_000) * 86_400_000;
+    const { look } = process();
+    await stop(crm);
+    await look();
+    stage.clock.at += 61_000;
+    await look();
+    expect(told.notices).toMatchObject([[{ kind: 'summary' }, null]]);
+    // What was open before they were turned off stays as it was.
+    expect(await stage.database.kysely.selectFrom('alert').select('key').where('key', 'not like', 'summary %').execute()).toEqual([]);
   });
 
   test('a sink that is paused for a minute is one message, which says when it goes on', async () => {

@@ -16,7 +16,8 @@ import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { summarize, summaryDue } from './summary.js';
-import { type Heard, combine, observe, writeAlerts } from './watch.js';
+import { type Heard, combine, observe } from './watch.js';
+import { writeAlerts } from './write-alerts.js';
 import type { Repeated } from '../process/repeatedly.js';
 
 const lookEveryMs = 5000;
@@ -73,7 +74,7 @@ export class Alerts {
     const now = this.clock.now();
     const heard = this.hear();
     const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
-    const ids = this.served.reports.map(one => one.id);
+    const ids = this.served.reports.filter(one => one.sink.alerts).map(one => one.id);
     const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const observed = await observe(trx, { ...heard, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
@@ -173,7 +174,7 @@ export class Alerts {
   /** The oldest alert that is due, unless the sink is stopped, paused or held. It starts whatever the sink's rate says; the cards after it wait the longer. */
   private async claim(
     trx: Transaction<Tables>,
-    { id, settings }: ServedSink<ReportSink>,
+    { id, settings, sink: shows }: ServedSink<ReportSink>,
     lease: string,
   ): Promise<Selectable<Tables['alert']> | null> {
     const now = this.clock.now();
@@ -192,6 +193,7 @@ export class Alerts {
       .selectAll()
       .where('sink', '=', id)
       .where('due_at', '<=', now)
+      .$if(!shows.alerts, found => found.where('key', 'like', 'summary %'))
       .where(eb => eb.or([eb('sent_payload', 'is', null), eb('sent_payload', '<>', eb.ref('payload'))]))
       .orderBy('id')
       .limit(1)

@@ -5,7 +5,7 @@ import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
 import type { Moved } from '../delivery/modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
-import { holdMsOf, waitingOf } from './results.js';
+import { lookAgainAt, waitingOf } from './results.js';
 
 /** How many changes one statement names. */
 const statementSize = 1000;
@@ -54,11 +54,11 @@ async function drainPage(database: Database, trx: Trx, { id, report }: Registere
       returning change_id as "changeId", channel, state, open, enqueued_at as "enqueuedAt"`.execute(trx);
   const opened = rows.filter(row => row.open === 1);
   const hidden = opened.filter(({ state }) => state === 'pending').map(({ changeId }) => changeId);
-  const waiting = await waitingOf(database, trx, hidden);
+  const waiting = await waitingOf(database, trx, hidden, report);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, enqueuedAt } of opened) {
     // In the order in which they were enqueued.
-    const at = state === 'delivered' ? now : enqueuedAt + (waiting.has(changeId) ? holdMsOf(report) : 0);
+    const at = state === 'delivered' ? now : waiting.has(changeId) ? lookAgainAt(report, enqueuedAt, now) : enqueuedAt;
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
   await database.insert(

@@ -6,26 +6,39 @@ import type { Session } from '../delivery/modes/mode.js';
 import { nextAttemptAt, standing } from '../delivery/retry.js';
 import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 
-/** How long a change waits for its results before it is shown first, in milliseconds. */
-export const holdMsOf = (report: RegisteredSink['report']): number => report?.holdMs ?? 0;
+type Shows = RegisteredSink['report'];
 
-/** Whether some other sink still owes a result of this change. */
-export function waits(changeId: RawBuilder<unknown>): RawBuilder<boolean> {
-  return sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = 'pending' and s.mode <> 'report')`;
+/** How long a change waits for its results before it is shown first, in milliseconds. */
+export const holdMsOf = (report: Shows): number => (report ? (report.holdMs ?? Infinity) : 0);
+
+/** When a lane looks again for a change that was enqueued then and waits for its results: one that nothing limits is looked for each hour. */
+export const lookAgainAt = (report: Shows, enqueuedAt: number, now: number): number =>
+  Math.min(enqueuedAt + holdMsOf(report), now + 3_600_000);
+
+/** Whether a failure is shown at once, and nothing else before all results are known. */
+const showsFailures = (report: Shows): boolean => report?.holdMs === null && report.edits;
+
+/** Whether this change waits for a result of some other sink. */
+export function waits(changeId: RawBuilder<unknown>, report: Shows): RawBuilder<boolean> {
+  const has = (state: string) =>
+    sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = ${sql.lit(state)} and s.mode <> 'report')`;
+  return showsFailures(report) ? sql`(${has('pending')} and not ${has('parked')})` : sql`${has('pending')}`;
 }
 
-/** Those of these changes that some other sink still owes a result. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
-export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
+/** Those of these changes that wait for a result of some other sink. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
+export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[], report?: Shows): Promise<Set<string>> {
   if (changeIds.length === 0) return new Set();
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .select('delivery.change_id')
+    .select(['delivery.change_id', 'delivery.state'])
     .where(database.isAmong('delivery.change_id', changeIds))
-    .where('delivery.state', '=', sql.lit('pending'))
+    .where('delivery.state', 'in', [sql.lit('pending'), sql.lit('parked')])
     .where('sink.mode', '<>', 'report')
     .execute();
-  return new Set(rows.map(row => row.change_id));
+  const those = (which: string) => rows.filter(({ state }) => state === which).map(row => row.change_id);
+  const failed = new Set(showsFailures(report) ? those('parked') : []);
+  return new Set(those('pending').filter(id => !failed.has(id)));
 }
 
 /** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
@@ -70,7 +83,16 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms', 'delivery.cause'])
+    .select([
+      'change_id',
+      'sink.name',
+      'delivery.state',
+      'delivery.tries',
+      'delivery.reason',
+      'delivery.duration_ms',
+      'delivery.cause',
+      'delivery.updated_at',
+    ])
     .select(
       sql<string | null>`case when delivery.reason is not null then (
       select response from attempt where attempt.change_id = delivery.change_id and attempt.sink = delivery.sink order by at desc limit 1) end`.as(
@@ -83,11 +105,11 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
     .orderBy('sink.name')
     .execute();
   const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, state, tries, reason, duration_ms, cause, response, ...lane } of rows) {
+  for (const { change_id, name, state, tries, reason, duration_ms, cause, response, updated_at, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
     const next = state === 'pending' ? nextAttemptAt(lane) : null;
     const told = { sink: name, state: shown, reason, response, durationMs: duration_ms, skipped: cause === 'skipped' };
-    const result = { ...told, nextAttemptAt: next, held: heldBy(lane) };
+    const result = { ...told, endedAt: state === 'pending' ? null : updated_at, nextAttemptAt: next, held: heldBy(lane) };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;

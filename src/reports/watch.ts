@@ -1,5 +1,5 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
-import { newestArrival, recordedAt } from '../database/arrival-times.js';
+import { newestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';
@@ -21,8 +21,6 @@ export interface Heard {
 const stoppedForMs = 60_000;
 /** More than a check takes. */
 const longestCheckMs = 15_000;
-/** Rejected webhooks belong to one alert until none came for so long. */
-const calmMs = 3_600_000;
 const failuresShown = 3;
 
 /** Combines two counts of each cause; causes that come to nothing are left out. */
@@ -173,58 +171,4 @@ export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
     .where('details', '=', JSON.stringify({ sink }))
     .orderBy('id', 'desc')
     .limit(1);
-}
-
-/** Opens, updates and ends the alerts of these report sinks by what was observed. */
-export async function writeAlerts(
-  trx: Transaction<Tables>,
-  reportSinks: readonly number[],
-  observed: ReadonlyMap<string, Seen>,
-  now: number,
-): Promise<void> {
-  for (const sink of reportSinks) {
-    const rows = await trx.selectFrom('alert').selectAll().where('sink', '=', sink).where('resolved_at', 'is', null).execute();
-    for (const row of rows) {
-      const seen = observed.get(row.key);
-      if (seen === 'unknown') continue;
-      const before = JSON.parse(row.payload) as Alert;
-      const after = moveOn(before, seen, now);
-      const payload = JSON.stringify(after);
-      if (payload === row.payload) continue;
-      const urgent = isUrgent(before, after) && row.lease === null;
-      await trx
-        .updateTable('alert')
-        .set({ payload, resolved_at: after.until && (await recordedAt(trx, after.until)), ...(urgent && { due_at: now }) })
-        .where('id', '=', row.id)
-        .execute();
-    }
-    const known = new Set(rows.map(row => row.key));
-    for (const [key, one] of observed) {
-      if (typeof one === 'string' || known.has(key)) continue;
-      const payload = JSON.stringify({ ...one, since: one.since ?? now, until: null });
-      await trx.insertInto('alert').values({ sink, key, opened_at: now, payload, due_at: now }).execute();
-    }
-  }
-}
-
-/** An alert after another look: without `seen` there is no reason for it any more. */
-export function moveOn(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
-  if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
-  if (before.kind === 'rejected') {
-    if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
-    return now - before.last < calmMs ? before : { ...before, until: now };
-  }
-  // It keeps its first failures: with those of every probe it would be edited as often.
-  const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
-  return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Alert;
-}
-
-/** Whether people should see it at once: it is over, or more than its numbers has changed. */
-function isUrgent(before: Alert, after: Alert): boolean {
-  if (after.until !== null) return true;
-  if (before.kind === 'rejected' && after.kind === 'rejected')
-    return Object.keys(before.counts).length !== Object.keys(after.counts).length;
-  if (before.kind === 'silence' && after.kind === 'silence') return before.rejected !== after.rejected;
-  if (before.kind !== 'incident' || after.kind !== 'incident') return false;
-  return before.state !== after.state || before.reason !== after.reason || before.paused !== after.paused;
 }

@@ -27,6 +27,8 @@ export type Alert = { since: number; until: number | null } & (
       waiting: number;
       /** A few of its failed attempts, the latest first. */
       failures: { at: number; error: string }[];
+      /** Whether it had recovered since then, and stopped again soon. */
+      again?: boolean;
       /** True while a person has paused it, and who did so last, or resumed it. */
       paused: boolean;
       by: string | null;

@@ -13,6 +13,8 @@ export interface SinkResult {
   durationMs: number | null;
   /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink is stopped. */
   nextAttemptAt: number | null;
+  /** When it got its end result, in milliseconds; `null` before. */
+  endedAt: number | null;
   /** Why it is not tried at all for now: a person paused its sink, or that is no longer configured. */
   held: 'paused' | 'removed' | null;
   /** What its target answered to the last attempt, cleaned of secrets, if that failed. */
@@ -62,8 +64,11 @@ export interface Door {
 
 /** A sink that shows changes with their results at the other sinks, and shows them again when those change. */
 export interface ReportSink {
-  /** How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived. */
-  readonly holdMs: number;
+  /**
+   * How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived; `null` until they are known,
+   * or, for a sink that edits, one of them is a failure.
+   */
+  readonly holdMs: number | null;
   /** Whether it can show a change anew once it was shown. */
   readonly edits: boolean;
   /**
@@ -75,6 +80,8 @@ export interface ReportSink {
   digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string>;
   /** @param messageRef what this returned when it last showed this alert, `null` for a new one */
   alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
+  /** Whether it shows alerts; the daily summary is none. */
+  readonly alerts: boolean;
   /** When it shows the daily summary; `null` for never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
   /** Begins to listen for interactions, where that needs a connection of its own. */

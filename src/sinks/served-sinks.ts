@@ -73,6 +73,7 @@ export class ServedSinks {
   private contextOf(name: string, settings: SinkSettings): SinkContext {
     return {
       name,
+      sdkAppIds: this.settings.SDK_APP_IDS,
       now: () => this.clock.now(),
       warn: message => this.log.warn(message, { sink: name }),
       proxies: this.settings.proxies,

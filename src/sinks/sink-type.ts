@@ -16,6 +16,8 @@ export type OpenSink = Sink & Checkable;
 export interface SinkContext {
   /** The sink's name, lower case. */
   name: string;
+  /** The apps whose webhooks are taken. */
+  sdkAppIds: readonly string[];
   now: () => number;
   warn: (message: string) => void;
   /** What the environment says of proxies: every connection is made by `outgoing`, which obeys it. */

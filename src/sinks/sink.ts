@@ -83,6 +83,10 @@ export abstract class Actions {
   abstract retry(changeId: string, actor: string): Promise<number>;
   /** Gives up what is parked of a change, at all sinks. @returns how many deliveries */
   abstract discard(changeId: string, actor: string): Promise<number>;
+  /** Sends once more all that is parked at a sink. @returns how many deliveries */
+  abstract retryAll(sink: string, actor: string): Promise<number>;
+  /** Tries a stopped sink at once. */
+  abstract probe(sink: string, actor: string): Promise<boolean | null>;
   abstract pause(sink: string, actor: string): Promise<boolean | null>;
   abstract resume(sink: string, actor: string): Promise<boolean | null>;
   /** Compares the index of a search sink with the store once more and mends what differs; false while it is compared already. */

@@ -377,6 +377,7 @@ export class Simulation {
         holdMs: 2000,
         edits: true,
         summary: null,
+        alerts: true,
         report: (report, signal) => this.#act(name, signal, () => this.#card(report)),
         digest: (reports, signal) => this.#act(name, signal, () => reports.map(report => this.#card(report))[0]!),
         alert: () => Promise.reject(new Error('there are no notices in here')),

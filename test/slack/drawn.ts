@@ -7,6 +7,9 @@ interface Part {
   name?: string;
   fallback?: string;
   user_id?: string;
+  usergroup_id?: string;
+  range?: string;
+  url?: string;
   style?: Partial<Record<'bold' | 'italic' | 'strike' | 'code', boolean>>;
   elements?: Part[];
 }
@@ -51,9 +54,11 @@ function sectionOf({ elements = [] }: Part): object {
   return { type: 'section', text: { type: 'mrkdwn', text: lines.join('\n') } };
 }
 
-function wordOf({ type, text, name, user_id: user, fallback, style }: Part): string {
+function wordOf({ type, text, name, user_id: user, usergroup_id: group, range, url, fallback, style }: Part): string {
   if (type === 'emoji') return `:${name}:`;
   if (type === 'user') return `<@${user}>`;
+  if (type === 'usergroup' || type === 'broadcast') return `@${group ?? range}`;
+  if (type === 'link') return `<${url}|${String(text)}>`;
   // Not escaped: local-slack shows entities as they are.
   const words = typeof text === 'string' ? text : (fallback ?? '');
   const [, before = '', core = '', after = ''] = /^(\s*)(.*?)(\s*)$/s.exec(words) ?? [];

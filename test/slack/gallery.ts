@@ -81,6 +81,7 @@ export async function openSink(locale: Locale, url: string, lookup = noLookup): 
     now: () => now,
     warn,
     proxies: noProxies,
+    sdkAppIds: ['1400000001'],
     clean: (text: string) => text,
     actions: noActions,
     lookup,

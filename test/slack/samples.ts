@@ -13,8 +13,8 @@ const minute = 60 * second;
 const hour = 60 * minute;
 
 /** Served by the gallery itself: no picture comes from outside. */
-export const avatarUrl = 'https://cdn.example.com/avatars/tea.png';
-const formerAvatarUrl = 'https://cdn.example.com/avatars/old.png';
+export const avatarUrl = 'https://cdn.tea-palace.com/avatars/tea.png';
+const formerAvatarUrl = 'https://cdn.tea-palace.com/avatars/old.png';
 
 /** What people wrote into profiles. */
 const profiles = {
@@ -100,13 +100,27 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
 }
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
+  return {
+    sink,
+    state,
+    reason: null,
+    durationMs: null,
+    nextAttemptAt: null,
+    endedAt: null,
+    held: null,
+    response: null,
+    skipped: false,
+    ...rest,
+  };
 }
 
 const crm = result('crm', 'delivered', { durationMs: 42 });
 const shop = result('shop_crm', 'delivered', { durationMs: 1240 });
 const search = result('search', 'delivered', { durationMs: 18 });
-const refused = result('shop_crm', 'parked', { reason: stored(['answered', 422]), durationMs: 35 });
+const refused = result('shop_crm', 'parked', {
+  reason: stored(['with_answer', ['answered', 422], '{"error":"shop 17 is closed"}']),
+  durationMs: 35,
+});
 
 /** What can happen to a channel. */
 export function cards(locale: Locale): Report[] {
@@ -164,7 +178,10 @@ export function cards(locale: Locale): Report[] {
 export function results(locale: Locale): Report[] {
   const { name, former } = profiles[locale];
   const data = { changes: [{ field: 'name' as const, from: former, to: name }] };
-  const failing = result('search', 'retrying', { reason: 'answered 503', nextAttemptAt: now + 2 * minute });
+  const failing = result('search', 'retrying', {
+    reason: stored(['with_answer', ['answered', 503], 'Service Unavailable']),
+    nextAttemptAt: now + 2 * minute,
+  });
   const retried = { at: now + minute, action: 'replay' as const, actor: 'slack:U0ALICE' };
   const discarded = { at: now + 2 * minute, action: 'discard' as const, actor: 'slack:U0ALICE' };
   return reports(locale, [
@@ -173,7 +190,7 @@ export function results(locale: Locale): Report[] {
     { data, results: [crm, search, shop], auditActions: [retried] },
     {
       data,
-      results: [crm, search, result('shop_crm', 'discarded', { reason: 'discarded by a person' })],
+      results: [crm, search, result('shop_crm', 'discarded', { reason: stored(['discarded']) })],
       auditActions: [retried, discarded],
     },
     { data, results: [crm, result('search', 'superseded'), shop] },
@@ -222,11 +239,12 @@ export const notices: readonly Alert[] = [
     ...incident,
     sink: 'search',
     state: 'misconfigured',
-    reason: stored(['answered', 401]),
+    reason: stored(['with_answer', ['answered', 401], 'invalid API key']),
     advice: stored(['check_credentials']),
     failures: [],
   },
   { ...incident, sink: 'shop_crm', failures: [], paused: true, by: 'slack:U0ALICE' },
+  { ...incident, sink: 'vip_crm', state: 'paused', reason: '', advice: '', failures: [], paused: true, by: 'slack:U0ALICE', waiting: 0 },
   { ...incident, sink: 'mail_crm', until: now + 85 * minute, failures: [] },
   {
     kind: 'parked',
@@ -234,7 +252,7 @@ export const notices: readonly Alert[] = [
     since: now,
     until: null,
     count: 3,
-    reason: stored(['answered', 422]),
+    reason: stored(['with_answer', ['answered', 422], '{"error":"shop 17 is closed"}']),
     advice: stored(['fix_at_target']),
     removed: false,
   },

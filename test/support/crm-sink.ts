@@ -10,7 +10,13 @@ import { noProxies } from './proxy.ts';
 export async function crmSink(texts: Record<string, string>, now: () => number = Date.now): Promise<SingleSink & Checkable> {
   const { value, mistakes } = readClass(CrmWebhookSettings, new Map(Object.entries(texts)), 'SINK_CRM_');
   if (mistakes.length > 0) throw new Error(mistakes.join('\n'));
-  const outside = { proxies: noProxies, actions: noActions, lookup: noLookup, interaction: () => Promise.resolve('') };
+  const outside = {
+    proxies: noProxies,
+    sdkAppIds: ['1400000001'],
+    actions: noActions,
+    lookup: noLookup,
+    interaction: () => Promise.resolve(''),
+  };
   return (await crmWebhook.open(value, { name: 'crm', now, warn: () => {}, clean: cleanerOf(value), ...outside })) as SingleSink &
     Checkable;
 }

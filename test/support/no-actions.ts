@@ -4,7 +4,9 @@ import type { Actions } from '../../src/sinks/sink.js';
 /** What a sink without buttons may do: nothing. */
 export const noActions: Actions = {
   retry: () => Promise.resolve(0),
+  retryAll: () => Promise.resolve(0),
   discard: () => Promise.resolve(0),
+  probe: () => Promise.resolve(null),
   pause: () => Promise.resolve(null),
   resume: () => Promise.resolve(null),
   repair: () => Promise.resolve(null),

@@ -23,7 +23,13 @@ interface Part {
 /** A message as people read it, line by line: ~old~ and *new* as Slack would show them, `[Button]`, dates as without Slack. */
 export function linesOf({ blocks }: { blocks: unknown[] }): string[] {
   return (blocks as Part[]).flatMap(({ type, text, elements = [] }) => {
-    if (type === 'context') return [elements.map(read).join(' | ')];
+    if (type === 'context')
+      return [
+        elements
+          .filter(one => one.type !== 'image')
+          .map(read)
+          .join(' | '),
+      ];
     if (type === 'actions') return [elements.map(button => `[${read(button.text as Part)}]`).join(' ')];
     return text === undefined ? elements.map(read) : [read(text as Part)];
   });

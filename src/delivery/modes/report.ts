@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { readFields, readTime } from '../../channel/stored.js';
 import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
-import { holdMsOf, knownOf, unfinishedOf, waits } from '../../reports/results.js';
+import { holdMsOf, knownOf, lookAgainAt, unfinishedOf, waits } from '../../reports/results.js';
 import { freeLanes, leaseLanes } from '../claim.js';
 import { loadChanges } from './load.js';
 import { type LaneWork, type Lease, storedEvent } from '../work.js';
@@ -18,10 +18,13 @@ const foldLooked = 500;
 export const report: ModeRules = {
   // A change that was never shown goes before one that is to be shown again, once it has its results or was held long enough.
   next({ sink: { report: shows }, now }) {
+    // Where nothing is shown before its results are known, what lacks them must not hide a failure behind it.
+    const looked = sql.lit(shows?.holdMs === null ? 10_000 : 1);
+    const heldSince = shows?.holdMs === null ? -1 : now - holdMsOf(shows);
     const open = sql`from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1`;
     return sql`select coalesce(
-        (select first.id from (select d.change_id as id, d.enqueued_at ${open} and d.state = 'pending' order by d.position limit 1) first
-         where first.enqueued_at <= ${now - holdMsOf(shows)} or not ${waits(sql.ref('first.id'))}),
+        (select first.id from (select d.change_id as id, d.enqueued_at ${open} and d.state = 'pending' order by d.position limit ${looked}) first
+         where first.enqueued_at <= ${heldSince} or not ${waits(sql.ref('first.id'), shows)} limit 1),
         (select d.change_id ${open} and d.state = 'delivered' order by d.position limit 1))`;
   },
   async show(session, rows) {
@@ -48,7 +51,7 @@ export const report: ModeRules = {
   firstOf: null,
   prepare: drainRefreshQueue,
   together: claimDigest,
-  async laterIn({ database, trx, sink }, channels) {
+  async laterIn({ database, trx, sink, now }, channels) {
     const rows = await trx
       .selectFrom('delivery')
       .select(eb => ['channel', eb.fn.min('enqueued_at').as('since')])
@@ -57,7 +60,7 @@ export const report: ModeRules = {
       .where('open', '=', sql.lit(1))
       .groupBy('channel')
       .execute();
-    return new Map(rows.map(({ channel, since }) => [channel, since + holdMsOf(sink.report)]));
+    return new Map(rows.map(({ channel, since }) => [channel, lookAgainAt(sink.report, since, now)]));
   },
   supersedes: false,
   reopens: true,

@@ -33,6 +33,7 @@ async function open(texts: Record<string, string>, overrides: Partial<SinkSettin
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
+    sdkAppIds: ['1400000001'],
     clean: cleanerOf(value),
     actions: noActions,
     lookup: noLookup,

@@ -18,6 +18,7 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
       now: () => Date.parse('2026-11-23T12:00:00.900Z'),
       warn: () => {},
       proxies: noProxies,
+      sdkAppIds: ['1400000001'],
       clean: (text: string) => text,
       actions: noActions,
       lookup: noLookup,

@@ -8,7 +8,7 @@ import type { SinkContext } from '../sink-type.js';
 import { alertMessage, failures, keyOf } from './alerts/alert.js';
 import { messageRefsOf } from './alerts/summary.js';
 import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';
-import { card, fullTexts } from './card/card.js';
+import { card, fullTexts, hasCard, noCard } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { notOfApi } from './slack-errors.js';
 import { callApi, sendMessage, withinTime } from './slack-http.js';
@@ -22,10 +22,13 @@ interface MessageRef {
   image?: false;
   /** Its thread is complete. */
   thread?: true;
+  /** It is an alert that could not be posted to ALERT_CHANNEL. */
+  fallback?: true;
 }
 
 /** What is to stand in the channel. */
 interface Shown {
+  channel: string;
   message: Message;
   /** What goes into its thread, once. */
   thread: Message[];
@@ -48,35 +51,43 @@ const mostLinks = 10;
 const clockMs = 60_000;
 
 /** Messages by a bot token: posted once, then edited. */
-export class BotCards implements Omit<ReportSink, 'summary'> {
-  readonly holdMs = 2000;
-  readonly edits = true;
-  /** Set when the token may not read the channel: there is no use in asking again. */
-  private cannotReadHistory = false;
+export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
+  readonly holdMs: number | null;
+  readonly edits: boolean;
+  /** Channels that the token may not read: there is no use in asking again. */
+  private readonly unreadable = new Set<string>();
 
   constructor(
-    private readonly channel: string,
-    private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL' | 'TIMEOUT_MS'>,
+    private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'ALERT_CHANNEL' | 'API_URL' | 'TIMEOUT_MS'> & { CHANNEL: string },
     private readonly rendering: RenderContext,
     private readonly context: Pick<SinkContext, 'now' | 'proxies' | 'warn' | 'clean'>,
-  ) {}
+  ) {
+    const { cards } = rendering;
+    this.holdMs = cards === 'all' ? 2000 : null;
+    this.edits = cards !== 'none';
+  }
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
+    const known = readMessageRef(report.messageRef);
+    if (!hasCard(report, this.rendering) && known === null) return noCard;
     const shown: Shown = {
+      channel: this.settings.CHANNEL,
       message: card(report, this.rendering, this.context.now()),
       thread: fullTexts(report, this.rendering),
       key: { name: 'delivery_id', value: report.id },
-      messageRef: readMessageRef(report.messageRef),
+      messageRef: known,
       possiblyPostedSince: report.possiblyPostedSince,
     };
     return JSON.stringify(await this.show(shown, signal, countCall));
   }
 
   async digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string> {
+    if (this.rendering.cards !== 'all') return noCard;
     // The same set of changes is the same digest, in whatever order they come.
     const ids = reports.map(({ id }) => id).sort();
     const since = reports.map(report => report.possiblyPostedSince).filter(time => time !== null);
     const shown: Shown = {
+      channel: this.settings.CHANNEL,
       message: digest(reports, this.rendering),
       thread: digestThread(reports, this.rendering),
       key: { name: 'digest_id', value: createHash('sha256').update(ids.join()).digest('hex') },
@@ -92,16 +103,31 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
     const isSummary = alert.kind === 'summary';
     // Half of the time for the links, half for the message.
     const timeoutMs = Math.ceil(this.settings.TIMEOUT_MS / (isSummary ? 2 : 1));
-    const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : undefined;
-    const shown: Shown = {
-      message: alertMessage(alert, this.rendering, links),
-      thread: failures(alert, this.rendering),
-      key: { name: 'alert_id', value: keyOf(alert) },
-      messageRef: readMessageRef(messageRef),
-      // Alerts are few, so that each new one may cost one look.
-      possiblyPostedSince: alert.since,
+    const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : new Map<string, string>();
+    const { CHANNEL, ALERT_CHANNEL = CHANNEL } = this.settings;
+    const known = readMessageRef(messageRef);
+    const show = async (channel: string, fallback: boolean): Promise<MessageRef> => {
+      const shown: Shown = {
+        channel,
+        message: alertMessage(alert, this.rendering, { first: known === null, fallback, links }),
+        thread: failures(alert, this.rendering),
+        key: { name: 'alert_id', value: keyOf(alert) },
+        messageRef: known,
+        // Alerts are few, so that each new one may cost one look.
+        possiblyPostedSince: alert.since,
+      };
+      const { fallback: _, ...ref } = await this.show(shown, signal, countCall, timeoutMs);
+      return { ...ref, ...(fallback && { fallback }) };
     };
-    return JSON.stringify(await this.show(shown, signal, countCall, timeoutMs));
+    const fell = known?.fallback === true;
+    try {
+      return JSON.stringify(await show(isSummary || fell ? CHANNEL : ALERT_CHANNEL, fell));
+    } catch (error) {
+      // A wrong channel of alerts must not hide them; a wrong token fails here, too.
+      if (isSummary || fell || ALERT_CHANNEL === CHANNEL || !(error instanceof Misconfigured)) throw error;
+      countCall?.();
+      return JSON.stringify(await show(CHANNEL, true));
+    }
   }
 
   /** Where messages stand, as far as Slack says in time: a message is as good without links. */
@@ -128,9 +154,9 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
     return withinTime(timeoutMs, signal, async within => {
       const known = shown.messageRef ?? (await this.find(shown, within));
-      const edited = known && (await this.edit(shown.message, known, within));
+      const edited = known && (await this.edit(shown, known, within));
       const metadata = { event_type: eventType, event_payload: { [shown.key.name]: shown.key.value } };
-      const fresh = { channel: this.channel, ...postOptions, metadata };
+      const fresh = { channel: shown.channel, ...postOptions, metadata };
       const standing = edited ?? (await this.send('chat.postMessage', shown.message, fresh, within));
       return this.reply(shown.thread, standing, within, countCall);
     });
@@ -141,9 +167,8 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
   }
 
   /** Looks for a message that a former attempt may have posted without hearing of it. */
-  private async find({ key, possiblyPostedSince }: Shown, signal: AbortSignal): Promise<MessageRef | null> {
-    if (this.cannotReadHistory || possiblyPostedSince === null) return null;
-    const { channel } = this;
+  private async find({ channel, key, possiblyPostedSince }: Shown, signal: AbortSignal): Promise<MessageRef | null> {
+    if (this.unreadable.has(channel) || possiblyPostedSince === null) return null;
     const now = this.context.now();
     try {
       // Without the second bound it would be the oldest of a long time, not the newest.
@@ -161,13 +186,13 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       const word = wordOf(error);
       if (word === '' || /^rate_?limited$/.test(word)) throw error;
       // The scope for it is optional: without, a message may rarely stand there twice.
-      this.cannotReadHistory ||= error instanceof Misconfigured;
+      if (error instanceof Misconfigured) this.unreadable.add(channel);
       return null;
     }
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
-  private async edit(message: Message, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
+  private async edit({ message, channel: wanted }: Shown, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
     const { channel, ts, image } = known;
     const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
@@ -175,7 +200,7 @@ export class BotCards implements Omit<ReportSink, 'summary'> {
       return { ...known, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== this.channel)) return null;
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== wanted)) return null;
       throw error;
     }
   }
@@ -215,7 +240,7 @@ function wordOf(error: unknown): string {
 
 /** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
 function readMessageRef(text: string | null): MessageRef | null {
-  const { channel, ts, image, thread, digest } = Object(parsed(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
+  const { channel, ts, image, thread, fallback, digest } = Object(parsed(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
   if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
-  return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }) };
+  return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }), ...(fallback === true && { fallback }) };
 }

@@ -4,19 +4,19 @@ import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { alertMessage } from './alerts/alert.js';
 import { type Message, type RenderContext, postOptions } from './card/blocks.js';
-import { card } from './card/card.js';
+import { card, hasCard, noCard } from './card/card.js';
 import { digest } from './card/digest.js';
 import { classifyWebhookAnswer } from './slack-errors.js';
 import { post, sendMessage, withinTime } from './slack-http.js';
 
 /** An incoming webhook says nothing of what it posted, so that the messageRef only says that it did. */
 const posted = JSON.stringify({ posted: true });
-/** Also that an alert is over. */
+/** Also that an alert is over: one that is opened again is posted again. */
 const over = JSON.stringify({ posted: true, over: true });
 
 /** Messages by an incoming-webhook URL: each posted once; of an alert that ends, its end too. */
-export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
-  readonly holdMs = 60_000;
+export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alerts'> {
+  readonly holdMs: number | null;
   readonly edits = false;
 
   constructor(
@@ -24,19 +24,22 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary'> {
     private readonly timeoutMs: number,
     private readonly rendering: RenderContext,
     private readonly context: SinkContext,
-  ) {}
+  ) {
+    this.holdMs = rendering.cards === 'all' ? 60_000 : null;
+  }
 
   async report(report: Report, signal: AbortSignal): Promise<string> {
+    if (!hasCard(report, this.rendering)) return report.messageRef ?? noCard;
     return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now()), posted, signal));
   }
 
   digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
-    return this.show(digest(reports, this.rendering), posted, signal);
+    return this.rendering.cards === 'all' ? this.show(digest(reports, this.rendering), posted, signal) : Promise.resolve(noCard);
   }
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = alert.until === null ? posted : over;
-    return messageRef === over || messageRef === next ? messageRef : this.show(alertMessage(alert, this.rendering), next, signal);
+    return messageRef === next ? next : this.show(alertMessage(alert, this.rendering, { first: messageRef === null }), next, signal);
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {

@@ -7,6 +7,7 @@ import type { AuditAction, Report, SinkResult } from '../report-sink.js';
 import type { Alert } from '../alert.js';
 import { type RenderContext, type Message, withoutImage } from './card/blocks.js';
 import { card, fullTexts } from './card/card.js';
+import { publicImageUrl } from './card/card-text.js';
 import { digest, digestThread } from './card/digest.js';
 import { type Words, en } from './words/en.js';
 import { alertMessage, failures } from './alerts/alert.js';
@@ -67,6 +68,7 @@ const sinkResults = fc.array(
     reason: value,
     durationMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
     nextAttemptAt: fc.option(time),
+    endedAt: fc.option(time),
     held: fc.constantFrom('paused', 'removed', null),
     response: value,
     skipped: fc.boolean(),
@@ -115,6 +117,7 @@ const alerts: fc.Arbitrary<Alert> = fc.oneof(
     advice: text,
     waiting: count,
     failures: fc.array(fc.record({ at: time, error: text }), { maxLength: 40 }),
+    again: fc.boolean(),
     paused: fc.boolean(),
     by: fc.option(text),
     removed: fc.boolean(),
@@ -126,7 +129,15 @@ const alerts: fc.Arbitrary<Alert> = fc.oneof(
     counts: fc.dictionary(fc.constantFrom(...rejectionCauses), count) as fc.Arbitrary<Partial<Record<RejectionCause, number>>>,
     last: time,
   }),
-  fc.record({ kind: fc.constant('parked' as const), sink: sinkName, ...ended, count, reason: text, advice: text, removed: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('parked' as const),
+    sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
+    ...ended,
+    count,
+    reason: text,
+    advice: text,
+    removed: fc.boolean(),
+  }),
   fc.record({
     kind: fc.constant('differences' as const),
     // As an incident's.
@@ -166,6 +177,9 @@ const contexts: fc.Arbitrary<RenderContext> = fc.record({
   timeZone: fc.constantFrom('UTC', 'Asia/Shanghai', 'America/St_Johns'),
   threads: fc.boolean(),
   buttons: fc.boolean(),
+  severalApps: fc.boolean(),
+  cards: fc.constantFrom('all', 'problems', 'none'),
+  mention: fc.constantFrom([], ['U012AB3CD', 'S012AB3CD', 'here', 'channel']),
 });
 
 /** These messages, and those with an image also without it. */
@@ -181,7 +195,9 @@ const messages: fc.Arbitrary<Message[]> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(alerts, contexts).map(([alert, context]) => all(alertMessage(alert, context), ...failures(alert, context))),
+    arbitrary: fc
+      .tuple(alerts, contexts, fc.record({ first: fc.boolean(), fallback: fc.boolean() }))
+      .map(([alert, context, beside]) => all(alertMessage(alert, context, beside), ...failures(alert, context))),
   },
   {
     weight: 1,
@@ -246,6 +262,7 @@ describe('any message', () => {
       reason: most,
       durationMs: 1e9,
       nextAttemptAt: now + 1e9,
+      endedAt: null,
       held: null,
       response: null,
       skipped: false,
@@ -262,7 +279,16 @@ describe('any message', () => {
       auditActions: auditActions,
     });
     for (const words of [en, zhCN]) {
-      const context = { sink: 'team', words, timeZone: 'UTC', threads: true, buttons: true };
+      const context = {
+        sink: 'team',
+        words,
+        timeZone: 'UTC',
+        threads: true,
+        buttons: true,
+        severalApps: false,
+        cards: 'all' as const,
+        mention: [],
+      };
       const many = Array.from({ length: 100 }, () => report);
       for (const message of [
         card(report, context, now),
@@ -289,11 +315,14 @@ describe('any message', () => {
           by: most,
           removed: false,
         },
-        { ...at, kind: 'parked', sink: most, count: 1e15, reason: most, advice: most, removed: false },
+        { ...at, kind: 'parked', sink: 'a'.repeat(200), count: 1e15, reason: most, advice: most, removed: false },
         { ...at, kind: 'differences', sink: 'a'.repeat(200), missing: 1e15, older: 1e15, newer: 1e15, surplus: 1e15, removed: false },
         { ...at, kind: 'summary', until: now, changes: 1e15, channels: 1e15, sinks: manySinks(most) },
       ];
-      for (const message of longest.flatMap(one => [alertMessage(one, context, links), ...failures(one, context)])) {
+      for (const message of longest.flatMap(one => [
+        alertMessage(one, context, { first: true, fallback: true, links }),
+        ...failures(one, context),
+      ])) {
         expect(faultsOf(message)).toEqual([]);
       }
     }
@@ -339,14 +368,19 @@ function manySinks(sink: string): Extract<Alert, { kind: 'summary' }>['sinks'] {
   }));
 }
 
+const linkTexts = [en, zhCN].flatMap(({ card: { formerAvatar, newAvatar } }) => [formerAvatar, newAvatar]);
+
 /** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn, which only contexts have, nothing but a few words of ours around dates. */
 function liveParts(block: Message['blocks'][number]): unknown[] {
   if (block.type === 'rich_text') {
-    // Who clicked is no data of webhooks.
+    // Neither who clicked nor whom the settings mention is data of webhooks; of that, only URLs of avatars are links, with words of ours.
     const isDead = (one: object) =>
       ('type' in one && (one.type === 'text' || one.type === 'date')) ||
       ('name' in one && /^[a-z_]+$/.test(String(one.name))) ||
-      ('user_id' in one && one.user_id === 'U012AB3CD');
+      ('user_id' in one && one.user_id === 'U012AB3CD') ||
+      ('usergroup_id' in one && one.usergroup_id === 'S012AB3CD') ||
+      ('range' in one && ['here', 'channel'].includes(String(one.range))) ||
+      ('url' in one && 'text' in one && publicImageUrl(String(one.url)) === one.url && linkTexts.includes(String(one.text)));
     return block.elements.flatMap(({ elements }) => elements as object[]).filter(one => !isDead(one));
   }
   if (block.type !== 'context') return JSON.stringify(block).includes('"type":"mrkdwn"') ? [block] : [];
@@ -361,8 +395,17 @@ describe.each([
 ] as const)('the texts in %s', (locale, words) => {
   /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
   function everyMessage(messages: Words): Message[] {
-    const context = { sink: 'team', words: messages, timeZone: 'UTC', threads: true, buttons: true };
-    const bare = { ...context, threads: false, buttons: false };
+    const context = {
+      sink: 'team',
+      words: messages,
+      timeZone: 'UTC',
+      threads: true,
+      buttons: true,
+      severalApps: false,
+      cards: 'all' as const,
+      mention: [],
+    };
+    const bare = { ...context, threads: false, buttons: false, severalApps: false, cards: 'all' as const, mention: [] };
     const on = (data: Parameters<typeof exampleEvent>[0], rest: Partial<Report> = {}, type: ChangeType = 'channel.profile.updated') => {
       const numbers = { sdkAppId: '1', channelId: '2', changeId: '3', operator: '4', changes: [], profile: profileOf('5') };
       return exampleReport({ event: { ...exampleEvent({ ...numbers, ...data }), type }, results: [], ...rest });
@@ -373,6 +416,7 @@ describe.each([
       reason: null,
       durationMs: null,
       nextAttemptAt: null,
+      endedAt: null,
       held: null,
       response: null,
       skipped: false,
@@ -381,13 +425,15 @@ describe.each([
     const changes = fieldNames.map(field => ({ field, from: '7', to: '8' }));
     const field = (from: string | null, to: string | null) => [{ field: 'name' as const, from, to }];
     const cards = [
-      on({ changes }, { results: [result('delivered'), result('delivered', { durationMs: 1 })] }),
+      on({ changes }, { results: [result('delivered'), result('delivered', { durationMs: 1, skipped: true })] }),
+      on({ changes: [{ field: 'avatarUrl', from: 'https://1.1.1.1/', to: 'https://1.1.1.1/' }] }, { results: [result('discarded')] }),
       on({ changes: field('7'.repeat(999), '8'.repeat(19_999)) }, { stale: ['name'], eventTimeEstimated: true }),
       on({ changes: field(null, '8') }, { stale: ['name'], tie: true, results: [result('superseded', { reason: '9' })] }),
       on({ operator: null, profile: profileOf(null) }),
       on({ changes: field('', '8') }),
       on({ changes: field('\u200b', '7\u200b8'), operator: ' ', profile: profileOf('') }),
       on({ changes: field('7', '7\u202e') }),
+      on({ test: true }),
       on({ revision: 1 }, {}, 'channel.created'),
       on({ revision: 2 }, {}, 'channel.created'),
       on({}, {}, 'channel.destroyed'),
@@ -432,6 +478,7 @@ describe.each([
     } as const;
     const alerts: Alert[] = [
       { ...incident, failures: [{ at: 0, error: '2' }] },
+      { ...incident, state: 'retrying', failures: [] },
       ...[null, now].map(until => ({ ...incident, state: 'paused' as const, failures: [], paused: true, until })),
       ...[incident, { ...incident, waiting: 0, state: 'misconfigured' as const }].flatMap(one => [
         ...[false, true].map(paused => ({ ...one, failures: [], paused })),
@@ -461,7 +508,13 @@ describe.each([
     const many = Array.from({ length: 40 }, () => on({ changes: long }));
     return [
       ...cards.flatMap(report => [card(report, context, now), ...fullTexts(report, context)]),
-      ...alerts.flatMap(alert => [alertMessage(alert, context), alertMessage(alert, bare), ...failures(alert, context)]),
+      ...cards.flatMap(report => card(report, { ...context, severalApps: true, cards: 'problems' }, now)),
+      ...alerts.flatMap(alert => [
+        alertMessage({ ...alert, again: true, by: 'slack:U012AB3CD' } as Alert, context, { first: true, fallback: true }),
+        alertMessage(alert, context),
+        alertMessage(alert, bare),
+        ...failures(alert, context),
+      ]),
       ...[many, many.slice(0, 1)].flatMap(some => [digest(some, context), digest(some, bare), ...digestThread(some, context)]),
     ];
   }
@@ -477,7 +530,7 @@ describe.each([
   it('are the only ones, and all in that language', () => {
     const foreign = locale === 'en' ? /[^\P{L}\p{Script=Latin}]/u : /[^\P{L}\p{Script=Han}]/u;
     const names =
-      /POST \/api\/v1\/sinks\/.*\/verify|"repair": true|API|WEBHOOK_TOKENS|WEBHOOK_BODY_LIMIT|SDK_APP_IDS|SPOOL_DIR|RETENTION_DAYS|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
+      /POST \/api\/v1\/sinks\/.*\/verify|"repair": true|API|WEBHOOK_TOKENS|WEBHOOK_BODY_LIMIT|SDK_APP_IDS|SPOOL_DIR|RETENTION_DAYS|RESTAPI|SdkAppid|Slack|ALERT_CHANNEL|Token|UTC|\{date_short_pretty\} \{time_secs\}|<!date/g;
     for (const one of everyMessage(words).flatMap(shownTexts)) {
       expect(one.replaceAll(names, '')).not.toMatch(foreign);
       expect(one).not.toMatch(/undefined|null|NaN|Infinity|\[object/);

@@ -9,10 +9,12 @@ import { readClass } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { slack } from './slack.sink.js';
 
+let warned: string[];
 const context: SinkContext = {
   name: 'team',
+  sdkAppIds: ['1400000001'],
   now: Date.now,
-  warn: () => {},
+  warn: message => warned.push(message),
   proxies: noProxies,
   clean: text => text,
   actions: noActions,
@@ -24,6 +26,7 @@ let server: FakeServer;
 /** What each method answers; all others are not known. */
 let says: Record<string, object>;
 let scopes: string | null;
+beforeEach(() => void (warned = []));
 beforeEach(async () => {
   scopes = null;
   says = { 'auth.test': { ok: true } };
@@ -97,6 +100,17 @@ test('without any scope but that to post, whether there is such a channel', asyn
   says['chat.getPermalink'] = no('message_not_found');
   expect(await told()).toEqual(['the token is accepted; the channel of CHANNEL exists; whether the bot is in it was not asked']);
   expect(asked().filter(method => method.startsWith('conversations'))).toEqual([]);
+});
+
+test('a channel of alerts that cannot be posted to stops no cards', async () => {
+  scopes = 'chat:write';
+  says['chat.getPermalink'] = no('channel_not_found');
+  expect(await told({ CHANNEL: '#general', ALERT_CHANNEL: 'C000000009' })).toEqual([
+    'the token is accepted; CHANNEL is not an id and cannot be looked up',
+  ]);
+  expect(warned).toEqual([
+    expect.stringMatching(/^alerts go to CHANNEL, since ALERT_CHANNEL cannot be posted to: Slack answered channel_not_found/),
+  ]);
 });
 
 test('what cannot be asked is no problem', async () => {

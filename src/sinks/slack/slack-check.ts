@@ -32,7 +32,11 @@ export function checkBot(settings: SlackSettings, context: SinkContext, signal: 
       problems.push(asIfAnswered('missing_scope', ['slack_lacks_scope']));
     const found = await checkChannel(settings.CHANNEL ?? '', 'CHANNEL', scopes, ask);
     if (found instanceof SinkError) problems.push(found);
-    return { problems, summary: `the token is accepted; ${typeof found === 'string' ? found : 'the channel was looked at'}` };
+    const alerts = settings.ALERT_CHANNEL === undefined ? '' : await checkChannel(settings.ALERT_CHANNEL, 'ALERT_CHANNEL', scopes, ask);
+    // It stops no cards.
+    if (alerts instanceof SinkError) context.warn(`alerts go to CHANNEL, since ALERT_CHANNEL cannot be posted to: ${alerts.message}`);
+    const known = [found, alerts].filter(one => typeof one === 'string' && one !== '');
+    return { problems, summary: ['the token is accepted', ...(known.length > 0 ? known : ['the channel was looked at'])].join('; ') };
   });
 }
 

@@ -73,6 +73,32 @@ export class SlackSettings extends SinkSettings {
   @IsIn(['everyone', 'allowed'], { message: '$property must be everyone or allowed' })
   READERS!: 'everyone' | 'allowed';
 
+  @Setting({
+    meaning: 'Which changes have a card: `all`; `problems`, those that could not be delivered somewhere; `none`',
+    default: 'all',
+  })
+  @IsIn(['all', 'problems', 'none'], { message: '$property must be all, problems or none' })
+  CARDS!: 'all' | 'problems' | 'none';
+
+  @Setting({ meaning: 'Whether stopped sinks, failed changes and other trouble are posted: `on` or `off`', default: 'on' })
+  @IsIn(['on', 'off'], { message: '$property must be on or off' })
+  ALERTS!: 'on' | 'off';
+
+  @Setting({ meaning: 'Id of another channel for alerts; invite the bot to it. Needs BOT_TOKEN', example: 'C0123456789' })
+  @Matches(/^\S+$/, { message: '$property must be the id of a channel, such as C0123456789' })
+  ALERT_CHANNEL?: string;
+
+  @Setting({
+    meaning: 'Who is mentioned when a sink stops, no webhooks come or some are rejected: ids of users or user groups, `here` or `channel`',
+    parse: list,
+    example: 'S012AB3CD',
+  })
+  @Matches(/^([UWS][A-Z0-9]+|here|channel)$/, {
+    each: true,
+    message: '$property must list ids of Slack users or user groups, such as U012AB3CD or S012AB3CD, here or channel',
+  })
+  MENTION?: string[];
+
   @Setting({ meaning: 'Language of the messages: `en` or `zh-CN`', default: 'en' })
   @IsIn(['en', 'zh-CN'], { message: '$property must be en or zh-CN' })
   LOCALE!: 'en' | 'zh-CN';
@@ -105,11 +131,16 @@ export class SlackSettings extends SinkSettings {
   })
   declare RATE_PER_SECOND?: number;
 
-  static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN, READERS, ALLOWED_USERS }: SlackSettings): [string, string][] {
+  static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN, ALERT_CHANNEL, READERS, ALLOWED_USERS }: SlackSettings): [string, string][] {
     const [hook, token, channel] = [WEBHOOK_URL, BOT_TOKEN, CHANNEL].map(value => value !== undefined);
     const mistakes: [boolean | undefined, string, string][] = [
       [hook && token, 'BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them'],
       [hook && channel, 'CHANNEL', 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out'],
+      [
+        hook && ALERT_CHANNEL !== undefined,
+        'ALERT_CHANNEL',
+        'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out',
+      ],
       // Whoever has an app with Socket Mode has its bot token too, and cards that show what a click has done.
       [hook && APP_TOKEN !== undefined, 'APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL'],
       [!hook && !token && !channel, 'BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both'],

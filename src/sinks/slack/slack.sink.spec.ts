@@ -23,8 +23,9 @@ const context: SinkContext = {
   now: Date.now,
   warn: message => warnings.push(message),
   proxies: noProxies,
+  sdkAppIds: ['1400000001'],
   clean: text => text,
-  actions: { retry: none, discard: none, pause: none, resume: none, repair: none },
+  actions: { retry: none, retryAll: none, probe: none, discard: none, pause: none, resume: none, repair: none },
   lookup: noLookup,
   interaction: () => Promise.resolve(''),
 };
@@ -45,7 +46,18 @@ function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
 }
 
 function result(state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink: 'crm', state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
+  return {
+    sink: 'crm',
+    state,
+    reason: null,
+    durationMs: null,
+    nextAttemptAt: null,
+    endedAt: null,
+    held: null,
+    response: null,
+    skipped: false,
+    ...rest,
+  };
 }
 
 /** A change whose card has something for its thread. */
@@ -128,6 +140,13 @@ describe('settings', () => {
     [{ WEBHOOK_URL, READERS: 'allowed' }, ['SINK_TEAM_READERS is allowed, but ALLOWED_USERS names nobody: set that, or leave READERS out']],
     [{ WEBHOOK_URL, ALLOWED_USERS: 'U1,leckie' }, ['SINK_TEAM_ALLOWED_USERS must list ids of Slack users, such as U012AB3CD']],
     [{ WEBHOOK_URL, LOCALE: 'de' }, ['SINK_TEAM_LOCALE must be en or zh-CN']],
+    [{ WEBHOOK_URL, CARDS: 'some' }, ['SINK_TEAM_CARDS must be all, problems or none']],
+    [{ WEBHOOK_URL, ALERTS: 'no' }, ['SINK_TEAM_ALERTS must be on or off']],
+    [{ WEBHOOK_URL, ALERT_CHANNEL: CHANNEL }, [expect.stringMatching(/^SINK_TEAM_ALERT_CHANNEL goes with BOT_TOKEN/)]],
+    ...['@here', 'everyone', 'U1,C012AB3CD'].map((MENTION): [Record<string, string>, unknown[]] => [
+      { WEBHOOK_URL, MENTION },
+      [expect.stringMatching(/^SINK_TEAM_MENTION must list ids of Slack users or user groups/)],
+    ]),
     ...['+08:00', 'Asia/Atlantis', 'x y'].map((TIMEZONE): [Record<string, string>, string[]] => [
       { WEBHOOK_URL, TIMEZONE },
       ['SINK_TEAM_TIMEZONE must be a time zone by its IANA name, such as Asia/Shanghai'],
@@ -175,11 +194,13 @@ describe('against a Slack API server', () => {
     metadata?: unknown;
   }
 
-  async function history(): Promise<Message[]> {
+  async function callServer(method: string, args: object): Promise<unknown> {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-    const body = JSON.stringify({ channel: 'C000000001', include_all_metadata: true });
-    const response = await fetch(`${server.url}/api/conversations.history`, { method: 'POST', headers, body });
-    return ((await response.json()) as { messages: Message[] }).messages;
+    return (await fetch(`${server.url}/api/${method}`, { method: 'POST', headers, body: JSON.stringify(args) })).json();
+  }
+
+  async function history(channel = 'C000000001'): Promise<Message[]> {
+    return ((await callServer('conversations.history', { channel, include_all_metadata: true })) as { messages: Message[] }).messages;
   }
 
   it('posts a card, then edits it', async () => {
@@ -198,8 +219,8 @@ describe('against a Slack API server', () => {
     expect(more).toEqual([]);
     expect(edited?.ts).toBe(posted?.ts);
     expect(edited?.edited).toBeDefined();
-    expect(edited?.text).toContain('Done: 1 parked');
-    expect(JSON.stringify(edited?.blocks)).toContain('parked: answered 400');
+    expect(edited?.text).toContain('Needs attention: 1 failed');
+    expect(JSON.stringify(edited?.blocks)).toContain('failed: answered 400');
   });
 
   async function thread(ts: string): Promise<Message[]> {
@@ -229,7 +250,7 @@ describe('against a Slack API server', () => {
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
     expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: posted?.ts, digest: true });
-    expect(posted?.text).toMatch(/^30 changes, every sink has them/);
+    expect(posted?.text).toMatch(/^30 changes delivered to all sinks/);
     const [list] = await thread(posted?.ts ?? '');
     expect(linesOf({ blocks: list?.blocks ?? [] })).toHaveLength(30);
     const own = await sink.report({ ...reports[0]!, messageRef: messageRef, results: [result('parked')] }, never);
@@ -243,12 +264,53 @@ describe('against a Slack API server', () => {
     const sink = await bot(server.url);
     const messageRef = await sink.alert(incident, null, never);
     expect(await sink.alert({ ...incident, waiting: 9, failures: [] }, messageRef, never)).toBe(messageRef);
-    expect(linesOf({ blocks: (await history())[0]?.blocks ?? [] })[3]).toMatch(/^9 changes wait for it/);
+    expect(linesOf({ blocks: (await history())[0]?.blocks ?? [] })[3]).toMatch(/^9 changes are queued/);
     expect(await sink.alert({ ...incident, until: Date.now() }, messageRef, never)).toBe(messageRef);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
-    expect(posted?.text).toMatch(/^✅ crm is well again/);
+    expect(posted?.text).toMatch(/^✅ crm has recovered/);
     expect(await thread(posted?.ts ?? '')).toHaveLength(1);
+  });
+
+  it('posts alerts where they belong, and cards where they were', async () => {
+    const { channels } = (await callServer('conversations.list', {})) as { channels: { id: string }[] };
+    const ALERT_CHANNEL = channels.find(({ id }) => id !== 'C000000001')!.id;
+    const sink = await bot(server.url, {}, { ALERT_CHANNEL, MENTION: 'S012AB3CD' });
+    const messageRef = await sink.alert(incident, null, never);
+    expect(JSON.parse(messageRef)).toMatchObject({ channel: ALERT_CHANNEL });
+    expect(JSON.stringify((await history(ALERT_CHANNEL))[0]?.blocks)).toContain('S012AB3CD');
+    // People are called once.
+    expect(await sink.alert({ ...incident, waiting: 9 }, messageRef, never)).toBe(messageRef);
+    expect(JSON.stringify((await history(ALERT_CHANNEL))[0]?.blocks)).not.toContain('S012AB3CD');
+    expect(JSON.parse(await sink.report(exampleReport(), never))).toMatchObject({ channel: 'C000000001' });
+    expect(JSON.parse(await sink.alert(summaryOf(''), null, never))).toMatchObject({ channel: 'C000000001' });
+  });
+
+  it('posts an alert beside the cards where its own channel cannot be posted to, and says so', async () => {
+    const sink = await bot(server.url, {}, { ALERT_CHANNEL: 'C0NOWHERE' });
+    const messageRef = await sink.alert(incident, null, never);
+    expect(JSON.parse(messageRef)).toMatchObject({ channel: 'C000000001', fallback: true });
+    const said = async () => linesOf({ blocks: (await history())[0]!.blocks }).join();
+    expect(await said()).toContain('ALERT_CHANNEL cannot be posted to');
+    expect(await sink.alert({ ...incident, waiting: 9 }, messageRef, never)).toBe(messageRef);
+    expect(await said()).toMatch(/9 changes are queued.*ALERT_CHANNEL cannot be posted to/);
+    await sink.report(exampleReport(), never);
+    expect(await history()).toHaveLength(2);
+  });
+
+  it('posts no card but for what failed, or none at all, without a call', async () => {
+    const [problems, none] = [await bot(server.url, {}, { CARDS: 'problems' }), await bot(server.url, {}, { CARDS: 'none' })];
+    const failed = exampleReport({ results: [result('parked')] });
+    const noCard = await problems.report(exampleReport(), never);
+    expect(await problems.digest([exampleReport(), exampleReport()], never)).toBe(noCard);
+    expect([await none.report(failed, never), await none.digest([failed], never)]).toEqual([noCard, noCard]);
+    expect(await history()).toEqual([]);
+    const messageRef = await problems.report({ ...failed, messageRef: noCard }, never);
+    await problems.report(exampleReport({ results: [result('delivered', { endedAt: 0 })], messageRef }), never);
+    expect((await history()).map(({ blocks }) => linesOf({ blocks }).at(-1))).toEqual([
+      ':white_check_mark: *Fixed *Jan 1, 1970, 00:00:00 UTC · *All sinks up to date* · crm delivered',
+    ]);
+    expect([problems.holdMs, problems.edits, none.holdMs, none.edits]).toEqual([null, true, null, false]);
   });
 
   it('links the summary to the alert that tells of what is parked', async () => {
@@ -261,7 +323,7 @@ describe('against a Slack API server', () => {
     const link = {
       type: 'link',
       url: expect.stringMatching(`C000000001/p${JSON.parse(messageRef).ts.replace('.', '')}`),
-      text: '3 parked',
+      text: '3 failed',
     };
     expect(summary?.blocks[1]).toMatchObject({ elements: [{}, { elements: expect.arrayContaining([link]) }] });
     expect(warnings).toEqual([]);
@@ -272,7 +334,9 @@ describe('against a Slack API server', () => {
     const event = exampleEvent({ profile: { ...exampleEvent().data.profile, name } });
     await (await bot(server.url)).report(exampleReport({ event }), never);
     const [posted] = await history();
-    expect(posted?.blocks[0]).toMatchObject({ text: { type: 'plain_text', text: name, emoji: false } });
+    expect(posted?.blocks[0]).toMatchObject({
+      elements: [{ elements: [{ type: 'text', text: name, style: { bold: true } }, {}, {}] }, {}],
+    });
     expect(posted?.text).toMatch(/^&lt;!channel&gt; &amp; /);
   });
 
@@ -303,7 +367,7 @@ describe('against a Slack API server', () => {
     const messageRef = await sink.report(exampleReport(), never);
     const [posted, ...others] = await history();
     expect(others).toEqual([]);
-    expect(posted?.text).toContain('All sinks have it');
+    expect(posted?.text).toContain('All sinks up to date');
     expect(JSON.stringify(posted?.blocks)).toContain('NewName');
     expect(await sink.report(exampleReport({ messageRef: messageRef }), never)).toBe(messageRef);
     expect(await history()).toHaveLength(1);
@@ -319,7 +383,7 @@ describe('against a Slack API server', () => {
     const over = { ...incident, until: Date.now() };
     messageRef = await sink.alert(over, messageRef, never);
     expect(await sink.alert(over, messageRef, never)).toBe(messageRef);
-    expect((await history()).map(({ text }) => text.slice(0, 9))).toEqual(['✅ crm is ', '🔴 crm is', '2 changes']);
+    expect((await history()).map(({ text }) => text.slice(0, 9))).toEqual(['✅ crm has', '🔴 crm is', '2 changes']);
   });
 });
 
@@ -490,7 +554,7 @@ describe('with a Slack that', () => {
     );
     const messageRef = await sink.alert(summaryOf(JSON.stringify({ channel: 'C000000001', ts: '1.1' })), null, never);
     expect(JSON.parse(messageRef)).toEqual({ channel: 'C000000001', ts: '1700000000.000100' });
-    expect(new URLSearchParams(server?.requests.at(-1)?.body).get('blocks')).toMatch(/^(?!.*"link").*3 parked/);
+    expect(new URLSearchParams(server?.requests.at(-1)?.body).get('blocks')).toMatch(/^(?!.*"link").*3 failed/);
     expect(warnings).toEqual([`could not link to messages: ${reason}`]);
   });
 

@@ -24,14 +24,21 @@ export const slack = defineSink({
       timeZone,
       threads: WEBHOOK_URL === undefined,
       buttons: SIGNING_SECRET !== undefined || APP_TOKEN !== undefined,
+      severalApps: context.sdkAppIds.length > 1,
+      cards: settings.CARDS,
+      mention: settings.MENTION ?? [],
     };
     const cards =
       WEBHOOK_URL === undefined
-        ? new BotCards(settings.CHANNEL ?? '', settings, rendering, context)
+        ? new BotCards({ ...settings, CHANNEL: settings.CHANNEL! }, rendering, context)
         : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
     const check = (signal: AbortSignal): Promise<CheckResult> =>
       WEBHOOK_URL === undefined ? checkBot(settings, context, signal) : checkHook(WEBHOOK_URL, context, signal);
-    return Object.assign(cards, { check, summary: summaryTime(settings) }, await buttons(settings, rendering, context));
+    return Object.assign(
+      cards,
+      { check, summary: summaryTime(settings), alerts: settings.ALERTS === 'on' },
+      await buttons(settings, rendering, context),
+    );
   },
 });
 

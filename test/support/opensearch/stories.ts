@@ -29,6 +29,7 @@ export async function openSearchSink(
     now,
     warn: (message: string) => void warnings.push(message),
     proxies: noProxies,
+    sdkAppIds: ['1400000001'],
     clean: cleanerOf(settings),
     actions: noActions,
     lookup: noLookup,

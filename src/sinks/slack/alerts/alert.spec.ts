@@ -1,4 +1,4 @@
-import type { Button, RichTextBlock } from '@slack/types';
+import type { Button, RichTextBlock, RichTextElement } from '@slack/types';
 import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import type { Alert } from '../../alert.js';
@@ -7,7 +7,16 @@ import { type Words, en } from '../words/en.js';
 import { alertMessage, failures, keyOf } from './alert.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = {
+  sink: 'team',
+  words: en,
+  timeZone: 'UTC',
+  threads: true,
+  buttons: true,
+  severalApps: false,
+  cards: 'all' as const,
+  mention: [],
+};
 const since = Date.parse('2022-12-09T08:00:00Z');
 const until = since + 7_500_000;
 
@@ -34,15 +43,21 @@ describe('the alert of an incident', () => {
   it('says what is wrong, what to do and how many changes wait', () => {
     const shown = alertMessage(incident, context);
     expect(linesOf(shown)).toEqual([
-      '🔴 crm stands still: its set-up is wrong',
-      '*What is wrong: *answered 401',
+      '🔴 crm is stopped: check its settings',
+      '*Error: *answered 401',
       '*What to do: *Check the credentials of this sink.',
-      '1,200 changes wait for it. Nothing is lost: they go out as soon as it works again.',
+      '1,200 changes are queued. Nothing is lost; they are sent as soon as it recovers.',
       'Since Dec 9, 2022, 08:00:00 UTC',
-      '[Pause]',
+      '[Retry now] [Pause]',
     ]);
-    expect(shown.text).toBe('🔴 crm stands still: its set-up is wrong. What is wrong: answered 401');
-    expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'pause', value: 'team:crm' }] });
+    expect(shown.text).toBe('🔴 crm is stopped: check its settings. Error: answered 401');
+    expect(shown.blocks.at(-1)).toMatchObject({
+      elements: [
+        { action_id: 'probe', value: 'team:crm' },
+        { action_id: 'pause', value: 'team:crm' },
+      ],
+    });
+    expect(linesOf(alertMessage({ ...incident, again: true }, context))[4]).toBe('It recovered in between, but stopped again.');
   });
 
   it('says in Chinese what to do', () => {
@@ -58,7 +73,7 @@ describe('the alert of an incident', () => {
       '⏸️ crm is paused',
       expect.any(String),
       expect.any(String),
-      'No change waits for it. New ones will be kept until somebody resumes it.',
+      'No changes are queued. New ones are kept and sent when someone resumes it.',
       'Paused by @U012AB3CD.',
       expect.any(String),
       '[Resume]',
@@ -66,36 +81,40 @@ describe('the alert of an incident', () => {
     const resumed = linesOf(alertMessage({ ...incident, state: 'down', by: 'api', waiting: 1 }, context));
     expect(resumed).toContain('Resumed by the API.');
     expect(resumed[0]).toBe('🔴 crm is down');
-    expect(resumed[3]).toBe('1 change waits for it. Nothing is lost: they go out as soon as it works again.');
+    expect(resumed[3]).toBe('1 change is queued. Nothing is lost; they are sent as soon as it recovers.');
+    // A name in a new message would notify.
+    const first = alertMessage({ ...incident, state: 'paused', paused: true, by: 'slack:U012AB3CD' }, context, { first: true });
+    expect(linesOf(first)).toContain('Paused by someone in Slack.');
+    expect(JSON.stringify(first)).not.toContain('U012AB3CD');
   });
 
   it('says of one that is only paused who did it, and nothing of what is wrong', () => {
     const paused = { ...incident, state: 'paused' as const, reason: '', advice: '', failures: [], paused: true, by: 'api' };
     expect(linesOf(alertMessage(paused, context))).toEqual([
       '⏸️ crm is paused',
-      '1,200 changes wait for it. Nothing is lost: they go out when somebody resumes it.',
+      '1,200 changes are queued and will be sent when someone resumes it.',
       'Paused by the API.',
       'Since Dec 9, 2022, 08:00:00 UTC',
       '[Resume]',
     ]);
     expect(linesOf(alertMessage({ ...paused, until, waiting: 0 }, context))).toEqual([
-      '▶️ crm is not paused any more',
+      '▶️ crm has been resumed',
       'It lasted 2 hr 5 min. No change was lost.',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(linesOf(alertMessage({ ...paused, until, removed: true }, context))[2]).toBe('*What was wrong: *crm is paused');
+    expect(linesOf(alertMessage({ ...paused, until, removed: true }, context))[2]).toBe('*Error was: *crm is paused');
   });
 
   it('is closed with how long it took', () => {
     const shown = alertMessage({ ...incident, until, waiting: 3 }, context);
     expect(linesOf(shown)).toEqual([
-      '✅ crm is well again',
+      '✅ crm has recovered',
       'It lasted 2 hr 5 min. No change was lost.',
-      '3 changes that waited are on the way.',
-      '*What was wrong: *answered 401',
+      '3 queued changes are being sent.',
+      '*Error was: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(shown.text).toBe('✅ crm is well again. It lasted 2 hr 5 min. No change was lost.');
+    expect(shown.text).toBe('✅ crm has recovered. It lasted 2 hr 5 min. No change was lost.');
     expect(linesOf(alertMessage({ ...incident, until, waiting: 0 }, context))).toHaveLength(4);
   });
 
@@ -103,31 +122,31 @@ describe('the alert of an incident', () => {
     const removed = { ...incident, until, removed: true };
     expect(linesOf(alertMessage(removed, context))).toEqual([
       '⏹️ crm is no longer configured',
-      '1,200 changes still wait for it, to go out if it is configured again within RETENTION_DAYS.',
-      '*What was wrong: *answered 401',
+      '1,200 changes are still queued. Configured again within RETENTION_DAYS, it gets them.',
+      '*Error was: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(linesOf(alertMessage({ ...removed, waiting: 0 }, context))[1]).toBe('No change waits for it.');
+    expect(linesOf(alertMessage({ ...removed, waiting: 0 }, context))[1]).toBe('No changes are queued for it.');
     expect(linesOf(alertMessage(removed, { ...context, words: zhCN })).slice(0, 2)).toEqual([
-      '⏹️ crm 已不在配置中',
-      '1,200 项变更仍在等待：如果在 RETENTION_DAYS 之内重新配置它，则会发送。',
+      '⏹️ crm 已从配置中移除',
+      '1,200 项变更仍在排队：如果在 RETENTION_DAYS 之内重新配置它，则会发送。',
     ]);
   });
 
   it('says that more are waiting than are counted', () => {
     const shown = (rest: object, messages = en) =>
       linesOf(alertMessage({ ...incident, ...rest } as Alert, { ...context, words: messages }));
-    expect(shown({ waiting: 10_000 })[3]).toMatch(/^10,000 changes wait /);
-    expect(shown({ waiting: 10_001 })[3]).toMatch(/^More than 10,000 changes wait /);
-    expect(shown({ waiting: 10_001, paused: true })[3]).toMatch(/^More than 10,000 changes wait /);
-    expect(shown({ waiting: 10_001, until })[2]).toBe('More than 10,000 changes that waited are on the way.');
-    expect(shown({ waiting: 10_001, until, removed: true })[1]).toMatch(/^More than 10,000 changes still wait /);
-    expect(shown({ waiting: 10_001 }, zhCN)[3]).toMatch(/^超过 10,000 项变更在等待。/);
-    expect(shown({ waiting: 10_001, until }, zhCN)[2]).toBe('超过 10,000 项等待过的变更正在发送。');
+    expect(shown({ waiting: 10_000 })[3]).toMatch(/^10,000 changes are queued/);
+    expect(shown({ waiting: 10_001 })[3]).toMatch(/^More than 10,000 changes are queued/);
+    expect(shown({ waiting: 10_001, paused: true })[3]).toMatch(/^More than 10,000 changes are queued/);
+    expect(shown({ waiting: 10_001, until })[2]).toBe('More than 10,000 queued changes are being sent.');
+    expect(shown({ waiting: 10_001, until, removed: true })[1]).toMatch(/^More than 10,000 changes are still queued/);
+    expect(shown({ waiting: 10_001 }, zhCN)[3]).toMatch(/^超过 10,000 项变更正在排队，/);
+    expect(shown({ waiting: 10_001, until }, zhCN)[2]).toBe('超过 10,000 项排队的变更正在发送。');
   });
 
   it('lists the newest failures in its thread while it lasts', () => {
-    expect(failures(incident, context).flatMap(linesOf)).toEqual(['*The newest failures*', 'Dec 9, 2022, 08:00:01 UTC: answered 401']);
+    expect(failures(incident, context).flatMap(linesOf)).toEqual(['*Latest errors*', 'Dec 9, 2022, 08:00:01 UTC: answered 401']);
     expect(failures({ ...incident, failures: [] }, context)).toEqual([]);
     expect(failures({ ...incident, until }, context)).toEqual([]);
   });
@@ -144,14 +163,14 @@ describe('an alert', () => {
     [
       ['🔇 No webhook for more than 6 hr', '✅ Webhooks are arriving again', 'None for 2 hr 5 min.'],
       ['🔑 12 webhooks rejected', '✅ No more webhooks are rejected', '12 webhooks were rejected in 2 hr 5 min.'],
-      ['❌ 3 changes are parked at crm', '✅ Nothing is parked at crm any more', 'It lasted 2 hr 5 min.'],
+      ['❌ 3 changes could not be delivered to crm', '✅ No failed changes left at crm', 'It lasted 2 hr 5 min.'],
     ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
   )('of %s reads differently when it is over', (_, alert, texts) => {
     const [open, over] = [alertMessage(alert, context), alertMessage({ ...alert, until } as Alert, context)];
     expect([linesOf(open)[0], ...linesOf(over).slice(0, 2)]).toEqual(texts);
-    expect(linesOf(open).at(-1)).toBe('Since Dec 9, 2022, 08:00:00 UTC');
+    expect(linesOf(open)).toContain('Since Dec 9, 2022, 08:00:00 UTC');
     expect(linesOf(over).at(-1)).toBe('Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC');
-    expect(kindsOf(over)).toEqual(kindsOf(open));
+    expect(kindsOf(over)).toEqual(kindsOf(open).filter(kind => kind !== 'actions'));
   });
 
   it('of rejected webhooks says the likely cause of each kind', () => {
@@ -175,7 +194,7 @@ describe('an alert', () => {
     ]);
     expect(shown({ app: 2 }, zhCN)).toEqual([
       '这些回调已丢失：腾讯云不会重发。',
-      '*2 条来自未知应用：*请核对 SDK_APP_IDS。如果其中已列出您的所有应用，则是他人在调用此地址，这些请求会被拒绝。',
+      '*2 条 SdkAppid 未知：*请核对 SDK_APP_IDS。如果其中已列出您的所有应用，则是他人在调用此地址，这些请求会被拒绝。',
     ]);
   });
 
@@ -188,32 +207,34 @@ describe('an alert', () => {
 
   it('of what is parked says why and what to do', () => {
     expect(linesOf(alertMessage(others[2]!, context)).slice(1, 4)).toEqual([
-      '*Why, of the newest: *answered 400',
+      '*Latest error: *answered 400',
       '*What to do: *See its log.',
-      'Each waits until somebody sends it again or discards it: on its card, or over the API.',
+      'None is lost. Retry all of them here, or retry or discard each one on its card or through the API.',
     ]);
-    expect(linesOf(alertMessage(others[2]!, { ...context, buttons: false }))[3]).toBe(
-      'Each waits until somebody sends it again or discards it over the API.',
-    );
+    expect(linesOf(alertMessage(others[2]!, context)).at(-1)).toBe('[Retry all]');
+    // Nothing is promised that is not there.
+    const decide = (rest: Partial<RenderContext>) => linesOf(alertMessage(others[2]!, { ...context, ...rest }))[3];
+    expect(decide({ buttons: false })).toBe('None is lost. Retry or discard each one through the API.');
+    expect(decide({ cards: 'none' })).toBe('None is lost. Retry all of them here, or retry or discard each one through the API.');
   });
 
   it('of what is parked says that there are more than are counted', () => {
     const [titleEn, titleZh] = [en, zhCN].map(
       messages => linesOf(alertMessage({ ...others[2]!, count: 10_001 } as Alert, { ...context, words: messages }))[0],
     );
-    expect(titleEn).toBe('❌ More than 10,000 changes are parked at crm');
-    expect(titleZh).toBe('❌ 超过 10,000 项变更在 crm 处被搁置');
+    expect(titleEn).toBe('❌ More than 10,000 changes could not be delivered to crm');
+    expect(titleZh).toBe('❌ 超过 10,000 项变更未能送达 crm');
   });
 
   it('of what is parked tells that it stays so when the sink is no longer configured', () => {
     const removed = { ...others[2]!, until, removed: true } as Alert;
     expect(linesOf(alertMessage(removed, context)).slice(0, 3)).toEqual([
       '⏹️ crm is no longer configured',
-      '3 changes stay parked there, to be sent again if it is configured again within RETENTION_DAYS.',
-      '*What was wrong: *answered 400',
+      '3 failed changes are kept, to be retried if it is configured again within RETENTION_DAYS.',
+      '*Error was: *answered 400',
     ]);
     expect(linesOf(alertMessage(removed, { ...context, words: zhCN }))[1]).toBe(
-      '3 项变更仍被搁置：如果在 RETENTION_DAYS 之内重新配置它，则可以重新发送。',
+      '3 项失败的变更仍保留：如果在 RETENTION_DAYS 之内重新配置它，则可以重试。',
     );
   });
 
@@ -243,29 +264,29 @@ describe('the alert of an index', () => {
   it('says what differs and how it is mended', () => {
     const shown = alertMessage(differences, context);
     expect(linesOf(shown)).toEqual([
-      '🧩 The index of search is not what it should be',
-      '*What is wrong: *the newest comparison with our store found 1,200 documents missing, 2 out of date, and 1 too many',
+      '🧩 Search index search is out of sync',
+      '*Latest comparison: *1,200 documents missing, 2 outdated, and 1 extra',
       '*What to do: *Repair it: missing and outdated documents are sent again; extra documents are deleted.',
-      'If it comes back, something else writes into this index.',
+      'If this keeps happening, something else is writing to this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
       '[Repair]',
     ]);
     expect(shown.blocks.at(-1)).toMatchObject({ elements: [{ action_id: 'repair', value: 'team:search' }] });
     expect(linesOf(alertMessage(differences, { ...context, buttons: false })).slice(2)).toEqual([
       '*What to do: *Repair it by POST /api/v1/sinks/search/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.',
-      'If it comes back, something else writes into this index.',
+      'If this keeps happening, something else is writing to this index.',
       'Since Dec 9, 2022, 08:00:00 UTC',
     ]);
     expect(linesOf(alertMessage({ ...differences, newer: 3 }, { ...context, words: zhCN })).slice(0, 2)).toEqual([
-      '🧩 search 的索引与应有内容不符',
-      '*问题：*最近一次与存储的比较发现：缺少 1,200 个文档，2 个过旧，3 个比存储更新，1 个多余',
+      '🧩 搜索索引 search 数据不一致',
+      '*最近一次比对：*缺少 1,200 个文档，2 个已过期，3 个比本地数据更新，1 个多余',
     ]);
   });
 
   it('is closed when it is mended, or the sink is no longer configured', () => {
     expect(linesOf(alertMessage({ ...differences, until }, context)).slice(0, 2)).toEqual([
-      '✅ The index of search is what it should be again',
-      'It lasted 2 hr 5 min. The newest comparison found nothing or mended it, or the index was built anew.',
+      '✅ Search index search is in sync again',
+      'It lasted 2 hr 5 min.',
     ]);
     expect(linesOf(alertMessage({ ...differences, until, removed: true }, context)).slice(0, 2)).toEqual([
       '⏹️ search is no longer configured',
@@ -287,12 +308,42 @@ function askedBy(alert: Alert, words = en): (string | undefined)[] {
   ]);
 }
 
+describe('a mention', () => {
+  const mention = ['U012AB3CD', 'W012AB3CD', 'S012AB3CD', 'here', 'channel'];
+  const mentioned = (alert: Alert, beside = { first: true }, rest: Partial<RenderContext> = {}) =>
+    (alertMessage(alert, { ...context, mention, ...rest }, beside).blocks[1] as RichTextBlock).elements
+      .flatMap(({ elements }) => elements as RichTextElement[])
+      .filter(({ type }) => ['user', 'usergroup', 'broadcast'].includes(type));
+
+  it('is in the first message of a sink that stopped, of silence and of rejected webhooks, and in no other', () => {
+    const all = [
+      { type: 'user', user_id: 'U012AB3CD' },
+      { type: 'user', user_id: 'W012AB3CD' },
+      { type: 'usergroup', usergroup_id: 'S012AB3CD' },
+      { type: 'broadcast', range: 'here' },
+      { type: 'broadcast', range: 'channel' },
+    ];
+    for (const alert of [incident, { ...incident, state: 'down' as const }, others[0]!, others[1]!]) {
+      expect(mentioned(alert)).toEqual(all);
+      expect(mentioned(alert, { first: false })).toEqual([]);
+      expect(mentioned({ ...alert, until } as Alert)).toEqual([]);
+      expect(mentioned(alert, { first: true }, { mention: [] })).toEqual([]);
+      expect(alertMessage(alert, { ...context, mention }, { first: true }).text).not.toMatch(/@|U012AB3CD/);
+    }
+    for (const alert of [others[2]!, differences, { ...incident, paused: true }, { ...incident, state: 'paused' as const, paused: true }])
+      expect(mentioned(alert)).toEqual([]);
+  });
+});
+
+const unasked = (action: string) => [action, undefined, undefined, undefined, undefined];
+
 describe('buttons', () => {
   it.each<[Alert, Words, (string | undefined)[]]>([
     [
       incident,
       en,
       [
+        ...unasked('probe'),
         'pause',
         'Pause this sink?',
         'Nothing is sent to it until someone resumes it. Changes are queued meanwhile; none is lost.',
@@ -300,7 +351,7 @@ describe('buttons', () => {
         'Cancel',
       ],
     ],
-    [incident, zhCN, ['pause', '暂停此目标？', expect.stringContaining('排队等待，不会丢失'), '暂停', '取消']],
+    [incident, zhCN, [...unasked('probe'), 'pause', '暂停此目标？', expect.stringContaining('排队等待，不会丢失'), '暂停', '取消']],
     [
       differences,
       en,
@@ -313,6 +364,7 @@ describe('buttons', () => {
       ],
     ],
     [differences, zhCN, ['repair', '修复此搜索索引？', '缺失和过期的文档会重新发送；多余的文档会被删除。', '修复', '取消']],
+    [others[2]!, zhCN, ['retryAll', '重试所有失败的变更？', expect.stringContaining('请先解决问题'), '全部重试', '取消']],
     [{ ...incident, paused: true }, en, ['resume', undefined, undefined, undefined, undefined]],
   ])('ask first where they stop, delete or give up something', (alert, words, asked) => expect(askedBy(alert, words)).toEqual(asked));
 });
@@ -335,15 +387,17 @@ describe('summary', () => {
   it('tells of each sink', () => {
     const shown = alertMessage(summary, context);
     expect(linesOf(shown)).toEqual([
-      '📋 Summary of the day',
-      '1,234 changes on 56 channels. 4 parked, 12 waiting.',
-      ':x:* crm* 1,230 delivered, the slowest in 1.2 sec, 4 parked',
-      ':white_check_mark:* log* 1,234 delivered, the slowest in 3 ms',
-      ':hourglass_flowing_sand:* search* 1,222 delivered, 12 waiting',
+      '📋 Daily summary',
+      '1,234 changes on 56 channels. Needs attention: 4 failed, 12 queued.',
+      ':x:* crm* 1,230 delivered · slowest 1.2 sec · 4 failed',
+      ':white_check_mark:* log* 1,234 delivered · slowest 3 ms',
+      ':hourglass_flowing_sand:* search* 1,222 delivered · 12 queued',
       'Dec 8, 2022, 10:05:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(shown.text).toBe('📋 Summary of the day. 1,234 changes on 56 channels. 4 parked, 12 waiting.');
-    expect(linesOf(alertMessage(summary, { ...context, words: zhCN }))[1]).toBe('56 个公众号共 1,234 项变更。搁置 4 项，等待 12 项。');
+    expect(shown.text).toBe('📋 Daily summary. 1,234 changes on 56 channels. Needs attention: 4 failed, 12 queued.');
+    expect(linesOf(alertMessage(summary, { ...context, words: zhCN }))[1]).toBe(
+      '56 个公众号共 1,234 项变更。需要处理：失败 4 项，排队 12 项。',
+    );
   });
 
   it('links to the alerts of what is parked and waits, where it is known where they stand', () => {
@@ -352,13 +406,13 @@ describe('summary', () => {
       ['p', parked],
       ['w', waiting],
     ]);
-    const shown = alertMessage(summary, context, links);
+    const shown = alertMessage(summary, context, { links });
     const linked = (shown.blocks[1] as RichTextBlock).elements.map(({ elements }) => elements.filter(({ type }) => type === 'link'));
     expect(linked).toEqual([
       [],
-      [{ type: 'link', url: parked, text: '4 parked' }],
+      [{ type: 'link', url: parked, text: '4 failed' }],
       [],
-      [{ type: 'link', url: waiting, text: '12 waiting' }],
+      [{ type: 'link', url: waiting, text: '12 queued' }],
     ]);
     expect(linesOf(shown)).toEqual(linesOf(alertMessage(summary, context)));
   });
@@ -366,7 +420,7 @@ describe('summary', () => {
   it('is short on a quiet day', () => {
     const sinks = [{ sink: 'crm', delivered: 0, slowestMs: null, parked: 0, waiting: 0, messageRefs: none }];
     expect(linesOf(alertMessage({ ...summary, changes: 0, channels: 0, sinks }, context)).slice(1, 3)).toEqual([
-      'No changes. Every sink has everything.',
+      'No changes. All sinks up to date.',
       ':white_check_mark:* crm* 0 delivered',
     ]);
   });
@@ -381,7 +435,7 @@ describe('summary', () => {
       messageRefs: none,
     }));
     const lines = linesOf(alertMessage({ ...summary, sinks }, context));
-    expect(lines).toContain(':x:* s90* 1 delivered, the slowest in 1 ms, 1 parked');
+    expect(lines).toContain(':x:* s90* 1 delivered · slowest 1 ms · 1 failed');
     expect(lines.at(-2)).toBe('… and 80 sinks more');
   });
 });

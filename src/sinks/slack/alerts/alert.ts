@@ -14,22 +14,43 @@ interface Content {
   lines: RichTextElement[][];
 }
 
-/**
- * The message of an alert. Its kinds of blocks stay the same when it is over, but for its buttons.
- * @param links where other alerts stand, by their messageRefs
- */
-export function alertMessage(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string> = new Map()): Message {
-  const { icon, title, lines } = contentOf(alert, context, links);
-  const first = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
+/** What goes beside an alert itself. */
+export interface Beside {
+  /** Whether it is the first message of this alert, so that whom it names is notified. */
+  first?: boolean;
+  /** Whether it stands where it does because it could not be posted to ALERT_CHANNEL. */
+  fallback?: boolean;
+  /** Where other alerts stand, by their messageRefs. */
+  links?: ReadonlyMap<string, string>;
+}
+
+/** The message of an alert. Its kinds of blocks stay the same when it is over, but for its buttons. */
+export function alertMessage(alert: Alert, context: RenderContext, { first, fallback, links = new Map() }: Beside = {}): Message {
+  const { icon, title, lines } = contentOf(alert, context, links, first === true);
+  const beside = [...(fallback ? [[text(context.words.fallback, { italic: true })]] : []), ...(first ? mentionLine(alert, context) : [])];
+  const most = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
   return {
-    text: escape(context.words.notification(`${icon} ${title}`, first)),
+    text: escape(context.words.notification(`${icon} ${title}`, most)),
     blocks: [
       header(`${icon} ${title}`),
-      richText(lines),
+      richText([...lines, ...beside]),
       period(alert.since, alert.until, context),
       ...('sink' in alert && alert.until === null ? buttonBlock(actionsOf(alert), alert.sink, context) : []),
     ],
   };
+}
+
+/** Mentions people, if the alert is urgent: a sink stopped by itself, no webhooks, or lost ones. */
+function mentionLine(alert: Alert, { mention }: RenderContext): RichTextElement[][] {
+  const urgent =
+    (alert.kind === 'incident' && !alert.paused && alert.state !== 'retrying') || alert.kind === 'silence' || alert.kind === 'rejected';
+  if (!urgent || alert.until !== null || mention.length === 0) return [];
+  return [mention.flatMap((one, index) => [...(index > 0 ? [text(' ')] : []), mentionOf(one)])];
+}
+
+function mentionOf(one: string): RichTextElement {
+  if (one === 'here' || one === 'channel') return { type: 'broadcast', range: one };
+  return one.startsWith('S') ? { type: 'usergroup', usergroup_id: one } : { type: 'user', user_id: one };
 }
 
 /** The latest failures of a sink, for the thread of its incident. */
@@ -45,11 +66,11 @@ export function keyOf(alert: Alert): string {
   return [alert.kind, ...('sink' in alert ? [alert.sink] : []), alert.since].join(':');
 }
 
-function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>): Content {
+function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>, first: boolean): Content {
   const { words } = context;
   switch (alert.kind) {
     case 'incident':
-      return alert.until === null ? incident(alert, words) : incidentOver(alert, alert.until, words);
+      return alert.until === null ? incident(alert, words, first) : incidentOver(alert, alert.until, words);
     case 'silence': {
       const { title, calm, rejected, over, took } = words.silence;
       if (alert.until !== null) return resolved(over, took(alert.until - alert.since));
@@ -58,12 +79,12 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
     case 'rejected':
       return rejections(alert, words);
     case 'parked': {
-      const { title, newest, decide, decideByApi, over, took } = words.parked;
+      const { title, newest, decide, over, took } = words.parked;
       const sink = clean(alert.sink, 60);
       if (alert.removed) return removed(sink, words.explain(alert.reason), words.removed.parked(alert.count), words);
       if (alert.until !== null) return resolved(over(sink), took(alert.until - alert.since));
       const todo = labelled(words.todo, words.explain(alert.advice));
-      const lines = [labelled(newest, words.explain(alert.reason)), todo, [text(context.buttons ? decide : decideByApi)]];
+      const lines = [labelled(newest, words.explain(alert.reason)), todo, [text(decide(context.buttons, context.cards !== 'none'))]];
       return { icon: '❌', title: title(alert.count, sink), lines };
     }
     case 'differences':
@@ -83,11 +104,12 @@ function rejections({ counts, since, until }: Extract<Alert, { kind: 'rejected' 
 
 type Incident = Extract<Alert, { kind: 'incident' }>;
 
-function incident({ sink, state, reason, advice, waiting, paused, by }: Incident, words: Words): Content {
+function incident({ sink, state, reason, advice, waiting, paused, by, again }: Incident, words: Words, first: boolean): Content {
   const texts = words.incident;
   const lines = state === 'paused' ? [] : [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice))];
   lines.push([text(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting))]);
-  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words));
+  if (again) lines.push([text(texts.again)]);
+  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, first));
   const name = clean(sink, 60);
   return paused ? { icon: '⏸️', title: texts.paused(name), lines } : { icon: '🔴', title: texts[state](name), lines };
 }
@@ -116,11 +138,11 @@ function differences(alert: Extract<Alert, { kind: 'differences' }>, { words, bu
   const texts = words.differences;
   const sink = clean(alert.sink, 60);
   const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => alert[kind] > 0);
-  const found = texts.found(kinds.map(kind => texts.count[kind](alert[kind])));
+  const found = texts.list(kinds.map(kind => texts.count[kind](alert[kind])));
   if (alert.removed) return removed(sink, found, words.removed.index, words);
   if (alert.until !== null) return resolved(texts.over(sink), texts.took(alert.until - alert.since));
   const todo = labelled(words.todo, buttons ? texts.todo : texts.todoByApi(sink));
-  return { icon: '🧩', title: texts.title(sink), lines: [labelled(words.wrong, found), todo, [text(texts.again)]] };
+  return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, found), todo, [text(texts.again)]] };
 }
 
 /** A text, such as another sink's own, after a label in bold. */
@@ -129,6 +151,6 @@ function labelled(label: string, content: string): RichTextElement[] {
 }
 
 function actionsOf(alert: Alert): (keyof Actions)[] {
-  if (alert.kind === 'incident') return [alert.paused ? 'resume' : 'pause'];
-  return alert.kind === 'differences' ? ['repair'] : [];
+  if (alert.kind === 'incident') return alert.paused ? ['resume'] : ['probe', 'pause'];
+  return alert.kind === 'parked' ? ['retryAll'] : alert.kind === 'differences' ? ['repair'] : [];
 }

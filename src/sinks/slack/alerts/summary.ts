@@ -24,7 +24,7 @@ export function messageRefsOf({ sinks }: Summary): string[] {
  * One line per sink. Of too many, those that have nothing open are left out first.
  * @param links where alerts stand, by their messageRefs
  */
-export function summaryLines({ sinks }: Summary, { summary: words }: Words, links: ReadonlyMap<string, string>): RichTextElement[][] {
+export function summaryLines({ sinks }: Summary, { summary: words, next }: Words, links: ReadonlyMap<string, string>): RichTextElement[][] {
   const linked = (phrase: string, messageRef: string | null): RichTextElement => {
     const url = links.get(messageRef ?? '');
     return url === undefined ? text(phrase) : { type: 'link', url, text: phrase };
@@ -41,7 +41,7 @@ export function summaryLines({ sinks }: Summary, { summary: words }: Words, link
         ...(waiting > 0 ? [linked(words.waiting(waiting), messageRefs.waiting)] : []),
       ];
       const icon = parked > 0 ? 'x' : waiting > 0 ? 'hourglass_flowing_sand' : 'white_check_mark';
-      const rest = phrases.flatMap((one, index) => [text(index === 0 ? ' ' : words.next), one]);
+      const rest = phrases.flatMap((one, index) => [text(index === 0 ? ' ' : next), one]);
       return [{ type: 'emoji', name: icon }, text(` ${clean(sink, 60)}`, { bold: true }), ...rest];
     });
   return sinks.length > kept.size ? [...lines, [text(words.more(sinks.length - kept.size))]] : lines;

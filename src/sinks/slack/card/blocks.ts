@@ -1,6 +1,7 @@
 import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextText } from '@slack/types';
 import type { Actions } from '../../sink.js';
 import { cleanLines } from './card-text.js';
+import type { SlackSettings } from '../slack.settings.js';
 import type { Words } from '../words/en.js';
 
 /** One message: its blocks, and the text for notifications and screen readers. */
@@ -25,6 +26,12 @@ export interface RenderContext {
   threads: boolean;
   /** Whether clicks can reach us. */
   buttons: boolean;
+  /** Whether there is more than one app. */
+  severalApps: boolean;
+  /** Which changes have a card. */
+  cards: SlackSettings['CARDS'];
+  /** Whom the first message of an urgent alert mentions, as MENTION names them. */
+  mention: readonly string[];
 }
 
 /** The most that the texts of one message may add up to: Slack refuses messages from about 11,000 characters on. */
@@ -82,7 +89,7 @@ function button(action: keyof Actions | 'details', value: string, { buttons: lab
   if (action === 'details') return { type: 'button', action_id: action, text: plain(lookup.details.title), value };
   const label = plain(labels[action]);
   const simple: Button = { type: 'button', action_id: action, text: label, value };
-  if (action === 'retry' || action === 'resume') return simple;
+  if (action === 'retry' || action === 'probe' || action === 'resume') return simple;
   const { title, text: question } = asks[action];
   const confirm = { title: plain(title), text: plain(question), confirm: label, deny: plain(asks.no), style: 'danger' } as const;
   return { ...simple, ...(action === 'discard' && { style: 'danger' }), confirm };
@@ -95,10 +102,8 @@ export function lengthOf(line: readonly RichTextElement[]): number {
 
 /** The same message without its image, for when Slack cannot fetch that; `null` if it has none. */
 export function withoutImage({ text: notification, blocks }: Message): Message | null {
-  const bare = blocks.map(block => {
-    if (block.type !== 'section') return block;
-    const { accessory: _, ...rest } = block;
-    return rest;
-  });
-  return blocks.some(block => 'accessory' in block) ? { text: notification, blocks: bare } : null;
+  const imageless = blocks.map(block =>
+    block.type === 'context' ? { ...block, elements: block.elements.filter(({ type }) => type !== 'image') } : block,
+  );
+  return JSON.stringify(imageless) === JSON.stringify(blocks) ? null : { text: notification, blocks: imageless };
 }

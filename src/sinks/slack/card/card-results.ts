@@ -19,48 +19,101 @@ export const icons: Record<State, string> = {
 const order = Object.keys(icons) as State[];
 
 /** How much all lines together may take up. */
-const mostUnits = 2000;
+const mostUnits = 1400;
 const mostLines = 20;
 const mostActions = 5;
 /** The reason of a discard for which a person gave none. The line that says who did it says more. */
 const noReasonGiven = stored(['discarded']);
 
-/** One line per sink, one for all of them, and what people did. If there are too many, the most harmless ones become one line. */
+/** One line if all is well; else what there is to know, a line for each sink that is not well, and one for those that are; then what people did. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number): KnownBlock {
   const { words } = context;
-  const kept = new Map<SinkResult, RichTextElement[]>();
-  let units = 0;
-  for (const result of [...all].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))) {
-    const line = lineOf(result, context, now);
-    units += lengthOf(line);
-    if (kept.size === mostLines || units > mostUnits) break;
-    kept.set(result, line);
-  }
-  const lines = all.flatMap(result => (kept.has(result) ? [kept.get(result) ?? []] : []));
-  const folded = all.filter(result => !kept.has(result));
-  if (folded.length > 0) lines.push([text(words.results.folded(folded.length, counts(folded, words)))]);
-  lines.push([text(summary(all, words), { bold: true })]);
+  const well = all.filter(isWell);
+  const bad = all.filter(result => !isWell(result)).sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
+  const wellLine = wellTexts(well, words).join(words.next);
   const earlier = auditActions.length - mostActions;
-  if (earlier > 0) lines.push([text(words.results.actionsBefore(earlier), { italic: true })]);
-  lines.push(...auditActions.slice(-mostActions).map(action => auditLine(action, context)));
-  return richText(lines);
+  return richText([
+    headOf(all, wellLine, context),
+    ...badLines(bad, context, now),
+    ...(bad.length > 0 && wellLine !== '' ? [[emoji('white_check_mark'), text(` ${wellLine}`)]] : []),
+    ...(earlier > 0 ? [[text(words.results.actionsBefore(earlier), { italic: true })]] : []),
+    ...auditActions.slice(-mostActions).map(action => auditLine(action, context)),
+  ]);
 }
 
-/** All sinks in one phrase; once each has its result it says so. */
+/** All sinks in one phrase. */
 export function summary(all: readonly SinkResult[], words: Words): string {
   const texts = words.results;
-  if (all.length === 0) return texts.none;
-  const open = all.filter(({ state }) => state === 'pending' || state === 'retrying').length;
+  const open = all.filter(isOpen).length;
+  if (all.some(({ state }) => state === 'parked')) return texts.attention(counts(all, words));
   if (open > 0) return texts.waiting(open, all.length);
-  if (all.every(({ state }) => state === 'delivered')) return texts.all;
-  if (all.every(({ state }) => state === 'delivered' || state === 'superseded')) return texts.allOrNewer;
-  return texts.done(counts(all, words));
+  if (all.length === 0) return texts.none;
+  return all.every(isWell) ? texts.all : texts.finished(counts(all, words));
 }
 
-/** Our words around who did something. A user of Slack is shown by name; that notifies nobody, since an action only ever comes with an edit. */
-export function byActor(phrase: (who: string) => string, actor: string, { api }: Words): RichTextElement[] {
+/** In bold what it comes to, and behind it, if all is well, how each sink did. A card that is there for a failure says since when there is none. */
+function headOf(all: readonly SinkResult[], wellLine: string, context: RenderContext): RichTextElement[] {
+  const { words, cards } = context;
+  const isDone = all.length > 0 && all.every(isWell);
+  const worst = order.find(state => all.some(result => result.state === state)) ?? 'delivered';
+  const fixedAt = Math.max(0, ...all.map(({ endedAt }) => endedAt ?? 0));
+  return [
+    emoji(isDone ? 'white_check_mark' : worst === 'retrying' ? icons.pending : icons[worst]),
+    text(' '),
+    ...(isDone && cards === 'problems' ? [text(words.results.fixed, { bold: true }), date(fixedAt, context), text(words.next)] : []),
+    text(summary(all, words), { bold: true }),
+    ...(isDone ? [text(words.next + wellLine)] : []),
+  ];
+}
+
+/** If there are too many, the most harmless ones become one line. */
+function badLines(bad: readonly SinkResult[], context: RenderContext, now: number): RichTextElement[][] {
+  const { words } = context;
+  const lines: RichTextElement[][] = [];
+  let units = 0;
+  for (const result of bad) {
+    const line = lineOf(result, context, now);
+    units += lengthOf(line);
+    if (lines.length === mostLines || units > mostUnits) break;
+    lines.push(line);
+  }
+  const folded = bad.slice(lines.length);
+  return folded.length === 0 ? lines : [...lines, [text(words.results.folded(folded.length, counts(folded, words)))]];
+}
+
+/** Each sink that has a change, and how long that took. */
+function wellTexts(well: readonly SinkResult[], words: Words): string[] {
+  const { results: texts, formats } = words;
+  const all = well.map(({ sink, state, skipped, durationMs }) => {
+    const took = durationMs === null ? texts.state.delivered : formats.duration(durationMs);
+    const how = skipped ? texts.skipped : state === 'superseded' ? texts.state.superseded : took;
+    return `${clean(sink, 60)} ${how}`;
+  });
+  const shown = all.slice(0, mostLines).filter((_, index) => all.slice(0, index + 1).join('').length < mostUnits / 2);
+  const more = well.slice(shown.length);
+  return more.length === 0 ? shown : [...shown, texts.folded(more.length, counts(more, words))];
+}
+
+function isWell({ state }: SinkResult): boolean {
+  return state === 'delivered' || state === 'superseded';
+}
+
+function isOpen({ state }: SinkResult): boolean {
+  return state === 'pending' || state === 'retrying';
+}
+
+function emoji(name: string): RichTextElement {
+  return { type: 'emoji', name };
+}
+
+/**
+ * Our words around who did something. A user of Slack is shown by name where that notifies nobody, as in an edit.
+ * @param notifies whether a name would
+ */
+export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies = false): RichTextElement[] {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
   if (user === undefined) return [text(phrase(actor === 'api' ? api : clean(actor, 40)))];
+  if (notifies) return [text(phrase(someone))];
   const [before = '', after = ''] = phrase('\0').split('\0');
   return [...(before ? [text(before)] : []), { type: 'user', user_id: user }, ...(after ? [text(after)] : [])];
 }
@@ -72,32 +125,26 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
   });
 }
 
-function lineOf(
-  { sink, state, reason, durationMs, nextAttemptAt, held }: SinkResult,
-  context: RenderContext,
-  now: number,
-): RichTextElement[] {
-  const { results: texts, colon } = context.words;
+/** A sink that does not have a change: why, with what its target answered, and when it is tried next. */
+function lineOf({ sink, state, reason, nextAttemptAt, held }: SinkResult, context: RenderContext, now: number): RichTextElement[] {
+  const { results: texts, colon, explain } = context.words;
+  const failure = reason === null || reason === noReasonGiven ? '' : clean(explain(reason), 200);
   const open = state === 'pending' || state === 'retrying';
-  const outcome = state === 'delivered' && durationMs !== null ? texts.deliveredIn(durationMs) : texts.state[state];
-  // What was wrong before something newer arrived there is over.
-  const failure =
-    state !== 'delivered' && state !== 'superseded' && reason !== null && reason !== noReasonGiven
-      ? clean(context.words.explain(reason), 150)
-      : '';
   const why = open && held !== null ? texts.held[held] : failure;
-  const line = ` ${outcome}${why && colon + why}`;
   return [
-    { type: 'emoji', name: icons[state] },
+    emoji(icons[state]),
     text(` ${clean(sink, 60)}`, { bold: true }),
-    ...(open && nextAttemptAt !== null && nextAttemptAt > now
-      ? [text(line + texts.next[state]), date(nextAttemptAt, context)]
-      : [text(line + (state === 'retrying' && held === null ? texts.again : ''))]),
+    text(` ${texts.state[state]}${why && colon + why}`),
+    ...(open && nextAttemptAt !== null && nextAttemptAt > now ? [text(texts.next[state]), date(nextAttemptAt, context)] : []),
   ];
 }
 
 function auditLine({ at, action, actor }: AuditAction, context: RenderContext): RichTextElement[] {
   const { words } = context;
-  const icon = { type: 'emoji', name: action === 'replay' ? 'repeat' : 'wastebasket' } as const;
-  return [icon, text(' '), ...byActor(words.results[action], actor, words), date(at, context)];
+  return [
+    emoji(action === 'replay' ? 'repeat' : 'wastebasket'),
+    text(' '),
+    ...byActor(words.results[action], actor, words),
+    date(at, context),
+  ];
 }

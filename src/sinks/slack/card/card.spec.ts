@@ -1,3 +1,4 @@
+import type { RichTextBlock } from '@slack/types';
 import fc from 'fast-check';
 import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
@@ -5,16 +6,36 @@ import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeType, FieldName } from '../../sink.js';
 import type { Report, SinkResult } from '../../report-sink.js';
 import { type RenderContext, type Message, withoutImage } from './blocks.js';
-import { card, fullTexts } from './card.js';
+import { card, fullTexts, hasCard } from './card.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: false };
+const context: RenderContext = {
+  sink: 'team',
+  words: en,
+  timeZone: 'UTC',
+  threads: true,
+  buttons: false,
+  severalApps: false,
+  cards: 'all' as const,
+  mention: [],
+};
 const now = Date.parse('2022-12-09T08:27:00Z');
 
 function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return { sink, state, reason: null, durationMs: null, nextAttemptAt: null, held: null, response: null, skipped: false, ...rest };
+  return {
+    sink,
+    state,
+    reason: null,
+    durationMs: null,
+    nextAttemptAt: null,
+    endedAt: null,
+    held: null,
+    response: null,
+    skipped: false,
+    ...rest,
+  };
 }
 
 function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType }, rest: Partial<Report> = {}): Report {
@@ -40,49 +61,56 @@ describe('card', () => {
       ),
     );
     expect(linesOf(shown)).toEqual([
-      'NewName',
-      '*Profile changed* `@TOA#_test_OA_for_penn`',
+      '*NewName* · Profile changed · `@TOA#_test_OA_for_penn`',
       'Name: ~Old name~ → *NewName*',
       'Introduction: ~_(empty)_~ → *Hello there*',
-      'by leckie | Dec 9, 2022, 08:26:54 UTC | app 1400000001, revision 3, change 01980000-0000-7000-8000-000000000001',
-      ':white_check_mark:* crm* delivered in 81 ms',
-      ':warning:* search* failing: answered 503, is tried again',
-      '*Waiting for 1 of 2 sinks*',
+      'by leckie · RESTAPI | Dec 9, 2022, 08:26:54 UTC | revision 3',
+      ':hourglass_flowing_sand: *Waiting for 1 of 2 sinks*',
+      ':warning:* search* retrying: answered 503',
+      ':white_check_mark: crm 81 ms',
     ]);
-    expect(shown.text).toBe('NewName (@TOA#_test_OA_for_penn): Profile changed (name and introduction). Waiting for 1 of 2 sinks.');
-    expect(shown.blocks[0]).toMatchObject({ accessory: { type: 'image', image_url: 'http://this.is.newface.url/' } });
-    expect(shown.blocks[2]).toMatchObject({
-      elements: [{}, { text: '<!date^1670574414^{date_short_pretty} {time_secs}|Dec 9, 2022, 08:26:54 UTC>' }, {}],
+    expect(shown.text).toBe('NewName (@TOA#_test_OA_for_penn): Profile changed (name and introduction). Waiting for 1 of 2 sinks');
+    expect(shown.blocks[1]).toMatchObject({
+      elements: [
+        { type: 'image', image_url: 'http://this.is.newface.url/' },
+        {},
+        { text: '<!date^1670574414^{date_short_pretty} {time_secs}|Dec 9, 2022, 08:26:54 UTC>' },
+        {},
+      ],
     });
+    expect(JSON.stringify(shown)).not.toMatch(/1400000001|01980000/);
+    expect(linesOf(cardOf(reportOf({}), { severalApps: true }))).toContainEqual(expect.stringMatching(/\| revision 3 · app 1400000001$/));
   });
 
   it('speaks Chinese, and tells times without Slack in the time zone', () => {
     const results = [
       result('crm', 'delivered', { durationMs: 1234 }),
-      result('search', 'retrying', { reason: 'answered 503', nextAttemptAt: now + 90_000 }),
+      result('search', 'retrying', {
+        reason: stored(['with_answer', ['answered', 503], 'Service Unavailable']),
+        nextAttemptAt: now + 90_000,
+      }),
     ];
     const shown = cardOf(reportOf({}, { results }), { words: zhCN, timeZone: 'Asia/Shanghai' });
     expect(linesOf(shown)).toEqual([
-      'NewName',
-      '*资料已更新* `@TOA#_test_OA_for_penn`',
+      '*NewName* · 资料已更新 · `@TOA#_test_OA_for_penn`',
       '名称：~Old name~ → *NewName*',
-      '操作者：leckie | 2022年12月9日 16:26:54 GMT+8 | 应用 1400000001，版本 3，变更 01980000-0000-7000-8000-000000000001',
-      ':white_check_mark:* crm* 已送达，用时 1.2 秒',
-      ':warning:* search* 失败：answered 503，下次重试：2022年12月9日 16:28:30 GMT+8',
-      '*正在等待 2 个目标中的 1 个*',
+      '操作者 leckie · RESTAPI | 2022年12月9日 16:26:54 GMT+8 | 版本 3',
+      ':hourglass_flowing_sand: *等待中：2 个目标中还有 1 个未完成*',
+      ':warning:* search* 重试中：返回 503 — Service Unavailable · 下次重试 2022年12月9日 16:28:30 GMT+8',
+      ':white_check_mark: crm 1.2 秒',
     ]);
-    expect(shown.text).toBe('NewName（@TOA#_test_OA_for_penn）：资料已更新（名称）。正在等待 2 个目标中的 1 个。');
+    expect(shown.text).toBe('NewName（@TOA#_test_OA_for_penn）：资料已更新（名称）。等待中：2 个目标中还有 1 个未完成');
   });
 
   it.each(['pending', 'retrying'] as const)('says when what is %s is tried next, if that is to come', state => {
     const line = (nextAttemptAt: number | null) =>
-      linesOf(cardOf(reportOf({}, { results: [result('x', state, { nextAttemptAt })] }))).at(-2);
-    expect(line(now + 60_000)).toMatch(/, is tried (again )?Dec 9, 2022, 08:28:00 UTC$/);
+      linesOf(cardOf(reportOf({}, { results: [result('x', state, { nextAttemptAt })] }))).at(-1);
+    expect(line(now + 60_000)).toMatch(/ · next (retry|attempt) Dec 9, 2022, 08:28:00 UTC$/);
     expect(line(now)).not.toContain('2022');
     expect(line(null)).not.toContain('2022');
   });
 
-  // Planted: without the exception "superseded by something newer: answered 503" told of what was over.
+  // Planted: "skipped: a newer change was sent: answered 503" told of what was over.
   it('says why what waits is not tried, and nothing of what failed before something newer arrived', () => {
     const failed = { reason: 'answered 503' };
     const shown = reportOf(
@@ -95,10 +123,10 @@ describe('card', () => {
         ],
       },
     );
-    expect(linesOf(cardOf(shown)).slice(-4, -1)).toEqual([
-      ':hourglass_flowing_sand:* a* waiting: the sink is paused',
-      ':warning:* b* failing: the sink is no longer configured',
-      ':fast_forward:* c* superseded by something newer',
+    expect(linesOf(cardOf(shown)).slice(-3)).toEqual([
+      ':warning:* b* retrying: the sink is no longer configured',
+      ':hourglass_flowing_sand:* a* queued: the sink is paused',
+      ':white_check_mark: c skipped: a newer change was sent',
     ]);
   });
 
@@ -138,7 +166,7 @@ describe('card', () => {
     const auditActions = [{ at: now, action: 'discard' as const, actor: 'api' }];
     expect(linesOf(cardOf(reportOf({}, { results, auditActions: auditActions }), { words: zhCN })).slice(-3)).toEqual([
       ':wastebasket:* search* 已放弃',
-      '*已结束：1 个已放弃，1 个已送达*',
+      ':white_check_mark: crm 已送达',
       ':wastebasket: 由 API 放弃，2022年12月9日 08:27:00 UTC',
     ]);
   });
@@ -163,9 +191,9 @@ describe('card', () => {
         { field: 'organization', from: 'a\nb', to: 'c' },
       ],
     });
-    expect(linesOf(cardOf(report))[2]).toMatch(/^Introduction: ~short~ → \*first line, .*…\*_ \(in full in the thread\)_$/);
-    expect(linesOf(cardOf(report))[3]).toBe('Organization: ~a b~ → *c*');
-    expect(linesOf(cardOf(report, { threads: false }))[2]).toMatch(/…\*$/);
+    expect(linesOf(cardOf(report))[1]).toMatch(/^Introduction: ~short~ → \*first line, .*…\*_ \(full text in the thread\)_$/);
+    expect(linesOf(cardOf(report))[2]).toBe('Organization: ~a b~ → *c*');
+    expect(linesOf(cardOf(report, { threads: false }))[1]).toMatch(/…\*$/);
     expect(fullTexts(report, context).flatMap(linesOf)).toEqual(['*Introduction now*', `> ${'first line, '.repeat(40)}\nlast line`]);
   });
 
@@ -177,23 +205,59 @@ describe('card', () => {
     const changes = [{ field: 'introduction' as const, from: 'a'.repeat(20_000), to: 'b'.repeat(400) }];
     expect(fullTexts(reportOf({ changes }), context).flatMap(linesOf)).toEqual([
       '*Introduction before*',
-      `> ${'a'.repeat(4399)}…_\nCut here: all of it is in the API._`,
+      `> ${'a'.repeat(4399)}…_\nShortened; see the API._`,
       '*Introduction now*',
       `> ${'b'.repeat(400)}`,
     ]);
   });
 
   it.each([
-    [['delivered', 'delivered'], 'All sinks have it'],
-    [['delivered', 'superseded'], 'All sinks have it or something newer'],
-    [['parked'], 'Done: 1 parked'],
-    [['delivered', 'parked', 'discarded', 'parked'], 'Done: 2 parked, 1 discarded, and 1 delivered'],
+    [['delivered', 'delivered'], 'All sinks up to date', ' · s0 delivered · s1 delivered'],
+    [['delivered', 'superseded'], 'All sinks up to date', ' · s0 delivered · s1 skipped: a newer change was sent'],
+    [['parked'], 'Needs attention: 1 failed'],
+    [['delivered', 'parked', 'discarded', 'parked'], 'Needs attention: 2 failed, 1 discarded, 1 delivered'],
+    [['parked', 'pending'], 'Needs attention: 1 failed, 1 queued'],
+    [['delivered', 'discarded'], 'Finished: 1 discarded, 1 delivered'],
     [['pending'], 'Waiting for 1 of 1 sink'],
-    [[], 'No other sink to tell'],
-  ] as const)('sums up %j', (states, phrase) => {
+    [[], 'No other sinks configured'],
+  ] as [SinkResult['state'][], string, string?][])('sums up %j', (states, phrase, each = '') => {
     const shown = cardOf(reportOf({}, { results: states.map((state, index) => result(`s${index}`, state)) }), { buttons: false });
-    expect(linesOf(shown).at(-1)).toBe(`*${phrase}*`);
-    expect(shown.text).toContain(`${phrase}.`);
+    expect(linesOf(shown)[3]).toMatch(new RegExp(`^:[a-z_]+: \\*${phrase}\\*${each}$`));
+    // What wants a person comes first on a locked phone.
+    expect(shown.text).toMatch(phrase.startsWith('Needs') ? new RegExp(`^${phrase}\\. NewName`) : new RegExp(`\\. ${phrase}$`));
+  });
+
+  it('that is there for a failure alone says when that was fixed', () => {
+    const results = [result('crm', 'delivered', { durationMs: 81, endedAt: now }), result('search', 'delivered', { endedAt: now - 9000 })];
+    expect(linesOf(cardOf(reportOf({}, { results }), { cards: 'problems' })).at(-1)).toBe(
+      ':white_check_mark: *Fixed *Dec 9, 2022, 08:27:00 UTC · *All sinks up to date* · crm 81 ms · search delivered',
+    );
+  });
+
+  it('is there for every change, for those that failed, or for none', () => {
+    const [well, failed] = (['delivered', 'parked'] as const).map(state => reportOf({}, { results: [result('crm', state)] }));
+    const those = (cards: RenderContext['cards']) => [well!, failed!].map(one => hasCard(one, { ...context, cards }));
+    expect((['all', 'problems', 'none'] as const).map(those)).toEqual([
+      [true, true],
+      [false, true],
+      [false, false],
+    ]);
+  });
+
+  it('links to avatars that Slack may be told of, with words of ours', () => {
+    const line = (from: string | null, to: string | null) => {
+      const { blocks } = cardOf(reportOf({ changes: [{ field: 'avatarUrl', from, to }] }));
+      return (blocks[0] as RichTextBlock).elements[1]!.elements;
+    };
+    const [old, next] = ['https://cdn.example.com/<old>', 'https://cdn.example.com/new'];
+    expect(line(old, next)).toEqual([
+      { type: 'text', text: 'Avatar: ' },
+      { type: 'link', url: 'https://cdn.example.com/%3Cold%3E', text: 'old picture' },
+      { type: 'text', text: ' → ' },
+      { type: 'link', url: next, text: 'new picture' },
+    ]);
+    for (const unfit of ['http://10.0.0.1/a', 'http://nas.local/a', 'javascript:alert(1)', `${next}${'a'.repeat(500)}`])
+      expect(JSON.stringify(line(unfit, unfit))).not.toContain('"link"');
   });
 
   it('has a word and a reason for every state', () => {
@@ -201,13 +265,14 @@ describe('card', () => {
     const all = (['pending', 'retrying', 'delivered', 'superseded', 'parked', 'discarded'] as const).map(state =>
       result('x', state, { reason }),
     );
-    expect(linesOf(cardOf(reportOf({}, { results: all }), { buttons: false })).slice(-7, -1)).toEqual([
-      ':hourglass_flowing_sand:* x* waiting: answered 400',
-      ':warning:* x* failing: answered 400, is tried again',
-      ':white_check_mark:* x* delivered',
-      ':fast_forward:* x* superseded by something newer',
-      ':x:* x* parked: answered 400',
+    expect(
+      linesOf(cardOf(reportOf({}, { results: [...all, result('y', 'delivered', { skipped: true })] }), { buttons: false })).slice(-5),
+    ).toEqual([
+      ':x:* x* failed: answered 400',
+      ':warning:* x* retrying: answered 400',
       ':wastebasket:* x* discarded: answered 400',
+      ':hourglass_flowing_sand:* x* queued: answered 400',
+      ':white_check_mark: x delivered · x skipped: a newer change was sent · y not sent (template)',
     ]);
   });
 
@@ -216,20 +281,21 @@ describe('card', () => {
       result(`sink-${index}`, index === 150 ? 'parked' : 'delivered', { reason: 'answered 400' }),
     );
     const lines = linesOf(cardOf(reportOf({}, { results: all }), { buttons: false }));
-    expect(lines).toContain(':x:* sink-150* parked: answered 400');
-    expect(lines.at(-2)).toBe('… and 180 more: 180 delivered');
-    expect(lines.at(-1)).toBe('*Done: 1 parked and 199 delivered*');
+    expect(lines.at(-3)).toBe(':x: *Needs attention: 1 failed, 199 delivered*');
+    expect(lines.at(-2)).toBe(':x:* sink-150* failed: answered 400');
+    expect(lines.at(-1)).toMatch(
+      /^:white_check_mark: sink-0 delivered · sink-1 delivered · .* · sink-19 delivered · … and 179 more: 179 delivered$/,
+    );
   });
 
   it('tells of a destroyed channel by its last name', () => {
     const unknown = { name: null, avatarUrl: null, introduction: null, organization: null };
     const changes = [{ field: 'name' as const, from: 'Shop', to: null }];
     const shown = cardOf(reportOf({ type: 'channel.destroyed', exists: false, operator: null, changes, profile: unknown }));
-    expect(linesOf(shown).slice(0, 4)).toEqual([
-      'Shop',
-      '*Channel destroyed* `@TOA#_test_OA_for_penn`',
+    expect(linesOf(shown).slice(0, 3)).toEqual([
+      '*Shop* · Channel destroyed · `@TOA#_test_OA_for_penn`',
       'Name: ~Shop~',
-      expect.stringMatching(/^operator not told \| /),
+      expect.stringMatching(/^operator unknown · RESTAPI \| /),
     ]);
     expect(withoutImage(shown)).toBeNull();
   });
@@ -239,38 +305,38 @@ describe('card', () => {
     const lines = linesOf(
       cardOf(reportOf({ type: 'channel.created', revision: 1, changes }, { tie: true, stale: ['organization'], eventTimeEstimated: true })),
     );
-    expect(lines.slice(1, 6)).toEqual([
-      '*Channel created* `@TOA#_test_OA_for_penn`',
+    expect(lines.slice(0, 5)).toEqual([
+      '*NewName* · Channel created · `@TOA#_test_OA_for_penn`',
       'Name: *Shop*',
-      '_Not applied: organization. What we have is newer or of the same time._',
-      '_Another webhook of the same time says something else; of two such texts the greater one counts._',
-      '_The webhook carried no usable time: this is when it arrived._',
+      '_Organization ignored: the current value is newer, or as new._',
+      '_Two updates had the same timestamp; one was chosen by a fixed rule._',
+      '_No valid time in the webhook; arrival time shown._',
     ]);
   });
 
   it('tells of one that was created again, and of a value that is unknown', () => {
     const changes = [{ field: 'name' as const, from: null, to: 'Shop' }];
-    expect(linesOf(cardOf(reportOf({ type: 'channel.created', revision: 2, changes })))[1]).toMatch(/^\*Channel created again\*/);
-    expect(linesOf(cardOf(reportOf({ revision: 1, changes })))[2]).toBe('Name: ~_unknown_~ → *Shop*');
+    expect(linesOf(cardOf(reportOf({ type: 'channel.created', revision: 2, changes })))[0]).toMatch(/ · Channel created again · /);
+    expect(linesOf(cardOf(reportOf({ revision: 1, changes })))[1]).toBe('Name: ~_unknown_~ → *Shop*');
   });
 
   it('says when two values differ only in what is not shown', () => {
     const changes = [{ field: 'name' as const, from: 'Shop\u202e', to: 'Shop' }];
-    expect(linesOf(cardOf(reportOf({ changes })))[2]).toBe('Name: ~Shop~ → *Shop*_ (they differ in what is not shown here)_');
+    expect(linesOf(cardOf(reportOf({ changes })))[1]).toBe('Name: ~Shop~ → *Shop*_ (they differ only in hidden or shortened characters)_');
   });
 
   it.each([
-    [{}, {}, 'equal to what we have'],
-    [{}, { stale: ['name', 'avatarUrl'] as FieldName[] }, 'older than what we have; not applied (name and avatar)'],
-    [{}, { tie: true }, 'another webhook of the same time counts'],
-    [{}, { stale: ['name'] as FieldName[], tie: true }, 'another webhook of the same time counts (name)'],
-    [{ type: 'channel.destroyed' as const }, {}, 'older than what we have; not applied'],
-    [{ type: 'channel.destroyed' as const, exists: false }, {}, 'the channel was destroyed already'],
+    [{}, {}, 'No change: these values were already set'],
+    [{}, { stale: ['name', 'avatarUrl'] as FieldName[] }, 'Ignored: older than the current profile (name and avatar)'],
+    [{}, { tie: true }, 'Ignored: another update with the same timestamp won'],
+    [{}, { stale: ['name'] as FieldName[], tie: true }, 'Ignored: another update with the same timestamp won (name)'],
+    [{ type: 'channel.destroyed' as const }, {}, 'Ignored: older than the current profile'],
+    [{ type: 'channel.destroyed' as const, exists: false }, {}, 'No change: the channel was already destroyed'],
   ])('gives one line to a change that altered nothing (%j %j)', (data, rest, why) => {
     const shown = cardOf(reportOf({ ...data, revision: null, changes: [] }, { ...rest, results: [] }));
-    expect(linesOf(shown).slice(0, 2)).toEqual(['NewName', `Nothing changed: ${why} \`@TOA#_test_OA_for_penn\``]);
-    expect(shown.blocks).toHaveLength(3);
-    expect(shown.text).toBe(`NewName (@TOA#_test_OA_for_penn): Nothing changed: ${why}.`);
+    expect(linesOf(shown)[0]).toBe(`*NewName* · ${why} · \`@TOA#_test_OA_for_penn\``);
+    expect(shown.blocks).toHaveLength(2);
+    expect(shown.text).toBe(`NewName (@TOA#_test_OA_for_penn): ${why}`);
   });
 
   it('shows <!channel> as these ten characters', () => {
@@ -278,8 +344,8 @@ describe('card', () => {
     const shown = cardOf(
       reportOf({ changes: [{ field: 'name', from: 'a', to: name }], profile: { ...exampleEvent().data.profile, name } }),
     );
-    expect(linesOf(shown)[0]).toBe(name);
-    expect(linesOf(shown)[2]).toBe('Name: ~a~ → *<!channel>*');
+    expect(linesOf(shown)[0]).toMatch(/^\*<!channel>\* · /);
+    expect(linesOf(shown)[1]).toBe('Name: ~a~ → *<!channel>*');
     expect(shown.text).toMatch(/^&lt;!channel&gt; /);
   });
 
@@ -288,7 +354,7 @@ describe('card', () => {
     ['', '(no name)'],
     [' \u200b\u202e', '(no name)'],
   ])('has a title without a name (%j)', (name, title) => {
-    expect(linesOf(cardOf(reportOf({ changes: [], profile: { ...exampleEvent().data.profile, name } })))[0]).toBe(title);
+    expect(linesOf(cardOf(reportOf({ changes: [], profile: { ...exampleEvent().data.profile, name } })))[0]).toContain(`*${title}* · `);
   });
 });
 

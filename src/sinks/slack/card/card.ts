@@ -8,8 +8,8 @@ import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.j
 import type { Words } from '../words/en.js';
 
 /**
- * The card of a change. What comes from webhooks only ever goes into plain_text and rich_text, where it cannot mention, link or format;
- * mrkdwn is for our own numbers. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
+ * The card of a change. What comes from webhooks only ever goes into plain_text and rich_text, where it cannot mention, link or format; mrkdwn is for our
+ * own numbers. The one exception are the URLs of avatars: of the picture, and of links with words of ours. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
  * edits that change them; only the buttons at the end come and go.
  */
 export function card(report: Report, context: RenderContext, now: number): Message {
@@ -19,19 +19,11 @@ export function card(report: Report, context: RenderContext, now: number): Messa
   const updated = altered && report.event.type === 'channel.profile.updated';
   const name = nameOf(report, words);
   const effect = effectOf(report, words);
-  const head = [text(effect, { bold: altered }), text(' '), idOf(channelId, words)];
+  const head = [text(name, { bold: true }), text(words.next + effect + words.next), idOf(channelId, words)];
   const parked = report.results.some(({ state }) => state === 'parked');
   return {
-    text: escape(
-      words.card.notification(
-        clean(name, 100),
-        clean(channelId, 100),
-        updated ? words.card.updated(changes.map(({ field }) => field)) : effect,
-        altered ? summary(report.results, words) : '',
-      ),
-    ),
+    text: escape(notificationOf(report, updated ? words.card.updated(changes.map(({ field }) => field)) : effect, words)),
     blocks: [
-      { type: 'section', text: plain(name), ...accessoryOf(report, words) },
       richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
       ...(altered && report.event.data.test !== true ? [results(report, context, now)] : []),
@@ -43,6 +35,23 @@ export function card(report: Report, context: RenderContext, now: number): Messa
 /** An incoming webhook opens nothing, and nothing is kept of a test. */
 function detailsOf({ event }: Report, { threads }: RenderContext): 'details'[] {
   return threads && event.data.test !== true ? ['details'] : [];
+}
+
+/** The messageRef of a change that has no card. */
+export const noCard = JSON.stringify({ card: false });
+
+/** Whether a change that was not shown before is shown. */
+export function hasCard({ event, results: all }: Report, { cards }: RenderContext): boolean {
+  return cards === 'all' || event.data.test === true || (cards === 'problems' && all.some(({ state }) => state === 'parked'));
+}
+
+/** What is seen on a locked phone: first what wants a person. */
+function notificationOf(report: Report, effect: string, words: Words): string {
+  const { channelId, revision } = report.event.data;
+  const what = words.card.notification(clean(nameOf(report, words), 100), clean(channelId, 100), effect);
+  if (revision === null) return what;
+  const end = summary(report.results, words);
+  return report.results.some(({ state }) => state === 'parked') ? words.card.attention(end, what) : words.card.attention(what, end);
 }
 
 /** The texts that the card had to cut, for its thread. */
@@ -70,9 +79,9 @@ export function effectOf({ event, stale, tie }: ListedChange, { card: words }: W
   const { exists, revision } = event.data;
   const destroyed = event.type === 'channel.destroyed';
   if (revision === null) {
-    if (tie) return words.nothing(words.tie(stale));
-    if (stale.length > 0 || (destroyed && exists)) return words.nothing(words.older(stale));
-    return words.nothing(destroyed ? words.destroyedAlready : words.equal);
+    if (tie) return words.tie(stale);
+    if (stale.length > 0 || (destroyed && exists)) return words.older(stale);
+    return destroyed ? words.destroyedAlready : words.equal;
   }
   if (destroyed) return words.destroyed;
   if (event.type === 'channel.profile.updated') return words.updated([]);
@@ -92,17 +101,27 @@ export function idOf(channelId: string, { card: words }: Words, graphemes?: numb
 }
 
 /** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
-export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextText[] {
+export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextElement[] {
   const { card: texts, colon } = words;
+  const isAvatar = field === 'avatarUrl';
   const before = from === null && type === 'channel.created' ? null : valueOf(from, texts, graphemes);
   const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, texts, graphemes);
   return [
     text(texts.field[field] + colon),
-    ...(before ? [text(before.text, { strike: true, ...before.style })] : []),
+    ...(before ? [(isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })] : []),
     ...(before && after ? [text(' → ')] : []),
-    ...(after ? [text(after.text, { bold: true, ...after.style })] : []),
+    ...(after ? [(isAvatar && linkTo(to, texts.newAvatar)) || text(after.text, { bold: true, ...after.style })] : []),
     ...(before?.text === after?.text ? [text(texts.alike, { italic: true })] : []),
   ];
+}
+
+/** A longer URL is shown cut, as any other text: it counts as a part of the message. */
+const longestLink = 500;
+
+/** An avatar as a link with a word of ours; `null` if Slack may not be told its URL. */
+function linkTo(avatarUrl: string | null, word: string): RichTextElement | null {
+  const url = publicImageUrl(avatarUrl);
+  return url === null || url.length > longestLink ? null : { type: 'link', url, text: word };
 }
 
 /** Who did it, as far as the vendor says. */
@@ -125,21 +144,26 @@ function valueOf(value: string | null, words: Words['card'], graphemes?: number)
   return text(value === null ? words.unknown : value === '' ? words.empty : words.blank, { italic: true });
 }
 
+/** One small line: the avatar, who, from where, when. */
 function factsOf(report: Report, context: RenderContext): KnownBlock {
-  const { sdkAppId, changeId, revision } = report.event.data;
+  const { sdkAppId, revision, profile } = report.event.data;
+  const { words } = context;
+  const { card: texts, next } = words;
+  const { platform } = report.origin;
+  const image = publicImageUrl(profile.avatarUrl);
+  const which = [
+    ...(revision === null ? [] : [texts.revision(revision)]),
+    ...(context.severalApps ? [texts.app(clean(sdkAppId, 40))] : []),
+  ];
   return {
     type: 'context',
     elements: [
-      plain(operatorOf(report, context.words)),
+      ...(image === null ? [] : [{ type: 'image', image_url: image, alt_text: texts.avatar } as const]),
+      plain([operatorOf(report, words), ...(platform === null ? [] : [clean(platform, 40) || texts.blank])].join(next)),
       { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) },
-      plain(context.words.card.facts(clean(sdkAppId, 40), revision, clean(changeId, 60))),
+      ...(which.length > 0 ? [plain(which.join(next))] : []),
     ],
   };
-}
-
-function accessoryOf({ event }: Report, { card: words }: Words): object {
-  const image = publicImageUrl(event.data.profile.avatarUrl);
-  return image === null ? {} : { accessory: { type: 'image', image_url: image, alt_text: words.avatar } };
 }
 
 function notesOf({ stale, tie, eventTimeEstimated, event }: Report, { card: words }: Words): RichTextElement[][] {

@@ -6,7 +6,16 @@ import type { RenderContext } from './blocks.js';
 import { digest, digestThread } from './digest.js';
 import { en } from '../words/en.js';
 
-const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = {
+  sink: 'team',
+  words: en,
+  timeZone: 'UTC',
+  threads: true,
+  buttons: true,
+  severalApps: false,
+  cards: 'all' as const,
+  mention: [],
+};
 
 function reportOf(name: string, rest: Partial<ChangeEvent['data']> = {}, type: ChangeEvent['type'] = 'channel.profile.updated'): Report {
   const { profile } = exampleEvent().data;
@@ -30,13 +39,13 @@ describe('digest', () => {
     const all = [reportOf('One', {}, 'channel.created'), later, reportOf('Three', { revision: null, changes: [] })];
     const shown = digest(all, context);
     expect(linesOf(shown)).toEqual([
-      '3 changes, every sink has them',
+      '3 changes delivered to all sinks',
       '*One* `@One` Channel created again',
       `*Two* \`@Two\` Name: ~a~ → *b*; Introduction: ~_(empty)_~ → *${'x'.repeat(39)}…*`,
-      '*Three* `@Three` Nothing changed: equal to what we have',
+      '*Three* `@Three` No change: these values were already set',
       'Dec 9, 2022, 08:26:54 UTC – Dec 10, 2022, 00:00:00 UTC',
     ]);
-    expect(shown.text).toBe('3 changes, every sink has them: One, Two, Three');
+    expect(shown.text).toBe('3 changes delivered to all sinks: One, Two, Three');
     expect(digestThread(all, context)).toEqual([]);
   });
 
@@ -45,7 +54,7 @@ describe('digest', () => {
     const shown = digest(all, context);
     expect(linesOf(shown).slice(-3, -1)).toEqual(['*shop-19* `@shop-19` Name: ~Old~ → *shop-19*', '_… and 37 more: all in the thread_']);
     expect(linesOf(shown)).toHaveLength(23);
-    expect(shown.text).toBe('57 changes, every sink has them: shop-0, shop-1, shop-2 …');
+    expect(shown.text).toBe('57 changes delivered to all sinks: shop-0, shop-1, shop-2 …');
     const parts = digestThread(all, context);
     expect(parts.map(({ text }) => text)).toEqual(['Part 1 of 1']);
     expect(parts.flatMap(linesOf)).toEqual(
@@ -63,7 +72,7 @@ describe('digest', () => {
     const parts = digestThread(many(5000), context);
     expect(parts).toHaveLength(3);
     const lines = parts.flatMap(linesOf);
-    expect(lines.at(-1)).toBe(`_… and ${en.formats.number(5001 - lines.length)} more, to be found in the API_`);
+    expect(lines.at(-1)).toBe(`_… and ${en.formats.number(5001 - lines.length)} more; see the API_`);
     expect(new Set(lines.slice(0, -1)).size).toBe(lines.length - 1);
   });
 

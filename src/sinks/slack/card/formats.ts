@@ -11,7 +11,7 @@ export function formatsOf(locale: string) {
     ]),
   );
   const times = new Map<string, (ms: number) => string>();
-  const unit = (name: string, value: number) => units[name]?.format(value) ?? '';
+  const unit = (name: string, value: number) => spaced(units[name]?.format(value) ?? '');
   return {
     number: (value: number) => numbers.format(value),
     /** A number with what it counts. */
@@ -29,7 +29,7 @@ export function formatsOf(locale: string) {
         ['second', seconds % 60],
       ] as const;
       const first = parts.findIndex(([, value]) => value > 0);
-      return spans.format(parts.slice(first, first + 2).flatMap(([name, value]) => (value > 0 ? [unit(name, value)] : [])));
+      return spaced(spans.format(parts.slice(first, first + 2).flatMap(([name, value]) => (value > 0 ? [unit(name, value)] : []))));
     },
     time: (ms: number, timeZone: string): string => {
       // Making one takes longer than all the rest of a message.
@@ -38,6 +38,11 @@ export function formatsOf(locale: string) {
       return format(ms);
     },
   };
+}
+
+/** With blanks between numbers and Chinese words, as in all our texts. */
+function spaced(text: string): string {
+  return text.replace(/(?<=\d)(?=\p{Script=Han})|(?<=\p{Script=Han})(?=\d)/gu, ' ');
 }
 
 /** The zone comes last: by itself, Chinese puts it between the day and the time of the day. */

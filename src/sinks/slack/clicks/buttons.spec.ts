@@ -36,7 +36,7 @@ beforeEach(() => {
 async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Buttons> {
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
-  const actions = { retry: act, discard: act, pause: toggle, resume: toggle, repair: toggle };
+  const actions = { retry: act, retryAll: act, discard: act, probe: toggle, pause: toggle, resume: toggle, repair: toggle };
   const interaction: SinkContext['interaction'] = (asked, credential, keys) => {
     keysOfClicks.push(keys);
     const answers = opened.map(one => one.interaction?.(asked, credential, seen()) ?? null);
@@ -47,13 +47,18 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     now: () => 1_800_000_000_000,
     warn: () => {},
     proxies: noProxies,
+    sdkAppIds: ['1400000001'],
     clean: (text: string) => text,
     actions,
     lookup: noLookup,
     interaction,
   };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
-  const sink = await buttons(all, { sink: name, words: en, timeZone: 'UTC', threads: true, buttons: true }, context);
+  const sink = await buttons(
+    all,
+    { sink: name, words: en, timeZone: 'UTC', threads: true, buttons: true, severalApps: false, cards: 'all' as const, mention: [] },
+    context,
+  );
   opened.push(sink);
   return sink;
 }

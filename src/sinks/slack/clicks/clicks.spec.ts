@@ -187,7 +187,7 @@ test.each([
 test('both languages say something of everything', () => {
   for (const texts of [en.clicks, zhCN.clicks]) {
     const all = [texts.notAllowed, texts.failed, ...Object.values(texts.nothingLeft)];
-    expect(all).toHaveLength(7);
+    expect(all).toHaveLength(9);
     for (const text of all) expect(text).toMatch(/^[^<>&]+$/);
   }
 });
@@ -211,7 +211,9 @@ describe('clicks', () => {
     const act = async (action: string, value: string, actor: string) => (calls.push([action, value, actor]), outcome());
     return {
       retry: (id, actor) => act('retry', id, actor),
+      retryAll: (sink, actor) => act('retryAll', sink, actor),
       discard: (id, actor) => act('discard', id, actor),
+      probe: async (sink, actor) => (await act('probe', sink, actor)) > 0,
       pause: async (sink, actor) => (await act('pause', sink, actor)) > 0,
       resume: async (sink, actor) => (await act('resume', sink, actor)) > 0,
       repair: async (sink, actor) => (await act('repair', sink, actor)) > 0,

@@ -17,7 +17,7 @@ export interface Click extends Person {
   action: keyof Actions | 'refresh' | 'find' | 'details';
   /** The name of the Slack sink whose message it was on. */
   sink: string;
-  /** The id of a change (retry, discard), the name of a sink (pause, resume, repair), or what was typed (find). */
+  /** The id of a change (retry, discard), the name of a sink (all others), or what was typed (find). */
   target: string;
   /** What lets us open a modal, for three seconds. */
   triggerId: string;
@@ -69,7 +69,9 @@ export function challengeOf(payload: unknown): string | null {
   return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }
 
-const actionNames: readonly string[] = ['retry', 'discard', 'pause', 'resume', 'repair', 'refresh', 'details'] satisfies Click['action'][];
+const actionNames: readonly string[] = [
+  ...(['retry', 'retryAll', 'discard', 'probe', 'pause', 'resume', 'repair', 'refresh', 'details'] satisfies Click['action'][]),
+];
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */
 export function clicksOf(payload: unknown): Click[] {

@@ -33,6 +33,7 @@ describe('Socket Mode', () => {
       interaction: async (payload: unknown) => (taken.push(payload), ''),
       now: Date.now,
       proxies: noProxies,
+      sdkAppIds: ['1400000001'],
       clean: (text: string) => text,
       warn: (text: string) => void warnings.push(text),
     };

@@ -69,5 +69,6 @@ function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
 }
 
 function actionsOf({ state }: SinkOverview): (keyof Actions)[] {
+  if (state === 'misconfigured' || state === 'down') return ['probe', 'pause'];
   return [state === 'paused' ? 'resume' : 'pause'];
 }

@@ -11,7 +11,16 @@ import { answerTo } from './command.js';
 import { detailsView } from './details.js';
 import { homeView, homeWord } from './home.js';
 
-const context: RenderContext = { sink: 'team', words: en, timeZone: 'UTC', threads: true, buttons: true };
+const context: RenderContext = {
+  sink: 'team',
+  words: en,
+  timeZone: 'UTC',
+  threads: true,
+  buttons: true,
+  severalApps: false,
+  cards: 'all',
+  mention: [],
+};
 const now = Date.parse('2026-01-01T10:00:00Z');
 const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
 

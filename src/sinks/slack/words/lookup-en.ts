@@ -86,7 +86,9 @@ export const lookupEn = {
     ],
     done: {
       retry: (_: string, count: number) => `Sent again: ${counted(count, 'delivery', 'deliveries')}`,
+      retryAll: (sink: string, count: number) => `Sent again to ${sink}: ${counted(count, 'delivery', 'deliveries')}`,
       discard: (_: string, count: number) => `Discarded: ${counted(count, 'delivery', 'deliveries')}`,
+      probe: (sink: string) => `Trying ${sink} now`,
       pause: (sink: string) => `Paused: ${sink}`,
       resume: (sink: string) => `Resumed: ${sink}`,
       repair: (sink: string) => `Repairing the index of ${sink}`,

@@ -88,7 +88,9 @@ export const lookupZhCN: typeof lookupEn = {
     ],
     done: {
       retry: (_, count) => `已重新发送 ${number(count)} 项投递`,
+      retryAll: (sink, count) => `已向 ${sink} 重新发送 ${number(count)} 项投递`,
       discard: (_, count) => `已放弃 ${number(count)} 项投递`,
+      probe: sink => `正在重试 ${sink}`,
       pause: sink => `已暂停 ${sink}`,
       resume: sink => `已恢复 ${sink}`,
       repair: sink => `正在修复 ${sink} 的索引`,

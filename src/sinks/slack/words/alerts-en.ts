@@ -1,0 +1,125 @@
+import { countedMost } from '../../alert.js';
+import { formatsOf } from '../card/formats.js';
+
+const { number, counted, duration, list } = formatsOf('en');
+const upToMost = (count: number, one: string, other: string) =>
+  count > countedMost ? `More than ${counted(countedMost, one, other)}` : counted(count, one, other);
+
+/** What alerts and the daily summary say in English, and the type that each other language has to satisfy. */
+export const alertsEn = {
+  wrong: 'Error: ',
+  wasWrong: 'Error was: ',
+  todo: 'What to do: ',
+  fallback: 'Posted here because ALERT_CHANNEL cannot be posted to: invite the bot there, or correct that setting.',
+
+  incident: {
+    misconfigured: (sink: string) => `${sink} is stopped: check its settings`,
+    retrying: (sink: string) => `A check of ${sink} failed`,
+    down: (sink: string) => `${sink} is down`,
+    paused: (sink: string) => `${sink} is paused`,
+    over: (sink: string) => `${sink} has recovered`,
+    goesOn: (sink: string) => `${sink} has been resumed`,
+    waiting: (count: number) =>
+      count === 0
+        ? 'No changes are queued. New ones are kept and sent as soon as it recovers.'
+        : `${upToMost(count, 'change is', 'changes are')} queued. Nothing is lost; they are sent as soon as it recovers.`,
+    waitingPaused: (count: number) =>
+      count === 0
+        ? 'No changes are queued. New ones are kept and sent when someone resumes it.'
+        : `${upToMost(count, 'change is', 'changes are')} queued and will be sent when someone resumes it.`,
+    again: 'It recovered in between, but stopped again.',
+    took: (ms: number) => `It lasted ${duration(ms)}. No change was lost.`,
+    left: (count: number) => `${upToMost(count, 'queued change is', 'queued changes are')} being sent.`,
+    pausedBy: (who: string) => `Paused by ${who}.`,
+    resumedBy: (who: string) => `Resumed by ${who}.`,
+    failures: 'Latest errors',
+  },
+
+  /** Of a sink that had an alert. */
+  removed: {
+    title: (sink: string) => `${sink} is no longer configured`,
+    waiting: (count: number) =>
+      count === 0
+        ? 'No changes are queued for it.'
+        : `${upToMost(count, 'change is', 'changes are')} still queued. Configured again within RETENTION_DAYS, it gets them.`,
+    parked: (count: number) =>
+      `${upToMost(count, 'failed change is', 'failed changes are')} kept, to be retried if it is configured again within RETENTION_DAYS.`,
+    index: 'Its index stays as it is.',
+  },
+
+  silence: {
+    title: (ms: number) => `No webhook for more than ${duration(ms)}`,
+    calm: 'Normal if no profile was edited. Otherwise: check in the Tencent Chat console that the callback URL points here and that the official account callbacks are on.',
+    rejected: 'Webhooks did arrive, but were rejected: see the alert about rejected webhooks.',
+    over: 'Webhooks are arriving again',
+    took: (ms: number) => `None for ${duration(ms)}.`,
+  },
+
+  rejected: {
+    title: (count: number) => `${counted(count, 'webhook', 'webhooks')} rejected`,
+    lost: 'They are lost: Tencent Chat does not send them again.',
+    cause: {
+      app: (count: number) => `${number(count)} × unknown SdkAppid: `,
+      unsigned: (count: number) => `${number(count)} × no signature: `,
+      clock: (count: number) => `${number(count)} × too far from our clock: `,
+      signature: (count: number) => `${number(count)} × invalid signature: `,
+      too_large: (count: number) => `${number(count)} × too large: `,
+      invalid: (count: number) => `${number(count)} × unreadable: `,
+      unavailable: (count: number) => `${number(count)} × could not be stored: `,
+    },
+    todo: {
+      app: 'check SDK_APP_IDS. If it lists all of your apps, someone else is calling this URL; those requests are rejected.',
+      unsigned: 'turn on authentication for callbacks in the Tencent Chat console, with the token in WEBHOOK_TOKENS.',
+      clock: 'check the clock of this machine. If it is right, someone else is calling this URL; those requests are rejected.',
+      signature:
+        'compare WEBHOOK_TOKENS with the token in the Tencent Chat console. If they match, someone else is calling this URL; those requests are rejected.',
+      too_large: 'raise WEBHOOK_BODY_LIMIT.',
+      invalid: 'check what changes requests on their way here, such as a proxy.',
+      unavailable: 'check the database and SPOOL_DIR; the log says what failed.',
+    },
+    over: 'No more webhooks are rejected',
+    took: (count: number, ms: number) => `${counted(count, 'webhook was', 'webhooks were')} rejected in ${duration(ms)}.`,
+  },
+
+  parked: {
+    title: (count: number, sink: string) => `${upToMost(count, 'change', 'changes')} could not be delivered to ${sink}`,
+    newest: 'Latest error: ',
+    decide: (buttons: boolean, cards: boolean) =>
+      `None is lost. ${buttons ? 'Retry all of them here, or retry' : 'Retry'} or discard each one ${buttons && cards ? 'on its card or ' : ''}through the API.`,
+    over: (sink: string) => `No failed changes left at ${sink}`,
+    took: (ms: number) => `It lasted ${duration(ms)}.`,
+  },
+
+  differences: {
+    title: (sink: string) => `Search index ${sink} is out of sync`,
+    found: 'Latest comparison: ',
+    list: (what: readonly string[]) => list(what),
+    count: {
+      missing: (count: number) => `${counted(count, 'document', 'documents')} missing`,
+      older: (count: number) => `${number(count)} outdated`,
+      newer: (count: number) => `${number(count)} newer than our data`,
+      surplus: (count: number) => `${number(count)} extra`,
+    },
+    todo: 'Repair it: missing and outdated documents are sent again; extra documents are deleted.',
+    todoByApi: (sink: string) =>
+      `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.`,
+    again: 'If this keeps happening, something else is writing to this index.',
+    over: (sink: string) => `Search index ${sink} is in sync again`,
+    took: (ms: number) => `It lasted ${duration(ms)}.`,
+  },
+
+  summary: {
+    title: 'Daily summary',
+    changes: (count: number, channels: number) =>
+      count === 0 ? 'No changes.' : `${counted(count, 'change', 'changes')} on ${counted(channels, 'channel', 'channels')}.`,
+    delivered: (count: number) => `${number(count)} delivered`,
+    slowest: (ms: number) => `slowest ${duration(ms)}`,
+    parked: (count: number) => `${number(count)} failed`,
+    waiting: (count: number) => `${number(count)} queued`,
+    more: (count: number) => `… and ${counted(count, 'sink', 'sinks')} more`,
+    phrase: (what: string, state: string) => `${what} ${state}`,
+    well: 'All sinks up to date.',
+    open: (parked: number, waiting: number) =>
+      `${parked > 0 ? 'Needs attention: ' : ''}${number(parked)} failed, ${number(waiting)} queued.`,
+  },
+};
