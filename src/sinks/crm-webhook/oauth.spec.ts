@@ -1,6 +1,7 @@
 import { attempt, exampleDelivery } from '../../../test/sink.contract.ts';
 import { crmSink } from '../../../test/support/crm-sink.ts';
 import { type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
+import { ca, server } from '../../../test/support/test-certificates.ts';
 import { oauthServer } from '../../../test/support/oauth-server.ts';
 import { TryAgain } from '../errors.js';
 import type { Checkable, SingleSink } from '../sink.js';
@@ -47,10 +48,10 @@ const bearers = (server: FakeServer): unknown[] => server.requests.map(({ header
 
 describe('OAuth 2 client credentials', () => {
   it('gets a token from a real server, once for all attempts', async () => {
-    const server = await oauthServer();
-    ends.push(() => server.close());
+    const issuer = await oauthServer();
+    ends.push(() => issuer.close());
     const { url, forms } = await endpoint(async form => {
-      const response = await fetch(server.tokenUrl, { method: 'POST', body: form });
+      const response = await fetch(issuer.tokenUrl, { method: 'POST', body: form });
       return { status: response.status, body: (await response.json()) as object };
     });
     const crm = await target();
@@ -171,6 +172,29 @@ describe('OAuth 2 client credentials', () => {
     expect(error!.response).toMatch(
       /^\{"error":"invalid_scope","sent":"grant_type=client_credentials&client_id=channel\+sync&client_secret=\*\*\*"\}$/,
     );
+  });
+
+  it('the endpoint is reached with the CA of the sink, and what fails below HTTP is told as its', async () => {
+    const secure = await fakeServer(() => ({ body: { access_token: 'the-token' } }), { tls: server });
+    const crm = await fakeServer(() => ({ status: 204 }), { tls: server });
+    ends.push(
+      () => secure.close(),
+      () => crm.close(),
+    );
+    expect(await attempt(await sinkAt(crm.url, `${secure.url}/token`, { CA: ca }))).toBeNull();
+    const plain = await target();
+    expect(await attempt(await sinkAt(plain.url, `${secure.url}/token`))).toMatchObject({
+      outcome: 'misconfigured',
+      message: expect.stringMatching(/^the token endpoint cannot be reached: TLS failed/) as string,
+      advice: ['token_url'],
+    });
+    const gone = await fakeServer(() => ({}));
+    await gone.close();
+    expect(await attempt(await sinkAt(plain.url, `${gone.url}/token`))).toMatchObject({
+      name: 'NotSent',
+      message: 'the token endpoint cannot be reached: connection refused',
+    });
+    expect(plain.requests).toEqual([]);
   });
 
   it('is checked without a request to the target', async () => {
