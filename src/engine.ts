@@ -10,6 +10,7 @@ import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
 import { EngineEvents } from './process/engine-events.js';
 import { Log } from './process/log.js';
+import { Tracing } from './process/tracing.js';
 import { repeatedly } from './process/repeatedly.js';
 import { outage } from './database/outage.js';
 import { Alerts } from './reports/alerts.js';
@@ -43,6 +44,7 @@ export class Engine {
     private readonly comparisons: Comparisons,
     private readonly events: EngineEvents,
     private readonly log: Log,
+    private readonly tracing: Tracing,
   ) {}
 
   /**
@@ -101,7 +103,7 @@ export class Engine {
     return this.intake.stop();
   }
 
-  close(): Promise<void> {
-    return this.database.close();
+  async close(): Promise<void> {
+    await Promise.all([this.database.close(), this.tracing.close()]);
   }
 }

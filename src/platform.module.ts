@@ -3,6 +3,8 @@ import { ConfigModule, ConfigService } from '@nestjs/config';
 import { Database } from './database/database.js';
 import { Clock, SharedClock } from './process/clock.js';
 import { EngineEvents } from './process/engine-events.js';
+import { Tracing, type TracingOptions } from './process/tracing.js';
+import { version } from './outgoing/http.js';
 import { Log } from './process/log.js';
 import { outage } from './database/outage.js';
 import { cleaner } from './settings/cleaner.js';
@@ -32,7 +34,28 @@ import { Settings } from './settings/settings.js';
     },
     { provide: SharedClock, useFactory: (database: Database) => SharedClock.by(() => database.now()), inject: [Database] },
     EngineEvents,
+    {
+      provide: Tracing,
+      useFactory: async (settings: Settings, log: Log, events: EngineEvents) => {
+        const lost = outage(
+          fields => log.warn('traces cannot be sent, and are dropped', fields),
+          () => log.info('traces can be sent again'),
+        );
+        const tracing = await Tracing.start(tracingOptions(settings), lost);
+        if (tracing.on) events.on('attempt', end => tracing.attempt(end));
+        return tracing;
+      },
+      inject: [Settings, Log, EngineEvents],
+    },
   ],
-  exports: [Settings, Clock, Log, Database, SharedClock, EngineEvents],
+  exports: [Settings, Clock, Log, Database, SharedClock, EngineEvents, Tracing],
 })
 export class PlatformModule {}
+
+/** Where traces go; `null` for nowhere. */
+function tracingOptions(settings: Settings): TracingOptions | null {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = settings;
+  const url = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base.replace(/\/$/, '')}/v1/traces`);
+  if (!url) return null;
+  return { url, headers, sampler: settings.OTEL_TRACES_SAMPLER, ratio: settings.OTEL_TRACES_SAMPLER_ARG, version };
+}

@@ -1,5 +1,6 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { AppSettings } from '../src/settings/declared-apps.js';
 import { settingsOf } from '../src/settings/setting.js';
 import { Settings } from '../src/settings/settings.js';
 import { sinkTypes } from '../src/sinks/sinks.js';
@@ -38,6 +39,7 @@ test.each(pages)('every link of $path leads somewhere', ({ path, text }) => {
   expect(lost).toEqual([]);
 });
 
+const ofApps = settingsOf(AppSettings).map(({ property }) => property);
 const ofSinks = sinkTypes.flatMap(({ settings }) => settingsOf(settings).map(({ property }) => property));
 const known = new Set([
   ...settingsOf(Settings).map(({ property }) => property),
@@ -48,7 +50,7 @@ const known = new Set([
   'NO_COLOR',
 ]);
 /** Words of this form that are no settings. */
-const others = new Set(['BUILD_IMAGE', 'RUN_IMAGE', 'CRM_SECRET', 'X_FILE', 'PUBLIC_URL']);
+const others = new Set(['BUILD_IMAGE', 'RUN_IMAGE', 'CRM_SECRET', 'X_FILE']);
 
 test.each(pages)('every setting that $path names is one', ({ text }) => {
   const named = codeOf(text).flatMap(code =>
@@ -56,7 +58,9 @@ test.each(pages)('every setting that $path names is one', ({ text }) => {
   );
   const strange = [...new Set(named)].filter(name => {
     const base = name.replace(/_FILE$/, '');
-    if (known.has(base) || others.has(name) || name === '_FILE' || base.startsWith('APP_')) return false;
+    if (known.has(base) || others.has(name) || name === '_FILE') return false;
+    const ofApp = /^APP_(?:<SDKAPPID>|\d+)_(.+)$/.exec(base)?.[1];
+    if (ofApp !== undefined) return !ofApps.includes(ofApp);
     if (base.startsWith('_')) return !ofSinks.includes(base.slice(1)) && base !== '_TYPE';
     const end = /^SINK_(?:<NAME>|[A-Z\d_]*?[A-Z\d])_(.+)$/.exec(base)?.[1];
     return end !== 'TYPE' && !ofSinks.some(property => end === property || (end?.endsWith(`_${property}`) ?? false));

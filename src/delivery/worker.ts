@@ -57,7 +57,7 @@ export class Worker implements LocalWorker {
     private readonly host: WorkerHost,
   ) {
     const onEnd = (cancelled: readonly LaneWork[], durationMs: number): void => {
-      for (const work of cancelled) this.meter(work, { cancelled: true }, durationMs);
+      for (const work of cancelled) this.meter(work, { cancelled: true }, this.clock.monotonic() - durationMs, durationMs);
       this.notify?.();
     };
     this.attempts = new Attempts(sink, settings, clock, onEnd, this.stop.signal);
@@ -152,8 +152,8 @@ export class Worker implements LocalWorker {
     this.closedUntil = startedAt + turn.closedUntil - now;
     this.attempts.forget(ended);
     // A lane that was lost meanwhile is somebody else's to try.
-    for (const { answers, durationMs } of ended)
-      for (const { work, answer } of answers) this.meter(work, turn.unleased.has(work) ? { cancelled: true } : answer, durationMs);
+    for (const { answers, at, durationMs } of ended)
+      for (const { work, answer } of answers) this.meter(work, turn.unleased.has(work) ? { cancelled: true } : answer, at, durationMs);
     this.tell(turn);
     const freed = !turn.mayDeliver && (await this.giveBackQueue());
     for (const works of turn.claimed) this.attempts.take(works, startedAt + leaseMs);
@@ -164,11 +164,12 @@ export class Worker implements LocalWorker {
     return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;
   }
 
-  private meter(work: LaneWork, answer: AnswerOrNone, durationMs: number): void {
+  private meter(work: LaneWork, answer: AnswerOrNone, at: number, durationMs: number): void {
     const failure = 'failure' in answer ? answer.failure : null;
     const outcome = failure?.outcome ?? ('cancelled' in answer ? ('cancelled' as const) : ('delivered' as const));
-    const end = { sink: this.registered.name, deliveryId: work.delivery.id, outcome, durationMs, tries: work.tries + 1 };
-    if (!('skipped' in answer)) this.events.emit('attempt', { ...end, reason: failure?.message ?? null });
+    const end = { sink: this.registered.name, deliveryId: work.delivery.id, changeId: work.change_id, outcome, durationMs };
+    const more = { startedMsAgo: Math.round(this.clock.monotonic() - at), tries: work.tries + 1, reason: failure?.message ?? null };
+    if (!('skipped' in answer)) this.events.emit('attempt', { ...end, ...more });
     const isFirst = outcome === 'delivered' && work.state === 'pending';
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }

@@ -8,8 +8,11 @@ export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'i
 export interface AttemptEnd {
   sink: string;
   deliveryId: string;
+  changeId: string;
   outcome: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
   durationMs: number;
+  /** How long ago it began; its answer may have waited to be settled. */
+  startedMsAgo: number;
   tries: number;
   reason: string | null;
 }

@@ -1,10 +1,11 @@
 import { IsIn, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
-import { ComparisonSettings, type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
+import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { meant } from './names.js';
 import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { TracingSettings } from './tracing-settings.js';
 
 /** A number, or as it stands what Kubernetes sets in its place. */
 function port(text: string): number | string {
@@ -19,7 +20,7 @@ function isPort({ property, value }: { property: string; value: unknown }): stri
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** Everything that the environment says, checked. */
-export class Settings extends ComparisonSettings {
+export class Settings extends TracingSettings {
   @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001', required: true })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS!: string[];

@@ -3,6 +3,7 @@ import { Database } from '../database/database.js';
 import { firstSeen } from '../database/seen.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
+import { Tracing } from '../process/tracing.js';
 import { type Clean, cleaner } from '../settings/cleaner.js';
 import { secretsOf } from '../settings/secrets.js';
 import { Settings } from '../settings/settings.js';
@@ -37,6 +38,7 @@ export class ServedSinks {
     private readonly log: Log,
     private readonly actions: Actions,
     private readonly lookups: Lookups,
+    private readonly tracing: Tracing,
   ) {
     this.clean = cleaner(secretsOf(settings));
   }
@@ -79,6 +81,7 @@ export class ServedSinks {
       proxies: this.settings.proxies,
       clean: this.clean,
       actions: this.actions,
+      ...(this.tracing.on && { traceparent: (changeId: string) => this.tracing.traceparent(changeId) }),
       lookup: this.lookups.within(filtersOf(settings)),
       interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());

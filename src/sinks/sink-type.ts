@@ -25,6 +25,8 @@ export interface SinkContext {
   /** Takes every secret of the settings out of what a target answered. */
   clean: Clean;
   actions: Actions;
+  /** The value of the header `traceparent` for a change; absent while nothing is traced. */
+  traceparent?: (changeId: string) => string;
   /** What people may look up by way of this sink. */
   lookup: Lookup;
   /**

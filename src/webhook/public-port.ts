@@ -9,6 +9,7 @@ import { Readiness } from '../management/readiness.js';
 import { interactionsPath } from './slack-interactions.controller.js';
 import { Settings } from '../settings/settings.js';
 import { guardSockets } from '../process/sockets.js';
+import { Tracing } from '../process/tracing.js';
 import { AnswerFilter, Refusal, type WebhookResult, webhookResults } from './answer.js';
 import { Rejections } from './rejections.js';
 import { commands, isOurs } from './webhook.dto.js';
@@ -34,7 +35,7 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
     next();
   });
   const rejections = app.get(Rejections);
-  app.use(countWebhooks(app.get(Metrics), rejections, app.get(EngineEvents)));
+  app.use(countWebhooks(app.get(Metrics), rejections, app.get(EngineEvents), app.get(Tracing)));
   const filter = new AnswerFilter(
     error => log.unexpected('unexpected error', error),
     ({ locals }) => rejections.add({ result: 'broken_off', address: String(locals['address']), ...unexplained }),
@@ -60,8 +61,16 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
   });
 }
 
-/** Counts and times every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
-function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineEvents) {
+/** What controller, pipe and filter leave in `response.locals`. */
+interface Answered {
+  result?: WebhookResult;
+  command?: string;
+  changeId?: string;
+  fault?: Refusal['fault'];
+}
+
+/** Counts, times and traces every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
+function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineEvents, tracing: Tracing) {
   // From zero on: what appears with its first count is no increase to Prometheus, so the first webhook that is lost would raise no alert.
   for (const command of [...Object.keys(commands), 'other'])
     for (const result of webhookResults) metrics.webhooks.inc({ command, result }, 0);
@@ -72,13 +81,16 @@ function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineE
     Object.defineProperty(request, 'query', { value: request.query });
     Object.assign(response.locals, { address });
     response.once('finish', () => {
-      const { result, command, fault } = response.locals as { result?: WebhookResult; command?: string; fault?: Refusal['fault'] };
+      const { result, command: inBody, fault, changeId } = response.locals as Answered;
       const asked = request.query['CallbackCommand'];
       const isAstray = response.statusCode === 404 && request.method === 'POST' && isOurs(asked);
       if (isAstray) rejections.add({ result: 'not_found', address, ...unexplained });
       if (!result) return;
-      metrics.webhooks.inc({ command: isOurs(asked) ? asked : (command ?? 'other'), result });
-      metrics.answerSeconds.observe((performance.now() - startedAt) / 1000);
+      const command = isOurs(asked) ? asked : (inBody ?? 'other');
+      const durationMs = performance.now() - startedAt;
+      metrics.webhooks.inc({ command, result });
+      metrics.answerSeconds.observe(durationMs / 1000);
+      tracing.webhook({ changeId, durationMs, command, result, status: response.statusCode });
       if (fault) rejections.add({ result, address, ...fault });
       const { SdkAppid: app } = request.query;
       const lost = result === 'unavailable' || result === 'too_large' || result === 'invalid' || result === 'unauthorized';

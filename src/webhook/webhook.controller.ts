@@ -23,7 +23,7 @@ export class WebhookController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<AnswerPacket> {
     const result: WebhookResult = webhook === null ? 'ignored' : await this.intake.keep(webhook);
-    Object.assign(response.locals, { result });
+    Object.assign(response.locals, { result, changeId: webhook?.id });
     return okPacket;
   }
 

@@ -1,4 +1,5 @@
 import { getMetadataStorage } from 'class-validator';
+import { AppSettings } from '../../src/settings/declared-apps.js';
 import { proxyVariables } from '../../src/outgoing/proxies.js';
 import { sinkTypes } from '../../src/sinks/sinks.js';
 import { type DeclaredSetting, type SettingsClass, settingsOf } from '../../src/settings/setting.js';
@@ -26,6 +27,9 @@ const ofSinks = new Map(
   sinkTypes.flatMap(({ settings }) => settingsOf(settings).map(setting => [setting.property, { settings, setting }] as const)),
 );
 const sinkName = (property: string): string => `^SINK_[A-Z0-9_]*[A-Z0-9]_${property}$`;
+/** Those of apps, likewise. */
+const ofApps = settingsOf(AppSettings);
+const appName = (property: string): string => `^APP_[0-9]+_${property}$`;
 
 /** A secret belongs into a Secret; the URL of a target is one only if it holds a password. */
 function mayBeShown({ property, secret }: DeclaredSetting): boolean {
@@ -36,7 +40,8 @@ function mayBeShown({ property, secret }: DeclaredSetting): boolean {
 function settingsSchema(): object {
   const own = settingsOf(Settings).filter(({ property }) => !ofTheChart.includes(property));
   const sinks = [...ofSinks.values()].filter(({ setting }) => mayBeShown(setting));
-  const files = [...own.map(({ property }) => property), ...[...ofSinks.keys()].map(property => sinkName(property).slice(1, -1))];
+  const named = [...[...ofSinks.keys()].map(sinkName), ...ofApps.map(({ property }) => appName(property))];
+  const files = [...own.map(({ property }) => property), ...named.map(name => name.slice(1, -1))];
   // SINK_CRM_CONTENT_TYPE ends like the type of a sink called crm_content, and has a slash.
   const types = `^(${sinkTypes.map(({ type }) => type).join('|')})$|/`;
   return {
@@ -53,6 +58,7 @@ function settingsSchema(): object {
     patternProperties: Object.fromEntries([
       [sinkName('TYPE'), { description: 'Declares a sink', type: 'string', pattern: types }],
       ...sinks.map(({ settings, setting }) => [sinkName(setting.property), schemaOf(settings, setting)]),
+      ...ofApps.filter(mayBeShown).map(setting => [appName(setting.property), schemaOf(AppSettings, setting)]),
       [`^(${files.join('|')})_FILE$`, { description: 'A path, below one of `extraVolumeMounts`', type: 'string' }],
     ]),
   };
@@ -65,6 +71,7 @@ function secretName(): object {
     anyOf: [
       { enum: [...own.filter(name => name === 'DATABASE_URL' || !ofTheChart.includes(name)), ...proxyVariables] },
       { pattern: `^SINK_[A-Z0-9_]*[A-Z0-9]_(${[...ofSinks.keys()].join('|')})$` },
+      { pattern: `^APP_[0-9]+_(${ofApps.map(({ property }) => property).join('|')})$` },
     ],
   };
 }

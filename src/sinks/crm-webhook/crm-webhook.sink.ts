@@ -32,7 +32,7 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
   },
 });
 
-type Message = Record<'id' | 'url' | 'body', string>;
+type Message = Record<'id' | 'url' | 'body', string> & { traceparent: string | undefined };
 
 class CrmWebhookSink implements SingleSink {
   private readonly agent: Agent;
@@ -56,7 +56,8 @@ class CrmWebhookSink implements SingleSink {
   async deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void> {
     const body = this.shape.body(delivery);
     if (body === null) return 'skipped';
-    const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body }, signal);
+    const traceparent = this.context.traceparent?.(delivery.event.data.changeId);
+    const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body, traceparent }, signal);
     const error = this.shape.failureOf(answer, classifyStatus(answer.status, answer.retryAfter, this.context.now()));
     if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.known);
   }
@@ -81,7 +82,7 @@ class CrmWebhookSink implements SingleSink {
     }
   }
 
-  private async exchange({ id, url, body }: Message, signal: AbortSignal, token?: string): Promise<Answered> {
+  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answered> {
     const { METHOD: method, CONTENT_TYPE, HEADERS, SUCCESS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
@@ -92,6 +93,7 @@ class CrmWebhookSink implements SingleSink {
       'webhook-timestamp': String(Math.floor(time.getTime() / 1000)),
       'idempotency-key': id,
     };
+    if (traceparent !== undefined) headers['traceparent'] = traceparent;
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
     const answer = await send({ method, url, headers, body, agent: this.agent, signal });
     return readAnswer(answer, answer.status >= 300 || SUCCESS !== undefined);

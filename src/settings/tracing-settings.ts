@@ -1,0 +1,44 @@
+import { IsIn, IsOptional } from 'class-validator';
+import { ComparisonSettings } from './declared-apps.js';
+import { Must, Setting, decimal, isHttpUrl, list } from './setting.js';
+
+/** `name=value`, comma-separated, the values percent-encoded; anything else as it stands, which the rule refuses. */
+function headers(text: string): Record<string, string> | string {
+  const pairs = list(text).map(pair => /^([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*)$/.exec(pair));
+  try {
+    return Object.fromEntries(pairs.map(pair => [pair![1]!, decodeURIComponent(pair![2]!)]));
+  } catch {
+    return text;
+  }
+}
+
+/** Where traces go, by OpenTelemetry's own names; and what it extends, since all variables are read as one class. */
+export class TracingSettings extends ComparisonSettings {
+  @Setting({ meaning: 'Where traces are sent, over OTLP/HTTP: `/v1/traces` is added. Off unless set', example: 'http://127.0.0.1:4318' })
+  @IsOptional()
+  @Must('an http or https URL', isHttpUrl)
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+
+  @Setting({ meaning: 'The whole URL where traces are sent, instead of the former', example: 'http://127.0.0.1:4318/v1/traces' })
+  @IsOptional()
+  @Must('an http or https URL', isHttpUrl)
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
+
+  @Setting({
+    meaning: 'Headers that go with them: `name=value`, comma-separated, the values percent-encoded',
+    example: 'api-key=a-key-of-theirs',
+    parse: headers,
+    secret: true,
+  })
+  @IsOptional()
+  @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
+  OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
+
+  @Setting({ meaning: 'Which traces are sent: all, none, or a part (`traceidratio`)', default: 'parentbased_always_on' })
+  @IsIn(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
+  OTEL_TRACES_SAMPLER!: string;
+
+  @Setting({ meaning: 'With `traceidratio`: which part of them, from 0 to 1', default: '1', parse: decimal })
+  @Must('a number from 0 to 1', value => Number(value) >= 0 && Number(value) <= 1)
+  OTEL_TRACES_SAMPLER_ARG!: number;
+}
