@@ -471,6 +471,34 @@ eachStore('delivery', store => {
     await drain();
   });
 
+  test('a sink that shows failures alone is shown one at once, and everything else once all its results are known', async () => {
+    const { serve, change, drain } = stage(await store.open());
+    const [crm, other, cards] = [new ScriptedSink(), new ScriptedSink(), new ScriptedReport(null)];
+    const finish: (() => void)[] = [];
+    other.script = () => new Promise(resolve => finish.push(resolve));
+    crm.script = ({ event }) => {
+      if (event.data.revision === 2) throw new Refused(['answered', 422], ['fix_at_target'], 422);
+    };
+    await serve({ crm: ['log', crm], other: ['log', other], cards: ['report', cards] });
+    await change();
+    await until(() => crm.got.length === 1 && other.got.length === 1, 'the attempts at the first');
+    await change();
+    // The first still waits for the other sink: that does not hide the failure behind it.
+    await until(() => cards.got.length === 1, 'the failure');
+    expect(cards.got[0]!.event.data.revision).toBe(2);
+    expect(cards.got[0]!.results.map(({ sink, state }) => [sink, state])).toEqual([
+      ['crm', 'parked'],
+      ['other', 'pending'],
+    ]);
+    finish.shift()!();
+    await until(() => cards.revisions.includes(1), 'the first, whose results are known');
+    await until(() => finish.length > 0, 'the attempt at the second');
+    finish.shift()!();
+    const second = (): Report => cards.got.findLast(({ event }) => event.data.revision === 2)!;
+    await until(() => second().results.every(({ state }) => state !== 'pending'), 'the end of the second');
+    await drain();
+  });
+
   test('what altered nothing waits for nobody, and a sink that cannot show anew is told once', async () => {
     const database = await store.open();
     const { serve, change, later, settled, drain } = stage(database);

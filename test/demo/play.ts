@@ -62,9 +62,9 @@ export class Play {
     const cardName = expected.profile.name ?? expected.changes[0]!.from!;
     await this.#searchHas(expected, crmTries > 1);
     await this.#logHas(expected);
-    if (crmTries > 1) await this.#cardSays(/crm failing.*is tried again/, 'a card tells of it', cardName);
+    if (crmTries > 1) await this.#cardSays(/crm.* retrying/, 'a card tells of it', cardName);
     await this.#crmHas(expected, crmTries);
-    await this.#cardSays(/All sinks have it/, crmTries > 1 ? 'the same card, edited' : 'a card', cardName);
+    await this.#cardSays(/All sinks up to date/, crmTries > 1 ? 'the same card, edited' : 'a card', cardName);
   }
 
   #searchHas({ type, revision, profile }: Expected, beforeCrm: boolean): Promise<void> {
@@ -176,7 +176,7 @@ export class Play {
       );
       return `kept without a revision, ${field} is stale: CRM, search index and log do not hear of it`;
     });
-    await this.#cardSays(/^Nothing changed: older than what we have/, 'a card');
+    await this.#cardSays(/Ignored: older than the current profile/, 'a card');
   }
 
   async repeatLast(): Promise<void> {
