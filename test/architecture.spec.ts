@@ -18,7 +18,7 @@ const rooms: Record<string, string> = {
   delivery:
     '^src/(explanations|channel|database|process)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts|^src/reports/(refresh-queue|results)\\.ts',
   reports:
-    '^src/(explanations|database|process|delivery|intake|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts|^src/(search-index/index-job|webhook/rejections)\\.ts',
+    '^src/(explanations|database|process|delivery|intake|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts|^src/(reconcile/comparison|search-index/index-job|webhook/rejections)\\.ts',
   'search-index': '^src/(explanations|channel|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   checks: '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   reconcile: '^src/(explanations|channel|database|outgoing|process|settings)/|^src/sinks/errors\\.ts|^src/delivery/enqueue\\.ts',

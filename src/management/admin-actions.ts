@@ -100,6 +100,14 @@ export class AdminActions implements Actions {
     return begun;
   }
 
+  async compareNow(sdkAppId: string, actor: string): Promise<boolean> {
+    // Whoever has the app's own tools can make up a value; of an app that was never compared nothing would come.
+    const compared = this.database.kysely.selectFrom('comparison').select('id').where('sdk_app_id', '=', sdkAppId).limit(1);
+    if (!(await compared.executeTakeFirst())) return false;
+    await this.compare({ sdkAppId, cause: 'slack' }, actor);
+    return true;
+  }
+
   /** Begins to compare channels with the vendor, or to import them. */
   async compare(wanted: Wanted, actor: string): Promise<Comparison> {
     const comparison = await beginComparison(this.database, wanted, this.by(actor));

@@ -15,6 +15,7 @@ import { backOffMs, believable, furthest, longestLeadMs, paceTake } from '../del
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
+import { failingApps, tellComparisons } from './comparisons.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, combine, observe } from './watch.js';
 import { writeAlerts } from './write-alerts.js';
@@ -74,11 +75,14 @@ export class Alerts {
     const now = this.clock.now();
     const heard = this.hear();
     const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
+    const apps = this.settings.apps.map(one => one.sdkAppId);
     const ids = this.served.reports.filter(one => one.sink.alerts).map(one => one.id);
     const looked = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const observed = await observe(trx, { ...heard, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
+      for (const [key, failing] of await failingApps(trx, apps, now)) observed.set(key, failing);
       await writeAlerts(trx, ids, observed, now);
+      await tellComparisons(trx, ids, now);
       return true;
     });
     // While another process looks, what was rejected here is kept for the next look.

@@ -40,6 +40,19 @@ export type Alert = { since: number; until: number | null } & (
   | { kind: 'silence'; afterMs: number; rejected: boolean }
   /** How many webhooks were lost, by cause, and when the last of them came. */
   | { kind: 'rejected'; counts: Partial<Record<RejectionCause, number>>; last: number }
+  /** Tencent's REST API does not work for an app; webhooks and sinks are not affected. */
+  | { kind: 'vendor'; app: string; state: 'misconfigured' | 'retrying'; reason: string; advice: string }
+  /** A comparison with Tencent has ended, which changed something or failed, or was an import. */
+  | ({
+      kind: 'compared';
+      app: string;
+      cause: string;
+      /** Why it failed, and what to do; `null` if it did not. */
+      reason: string | null;
+      advice: string | null;
+      /** The first difference. */
+      example: { channelId: string; field: string | null; ours: string | null; theirs: string | null; reason: string | null } | null;
+    } & Record<'total' | 'compared' | 'corrected' | 'destroyed' | 'imported' | 'failed', number>)
   | {
       kind: 'summary';
       until: number;

@@ -91,4 +91,6 @@ export abstract class Actions {
   abstract resume(sink: string, actor: string): Promise<boolean | null>;
   /** Compares the index of a search sink with the store once more and mends what differs; false while it is compared already. */
   abstract repair(sink: string, actor: string): Promise<boolean | null>;
+  /** Compares all channels of an app with Tencent. */
+  abstract compareNow(sdkAppId: string, actor: string): Promise<boolean>;
 }

@@ -10,6 +10,7 @@ export const noActions: Actions = {
   pause: () => Promise.resolve(null),
   resume: () => Promise.resolve(null),
   repair: () => Promise.resolve(null),
+  compareNow: () => Promise.resolve(false),
 };
 
 /** What a sink may look up of a service that nothing has come to. */

@@ -430,6 +430,7 @@ describe.each([
       on({ changes: field('7'.repeat(999), '8'.repeat(19_999)) }, { stale: ['name'], eventTimeEstimated: true }),
       on({ changes: field(null, '8') }, { stale: ['name'], tie: true, results: [result('superseded', { reason: '9' })] }),
       on({ operator: null, profile: profileOf(null) }),
+      on({ operator: null, source: 'comparison' }),
       on({ changes: field('', '8') }),
       on({ changes: field('\u200b', '7\u200b8'), operator: ' ', profile: profileOf('') }),
       on({ changes: field('7', '7\u202e') }),
@@ -487,6 +488,15 @@ describe.each([
       ...[null, now].flatMap((until): Alert[] => [
         ...[false, true].map(rejected => ({ kind: 'silence' as const, since: 0, until, afterMs: 1, rejected })),
         ...rejectionCauses.map(cause => ({ kind: 'rejected' as const, since: 0, until, counts: { [cause]: 2 }, last: 0 })),
+        ...(['misconfigured', 'retrying'] as const).map(state => {
+          return { kind: 'vendor' as const, app: '6', state, since: 0, until, reason: '9', advice: '1' };
+        }),
+        ...[null, 'name', 'avatarUrl'].map((field): Alert => {
+          const example = { channelId: '7', field, ours: null, theirs: '', reason: '9' };
+          const counts = { total: 9, compared: 8, corrected: 1, destroyed: 2, imported: 3, failed: 1 };
+          const [cause, reason] = [field === null ? 'import' : 'schedule', field === 'name' ? '9' : null];
+          return { kind: 'compared', app: '6', cause, ...counts, reason, advice: reason, example, since: 0, until };
+        }),
         ...[false, true].flatMap((removed): Alert[] => [
           { kind: 'parked', sink: '6', since: 0, until, count: 2, reason: '9', advice: '1', removed },
           { kind: 'differences', sink: '6', since: 0, until, missing: 1, older: 2, newer: 3, surplus: 4, removed },

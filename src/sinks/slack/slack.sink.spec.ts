@@ -25,7 +25,7 @@ const context: SinkContext = {
   proxies: noProxies,
   sdkAppIds: ['1400000001'],
   clean: text => text,
-  actions: { retry: none, retryAll: none, probe: none, discard: none, pause: none, resume: none, repair: none },
+  actions: { retry: none, retryAll: none, probe: none, discard: none, pause: none, resume: none, repair: none, compareNow: none },
   lookup: noLookup,
   interaction: () => Promise.resolve(''),
 };

@@ -453,3 +453,71 @@ describe('durations', () => {
     [86_400_000 * 3 + 5000, '3 days'],
   ])('%d ms are %s', (ms, text) => expect(en.formats.duration(ms)).toBe(text));
 });
+
+describe("the alerts about Tencent's API", () => {
+  const vendor: Alert = {
+    kind: 'vendor',
+    app: '1400000001',
+    state: 'misconfigured',
+    since,
+    until: null,
+    reason: stored(['vendor_said', 70009, ['vendor_user_sig']]),
+    advice: stored(['vendor_check_key', 'APP_1400000001']),
+  };
+  const compared: Extract<Alert, { kind: 'compared' }> = {
+    kind: 'compared',
+    app: '1400000001',
+    cause: 'schedule',
+    since,
+    until,
+    total: 1204,
+    compared: 1204,
+    corrected: 2,
+    destroyed: 1,
+    imported: 0,
+    failed: 0,
+    reason: null,
+    advice: null,
+    example: { channelId: '@TOA#_<!channel>', field: 'name', ours: null, theirs: '*new* name', reason: null },
+  };
+
+  it('say what is wrong and what to do, and when it works again', () => {
+    expect(linesOf(alertMessage(vendor, context))).toEqual([
+      '🔴 App 1400000001 is not compared with Tencent: check its settings',
+      '*Error: *Tencent answered 70009: the UserSig is not accepted',
+      '*What to do: *Check APP_1400000001_IDENTIFIER and APP_1400000001_SECRET_KEY.',
+      'Webhooks and sinks are not affected. It is tried again by itself.',
+      'Since Dec 9, 2022, 08:00:00 UTC',
+    ]);
+    expect(linesOf(alertMessage({ ...vendor, until }, context))[0]).toBe("✅ Tencent's API works again for app 1400000001");
+    expect(keyOf(vendor)).not.toBe(keyOf({ ...vendor, app: '1400000002' }));
+  });
+
+  it('say what a comparison corrected, with the first of it as data, and offer to compare', () => {
+    const shown = alertMessage(compared, context);
+    expect(linesOf(shown).slice(0, 3)).toEqual([
+      '🔎 3 of 1,204 channels differed from Tencent and were corrected',
+      'App 1400000001: 1 destroyed, 0 new, 0 could not be compared.',
+      '*First of them: *@TOA#_<!channel>: Name unknown → *new* name',
+    ]);
+    expect(shown.text).not.toMatch(/<!|\*/);
+    const button = (shown.blocks.at(-1) as { elements: Button[] }).elements[0]!;
+    expect(button).toMatchObject({
+      action_id: 'compareNow',
+      value: 'team:1400000001',
+      confirm: { title: { text: 'Compare all channels with Tencent?' } },
+    });
+    expect(linesOf(alertMessage(compared, { ...context, buttons: false })).join()).not.toContain('Compare now');
+  });
+
+  it('say what an import brought, and why a comparison failed', () => {
+    const imported = { ...compared, cause: 'import', corrected: 0, destroyed: 0, imported: 7, total: 10, example: null };
+    expect(linesOf(alertMessage(imported, context))[0]).toBe('📥 7 of 10 channels imported');
+    const failed = { ...compared, reason: stored(['too_many_gone', 30, 100]), advice: stored(['check_gone', 'APP_1']) };
+    expect(linesOf(alertMessage(failed, context)).slice(0, 2)).toEqual([
+      '🔴 The comparison of app 1400000001 with Tencent failed',
+      '*Error: *30 of 100 channels do not exist any more at Tencent: none of them was recorded as destroyed',
+    ]);
+    expect(linesOf(alertMessage(failed, { ...context, words: zhCN }))[0]).toBe('🔴 应用 1400000001 与腾讯云的比对失败');
+  });
+});

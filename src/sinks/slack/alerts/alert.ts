@@ -36,6 +36,7 @@ export function alertMessage(alert: Alert, context: RenderContext, { first, fall
       richText([...lines, ...beside]),
       period(alert.since, alert.until, context),
       ...('sink' in alert && alert.until === null ? buttonBlock(actionsOf(alert), alert.sink, context) : []),
+      ...(alert.kind === 'compared' ? buttonBlock(['compareNow'], alert.app, context) : []),
     ],
   };
 }
@@ -63,7 +64,7 @@ export function failures(alert: Alert, context: RenderContext): Message[] {
 
 /** What tells an alert from all others. */
 export function keyOf(alert: Alert): string {
-  return [alert.kind, ...('sink' in alert ? [alert.sink] : []), alert.since].join(':');
+  return [alert.kind, ...('sink' in alert ? [alert.sink] : 'app' in alert ? [alert.app] : []), alert.since].join(':');
 }
 
 function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>, first: boolean): Content {
@@ -89,6 +90,10 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
     }
     case 'differences':
       return differences(alert, context);
+    case 'vendor':
+      return vendor(alert, words);
+    case 'compared':
+      return compared(alert, words);
     case 'summary':
       return { icon: '📋', title: words.summary.title, lines: [[text(summaryPhrase(alert, words))], ...summaryLines(alert, words, links)] };
   }
@@ -143,6 +148,37 @@ function differences(alert: Extract<Alert, { kind: 'differences' }>, { words, bu
   if (alert.until !== null) return resolved(texts.over(sink), texts.took(alert.until - alert.since));
   const todo = labelled(words.todo, buttons ? texts.todo : texts.todoByApi(sink));
   return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, found), todo, [text(texts.again)]] };
+}
+
+function vendor({ app, state, reason, advice, since, until }: Extract<Alert, { kind: 'vendor' }>, words: Words): Content {
+  const texts = words.vendor;
+  if (until !== null) return resolved(texts.over(app), texts.took(until - since));
+  const lines = [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice)), [text(texts.harmless)]];
+  return { icon: state === 'misconfigured' ? '🔴' : '⚠️', title: texts[state](app), lines };
+}
+
+type Compared = Extract<Alert, { kind: 'compared' }>;
+
+function compared(alert: Compared, words: Words): Content {
+  const { app, cause, reason, advice, example } = alert;
+  const texts = words.compared;
+  const counts = [text(texts.counts(app, alert.destroyed, alert.imported, alert.failed))];
+  const first = example ? [labelled(texts.first, exampleOf(example, words))] : [];
+  if (reason !== null) {
+    const why = [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice ?? ''))];
+    return { icon: '🔴', title: texts.failed(app), lines: [...why, counts, ...first] };
+  }
+  if (cause === 'import') return { icon: '📥', title: texts.imported(alert.imported, alert.total), lines: [counts, ...first] };
+  const changed = alert.corrected + alert.destroyed + alert.imported;
+  return { icon: '🔎', title: texts.corrected(changed, alert.compared), lines: [counts, ...first] };
+}
+
+function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compared['example']>, words: Words): string {
+  const { card, colon } = words;
+  const name = clean(channelId, 60);
+  if (field === null) return name + colon + words.explain(reason ?? '');
+  const shown = (value: string | null): string => (value === null ? card.unknown : clean(value, 60) || card.empty);
+  return `${name}${colon}${card.field[field as keyof typeof card.field]} ${shown(ours)} → ${shown(theirs)}`;
 }
 
 /** A text, such as another sink's own, after a label in bold. */

@@ -126,7 +126,8 @@ function linkTo(avatarUrl: string | null, word: string): RichTextElement | null 
 
 /** Who did it, as far as the vendor says. */
 export function operatorOf({ event }: ListedChange, { card: words }: Words, graphemes?: number): string {
-  const { operator } = event.data;
+  const { operator, source } = event.data;
+  if (source !== 'webhook') return words.byComparison;
   return operator === null ? words.byNobody : words.by(clean(operator, graphemes) || words.blank);
 }
 

@@ -36,7 +36,16 @@ beforeEach(() => {
 async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Buttons> {
   const act = async (id: string, actor: string) => done.push(`${id} ${actor}`);
   const toggle = async () => true;
-  const actions = { retry: act, retryAll: act, discard: act, probe: toggle, pause: toggle, resume: toggle, repair: toggle };
+  const actions = {
+    retry: act,
+    retryAll: act,
+    discard: act,
+    probe: toggle,
+    pause: toggle,
+    resume: toggle,
+    repair: toggle,
+    compareNow: toggle,
+  };
   const interaction: SinkContext['interaction'] = (asked, credential, keys) => {
     keysOfClicks.push(keys);
     const answers = opened.map(one => one.interaction?.(asked, credential, seen()) ?? null);

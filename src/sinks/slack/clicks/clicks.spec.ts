@@ -187,7 +187,7 @@ test.each([
 test('both languages say something of everything', () => {
   for (const texts of [en.clicks, zhCN.clicks]) {
     const all = [texts.notAllowed, texts.failed, ...Object.values(texts.nothingLeft)];
-    expect(all).toHaveLength(9);
+    expect(all).toHaveLength(10);
     for (const text of all) expect(text).toMatch(/^[^<>&]+$/);
   }
 });
@@ -217,6 +217,7 @@ describe('clicks', () => {
       pause: async (sink, actor) => (await act('pause', sink, actor)) > 0,
       resume: async (sink, actor) => (await act('resume', sink, actor)) > 0,
       repair: async (sink, actor) => (await act('repair', sink, actor)) > 0,
+      compareNow: async (app, actor) => (await act('compareNow', app, actor)) > 0,
     };
   }
 

@@ -70,7 +70,18 @@ export function challengeOf(payload: unknown): string | null {
 }
 
 const actionNames: readonly string[] = [
-  ...(['retry', 'retryAll', 'discard', 'probe', 'pause', 'resume', 'repair', 'refresh', 'details'] satisfies Click['action'][]),
+  ...([
+    'retry',
+    'retryAll',
+    'discard',
+    'probe',
+    'pause',
+    'resume',
+    'repair',
+    'compareNow',
+    'refresh',
+    'details',
+  ] satisfies Click['action'][]),
 ];
 
 /** The clicks on our buttons in a `block_actions` payload, whatever else it is or holds: anybody with the app's own tools can make up a value. */

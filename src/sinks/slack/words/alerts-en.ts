@@ -108,6 +108,24 @@ export const alertsEn = {
     took: (ms: number) => `It lasted ${duration(ms)}.`,
   },
 
+  vendor: {
+    misconfigured: (app: string) => `App ${app} is not compared with Tencent: check its settings`,
+    retrying: (app: string) => `Tencent's API fails for app ${app}`,
+    harmless: 'Webhooks and sinks are not affected. It is tried again by itself.',
+    over: (app: string) => `Tencent's API works again for app ${app}`,
+    took: (ms: number) => `It lasted ${duration(ms)}.`,
+  },
+
+  compared: {
+    corrected: (count: number, of: number) =>
+      `${number(count)} of ${counted(of, 'channel', 'channels')} differed from Tencent and ${count === 1 ? 'was' : 'were'} corrected`,
+    imported: (count: number, of: number) => `${number(count)} of ${counted(of, 'channel', 'channels')} imported`,
+    failed: (app: string) => `The comparison of app ${app} with Tencent failed`,
+    counts: (app: string, destroyed: number, imported: number, failed: number) =>
+      `App ${app}: ${number(destroyed)} destroyed, ${number(imported)} new, ${number(failed)} could not be compared.`,
+    first: 'First of them: ',
+  },
+
   summary: {
     title: 'Daily summary',
     changes: (count: number, channels: number) =>

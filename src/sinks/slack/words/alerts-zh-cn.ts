@@ -101,6 +101,23 @@ export const alertsZhCN: typeof alertsEn = {
     took: ms => `历时 ${duration(ms)}。`,
   },
 
+  vendor: {
+    misconfigured: app => `应用 ${app} 未与腾讯云比对：请检查其配置`,
+    retrying: app => `应用 ${app} 的腾讯云 API 不可用`,
+    harmless: '回调和目标不受影响，会自动重试。',
+    over: app => `应用 ${app} 的腾讯云 API 已恢复`,
+    took: ms => `历时 ${duration(ms)}。`,
+  },
+
+  compared: {
+    corrected: (count, of) => `${number(of)} 个公众号中有 ${number(count)} 个与腾讯云不一致，已更正`,
+    imported: (count, of) => `已导入 ${number(of)} 个公众号中的 ${number(count)} 个`,
+    failed: app => `应用 ${app} 与腾讯云的比对失败`,
+    counts: (app, destroyed, imported, failed) =>
+      `应用 ${app}：${number(destroyed)} 个已销毁，${number(imported)} 个新增，${number(failed)} 个未能比对。`,
+    first: '其中第一个：',
+  },
+
   summary: {
     title: '每日汇总',
     changes: (count, channels) => (count === 0 ? '没有变更。' : `${number(channels)} 个公众号共 ${number(count)} 项变更。`),

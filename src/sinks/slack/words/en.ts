@@ -57,6 +57,7 @@ export const en = {
     inThread: ' (full text in the thread)',
     by: (who: string) => `by ${who}`,
     byNobody: 'operator unknown',
+    byComparison: 'found by comparison',
     app: (app: string) => `app ${app}`,
     revision: (revision: number) => `revision ${number(revision)}`,
     older: (all: readonly FieldName[]) => `Ignored: older than the current profile${inBrackets(all)}`,
@@ -100,6 +101,7 @@ export const en = {
     pause: 'Pause',
     resume: 'Resume',
     repair: 'Repair',
+    compareNow: 'Compare now',
   },
   /** What the buttons that ask first say. */
   confirm: {
@@ -114,6 +116,10 @@ export const en = {
     pause: {
       title: 'Pause this sink?',
       text: 'Nothing is sent to it until someone resumes it. Changes are queued meanwhile; none is lost.',
+    },
+    compareNow: {
+      title: 'Compare all channels with Tencent?',
+      text: 'All channels of this app are read from Tencent, and what differs is corrected. Webhooks and sinks do not wait for it.',
     },
     repair: {
       title: 'Repair this search index?',
@@ -141,6 +147,7 @@ export const en = {
       probe: 'Nothing to do: this sink is not stopped.',
       pause: 'Nothing to do: this sink is already paused.',
       resume: 'Nothing to do: this sink is not paused.',
+      compareNow: 'This app is not compared with Tencent.',
       repair: 'This index is being compared right now. If this alert is still open afterwards, click again.',
     },
     failed: 'Something went wrong; try again in a minute.',

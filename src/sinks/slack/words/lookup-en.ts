@@ -91,6 +91,7 @@ export const lookupEn = {
       probe: (sink: string) => `Trying ${sink} now`,
       pause: (sink: string) => `Paused: ${sink}`,
       resume: (sink: string) => `Resumed: ${sink}`,
+      compareNow: (app: string) => `Comparing the channels of app ${app} with Tencent`,
       repair: (sink: string) => `Repairing the index of ${sink}`,
     } satisfies Record<keyof Actions, (target: string, count: number) => string>,
   },

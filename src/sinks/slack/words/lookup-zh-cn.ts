@@ -93,6 +93,7 @@ export const lookupZhCN: typeof lookupEn = {
       probe: sink => `正在重试 ${sink}`,
       pause: sink => `已暂停 ${sink}`,
       resume: sink => `已恢复 ${sink}`,
+      compareNow: app => `正在将应用 ${app} 的公众号与腾讯云比对`,
       repair: sink => `正在修复 ${sink} 的索引`,
     },
   },

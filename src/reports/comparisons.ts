@@ -1,0 +1,63 @@
+import { type Selectable, type Transaction, sql } from 'kysely';
+import { recordedAt } from '../database/arrival-times.js';
+import type { Tables } from '../database/tables.js';
+import { readComparison } from '../reconcile/comparison.js';
+import type { Alert } from '../sinks/alert.js';
+import type { Observed } from './watch.js';
+
+/** Comparisons that ended longer ago are told nobody any more. */
+const toldWithinMs = 86_400_000;
+/** An API that fails for less than this is not worth a message. */
+const failingForMs = 60_000;
+
+/** Whose API does not work, of the apps that are compared, by the key of their alert. */
+export async function failingApps(trx: Transaction<Tables>, apps: readonly string[], now: number): Promise<Map<string, Observed>> {
+  const rows = await trx.selectFrom('app').selectAll().where('state', '<>', 'ok').execute();
+  const failing = rows.filter(
+    row => apps.includes(row.sdk_app_id) && (row.state === 'misconfigured' || now - (row.state_since ?? now) >= failingForMs),
+  );
+  return new Map(failing.map(row => [`vendor ${row.sdk_app_id}`, observedOf(row)]));
+}
+
+function observedOf({ sdk_app_id: app, state, state_since: since, reason, advice }: Selectable<Tables['app']>): Observed {
+  const shown = state === 'misconfigured' ? 'misconfigured' : 'retrying';
+  return { kind: 'vendor', app, state: shown, reason: reason ?? '', advice: advice ?? '', ...(since !== null && { since }) };
+}
+
+/** Tells each report sink once of each comparison that changed something or failed, and of each import; what completes single channels is not told. */
+export async function tellComparisons(trx: Transaction<Tables>, reportSinks: readonly number[], now: number): Promise<void> {
+  const rows = await trx
+    .selectFrom('comparison')
+    .selectAll()
+    .where('finished_at', '>', now - toldWithinMs)
+    .where('resumes', '=', 0)
+    .where('dry_run', '=', 0)
+    .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
+    .orderBy('id')
+    .execute();
+  for (const { id, sdk_app_id: app, cause, started_at: since, finished_at: until, reason, advice, progress } of rows.map(readComparison)) {
+    const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
+    if (cause !== 'import' && reason === null && corrected + destroyed + imported === 0) continue;
+    const counts = { total, compared, corrected, destroyed, imported, failed };
+    const alert: Alert = {
+      kind: 'compared',
+      app,
+      cause,
+      ...counts,
+      reason,
+      advice,
+      example: examples[0] ?? null,
+      since: since ?? now,
+      until,
+    };
+    const payload = JSON.stringify(alert);
+    for (const sink of reportSinks) {
+      const key = `comparison ${id}`;
+      await sql`insert into alert (sink, key, opened_at, resolved_at, payload, due_at)
+        select id, ${key}, cast(${now} as bigint), cast(${await recordedAt(trx, now)} as bigint), ${payload}, cast(${now} as bigint) from sink
+        where id = ${sink} and registered_at <= ${until} and not exists (select 1 from alert where sink = ${sink} and key = ${key})`.execute(
+        trx,
+      );
+    }
+  }
+}
