@@ -37,8 +37,8 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
     richText([
       [text(effectOf(details, words), { bold: true }), text(' '), idOf(event.data.channelId, words)],
       ...changes,
-      [text(facts.join(words.lookup.next))],
-      [text(which.join(words.lookup.next))],
+      [text(facts.join(words.next))],
+      [text(which.join(words.next))],
       [text(texts.happened), date(Date.parse(event.timestamp), context), text(texts.received), date(details.receivedAt, context)],
       ...(link === null ? [] : [[{ type: 'link' as const, url: link, text: texts.page }]]),
     ]),
@@ -95,8 +95,8 @@ function attemptLine({ at, durationMs, outcome, status, error, response }: Shown
   const answer = response === null ? '' : clean(response, mostResponse);
   return [
     date(at, context),
-    text(words.lookup.next + parts.join(words.lookup.next)),
-    ...(answer === '' ? [] : [text(words.lookup.next), text(answer, { code: true })]),
+    text(words.next + parts.join(words.next)),
+    ...(answer === '' ? [] : [text(words.next), text(answer, { code: true })]),
   ];
 }
 
@@ -121,9 +121,9 @@ function neighbours(changes: readonly ListedChange[], context: RenderContext): K
     const isUpdate = revision !== null && change.event.type === 'channel.profile.updated';
     return [
       date(Date.parse(change.event.timestamp), context),
-      text(words.lookup.next),
+      text(words.next),
       ...(isUpdate ? phrases : [text(effectOf(change, words))]),
-      text(words.lookup.next + operatorOf(change, words, 40)),
+      text(words.next + operatorOf(change, words, 40)),
     ];
   });
   return richText(lines.length > 0 ? lines : [[text(words.lookup.details.none)]]);

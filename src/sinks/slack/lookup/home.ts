@@ -68,7 +68,11 @@ function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
   return [{ type: 'section', text: plain(cleanLines(words.join(''), 500)), ...(accessory?.type === 'button' && { accessory }) }];
 }
 
-function actionsOf({ state }: SinkOverview): (keyof Actions)[] {
-  if (state === 'misconfigured' || state === 'down') return ['probe', 'pause'];
-  return [state === 'paused' ? 'resume' : 'pause'];
+function actionsOf({ state, failed }: SinkOverview): (keyof Actions)[] {
+  const stopped = state === 'misconfigured' || state === 'down';
+  return [
+    ...(stopped ? (['probe'] as const) : []),
+    ...(failed > 0 ? (['retryAll'] as const) : []),
+    state === 'paused' ? 'resume' : 'pause',
+  ];
 }

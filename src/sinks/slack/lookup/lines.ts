@@ -34,7 +34,7 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTex
   const line = [
     { type: 'emoji' as const, name: icon },
     text(` ${clean(sink.sink, 60)}`, { bold: true }),
-    text(` ${phrases.join(words.lookup.next)}`),
+    text(` ${phrases.join(words.next)}`),
   ];
   if (state === 'ok' || state === 'paused' || reason === null) return [line];
   const why = [text(words.wrong, { bold: true }), text(clean(words.explain(reason), 150) || '–')];

@@ -197,6 +197,12 @@ describe('Home', () => {
     expect(linesOf(all).filter(line => line.startsWith('['))).toEqual(['[Refresh]']);
   });
 
+  it('has the buttons of each sink', () => {
+    const stopped = sink({ state: 'down', reason: 'x', advice: 'y', failed: 1 });
+    const lines = linesOf(home({ sinks: [stopped, sink({ state: 'paused' })] })).filter(line => line.startsWith('['));
+    expect(lines).toEqual(['[Refresh]', `[${en.buttons.probe}] [${en.buttons.retryAll}] [Pause]`, '[Resume]']);
+  });
+
   it('shows 20 sinks in full and the rest in one line', () => {
     const sinks = Array.from({ length: 50 }, (_, index) => sink({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
     const lines = linesOf(home({ sinks }));

@@ -18,7 +18,6 @@ export const lookupEn = {
     ],
   },
   quoted: (text: string) => `“${text}”`,
-  next: ' · ',
   sinks: {
     title: 'Sinks',
     state: {

@@ -20,7 +20,6 @@ export const lookupZhCN: typeof lookupEn = {
     ],
   },
   quoted: text => `“${text}”`,
-  next: ' · ',
   sinks: {
     title: '目标',
     state: {
