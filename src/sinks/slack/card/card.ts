@@ -104,14 +104,15 @@ export function idOf(channelId: string, { card: words }: Words, graphemes?: numb
 export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextElement[] {
   const { card: texts, colon } = words;
   const isAvatar = field === 'avatarUrl';
+  const newLink = isAvatar && linkTo(to, texts.newAvatar);
   const before = from === null && type === 'channel.created' ? null : valueOf(from, texts, graphemes);
   const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, texts, graphemes);
   return [
     text(texts.field[field] + colon),
     ...(before ? [(isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })] : []),
     ...(before && after ? [text(' → ')] : []),
-    ...(after ? [(isAvatar && linkTo(to, texts.newAvatar)) || text(after.text, { bold: true, ...after.style })] : []),
-    ...(before?.text === after?.text ? [text(texts.alike, { italic: true })] : []),
+    ...(after ? [newLink || text(after.text, { bold: true, ...after.style })] : []),
+    ...(before?.text === after?.text && !newLink ? [text(texts.alike, { italic: true })] : []),
   ];
 }
 

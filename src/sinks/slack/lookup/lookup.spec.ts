@@ -247,6 +247,11 @@ describe('Details', () => {
       'None',
     ]);
     expect(JSON.stringify(detailsView(details, context, null))).not.toContain('"link"');
+    // Cut, both URLs are the same text; as links they are not shown.
+    const [from, to] = ['old', 'new'].map(name => `https://cdn.example.com/avatars/of/the/tea/house/${name}.png`) as [string, string];
+    const before = change();
+    before.event.data.changes = [{ field: 'avatarUrl', from, to }];
+    expect(linesOf(detailsView({ ...details, before: [before] }, context, null)).join()).not.toContain(en.card.alike);
   });
 });
 
