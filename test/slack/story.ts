@@ -99,7 +99,7 @@ async function clickThrough(page: Page, slack: LocalSlack, crm: { takes: boolean
 
   await actAs('Bob');
   await button('Retry').click();
-  await page.getByText('You may not do this').waitFor();
+  await page.getByText("You don't have permission").waitFor();
   await expectState('parked');
 
   await actAs('Alice');
