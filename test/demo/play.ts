@@ -163,6 +163,17 @@ export class Play {
     });
   }
 
+  /** Slack is told of the comparison as a whole, after its card. */
+  comparisonIsTold(): Promise<void> {
+    return this.#teller.check('slack', async () => {
+      const told = /differed from Tencent/;
+      const lines = await this.#teller.until('an alert of the comparison', async () =>
+        (await this.#stage.slack.messages()).map(linesOf).find(all => all.some(line => told.test(line))),
+      );
+      return `an alert: ${printable(lines.find(line => told.test(line))!)}`;
+    });
+  }
+
   /** The last webhook altered nothing: it is on record as stale, Slack says why, and nobody else hears of it. */
   async isStale(field: string): Promise<void> {
     await this.#teller.check('record', async () => {

@@ -60,6 +60,7 @@ export async function playStory(stage: Stage, teller: Teller): Promise<void> {
     changes: [{ field: 'organization', from: null, to: organization }],
     profile: { name: names[1], avatarUrl, introduction: '', organization },
   });
+  await play.comparisonIsTold();
 
   teller.step('Two changes arrive out of order', 'The newer first. The older is recorded, but never wins.');
   await play.send('changed', 5, { Name: names[2] });
