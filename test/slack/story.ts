@@ -123,7 +123,7 @@ async function lookThrough(page: Page): Promise<void> {
   const app = page.locator('.sidebar-item', { hasText: 'channel-sync' });
   const channel = page.locator('.sidebar-item', { hasText: 'official-channels' });
   await app.click();
-  await page.getByText('All sinks up to date').waitFor();
+  await page.getByText('All sinks up to date').first().waitFor();
   await page.getByText('No failed changes').waitFor();
   // local-slack does not say that a click was in Home, so that this does not draw it anew.
   await page.getByRole('button', { name: 'Pause', exact: true }).first().click();
