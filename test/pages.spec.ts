@@ -88,3 +88,17 @@ test('every metric has its entry, and every metric that a page names is one', ()
   const named = pages.flatMap(({ text }) => [...text.matchAll(/channel_sync_\w+/g)].map(([name]) => name));
   expect(named.filter(name => !metrics.includes(name))).toEqual([]);
 });
+
+test('every warning and error of the log has its entry, and every entry its line', () => {
+  const sources = globSync('src/**/*.ts', { cwd: root }).filter(path => !path.endsWith('.spec.ts'));
+  const code = sources.map(read).join('\n');
+  const entries = [
+    ...read('docs/metrics.md')
+      .split('## Log lines')[1]!
+      .matchAll(/^\| `([^`]+)` \|/gm),
+  ].map(([, line]) => line!);
+  const logged = [...code.matchAll(/\blog\.(?:error|warn|unexpected)\(\s*'([^']+)'/g)].map(([, line]) => line!);
+  expect(logged.length).toBeGreaterThan(15);
+  expect([...new Set(logged)].filter(line => !entries.includes(line))).toEqual([]);
+  expect(entries.filter(line => !code.includes(`'${line}'`))).toEqual([]);
+});
