@@ -31,9 +31,9 @@ eachStore('the list of channels', store => {
     // It alters nothing.
     await stage.record({ channelId: 'b', name: 'Coffee' });
     expect((await list()).items).toEqual([
-      { sdkAppId: '1400000001', channelId: 'a', name: 'Tea', exists: true, revision: 2, updatedAt: at(4), failed: 1 },
-      { sdkAppId: '1400000001', channelId: 'c', name: null, exists: false, revision: 1, updatedAt: at(3), failed: 0 },
-      { sdkAppId: '1400000001', channelId: 'b', name: 'Coffee', exists: true, revision: 1, updatedAt: at(2), failed: 1 },
+      { sdkAppId: '1400000001', channelId: 'a', name: 'Tea', exists: true, revision: 2, updatedAt: at(4), verifiedAt: null, failed: 1 },
+      { sdkAppId: '1400000001', channelId: 'c', name: null, exists: false, revision: 1, updatedAt: at(3), verifiedAt: null, failed: 0 },
+      { sdkAppId: '1400000001', channelId: 'b', name: 'Coffee', exists: true, revision: 1, updatedAt: at(2), verifiedAt: null, failed: 1 },
     ]);
     expect(await idsOf('?exists=true')).toEqual(['a', 'b']);
     expect(await idsOf('?exists=false')).toEqual(['c']);

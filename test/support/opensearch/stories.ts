@@ -23,7 +23,7 @@ export async function openSearchSink(
   now: () => number = Date.now,
 ): Promise<SearchSink> {
   const settings = Object.assign(new types[type].settings(), { URL: url, INDEX: 'official-channels', TIMEOUT_MS: 10_000 });
-  if (type !== 'meilisearch') Object.assign(settings, { ANALYZER: 'cjk' });
+  Object.assign(settings, type !== 'meilisearch' && { ANALYZER: 'cjk' }, overrides);
   const context = {
     name: 'search',
     now,
@@ -35,7 +35,7 @@ export async function openSearchSink(
     lookup: noLookup,
     interaction: () => Promise.resolve(''),
   };
-  return (await types[type].open(Object.assign(settings, overrides), context)) as SearchSink;
+  return (await types[type].open(settings, context)) as SearchSink;
 }
 
 /** A delivery of a channel at a version. */
