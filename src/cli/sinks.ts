@@ -14,9 +14,17 @@ export async function openSinks(settings: Settings, warn: (message: string) => v
   const clean = cleaner(secretsOf(settings));
   return Promise.all(
     settings.sinks.map(async ({ name, type, settings: own }) => {
-      // The rest is for sinks that are delivered to, or clicked in.
-      const context = { name, now: () => Date.now(), warn, proxies: settings.proxies, clean } as SinkContext;
-      const sink = await type.open(own, context);
+      const { proxies, SDK_APP_IDS: sdkAppIds } = settings;
+      const context: Omit<SinkContext, 'actions' | 'lookup' | 'interaction'> = {
+        name,
+        sdkAppIds,
+        now: () => Date.now(),
+        warn,
+        proxies,
+        clean,
+      };
+      // The rest is for sinks that are clicked in.
+      const sink = await type.open(own, context as SinkContext);
       return { name, sink, close: async () => sink.close?.() };
     }),
   );

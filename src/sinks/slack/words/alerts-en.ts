@@ -49,7 +49,7 @@ export const alertsEn = {
 
   silence: {
     title: (ms: number) => `No webhook for more than ${duration(ms)}`,
-    calm: 'Normal if no profile was edited. Otherwise: check in the Tencent Chat console that the callback URL points here and that the official account callbacks are on.',
+    calm: 'Normal if no profile was edited. Otherwise: check in the Tencent Chat console that the webhook URL points here and that the official channel events are on.',
     rejected: 'Webhooks did arrive, but were rejected: see the alert about rejected webhooks.',
     over: 'Webhooks are arriving again',
     took: (ms: number) => `None for ${duration(ms)}.`,
@@ -69,7 +69,7 @@ export const alertsEn = {
     },
     todo: {
       app: 'check SDK_APP_IDS. If it lists all of your apps, someone else is calling this URL; those requests are rejected.',
-      unsigned: 'turn on authentication for callbacks in the Tencent Chat console, with the token in WEBHOOK_TOKENS.',
+      unsigned: 'turn on authentication for webhooks in the Tencent Chat console, with the token in WEBHOOK_TOKENS.',
       clock: 'check the clock of this machine. If it is right, someone else is calling this URL; those requests are rejected.',
       signature:
         'compare WEBHOOK_TOKENS with the token in the Tencent Chat console. If they match, someone else is calling this URL; those requests are rejected.',

@@ -81,7 +81,7 @@ export const lookupEn = {
     first: [
       'Nothing has arrived yet.',
       'Each change of a channel appears here, and as a card in the Slack channel of this app: what changed, by whom, and whether every sink has it.',
-      'If nothing comes, check in the Tencent Chat console that the callback URL points to this service and that the official account callbacks are on.',
+      'If nothing comes, check in the Tencent Chat console that the webhook URL points to this service and that the official channel events are on.',
     ],
     done: {
       retry: (_: string, count: number) => `Sent again: ${counted(count, 'delivery', 'deliveries')}`,
