@@ -292,6 +292,7 @@ describe('doctor', () => {
     writeFileSync(join(folder, 'file'), '');
     for (const [SPOOL_DIR, reason] of [
       ['/sys/spool', 'EPERM'],
+      ['/proc/spool', 'ENOENT'],
       [join(folder, 'file'), 'EEXIST'],
       [join(folder, 'file', 'below'), 'ENOTDIR'],
     ] as const)

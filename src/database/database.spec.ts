@@ -25,6 +25,13 @@ test('a worker whose transaction fails holds up no other', async () => {
   await database.close();
 });
 
+// Once it hung: in /proc nothing can be made, and that is called ENOENT.
+test('a file in a folder that cannot be made is told', async () => {
+  const error = await Database.open('sqlite:/proc/channel-sync/data.db', () => undefined).catch((thrown: Error) => thrown);
+  expect(error).toBeInstanceOf(UnusableDatabase);
+  expect((error as Error).message).toMatch(/^\/proc\/channel-sync\/data\.db: (Error: )?ENOENT: /);
+});
+
 // Once a stack and exit code 1, and on PostgreSQL webhooks that were spooled for ever.
 test.each([
   'table channel (id int)',

@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+import { makeFolder } from '../process/make-folder.js';
 import { UnusableDatabase } from './errors.js';
 
 /** How many prepared statements are kept; groups of different sizes are statements of their own. */
@@ -22,7 +23,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
   for (const giveUpAt = performance.now() + waitMs; ;) {
     let database: DatabaseSync | undefined;
     try {
-      if (file !== ':memory:') makeFile(file);
+      if (file !== ':memory:') await makeFile(file);
       const opened = (database = new Database(file));
       // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
@@ -39,8 +40,8 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
 }
 
 /** For its owner alone; SQLite gives the files beside it the same mode. */
-function makeFile(file: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+async function makeFile(file: string): Promise<void> {
+  await makeFolder(dirname(file));
   closeSync(openSync(file, 'a', 0o600));
 }
 

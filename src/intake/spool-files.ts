@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Of files and folders: made for their owner alone. */
+export { makeFolder } from '../process/make-folder.js';
+
+/** Of files: made for their owner alone. */
 export const fileMode = 0o600;
-export const folderMode = 0o700;
 
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
 

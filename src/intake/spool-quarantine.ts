@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import type { Log } from '../process/log.js';
-import { folderMode, writeWhole } from './spool-files.js';
+import { makeFolder, writeWhole } from './spool-files.js';
 import { encodeRecord } from './spool-record.js';
 
 /** Keeps for people what was damaged or refused, in a folder beside those of the processes; each once, however often it is put aside. */
@@ -27,7 +27,7 @@ export class Quarantine {
   }
 
   private async write(name: string, bytes: Buffer, reason: string): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: folderMode });
+    await makeFolder(this.folder);
     if (!(await lstat(this.folder)).isDirectory()) throw new Error('refused is no folder');
     const file = join(this.folder, name);
     if (await lstat(file).catch(() => null)) return;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { outage } from '../database/outage.js';
 import type { Log } from '../process/log.js';
@@ -113,7 +113,7 @@ export class Spool {
   private async ownFolder(): Promise<string> {
     if (this.folder !== null) return this.folder;
     const folder = join(this.root, randomUUID());
-    await mkdir(folder, { recursive: true, mode: files.folderMode });
+    await files.makeFolder(folder);
     await this.sync(this.root);
     await this.sync(dirname(this.root));
     return (this.folder = folder);

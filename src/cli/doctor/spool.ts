@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { folderMode, reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
+import { makeFolder, reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 
 /** Whether webhooks could be kept in SPOOL_DIR: writes a file there as the spool does, and takes it away again, with the folders that it needed. */
@@ -10,7 +10,7 @@ export async function examineSpool(directory: string): Promise<Finding> {
   const file = join(folder, `doctor-${randomUUID()}`);
   let made: string | undefined;
   try {
-    made = await mkdir(folder, { recursive: true, mode: folderMode });
+    made = await makeFolder(folder);
     await writeWhole(file, Buffer.from('written by channel-sync doctor'));
     await syncFolder(folder);
     return ok('spool', `${folder} is writable, and syncs to disk`);
