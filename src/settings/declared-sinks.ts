@@ -22,17 +22,16 @@ function propertiesOf(type: SinkType | undefined): string[] {
   return type ? ['TYPE', ...settingsOf(type.settings).map(({ property }) => property)] : allProperties;
 }
 
-/** The name of a sink in a variable. */
-const isName = /^[A-Z0-9_]*[A-Z0-9]$/;
+/** The name of a sink in a variable: SINK_CRM_CONTENT_TYPE is the content type of crm. */
+const isName = /^[A-Z0-9_]*[A-Z0-9](?<!_CONTENT)$/;
 
 /** The types of the declared sinks by their names, upper case, in their order. */
 function declaredIn({ texts }: Given): Map<string, SinkType | undefined> {
   const declared = [...texts].flatMap(([variable, text]): [string, SinkType | undefined][] => {
-    // SINK_CRM_CONTENT_TYPE is the content type of crm.
     const name = /^SINK_(.+)_TYPE$/.exec(variable)?.[1] ?? '';
     const type = sinkTypes.find(one => one.type === text);
     // Of a Service called `sink-crm` a port may be called `type`.
-    return isName.test(name) && !name.endsWith('_CONTENT') && (type || !isInjected(variable, text)) ? [[name, type]] : [];
+    return isName.test(name) && (type || !isInjected(variable, text)) ? [[name, type]] : [];
   });
   return new Map(declared.sort(([one], [other]) => (one < other ? -1 : 1)));
 }
@@ -60,6 +59,12 @@ export function readSinks(given: Given, others: object): DeclaredSink[] {
   const parts = new Map(byLength.map(name => [name, new Map<string, string>()]));
   for (const [variable, text] of given.texts) {
     if (!variable.startsWith('SINK_')) continue;
+    const [, name] = /^SINK_(.+)_CONTENT_TYPE$/.exec(variable) ?? [];
+    if (name !== undefined && sinkTypes.some(one => one.type === text)) {
+      const rule = `must be a content type, of the webhook sink ${name.toLowerCase()}: no sink can be called ${name.toLowerCase()}_content`;
+      given.mistakes.push(`${given.names.get(variable)} ${rule}`);
+      continue;
+    }
     const owner = byLength.find(name => variable.startsWith(`SINK_${name}_`));
     const property = variable.slice(`SINK_${owner}_`.length);
     const type = owner === undefined ? undefined : declared.get(owner);
@@ -95,8 +100,7 @@ function strange(variable: string, type: SinkType | undefined, property: string,
     const undeclared = undeclaredVariables(variable);
     if (undeclared.includes(variable)) {
       const ending = allProperties.filter(one => variable.endsWith(`_${one}`)).sort((one, other) => other.length - one.length)[0]!;
-      const isType = ending === 'CONTENT_TYPE' && sinkTypes.some(one => one.type === given.texts.get(variable));
-      const declaration = `declare it with ${variable.slice(0, -ending.length)}TYPE${isType ? ' (no sink can be called …_content)' : ''}`;
+      const declaration = `declare it with ${variable.slice(0, -ending.length)}TYPE`;
       return `belongs to no sink: ${declaration}${near === undefined ? '' : `, or did you mean ${near}?`}`;
     }
     const other = near ?? meant(given.names.get(variable)!, undeclared);

@@ -124,9 +124,19 @@ test('Liquid may stand in path and query, with or without a template', () => {
 test('SINK_X_CONTENT_TYPE is a setting of x, and no sink is called x_content', () => {
   expect(mistakes({ CONTENT_TYPE: 'application/vnd.api+json' })).toEqual([]);
   const read = (environment: Record<string, string>): unknown => readSettings({ SDK_APP_IDS: '1', ...environment });
-  expect(() => read({ SINK_X_CONTENT_TYPE: 'log' })).toThrow('SINK_X_CONTENT_TYPE belongs to no sink: declare it with SINK_X_TYPE');
-  expect(() => read({ SINK_X_TYPE: 'log', SINK_X_CONTENT_TYPE: 'log' })).toThrow(
-    'SINK_X_CONTENT_TYPE is not a setting of log sinks, only of webhook',
+  expect(() => read({ SINK_X_CONTENT_TYPE: 'application/json' })).toThrow(
+    /^SINK_X_CONTENT_TYPE belongs to no sink: declare it with SINK_X_TYPE$/,
+  );
+  expect(() => read({ SINK_X_TYPE: 'log', SINK_X_CONTENT_TYPE: 'application/json' })).toThrow(
+    /^SINK_X_CONTENT_TYPE is not a setting of log sinks, only of webhook$/,
+  );
+  for (const x of [{}, { SINK_X_TYPE: 'log' }, { SINK_X_TYPE: 'webhook', SINK_X_URL: 'https://crm.example.com' }])
+    for (const type of ['log', 'webhook'])
+      expect(() => read({ ...x, SINK_X_CONTENT_TYPE: type })).toThrow(
+        /^SINK_X_CONTENT_TYPE must be a content type, of the webhook sink x: no sink can be called x_content$/,
+      );
+  expect(() => read({ SINK_X_CONTENT_TYPE: 'webhook', SINK_X_CONTENT_URL: 'https://crm.example.com' })).toThrow(
+    /^SINK_X_CONTENT_TYPE must be a content type, .*\nSINK_X_CONTENT_URL belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name$/,
   );
   expect(() => read({ SINK_CONTENT_TYPE: 'log' })).not.toThrow();
 });
