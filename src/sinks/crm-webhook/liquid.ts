@@ -117,7 +117,8 @@ function guarded(name: string, filter: FilterImplOptions): FilterImplOptions {
     if (seeks) searchable(value, args[0]);
     // It shuffles all characters of a text.
     if (name === 'sample') searchable(value, value);
-    return Reflect.apply(plain, this, [value, ...args]);
+    // It would read a long text as a number once more for each character.
+    return Reflect.apply(plain, this, [value, ...(name === 'slice' ? args.map(Number) : args)]);
   }
   return (typeof filter === 'function' ? handler : { ...filter, handler }) as FilterImplOptions;
 }

@@ -133,7 +133,13 @@ describe('a condition', () => {
 
 describe('a hostile template', () => {
   const many = 'a'.repeat(300_000);
-  const data = { s: many + many, mid: `${'a'.repeat(150_000)}b${'a'.repeat(150_000)}`, tags: '<script'.repeat(80_000), o: {} };
+  const data = {
+    s: many + many,
+    digits: '1'.repeat(500_000),
+    mid: `${'a'.repeat(150_000)}b${'a'.repeat(150_000)}`,
+    tags: '<script'.repeat(80_000),
+    o: {},
+  };
   test.each([
     '{% for i in (1..1000000000) %}{{ i }}{% endfor %}',
     '{% for i in (1..99999) %}{% for j in (1..99999) %}{% endfor %}{% endfor %}',
@@ -170,6 +176,8 @@ describe('a hostile template', () => {
     '{{ "x" | date: "%99999999999d" }}',
     '{{ 1 | times: 1e308 | times: 1e308 }}',
     '{{ s | slugify | truncatewords: 99999999 }}',
+    '{{ digits | slice: digits }}',
+    '{{ digits | slice: 0, digits }}',
   ])('neither hangs nor ends the process: %.60s', template => {
     const at = performance.now();
     const said = (): string => {
