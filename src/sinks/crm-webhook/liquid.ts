@@ -78,8 +78,11 @@ export class LiquidText {
     });
     for (const tag of ['include', 'render', 'layout', 'block']) delete this.engine.tags[tag];
     for (const [name, filter] of Object.entries(this.engine.filters)) this.engine.registerFilter(name, guarded(name, filter));
-    // It would undo the escape.
-    if (escape) delete this.engine.filters['raw'];
+    // The one would undo the escape, the other would be escaped twice.
+    if (escape) {
+      delete this.engine.filters['raw'];
+      delete this.engine.tags['capture'];
+    }
     this.templates = this.telling(() => this.engine.parse(text));
   }
 

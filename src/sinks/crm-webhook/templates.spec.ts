@@ -96,6 +96,9 @@ describe('a URL', () => {
       'https://a/{{ data.channelId }}',
       'https://a/x/{{ data.channelId }}/y',
       'https://a/x{% if true %}/{% endif %}{{ data.channelId }}',
+      'https://a/x\\{{ data.channelId }}',
+      'https://a/{% echo data.channelId %}',
+      'https://a/{% cycle data.channelId %}',
     ])
       expect(() => at(template, id)).toThrow(UnusableRendering);
     expect(at('https://a/{{ data.channelId }}x?y={{ data.channelId }}', id)).toBe(`https://a/${id}x?y=${id}`);
@@ -108,8 +111,18 @@ describe('a URL', () => {
 
   it('keeps slashes of its own', () => expect(at('https://a//x/{{ data.channelId }}/', 'b')).toBe('https://a//x/b/'));
 
-  it('has no way round the percent-encoding', () =>
-    expect(() => new UrlTemplate('https://a/{{ data.channelId | raw }}')).toThrow(TemplateError));
+  it.each(['https://a/{{ data.channelId | raw }}', 'https://a/{% capture x %}{{ data.channelId }}{% endcapture %}{{ x }}'])(
+    'has every value percent-encoded once: %s is none',
+    template => {
+      expect(() => new UrlTemplate(template)).toThrow(TemplateError);
+    },
+  );
+});
+
+test('slice goes by numbers and by texts of digits', () => {
+  const sliced =
+    '{{ "abcdef" | slice: "2", 3 }} {{ "abcdef" | slice: -2, "2" }} {{ "abcdef" | slice: 1 }} {{ "a,b,c" | split: "," | slice: 1, 2 | join }}';
+  expect(new LiquidText(sliced).render({})).toBe('cde ef b b c');
 });
 
 describe('a condition', () => {

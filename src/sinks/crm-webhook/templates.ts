@@ -90,8 +90,8 @@ export class UrlTemplate {
   render(data: TemplateData): string {
     const url = this.text.render(dataOf(data)).trim();
     const [path] = url.split(/[?#]/, 1);
-    // A server would take these out of the path, and find another record.
-    const wrong = path!.split('/').some(segment => segment.includes(marks[0]) && /^(\.|%2e){0,2}$/i.test(unmarked(segment)));
+    // A server would take these out of the path, and find another record; a backslash counts as a slash.
+    const wrong = path!.split(/[/\\]/).some(segment => segment.includes(marks[0]) && /^(\.|%2e){0,2}$/i.test(unmarked(segment)));
     if (wrong) throw new UnusableRendering(['url_segment']);
     const plain = unmarked(url);
     if (!URL.canParse(plain) || /\s/.test(plain)) throw new UnusableRendering(['url_invalid']);
