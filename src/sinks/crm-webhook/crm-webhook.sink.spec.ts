@@ -1,17 +1,12 @@
-import { cleanerOf } from '../../../test/support/clean.ts';
-import { noProxies } from '../../../test/support/proxy.ts';
 import { getEventListeners } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent, sinkContract } from '../../../test/sink.contract.ts';
-import { type FakeServer, type FakeServerOptions, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
+import { crmSink, crmStage } from '../../../test/support/crm-sink.ts';
 import { ca, client, server } from '../../../test/support/test-certificates.ts';
 import { readClass } from '../../settings/setting.js';
-import type { SingleSink } from '../sink.js';
-import type { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
 import { crmWebhook } from './crm-webhook.sink.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
-import { noActions, noLookup } from '../../../test/support/no-actions.ts';
 
 const secrets = [1, 2].map(byte => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
 
@@ -19,35 +14,12 @@ function read(texts: Record<string, string>): { value: CrmWebhookSettings; mista
   return readClass(CrmWebhookSettings, new Map(Object.entries(texts)), 'SINK_CRM_');
 }
 
-interface Opened {
-  sink: SingleSink;
-  warnings: string[];
-}
-
-async function open(texts: Record<string, string>, overrides: Partial<SinkSettings> = {}, now = Date.now): Promise<Opened> {
-  const { value, mistakes } = read(texts);
-  expect(mistakes).toEqual([]);
-  const warnings: string[] = [];
-  const context = {
-    name: 'crm',
-    now,
-    warn: (message: string) => void warnings.push(message),
-    proxies: noProxies,
-    sdkAppIds: ['1400000001'],
-    clean: cleanerOf(value),
-    actions: noActions,
-    lookup: noLookup,
-    interaction: () => Promise.resolve(''),
-  };
-  const sink = await crmWebhook.open(Object.assign(value, overrides), context);
-  return { sink: sink as SingleSink, warnings };
-}
+const { target, sinkAt } = crmStage();
 
 sinkContract('webhook', {
-  async open(origin, overrides) {
+  open(origin, overrides) {
     const URL = `${origin.replace('//', '//planted-user:planted%2Fpassword@')}/hooks/planted-path-token?key=planted-query-token`;
-    const { sink } = await open({ URL, SECRETS: secrets.join(), HEADERS: '{"X-Api-Key":"planted-header-token"}' }, overrides);
-    return sink;
+    return crmSink({ URL, SECRETS: secrets.join(), HEADERS: '{"X-Api-Key":"planted-header-token"}' }, {}, overrides);
   },
   secrets: [
     'planted-user',
@@ -61,30 +33,12 @@ sinkContract('webhook', {
   ],
 });
 
-const ends: (() => Promise<unknown> | undefined)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-async function target(handler: Handler = () => ({ body: { ok: true } }), options: FakeServerOptions = {}): Promise<FakeServer> {
-  const opened = await fakeServer(handler, options);
-  ends.push(() => opened.close());
-  return opened;
-}
-
-async function sinkAt(url: string, texts: Record<string, string> = {}, overrides: Partial<SinkSettings> = {}): Promise<SingleSink> {
-  const { sink } = await open({ URL: url, ...texts }, overrides);
-  ends.push(() => sink.close?.());
-  return sink;
-}
-
 describe('what a CRM gets', () => {
   const now = Date.parse('2026-11-23T12:00:00.900Z');
 
   it('is the event as JSON, signed with every secret, under the id of the delivery', async () => {
     const { url, requests } = await target();
-    const { sink } = await open({ URL: `${url}/hook?a=b`, SECRETS: ` ${secrets.join(' , ')}` }, {}, () => now);
-    ends.push(() => sink.close?.());
+    const sink = await sinkAt(`${url}/hook?a=b`, { SECRETS: ` ${secrets.join(' , ')}` }, { now: () => now });
     const delivery = exampleDelivery({ event: exampleEvent({ operator: '频道 & <Pénn> \u2028"' }) });
     expect(await attempt(sink, delivery)).toBeNull();
 
@@ -116,8 +70,7 @@ describe('what a CRM gets', () => {
   it('has the same id and body on every try, and the time of the try', async () => {
     const { url, requests } = await target();
     let time = now;
-    const { sink } = await open({ URL: url, SECRETS: secrets.join() }, {}, () => time);
-    ends.push(() => sink.close?.());
+    const sink = await sinkAt(url, { SECRETS: secrets.join() }, { now: () => time });
     const delivery = exampleDelivery();
     await attempt(sink, delivery);
     time += 60_000;
@@ -131,14 +84,16 @@ describe('what a CRM gets', () => {
 
   it('carries no signature without secrets, which is warned of once, at the start', async () => {
     const { url, requests } = await target();
-    const { sink, warnings } = await open({ URL: url });
-    ends.push(() => sink.close?.());
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    const sink = await sinkAt(url, {}, { warn });
     await attempt(sink);
     await attempt(sink);
     expect(requests[0]?.headers).not.toHaveProperty('webhook-signature');
     expect(requests[0]?.headers).toHaveProperty('webhook-timestamp');
     expect(warnings).toEqual([expect.stringContaining('SINK_CRM_SECRETS')]);
-    expect((await open({ URL: url, SECRETS: secrets.join() })).warnings).toEqual([]);
+    await sinkAt(url, { SECRETS: secrets.join() }, { warn });
+    expect(warnings).toHaveLength(1);
   });
 
   it('carries the extra headers and the credentials of the URL', async () => {

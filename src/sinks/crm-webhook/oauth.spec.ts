@@ -1,34 +1,17 @@
 import { attempt, exampleDelivery } from '../../../test/sink.contract.ts';
-import { crmSink } from '../../../test/support/crm-sink.ts';
-import { type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
+import { crmStage } from '../../../test/support/crm-sink.ts';
+import type { FakeServer, Handler } from '../../../test/support/fake-server.ts';
 import { ca, server } from '../../../test/support/test-certificates.ts';
 import { oauthServer } from '../../../test/support/oauth-server.ts';
 import { TryAgain } from '../errors.js';
-import type { Checkable, SingleSink } from '../sink.js';
 
-const ends: (() => Promise<unknown> | undefined)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-async function target(handler: Handler = () => ({ status: 204 })): Promise<FakeServer> {
-  const opened = await fakeServer(handler);
-  ends.push(() => opened.close());
-  return opened;
-}
+const { ends, target, sinkAt: open } = crmStage();
 
 const secret = 'planted client/secret+&';
 
-async function sinkAt(
-  url: string,
-  tokenUrl: string,
-  texts: Record<string, string> = {},
-  now: () => number = Date.now,
-): Promise<SingleSink & Checkable> {
+function sinkAt(url: string, tokenUrl: string, texts: Record<string, string> = {}, outside: Parameters<typeof open>[2] = {}) {
   const oauth = { OAUTH_TOKEN_URL: tokenUrl, OAUTH_CLIENT_ID: 'channel sync', OAUTH_CLIENT_SECRET: secret };
-  const sink = await crmSink({ URL: url, ...oauth, ...texts }, now);
-  ends.push(() => sink.close?.());
-  return sink;
+  return open(url, { ...oauth, ...texts }, outside);
 }
 
 /** A token endpoint that counts its tokens. */
@@ -73,7 +56,7 @@ describe('OAuth 2 client credentials', () => {
     );
     const crm = await target();
     let time = Date.now();
-    const sink = await sinkAt(crm.url, url, { OAUTH_AUDIENCE: 'https://crm.example.com' }, () => time);
+    const sink = await sinkAt(crm.url, url, { OAUTH_AUDIENCE: 'https://crm.example.com' }, { now: () => time });
     expect(await attempt(sink)).toBeNull();
     time += 1000;
     expect(await attempt(sink)).toBeNull();
@@ -90,7 +73,7 @@ describe('OAuth 2 client credentials', () => {
     const { url, forms } = await tokens(life);
     const crm = await target();
     let time = Date.now();
-    const [start, sink] = [time, await sinkAt(crm.url, url, {}, () => time)];
+    const [start, sink] = [time, await sinkAt(crm.url, url, {}, { now: () => time })];
     for (time of [start, start + used, start + renewed]) expect(await attempt(sink)).toBeNull();
     expect(bearers(crm)).toEqual([1, 1, 2].map(count => `Bearer token-number-${count}`));
     expect(forms).toHaveLength(2);
@@ -102,7 +85,7 @@ describe('OAuth 2 client credentials', () => {
       status: headers.authorization === 'Bearer token-number-1' && crm.requests.length > 2 ? 401 : 204,
     }));
     let time = Date.now();
-    const sink = await sinkAt(crm.url, url, {}, () => time);
+    const sink = await sinkAt(crm.url, url, {}, { now: () => time });
     for (let tries = 0; tries < 3; tries++, time += 86_400_000) expect(await attempt(sink)).toBeNull();
     expect(bearers(crm)).toEqual([1, 1, 1, 2].map(count => `Bearer token-number-${count}`));
     const [, , third, fourth] = crm.requests;
@@ -175,12 +158,8 @@ describe('OAuth 2 client credentials', () => {
   });
 
   it('the endpoint is reached with the CA of the sink, and what fails below HTTP is told as its', async () => {
-    const secure = await fakeServer(() => ({ body: { access_token: 'the-token' } }), { tls: server });
-    const crm = await fakeServer(() => ({ status: 204 }), { tls: server });
-    ends.push(
-      () => secure.close(),
-      () => crm.close(),
-    );
+    const secure = await target(() => ({ body: { access_token: 'the-token' } }), { tls: server });
+    const crm = await target(undefined, { tls: server });
     expect(await attempt(await sinkAt(crm.url, `${secure.url}/token`, { CA: ca }))).toBeNull();
     const plain = await target();
     expect(await attempt(await sinkAt(plain.url, `${secure.url}/token`))).toMatchObject({
@@ -188,7 +167,7 @@ describe('OAuth 2 client credentials', () => {
       message: expect.stringMatching(/^the token endpoint cannot be reached: TLS failed/) as string,
       advice: ['token_url'],
     });
-    const gone = await fakeServer(() => ({}));
+    const gone = await target();
     await gone.close();
     expect(await attempt(await sinkAt(plain.url, `${gone.url}/token`))).toMatchObject({
       name: 'NotSent',

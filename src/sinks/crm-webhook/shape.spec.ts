@@ -1,27 +1,9 @@
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent } from '../../../test/sink.contract.ts';
-import { crmSink } from '../../../test/support/crm-sink.ts';
-import { type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
-import type { SingleSink } from '../sink.js';
+import { crmStage } from '../../../test/support/crm-sink.ts';
 import { Shape } from './shape.js';
 
-const ends: (() => Promise<unknown> | undefined)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-async function target(handler: Handler = () => ({ status: 204 })): Promise<FakeServer> {
-  const opened = await fakeServer(handler);
-  ends.push(() => opened.close());
-  return opened;
-}
-
-async function sinkAt(URL: string, texts: Record<string, string>): Promise<SingleSink> {
-  const sink = await crmSink({ URL, ...texts });
-  ends.push(() => sink.close?.());
-  return sink;
-}
-
+const { target, sinkAt } = crmStage();
 const delivery = exampleDelivery({ event: exampleEvent({ channelId: '@TOA#_a/b c', revision: 7 }) });
 
 it('sends what the template makes, by its method, to its URL, signed as sent', async () => {
