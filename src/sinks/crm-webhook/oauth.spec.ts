@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { attempt, exampleDelivery } from '../../../test/sink.contract.ts';
 import { crmStage } from '../../../test/support/crm-sink.ts';
 import type { FakeServer, Handler } from '../../../test/support/fake-server.ts';
-import { ca, server } from '../../../test/support/test-certificates.ts';
+import { ca, client, server } from '../../../test/support/test-certificates.ts';
+import { forwardProxy, proxiesOf } from '../../../test/support/proxy.ts';
 import { oauthServer } from '../../../test/support/oauth-server.ts';
-import { TryAgain } from '../errors.js';
+import { until } from '../../../test/support/until.ts';
+import { inEnglish } from '../../explanations/explanation.js';
+import type { TryAgain } from '../errors.js';
 
 const { ends, target, sinkAt: open } = crmStage();
 
@@ -127,10 +131,17 @@ describe('OAuth 2 client credentials', () => {
     ['a time-out', { status: 408 }, 'retry', /answered 408$/, /authorization server/],
     [
       'temporary trouble',
-      { status: 400, body: { error: 'temporarily_unavailable' } },
+      { status: 400, body: { error: 'temporarily_unavailable' }, headers: { 'retry-after': '7' } },
       'retry',
       /temporarily_unavailable$/,
       /authorization server/,
+    ],
+    [
+      'a 200 that names an error',
+      { body: { error: 'unauthorized_client' }, headers: { 'retry-after': '7' } },
+      'retry',
+      /answered 200, unauthorized_client$/,
+      /client_credentials/,
     ],
     ['a page', { body: '<html>log in</html>' }, 'retry', /without a token$/, /authorization server/],
     ['a token by another name', { body: { accessToken: 'planted-other-token' } }, 'retry', /without a token$/, /authorization server/],
@@ -142,10 +153,9 @@ describe('OAuth 2 client credentials', () => {
     const error = await attempt(await sinkAt(crm.url, url));
     expect(error).toMatchObject({ outcome, message: expect.stringMatching(why) as string });
     expect(error!.message).toMatch(/^the token endpoint /);
-    expect(JSON.stringify(error!.advice)).not.toBe('');
+    expect(inEnglish(error!.advice)).toMatch(advice);
     expect(error!.response ?? '').not.toContain('planted');
-    expect((error as TryAgain).retryAfterMs ?? 0).toBe(error!.status === 429 ? 7000 : 0);
-    expect(advice.source).not.toBe('');
+    expect((error as TryAgain).retryAfterMs ?? 0).toBe(answer?.headers?.['retry-after'] === undefined ? 0 : 7000);
     expect(crm.requests).toEqual([]);
   });
 
@@ -187,12 +197,51 @@ describe('OAuth 2 client credentials', () => {
   });
 
   it('one that hangs ends in time, has sent nothing, and is asked by one request', async () => {
-    const { url, forms } = await endpoint(() => undefined);
+    const { url, forms } = await endpoint((_form, _basic, count) => (count > 1 ? { body: { access_token: 'the-token' } } : undefined));
     const crm = await target();
     const sink = await sinkAt(crm.url, url, { TIMEOUT_MS: '200' });
     const errors = await Promise.all([1, 2, 3].map(() => attempt(sink, exampleDelivery())));
     for (const error of errors) expect(error).toMatchObject({ name: 'NotSent', message: 'the token endpoint timed out after 200 ms' });
     expect([crm.requests, forms.length]).toEqual([[], 1]);
+    // That request is over, too: nobody waits for it any more.
+    await until(async () => (await attempt(sink)) === null, 'a token');
+    expect(forms).toHaveLength(2);
+  });
+
+  it('the time of a fetch is its own, whatever is left of the attempt that began it', async () => {
+    const { url, forms } = await endpoint(async () => (await sleep(600), { body: { access_token: 'the-token' } }));
+    const crm = await target();
+    const sink = await sinkAt(crm.url, url, { TIMEOUT_MS: '1000' });
+    const stop = new AbortController();
+    const first = sink.check(stop.signal).catch((error: unknown) => error);
+    await sleep(100);
+    stop.abort(new Error('stopped'));
+    expect(await first).toMatchObject({ message: 'stopped' });
+    expect(await attempt(sink)).toBeNull();
+    expect([forms.length, bearers(crm)]).toEqual([1, ['Bearer the-token']]);
+  });
+
+  it('the endpoint is reached by way of the proxy, and with our certificate', async () => {
+    const mutual = await target(() => ({ body: { access_token: 'the-token' } }), {
+      tls: { ...server, ca, requestCert: true, rejectUnauthorized: true },
+    });
+    const crm = await target();
+    const between = await forwardProxy();
+    ends.push(() => between.close());
+    const outside = { proxies: proxiesOf({ https_proxy: between.url() }) };
+    const certificates = { CA: ca, CERT: client.cert, KEY: client.key };
+    expect(await attempt(await sinkAt(crm.url, `${mutual.url}/token`, certificates, outside))).toBeNull();
+    expect(between.seen).toEqual([`CONNECT 127.0.0.1:${mutual.port}`]);
+    expect(await attempt(await sinkAt(crm.url, `${mutual.url}/token`, { CA: ca }))).toMatchObject({
+      outcome: 'misconfigured',
+      message: expect.stringMatching(/^the token endpoint cannot be reached: TLS failed/) as string,
+    });
+    between.say(407);
+    expect(await attempt(await sinkAt(crm.url, `${mutual.url}/token`, certificates, outside))).toMatchObject({
+      outcome: 'misconfigured',
+      message: 'the proxy answered 407',
+    });
+    expect(mutual.requests).toHaveLength(1);
   });
 
   it('an attempt that is cancelled takes the token from nobody else', async () => {

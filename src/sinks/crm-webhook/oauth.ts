@@ -1,7 +1,7 @@
 import type { Agent } from 'node:http';
 import type { Explanation } from '../../explanations/explanation.js';
 import { agentFor } from '../../outgoing/agents.js';
-import { classifyNetworkError, classifyStatus, parsed } from '../../outgoing/http.js';
+import { classifyNetworkError, classifyStatus, parsed, retryAfterMs } from '../../outgoing/http.js';
 import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
@@ -120,7 +120,10 @@ export class OAuthToken {
     const body = new URLSearchParams({ grant_type: 'client_credentials', ...(scope && { scope }), ...(audience && { audience }) });
     const headers: Record<string, string> = { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' };
     if (basic) headers['authorization'] = `Basic ${Buffer.from(`${formEncoded(id)}:${formEncoded(secret)}`).toString('base64')}`;
-    else [['client_id', id] as const, ['client_secret', secret] as const].forEach(([name, value]) => body.set(name, value));
+    else {
+      body.set('client_id', id);
+      body.set('client_secret', secret);
+    }
     try {
       return await exchange({ method: 'POST', url: this.url, headers, body: body.toString(), agent: this.agent, signal }, mostBytes);
     } catch (error) {
@@ -132,15 +135,19 @@ export class OAuthToken {
   private failureOf(answer: Answer): SinkError {
     const { status } = answer;
     const word = wordOf(answer);
-    const byStatus = classifyStatus(status, answer.retryAfter, this.context.now());
-    // What else it says may be a token.
-    if (!byStatus && word === null) return new TryAgain(['token_missing'], ['token_wait'], status);
-    const why: Explanation = word === null ? ['token_answered', status] : ['token_answered_word', status, word];
-    const again = byStatus instanceof TryAgain ? byStatus.retryAfterMs : word === 'temporarily_unavailable' ? 0 : null;
-    const other: Explanation = status >= 300 && status < 400 ? ['token_final_url'] : ['token_settings'];
-    const advice = word !== null && Object.hasOwn(advices, word) ? advices[word]! : other;
-    const error = again === null ? new Misconfigured(why, advice, status) : new TryAgain(why, ['token_wait'], status, again);
-    return withResponse(error, answer, this.context.clean);
+    const now = this.context.now();
+    const byStatus = classifyStatus(status, answer.retryAfter, now);
+    const why: Explanation =
+      word !== null ? ['token_answered_word', status, word] : byStatus ? ['token_answered', status] : ['token_missing'];
+    const byWord = word !== null && Object.hasOwn(advices, word) ? advices[word]! : null;
+    if (!byStatus || byStatus instanceof TryAgain || word === 'temporarily_unavailable') {
+      const error = new TryAgain(why, byWord ?? ['token_wait'], status, retryAfterMs(answer.retryAfter, now));
+      // What a success says may be a token.
+      return byStatus ? withResponse(error, answer, this.context.clean, this.known) : error;
+    }
+    const isRedirect = status >= 300 && status < 400;
+    const error = new Misconfigured(why, byWord ?? [isRedirect ? 'token_final_url' : 'token_settings'], status);
+    return withResponse(error, answer, this.context.clean, this.known);
   }
 }
 
