@@ -1,7 +1,8 @@
 import type { Explanation } from '../../src/explanations/explanation.js';
 import type { ChangeEvent, FieldChange } from '../../src/sinks/sink.js';
 import type { Alert } from '../../src/sinks/alert.js';
-import type { Report, SinkResult } from '../../src/sinks/report-sink.js';
+import type { Report } from '../../src/sinks/report-sink.js';
+import { resultAt as result } from '../support/slack-rendering.ts';
 
 export const locales = ['en', 'zh-CN'] as const;
 export type Locale = (typeof locales)[number];
@@ -95,21 +96,6 @@ function report(locale: Locale, number: number, { type = 'channel.profile.update
     auditActions: [],
     possiblyPostedSince: null,
     messageRef: null,
-    ...rest,
-  };
-}
-
-function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return {
-    sink,
-    state,
-    reason: null,
-    durationMs: null,
-    nextAttemptAt: null,
-    endedAt: null,
-    held: null,
-    response: null,
-    skipped: false,
     ...rest,
   };
 }

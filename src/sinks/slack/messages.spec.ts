@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { slackChecker } from '../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
+import { renderContext, resultAt } from '../../../test/support/slack-rendering.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
 import { type ChangeType, type FieldName, type RejectionCause, fieldNames, rejectionCauses } from '../sink.js';
 import type { AuditAction, Report, SinkResult } from '../report-sink.js';
@@ -257,17 +258,9 @@ describe('any message', () => {
       changes,
       profile: after!,
     };
-    const results = Array.from({ length: 100 }, (_, index) => ({
-      sink: most,
-      reason: most,
-      durationMs: 1e9,
-      nextAttemptAt: now + 1e9,
-      endedAt: null,
-      held: null,
-      response: null,
-      skipped: false,
-      state: states[index % 6] ?? 'parked',
-    }));
+    const results = Array.from({ length: 100 }, (_, index) =>
+      resultAt(most, states[index % 6] ?? 'parked', { reason: most, durationMs: 1e9, nextAttemptAt: now + 1e9 }),
+    );
     const links = new Map(['1', '2'].map(messageRef => [messageRef, `https://tea.slack.com/${'a'.repeat(80)}`]));
     const auditActions = Array.from({ length: 9 }, () => ({ at: now, action: 'replay' as const, actor: most }));
     const report = exampleReport({
@@ -279,16 +272,7 @@ describe('any message', () => {
       auditActions: auditActions,
     });
     for (const words of [en, zhCN]) {
-      const context = {
-        sink: 'team',
-        words,
-        timeZone: 'UTC',
-        threads: true,
-        buttons: true,
-        severalApps: false,
-        cards: 'all' as const,
-        mention: [],
-      };
+      const context = renderContext(words);
       const many = Array.from({ length: 100 }, () => report);
       for (const message of [
         card(report, context, now),
@@ -395,33 +379,13 @@ describe.each([
 ] as const)('the texts in %s', (locale, words) => {
   /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
   function everyMessage(messages: Words): Message[] {
-    const context = {
-      sink: 'team',
-      words: messages,
-      timeZone: 'UTC',
-      threads: true,
-      buttons: true,
-      severalApps: false,
-      cards: 'all' as const,
-      mention: [],
-    };
-    const bare = { ...context, threads: false, buttons: false, severalApps: false, cards: 'all' as const, mention: [] };
+    const context = renderContext(messages);
+    const bare = { ...context, threads: false, buttons: false };
     const on = (data: Parameters<typeof exampleEvent>[0], rest: Partial<Report> = {}, type: ChangeType = 'channel.profile.updated') => {
       const numbers = { sdkAppId: '1', channelId: '2', changeId: '3', operator: '4', changes: [], profile: profileOf('5') };
       return exampleReport({ event: { ...exampleEvent({ ...numbers, ...data }), type }, results: [], ...rest });
     };
-    const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult => ({
-      sink: '6',
-      state,
-      reason: null,
-      durationMs: null,
-      nextAttemptAt: null,
-      endedAt: null,
-      held: null,
-      response: null,
-      skipped: false,
-      ...rest,
-    });
+    const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}) => resultAt('6', state, rest);
     const changes = fieldNames.map(field => ({ field, from: '7', to: '8' }));
     const field = (from: string | null, to: string | null) => [{ field: 'name' as const, from, to }];
     const cards = [

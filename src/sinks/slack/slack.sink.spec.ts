@@ -5,6 +5,7 @@ import { noProxies } from '../../../test/support/proxy.ts';
 import { type Emulator, createEmulator } from 'emulate';
 import { type Answer, type FakeServer, type Handler, fakeServer } from '../../../test/support/fake-server.ts';
 import { linesOf } from '../../../test/support/slack-messages.ts';
+import { resultAt } from '../../../test/support/slack-rendering.ts';
 import { type SinkContract, attempt, exampleEvent, exampleReport, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass, settingsOf } from '../../settings/setting.js';
 import { Misconfigured, SinkError, TryAgain } from '../errors.js';
@@ -45,20 +46,7 @@ function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
   return open({ WEBHOOK_URL: origin + hookPath }, overrides);
 }
 
-function result(state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return {
-    sink: 'crm',
-    state,
-    reason: null,
-    durationMs: null,
-    nextAttemptAt: null,
-    endedAt: null,
-    held: null,
-    response: null,
-    skipped: false,
-    ...rest,
-  };
-}
+const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult => resultAt('crm', state, rest);
 
 /** A change whose card has something for its thread. */
 function longReport(rest: Partial<Report> = {}): Report {

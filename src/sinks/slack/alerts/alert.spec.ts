@@ -1,22 +1,14 @@
 import type { Button, RichTextBlock, RichTextElement } from '@slack/types';
 import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
+import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Alert } from '../../alert.js';
 import type { Message, RenderContext } from '../card/blocks.js';
 import { type Words, en } from '../words/en.js';
 import { alertMessage, failures, keyOf } from './alert.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const context: RenderContext = {
-  sink: 'team',
-  words: en,
-  timeZone: 'UTC',
-  threads: true,
-  buttons: true,
-  severalApps: false,
-  cards: 'all' as const,
-  mention: [],
-};
+const context = renderContext(en);
 const since = Date.parse('2022-12-09T08:00:00Z');
 const until = since + 7_500_000;
 

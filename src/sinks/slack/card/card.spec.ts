@@ -2,6 +2,7 @@ import type { RichTextBlock } from '@slack/types';
 import fc from 'fast-check';
 import { stored } from '../../../explanations/explanation.js';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
+import { renderContext, resultAt as result } from '../../../../test/support/slack-rendering.ts';
 import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeType, FieldName } from '../../sink.js';
 import type { Report, SinkResult } from '../../report-sink.js';
@@ -11,32 +12,8 @@ import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.j
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 
-const context: RenderContext = {
-  sink: 'team',
-  words: en,
-  timeZone: 'UTC',
-  threads: true,
-  buttons: false,
-  severalApps: false,
-  cards: 'all' as const,
-  mention: [],
-};
+const context = renderContext(en, { buttons: false });
 const now = Date.parse('2022-12-09T08:27:00Z');
-
-function result(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  return {
-    sink,
-    state,
-    reason: null,
-    durationMs: null,
-    nextAttemptAt: null,
-    endedAt: null,
-    held: null,
-    response: null,
-    skipped: false,
-    ...rest,
-  };
-}
 
 function reportOf(data: Parameters<typeof exampleEvent>[0] & { type?: ChangeType }, rest: Partial<Report> = {}): Report {
   const { type = 'channel.profile.updated', ...others } = data ?? {};

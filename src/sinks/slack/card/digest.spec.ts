@@ -1,21 +1,12 @@
 import { linesOf } from '../../../../test/support/slack-messages.ts';
+import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { exampleEvent, exampleReport } from '../../../../test/sink.contract.ts';
 import type { ChangeEvent } from '../../sink.js';
 import type { Report } from '../../report-sink.js';
-import type { RenderContext } from './blocks.js';
 import { digest, digestThread } from './digest.js';
 import { en } from '../words/en.js';
 
-const context: RenderContext = {
-  sink: 'team',
-  words: en,
-  timeZone: 'UTC',
-  threads: true,
-  buttons: true,
-  severalApps: false,
-  cards: 'all' as const,
-  mention: [],
-};
+const context = renderContext(en);
 
 function reportOf(name: string, rest: Partial<ChangeEvent['data']> = {}, type: ChangeEvent['type'] = 'channel.profile.updated'): Report {
   const { profile } = exampleEvent().data;

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { fakeSocketMode } from '../../../../test/support/fake-socket-mode.ts';
 import { noLookup } from '../../../../test/support/no-actions.ts';
 import { fakeServer } from '../../../../test/support/fake-server.ts';
+import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
@@ -63,11 +64,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     interaction,
   };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
-  const sink = await buttons(
-    all,
-    { sink: name, words: en, timeZone: 'UTC', threads: true, buttons: true, severalApps: false, cards: 'all' as const, mention: [] },
-    context,
-  );
+  const sink = await buttons(all, renderContext(en, { sink: name }), context);
   opened.push(sink);
   return sink;
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { noLookup } from '../../../../test/support/no-actions.ts';
 import { slackChecker } from '../../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../../test/support/slack-messages.ts';
+import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { ChangeDetails, FailedChange, FoundChannel, Lookup, SinkOverview } from '../../lookup.js';
 import type { RenderContext } from '../card/blocks.js';
 import { en } from '../words/en.js';
@@ -11,16 +12,7 @@ import { answerTo } from './command.js';
 import { detailsView } from './details.js';
 import { homeView, homeWord } from './home.js';
 
-const context: RenderContext = {
-  sink: 'team',
-  words: en,
-  timeZone: 'UTC',
-  threads: true,
-  buttons: true,
-  severalApps: false,
-  cards: 'all',
-  mention: [],
-};
+const context = renderContext(en);
 const now = Date.parse('2026-01-01T10:00:00Z');
 const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
 
