@@ -110,6 +110,11 @@ export function clicksOf(payload: unknown): Click[] {
   });
 }
 
+/** Whether it is on Home or opens a window, neither of which an incoming webhook has: only a made-up click can be that. */
+function needsBot({ action, home }: Click): boolean {
+  return home || action === 'refresh' || action === 'details';
+}
+
 /**
  * Does what people click. Slack waits 3 s for an answer, so that nothing is done before it: `take` returns at once. The card itself shows what
  * became of a click; only what it cannot show is said to the one who clicked alone, by the payload's response_url, which cards of bots and of incoming
@@ -120,7 +125,7 @@ export class Clicks {
   private readonly closing = new AbortController();
 
   constructor(
-    private readonly settings: Pick<SlackSettings, 'ALLOWED_USERS' | 'READERS' | 'API_URL' | 'TIMEOUT_MS'>,
+    private readonly settings: Pick<SlackSettings, 'WEBHOOK_URL' | 'ALLOWED_USERS' | 'READERS' | 'API_URL' | 'TIMEOUT_MS'>,
     private readonly texts: Words['clicks'],
     private readonly context: Pick<SinkContext, 'name' | 'actions' | 'proxies' | 'warn'>,
     private readonly home: Pick<HomeTab, 'show' | 'find' | 'tellDone'>,
@@ -129,7 +134,8 @@ export class Clicks {
 
   /** Takes an interaction whose sender is known to be Slack. @returns whether it was clicked on a message or view of this sink */
   take(payload: unknown, isNew: Promise<boolean>): boolean {
-    const own = clicksOf(payload).filter(({ sink }) => sink === this.context.name);
+    const { WEBHOOK_URL } = this.settings;
+    const own = clicksOf(payload).filter(click => click.sink === this.context.name && !(WEBHOOK_URL !== undefined && needsBot(click)));
     for (const click of own) this.begin(this.perform(click, isNew));
     return own.length > 0;
   }
