@@ -29,7 +29,8 @@ interface MessageRef {
 /** What is to stand in the channel. */
 interface Shown {
   channel: string;
-  message: Message;
+  /** As a new message, in which names of people would notify them, or as an edit. */
+  message: (isNew: boolean) => Message;
   /** What goes into its thread, once. */
   thread: Message[];
   /** What its metadata carry, so that it is found again. */
@@ -72,7 +73,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     if (!hasCard(report, this.rendering) && known === null) return noCard;
     const shown: Shown = {
       channel: this.settings.CHANNEL,
-      message: card(report, this.rendering, this.context.now()),
+      message: isNew => card(report, this.rendering, this.context.now(), isNew),
       thread: fullTexts(report, this.rendering),
       key: { name: 'delivery_id', value: report.id },
       messageRef: known,
@@ -88,7 +89,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     const since = reports.map(report => report.possiblyPostedSince).filter(time => time !== null);
     const shown: Shown = {
       channel: this.settings.CHANNEL,
-      message: digest(reports, this.rendering),
+      message: () => digest(reports, this.rendering),
       thread: digestThread(reports, this.rendering),
       key: { name: 'digest_id', value: createHash('sha256').update(ids.join()).digest('hex') },
       messageRef: null,
@@ -109,7 +110,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     const show = async (channel: string, fallback: boolean): Promise<MessageRef> => {
       const shown: Shown = {
         channel,
-        message: alertMessage(alert, this.rendering, { first: known === null, fallback, links }),
+        message: isNew => alertMessage(alert, this.rendering, { first: known === null, isNew, fallback, links }),
         thread: failures(alert, this.rendering),
         key: { name: 'alert_id', value: keyOf(alert) },
         messageRef: known,
@@ -157,7 +158,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
       const edited = known && (await this.edit(shown, known, within));
       const metadata = { event_type: eventType, event_payload: { [shown.key.name]: shown.key.value } };
       const fresh = { channel: shown.channel, ...postOptions, metadata };
-      const standing = edited ?? (await this.send('chat.postMessage', shown.message, fresh, within));
+      const standing = edited ?? (await this.send('chat.postMessage', shown.message(true), fresh, within));
       return this.reply(shown.thread, standing, within, countCall);
     });
   }
@@ -192,8 +193,9 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   }
 
   /** `null` if the message is lost and a fresh one must be posted. */
-  private async edit({ message, channel: wanted }: Shown, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
+  private async edit({ message: render, channel: wanted }: Shown, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
     const { channel, ts, image } = known;
+    const message = render(false);
     const shown = image === false ? (withoutImage(message) ?? message) : message;
     try {
       const edited = await this.send('chat.update', shown, { channel, ts, ...editOptions }, signal);

@@ -30,7 +30,7 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alert
 
   async report(report: Report, signal: AbortSignal): Promise<string> {
     if (!hasCard(report, this.rendering)) return report.messageRef ?? noCard;
-    return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now()), posted, signal));
+    return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now(), true), posted, signal));
   }
 
   digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
@@ -39,7 +39,9 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alert
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = alert.until === null ? posted : over;
-    return messageRef === next ? next : this.show(alertMessage(alert, this.rendering, { first: messageRef === null }), next, signal);
+    return messageRef === next
+      ? next
+      : this.show(alertMessage(alert, this.rendering, { first: messageRef === null, isNew: true }), next, signal);
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {

@@ -716,6 +716,25 @@ describe('with a Slack that', () => {
     expect(server?.requests.map(({ body }) => JSON.parse(body) as unknown)).toEqual([1, 2, 3].map(() => expect.objectContaining(dead)));
   });
 
+  // Seen failing: people were called by cards and reopened alerts that told what they had done.
+  it('gets names of people, which would notify them, in edits alone', async () => {
+    const origin = await target(({ path }) => (path === hookPath ? { body: 'ok' } : ok));
+    const [edited, posted] = [await bot(origin), await hook(origin)];
+    const auditActions = [{ at: 0, action: 'replay' as const, actor: 'slack:U012AB3CD' }];
+    const paused = { ...incident, paused: true, by: 'slack:U012AB3CD', failures: [] };
+    const gone = JSON.stringify({ channel: 'C000000001', ts: '1.1' });
+    await posted.report(exampleReport({ auditActions }), never);
+    await posted.alert(paused, await posted.alert({ ...incident, until: Date.now() }, '{"posted":true}', never), never);
+    const messageRef = await edited.report(exampleReport({ auditActions }), never);
+    await edited.report(exampleReport({ auditActions, messageRef }), never);
+    await edited.alert(paused, gone, never);
+    expect(server?.requests.map(({ path, body }) => [path, body.includes('U012AB3CD')])).toEqual([
+      ...[1, 2, 3].map(() => [hookPath, false]),
+      ['/api/chat.postMessage', false],
+      ...[1, 2].map(() => ['/api/chat.update', true]),
+    ]);
+  });
+
   it('is slow bounds both tries together', async () => {
     const sink = await bot(
       await target(async ({ body }) => {

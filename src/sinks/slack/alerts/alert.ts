@@ -18,6 +18,8 @@ interface Content {
 export interface Beside {
   /** Whether it is the first message of this alert, so that whom it names is notified. */
   first?: boolean;
+  /** Whether it is posted and not edited, so that names of people would notify them; its first message is. */
+  isNew?: boolean;
   /** Whether it stands where it does because it could not be posted to ALERT_CHANNEL. */
   fallback?: boolean;
   /** Where other alerts stand, by their messageRefs. */
@@ -25,8 +27,12 @@ export interface Beside {
 }
 
 /** The message of an alert. Its kinds of blocks stay the same when it is over, but for its buttons. */
-export function alertMessage(alert: Alert, context: RenderContext, { first, fallback, links = new Map() }: Beside = {}): Message {
-  const { icon, title, lines } = contentOf(alert, context, links, first === true);
+export function alertMessage(
+  alert: Alert,
+  context: RenderContext,
+  { first, isNew = first, fallback, links = new Map() }: Beside = {},
+): Message {
+  const { icon, title, lines } = contentOf(alert, context, links, isNew === true);
   const beside = [...(fallback ? [[text(context.words.fallback, { italic: true })]] : []), ...(first ? mentionLine(alert, context) : [])];
   const most = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
   return {
@@ -67,11 +73,11 @@ export function keyOf(alert: Alert): string {
   return [alert.kind, ...('sink' in alert ? [alert.sink] : 'app' in alert ? [alert.app] : []), alert.since].join(':');
 }
 
-function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>, first: boolean): Content {
+function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>, isNew: boolean): Content {
   const { words } = context;
   switch (alert.kind) {
     case 'incident':
-      return alert.until === null ? incident(alert, words, first) : incidentOver(alert, alert.until, words);
+      return alert.until === null ? incident(alert, words, isNew) : incidentOver(alert, alert.until, words);
     case 'silence': {
       const { title, calm, rejected, over, took } = words.silence;
       if (alert.until !== null) return resolved(over, took(alert.until - alert.since));
@@ -109,12 +115,12 @@ function rejections({ counts, since, until }: Extract<Alert, { kind: 'rejected' 
 
 type Incident = Extract<Alert, { kind: 'incident' }>;
 
-function incident({ sink, state, reason, advice, waiting, paused, by, again }: Incident, words: Words, first: boolean): Content {
+function incident({ sink, state, reason, advice, waiting, paused, by, again }: Incident, words: Words, isNew: boolean): Content {
   const texts = words.incident;
   const lines = state === 'paused' ? [] : [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice))];
   lines.push([text(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting))]);
   if (again) lines.push([text(texts.again)]);
-  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, first));
+  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew));
   const name = clean(sink, 60);
   return paused ? { icon: '⏸️', title: texts.paused(name), lines } : { icon: '🔴', title: texts[state](name), lines };
 }

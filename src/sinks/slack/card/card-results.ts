@@ -26,7 +26,7 @@ const mostActions = 5;
 const noReasonGiven = stored(['discarded']);
 
 /** One line if all is well; else what there is to know, a line for each sink that is not well, and one for those that are; then what people did. */
-export function results({ results: all, auditActions }: Report, context: RenderContext, now: number): KnownBlock {
+export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
   const { words } = context;
   const well = all.filter(isWell);
   const bad = all.filter(result => !isWell(result)).sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
@@ -37,7 +37,7 @@ export function results({ results: all, auditActions }: Report, context: RenderC
     ...badLines(bad, context, now),
     ...(bad.length > 0 && wellLine !== '' ? [[emoji('white_check_mark'), text(` ${wellLine}`)]] : []),
     ...(earlier > 0 ? [[text(words.results.actionsBefore(earlier), { italic: true })]] : []),
-    ...auditActions.slice(-mostActions).map(action => auditLine(action, context)),
+    ...auditActions.slice(-mostActions).map(action => auditLine(action, context, isNew)),
   ]);
 }
 
@@ -110,7 +110,7 @@ function emoji(name: string): RichTextElement {
  * Our words around who did something. A user of Slack is shown by name where that notifies nobody, as in an edit.
  * @param notifies whether a name would
  */
-export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies = false): RichTextElement[] {
+export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies: boolean): RichTextElement[] {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
   if (user === undefined) return [text(phrase(actor === 'api' ? api : clean(actor, 40)))];
   if (notifies) return [text(phrase(someone))];
@@ -139,12 +139,12 @@ function lineOf({ sink, state, reason, nextAttemptAt, held }: SinkResult, contex
   ];
 }
 
-function auditLine({ at, action, actor }: AuditAction, context: RenderContext): RichTextElement[] {
+function auditLine({ at, action, actor }: AuditAction, context: RenderContext, isNew: boolean): RichTextElement[] {
   const { words } = context;
   return [
     emoji(action === 'replay' ? 'repeat' : 'wastebasket'),
     text(' '),
-    ...byActor(words.results[action], actor, words),
+    ...byActor(words.results[action], actor, words, isNew),
     date(at, context),
   ];
 }

@@ -11,8 +11,9 @@ import type { Words } from '../words/en.js';
  * The card of a change. What comes from webhooks only ever goes into plain_text and rich_text, where it cannot mention, link or format; mrkdwn is for our
  * own numbers. The one exception are the URLs of avatars: of the picture, and of links with words of ours. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
  * edits that change them; only the buttons at the end come and go.
+ * @param isNew whether it is posted and not edited, so that names of people would notify them
  */
-export function card(report: Report, context: RenderContext, now: number): Message {
+export function card(report: Report, context: RenderContext, now: number, isNew = false): Message {
   const { words } = context;
   const { changeId, channelId, revision, changes } = report.event.data;
   const altered = revision !== null;
@@ -26,7 +27,7 @@ export function card(report: Report, context: RenderContext, now: number): Messa
     blocks: [
       richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
-      ...(altered && report.event.data.test !== true ? [results(report, context, now)] : []),
+      ...(altered && report.event.data.test !== true ? [results(report, context, now, isNew)] : []),
       ...buttonBlock([...(parked ? (['retry', 'discard'] as const) : []), ...detailsOf(report, context)], changeId, context),
     ],
   };
