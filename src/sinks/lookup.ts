@@ -1,3 +1,5 @@
+import type { ChangeTexts } from '../explanations/changes.js';
+import { stored } from '../explanations/explanation.js';
 import type { Filters } from './filters.js';
 import type { Report, SinkResult } from './report-sink.js';
 import type { Profile } from './sink.js';
@@ -58,7 +60,7 @@ export interface ShownAttempt {
 export interface ChangeDetails extends ListedChange {
   /** The body of its webhook as text; `null` if there was none. */
   webhook: string | null;
-  deliveries: (Pick<SinkResult, 'sink' | 'state' | 'reason' | 'nextAttemptAt'> & { attempts: ShownAttempt[] })[];
+  deliveries: (SinkResult & { attempts: ShownAttempt[] })[];
   /** Changes of the same channel, those next to it first. */
   before: ListedChange[];
   after: ListedChange[];
@@ -83,4 +85,48 @@ export interface Lookup {
 /** Makes what people may look up by way of a sink. */
 export abstract class Lookups {
   abstract within(filters: Filters): Lookup;
+}
+
+/** What a change did, in a few words. */
+export function effectOf({ event, stale, tie }: ListedChange, { change: texts }: ChangeTexts): string {
+  const { exists, revision } = event.data;
+  const destroyed = event.type === 'channel.destroyed';
+  if (revision === null) {
+    if (tie) return texts.tie(stale);
+    if (stale.length > 0 || (destroyed && exists)) return texts.older(stale);
+    return destroyed ? texts.destroyedAlready : texts.equal;
+  }
+  if (destroyed) return texts.destroyed;
+  if (event.type === 'channel.profile.updated') return texts.updated([]);
+  // A channel's first revision cannot come after it was destroyed.
+  return revision === 1 ? texts.created : texts.reCreated;
+}
+
+/** What else there is to know of a change, a sentence each. */
+export function notesOf({ event, stale, tie, eventTimeEstimated }: ListedChange, { change: texts }: ChangeTexts): string[] {
+  const altered = event.data.revision !== null;
+  return [
+    ...(altered && stale.length > 0 ? [texts.notApplied(stale, tie)] : []),
+    ...(altered && tie ? [texts.tieNote] : []),
+    ...(eventTimeEstimated ? [texts.estimated] : []),
+  ];
+}
+
+/** The channel's name; of a destroyed one the last that was known. */
+export function lastNameOf({ event }: ListedChange): string | null {
+  return event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
+}
+
+/** The reason of a discard for which a person gave none. The line that says who did it says more. */
+const noReasonGiven = stored(['discarded']);
+
+/** How a sink stands to a change, and why if it does not have it; `why` is empty if there is nothing to say. */
+export function standingOf(
+  { state, reason, held, skipped }: SinkResult,
+  { results: texts, explain }: ChangeTexts,
+): { standing: string; why: string } {
+  if (skipped) return { standing: texts.skipped, why: '' };
+  const has = state === 'delivered' || state === 'superseded' || reason === null || reason === noReasonGiven;
+  const isOpen = state === 'pending' || state === 'retrying';
+  return { standing: texts.state[state], why: isOpen && held !== null ? texts.held[held] : has ? '' : explain(reason) };
 }

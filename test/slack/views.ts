@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import type { ChangeDetails, FailedChange, Lookup, SinkOverview } from '../../src/sinks/lookup.js';
 import { fakeServer } from '../support/fake-server.ts';
 import { noLookup } from '../support/no-actions.ts';
+import { resultAt } from '../support/slack-rendering.ts';
 import { drawInWords } from './drawn.ts';
 import { avatar, load, openSink, pictures, style } from './gallery.ts';
 import { LocalSlack, workspace } from './local-slack.ts';
@@ -40,17 +41,11 @@ function lookupOf(locale: Locale): Lookup {
     ),
     deliveries: [
       {
-        sink: 'crm',
-        state: 'delivered',
-        reason: null,
-        nextAttemptAt: null,
+        ...resultAt('crm', 'delivered'),
         attempts: [{ ...attempt, outcome: 'delivered', status: null, error: null, response: null }],
       },
       {
-        sink: 'shop_crm',
-        state: 'parked',
-        reason,
-        nextAttemptAt: null,
+        ...resultAt('shop_crm', 'parked', { reason }),
         attempts: [
           { ...attempt, at: now - 4000, outcome: 'retry', status: 503, error: stored('answered', 503), response: 'upstream timed out' },
           attempt,

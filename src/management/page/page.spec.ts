@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { Stage, never, token } from '../../../test/support/management-stage.ts';
+import { resultAt } from '../../../test/support/slack-rendering.ts';
 import { eachStore } from '../../../test/support/stores.ts';
 import type { ChangeDetails } from '../../sinks/lookup.js';
 import { hasPassword, isGoodLink, linkTo } from './key.js';
@@ -63,7 +64,7 @@ const details = (text: string, more: Partial<ChangeDetails> = {}): ChangeDetails
     stale: [],
   };
   const attempt = { at: now, durationMs: 42, outcome: 'refused', status: 422, error: text, response: text };
-  const deliveries = [{ sink: 'crm', state: 'parked' as const, reason: text, nextAttemptAt: null, attempts: [attempt] }];
+  const deliveries = [{ ...resultAt('crm', 'parked', { reason: text }), attempts: [attempt] }];
   return { ...change, webhook: text, deliveries, before: [change], after: [], ...more };
 };
 
@@ -82,6 +83,31 @@ describe('the page', () => {
         },
       ),
     );
+  });
+
+  it('shows all that Details shows', () => {
+    const { event, origin, ...rest } = details('Tea');
+    const changes = [{ field: 'name' as const, from: 'Old tea', to: 'New tea' }];
+    const before = { ...rest, origin, event: { ...event, data: { ...event.data, changes: [{ ...changes[0]!, from: 'Oldest tea' }] } } };
+    const after = { ...before, event: { ...event, type: 'channel.destroyed' as const } };
+    const page = changePage(
+      {
+        ...details('Tea', { before: [before], after: [after], webhook: '{"Name":"raw"}' }),
+        event: { ...event, data: { ...event.data, changes, operator: 'leckie' } },
+        origin: { clientIp: '192.0.2.7', platform: 'RESTAPI', owner: 'lihua' },
+      },
+      'en',
+    );
+    const shown = page.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+    const attempt = ['2026-01-01 00:00:00 UTC', 'rejected', '42 ms', '422', 'Tea', "Target's answer"];
+    const facts = ['leckie', '192.0.2.7', 'RESTAPI', 'lihua', '{"Name":"raw"}', 'crm · failed: ', 'received by webhook'];
+    for (const text of [...facts, ...attempt, 'Old tea', 'New tea', 'Oldest tea', 'Channel destroyed']) expect(shown).toContain(text);
+  });
+
+  it('says of what was not sent, and of what was skipped, what the card says', () => {
+    const results = [resultAt('a', 'delivered', { skipped: true }), resultAt('b', 'superseded', { reason: 'answered 503' })];
+    const page = changePage(details('x', { deliveries: results.map(one => ({ ...one, attempts: [] })) }), 'en');
+    expect(page.match(/<h3>.*?<\/h3>/g)).toEqual(['<h3>a · not sent (template)</h3>', '<h3>b · skipped: a newer change was sent</h3>']);
   });
 
   it('says so where there is nothing', () => {

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readExplanation } from '../../explanations/explanation.js';
-import { english } from '../../explanations/en.js';
-import { chinese } from '../../explanations/zh-cn.js';
-import type { ChangeDetails, ListedChange } from '../../sinks/lookup.js';
+import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, standingOf } from '../../sinks/lookup.js';
 import { toIso } from '../api/times.js';
 import { type Language, type PageTexts, pageTexts } from './texts.js';
 
 const style = `:root { color-scheme: light dark; font: 15px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem } h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-h3 { font-size: 1rem; margin: 1rem 0 .25rem } table { border-collapse: collapse; width: 100% }
+h3 { font-size: 1rem; margin: 1rem 0 .25rem } table { border-collapse: collapse; width: 100% } table + table { margin-top: 1.5rem }
 th, td { text-align: start; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #8884; overflow-wrap: anywhere }
 th, .time { white-space: nowrap } th { font-weight: 600 } td { min-width: 4rem } pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: #8881; border-radius: 4px }
 bdi { white-space: pre-wrap } .quiet { opacity: .65 }`;
@@ -52,7 +49,7 @@ export function changePage(details: ChangeDetails, language: Language): string {
   const texts = pageTexts[language];
   const { event, origin } = details;
   const { data: change } = event;
-  const name = change.profile.name ?? change.changes.find(({ field }) => field === 'name')?.from ?? null;
+  const name = lastNameOf(details);
   const facts: [keyof PageTexts['facts'], string | number | null][] = [
     ['channel', change.channelId],
     ['app', change.sdkAppId],
@@ -62,7 +59,7 @@ export function changePage(details: ChangeDetails, language: Language): string {
     ['platform', origin.platform],
     ['clientIp', origin.clientIp],
     ['owner', origin.owner],
-    ['source', texts.source[change.source]],
+    ['source', texts.details.source[change.source]],
     ['happened', timeOf(event.timestamp)],
     ['received', timeOf(toIso(details.receivedAt))],
   ];
@@ -72,31 +69,31 @@ export function changePage(details: ChangeDetails, language: Language): string {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width" />
         <meta name="robots" content="noindex" />
-        <title>${name ?? texts.nameUnknown}</title>
+        <title>${name ?? texts.change.nameUnknown}</title>
         <style>
           ${new Html(style)}
         </style>
       </head>
       <body>
-        <h1>${name === null ? texts.nameUnknown : data(name)}</h1>
+        <h1>${name === null ? texts.change.nameUnknown : data(name)}</h1>
         <p>${effectOf(details, texts)}</p>
-        ${notes(details, texts)} ${fields(change.revision === null ? [] : change.changes, texts)}
+        ${notesOf(details, texts).map(note => html`<p>${note}</p>`)} ${fields(change.revision === null ? [] : change.changes, texts)}
         <table>
           ${facts.map(
             ([fact, value]) =>
               html`<tr>
                 <th>${texts.facts[fact]}</th>
-                <td>${value === null ? quiet(texts.unknown) : data(String(value))}</td>
+                <td>${value === null ? quiet(texts.change.unknown) : data(String(value))}</td>
               </tr>`,
           )}
         </table>
-        <h2>${texts.sinks}</h2>
-        ${details.deliveries.length === 0 ? quiet(texts.noSinks) : details.deliveries.map(one => delivery(one, texts, language))}
-        <h2>${texts.webhook}</h2>
-        ${details.webhook === null ? quiet(texts.noWebhook) : html`<pre>${data(details.webhook)}</pre>`}
-        <h2>${texts.earlier}</h2>
+        <h2>${texts.details.deliveries}</h2>
+        ${details.deliveries.length === 0 ? quiet(texts.results.none) : details.deliveries.map(one => delivery(one, texts))}
+        <h2>${texts.details.webhook}</h2>
+        ${details.webhook === null ? quiet(texts.details.noWebhook) : html`<pre>${data(details.webhook)}</pre>`}
+        <h2>${texts.details.before}</h2>
         ${neighbours(details.before, texts)}
-        <h2>${texts.later}</h2>
+        <h2>${texts.details.after}</h2>
         ${neighbours(details.after, texts)}
       </body>
     </html>`;
@@ -112,23 +109,8 @@ function quiet(text: string): Html {
   return html`<span class="quiet">${text}</span>`;
 }
 
-function effectOf({ event, stale, tie }: ListedChange, texts: PageTexts): string {
-  if (event.data.revision !== null) return texts.type[event.type];
-  return tie || stale.length > 0 ? `${texts.nothing}${texts.colon}${tie ? texts.notes.tie : texts.notes.stale}` : texts.nothing;
-}
-
-function notes({ event, stale, tie, eventTimeEstimated }: ListedChange, texts: PageTexts): readonly Html[] {
-  const altered = event.data.revision !== null;
-  const lines = [
-    ...(stale.length > 0 ? [`${texts.notes.stale}${texts.colon}${stale.map(field => texts.field[field]).join(texts.comma)}`] : []),
-    ...(altered && tie ? [texts.notes.tie] : []),
-    ...(eventTimeEstimated ? [texts.notes.estimated] : []),
-  ];
-  return lines.map(line => html`<p>${line}</p>`);
-}
-
 function value(text: string | null, texts: PageTexts): Html {
-  return text === null ? quiet(texts.unknown) : text === '' ? quiet(texts.empty) : data(text);
+  return text === null ? quiet(texts.change.unknown) : text === '' ? quiet(texts.change.empty) : data(text);
 }
 
 function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageTexts): Html | string {
@@ -136,7 +118,7 @@ function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageT
   const rows = changes.map(
     ({ field, from, to }) =>
       html`<tr>
-        <th>${texts.field[field]}</th>
+        <th>${texts.change.field[field]}</th>
         <td>${value(from, texts)}</td>
         <td>${value(to, texts)}</td>
       </tr>`,
@@ -151,41 +133,37 @@ function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageT
   </table>`;
 }
 
-function delivery({ sink, state, reason, attempts }: ChangeDetails['deliveries'][number], texts: PageTexts, language: Language): Html {
-  const catalogue = language === 'en' ? english : chinese;
-  const why = state === 'delivered' || reason === null ? '' : html`${texts.colon}${data(readExplanation(reason, catalogue))}`;
-  const rows = attempts.map(({ at, outcome, durationMs, status, error, response }) => {
-    const said = error === null ? '' : data(readExplanation(error, catalogue));
-    const ended = texts.outcome[outcome as keyof typeof texts.outcome] ?? outcome;
+function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts): Html {
+  const { standing, why } = standingOf(result, texts);
+  const { outcome: outcomes } = texts.details;
+  const rows = result.attempts.map(({ at, outcome, durationMs, status, error, response }) => {
+    const reason = error === null ? '' : data(texts.explain(error));
+    const ended = outcomes[outcome as keyof typeof outcomes] ?? outcome;
     return html`<tr>
       <td class="time">${timeOf(toIso(at))}</td>
       <td>${ended}</td>
       <td>${durationMs} ms</td>
       <td>${status ?? ''}</td>
-      <td>${said}</td>
+      <td>${reason}</td>
       <td>${response === null ? '' : data(response)}</td>
     </tr>`;
   });
-  const head = Object.values(texts.columns).map(title => html`<th>${title}</th>`);
-  return html`<h3>${sink} · ${texts.state[state]}${why}</h3>
+  return html`<h3>${result.sink} · ${standing}${why === '' ? '' : html`${texts.colon}${data(why)}`}</h3>
     ${
       rows.length === 0
         ? ''
         : html`<table>
-            <tr>
-              ${head}
-            </tr>
-            ${rows}
+            ${headings(texts.columns)} ${rows}
           </table>`
     }`;
 }
 
 function neighbours(changes: readonly ListedChange[], texts: PageTexts): Html {
-  if (changes.length === 0) return quiet(texts.none);
+  if (changes.length === 0) return quiet(texts.details.none);
   const rows = changes.map(change => {
     const { revision, changes: all, operator } = change.event.data;
     const what = all.map(
-      ({ field, from, to }) => html`<div>${texts.field[field]}${texts.colon}${value(from, texts)} → ${value(to, texts)}</div>`,
+      ({ field, from, to }) => html`<div>${texts.change.field[field]}${texts.colon}${value(from, texts)} → ${value(to, texts)}</div>`,
     );
     return html`<tr>
       <td class="time">${timeOf(change.event.timestamp)}</td>
@@ -194,6 +172,12 @@ function neighbours(changes: readonly ListedChange[], texts: PageTexts): Html {
     </tr>`;
   });
   return html`<table>
-    ${rows}
+    ${headings(texts.changeColumns)} ${rows}
   </table>`;
+}
+
+function headings(titles: Record<string, string>): Html {
+  return html`<tr>
+    ${Object.values(titles).map(title => html`<th>${title}</th>`)}
+  </tr>`;
 }

@@ -1,12 +1,7 @@
+import { changeTexts } from '../../explanations/changes.js';
+
 const en = {
-  colon: ': ',
-  comma: ', ',
-  field: { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' },
-  type: { 'channel.created': 'Channel created', 'channel.profile.updated': 'Profile changed', 'channel.destroyed': 'Channel destroyed' },
-  nothing: 'No change',
-  nameUnknown: '(name unknown)',
-  unknown: 'unknown',
-  empty: '(empty)',
+  ...changeTexts.en,
   before: 'Before',
   now: 'Now',
   facts: {
@@ -22,40 +17,12 @@ const en = {
     happened: 'Changed at',
     received: 'Received at',
   },
-  notes: {
-    estimated: 'No valid time in the webhook; arrival time shown',
-    tie: 'Two updates had the same timestamp; one was chosen by a fixed rule',
-    stale: 'Ignored, since the current value is newer',
-  },
-  source: { webhook: 'webhook', comparison: 'comparison with Tencent Chat', import: 'import' },
-  sinks: 'Delivery',
-  noSinks: 'No other sinks configured',
-  state: {
-    delivered: 'delivered',
-    pending: 'queued',
-    retrying: 'retrying',
-    parked: 'failed',
-    superseded: 'skipped: a newer change was sent',
-    discarded: 'discarded',
-  },
-  outcome: { delivered: 'delivered', retry: 'failed, to be retried', refused: 'rejected', misconfigured: 'failed: check the settings' },
   columns: { at: 'Time', outcome: 'Outcome', duration: 'Duration', status: 'Status', error: 'Error', response: "Target's answer" },
-  webhook: 'Raw webhook',
-  noWebhook: 'There was no webhook',
-  earlier: 'Earlier changes of this channel',
-  later: 'Later changes of this channel',
-  none: 'None',
+  changeColumns: { at: 'Time', what: 'Change', operator: 'Operator' },
 };
 
 const zhCN: typeof en = {
-  colon: '：',
-  comma: '、',
-  field: { name: '名称', avatarUrl: '头像', introduction: '简介', organization: '所属组织' },
-  type: { 'channel.created': '公众号已创建', 'channel.profile.updated': '资料已更新', 'channel.destroyed': '公众号已销毁' },
-  nothing: '没有变化',
-  nameUnknown: '（名称未知）',
-  unknown: '未知',
-  empty: '（空）',
+  ...changeTexts['zh-CN'],
   before: '变更前',
   now: '变更后',
   facts: {
@@ -71,29 +38,8 @@ const zhCN: typeof en = {
     happened: '变更时间',
     received: '接收时间',
   },
-  notes: {
-    estimated: '回调中没有有效时间，此处为到达时间',
-    tie: '两次更新的时间戳相同，已按固定规则选取其一',
-    stale: '已忽略，因为当前值更新',
-  },
-  source: { webhook: '回调', comparison: '与腾讯云比对', import: '导入' },
-  sinks: '投递情况',
-  noSinks: '没有配置其他目标',
-  state: {
-    delivered: '已送达',
-    pending: '排队中',
-    retrying: '重试中',
-    parked: '失败',
-    superseded: '已跳过：已发送更新的变更',
-    discarded: '已放弃',
-  },
-  outcome: { delivered: '已送达', retry: '失败，将重试', refused: '被拒绝', misconfigured: '失败：请检查配置' },
   columns: { at: '时间', outcome: '结果', duration: '用时', status: '状态码', error: '错误', response: '目标的应答' },
-  webhook: '原始回调',
-  noWebhook: '没有对应的回调',
-  earlier: '该公众号此前的变更',
-  later: '该公众号此后的变更',
-  none: '无',
+  changeColumns: { at: '时间', what: '变更', operator: '操作者' },
 };
 
 /** The page's languages, by the tag of each. */

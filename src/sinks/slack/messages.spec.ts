@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { slackChecker } from '../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../test/support/slack-messages.ts';
+import { attemptOf, changeOf, channelOf, detailsOf, lookupOf, sinkOf } from '../../../test/support/slack-lookups.ts';
 import { renderContext, resultAt } from '../../../test/support/slack-rendering.ts';
 import { exampleEvent, exampleReport } from '../../../test/sink.contract.ts';
 import { type ChangeType, type FieldName, type RejectionCause, fieldNames, rejectionCauses } from '../sink.js';
@@ -12,6 +13,10 @@ import { publicImageUrl } from './card/card-text.js';
 import { digest, digestThread } from './card/digest.js';
 import { type Words, en } from './words/en.js';
 import { alertMessage, failures } from './alerts/alert.js';
+import type { Lookup } from '../lookup.js';
+import { answerTo } from './lookup/command.js';
+import { detailsView } from './lookup/details.js';
+import { homeView } from './lookup/home.js';
 import { zhCN } from './words/zh-cn.js';
 
 const hostile = fc.constantFrom(
@@ -493,12 +498,52 @@ describe.each([
     ];
   }
 
-  it('are all used', () => {
+  /** The same of Home, Details and the command. */
+  async function everyView(messages: Words): Promise<unknown[]> {
+    const context = renderContext(messages);
+    const sinks = [
+      ...(['ok', 'retrying', 'misconfigured', 'down', 'paused'] as const).map(state => sinkOf({ state, reason: '9', advice: '1' })),
+      sinkOf({ queued: 3 }),
+      ...Array.from({ length: 30 }, () => sinkOf({ failed: 2 })),
+    ];
+    const state = (more: object) => ({ ...lookupOf('5', 1), sinks: async () => [sinkOf(more)] });
+    const lookups = [
+      lookupOf('5', 0),
+      lookupOf('5', 30),
+      { ...lookupOf('5', 1), sinks: async () => sinks },
+      state({}),
+      state({ queued: 3 }),
+    ];
+    const destroyed = { channels: [channelOf('5', { exists: false })], more: 3 };
+    const commands = ['status', 'find 5', 'find', 'channel 5', 'failed', 'help'];
+    const ask = (text: string, lookup: Lookup) => answerTo({ name: '/6', text, user: 'U0', responseUrl: null }, lookup, context);
+    const answers = lookups.flatMap(lookup => commands.map(text => ask(text, { ...lookup, findChannels: async () => destroyed })));
+    const changes = Array.from({ length: 11 }, () => changeOf('5'));
+    const homes = [[], changes].map(some => homeView({ sinks, latest: some, failed: some, outcome: [] }, context, now));
+    const outcomes = ['delivered', 'retry', 'refused', 'misconfigured'].map(outcome => attemptOf('5', outcome));
+    const long = Array.from({ length: 100 }, () => attemptOf('5'.repeat(150)));
+    const deliveries = [outcomes, long].map(attempts => ({ ...resultAt('6', 'parked'), attempts }));
+    const many = Array.from({ length: 99 }, () => deliveries[0]!);
+    const sources = (['webhook', 'comparison', 'import'] as const).map(source => {
+      const change = changeOf('5');
+      return detailsOf('5', 1, { event: { ...change.event, data: { ...change.event.data, source } }, deliveries });
+    });
+    const details = [
+      ...sources,
+      detailsOf('5', 0, { webhook: null, before: [] }),
+      detailsOf('5', 1, { webhook: '5'.repeat(9000), deliveries: many }),
+    ];
+    const nothingFound = ask('find 5', lookupOf('5', 0));
+    return [await Promise.all([...answers, nothingFound]), homes, details.map(one => detailsView(one, context, 'https://1.1.1.1/', now))];
+  }
+
+  it('are all used', async () => {
     const { marked, marks } = mark(words);
-    // Private words are the business of clicks.spec, and what is looked up that of lookup.spec.
-    const shown = JSON.stringify([everyMessage(marked as Words), mark(words.clicks, 'clicks').marked]);
+    // Private words and the first line of Home are the business of clicks.spec and views.spec.
+    const elsewhere = ['clicks.', 'lookup.home.done.', 'lookup.details.gone'].map(path => `⟦${path}`);
+    const shown = JSON.stringify([everyMessage(marked as Words), await everyView(marked as Words)]);
     expect(marks.length).toBeGreaterThan(100);
-    expect(marks.filter(one => !shown.includes(one) && !one.startsWith('⟦lookup.'))).toEqual([]);
+    expect(marks.filter(one => !shown.includes(one) && !elsewhere.some(path => one.startsWith(path)))).toEqual([]);
   });
 
   it('are the only ones, and all in that language', () => {
@@ -522,6 +567,10 @@ function mark(value: unknown, path = ''): { marked: unknown; marks: string[] } {
   if (typeof value === 'string') return { marked: own + value, marks: [own] };
   if (typeof value === 'function')
     return { marked: (...inside: unknown[]) => own + String(Reflect.apply(value, null, inside)), marks: [own] };
+  if (Array.isArray(value)) {
+    const items = value.map((item, index) => mark(item, `${path}.${index}`));
+    return { marked: items.map(({ marked }) => marked), marks: items.flatMap(({ marks }) => marks) };
+  }
   const parts = Object.entries(value as object)
     .filter(([key]) => key !== 'formats')
     .map(([key, one]) => [key, mark(one, path === '' ? key : `${path}.${key}`)] as const);

@@ -180,11 +180,11 @@ function compared(alert: Compared, words: Words): Content {
 }
 
 function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compared['example']>, words: Words): string {
-  const { card, colon } = words;
+  const { change, colon } = words;
   const name = clean(channelId, 60);
   if (field === null) return name + colon + words.explain(reason ?? '');
-  const shown = (value: string | null): string => (value === null ? card.unknown : clean(value, 60) || card.empty);
-  return `${name}${colon}${card.field[field as keyof typeof card.field]} ${shown(ours)} → ${shown(theirs)}`;
+  const shown = (value: string | null): string => (value === null ? change.unknown : clean(value, 60) || change.empty);
+  return `${name}${colon}${change.field[field as keyof typeof change.field]} ${shown(ours)} → ${shown(theirs)}`;
 }
 
 /** A text, such as another sink's own, after a label in bold. */

@@ -1,5 +1,5 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
-import { stored } from '../../../explanations/explanation.js';
+import { standingOf } from '../../lookup.js';
 import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
 import { type RenderContext, date, lengthOf, richText, text } from './blocks.js';
 import { clean } from './card-text.js';
@@ -22,8 +22,6 @@ const order = Object.keys(icons) as State[];
 const mostUnits = 1400;
 const mostLines = 20;
 const mostActions = 5;
-/** The reason of a discard for which a person gave none. The line that says who did it says more. */
-const noReasonGiven = stored(['discarded']);
 
 /** One line if all is well; else what there is to know, a line for each sink that is not well, and one for those that are; then what people did. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
@@ -72,7 +70,7 @@ function badLines(bad: readonly SinkResult[], context: RenderContext, now: numbe
   const lines: RichTextElement[][] = [];
   let units = 0;
   for (const result of bad) {
-    const line = lineOf(result, context, now);
+    const line = standingLine(result, context, now);
     units += lengthOf(line);
     if (lines.length === mostLines || units > mostUnits) break;
     lines.push(line);
@@ -125,17 +123,18 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
   });
 }
 
-/** A sink that does not have a change: why, with what its target answered, and when it is tried next. */
-function lineOf({ sink, state, reason, nextAttemptAt, held }: SinkResult, context: RenderContext, now: number): RichTextElement[] {
-  const { results: texts, colon, explain } = context.words;
-  const failure = reason === null || reason === noReasonGiven ? '' : clean(explain(reason), 200);
-  const open = state === 'pending' || state === 'retrying';
-  const why = open && held !== null ? texts.held[held] : failure;
+/** How a sink stands to a change: if it does not have it why, with what its target answered, and when it is tried next. */
+export function standingLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
+  const { sink, state, nextAttemptAt } = result;
+  const { words } = context;
+  const { standing, why } = standingOf(result, words);
+  const reason = clean(why, 200);
+  const isTriedNext = (state === 'pending' || state === 'retrying') && nextAttemptAt !== null && nextAttemptAt > now;
   return [
     emoji(icons[state]),
     text(` ${clean(sink, 60)}`, { bold: true }),
-    text(` ${texts.state[state]}${why && colon + why}`),
-    ...(open && nextAttemptAt !== null && nextAttemptAt > now ? [text(texts.next[state]), date(nextAttemptAt, context)] : []),
+    text(` ${standing}${reason && words.colon + reason}`),
+    ...(isTriedNext ? [text(words.results.next[state]), date(nextAttemptAt, context)] : []),
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichTextText } from '@slack/types';
 import type { ChangeType, FieldChange } from '../../sink.js';
-import type { ListedChange } from '../../lookup.js';
+import { type ListedChange, effectOf, lastNameOf, notesOf as changeNotes } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
 import { type Message, type RenderContext, buttonBlock, dateMarkup, mostInAll, plain, richText, text } from './blocks.js';
 import { results, summary } from './card-results.js';
@@ -23,7 +23,7 @@ export function card(report: Report, context: RenderContext, now: number, isNew 
   const head = [text(name, { bold: true }), text(words.next + effect + words.next), idOf(channelId, words)];
   const parked = report.results.some(({ state }) => state === 'parked');
   return {
-    text: escape(notificationOf(report, updated ? words.card.updated(changes.map(({ field }) => field)) : effect, words)),
+    text: escape(notificationOf(report, updated ? words.change.updated(changes.map(({ field }) => field)) : effect, words)),
     blocks: [
       richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
       factsOf(report, context),
@@ -58,8 +58,8 @@ function notificationOf(report: Report, effect: string, words: Words): string {
 /** The texts that the card had to cut, for its thread. */
 export function fullTexts({ event }: Report, { words }: RenderContext): Message[] {
   const values = event.data.changes.flatMap(({ field, from, to }) => [
-    { label: words.card.before(words.card.field[field]), value: from ?? '' },
-    { label: words.card.now(words.card.field[field]), value: to ?? '' },
+    { label: words.card.before(words.change.field[field]), value: from ?? '' },
+    { label: words.card.now(words.change.field[field]), value: to ?? '' },
   ]);
   const long = values.filter(({ value }) => isLong(value));
   if (event.data.revision === null || long.length === 0) return [];
@@ -75,25 +75,10 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
   return [{ text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] }];
 }
 
-/** What a change did, in a few words. */
-export function effectOf({ event, stale, tie }: ListedChange, { card: words }: Words): string {
-  const { exists, revision } = event.data;
-  const destroyed = event.type === 'channel.destroyed';
-  if (revision === null) {
-    if (tie) return words.tie(stale);
-    if (stale.length > 0 || (destroyed && exists)) return words.older(stale);
-    return destroyed ? words.destroyedAlready : words.equal;
-  }
-  if (destroyed) return words.destroyed;
-  if (event.type === 'channel.profile.updated') return words.updated([]);
-  // A channel's first revision cannot come after it was destroyed.
-  return revision === 1 ? words.created : words.reCreated;
-}
-
 /** The channel's name; of a destroyed one the last that was known. */
-export function nameOf({ event }: ListedChange, { card: words }: Words): string {
-  const name = event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
-  return name === null ? words.nameUnknown : clean(name) || words.noName;
+export function nameOf(change: ListedChange, { change: texts, card }: Words): string {
+  const name = lastNameOf(change);
+  return name === null ? texts.nameUnknown : clean(name) || card.noName;
 }
 
 /** A channel's id, as data. */
@@ -103,13 +88,13 @@ export function idOf(channelId: string, { card: words }: Words, graphemes?: numb
 
 /** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
 export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextElement[] {
-  const { card: texts, colon } = words;
+  const { card: texts, change, colon } = words;
   const isAvatar = field === 'avatarUrl';
   const newLink = isAvatar && linkTo(to, texts.newAvatar);
-  const before = from === null && type === 'channel.created' ? null : valueOf(from, texts, graphemes);
-  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, texts, graphemes);
+  const before = from === null && type === 'channel.created' ? null : valueOf(from, words, graphemes);
+  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, words, graphemes);
   return [
-    text(texts.field[field] + colon),
+    text(change.field[field] + colon),
     ...(before ? [(isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })] : []),
     ...(before && after ? [text(' → ')] : []),
     ...(after ? [newLink || text(after.text, { bold: true, ...after.style })] : []),
@@ -127,10 +112,10 @@ function linkTo(avatarUrl: string | null, word: string): RichTextElement | null 
 }
 
 /** Who did it, as far as the vendor says. */
-export function operatorOf({ event }: ListedChange, { card: words }: Words, graphemes?: number): string {
+export function operatorOf({ event }: ListedChange, { card: texts, details }: Words, graphemes?: number): string {
   const { operator, source } = event.data;
-  if (source !== 'webhook') return words.byComparison;
-  return operator === null ? words.byNobody : words.by(clean(operator, graphemes) || words.blank);
+  if (source !== 'webhook') return details.source[source];
+  return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
 }
 
 function changeLines({ event }: Report, { words, threads }: RenderContext): RichTextElement[][] {
@@ -141,10 +126,10 @@ function changeLines({ event }: Report, { words, threads }: RenderContext): Rich
 }
 
 /** A value, or in italics the word for one that cannot be seen. */
-function valueOf(value: string | null, words: Words['card'], graphemes?: number): RichTextText {
+function valueOf(value: string | null, { change: words, card }: Words, graphemes?: number): RichTextText {
   const visible = clean(value ?? '', graphemes);
   if (visible !== '') return text(visible);
-  return text(value === null ? words.unknown : value === '' ? words.empty : words.blank, { italic: true });
+  return text(value === null ? words.unknown : value === '' ? words.empty : card.blank, { italic: true });
 }
 
 /** One small line: the avatar, who, from where, when. */
@@ -169,10 +154,7 @@ function factsOf(report: Report, context: RenderContext): KnownBlock {
   };
 }
 
-function notesOf({ stale, tie, eventTimeEstimated, event }: Report, { card: words }: Words): RichTextElement[][] {
-  const notes = event.data.test === true ? [words.test] : [];
-  if (stale.length > 0) notes.push(words.notApplied(stale, tie));
-  if (tie) notes.push(words.tieNote);
-  if (eventTimeEstimated) notes.push(words.estimated);
+function notesOf(report: Report, words: Words): RichTextElement[][] {
+  const notes = [...(report.event.data.test === true ? [words.card.test] : []), ...changeNotes(report, words)];
   return notes.map(note => [text(note, { italic: true })]);
 }

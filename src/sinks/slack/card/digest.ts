@@ -1,8 +1,8 @@
 import type { RichTextElement } from '@slack/types';
-import type { ListedChange } from '../../lookup.js';
+import { type ListedChange, effectOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
 import { type Message, type RenderContext, date, header, lengthOf, mostInAll, period, richText, text } from './blocks.js';
-import { changeLine, effectOf, idOf, nameOf, operatorOf } from './card.js';
+import { changeLine, idOf, nameOf, operatorOf } from './card.js';
 import { clean, escape } from './card-text.js';
 
 const mostLines = 20;

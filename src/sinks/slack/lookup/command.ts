@@ -2,6 +2,7 @@ import type { KnownBlock, RichTextElement } from '@slack/types';
 import type { ChannelOverview, FailedChange, FoundChannel, Lookup } from '../../lookup.js';
 import { fieldNames } from '../../sink.js';
 import { type RenderContext, buttonBlock, mostInAll, richText, text } from '../card/blocks.js';
+import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { Command } from '../clicks/commands.js';
 import type { PrivateWords } from '../clicks/private-words.js';
@@ -79,23 +80,24 @@ async function channelCommand(channelId: string, lookup: Lookup, context: Render
 
 function channelLines(channel: ChannelOverview, context: RenderContext, apps: boolean): RichTextElement[][] {
   const { words } = context;
-  const { lookup: texts, card, colon } = words;
+  const { lookup: texts, card, change, results, colon } = words;
   const profile = fieldNames.map(field => {
     const value = channel.profile[field];
-    const shown = value === null ? card.unknown : value === '' ? card.empty : clean(value) || card.blank;
-    return [text(card.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
+    const shown = value === null ? change.unknown : value === '' ? change.empty : clean(value) || card.blank;
+    return [text(change.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
   });
-  const icons = { in_sync: 'white_check_mark', pending: 'hourglass_flowing_sand', retrying: 'warning', parked: 'x' } as const;
   const sinks = channel.sinks
     .slice(0, mostSinks)
     .map(({ sink, state, error }): RichTextElement[] => [
-      { type: 'emoji', name: icons[state] },
+      { type: 'emoji', name: icons[state === 'in_sync' ? 'delivered' : state] },
       text(` ${clean(sink, 60)}`, { bold: true }),
-      text(` ${texts.sync[state]}${state === 'in_sync' || error === null ? '' : colon + clean(words.explain(error), 150)}`),
+      text(
+        ` ${state === 'in_sync' ? texts.sinks.state.ok : results.state[state]}${state === 'in_sync' || error === null ? '' : colon + clean(words.explain(error), 150)}`,
+      ),
     ]);
   const more = channel.sinks.length - sinks.length;
   return [
-    [...channelItem(channel, context, apps), text(` · ${texts.revision(channel.revision)}`)],
+    [...channelItem(channel, context, apps), text(` · ${card.revision(channel.revision)}`)],
     ...profile,
     ...sinks,
     ...(more > 0 ? [[text(texts.more(more), { italic: true })]] : []),

@@ -15,10 +15,11 @@ export class DetailsModal {
 
   /** @returns what is to be said instead; `null` if it is open. @throws if Slack does not take it, or nothing can be looked up */
   async open({ user }: Person, changeId: string, triggerId: string, closing: AbortSignal): Promise<string | null> {
-    const { lookup } = this.context;
+    const { lookup, now } = this.context;
     const details = await lookup.change(changeId);
     if (!details) return this.rendering.words.lookup.details.gone;
-    const view = detailsView(details, this.rendering, await lookup.link(changeId, this.settings.LOCALE, `slack:${user}`));
+    const link = await lookup.link(changeId, this.settings.LOCALE, `slack:${user}`);
+    const view = detailsView(details, this.rendering, link, now());
     await withinTime(this.settings.TIMEOUT_MS, closing, signal =>
       callApi('views.open', { trigger_id: triggerId, view }, this.settings, this.context, signal),
     );

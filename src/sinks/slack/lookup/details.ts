@@ -1,94 +1,93 @@
-import type { KnownBlock, ModalView, RichTextBlock, RichTextElement } from '@slack/types';
-import type { ChangeDetails, ListedChange, ShownAttempt } from '../../lookup.js';
+import type { KnownBlock, ModalView, RichTextBlock, RichTextElement, RichTextSection } from '@slack/types';
+import { type ChangeDetails, type ListedChange, type ShownAttempt, effectOf } from '../../lookup.js';
 import { type RenderContext, date, header, lengthOf, plain, richText, text } from '../card/blocks.js';
-import { changeLine, effectOf, idOf, nameOf, operatorOf } from '../card/card.js';
-import { clean, cleanLines, publicImageUrl } from '../card/card-text.js';
-import { icons } from '../card/card-results.js';
+import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
+import { clean, cleanLines } from '../card/card-text.js';
+import { standingLine } from '../card/card-results.js';
 
-/** How much tries and the raw webhook may take up: a view is refused when it is far larger than a message. */
-const mostUnits = { attempts: 4000, webhook: 2500 };
+/** How much the sinks, their attempts and the raw webhook may take up: a view is refused when it is far larger than a message. */
+const mostUnits = { sinks: 3000, attempts: 4000, webhook: 2500 };
 const mostResponse = 200;
 
 /**
- * All that is known of a change, in a modal.
+ * All that is known of a change, in a modal. Without the avatar's picture: Slack would fetch it while it opens the modal, and refuse all if it cannot.
  * @param link to the page with the same, if people's browsers can reach that
  */
-export function detailsView(details: ChangeDetails, context: RenderContext, link: string | null): ModalView {
+export function detailsView(details: ChangeDetails, context: RenderContext, link: string | null, now: number): ModalView {
   const { words } = context;
   const texts = words.lookup.details;
   const { event, origin } = details;
-  const image = publicImageUrl(event.data.profile.avatarUrl);
-  const revision = event.data.revision === null ? [] : [words.lookup.revision(event.data.revision)];
+  const { source, sdkAppId, revision, changes } = event.data;
   const facts = [
-    operatorOf(details, words),
+    ...(source === 'webhook' ? [operatorOf(details, words)] : []),
     ...Object.entries(texts.origin).flatMap(([key, say]) => {
       const value = origin[key as keyof typeof origin];
       return value === null ? [] : [say(clean(value, 80))];
     }),
   ];
-  const which = [texts.source[event.data.source], words.lookup.app(clean(event.data.sdkAppId, 40)), ...revision];
-  const changes = event.data.revision === null ? [] : event.data.changes.map(change => changeLine(change, event.type, words));
+  const which = [
+    words.details.source[source],
+    words.card.app(clean(sdkAppId, 40)),
+    ...(revision === null ? [] : [words.card.revision(revision)]),
+  ];
   const blocks: KnownBlock[] = [
-    {
-      type: 'section',
-      text: plain(nameOf(details, words)),
-      ...(image !== null && { accessory: { type: 'image', image_url: image, alt_text: words.card.avatar } }),
-    },
+    { type: 'section', text: plain(nameOf(details, words)) },
     richText([
       [text(effectOf(details, words), { bold: true }), text(' '), idOf(event.data.channelId, words)],
-      ...changes,
-      [text(facts.join(words.next))],
+      ...(revision === null ? [] : changes.map(change => changeLine(change, event.type, words))),
+      ...(facts.length > 0 ? [[text(facts.join(words.next))]] : []),
       [text(which.join(words.next))],
       [text(texts.happened), date(Date.parse(event.timestamp), context), text(texts.received), date(details.receivedAt, context)],
       ...(link === null ? [] : [[{ type: 'link' as const, url: link, text: texts.page }]]),
     ]),
-    header(texts.deliveries),
-    deliveries(details, context),
-    header(texts.webhook),
+    header(words.details.deliveries),
+    deliveries(details, context, now),
+    header(words.details.webhook),
     webhook(details.webhook, context),
-    header(texts.before),
+    header(words.details.before),
     neighbours(details.before, context),
-    header(texts.after),
+    header(words.details.after),
     neighbours(details.after, context),
   ];
   return { type: 'modal', title: plain(texts.title), close: plain(texts.close), blocks };
 }
 
-function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext): KnownBlock {
+function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, now: number): KnownBlock {
   const { words } = context;
   if (all.length === 0) return richText([[text(words.results.none)]]);
-  let left = mostUnits.attempts;
-  const elements = all.flatMap(({ sink, state, reason, attempts }): RichTextBlock['elements'] => {
-    const why = state === 'delivered' || reason === null ? '' : words.colon + clean(words.explain(reason), 150);
-    const line = [
-      { type: 'emoji' as const, name: icons[state] },
-      text(` ${clean(sink, 60)}`, { bold: true }),
-      text(` ${words.results.state[state]}${why}`),
-    ];
+  const left = { sinks: mostUnits.sinks, attempts: mostUnits.attempts };
+  const lines = all.map(delivery => standingLine(delivery, context, now));
+  const shown = lines.filter(line => (left.sinks -= lengthOf(line)) >= 0);
+  const elements = shown.flatMap((line, index): RichTextBlock['elements'] => {
+    const { attempts } = all[index]!;
     // The latest tries say most.
     const kept = attempts.toReversed().flatMap(attempt => {
-      const shown = attemptLine(attempt, context);
-      left -= lengthOf(shown);
-      return left > 0 ? [shown] : [];
+      const attemptShown = attemptLine(attempt, context);
+      left.attempts -= lengthOf(attemptShown);
+      return left.attempts > 0 ? [attemptShown] : [];
     });
     const rest = attempts.length - kept.length;
-    const lines = [...(rest > 0 ? [[text(words.lookup.details.earlier(rest), { italic: true })]] : []), ...kept.reverse()];
-    const section = (elements: RichTextElement[]) => ({ type: 'rich_text_section' as const, elements });
+    const items = [...(rest > 0 ? [[text(words.lookup.details.earlier(rest), { italic: true })]] : []), ...kept.reverse()];
     return [
       section(line),
-      ...(lines.length > 0 ? [{ type: 'rich_text_list' as const, style: 'bullet' as const, elements: lines.map(section) }] : []),
+      ...(items.length > 0 ? [{ type: 'rich_text_list' as const, style: 'bullet' as const, elements: items.map(section) }] : []),
     ];
   });
-  return { type: 'rich_text', elements };
+  const more = all.length - shown.length;
+  return { type: 'rich_text', elements: [...elements, ...(more > 0 ? [section([text(words.lookup.more(more), { italic: true })])] : [])] };
+}
+
+function section(elements: RichTextElement[]): RichTextSection {
+  return { type: 'rich_text_section', elements };
 }
 
 /** When, how it ended and how long it took; of a failure what the target said. */
 function attemptLine({ at, durationMs, outcome, status, error, response }: ShownAttempt, context: RenderContext): RichTextElement[] {
   const { words } = context;
-  const texts = words.lookup.details;
+  const { outcome: outcomes } = words.details;
   const parts = [
-    texts.outcome[outcome as keyof typeof texts.outcome] ?? clean(outcome, 40),
-    texts.took(durationMs),
+    outcomes[outcome as keyof typeof outcomes] ?? clean(outcome, 40),
+    words.formats.duration(durationMs),
     ...(status === null ? [] : [`HTTP ${status}`]),
     ...(error === null ? [] : [clean(words.explain(error), 150)]),
   ];
@@ -101,12 +100,11 @@ function attemptLine({ at, durationMs, outcome, status, error, response }: Shown
 }
 
 function webhook(body: string | null, { words }: RenderContext): KnownBlock {
-  const texts = words.lookup.details;
-  if (body === null) return richText([[text(texts.noWebhook)]]);
+  if (body === null) return richText([[text(words.details.noWebhook)]]);
   const kept = cleanLines(body, mostUnits.webhook);
   const isCut = kept !== cleanLines(body, body.length + 1);
   const shown = { type: 'rich_text_preformatted' as const, elements: [text(kept || words.card.blank)] };
-  const rest = { type: 'rich_text_section' as const, elements: [text(texts.cut, { italic: true })] };
+  const rest = section([text(words.lookup.details.cut, { italic: true })]);
   return { type: 'rich_text', elements: isCut ? [shown, rest] : [shown] };
 }
 
@@ -126,5 +124,5 @@ function neighbours(changes: readonly ListedChange[], context: RenderContext): K
       text(words.next + operatorOf(change, words, 40)),
     ];
   });
-  return richText(lines.length > 0 ? lines : [[text(words.lookup.details.none)]]);
+  return richText(lines.length > 0 ? lines : [[text(words.details.none)]]);
 }

@@ -60,7 +60,7 @@ export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContex
 /** A change in one line: the channel, what changed, who did it and when. */
 export function changeItem(change: ListedChange, context: RenderContext, apps: boolean): RichTextElement[] {
   const { sdkAppId } = change.event.data;
-  const facts = [...(apps ? [context.words.lookup.app(clean(sdkAppId, graphemes))] : []), operatorOf(change, context.words, graphemes)];
+  const facts = [...(apps ? [context.words.card.app(clean(sdkAppId, graphemes))] : []), operatorOf(change, context.words, graphemes)];
   return [
     ...lineOf(change, context, graphemes),
     text(facts.map(fact => ` · ${fact}`).join('') + ' · '),
@@ -85,9 +85,9 @@ export function failedItem(change: FailedChange, context: RenderContext, apps: b
 export function channelItem(channel: FoundChannel, context: RenderContext, apps: boolean): RichTextElement[] {
   const { words } = context;
   const { name, channelId, exists, sdkAppId, updatedAt } = channel;
-  const facts = [...(exists ? [] : [words.lookup.destroyed]), ...(apps ? [words.lookup.app(clean(sdkAppId, graphemes))] : [])];
+  const facts = [...(exists ? [] : [words.lookup.destroyed]), ...(apps ? [words.card.app(clean(sdkAppId, graphemes))] : [])];
   return [
-    text(name === null ? words.card.nameUnknown : clean(name, graphemes) || words.card.noName, { bold: true }),
+    text(name === null ? words.change.nameUnknown : clean(name, graphemes) || words.card.noName, { bold: true }),
     text(' '),
     idOf(channelId, words),
     text(facts.map(fact => ` · ${fact}`).join('')),

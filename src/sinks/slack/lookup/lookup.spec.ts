@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { noLookup } from '../../../../test/support/no-actions.ts';
 import { slackChecker } from '../../../../test/support/slack-checker.ts';
 import { linesOf, shownTexts } from '../../../../test/support/slack-messages.ts';
-import { renderContext } from '../../../../test/support/slack-rendering.ts';
-import type { ChangeDetails, FailedChange, FoundChannel, Lookup, SinkOverview } from '../../lookup.js';
+import { attemptOf, changeOf, channelOf, detailsOf, lookupOf, now, sinkOf } from '../../../../test/support/slack-lookups.ts';
+import { renderContext, resultAt } from '../../../../test/support/slack-rendering.ts';
+import type { ChangeDetails, Lookup } from '../../lookup.js';
 import type { RenderContext } from '../card/blocks.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
@@ -13,80 +14,7 @@ import { detailsView } from './details.js';
 import { homeView, homeWord } from './home.js';
 
 const context = renderContext(en);
-const now = Date.parse('2026-01-01T10:00:00Z');
 const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
-
-const sink = (more: Partial<SinkOverview> = {}): SinkOverview => {
-  const calm = { state: 'ok' as const, since: null, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
-  return { sink: 'crm', ...calm, ...more };
-};
-const change = (text = 'Tea', more: Partial<FailedChange> = {}): FailedChange => ({
-  event: {
-    type: 'channel.profile.updated',
-    timestamp: '2026-01-01T09:00:00.000Z',
-    data: {
-      changeId: '0193a5b2-7c1e-7d2f-9b3a-1c2d3e4f5a6b',
-      sdkAppId: '1400000001',
-      channelId: '@TOA#_tea',
-      revision: 2,
-      exists: true,
-      operator: text,
-      source: 'webhook',
-      changes: [{ field: 'name', from: text, to: `${text} House` }],
-      profile: { name: `${text} House`, avatarUrl: null, introduction: text, organization: '' },
-    },
-  },
-  origin: { clientIp: '192.0.2.1', platform: 'RESTAPI', owner: 'leckie' },
-  receivedAt: now,
-  eventTimeEstimated: false,
-  tie: false,
-  stale: [],
-  failures: [{ sink: 'crm', reason: text }],
-  ...more,
-});
-const channel = (text = 'Tea', more: Partial<FoundChannel> = {}): FoundChannel => {
-  return { sdkAppId: '1400000001', channelId: '@TOA#_tea', name: text, exists: true, updatedAt: now, ...more };
-};
-
-const attempt = (text: string | null = null, outcome = 'retry') => {
-  return { at: now, durationMs: 42, outcome, status: text === null ? null : 502, error: text, response: text };
-};
-const detailsOf = (text = 'Tea', count = 1, more: Partial<ChangeDetails> = {}): ChangeDetails => ({
-  ...change(text),
-  origin: { clientIp: text, platform: text, owner: text },
-  webhook: JSON.stringify({ Name: text }),
-  deliveries: Array.from({ length: count }, (_, index) => ({
-    sink: `crm_${index}`,
-    state: 'retrying',
-    reason: text,
-    nextAttemptAt: null,
-    attempts: Array.from({ length: count }, () => attempt(text)),
-  })),
-  before: [change(text)],
-  after: [],
-  ...more,
-});
-
-function lookupOf(text: string, count: number): Lookup {
-  const many = <T>(one: T): T[] => Array.from({ length: count }, () => one);
-  const { data } = change(text).event;
-  return {
-    ...noLookup,
-    sinks: async () => many(sink({ state: 'down', reason: text, advice: text, queued: 20_000, failed: 3, lagMs: 90_000 })),
-    failedChanges: async most => many(change(text)).slice(0, most),
-    findChannels: async (_, most) => ({ channels: many(channel(text)).slice(0, most), more: count }),
-    channel: async () =>
-      many(0)
-        .slice(0, 3)
-        .map(() => ({
-          ...channel(text),
-          revision: 7,
-          profile: data.profile,
-          sinks: many({ sink: 'crm', state: 'retrying' as const, error: text }),
-          latest: many(change(text)).slice(0, 5),
-        })),
-  };
-}
 
 const ask = async (text: string, lookup: Lookup = noLookup, more: Partial<RenderContext> = {}) => {
   const command = { name: '/sync', text, user: 'U0ALICE', responseUrl: null };
@@ -96,7 +24,7 @@ const ask = async (text: string, lookup: Lookup = noLookup, more: Partial<Render
 
 describe('the slash command', () => {
   it.each(['', '  ', 'status', 'STATUS now'])('%j is status', async text => {
-    const lookup = { ...noLookup, sinks: async () => [sink({ sink: 'search', state: 'paused', queued: 3, lagMs: 60_000 }), sink()] };
+    const lookup = { ...noLookup, sinks: async () => [sinkOf({ sink: 'search', state: 'paused', queued: 3, lagMs: 60_000 }), sinkOf()] };
     const { blocks } = await ask(text, lookup);
     expect(linesOf({ blocks })).toEqual([
       '*🔴 1 sink needs attention*',
@@ -108,7 +36,7 @@ describe('the slash command', () => {
   it('says why a sink is stopped and what to do', async () => {
     const lookup = {
       ...noLookup,
-      sinks: async () => [sink({ state: 'misconfigured', reason: 'answered 401', advice: 'Check it.', failed: 2 })],
+      sinks: async () => [sinkOf({ state: 'misconfigured', reason: 'answered 401', advice: 'Check it.', failed: 2 })],
     };
     expect(linesOf(await ask('status', lookup)).slice(1)).toEqual([
       ':red_circle:* crm* stopped: check its settings · 2 failed',
@@ -122,7 +50,7 @@ describe('the slash command', () => {
       ...noLookup,
       findChannels: async (text, most) => {
         expect([text, most]).toEqual(['Tea House', 10]);
-        return { channels: [channel(), channel('Old', { exists: false, sdkAppId: '2', updatedAt: null })], more: 5 };
+        return { channels: [channelOf(), channelOf('Old', { exists: false, sdkAppId: '2', updatedAt: null })], more: 5 };
       },
     };
     expect(linesOf(await ask(' Find  Tea House ', lookup))).toEqual([
@@ -169,10 +97,10 @@ describe('the slash command', () => {
   it.each(['help', 'HELP me', 'unknown'])('%j is help', async text => expect((await ask(text)).text).toBe('What you can ask'));
 });
 
-describe('Home', () => {
-  const home = (more: Partial<Parameters<typeof homeView>[0]> = {}, other: Partial<RenderContext> = {}) =>
-    homeView({ sinks: [sink()], latest: [], failed: [], outcome: [], ...more }, { ...context, ...other }, now);
+const home = (more: Partial<Parameters<typeof homeView>[0]> = {}, other: Partial<RenderContext> = {}) =>
+  homeView({ sinks: [sinkOf()], latest: [], failed: [], outcome: [], ...more }, { ...context, ...other }, now);
 
+describe('Home', () => {
   it('says at first what to expect', () =>
     expect(linesOf(home())).toEqual([
       '✅ All sinks up to date',
@@ -185,18 +113,18 @@ describe('Home', () => {
     ]));
 
   it('has no buttons for who may not act, but Refresh', () => {
-    const all = home({ failed: [change()], latest: [change()] }, { buttons: false });
+    const all = home({ failed: [changeOf()], latest: [changeOf()] }, { buttons: false });
     expect(linesOf(all).filter(line => line.startsWith('['))).toEqual(['[Refresh]']);
   });
 
   it('has the buttons of each sink', () => {
-    const stopped = sink({ state: 'down', reason: 'x', advice: 'y', failed: 1 });
-    const lines = linesOf(home({ sinks: [stopped, sink({ state: 'paused' })] })).filter(line => line.startsWith('['));
+    const stopped = sinkOf({ state: 'down', reason: 'x', advice: 'y', failed: 1 });
+    const lines = linesOf(home({ sinks: [stopped, sinkOf({ state: 'paused' })] })).filter(line => line.startsWith('['));
     expect(lines).toEqual(['[Refresh]', `[${en.buttons.probe}] [${en.buttons.retryAll}] [Pause]`, '[Resume]']);
   });
 
   it('shows 20 sinks in full and the rest in one line', () => {
-    const sinks = Array.from({ length: 50 }, (_, index) => sink({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
+    const sinks = Array.from({ length: 50 }, (_, index) => sinkOf({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
     const lines = linesOf(home({ sinks }));
     expect(lines.filter(line => / s\d+ /.test(line))).toHaveLength(20);
     expect(lines).toContain('_… and 30 more: 26 up to date and 4 retrying_');
@@ -207,20 +135,14 @@ describe('Home', () => {
 
 describe('Details', () => {
   it('say what changed, by whom and how, every try with the answer, the raw webhook and the changes around it', () => {
-    const delivered = {
-      sink: 'search',
-      state: 'delivered' as const,
-      reason: null,
-      nextAttemptAt: null,
-      attempts: [attempt(null, 'delivered')],
-    };
+    const delivered = { ...resultAt('search', 'delivered'), attempts: [attemptOf(null, 'delivered')] };
     const details = detailsOf('Tea', 1, { origin: { clientIp: '192.0.2.1', platform: 'RESTAPI', owner: null } });
     details.deliveries.push(delivered);
-    const view = detailsView(details, context, 'https://sync.example.com/changes/1?key=x');
+    const view = detailsView(details, context, 'https://sync.example.com/changes/1?key=x', now);
     expect([view.title.text, view.close?.text]).toEqual(['Details', 'Close']);
     expect(linesOf(view)).toEqual([
       'Tea House',
-      `*${en.card.updated([])}* \`@TOA#_tea\``,
+      `*${en.change.updated([])}* \`@TOA#_tea\``,
       'Name: ~Tea~ → *Tea House*',
       `${en.card.by('Tea')} · platform RESTAPI · from 192.0.2.1`,
       'received by webhook · app 1400000001 · revision 2',
@@ -238,12 +160,60 @@ describe('Details', () => {
       'Later changes of this channel',
       'None',
     ]);
-    expect(JSON.stringify(detailsView(details, context, null))).not.toContain('"link"');
+    expect(JSON.stringify(detailsView(details, context, null, now))).not.toContain('"link"');
     // Cut, both URLs are the same text; as links they are not shown.
     const [from, to] = ['old', 'new'].map(name => `https://cdn.example.com/avatars/of/the/tea/house/${name}.png`) as [string, string];
-    const before = change();
+    const before = changeOf();
     before.event.data.changes = [{ field: 'avatarUrl', from, to }];
-    expect(linesOf(detailsView({ ...details, before: [before] }, context, null)).join()).not.toContain(en.card.alike);
+    expect(linesOf(detailsView({ ...details, before: [before] }, context, null, now)).join()).not.toContain(en.card.alike);
+  });
+});
+
+describe('Details', () => {
+  const linesWith = (more: Partial<ChangeDetails>) => linesOf(detailsView(detailsOf('Tea', 0, more), context, null, now));
+
+  // Guards against "delivered" without any attempt of what the template left out, and against an old error of what was skipped.
+  it('say of each sink what its card says', () => {
+    const failed = { reason: 'answered 503' };
+    const results = [
+      resultAt('a', 'delivered', { skipped: true }),
+      resultAt('b', 'superseded', failed),
+      resultAt('c', 'pending', { held: 'paused' }),
+      resultAt('d', 'retrying', { ...failed, nextAttemptAt: now + 60_000 }),
+    ];
+    expect(linesWith({ deliveries: results.map(one => ({ ...one, attempts: [] })) })).toEqual(
+      expect.arrayContaining([
+        ':white_check_mark:* a* not sent (template)',
+        ':fast_forward:* b* skipped: a newer change was sent',
+        ':hourglass_flowing_sand:* c* queued: the sink is paused',
+        ':warning:* d* retrying: answered 503 · next retry Jan 1, 2026, 10:01:00 UTC',
+      ]),
+    );
+  });
+
+  it('say how many sinks there are beyond those that a window has room for', () => {
+    const deliveries = Array.from({ length: 400 }, (_, index) => ({ ...resultAt(`crm_${index}`, 'delivered'), attempts: [] }));
+    const lines = linesWith({ deliveries });
+    const shown = lines.filter(line => line.includes('crm_'));
+    expect(shown.length).toBeGreaterThan(50);
+    expect(lines).toContain(`_… and ${400 - shown.length} more_`);
+  });
+
+  // Guards against "found by comparison".
+  it('say of an imported channel that it was imported, and nothing of an operator', () => {
+    const { event } = changeOf();
+    const imported = { ...event, data: { ...event.data, source: 'import' as const, operator: null } };
+    const origin = { clientIp: null, platform: null, owner: null };
+    expect(linesWith({ event: imported, origin })[3]).toBe('imported · app 1400000001 · revision 2');
+    expect(linesOf(home({ latest: [{ ...changeOf(), event: imported }] })).join()).toContain(' · imported · ');
+  });
+
+  // Slack fetches pictures while it opens a window, for which it has three seconds, and opens none if one of them cannot be had.
+  it('have no picture', () => {
+    const { event } = changeOf();
+    const profile = { ...event.data.profile, avatarUrl: 'https://cdn.example.com/gone.png' };
+    const details = detailsOf('Tea', 1, { event: { ...event, data: { ...event.data, profile } } });
+    expect(JSON.stringify(detailsView(details, context, null, now))).not.toContain('gone.png');
   });
 });
 
@@ -284,7 +254,7 @@ describe('Slack takes', () => {
     fc.assert(
       fc.property(texts, fc.constantFrom(0, 1, 30), fc.constantFrom('en', 'zh-CN'), (text, count, locale) => {
         const more = count === 0 ? { webhook: null, before: [] } : { webhook: text.repeat(20) };
-        const view = detailsView(detailsOf(text, count, more), { ...context, words: locale === 'en' ? en : zhCN }, null);
+        const view = detailsView(detailsOf(text, count, more), { ...context, words: locale === 'en' ? en : zhCN }, null, now);
         expect([view.title.text.length <= 24, (view.close?.text.length ?? 0) <= 24, view.blocks.length <= 100]).toEqual([true, true, true]);
         for (const block of view.blocks) expect(check({ text: 'x', blocks: [block as KnownBlock] })).toEqual([]);
         expect(shownTexts(view.blocks).join('').length).toBeLessThan(14_000);

@@ -1,54 +1,30 @@
-import { readExplanation } from '../../../explanations/explanation.js';
+import { changeTexts } from '../../../explanations/changes.js';
 import type { SinkResult } from '../../report-sink.js';
-import type { FieldName } from '../../sink.js';
 import { formatsOf } from '../card/formats.js';
 import { alertsEn } from './alerts-en.js';
 import { lookupEn } from './lookup-en.js';
 
 const formats = formatsOf('en');
 const { number, counted, list } = formats;
-
-const field: Record<FieldName, string> = { name: 'Name', avatarUrl: 'Avatar', introduction: 'Introduction', organization: 'Organization' };
-const fields = (all: readonly FieldName[]) => list(all.map(one => field[one].toLowerCase()));
-/** At the beginning of a sentence. */
-const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
-const inBrackets = (all: readonly FieldName[]) => (all.length > 0 ? ` (${fields(all)})` : '');
-const state: Record<SinkResult['state'], string> = {
-  delivered: 'delivered',
-  superseded: 'skipped: a newer change was sent',
-  parked: 'failed',
-  discarded: 'discarded',
-  pending: 'queued',
-  retrying: 'retrying',
-};
+const texts = changeTexts.en;
 
 /** Every text of our messages in English, and the type that each other language has to satisfy. */
 export const en = {
+  ...texts,
   formats,
   lookup: lookupEn,
   ...alertsEn,
   api: 'the API',
   someone: 'someone in Slack',
-  colon: ': ',
   next: ' · ',
   period: (from: string, to: string) => `${from} – ${to}`,
   since: (time: string) => `Since ${time}`,
   notification: (title: string, first: string) => `${title}. ${first}`,
-  /** A reason or a piece of advice, as it is stored. */
-  explain: (text: string) => readExplanation(text),
 
   card: {
-    field,
-    created: 'Channel created',
-    reCreated: 'Channel created again',
-    updated: (all: readonly FieldName[]) => `Profile changed${inBrackets(all)}`,
-    destroyed: 'Channel destroyed',
     notification: (name: string, id: string, effect: string) => `${name} (${id}): ${effect}`,
     attention: (what: string, rest: string) => `${what}. ${rest}`,
-    nameUnknown: '(name unknown)',
     noName: '(no name)',
-    unknown: 'unknown',
-    empty: '(empty)',
     blank: '(blank)',
     avatar: 'Avatar',
     formerAvatar: 'old picture',
@@ -57,17 +33,8 @@ export const en = {
     inThread: ' (full text in the thread)',
     by: (who: string) => `by ${who}`,
     byNobody: 'operator unknown',
-    byComparison: 'found by comparison',
     app: (app: string) => `app ${app}`,
     revision: (revision: number) => `revision ${number(revision)}`,
-    older: (all: readonly FieldName[]) => `Ignored: older than the current profile${inBrackets(all)}`,
-    tie: (all: readonly FieldName[]) => `Ignored: another update with the same timestamp won${inBrackets(all)}`,
-    destroyedAlready: 'No change: the channel was already destroyed',
-    equal: 'No change: these values were already set',
-    notApplied: (all: readonly FieldName[], tie: boolean) =>
-      `${capital(fields(all))} ignored: the current ${all.length === 1 ? 'value is' : 'values are'} newer${tie ? ', or as new' : ''}.`,
-    tieNote: 'Two updates had the same timestamp; one was chosen by a fixed rule.',
-    estimated: 'No valid time in the webhook; arrival time shown.',
     test: 'This is a test: nothing has changed.',
     before: (name: string) => `${name} before`,
     now: (name: string) => `${name} now`,
@@ -76,13 +43,11 @@ export const en = {
   },
 
   results: {
-    state,
-    skipped: 'not sent (template)',
+    ...texts.results,
     next: { retrying: ' · next retry ', pending: ' · next attempt ' },
-    held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
-    count: (count: number, which: SinkResult['state']) => `${number(count)} ${which === 'superseded' ? 'skipped' : state[which]}`,
+    count: (count: number, which: SinkResult['state']) =>
+      `${number(count)} ${which === 'superseded' ? 'skipped' : texts.results.state[which]}`,
     folded: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
-    none: 'No other sinks configured',
     waiting: (open: number, all: number) => `Waiting for ${number(open)} of ${counted(all, 'sink', 'sinks')}`,
     all: 'All sinks up to date',
     attention: (what: readonly string[]) => `Needs attention: ${what.join(', ')}`,

@@ -19,7 +19,6 @@ export const lookupEn = {
   },
   quoted: (text: string) => `“${text}”`,
   sinks: {
-    title: 'Sinks',
     state: {
       ok: 'up to date',
       retrying: 'retrying',
@@ -45,10 +44,7 @@ export const lookupEn = {
   giveText: (usage: string) => `Say what to look for: ${usage}`,
   more: (count: number) => `… and ${number(count)} more`,
   destroyed: 'destroyed',
-  app: (id: string) => `app ${id}`,
-  revision: (revision: number) => `revision ${number(revision)}`,
   updated: 'updated ',
-  sync: { in_sync: 'up to date', pending: 'queued', retrying: 'retrying', parked: 'failed' },
   details: {
     title: 'Details',
     close: 'Close',
@@ -58,19 +54,10 @@ export const lookupEn = {
       clientIp: (value: string) => `from ${value}`,
       owner: (value: string) => `channel owned by ${value}`,
     },
-    source: { webhook: 'received by webhook', comparison: 'found by comparison with Tencent Chat', import: 'imported' },
-    took: (ms: number) => duration(ms),
     happened: 'Changed ',
     received: ', received ',
-    deliveries: 'Delivery',
-    outcome: { delivered: 'delivered', retry: 'failed, to be retried', refused: 'rejected', misconfigured: 'failed: check its settings' },
     earlier: (count: number) => `… ${counted(count, 'earlier attempt', 'earlier attempts')}`,
-    webhook: 'Raw webhook',
-    noWebhook: 'There was no webhook.',
     cut: 'Shortened: the API has all of it.',
-    before: 'Earlier changes of this channel',
-    after: 'Later changes of this channel',
-    none: 'None',
     gone: 'This change is no longer kept.',
   },
   home: {

@@ -2,9 +2,7 @@ import { countedMost } from '../../alert.js';
 import { formatsOf } from '../card/formats.js';
 import type { lookupEn } from './lookup-en.js';
 
-const { number, list, ...formats } = formatsOf('zh-CN');
-/** With blanks around numbers, as in all our texts. */
-const duration = (ms: number) => formats.duration(ms).replace(/(?<=\d)(?=\p{Script=Han})|(?<=\p{Script=Han})(?=\d)/gu, ' ');
+const { number, duration, list } = formatsOf('zh-CN');
 const upToMost = (count: number) => (count > countedMost ? `超过 ${number(countedMost)}` : number(count));
 
 /** What Home, Details and the slash command say in Simplified Chinese. */
@@ -21,7 +19,6 @@ export const lookupZhCN: typeof lookupEn = {
   },
   quoted: text => `“${text}”`,
   sinks: {
-    title: '目标',
     state: {
       ok: '已同步',
       retrying: '重试中',
@@ -47,10 +44,7 @@ export const lookupZhCN: typeof lookupEn = {
   giveText: usage => `请输入要查找的内容：${usage}`,
   more: count => `…… 另有 ${number(count)} 个`,
   destroyed: '已销毁',
-  app: id => `应用 ${id}`,
-  revision: revision => `版本 ${number(revision)}`,
   updated: '更新于 ',
-  sync: { in_sync: '已同步', pending: '排队中', retrying: '重试中', parked: '失败' },
   details: {
     title: '详情',
     close: '关闭',
@@ -60,19 +54,10 @@ export const lookupZhCN: typeof lookupEn = {
       clientIp: value => `来自 ${value}`,
       owner: value => `公众号所有者 ${value}`,
     },
-    source: { webhook: '来源：回调', comparison: '来源：与腾讯云比对', import: '来源：导入' },
-    took: ms => duration(ms),
     happened: '变更于 ',
     received: '，接收于 ',
-    deliveries: '投递情况',
-    outcome: { delivered: '已送达', retry: '失败，将重试', refused: '被拒绝', misconfigured: '失败：请检查其配置' },
     earlier: count => `…… 此前还有 ${number(count)} 次尝试`,
-    webhook: '原始回调',
-    noWebhook: '没有对应的回调。',
     cut: '已截断：全文可通过 API 查看。',
-    before: '该公众号此前的变更',
-    after: '该公众号此后的变更',
-    none: '无',
     gone: '这次变更已不再保留。',
   },
   home: {

@@ -1,7 +1,4 @@
-import { readExplanation } from '../../../explanations/explanation.js';
-import { chinese } from '../../../explanations/zh-cn.js';
-import type { SinkResult } from '../../report-sink.js';
-import type { FieldName } from '../../sink.js';
+import { changeTexts } from '../../../explanations/changes.js';
 import type { Words } from './en.js';
 import { formatsOf } from '../card/formats.js';
 import { alertsZhCN } from './alerts-zh-cn.js';
@@ -9,46 +6,25 @@ import { lookupZhCN } from './lookup-zh-cn.js';
 
 const formats = formatsOf('zh-CN');
 const { number } = formats;
-
-const field: Record<FieldName, string> = { name: '名称', avatarUrl: '头像', introduction: '简介', organization: '所属组织' };
-const fields = (all: readonly FieldName[]) => all.map(one => field[one]).join('、');
-const inBrackets = (all: readonly FieldName[]) => (all.length > 0 ? `（${fields(all)}）` : '');
-
-const state: Record<SinkResult['state'], string> = {
-  delivered: '已送达',
-  superseded: '已跳过（已发送更新的变更）',
-  parked: '失败',
-  discarded: '已放弃',
-  pending: '排队中',
-  retrying: '重试中',
-};
+const texts = changeTexts['zh-CN'];
 
 /** Every text of our messages in Simplified Chinese. */
 export const zhCN: Words = {
+  ...texts,
   formats,
   lookup: lookupZhCN,
   ...alertsZhCN,
   api: 'API',
   someone: 'Slack 用户',
-  colon: '：',
   next: ' · ',
   period: (from, to) => `${from} – ${to}`,
   since: time => `开始于 ${time}`,
   notification: (title, first) => `${title}。${first}`,
-  explain: text => readExplanation(text, chinese),
 
   card: {
-    field,
-    created: '公众号已创建',
-    reCreated: '公众号已重新创建',
-    updated: all => `资料已更新${inBrackets(all)}`,
-    destroyed: '公众号已销毁',
     notification: (name, id, effect) => `${name}（${id}）：${effect}`,
     attention: (what, rest) => `${what}。${rest}`,
-    nameUnknown: '（名称未知）',
     noName: '（无名称）',
-    unknown: '未知',
-    empty: '（空）',
     blank: '（空白）',
     avatar: '头像',
     formerAvatar: '旧头像',
@@ -57,16 +33,8 @@ export const zhCN: Words = {
     inThread: '（全文见消息列）',
     by: who => `操作者 ${who}`,
     byNobody: '操作者未知',
-    byComparison: '经比对发现',
     app: app => `应用 ${app}`,
     revision: revision => `版本 ${number(revision)}`,
-    older: all => `已忽略：早于当前资料${inBrackets(all)}`,
-    tie: all => `已忽略：时间戳相同，以另一次更新为准${inBrackets(all)}`,
-    destroyedAlready: '无变化：该公众号此前已销毁',
-    equal: '无变化：与当前资料相同',
-    notApplied: (all, tie) => `已忽略${fields(all)}：当前值的时间更晚${tie ? '或相同' : ''}。`,
-    tieNote: '两次更新的时间戳相同，已按固定规则取其一。',
-    estimated: '回调中没有有效时间，显示的是到达时间。',
     test: '这是一条测试消息：没有任何变更。',
     before: name => `${name}（变更前）`,
     now: name => `${name}（变更后）`,
@@ -75,13 +43,10 @@ export const zhCN: Words = {
   },
 
   results: {
-    state,
-    skipped: '未发送（模板）',
+    ...texts.results,
     next: { retrying: ' · 下次重试 ', pending: ' · 下次尝试 ' },
-    held: { paused: '该目标已暂停', removed: '该目标已从配置中移除' },
-    count: (count, which) => `${number(count)} 个${which === 'superseded' ? '已跳过' : state[which]}`,
+    count: (count, which) => `${number(count)} 个${which === 'superseded' ? '已跳过' : texts.results.state[which]}`,
     folded: (count, what) => `…… 另有 ${number(count)} 个：${what.join('，')}`,
-    none: '没有配置其他目标',
     waiting: (open, all) => `等待中：${number(all)} 个目标中还有 ${number(open)} 个未完成`,
     all: '所有目标均已同步',
     attention: what => `需要处理：${what.join('，')}`,
