@@ -279,9 +279,9 @@ describe('against a Slack API server', () => {
     const messageRef = await sink.alert(incident, null, never);
     expect(JSON.parse(messageRef)).toMatchObject({ channel: 'C000000001', fallback: true });
     const said = async () => linesOf({ blocks: (await history())[0]!.blocks }).join();
-    expect(await said()).toContain('ALERT_CHANNEL cannot be posted to');
+    expect(await said()).toContain('ALERT_CHANNEL could not be posted to');
     expect(await sink.alert({ ...incident, waiting: 9 }, messageRef, never)).toBe(messageRef);
-    expect(await said()).toMatch(/9 changes are queued.*ALERT_CHANNEL cannot be posted to/);
+    expect(await said()).toMatch(/9 changes are queued.*ALERT_CHANNEL could not be posted to/);
     await sink.report(exampleReport(), never);
     expect(await history()).toHaveLength(2);
   });

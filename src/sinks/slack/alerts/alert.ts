@@ -86,10 +86,10 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
     case 'rejected':
       return rejections(alert, words);
     case 'parked': {
-      const { title, newest, decide, over, took } = words.parked;
+      const { title, newest, decide, over } = words.parked;
       const sink = clean(alert.sink, 60);
       if (alert.removed) return removed(sink, words.explain(alert.reason), words.removed.parked(alert.count), words);
-      if (alert.until !== null) return resolved(over(sink), took(alert.until - alert.since));
+      if (alert.until !== null) return resolved(over(sink), words.lasted(alert.until - alert.since));
       const todo = labelled(words.todo, words.explain(alert.advice));
       const lines = [labelled(newest, words.explain(alert.reason)), todo, [text(decide(context.buttons, context.cards !== 'none'))]];
       return { icon: '❌', title: title(alert.count, sink), lines };
@@ -151,14 +151,14 @@ function differences(alert: Extract<Alert, { kind: 'differences' }>, { words, bu
   const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => alert[kind] > 0);
   const found = texts.list(kinds.map(kind => texts.count[kind](alert[kind])));
   if (alert.removed) return removed(sink, found, words.removed.index, words);
-  if (alert.until !== null) return resolved(texts.over(sink), texts.took(alert.until - alert.since));
+  if (alert.until !== null) return resolved(texts.over(sink), words.lasted(alert.until - alert.since));
   const todo = labelled(words.todo, buttons ? texts.todo : texts.todoByApi(sink));
   return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, found), todo, [text(texts.again)]] };
 }
 
 function vendor({ app, state, reason, advice, since, until }: Extract<Alert, { kind: 'vendor' }>, words: Words): Content {
   const texts = words.vendor;
-  if (until !== null) return resolved(texts.over(app), texts.took(until - since));
+  if (until !== null) return resolved(texts.over(app), words.lasted(until - since));
   const lines = [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice)), [text(texts.harmless)]];
   return { icon: state === 'misconfigured' ? '🔴' : '⚠️', title: texts[state](app), lines };
 }

@@ -10,7 +10,8 @@ export const alertsEn = {
   wrong: 'Error: ',
   wasWrong: 'Error was: ',
   todo: 'What to do: ',
-  fallback: 'Posted here because ALERT_CHANNEL cannot be posted to: invite the bot there, or correct that setting.',
+  lasted: (ms: number) => `It lasted ${duration(ms)}.`,
+  fallback: 'Posted here because ALERT_CHANNEL could not be posted to. For the next alerts, invite the bot there or correct that setting.',
 
   incident: {
     misconfigured: (sink: string) => `${sink} is stopped: check its settings`,
@@ -87,7 +88,6 @@ export const alertsEn = {
     decide: (buttons: boolean, cards: boolean) =>
       `None is lost. ${buttons ? 'Retry all of them here, or retry' : 'Retry'} or discard each one ${buttons && cards ? 'on its card or ' : ''}through the API.`,
     over: (sink: string) => `No failed changes left at ${sink}`,
-    took: (ms: number) => `It lasted ${duration(ms)}.`,
   },
 
   differences: {
@@ -105,7 +105,6 @@ export const alertsEn = {
       `Repair it by POST /api/v1/sinks/${sink}/verify with {"repair": true}: missing and outdated documents are sent again; extra documents are deleted.`,
     again: 'If this keeps happening, something else is writing to this index.',
     over: (sink: string) => `Search index ${sink} is in sync again`,
-    took: (ms: number) => `It lasted ${duration(ms)}.`,
   },
 
   vendor: {
@@ -113,7 +112,6 @@ export const alertsEn = {
     retrying: (app: string) => `Tencent's API fails for app ${app}`,
     harmless: 'Webhooks and sinks are not affected. It is tried again by itself.',
     over: (app: string) => `Tencent's API works again for app ${app}`,
-    took: (ms: number) => `It lasted ${duration(ms)}.`,
   },
 
   compared: {

@@ -10,7 +10,8 @@ export const alertsZhCN: typeof alertsEn = {
   wrong: '错误：',
   wasWrong: '当时的错误：',
   todo: '处理办法：',
-  fallback: '由于无法在 ALERT_CHANNEL 中发送消息，此告警发到了这里：请邀请机器人加入该频道，或更正该设置。',
+  lasted: ms => `历时 ${duration(ms)}。`,
+  fallback: '由于当时无法在 ALERT_CHANNEL 中发送消息，此告警发到了这里。请邀请机器人加入该频道，或更正该设置，之后的告警会发到那里。',
 
   incident: {
     misconfigured: sink => `${sink} 已停止：请检查其配置`,
@@ -80,7 +81,6 @@ export const alertsZhCN: typeof alertsEn = {
     decide: (buttons, cards) =>
       `变更没有丢失：可${buttons ? `在此全部重试，或${cards ? '在各自的卡片上或' : ''}` : ''}通过 API 逐项重试或放弃。`,
     over: sink => `${sink} 已没有失败的变更`,
-    took: ms => `历时 ${duration(ms)}。`,
   },
 
   differences: {
@@ -98,7 +98,6 @@ export const alertsZhCN: typeof alertsEn = {
       `请调用 POST /api/v1/sinks/${sink}/verify，内容为 {"repair": true}，以修复：缺失和过期的文档会重新发送；多余的文档会被删除。`,
     again: '如果反复出现，说明有其他程序在写入这个索引。',
     over: sink => `搜索索引 ${sink} 数据已恢复一致`,
-    took: ms => `历时 ${duration(ms)}。`,
   },
 
   vendor: {
@@ -106,7 +105,6 @@ export const alertsZhCN: typeof alertsEn = {
     retrying: app => `应用 ${app} 的腾讯云 API 不可用`,
     harmless: '回调和目标不受影响，会自动重试。',
     over: app => `应用 ${app} 的腾讯云 API 已恢复`,
-    took: ms => `历时 ${duration(ms)}。`,
   },
 
   compared: {
