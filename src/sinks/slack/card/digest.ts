@@ -4,6 +4,7 @@ import type { Report } from '../../report-sink.js';
 import { type Message, type RenderContext, date, header, lengthOf, mostInAll, period, richText, text } from './blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from './card.js';
 import { clean, escape } from './card-text.js';
+import type { Words } from '../words/en.js';
 
 const mostLines = 20;
 /** How much the lines of the first message may take up. */
@@ -52,18 +53,21 @@ function firstLines(reports: readonly Report[], context: RenderContext): RichTex
 }
 
 export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): RichTextElement[] {
-  const { changes, channelId, revision } = report.event.data;
-  const updated = revision !== null && report.event.type === 'channel.profile.updated';
-  const fields = changes.map(change => changeLine(change, 'channel.profile.updated', words, graphemes));
   return [
     text(clean(nameOf(report, words), graphemes), { bold: true }),
     text(' '),
-    idOf(channelId, words, graphemes),
+    idOf(report.event.data.channelId, words, graphemes),
     text(' '),
-    ...(updated
-      ? fields.flatMap((line, index) => (index > 0 ? [text(words.digest.next), ...line] : line))
-      : [text(effectOf(report, words))]),
+    ...whatChanged(report, words, graphemes),
   ];
+}
+
+/** Of an update each field; of anything else what it did. */
+export function whatChanged(change: ListedChange, words: Words, graphemes?: number): RichTextElement[] {
+  const { changes, revision } = change.event.data;
+  if (revision === null || change.event.type !== 'channel.profile.updated') return [text(effectOf(change, words))];
+  const fields = changes.map(field => changeLine(field, 'channel.profile.updated', words, graphemes));
+  return fields.flatMap((line, index) => (index > 0 ? [text(words.digest.next), ...line] : line));
 }
 
 /** Lines, as many together as fit. */

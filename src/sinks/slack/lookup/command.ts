@@ -6,7 +6,7 @@ import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { Command } from '../clicks/commands.js';
 import type { PrivateWords } from '../clicks/private-words.js';
-import { changeItem, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
+import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
 
 const mostSinks = 20;
 const mostItems = 10;
@@ -102,7 +102,7 @@ function channelLines(channel: ChannelOverview, context: RenderContext, apps: bo
     ...sinks,
     ...(more > 0 ? [[text(texts.more(more), { italic: true })]] : []),
     ...(channel.latest.length > 0 ? [[text(texts.latest, { bold: true })]] : []),
-    ...channel.latest.map(change => changeItem(change, context, false)),
+    ...channel.latest.map(change => channelChange(change, context)),
   ];
 }
 

@@ -4,6 +4,7 @@ import { type RenderContext, date, header, lengthOf, plain, richText, text } fro
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
 import { standingLine } from '../card/card-results.js';
+import { channelChange } from './lines.js';
 
 /** How much the sinks, their attempts and the raw webhook may take up: a view is refused when it is far larger than a message. */
 const mostUnits = { sinks: 3000, attempts: 4000, webhook: 2500 };
@@ -109,20 +110,5 @@ function webhook(body: string | null, { words }: RenderContext): KnownBlock {
 }
 
 function neighbours(changes: readonly ListedChange[], context: RenderContext): KnownBlock {
-  const { words } = context;
-  const lines = changes.map((change): RichTextElement[] => {
-    const { revision, changes: fields } = change.event.data;
-    const phrases = fields.flatMap((field, index) => [
-      ...(index > 0 ? [text(words.digest.next)] : []),
-      ...changeLine(field, 'channel.profile.updated', words, 30),
-    ]);
-    const isUpdate = revision !== null && change.event.type === 'channel.profile.updated';
-    return [
-      date(Date.parse(change.event.timestamp), context),
-      text(words.next),
-      ...(isUpdate ? phrases : [text(effectOf(change, words))]),
-      text(words.next + operatorOf(change, words, 40)),
-    ];
-  });
-  return richText(lines.length > 0 ? lines : [[text(words.details.none)]]);
+  return richText(changes.length > 0 ? changes.map(change => channelChange(change, context)) : [[text(context.words.details.none)]]);
 }

@@ -3,7 +3,7 @@ import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../
 import { type RenderContext, date, lengthOf, mostInAll, text } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
 import { idOf, operatorOf } from '../card/card.js';
-import { lineOf } from '../card/digest.js';
+import { lineOf, whatChanged } from '../card/digest.js';
 
 const icons: Record<SinkOverview['state'], string> = {
   misconfigured: 'red_circle',
@@ -68,7 +68,18 @@ export function changeItem(change: ListedChange, context: RenderContext, apps: b
   ];
 }
 
-/** The same, and which sinks did not take it. */
+/** A change in one line among others of its channel. */
+export function channelChange(change: ListedChange, context: RenderContext): RichTextElement[] {
+  const { words } = context;
+  return [
+    date(Date.parse(change.event.timestamp), context),
+    text(words.next),
+    ...whatChanged(change, words, 30),
+    text(words.next + operatorOf(change, words, graphemes)),
+  ];
+}
+
+/** A change as `changeItem` has it, and which sinks did not take it. */
 export function failedItem(change: FailedChange, context: RenderContext, apps: boolean): RichTextElement[][] {
   const lines = change.failures
     .slice(0, 5)

@@ -80,7 +80,9 @@ describe('what opens in Slack', () => {
       '🔴 1 sink needs attention',
       expect.stringContaining('paused · 3 queued'),
     ]);
-    expect([lines.filter(line => line.startsWith('*Failed')).length, lines.filter(line => line.startsWith('*Latest')).length]).toEqual([10, 10]);
+    expect([lines.filter(line => line.startsWith('*Failed')).length, lines.filter(line => line.startsWith('*Latest')).length]).toEqual([
+      10, 10,
+    ]);
     expect(lines.filter(line => line === '[Retry] [Discard]')).toHaveLength(10);
     expect(lines).toContain('_Only the latest are shown._');
   });

@@ -23,7 +23,7 @@ export const lookupEn = {
       ok: 'up to date',
       retrying: 'retrying',
       misconfigured: 'stopped: check its settings',
-      down: 'stopped: not responding',
+      down: 'down',
       paused: 'paused',
     },
     delivering: 'delivering',

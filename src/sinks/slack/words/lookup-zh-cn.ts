@@ -23,7 +23,7 @@ export const lookupZhCN: typeof lookupEn = {
       ok: '已同步',
       retrying: '重试中',
       misconfigured: '已停止：请检查其配置',
-      down: '已停止：无响应',
+      down: '不可用',
       paused: '已暂停',
     },
     delivering: '投递中',
