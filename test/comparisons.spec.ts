@@ -143,6 +143,15 @@ eachStore('comparing with Tencent', store => {
     expect((await call('GET', `apps?limit=1&cursor=${app}`)).body).toMatchObject({ items: [{ sdkAppId: '1400000002' }], nextCursor: null });
   });
 
+  test('each app is listed once, page by page, and none after the last', async () => {
+    await start({ COMPARE_EVERY: 'off', SDK_APP_IDS: `${app},${app},1400000002,1400000003` });
+    const ids = async (query: string): Promise<string[]> =>
+      (await call('GET', `apps${query}`)).body.items.map((one: { sdkAppId: string }) => one.sdkAppId);
+    expect(await ids('')).toEqual([app, '1400000002', '1400000003']);
+    expect(await ids('?limit=1&cursor=1400000002')).toEqual(['1400000003']);
+    expect(await call('GET', 'apps?cursor=1400000003')).toEqual({ status: 200, body: { items: [], nextCursor: null } });
+  });
+
   test('which app must be said if several have a key', async () => {
     await start({ COMPARE_EVERY: 'off', APP_1400000002_SECRET_KEY: `${mark}-2`, APP_1400000002_REST_URL: vendor.url });
     expect(await call('POST', 'comparisons', {})).toMatchObject({ status: 400, body: { detail: expect.stringContaining('sdkAppId') } });

@@ -20,15 +20,13 @@ export class AppsController {
   async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
     const { apps, SDK_APP_IDS } = this.settings;
     const after = afterCursor(cursor, id => (SDK_APP_IDS.includes(id) ? id : null));
-    const { items, nextCursor } = pageFrom(
-      [...new Set(SDK_APP_IDS)].slice(after === null ? 0 : SDK_APP_IDS.indexOf(after) + 1),
-      limit,
-      id => id,
-    );
+    const ids = [...new Set(SDK_APP_IDS)];
+    const { items, nextCursor } = pageFrom(ids.slice(after === null ? 0 : ids.indexOf(after) + 1), limit, id => id);
     const { kysely } = this.database;
-    const rows = await kysely.selectFrom('app').selectAll().where('sdk_app_id', 'in', items).execute();
+    const isShown = this.database.isAmong('sdk_app_id', items);
+    const rows = await kysely.selectFrom('app').selectAll().where(isShown).execute();
     const counted = kysely.selectFrom('channel').select(['sdk_app_id', ({ fn }) => fn.countAll<number>().as('n')]);
-    const counts = await counted.where('sdk_app_id', 'in', items).groupBy('sdk_app_id').execute();
+    const counts = await counted.where(isShown).groupBy('sdk_app_id').execute();
     const shown = items.map(sdkAppId => {
       const row = rows.find(one => one.sdk_app_id === sdkAppId);
       const on = apps.some(one => one.sdkAppId === sdkAppId);
