@@ -6,7 +6,7 @@ import { AppModule } from './app.module.js';
 import { UnusableDatabase } from './database/errors.js';
 import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
-import { SettingsError } from './settings/settings.js';
+import { SettingsError } from './settings/environment.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
 import { onStopSignal } from './process/stop-signal.js';
 import { onUncaught } from './process/uncaught.js';

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { classifyNetworkError, parsed, userAgent } from '../outgoing/http.js';
 import { Fault } from './fault.js';
+import { managementToken } from './token.js';
 
 export interface Page {
   items: object[];
@@ -18,17 +19,15 @@ export class Api {
     private readonly request: typeof import('undici').request,
   ) {}
 
-  /** @throws Fault if the address is none, or there is no token */
+  /** @throws Fault if the address is none, SettingsError if there is no token */
   static async at(url: string): Promise<Api> {
     const base = URL.parse(url);
     // What a URL may hold beside the address, such as a password, is not repeated.
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
       throw new Fault('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
-    // Loaded here, so that help needs no settings, and comes at once.
-    const { managementToken } = await import('./settings.js');
-    const token = managementToken();
     // Node writes headers as latin1.
-    const authorization = `Bearer ${Buffer.from(token).toString('latin1')}`;
+    const authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
+    // Loaded here, so that help comes at once.
     return new Api(base.href.replace(/\/$/, ''), authorization, (await import('undici')).request);
   }
 

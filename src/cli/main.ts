@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../outgoing/http.js';
+import { SettingsError } from '../settings/environment.js';
 import { addActions } from './actions.js';
 import { Fault } from './fault.js';
 import { addLists } from './lists.js';
@@ -14,6 +15,7 @@ export async function main(words: readonly string[]): Promise<void> {
     // Its own texts are out by then.
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
     else if (error instanceof Fault) fail(error.message, error.exitCode);
+    else if (error instanceof SettingsError) fail(error.message, 78);
     else fail(unexpected(error), 1);
   }
 }

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { parse } from 'dotenv';
-import { type Environment, fileText } from './environment.js';
-import { SettingsError, isOurs } from './settings.js';
+import { type Environment, envFile } from './environment.js';
+import { isOurs } from './settings.js';
 
 /** Stands in for a `#` that would end a value; no text holds it. */
 const hash = '\uffff';
@@ -35,9 +34,8 @@ export function unreadNames(text: string): string[] {
  * @throws SettingsError if there is such a file that cannot be read
  */
 export function withEnvFile(variables: Environment): { variables: Environment; warnings: string[] } {
-  if (!existsSync('.env')) return { variables, warnings: [] };
-  const { text, problem } = fileText('.env');
-  if (problem !== undefined) throw new SettingsError([`.env ${problem}`]);
+  const text = envFile();
+  if (text === null) return { variables, warnings: [] };
   const isSet = (name: string): boolean => variables[name] !== undefined;
   const cut = cutNames(text).flatMap(name => (isSet(name) ? [] : `${name} is cut at a # in .env: put its value in quotes`));
   const unread = unreadNames(text).flatMap(name => (isSet(name) ? [] : `${name} is not set by its line in .env: write ${name}=value`));

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 
 /** Far more than any setting needs, and little enough to be read and looked at in no time. */
 const mostBytes = 1024 * 1024;
@@ -15,6 +15,13 @@ export interface Given {
   /** Why some, which are set, have no text. */
   unreadable: Map<string, string>;
   mistakes: string[];
+}
+
+/** Everything that is wrong with the environment, a line each. */
+export class SettingsError extends Error {
+  constructor(readonly mistakes: readonly string[]) {
+    super(mistakes.join('\n'));
+  }
 }
 
 /** Drops the white space, byte-order marks and other invisible characters around a value, which editors, shells and copying leave behind. */
@@ -77,6 +84,14 @@ export function fileText(path: string): Read {
   } catch (error) {
     return { problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})` };
   }
+}
+
+/** The text of the file `.env` in the folder that the process runs in; `null` if there is none. @throws SettingsError if it cannot be read */
+export function envFile(): string | null {
+  if (!existsSync('.env')) return null;
+  const { text, problem } = fileText('.env');
+  if (problem !== undefined) throw new SettingsError([`.env ${problem}`]);
+  return text;
 }
 
 /** `docker run --env-file` keeps quotes, and word processors make others of them; as part of a secret or a URL they would show in nothing but failures. */

@@ -1,8 +1,9 @@
-import { IsIn, IsPositive, Matches, MaxLength, MinLength } from 'class-validator';
+import { IsIn, IsPositive, Matches, MaxLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
-import { type Environment, type Given, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
+import { type Environment, type Given, SettingsError, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
+import { tokenRules } from './management-token.js';
 import { meant } from './names.js';
 import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
@@ -73,8 +74,8 @@ export class Settings extends TracingSettings {
     secret: true,
     example: 'a-long-random-text',
   })
-  @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' })
-  @MinLength(16, { message: '$property must have 16 characters or more' })
+  @Matches(...tokenRules[0])
+  @Matches(...tokenRules[1])
   MANAGEMENT_TOKEN?: string;
 
   @Setting({
@@ -143,13 +144,6 @@ export class Settings extends TracingSettings {
     if (/^\/slack\/interactions\/?$/.test(settings.WEBHOOK_PATH))
       mistakes.push(['WEBHOOK_PATH', 'must not be where Slack tells of clicks: choose another path']);
     return mistakes;
-  }
-}
-
-/** Everything that is wrong with the environment, a line each. */
-export class SettingsError extends Error {
-  constructor(readonly mistakes: readonly string[]) {
-    super(mistakes.join('\n'));
   }
 }
 

@@ -1,4 +1,5 @@
-import { SettingsError, readSettings } from '../../src/settings/settings.js';
+import { SettingsError } from '../../src/settings/environment.js';
+import { readSettings } from '../../src/settings/settings.js';
 
 /** What is wrong with an environment, and what should be looked at. */
 export function mistakesAndWarnings(environment: Record<string, string>): { mistakes: readonly string[]; warnings: readonly string[] } {
