@@ -68,6 +68,9 @@ eachStore('comparing with Tencent', store => {
     expect(begun).toMatchObject({ status: 202, body: { cause: 'request', sdkAppId: app, dryRun: false, compared: 0, examples: [] } });
     const done = await ended(begun.body.id);
     expect(done).toMatchObject({ state: 'done', total: 1, compared: 1, failed: 0, reason: null });
+    expect((await call('GET', 'audit')).body.items).toMatchObject([
+      { action: 'compare', actor: 'api', changeId: null, details: { sdkAppId: app } },
+    ]);
     await until(async () => (await channel(id)).profile.introduction === 'changed meanwhile', 'it is corrected');
     const { verifiedAt } = await channel(id);
     expect(Math.abs(Date.now() - Date.parse(verifiedAt) - 10_000)).toBeLessThan(15_000);

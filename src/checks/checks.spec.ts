@@ -301,6 +301,7 @@ eachStore('checks', store => {
       expect(tried).toEqual([]);
       expect(await post(stage, 'crm/probe')).toMatchObject({ status: 200, body: { state: 'misconfigured' } });
       expect(stage.woken.at(-1)).toEqual([crm.id]);
+      expect((await stage.call('/api/v1/audit')).body.items).toMatchObject([{ action: 'probe', actor: 'api', details: { sink: 'crm' } }]);
       await stage.attempt(crm, undefined, async deliveries => tried.push(...deliveries));
       expect(tried).toHaveLength(1);
       expect((await stateOf(stage)).state).toBe('ok');
