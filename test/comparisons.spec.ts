@@ -146,6 +146,18 @@ eachStore('comparing with Tencent', store => {
     expect((await call('GET', `apps?limit=1&cursor=${app}`)).body).toMatchObject({ items: [{ sdkAppId: '1400000002' }], nextCursor: null });
   });
 
+  test('a body counts whatever its Content-Type', async () => {
+    await start({ COMPARE_EVERY: 'off' });
+    const { authorization } = management;
+    for (const type of [null, 'text/plain', 'application/x-www-form-urlencoded', 'nonsense']) {
+      const headers = { authorization, ...(type !== null && { 'content-type': type }) };
+      const { status, text } = await send('POST', `${service.managementUrl}/api/v1/comparisons`, '{"dryRun":true}', headers);
+      expect([type, status, JSON.parse(text)]).toEqual([type, 202, expect.objectContaining({ dryRun: true })]);
+      const form = await send('POST', `${service.managementUrl}/api/v1/comparisons`, 'dryRun=true', headers);
+      expect([type, form.status]).toEqual([type, 400]);
+    }
+  });
+
   test('each app is listed once, page by page, and none after the last', async () => {
     await start({ COMPARE_EVERY: 'off', SDK_APP_IDS: `${app},${app},1400000002,1400000003` });
     const ids = async (query: string): Promise<string[]> =>

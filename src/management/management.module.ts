@@ -105,7 +105,8 @@ export function configureManagement(app: NestExpressApplication): void {
   const { MANAGEMENT_TOKEN: token } = settings;
   if (token === undefined) return;
   app.use('/api/v1', bearer(token));
-  app.useBodyParser('json', { limit: mostBodyBytes });
+  // Whatever its type: a body that is passed over would make a dry run a real one.
+  app.useBodyParser('json', { limit: mostBodyBytes, type: () => true });
   // Built when it is first asked for: the start should not wait for it.
   SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
 }
