@@ -34,7 +34,10 @@ export class TracingSettings extends ComparisonSettings {
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 
-  @Setting({ meaning: 'Which traces are sent: all, none, or a part (`traceidratio`)', default: 'parentbased_always_on' })
+  @Setting({
+    meaning: 'Which traces are sent: `always_on`, `always_off` or `traceidratio` (a part), each also with `parentbased_` before it',
+    default: 'parentbased_always_on',
+  })
   @IsIn(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
   OTEL_TRACES_SAMPLER!: string;
 
