@@ -1,5 +1,6 @@
 import { v4 as uuid } from 'uuid';
 import { inEnglish, stored } from '../explanations/explanation.js';
+import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { type AppRow, LeaseLost, isHeldBack } from './apps.js';
 import { type Comparison, askedCauses, openComparisons, readComparison } from './comparison.js';
@@ -80,7 +81,7 @@ export class AppWork {
     const before = await database.kysely.transaction().execute(async (trx: Trx) => {
       const row = await turn.fence(trx);
       await turn.failed(trx, row, error);
-      const ends = stops && { state: 'failed', finished_at: clock.now(), resumes: 1 };
+      const ends = stops && { state: 'failed', finished_at: await recordedAt(trx, clock.now()), resumes: 1 };
       if (comparison)
         await trx
           .updateTable('comparison')
@@ -90,7 +91,9 @@ export class AppWork {
       return row;
     });
     if (before.state !== 'ok' && before.reason === reason) return;
-    const told = stops ? 'comparing with Tencent is stopped; it is tried again every 15 minutes' : "Tencent's API fails; it is tried again";
-    log.warn(told, { app: app.sdkAppId, reason: error.message, advice: inEnglish(error.advice) });
+    const message = stops
+      ? 'comparing with Tencent is stopped; it is tried again every 15 minutes'
+      : "Tencent's API fails; it is tried again";
+    log.warn(message, { app: app.sdkAppId, reason: error.message, advice: inEnglish(error.advice) });
   }
 }

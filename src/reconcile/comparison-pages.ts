@@ -1,5 +1,4 @@
 import { stored } from '../explanations/explanation.js';
-import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
 import { endOf, tellEnd } from './ending.js';
@@ -27,7 +26,9 @@ export class ComparisonPages {
   /** The next step of a comparison. @throws VendorError if the vendor cannot be read just now */
   async next(comparison: Comparison, stop: AbortSignal): Promise<void> {
     if (comparison.started_at === null || comparison.state !== 'running') return this.start(comparison);
-    if (comparison.progress.discoverFrom !== null) return this.discover(comparison, comparison.progress.discoverFrom, stop);
+    const { discoverFrom } = comparison.progress;
+    const { DISCOVER_AS: user } = this.reach.app.settings;
+    if (user !== undefined && discoverFrom !== null) return this.discover(comparison, user, discoverFrom, stop);
     const page = await this.page(comparison);
     return page ? this.compare(comparison, page, stop) : this.end(comparison);
   }
@@ -53,14 +54,13 @@ export class ComparisonPages {
   }
 
   /** A page of the list of all channels: those that we do not know are to be read, too. What cannot be listed keeps no known channel from being compared. */
-  private async discover(comparison: Comparison, offset: number, stop: AbortSignal): Promise<void> {
+  private async discover(comparison: Comparison, user: string, offset: number, stop: AbortSignal): Promise<void> {
     const { api, app, database, turn } = this.reach;
-    const { DISCOVER_AS: user } = app.settings;
     const progress = { ...comparison.progress };
     let page: { ids: string[]; next: number | null } = { ids: [], next: null };
     let failure: VendorError | null = null;
     try {
-      if (user !== undefined) page = await listSubscribed(api, user, offset, turn.pace, stop);
+      page = await listSubscribed(api, user, offset, turn.pace, stop);
       Object.assign(progress, { discoverFrom: page.next, discoverTries: 0 });
     } catch (error) {
       if (!(error instanceof VendorError)) throw error;
@@ -128,19 +128,18 @@ export class ComparisonPages {
     });
   }
 
-  private async end({ id, cause, whole, dry_run: dryRun, destroy }: Comparison): Promise<void> {
-    const { app, clock, database, log, turn } = this.reach;
+  private async end({ id }: Comparison): Promise<void> {
+    const { clock, database, log, turn } = this.reach;
     const now = clock.now();
     const ended = await database.kysely.transaction().execute(async trx => {
       await turn.fence(trx);
-      const comparison = readComparison(await trx.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
-      const { progress } = comparison;
-      const rules = { dryRun: dryRun === 1, destroy: destroy === 1 || cause === 'gone' };
-      const end = await endOf(database, trx, { id, sdkAppId: app.sdkAppId, progress, ...rules, gone: null }, now);
+      const row = trx.selectFrom('comparison').selectAll().where('id', '=', id);
+      const comparison = readComparison(await row.executeTakeFirstOrThrow());
+      const end = await endOf(database, trx, comparison, null, now);
       await rowOf(trx, { id })
-        .set({ ...end, finished_at: await recordedAt(trx, now), progress: JSON.stringify(progress) })
+        .set({ ...end, progress: JSON.stringify(comparison.progress) })
         .execute();
-      if (whole === 1 && dryRun === 0 && end.state === 'done') await turn.set(trx, { compared_all_at: now });
+      if (comparison.whole === 1 && comparison.dry_run === 0 && end.state === 'done') await turn.set(trx, { compared_all_at: now });
       return { ...comparison, ...end };
     });
     tellEnd(log, ended);

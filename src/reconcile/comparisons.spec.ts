@@ -514,6 +514,22 @@ eachStore('comparisons', store => {
     expect([vendor.calls.length, (await channels(database))[0]!.readAt]).toEqual([2, null]);
   });
 
+  test('what ended while the clock was years behind is of the time that the vendor confirmed, so that it is kept as long', async () => {
+    const database = await store.open();
+    const { webhook, begin, once } = processAt(database);
+    await webhook('before');
+    offset = -10 * 365 * 24 * 60 * minute;
+    await webhook('a', { command: 'created', fields: { name: 'A' } });
+    vendor.fault = () => succeeded({ OfficialAccountInfoList: [{ Official_Account: 'a', Name: 'A', Introduction: 'i' }] });
+    await once();
+    vendor.fault = () => 60020;
+    await begin({ channelIds: ['a'] });
+    await once();
+    const ended = await all(database);
+    expect(ended.map(({ cause }) => cause).toSorted()).toEqual(['created', 'request']);
+    for (const { finished_at: at } of ended) expect(Math.abs(at! - Date.now())).toBeLessThan(minute);
+  });
+
   describe('two processes', () => {
     test('one works for the app, and what was killed in any step goes on under its id with its counts', async () => {
       const database = await store.open();

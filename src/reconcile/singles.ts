@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { recordedAt } from '../database/arrival-times.js';
-import { type Cause, newProgress, progressAfter } from './comparison.js';
+import type { Trx } from '../database/tables.js';
+import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
 import { endOf, tellEnd } from './ending.js';
 import { PageRecorder, type Reach } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
@@ -38,7 +39,7 @@ export class Singles {
 
   /** Each cause is a comparison of its own, which is kept if it changed something. */
   async read(singles: readonly Single[], stop: AbortSignal): Promise<void> {
-    const { api, app, clock, database, log, turn } = this.reach;
+    const { api, app, clock, database, turn } = this.reach;
     const causeOf = new Map(singles.map(one => [one.channel_id, (one.read_cause ?? 'created') as Cause]));
     const startedAt = clock.now();
     const readings = await readChannels(api, [...causeOf.keys()], turn.pace, stop);
@@ -47,21 +48,27 @@ export class Singles {
       if (failed.length > 0)
         await sql`update channel set read_at = null, read_cause = null, read_tries = 0
           where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and read_at <= ${startedAt}`.execute(trx);
-      for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!)) {
-        const progress = progressAfter(newProgress(some.length), some);
-        const gone = some.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
-        const now = clock.now();
-        const id = uuid({ msecs: await recordedAt(trx, now) });
-        const which = { id, sdk_app_id: app.sdkAppId, cause };
-        const end = await endOf(database, trx, { id, sdkAppId: app.sdkAppId, progress, dryRun: false, destroy: false, gone }, now);
-        if (end.state === 'failed') tellEnd(log, { ...which, ...end, progress });
-        if (progress.corrected + progress.destroyed + progress.imported === 0) continue;
-        const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: startedAt, started_at: startedAt, finished_at: now };
-        await trx
-          .insertInto('comparison')
-          .values({ ...which, ...rules, ...end, progress: JSON.stringify(progress) })
-          .execute();
-      }
+      for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
+        await this.keep(trx, cause, some, startedAt);
     });
+  }
+
+  private async keep(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<void> {
+    const { app, clock, database, log } = this.reach;
+    const progress = progressAfter(newProgress(outcomes.length), outcomes);
+    const changed = progress.corrected + progress.imported > 0;
+    if (!changed && progress.gone === 0) return;
+    const now = clock.now();
+    const id = uuid({ msecs: await recordedAt(trx, now) });
+    const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: startedAt, started_at: startedAt };
+    const comparison = { id, sdk_app_id: app.sdkAppId, cause, ...rules, progress };
+    const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
+    const ended = { ...comparison, ...(await endOf(database, trx, comparison, gone, now)) };
+    if (ended.state === 'failed') tellEnd(log, ended);
+    if (!changed) return;
+    await trx
+      .insertInto('comparison')
+      .values({ ...ended, progress: JSON.stringify(progress) })
+      .execute();
   }
 }
