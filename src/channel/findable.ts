@@ -13,15 +13,15 @@ export function folded(text: string): string {
 
 type FoundChannel = Pick<Row<'channel'>, 'id' | 'sdk_app_id' | 'channel_id' | 'revision' | 'updated_at'>;
 
-/** Keeps what channels are found by, for those that were touched. */
+/** Keeps what channels are found by, for those that have a new revision. */
 export async function makeFindable(
   database: Database,
   trx: Trx,
-  channels: readonly (FoundChannel & { touched: boolean; latest: { exists: boolean; profile: Profile } })[],
+  channels: readonly (FoundChannel & { latest: { exists: boolean; profile: Profile } })[],
 ): Promise<void> {
   // By their keys, as whoever fills what is missing does: neither waits for the other in a circle.
-  const touched = channels.filter(channel => channel.touched).sort((one, other) => one.id - other.id);
-  const rows = touched.map(channel => findableRow(channel, channel.latest.exists, channel.latest.profile.name));
+  const sorted = channels.toSorted((one, other) => one.id - other.id);
+  const rows = sorted.map(channel => findableRow(channel, channel.latest.exists, channel.latest.profile.name));
   await database.insert(trx, 'channel_findable', rows, ifNewer);
 }
 

@@ -143,5 +143,10 @@ export async function updateChannels(database: Database, trx: Trx, channels: rea
        position = excluded.position, version = excluded.version, updated_at = excluded.updated_at,
        verified_at = excluded.verified_at, read_at = excluded.read_at, read_cause = excluded.read_cause, read_tries = excluded.read_tries`,
   );
-  await makeFindable(database, trx, channels);
+  const altered = new Set(changed.filter(row => row.revision !== null).map(row => row.channel));
+  await makeFindable(
+    database,
+    trx,
+    channels.filter(({ id }) => altered.has(id)),
+  );
 }
