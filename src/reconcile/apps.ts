@@ -145,6 +145,6 @@ export class AppTurn {
 }
 
 /** Whether an app's API is known not to work just now. A time far ahead was set by a clock that was wrong. */
-export function isHeldBack({ retry_at: at }: AppRow, now: number): boolean {
-  return at > now && at <= now + stoppedMs;
+export function isHeldBack({ retry_at: at, state }: AppRow, now: number): boolean {
+  return at > now && at <= now + (state === 'misconfigured' ? stoppedMs : longestBackOffMs);
 }

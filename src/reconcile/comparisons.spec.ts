@@ -515,6 +515,39 @@ eachStore('comparisons', store => {
     expect([vendor.calls.length, (await channels(database))[0]!.readAt]).toEqual([2, null]);
   });
 
+  describe('a clock that was ahead', () => {
+    test.each([
+      ['minutes', 5 * minute],
+      ['a day', 24 * 60 * minute],
+    ])('by %s: single channels are read once it is right, and once', async (_, ahead) => {
+      const database = await store.open();
+      const { webhook, once } = processAt(database);
+      await webhook('a', { command: 'created' });
+      offset = ahead;
+      await webhook('b', { command: 'created', eventTime: Date.now() });
+      offset = 0;
+      vendor.channels.set('a', { Name: 'a' }).set('b', { Name: 'b' });
+      const stop = new AbortController();
+      await Promise.race([once(stop.signal), sleep(2000)]);
+      stop.abort();
+      expect(vendor.calls.map(({ ids }) => ids.toSorted())).toEqual([['a', 'b']]);
+      expect((await channels(database)).map(({ readAt }) => readAt)).toEqual([null, null]);
+    });
+
+    test('what failed meanwhile is tried again within a minute', async () => {
+      const database = await store.open();
+      const { begin, once } = processAt(database);
+      await begin({ channelIds: ['a'] });
+      offset = 5 * minute;
+      vendor.fault = () => 60008;
+      await once();
+      vendor.fault = null;
+      offset = 0;
+      await once();
+      expect(vendor.calls).toHaveLength(2);
+    });
+  });
+
   test('what ended while the clock was years behind is of the time that the vendor confirmed, so that it is kept as long', async () => {
     const database = await store.open();
     const { webhook, begin, once } = processAt(database);

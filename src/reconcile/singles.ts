@@ -2,13 +2,11 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
+import { isDueIn } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
 import { endOf, tellEnd } from './ending.js';
 import { PageRecorder, type Reach } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
-
-/** Nothing is marked to be read later than this: a webhook's time is ten minutes ahead at most. */
-const furthestMs = 12 * 60_000;
 
 /** A channel that is to be read, and why. */
 export interface Single {
@@ -24,14 +22,13 @@ export class Singles {
     this.recorder = new PageRecorder(reach);
   }
 
-  /** Those that are due, as many as a call takes. A time far ahead was set by a clock that was wrong. */
+  /** Those that are due, as many as a call takes. */
   due(now: number): Promise<Single[]> {
     return this.reach.database.kysely
       .selectFrom('channel')
       .select(['channel_id', 'read_cause'])
       .where('sdk_app_id', '=', this.reach.app.sdkAppId)
-      .where('read_at', 'is not', null)
-      .where(eb => eb.or([eb('read_at', '<=', now), eb('read_at', '>', now + furthestMs)]))
+      .where(isDueIn(now))
       .orderBy('read_at')
       .limit(idsPerCall)
       .execute();
@@ -47,7 +44,7 @@ export class Singles {
       const failed = outcomes.filter(({ result }) => result === 'failed').map(({ channelId }) => channelId);
       if (failed.length > 0)
         await sql`update channel set read_at = null, read_cause = null, read_tries = 0
-          where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and read_at <= ${startedAt}`.execute(trx);
+          where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and ${isDueIn(startedAt)}`.execute(trx);
       for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
         await this.keep(trx, cause, some, startedAt);
     });

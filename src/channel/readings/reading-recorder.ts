@@ -9,7 +9,7 @@ import { keyOf } from '../group.js';
 import { type ChannelState, type Told, existsIn } from '../merge.js';
 import { type Applied, applyTo, lockChannels, updateChannels } from '../record.js';
 import { conflictsBorne } from '../recorder.js';
-import { notToRead, sooner } from './to-read.js';
+import { isDue, notToRead, sooner } from './to-read.js';
 
 /** What was read of a channel, which is judged by what is known once its row is locked. */
 export interface ChannelReading {
@@ -79,8 +79,7 @@ export class ReadingRecorder {
       } else channel.known = state;
       const again = againAt !== null && channel.read_tries < readAgainMost;
       const next = again ? { read_at: againAt, read_cause: 'again', read_tries: channel.read_tries + 1 } : notToRead;
-      const isRead = channel.read_at === null || channel.read_at <= sentAt;
-      const mark = isRead ? next : sooner(channel, next);
+      const mark = channel.read_at === null || isDue(channel, sentAt) ? next : sooner(channel, next);
       Object.assign(channel, { ...mark, touched: true, verified_at: Math.max(channel.verified_at ?? 0, at) });
     }
     await updateChannels(database, trx, [...channels.values()], changes);

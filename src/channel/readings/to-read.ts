@@ -1,4 +1,5 @@
-import type { InboundWebhook } from '../inbound-webhook.js';
+import { type RawBuilder, sql } from 'kysely';
+import { type InboundWebhook, latestAheadMs } from '../inbound-webhook.js';
 
 /** How long after a time a reading can judge it: what is read may be ten seconds old. */
 export const judgedAfterMs = 12_000;
@@ -17,6 +18,19 @@ export function toRead({ command, eventTime, eventTimeEstimated }: InboundWebhoo
   if (command === 'created') return { ...notToRead, read_at: now, read_cause: 'created' };
   const cause = tie ? 'tie' : eventTimeEstimated ? 'estimated' : null;
   return cause === null ? notToRead : { ...notToRead, read_at: eventTime + judgedAfterMs, read_cause: cause };
+}
+
+/** How far ahead a mark can be set: a tie may be of a time that is, all else is read within a minute. What is further ahead was set by a clock that was wrong. */
+const furthestMs = { tie: latestAheadMs + judgedAfterMs, other: 60_000 };
+
+/** Whether a channel is to be read now; `isDueIn` says the same in a query. */
+export function isDue({ read_at: at, read_cause: cause }: ReadMark, now: number): boolean {
+  return at !== null && (at <= now || at > now + (cause === 'tie' ? furthestMs.tie : furthestMs.other));
+}
+
+export function isDueIn(now: number): RawBuilder<boolean> {
+  const [tooFar, tooFarForTie] = [now + furthestMs.other, now + furthestMs.tie];
+  return sql`read_at is not null and (read_at <= ${now} or read_at > ${tooFarForTie} or (read_at > ${tooFar} and read_cause <> 'tie'))`;
 }
 
 /** Of two marks the sooner one: a reading that cannot judge leaves another behind. */
