@@ -50,7 +50,7 @@ export async function deleteRecords({ kysely }: Database, table: keyof typeof ti
 /** Deletes a page of the channels that comparisons have listed which are over. @returns false once there are no more */
 export async function deleteListed({ kysely }: Database): Promise<boolean> {
   const over = sql`select comparison_channel.id from comparison_channel left join comparison on comparison.id = comparison_channel.comparison
-    where comparison.id is null or (finished_at is not null and resumes = 0) limit ${sql.lit(pageRows)}`;
+    where comparison.id is null or (finished_at is not null and resumes <> 1) limit ${sql.lit(pageRows)}`;
   const { numAffectedRows } = await sql`delete from comparison_channel where id in (${over})`.execute(kysely);
   return numAffectedRows === BigInt(pageRows);
 }

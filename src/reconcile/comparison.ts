@@ -148,10 +148,10 @@ export async function beginComparison(database: Database, wanted: Wanted, doing:
     if (!channelIds && !dryRun)
       await trx
         .updateTable('comparison')
-        .set({ resumes: 0 })
+        .set({ resumes: 2 })
         .where('sdk_app_id', '=', sdkAppId)
         .where('whole', '=', 1)
-        .where('id', '<', id)
+        .where('resumes', '=', 1)
         .execute();
     return readComparison(row);
   });

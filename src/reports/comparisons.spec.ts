@@ -51,6 +51,15 @@ eachStore('alerts of comparisons', store => {
     expect(rows.every(row => row.resolved_at !== null && row.sent_payload === null)).toBe(true);
   });
 
+  test('one that failed for what is wrong with the app is not told either once a later one does its work', async () => {
+    const database = await store.open();
+    const [slack] = await registerSinks(database, [{ name: 'slack', type: 'slack', mode: 'report', filters: {} }] as never, now);
+    await ended(database, 'schedule', {}, { whole: 1, state: 'failed', reason: stored(['vendor_plan']), resumes: 1 });
+    await beginComparison(database, { sdkAppId: app, cause: 'schedule' }, { at: now + 500, actor: null });
+    await tell(database, [slack!.id]);
+    expect(await told(database)).toEqual([]);
+  });
+
   test('what ended before a sink was there, or a day ago, is not told', async () => {
     const database = await store.open();
     await ended(database, 'schedule', { corrected: 3 });

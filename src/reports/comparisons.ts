@@ -35,6 +35,7 @@ export async function tellComparisons(trx: Transaction<Tables>, reportSinks: rea
     .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
     .orderBy('id')
     .execute();
+  const at = rows.length > 0 ? await recordedAt(trx, now) : now;
   for (const { id, sdk_app_id: app, cause, started_at: since, finished_at: until, reason, advice, progress } of rows.map(readComparison)) {
     const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
     if (cause !== 'import' && reason === null && corrected + destroyed + imported === 0) continue;
@@ -51,13 +52,12 @@ export async function tellComparisons(trx: Transaction<Tables>, reportSinks: rea
       until,
     };
     const payload = JSON.stringify(alert);
-    for (const sink of reportSinks) {
-      const key = `comparison ${id}`;
+    const key = `comparison ${id}`;
+    for (const sink of reportSinks)
       await sql`insert into alert (sink, key, opened_at, resolved_at, payload, due_at)
-        select id, ${key}, cast(${now} as bigint), cast(${await recordedAt(trx, now)} as bigint), ${payload}, cast(${now} as bigint) from sink
+        select id, ${key}, cast(${now} as bigint), cast(${at} as bigint), ${payload}, cast(${now} as bigint) from sink
         where id = ${sink} and registered_at <= ${until} and not exists (select 1 from alert where sink = ${sink} and key = ${key})`.execute(
         trx,
       );
-    }
   }
 }

@@ -56,7 +56,7 @@ export interface ComparisonTable {
   progress: string;
   reason: string | null;
   advice: string | null;
-  /** 1: it failed for what is wrong with the app, and goes on once that is well. */
+  /** 1: it failed for what is wrong with the app, and goes on once that is well; 2: likewise, but a later one of all channels does its work. */
   resumes: Generated<number>;
 }
 
