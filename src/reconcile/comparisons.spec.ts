@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { byWebhook, logTo, recorderAt } from '../../test/support/engine.js';
 import { type FakeVendor, type VendorCall, fakeVendor, succeeded } from '../../test/support/fake-vendor.ts';
@@ -658,6 +659,19 @@ eachStore('comparisons', store => {
     );
   });
 
+  test('a database that is away is no downtime', async () => {
+    const database = await store.open();
+    const { clock, comparisons } = processAt(database);
+    await database.kysely
+      .updateTable('heartbeat')
+      .set({ at: Date.now() - 50_000 })
+      .execute();
+    offset = 60 * minute;
+    clock.monotonic = () => performance.now() + offset;
+    await comparisons.lookBack();
+    expect(await all(database)).toEqual([]);
+  });
+
   test('after no process was there for more than a minute all channels are compared, and after less they are not', async () => {
     const database = await store.open();
     const { comparisons } = processAt(database);
@@ -726,6 +740,20 @@ eachStore('comparisons', store => {
           offset = 4 * minute + 1000;
           await done(database, 2);
           expect((await all(database)).map(({ cause }) => cause)).toEqual(['refused', 'refused']);
+        }),
+      20_000,
+    );
+
+    test(
+      'after webhooks were refused while the database was away, as soon as it takes it',
+      () =>
+        running({}, async (database, { events }) => {
+          await sql`alter table comparison rename to away`.execute(database.kysely);
+          events.emit('rejected', sdkAppId, 'unavailable');
+          offset = minute;
+          await sleep(1500);
+          await sql`alter table away rename to comparison`.execute(database.kysely);
+          await done(database, 1);
         }),
       20_000,
     );

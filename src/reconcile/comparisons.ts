@@ -26,6 +26,8 @@ export class Comparisons {
   /** When the last webhook of each app was kept, as this process heard. */
   private readonly webhookAt = new Map<string, number>();
   private readonly remembered = new Map<string, number>();
+  /** When this process began, by its monotonic clock. */
+  private readonly startedAt: number;
 
   constructor(
     private readonly database: Database,
@@ -35,6 +37,7 @@ export class Comparisons {
     private readonly events: EngineEvents,
     private readonly log: Log,
   ) {
+    this.startedAt = clock.monotonic();
     events
       .on('rejected', (app, result) => {
         if (settings.apps.some(one => one.sdkAppId === app))
@@ -45,13 +48,15 @@ export class Comparisons {
       });
   }
 
-  /** Before this process touches the row that tells that the service works: if no other did for long, webhooks may have been lost. */
+  /** Before this process touches the row that tells that the service works: if no other did for long before it began, webhooks may have been lost. */
   async lookBack(): Promise<void> {
     const { at } = await this.database.kysely.selectFrom('heartbeat').select('at').executeTakeFirstOrThrow();
     const now = this.clock.now();
-    if (at === 0 || now - at <= downMs) return;
+    // While it waited for the database it kept webhooks in the spool.
+    const downForMs = now - (this.clock.monotonic() - this.startedAt) - at;
+    if (at === 0 || downForMs <= downMs) return;
     for (const { sdkAppId } of this.settings.apps) {
-      this.log.info('no process was there for a while: channels are compared', { app: sdkAppId, forMs: now - at });
+      this.log.info('no process was there for a while: channels are compared', { app: sdkAppId, forMs: Math.round(downForMs) });
       await this.beginWhole(sdkAppId, 'downtime', now);
     }
   }
@@ -89,10 +94,11 @@ export class Comparisons {
     // A time to come was written by a clock that was ahead.
     const ago = (at: number | null | undefined): number => (at === null || at === undefined || at > now ? Infinity : now - at);
     if (refused && isDue(refused, this.clock.monotonic(), ago(row?.refused_at))) {
-      this.refused.delete(sdkAppId);
       await this.beginWhole(sdkAppId, 'refused', now);
       if (!refused.ours)
         await this.database.kysely.updateTable('app').set({ refused_at: now }).where('sdk_app_id', '=', sdkAppId).execute();
+      // Another may have been refused meanwhile.
+      if (this.refused.get(sdkAppId) === refused) this.refused.delete(sdkAppId);
     }
     if (every !== null && ago(row?.compared_at) >= every) await this.beginWhole(sdkAppId, 'schedule', now);
   }
