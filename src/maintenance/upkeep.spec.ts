@@ -12,6 +12,7 @@ import { backfillPage } from './backfill.js';
 import { Lanes } from '../delivery/lanes.js';
 import { type ConfiguredSink, registerSinks } from '../sinks/registry.js';
 import type { RegisteredSink } from '../sinks/registry.js';
+import { beginComparison } from '../reconcile/comparison.js';
 import { Upkeep } from './upkeep.js';
 import type { LaneWork } from '../delivery/work.js';
 import { SharedClock } from '../process/clock.js';
@@ -425,6 +426,28 @@ eachStore('upkeep', store => {
       stage.time += 91 * day;
       await stage.run();
       expect(await stage.database.kysely.selectFrom('audit').select('at').execute()).toEqual([{ at: start + 91 * day }]);
+    });
+
+    test('deletes comparisons that ended before that, and what they listed; one that is open stays', async () => {
+      const stage = await stageOf();
+      const wanted = { sdkAppId: '1', cause: 'request', channelIds: ['a', 'b'] } as const;
+      const begin = () => beginComparison(stage.database, wanted, { at: stage.time, actor: 'api' });
+      const ended = await begin();
+      await stage.database.kysely.updateTable('comparison').set({ state: 'done', finished_at: stage.time }).execute();
+      const open = await begin();
+      stage.time += 89 * day;
+      await stage.record();
+      await stage.run();
+      const left = async () => {
+        const ids = await stage.database.kysely.selectFrom('comparison').select('id').orderBy('id').execute();
+        const listed = await stage.database.kysely.selectFrom('comparison_channel').select('comparison').distinct().execute();
+        return [ids.map(({ id }) => id), listed.map(({ comparison }) => comparison)];
+      };
+      expect(await left()).toEqual([[ended.id, open.id].toSorted(), [open.id]]);
+      stage.time += 2 * day;
+      await stage.record();
+      await stage.run();
+      expect(await left()).toEqual([[open.id], [open.id]]);
     });
 
     test('keeps what was done, and a sink that was removed, while the clock was years behind what the vendor confirmed', async () => {
