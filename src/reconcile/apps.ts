@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Selectable, Updateable } from 'kysely';
+import { type Selectable, type Updateable, sql } from 'kysely';
 import { stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
 import type { Tables, Trx } from '../database/tables.js';
@@ -60,8 +60,12 @@ export class AppTurn {
     return this.lease !== null;
   }
 
+  /** Whoever has it next makes no call in the span of our last ones. */
   async giveBack(): Promise<void> {
-    await this.leased(this.database.kysely).set({ lease: null }).execute();
+    const sinceLastMs = this.clock.monotonic() - (this.ended.at(-1) ?? -Infinity);
+    const until = Math.ceil(this.clock.now() + Math.max(0, this.spanMs - sinceLastMs));
+    const later = sql<number>`case when paced_until < ${until} then cast(${until} as bigint) else paced_until end`;
+    await this.leased(this.database.kysely).set({ lease: null, paced_until: later }).execute();
     this.lease = null;
   }
 

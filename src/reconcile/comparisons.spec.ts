@@ -626,6 +626,20 @@ eachStore('comparisons', store => {
       expect(await changesOf(database)).toHaveLength(1);
     });
 
+    test('whoever has the app next leaves a second after a call that arrived late', async () => {
+      const database = await store.open();
+      const [one, other] = ['one', 'other'].map(() => new AppTurn(sdkAppId, database, new SharedClock(), 5)) as [AppTurn, AppTurn];
+      expect(await one.take('one')).toBe(true);
+      const over = await one.pace(never);
+      await sleep(1100);
+      over();
+      const overAt = performance.now();
+      await one.giveBack();
+      expect(await other.take('other')).toBe(true);
+      await other.pace(never);
+      expect(performance.now() - overAt).toBeGreaterThan(990);
+    });
+
     test.each([
       ['5', 5, 1000],
       ['2.5', 2, 1000],
