@@ -768,6 +768,7 @@ eachStore('comparisons', store => {
           await sleep(1500);
           await sql`alter table away rename to comparison`.execute(database.kysely);
           await done(database, 1);
+          expect(await all(database)).toMatchObject([{ cause: 'refused' }]);
         }),
       20_000,
     );
