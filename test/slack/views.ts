@@ -83,7 +83,7 @@ export async function drawViews(localSlack: string, browser: Browser): Promise<v
   for (const locale of locales) {
     const place = mkdtempSync(join(tmpdir(), 'channel-sync-views-'));
     const lookup = lookupOf(locale);
-    const { payloadOf } = (await load('sinks/slack/clicks/clicks')) as typeof import('../../src/sinks/slack/clicks/clicks.js');
+    const { payloadOf } = (await load('sinks/slack/clicks/door')) as typeof import('../../src/sinks/slack/clicks/door.js');
     // Not by the door, whose clock is that of the samples.
     const door = await fakeServer(async ({ body }) => {
       const answer = await sink.interaction?.(payloadOf(body), workspace.signingSecret, Promise.resolve(true));

@@ -516,7 +516,7 @@ describe.each([
     ];
     const destroyed = { channels: [channelOf('5', { exists: false })], more: 3 };
     const commands = ['status', 'find 5', 'find', 'channel 5', 'failed', 'help'];
-    const ask = (text: string, lookup: Lookup) => answerTo({ name: '/6', text, user: 'U0', responseUrl: null }, lookup, context);
+    const ask = (text: string, lookup: Lookup) => answerTo('/6', text, lookup, context);
     const answers = lookups.flatMap(lookup => commands.map(text => ask(text, { ...lookup, findChannels: async () => destroyed })));
     const changes = Array.from({ length: 11 }, () => changeOf('5'));
     const homes = [[], changes].map(some => homeView({ sinks, latest: some, failed: some, outcome: [] }, context, now));

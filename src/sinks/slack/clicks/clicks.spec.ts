@@ -4,13 +4,18 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type FakeServer, type Handler, fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
+import { noLookup } from '../../../../test/support/no-actions.ts';
+import { detailsOf } from '../../../../test/support/slack-lookups.ts';
+import { linesOf } from '../../../../test/support/slack-messages.ts';
+import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Actions } from '../../sink.js';
-import { Clicks, challengeOf, clicksOf, idsOf, isSignedBySlack, payloadOf } from './clicks.js';
+import { challengeOf, idsOf, isSignedBySlack, payloadOf } from './door.js';
+import { interactionsOf } from './interaction.js';
+import { Interactions } from './interactions.js';
 import { isSlacks } from './private-words.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
-import type { SlackSettings } from '../slack.settings.js';
-import type { Person } from './people.js';
+import { SlackSettings } from '../slack.settings.js';
 
 describe('the signature', () => {
   // Slack's own example: docs.slack.dev/authentication/verifying-requests-from-slack
@@ -95,22 +100,23 @@ describe('a payload', () => {
     ['resume', 'crm_eu'],
     ['repair', 'search'],
   ])('of the button %s is a click', (action, value) =>
-    expect(clicksOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
+    expect(interactionsOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
       {
         action,
         sink: 'team',
         target: value,
         user: 'U0ALICE',
         stranger: false,
+        command: '',
         triggerId: 'undefined',
-        home: false,
+        inHome: false,
         responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x',
       },
     ]),
   );
 
   it('without a response_url is a click too', () =>
-    expect(clicksOf(blockActions(retry, { response_url: undefined }))).toMatchObject([{ action: 'retry', responseUrl: null }]));
+    expect(interactionsOf(blockActions(retry, { response_url: undefined }))).toMatchObject([{ action: 'retry', responseUrl: null }]));
 
   it.each([
     ['another button', blockActions({ action_id: 'open', value: `team:${changeId}` })],
@@ -132,7 +138,7 @@ describe('a payload', () => {
     ['null', null],
     ['a text', 'block_actions'],
     ['a list', []],
-  ])('with %s is no click', (_, payload) => expect(clicksOf(payload)).toEqual([]));
+  ])('with %s is no click', (_, payload) => expect(interactionsOf(payload)).toEqual([]));
 
   it('is the JSON of a form', () => {
     const payload = blockActions({ ...retry, text: 'ü + % 你好 &' });
@@ -162,7 +168,7 @@ describe('a payload', () => {
     fc.assert(fc.property(fc.uint8Array(), bytes => void payloadOf(`payload=${Buffer.from(bytes).toString('latin1')}`))));
 
   it('of any JSON never throws', () =>
-    fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (user, actions) => void clicksOf(blockActions({}, { user, actions })))));
+    fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (user, actions) => void interactionsOf(blockActions({}, { user, actions })))));
 
   it('that is nested deeply is none', () => expect(payloadOf(`payload=${'['.repeat(200_000)}`)).toBeNull());
 });
@@ -197,11 +203,9 @@ describe('clicks', () => {
   let answer: Handler;
   let warnings: string[];
   let calls: [string, string, string][];
-  /** What Home was shown with, and to whom. */
-  let shown: [string, string][];
   beforeEach(async () => {
-    answer = () => ({ body: 'ok' });
-    [warnings, calls, shown] = [[], [], []];
+    answer = () => ({ body: { ok: true } });
+    [warnings, calls] = [[], []];
     server = await fakeServer((...request) => answer(...request));
   });
   afterEach(() => server.close());
@@ -221,31 +225,37 @@ describe('clicks', () => {
     };
   }
 
-  function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, texts = en.clicks): Clicks {
-    const context = { name: 'team', actions: actions(outcome), proxies: noProxies, warn: (text: string) => void warnings.push(text) };
-    const details = {
-      open: async ({ user }: Person, id: string, trigger: string) => (
-        shown.push([user, `${trigger} ${id}`]),
-        id === 'gone' ? 'No longer kept.' : null
-      ),
+  function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, words = en): Interactions {
+    const context = {
+      name: 'team',
+      actions: actions(outcome),
+      proxies: noProxies,
+      warn: (text: string) => void warnings.push(text),
+      now: () => 0,
+      clean: (text: string) => text,
+      lookup: { ...noLookup, change: async (id: string) => (id === 'gone' ? null : detailsOf()) },
     };
-    const home = {
-      show: async ({ user }: Person, _: AbortSignal, outcome: object[][] = []) => void shown.push([user, JSON.stringify(outcome)]),
-      find: async ({ user }: Person, typed: string) => void shown.push([user, typed]),
-      tellDone: async ({ user }: Person, ...what: unknown[]) => void shown.push([user, what.slice(0, 3).join(' ')]),
-    };
-    return new Clicks({ API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, READERS: 'everyone', ...settings }, texts, context, home, details);
+    const all = { BOT_TOKEN: 'xoxb-1', LOCALE: 'en', API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, READERS: 'everyone', ...settings };
+    return new Interactions(Object.assign(new SlackSettings(), all), renderContext(words), context);
   }
 
   const isNew = Promise.resolve(true);
   const click = (action: object = retry, rest: object = {}) => blockActions(action, { response_url: `${server.url}/private`, ...rest });
-  const replies = () => server.requests.map(({ path, body }) => [path, JSON.parse(body) as unknown]);
+  const replies = () =>
+    server.requests.filter(({ path }) => path === '/private').map(({ path, body }) => [path, JSON.parse(body) as unknown]);
+  /** To whom what was shown, in the order of the people. */
+  const shown = () =>
+    server.requests
+      .filter(({ path }) => path.startsWith('/api/views.'))
+      .map(({ body }) => new URLSearchParams(body))
+      .map(form => [form.get('user_id') ?? form.get('trigger_id'), linesOf(JSON.parse(form.get('view')!) as { blocks: [] })[0]])
+      .toSorted((one, other) => (one.join() < other.join() ? -1 : 1));
   const privately = (text: string) => ['/private', { response_type: 'ephemeral', replace_original: false, text }];
 
   it('are done in the name of who clicked, and nothing is said when that worked', async () => {
     const clicks = open(() => 2);
-    for (const action of ['retry', 'discard']) clicks.take(click({ action_id: action, value: `team:${changeId}` }), isNew);
-    for (const action of ['pause', 'resume', 'repair']) clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
+    for (const action of ['retry', 'discard']) void clicks.take(click({ action_id: action, value: `team:${changeId}` }), isNew);
+    for (const action of ['pause', 'resume', 'repair']) void clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
     await clicks.close();
     expect(calls).toEqual([
       ['retry', changeId, 'slack:U0ALICE'],
@@ -261,7 +271,7 @@ describe('clicks', () => {
     'on %s are told, privately, when nothing was left to do',
     async action => {
       const clicks = open(() => 0);
-      clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
+      void clicks.take(click({ action_id: action, value: 'team:crm' }), isNew);
       await until(() => server.requests.length === 1, 'a private word');
       expect(replies()).toEqual([privately(en.clicks.nothingLeft[action])]);
       expect(server.requests[0]?.headers['content-type']).toBe('application/json');
@@ -272,17 +282,17 @@ describe('clicks', () => {
   // Planted: without the comparison a click on the message of another sink, which may let others click, was done here.
   it('on messages of other sinks are left to those', async () => {
     const clicks = open(() => 1);
-    clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }), isNew);
-    clicks.take(click(), isNew);
+    void clicks.take(click({ action_id: 'retry', value: `ops:${changeId}` }), isNew);
+    void clicks.take(click(), isNew);
     await clicks.close();
     expect([calls, replies()]).toEqual([[['retry', changeId, 'slack:U0ALICE']], []]);
   });
 
   // Planted: with `some` for `includes` everybody passed.
   it('of others than the allowed users do nothing but tell them', async () => {
-    const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB', 'U0CAROL'] }, zhCN.clicks);
-    clicks.take(click(), isNew);
-    clicks.take(click(retry, { user: { id: 'U0BOB' } }), isNew);
+    const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB', 'U0CAROL'] }, zhCN);
+    void clicks.take(click(), isNew);
+    void clicks.take(click(retry, { user: { id: 'U0BOB' } }), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect(calls).toEqual([['retry', changeId, 'slack:U0BOB']]);
@@ -294,11 +304,11 @@ describe('clicks', () => {
     { user: { id: 'U0ALICE', team_id: 'T0OTHER' }, team: { id: 'T0OTHER' }, message: { team: 'T01TEA' } },
   ])('of a user of another workspace are done if that user is named (%j)', async rest => {
     const [open1, named] = [open(() => 1), open(() => 1, { ALLOWED_USERS: ['U0ALICE'] })];
-    open1.take(click(retry, rest), isNew);
+    void open1.take(click(retry, rest), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     expect([calls, replies()]).toEqual([[], [privately(en.clicks.notAllowed)]]);
-    named.take(click(retry, rest), isNew);
-    open1.take(click(retry, { user: { id: 'U0BOB', team_id: 'T01TEA' } }), isNew);
+    void named.take(click(retry, rest), isNew);
+    void open1.take(click(retry, { user: { id: 'U0BOB', team_id: 'T01TEA' } }), isNew);
     await Promise.all([named.close(), open1.close()]);
     expect(calls.map(([, , who]) => who)).toEqual(['slack:U0ALICE', 'slack:U0BOB']);
   });
@@ -308,19 +318,19 @@ describe('clicks', () => {
     const view = { type: 'home', private_metadata: 'team' };
     const rest = { view, response_url: undefined, message: undefined };
     const inHome = (action: object, user = 'U0ALICE') => clicks.take(click(action, { ...rest, user: { id: user } }), isNew);
-    expect(inHome({ action_id: 'refresh', value: 'team:home' }, 'U0BOB')).toBe(true);
-    inHome({ action_id: 'find', value: 'tea: <!channel>' });
-    inHome({ action_id: 'discard', value: `team:${changeId}` });
-    inHome({ action_id: 'pause', value: 'team:crm' }, 'U0BOB');
-    expect(clicks.take(click({ action_id: 'find', value: 'tea' }, { ...rest, view: { ...view, private_metadata: 'ops' } }), isNew)).toBe(
-      false,
-    );
+    expect(inHome({ action_id: 'refresh', value: 'team:home' }, 'U0BOB')).not.toBeNull();
+    void inHome({ action_id: 'find', value: 'tea: <!channel>' });
+    void inHome({ action_id: 'discard', value: `team:${changeId}` });
+    void inHome({ action_id: 'pause', value: 'team:crm' }, 'U0BOB');
+    const elsewhere = { ...rest, view: { ...view, private_metadata: 'ops' } };
+    expect(clicks.take(click({ action_id: 'find', value: 'tea' }, elsewhere), isNew)).toBeNull();
+    await until(() => server.requests.length === 4, 'what is shown');
     await clicks.close();
-    expect(shown.toSorted((one, other) => (one.join() < other.join() ? -1 : 1))).toEqual([
-      ['U0ALICE', `discard ${changeId} 2`],
-      ['U0ALICE', 'tea: <!channel>'],
-      ['U0BOB', expect.stringContaining(en.clicks.notAllowed)],
-      ['U0BOB', '[]'],
+    expect(shown()).toEqual([
+      ['U0ALICE', `*${en.lookup.noneFound('“tea: <!channel>”')}*`],
+      ['U0ALICE', `*✅ ${en.lookup.home.done.discard('', 2)}*`],
+      ['U0BOB', `*${en.clicks.notAllowed}*`],
+      ['U0BOB', '✅ All sinks up to date'],
     ]);
     expect([calls.map(([action]) => action), replies()]).toEqual([['discard'], []]);
   });
@@ -329,16 +339,13 @@ describe('clicks', () => {
     const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB'] });
     const others = open(() => 1, { ALLOWED_USERS: ['U0BOB'], READERS: 'allowed' });
     const ask = { action_id: 'details', value: `team:${changeId}` };
-    clicks.take(click(ask, { trigger_id: '1.2.x' }), isNew);
-    clicks.take(click({ ...ask, value: 'team:gone' }, { trigger_id: '1.2.y' }), isNew);
-    others.take(click(ask, { trigger_id: '1.2.z' }), isNew);
-    await until(() => server.requests.length === 2, 'private words');
+    void clicks.take(click(ask, { trigger_id: '1.2.x' }), isNew);
+    void clicks.take(click({ ...ask, value: 'team:gone' }, { trigger_id: '1.2.y' }), isNew);
+    void others.take(click(ask, { trigger_id: '1.2.z' }), isNew);
+    await until(() => server.requests.length === 3, 'Details and private words');
     await Promise.all([clicks.close(), others.close()]);
-    expect(shown).toEqual([
-      ['U0ALICE', `1.2.x ${changeId}`],
-      ['U0ALICE', '1.2.y gone'],
-    ]);
-    expect(replies()).toEqual(expect.arrayContaining([privately('No longer kept.'), privately(en.clicks.notAllowed)]));
+    expect(shown()).toEqual([['1.2.x', 'Tea House']]);
+    expect(replies()).toEqual(expect.arrayContaining([privately(en.lookup.details.gone), privately(en.clicks.notAllowed)]));
     expect(calls).toEqual([]);
   });
 
@@ -349,26 +356,23 @@ describe('clicks', () => {
       event_id: 'Ev1',
       event: { type: 'app_home_opened', user: 'U0BOB', ...event },
     });
-    expect(clicks.opened(opened({ tab: 'home' }), isNew)).toBe(true);
-    expect(clicks.opened(opened({ tab: 'home' }), Promise.resolve(false))).toBe(true);
-    expect(clicks.opened(opened({ tab: 'home' }), Promise.reject(new Error('no database')))).toBe(true);
+    for (const known of [isNew, Promise.resolve(false), Promise.reject(new Error('no database'))])
+      expect(clicks.take(opened({ tab: 'home' }), known)).not.toBeNull();
     for (const other of [
       opened({ tab: 'messages' }),
       opened({ tab: 'home', user: '<!here>' }),
       opened({ tab: 'home', type: 'message' }),
       null,
     ])
-      expect(clicks.opened(other, isNew)).toBe(false);
+      expect(clicks.take(other, isNew)).toBeNull();
+    await until(() => server.requests.length === 2, 'Home, twice');
     await clicks.close();
-    expect(shown).toEqual([
-      ['U0BOB', '[]'],
-      ['U0BOB', '[]'],
-    ]);
+    expect(shown().map(([who]) => who)).toEqual(['U0BOB', 'U0BOB']);
   });
 
   it('that cannot be done are told, and the log does not get the reason', async () => {
     const clicks = open(() => Promise.reject(new Error('postgres://user:password@db')));
-    clicks.take(click(), isNew);
+    void clicks.take(click(), isNew);
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect(replies()).toEqual([privately(en.clicks.failed)]);
@@ -377,15 +381,15 @@ describe('clicks', () => {
 
   it('that were done before, here or elsewhere, are done no more, and nobody is told', async () => {
     const clicks = open(() => 1, { ALLOWED_USERS: ['U0BOB'] });
-    clicks.take(click(), Promise.resolve(false));
-    clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
+    void clicks.take(click(), Promise.resolve(false));
+    void clicks.take(click(retry, { user: { id: 'U0BOB' } }), Promise.resolve(false));
     await clicks.close();
     expect([calls, replies(), warnings]).toEqual([[], [], []]);
   });
 
   it('of which nobody knows whether they were done before are not done, and told', async () => {
     const clicks = open(() => 1);
-    clicks.take(click(), Promise.reject(new Error('postgres://user:password@db')));
+    void clicks.take(click(), Promise.reject(new Error('postgres://user:password@db')));
     await until(() => server.requests.length === 1, 'a private word');
     await clicks.close();
     expect([calls, replies()]).toEqual([[], [privately(en.clicks.failed)]]);
@@ -395,7 +399,7 @@ describe('clicks', () => {
     let done = false;
     let finish: (count: number) => void = () => {};
     const clicks = open(() => new Promise<number>(resolve => (finish = resolve)).finally(() => (done = true)));
-    clicks.take(click(), isNew);
+    void clicks.take(click(), isNew);
     expect(done).toBe(false);
     await setImmediate();
     let closed = false;
@@ -411,8 +415,8 @@ describe('clicks', () => {
   it('never call a response_url that is not of Slack', async () => {
     const slack = await fakeServer(() => ({ body: 'ok' }));
     const clicks = open(() => 0, { API_URL: `${slack.url}/api/` });
-    clicks.take(click(), isNew);
-    clicks.take(click(retry, { response_url: `${slack.url}/private` }), isNew);
+    void clicks.take(click(), isNew);
+    void clicks.take(click(retry, { response_url: `${slack.url}/private` }), isNew);
     await until(() => slack.requests.length === 1, 'the other private word');
     await clicks.close();
     await slack.close();
@@ -422,10 +426,10 @@ describe('clicks', () => {
   it('warn of a private word that did not arrive, without its URL', async () => {
     answer = () => ({ status: 404, body: 'expired_url' });
     const clicks = open(() => 0);
-    clicks.take(click(), isNew);
+    void clicks.take(click(), isNew);
     await until(() => warnings.length === 1, 'a warning');
     await server.close();
-    clicks.take(click(), isNew);
+    void clicks.take(click(), isNew);
     await until(() => warnings.length === 2, 'another warning');
     expect(warnings).toEqual([
       'Slack did not take a private word to someone who clicked: it answered 404',
@@ -437,7 +441,7 @@ describe('clicks', () => {
   it('do not wait for a Slack that is silent when they close', async () => {
     answer = () => undefined;
     const clicks = open(() => 0);
-    clicks.take(click(), isNew);
+    void clicks.take(click(), isNew);
     await until(() => server.requests.length === 1, 'a private word under way');
     await clicks.close();
     expect(warnings).toEqual([]);

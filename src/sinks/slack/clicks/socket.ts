@@ -8,7 +8,7 @@ import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { idsOf } from './clicks.js';
+import { idsOf } from './door.js';
 
 const silent = () => {};
 

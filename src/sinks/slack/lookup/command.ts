@@ -4,15 +4,14 @@ import { fieldNames } from '../../sink.js';
 import { type RenderContext, buttonBlock, mostInAll, richText, text } from '../card/blocks.js';
 import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
-import type { Command } from '../clicks/commands.js';
 import type { PrivateWords } from '../clicks/private-words.js';
 import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
 
 const mostSinks = 20;
 const mostItems = 10;
 
-/** What somebody is told who typed the slash command. */
-export async function answerTo({ name, text: typed }: Command, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+/** What somebody is told who typed the slash command. @param name by which the manifest calls it @param typed all that stands behind it */
+export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
   const [, verb = '', rest = ''] = /^\s*(\S*)\s?(.*)$/s.exec(typed) ?? [];
   const about = rest.trim();
   switch (verb.toLowerCase()) {

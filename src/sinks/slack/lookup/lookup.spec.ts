@@ -17,8 +17,7 @@ const context = renderContext(en);
 const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
 
 const ask = async (text: string, lookup: Lookup = noLookup, more: Partial<RenderContext> = {}) => {
-  const command = { name: '/sync', text, user: 'U0ALICE', responseUrl: null };
-  const answer = await answerTo(command, lookup, { ...context, ...more });
+  const answer = await answerTo('/sync', text, lookup, { ...context, ...more });
   return { text: answer.text, blocks: answer.blocks ?? [] };
 };
 

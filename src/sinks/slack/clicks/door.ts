@@ -1,0 +1,61 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { parsed } from '../../../outgoing/http.js';
+import type { Door, Headers } from '../../report-sink.js';
+import type { SinkContext } from '../../sink-type.js';
+import { fieldsOf } from './interaction.js';
+
+const windowSeconds = 300;
+
+/** Takes over HTTP what is signed with the secret of the app. */
+export function doorOf(secret: string, { now, interaction }: Pick<SinkContext, 'now' | 'interaction'>): Door {
+  return {
+    admits: headers => stampOf(headers, now()) !== null,
+    take: (body, headers) => {
+      if (!isSignedBySlack(body, headers, secret, now())) return null;
+      const payload = payloadOf(body.toString());
+      const challenge = challengeOf(payload);
+      const answer = interaction(payload, secret, [String(headers['x-slack-signature']), ...idsOf(payload)]);
+      return challenge === null ? answer : Promise.resolve(challenge);
+    },
+  };
+}
+
+/**
+ * Slack's v0 signature and its time, if both have their form. What is older than 5 minutes could be a replay; what is from the future by more than that
+ * could be replayed for longer.
+ * @param headers as Node has them: what was repeated is joined by a comma, which matches neither pattern
+ */
+function stampOf(headers: Headers, nowMs: number): { time: string; signature: string } | null {
+  const time = headers['x-slack-request-timestamp'];
+  const signature = headers['x-slack-signature'];
+  if (typeof time !== 'string' || !/^\d{10}$/.test(time)) return null;
+  if (typeof signature !== 'string' || !/^v0=[0-9a-f]{64}$/.test(signature)) return null;
+  return Math.abs(Math.floor(nowMs / 1000) - Number(time)) > windowSeconds ? null : { time, signature };
+}
+
+/** Checks Slack's signature: the HMAC of `v0:<time>:<body>`, in constant time. */
+export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, nowMs: number): boolean {
+  const stamp = stampOf(headers, nowMs);
+  if (!stamp) return false;
+  const expected = createHmac('sha256', secret).update(`v0:${stamp.time}:`).update(body).digest();
+  return timingSafeEqual(expected, Buffer.from(stamp.signature.slice('v0='.length), 'hex'));
+}
+
+/** What a request says: a body of JSON (events), the JSON in the field `payload` of a form (clicks), or the form itself (commands); `null` for anything else. */
+export function payloadOf(body: string): unknown {
+  if (body.startsWith('{')) return parsed(body) ?? null;
+  const form = new URLSearchParams(body);
+  return form.has('command') ? Object.fromEntries(form) : (parsed(form.get('payload') ?? '') ?? null);
+}
+
+/** The ids that Slack gives to what happened once, whichever way and however often it reports it. */
+export function idsOf(payload: unknown): string[] {
+  const { trigger_id: trigger, event_id: event } = fieldsOf(payload);
+  return [trigger, event].filter(id => typeof id === 'string');
+}
+
+/** What Slack wants back when it asks whether this address is ours; `null` if it does not ask. */
+export function challengeOf(payload: unknown): string | null {
+  const { type, challenge } = fieldsOf(payload);
+  return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
+}
