@@ -10,12 +10,12 @@ test.each([start + 10 * 365 * day, start + 2 * day, start + 8 * 365 * day])(
     const arrivals = new Arrivals(start, () => monotonic);
     let before = start;
     for (let count = 0; count < 20; count++) {
-      const believed = arrivals.believed(at + monotonic, null);
-      expect(believed).toBeGreaterThan(before);
-      expect(believed).toBeLessThanOrEqual(start + day);
-      // Webhooks that tell an EventTime do not make it any better.
-      arrivals.believed(at + monotonic, start + monotonic);
-      before = believed;
+      const clamped = arrivals.clamp(at + monotonic, null);
+      expect(clamped).toBeGreaterThan(before);
+      expect(clamped).toBeLessThanOrEqual(start + day);
+      // Webhooks with an EventTime do not change that.
+      arrivals.clamp(at + monotonic, start + monotonic);
+      before = clamped;
       monotonic += 60_000;
     }
   },
@@ -26,23 +26,23 @@ test('with a clock that is right every arrival is believed, also after days with
   const arrivals = new Arrivals(start, () => monotonic);
   for (const waited of [0, 1, day, 40 * day, 5]) {
     monotonic += waited;
-    arrivals.believed(start + monotonic, Date.UTC(2022, 11, 9));
-    expect(arrivals.believed(start + monotonic, null)).toBe(start + monotonic);
+    arrivals.clamp(start + monotonic, Date.UTC(2022, 11, 9));
+    expect(arrivals.clamp(start + monotonic, null)).toBe(start + monotonic);
   }
 });
 
 test('the first arrival ever is believed, and one that the vendor confirms, after a long time without the service', () => {
-  expect(new Arrivals(null, () => 0).believed(start, null)).toBe(start);
+  expect(new Arrivals(null, () => 0).clamp(start, null)).toBe(start);
   const arrivals = new Arrivals(start, () => 0);
-  expect(arrivals.believed(start + 90 * day, start + 90 * day - 300)).toBeLessThanOrEqual(start + day);
-  expect(arrivals.believed(start + 90 * day, null)).toBe(start + 90 * day);
+  expect(arrivals.clamp(start + 90 * day, start + 90 * day - 300)).toBeLessThanOrEqual(start + day);
+  expect(arrivals.clamp(start + 90 * day, null)).toBe(start + 90 * day);
 });
 
 test('a clock that is years behind what the vendor has confirmed is believed a day of it, and no other', () => {
   const behind = start - 10 * 365 * day;
   const arrivals = new Arrivals(start, () => 0);
-  expect(arrivals.believed(behind, null)).toBe(behind);
-  arrivals.believed(start + 5, start);
-  for (const one of [arrivals, new Arrivals(start, () => 0, true)]) expect(one.believed(behind, null)).toBeGreaterThanOrEqual(start - day);
-  expect(arrivals.believed(start - 8 * 3_600_000, null)).toBe(start - 8 * 3_600_000);
+  expect(arrivals.clamp(behind, null)).toBe(behind);
+  arrivals.clamp(start + 5, start);
+  for (const one of [arrivals, new Arrivals(start, () => 0, true)]) expect(one.clamp(behind, null)).toBeGreaterThanOrEqual(start - day);
+  expect(arrivals.clamp(start - 8 * 3_600_000, null)).toBe(start - 8 * 3_600_000);
 });

@@ -1,37 +1,37 @@
 const dayMs = 86_400_000;
-/** How far from the newest arrival known another one is believed: a day, less what that one may be off by. */
-const mostMs = dayMs - 3_600_000;
+/** Maximum distance between an arrival and the latest known one: a day, less an hour because that one may itself be off. */
+const maxDriftMs = dayMs - 3_600_000;
 
 /**
- * Which arrival times can be believed, so that a webhook without an EventTime does not win for years because our clock was ahead, and does not count as
- * years old because it was behind: with no server's clock to ask, what is known is when others arrived.
+ * Limits arrival times that replace a missing EventTime, so that a wrong local clock cannot make a webhook win, or lose, for years.
+ * SQLite has no server clock to compare with, so earlier arrivals serve as the reference.
  */
 export class Arrivals {
   private knownAt: number;
 
   /**
-   * @param newest the newest arrival known (ms), `null` if there is none
-   * @param sure whether the vendor's clock has confirmed it, so that nothing arrives long before it
+   * @param latest the latest known arrival (ms), `null` if there is none
+   * @param confirmed whether the vendor's clock has confirmed it, which also limits how far back an arrival may lie
    */
   constructor(
-    private newest: number | null,
+    private latest: number | null,
     private readonly monotonic: () => number,
-    private sure = false,
+    private confirmed = false,
   ) {
     this.knownAt = monotonic();
   }
 
   /**
-   * The arrival time as far as it can be believed: at most a day from the newest one known, and in the order of arrival.
-   * @param eventTime what the webhook tells itself, if it does: where that is near, the vendor's clock confirms ours
+   * Moves an arrival time to within a day of the latest known one.
+   * @param eventTime the webhook's own EventTime, if any: when it is close, the vendor's clock confirms ours
    */
-  believed(at: number, eventTime: number | null): number {
+  clamp(at: number, eventTime: number | null): number {
     const now = this.monotonic();
-    const known = this.newest === null ? at : this.newest + Math.round(now - this.knownAt);
-    const [least, most] = [this.sure ? known - mostMs : 0, known + mostMs];
-    const confirmed = eventTime !== null && Math.abs(at - eventTime) <= dayMs;
-    if (confirmed || (at <= most && at > (this.newest ?? 0))) [this.newest, this.knownAt] = [at, now];
-    this.sure ||= confirmed;
-    return Math.max(least, Math.min(at, most));
+    const expected = this.latest === null ? at : this.latest + Math.round(now - this.knownAt);
+    const [min, max] = [this.confirmed ? expected - maxDriftMs : 0, expected + maxDriftMs];
+    const confirms = eventTime !== null && Math.abs(at - eventTime) <= dayMs;
+    if (confirms || (at <= max && at > (this.latest ?? 0))) [this.latest, this.knownAt] = [at, now];
+    this.confirmed ||= confirms;
+    return Math.max(min, Math.min(at, max));
   }
 }

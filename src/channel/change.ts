@@ -1,22 +1,22 @@
-import { type ChannelState, type Command, type Told, existsIn, join, profileOf, stateOf } from './merge.js';
+import { type ChannelState, type Command, type VendorEvent, existsIn, join, profileOf, stateOf } from './merge.js';
 import { type FieldChange, type FieldName, type Profile, diff, fieldNames } from './profile.js';
 
 export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
 
-/** What one webhook did to its channel. */
+/** The effect of one webhook on its channel. */
 export interface Effect {
   state: ChannelState;
   profile: Profile;
   exists: boolean;
   type: ChangeType;
   changes: FieldChange[];
-  /** True if the channel's existence is another one than before; the first webhook of a channel always changes it. */
+  /** True if the channel now exists and did not before, or the reverse; always true for its first webhook. */
   existenceChanged: boolean;
-  /** True if the profile or the existence was altered: the change gets the next revision. */
+  /** True if the profile or the existence changed, so that the change gets the next revision. */
   altered: boolean;
-  /** Fields of this webhook whose value lost against what was known. */
+  /** Fields whose value in this webhook lost to the known one. */
   stale: FieldName[];
-  /** True if a field had another value of the very same time. */
+  /** True if a field already had a different value with the same EventTime. */
   tie: boolean;
 }
 
@@ -26,8 +26,8 @@ const typeOfCommand: Record<Command, ChangeType> = {
   destroyed: 'channel.destroyed',
 };
 
-/** Applies one webhook to what is known of its channel. */
-export function apply(before: ChannelState, webhook: Told): Effect {
+/** Merges one webhook into the state of its channel. */
+export function apply(before: ChannelState, webhook: VendorEvent): Effect {
   const state = join(before, stateOf(webhook));
   const profile = profileOf(state);
   const changes = diff(profileOf(before), profile);
@@ -47,14 +47,14 @@ export function apply(before: ChannelState, webhook: Told): Effect {
   };
 }
 
-/** `existed` is `null` for a channel never heard of, false for one known to be destroyed. */
+/** @param existed `null` for an unknown channel, false for one known to be destroyed */
 function typeByEffect(existed: boolean | null, exists: boolean, command: Command): ChangeType {
   if (!exists && existed !== false) return 'channel.destroyed';
   if (exists && (existed === false || (existed === null && command === 'created'))) return 'channel.created';
   return 'channel.profile.updated';
 }
 
-function losses(before: ChannelState, { command, eventTime, fields }: Told): { stale: FieldName[]; tie: boolean } {
+function losses(before: ChannelState, { command, eventTime, fields }: VendorEvent): { stale: FieldName[]; tie: boolean } {
   if (command === 'destroyed') return { stale: [], tie: false };
   const stale: FieldName[] = [];
   let tie = false;

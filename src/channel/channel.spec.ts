@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { apply } from './change.js';
-import { type ChannelState, type Told, emptyState, existsIn, join, profileOf, stateOf } from './merge.js';
+import { type ChannelState, type VendorEvent, emptyState, existsIn, join, profileOf, stateOf } from './merge.js';
 import { diff, fieldNames, unknownProfile } from './profile.js';
 
 // Few times and few values, so that ties, repeats and races between a destruction and a value are frequent.
 const text = fc.constantFrom('', 'a', 'b', '中', '\uffff', '😀');
-const told: fc.Arbitrary<Told> = fc.record({
+const event: fc.Arbitrary<VendorEvent> = fc.record({
   command: fc.constantFrom('created', 'changed', 'destroyed'),
   eventTime: fc.integer({ min: 1, max: 5 }),
   fields: fc.record({ name: text, avatarUrl: text, introduction: text, organization: text }, { requiredKeys: [] }),
 });
-const webhooks = fc.array(told, { minLength: 1, maxLength: 12 });
+const webhooks = fc.array(event, { minLength: 1, maxLength: 12 });
 const codePoints = (value: string) => [...value].map(letter => letter.codePointAt(0)!.toString(16).padStart(6, '0')).join();
-const fold = (list: Told[]): ChannelState => list.reduce((state, one) => apply(state, one).state, emptyState);
+const fold = (list: VendorEvent[]): ChannelState => list.reduce((state, event) => apply(state, event).state, emptyState);
 
 describe('the profile is a function of the set of webhooks', () => {
   test('any permutation and any repetition ends in the same state', () => {
@@ -114,7 +114,7 @@ describe('revisions', () => {
       { command: 'destroyed', eventTime: 2, fields: {} },
       'channel.profile.updated',
     ],
-  ] as [string, Told[], Told, string][])('%s', (_, before, one, type) => {
+  ] as [string, VendorEvent[], VendorEvent, string][])('%s', (_, before, one, type) => {
     expect(apply(fold(before), one)).toMatchObject({ altered: true, type });
   });
 

@@ -1,44 +1,44 @@
 import { groupLimits } from '../database/limits.js';
-import type { Told } from './merge.js';
+import type { VendorEvent } from './merge.js';
 
-/** What the group of a webhook depends on. */
-interface Grouped extends Pick<Told, 'fields'> {
+/** The parts of a webhook that decide its group. */
+interface Grouped extends Pick<VendorEvent, 'fields'> {
   sdkAppId: string;
   channelId: string;
   body: Uint8Array;
 }
 
 /**
- * What goes into the next transaction: what has waited longest, and of what came after one that is too large for it what still fits, but each channel
- * in the order of arrival.
- * @param sinks how many sinks may be owed each webhook
+ * Picks the webhooks of the next transaction, oldest first. When one is too large, smaller later ones may still go, but each channel
+ * stays in order of arrival.
+ * @param sinks the maximum number of deliveries per webhook
  */
 export function nextGroup<T extends { webhook: Grouped }>(waiting: readonly T[], sinks: number): { group: T[]; rest: T[] } {
-  const most = Math.min(groupLimits.webhooks, Math.max(1, Math.floor(groupLimits.rows / sinks)));
+  const maxWebhooks = Math.min(groupLimits.webhooks, Math.max(1, Math.floor(groupLimits.rows / sinks)));
   const [group, rest]: [T[], T[]] = [[], []];
   const passedOver = new Set<string>();
   let bytes = 0;
-  for (const [index, one] of waiting.entries()) {
-    if (group.length === most) return { group, rest: rest.concat(waiting.slice(index)) };
-    const size = sizeOf(one.webhook);
-    const channel = keyOf(one.webhook);
+  for (const [index, item] of waiting.entries()) {
+    if (group.length === maxWebhooks) return { group, rest: rest.concat(waiting.slice(index)) };
+    const size = sizeOf(item.webhook);
+    const channel = keyOf(item.webhook);
     if (group.length > 0 && (bytes + size > groupLimits.bytes || passedOver.has(channel))) {
       passedOver.add(channel);
-      rest.push(one);
+      rest.push(item);
       continue;
     }
     bytes += size;
-    group.push(one);
+    group.push(item);
   }
   return { group, rest };
 }
 
-/** Its body, and each of its texts in the state, in the profile, and as what was before. Of what the database will refuse, any. */
+/** Estimated size in bytes: each text is stored three times (state, profile and previous value). Must not throw on an invalid webhook. */
 function sizeOf({ body, fields }: Grouped): number {
   return Object.values(fields).reduce((bytes, text) => bytes + 3 * text.length, (body as Uint8Array | undefined)?.length ?? 0);
 }
 
-/** Names a channel: one of an app's. */
+/** Identifies a channel across apps. */
 export function keyOf({ sdkAppId, channelId }: Pick<Grouped, 'sdkAppId' | 'channelId'>): string {
   return `${sdkAppId} ${channelId}`;
 }

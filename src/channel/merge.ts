@@ -1,38 +1,38 @@
 import { type FieldName, type Profile, fieldNames, unknownProfile } from './profile.js';
 
-/** What happened to a channel, in the vendor's three kinds. */
+/** The vendor's three kinds of event. */
 export type Command = 'created' | 'changed' | 'destroyed';
 
-/** What one webhook says of its channel. */
-export interface Told {
+/** What the vendor reported about a channel, by webhook or through the REST API. */
+export interface VendorEvent {
   command: Command;
-  /** The vendor's EventTime, or the arrival time that stands in for it; milliseconds. */
+  /** The vendor's EventTime in milliseconds, or the arrival time if there was none. */
   eventTime: number;
-  /** Only the fields that the webhook names; `""` is cleared. Those of a destroyed webhook do not count. */
+  /** Only the fields that the event names; `""` means cleared. Ignored for `destroyed`. */
   fields: Partial<Record<FieldName, string>>;
 }
 
-/** A field's value and since when it holds. `null` is unknown: by a destruction at `at`. */
+/** The value of a field and the time it was set; `null` means unknown, because the channel was destroyed at that time. */
 interface Register {
   value: string | null;
   at: number;
 }
 
 /**
- * All that must be remembered of a channel. States form a join semilattice under `join`, so that any order, repetition or
- * grouping of the same webhooks ends in the same state.
+ * The merged state of a channel. States form a join semilattice under `join`: the same webhooks end in the same state, however they
+ * are ordered, repeated or grouped.
  */
 export interface ChannelState {
   fields: Partial<Record<FieldName, Register>>;
-  /** The newest EventTime of a created or changed webhook. */
+  /** The latest EventTime of a created or changed event. */
   aliveAt: number | null;
   destroyedAt: number | null;
 }
 
 export const emptyState: ChannelState = { fields: {}, aliveAt: null, destroyedAt: null };
 
-/** The state that knows one webhook and nothing else. */
-export function stateOf({ command, eventTime, fields }: Told): ChannelState {
+/** The state after a single event. */
+export function stateOf({ command, eventTime, fields }: VendorEvent): ChannelState {
   const registers: ChannelState['fields'] = {};
   for (const field of fieldNames) {
     if (command === 'destroyed') registers[field] = { value: null, at: eventTime };
@@ -43,7 +43,7 @@ export function stateOf({ command, eventTime, fields }: Told): ChannelState {
     : { fields: registers, aliveAt: eventTime, destroyedAt: null };
 }
 
-/** The least state that knows what both know: commutative, associative, idempotent. */
+/** The least upper bound of two states; commutative, associative and idempotent. */
 export function join(one: ChannelState, other: ChannelState): ChannelState {
   const fields: ChannelState['fields'] = {};
   for (const field of fieldNames) {
@@ -64,20 +64,20 @@ function newer(one: Register | undefined, other: Register | undefined): Register
   return greater(one.value, other.value) ? one : other;
 }
 
-/** At the same time a destruction beats any value, and of two values the greater in code-point order wins (which UTF-8 preserves). */
+/** Breaks a tie: a destruction beats any value; otherwise the greater value in code-point order wins, which is also UTF-8 byte order. */
 function greater(one: string | null, other: string | null): boolean {
   if (one === null || other === null) return one === null;
   return Buffer.compare(Buffer.from(one), Buffer.from(other)) >= 0;
 }
 
-/** The profile that a state stands for. */
+/** The profile of a channel in this state. */
 export function profileOf(state: ChannelState): Profile {
   const profile = { ...unknownProfile };
   for (const field of fieldNames) profile[field] = state.fields[field]?.value ?? null;
   return profile;
 }
 
-/** Whether the channel exists; `null` for a channel never heard of, which neither exists nor not. */
+/** Whether the channel exists; `null` for one that was never reported. */
 export function existsIn({ aliveAt, destroyedAt }: ChannelState): boolean | null {
   if (aliveAt === null && destroyedAt === null) return null;
   return aliveAt !== null && (destroyedAt === null || aliveAt > destroyedAt);

@@ -1,33 +1,33 @@
-/** How a change came to us: by the vendor's webhook, or by reading its REST API, where an import is of a channel that we had never heard of. */
+/** Where a change came from: a webhook, or a reading of the vendor's REST API; `import` if the channel was unknown before the reading. */
 export const sources = ['webhook', 'comparison', 'import'] as const;
 export type Source = (typeof sources)[number];
 
-/** What the vendor tells beside the change, each a text of 1 to 255 bytes, or `null` (Tencent Cloud, product 1047, documents 60796 to 60798). */
+/** Metadata of a change: each a text of 1 to 255 bytes or `null` (Tencent Cloud, product 1047, documents 60796 to 60798). */
 export interface Origin {
-  /** The address of whoever made the change. */
+  /** IP address of the client that made the change. */
   clientIp: string | null;
-  /** The platform on which it was made, as the vendor writes it. */
+  /** The client's platform, as the vendor spells it. */
   platform: string | null;
   /** The channel's owner. */
   owner: string | null;
 }
 
-/** An origin as its row has it. */
+/** Converts an origin to columns. */
 export function originColumns({ clientIp, platform, owner }: Origin) {
   return { client_ip: clientIp, platform, owner };
 }
 
-/** The origin of a row. */
+/** Reads an origin from columns. */
 export function originOf({ client_ip: clientIp, platform, owner }: ReturnType<typeof originColumns>): Origin {
   return { clientIp, platform, owner };
 }
 
-/** Texts of the vendor as every database can store them: NUL and lone surrogates become U+FFFD, like other broken text. */
+/** Makes a text storable in every database: NUL and lone surrogates become U+FFFD. */
 export function wellFormed(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }
 
-/** One text of 1 to 255 bytes; `null` for anything else. */
+/** The value if it is a text of 1 to 255 bytes, else `null`. */
 export function shortText(value: unknown): string | null {
   if (typeof value !== 'string') return null;
   const text = wellFormed(value);

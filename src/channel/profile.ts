@@ -2,10 +2,10 @@
 export const fieldNames = ['name', 'avatarUrl', 'introduction', 'organization'] as const;
 export type FieldName = (typeof fieldNames)[number];
 
-/** A channel's profile; `null` is unknown, `""` is cleared. */
+/** A channel's profile; `null` means unknown, `""` means cleared. */
 export type Profile = Record<FieldName, string | null>;
 
-/** One field that differs; `null` is unknown. */
+/** A changed field; `null` means unknown. */
 export interface FieldChange {
   field: FieldName;
   from: string | null;
@@ -14,7 +14,7 @@ export interface FieldChange {
 
 export const unknownProfile: Profile = { name: null, avatarUrl: null, introduction: null, organization: null };
 
-/** The fields that differ, in the order of `fieldNames`. */
+/** The changed fields, in the order of `fieldNames`. */
 export function diff(before: Profile, after: Profile): FieldChange[] {
   return fieldNames.filter(field => before[field] !== after[field]).map(field => ({ field, from: before[field], to: after[field] }));
 }

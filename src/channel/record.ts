@@ -8,15 +8,15 @@ import { keyOf } from './group.js';
 import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
 import { originColumns } from './origin.js';
-import { sooner, toRead } from './readings/to-read.js';
+import { sooner, readMarkAfter } from './readings/to-read.js';
 import { fieldNames, unknownProfile } from './profile.js';
 import { readTime } from './stored.js';
 
 export type Recorded = 'recorded' | 'repeat';
 
 /**
- * One transaction's work; neither the number of its statements nor that of its two round trips grows with the group.
- * @returns also what is to be done after the commit
+ * Records a group in one transaction, with a number of statements and round trips that does not depend on the group's size.
+ * @returns `afterCommit` must be called once the transaction has committed
  */
 export async function recordGroup(
   database: Database,
@@ -27,40 +27,40 @@ export async function recordGroup(
 ): Promise<{ results: Recorded[]; afterCommit: () => Promise<void> }> {
   const locked = await lockChannels(database, trx, webhooks);
   const fingerprints = webhooks.map(fingerprint);
-  const known = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
-  const kept = await database.send(trx, known.compile());
-  const asked = await enqueuer.sinks(trx);
+  const repeats = trx.selectFrom('change').select('fingerprint').where(database.isAmong('fingerprint', fingerprints));
+  const repeatRows = await database.send(trx, repeats.compile());
+  const sinkRows = await enqueuer.sinks(trx);
   const channels = await locked();
-  const seen = new Set((await kept()).map(row => row.fingerprint));
-  const fed = await asked();
+  const seen = new Set((await repeatRows()).map(row => row.fingerprint));
+  const sinks = await sinkRows();
 
   const results: Recorded[] = [];
   const changes: Applied[] = [];
   webhooks.forEach((webhook, index) => {
-    const mark = fingerprints[index]!;
-    results.push(seen.has(mark) ? 'repeat' : 'recorded');
-    if (seen.has(mark)) return;
-    seen.add(mark);
+    const print = fingerprints[index]!;
+    results.push(seen.has(print) ? 'repeat' : 'recorded');
+    if (seen.has(print)) return;
+    seen.add(print);
     const channel = channels.get(keyOf(webhook))!;
-    changes.push(applyTo(channel, webhook, mark));
-    Object.assign(channel, sooner(channel, toRead(webhook, changes.at(-1)!.row.tie === 1, now)));
+    changes.push(applyTo(channel, webhook, print));
+    Object.assign(channel, sooner(channel, readMarkAfter(webhook, changes.at(-1)!.row.tie === 1, now)));
   });
   await updateChannels(database, trx, [...channels.values()], changes);
   const recorded = changes.map(({ change }) => change);
-  return { results, afterCommit: await enqueuer.enqueue(trx, fed, recorded, now) };
+  return { results, afterCommit: await enqueuer.enqueue(trx, sinks, recorded, now) };
 }
 
-/** What a channel became, and its row. */
+/** A change and the row to insert for it. */
 export type Applied = { change: RecordedChange; row: Insertable<Tables['change']> };
 
 export interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
   known: ChannelState;
   touched: boolean;
-  /** Shared by all its changes, which are told of the last of them. */
+  /** Shared by all changes of the channel in this transaction, so that each carries the final state. */
   latest: RecordedChange['latest'];
 }
 
-/** Makes the rows that are missing and locks all, in one order for everybody. @returns waits for them */
+/** Creates missing channel rows and locks all of them, in a fixed order to avoid deadlocks. @returns awaits the rows */
 export async function lockChannels(
   database: Database,
   trx: Trx,
@@ -72,7 +72,7 @@ export async function lockChannels(
     trx,
     'channel',
     keys.map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
-    // An update that changes nothing, for the sake of its lock and of the row that it returns.
+    // A no-op update, to lock existing rows and return them.
     'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
   );
   return async () =>
@@ -84,7 +84,7 @@ export async function lockChannels(
     );
 }
 
-/** Moves the locked channel on by one webhook and gives the change that this makes, with its row. */
+/** Applies one webhook to a locked channel. @returns the resulting change */
 export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerprint: string): Applied {
   const { state, altered, exists, type, changes, profile, tie, stale, existenceChanged } = apply(channel.known, webhook);
   channel.known = state;
@@ -113,7 +113,7 @@ export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerp
     tie: Number(tie),
     received_at: webhook.receivedAt,
     exist: Number(exists),
-    // What each field is now stands in the profile: of texts of a megabyte every copy counts.
+    // The new values are already in `profile`; texts can be a megabyte long, so they are not stored twice.
     changes: JSON.stringify(changes.map(({ field, from }) => ({ field, from }))),
     profile: JSON.stringify(profile),
     stale: JSON.stringify(stale),
@@ -127,7 +127,7 @@ export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerp
   return { change: { ...at, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
 }
 
-/** Writes locked channels, and the changes that made them what they are. */
+/** Writes the changes and the locked channels that they touched. */
 export async function updateChannels(database: Database, trx: Trx, channels: readonly LockedChannel[], changes: readonly Applied[]) {
   const changed = changes.map(({ row }) => row);
   await database.insert(trx, 'change', changed);

@@ -126,12 +126,12 @@ eachStore('recorder', store => {
     await recorder.record(webhook({ eventTime: start + 1, fields: { name: 'New' } }), 5000);
     await recorder.record(webhook({ eventTime: start - 1, fields: { name: 'Old' } }), 5000);
     const [all, avatars, report] = sinks.map(sink => sink.id);
-    // The first change is one of existence, which every filter wants.
+    // The first change makes the channel exist, which matches every filter.
     expect(owed).toEqual([[all, avatars, report], [all, report], [report]]);
     const lanes = await database.kysely.selectFrom('lane').selectAll().execute();
     expect(lanes.map(lane => lane.due_at)).toEqual([start, start]);
-    // A report sink makes its lane itself.
-    expect((await database.kysely.selectFrom('report_refresh').select('sink').execute()).map(news => news.sink)).toEqual([
+    // A report sink creates its lane itself.
+    expect((await database.kysely.selectFrom('report_refresh').select('sink').execute()).map(row => row.sink)).toEqual([
       report,
       report,
       report,

@@ -13,29 +13,29 @@ import { nextGroup } from './group.js';
 import type { InboundWebhook } from './inbound-webhook.js';
 import { type Recorded, recordGroup } from './record.js';
 
-/** Nothing could keep the webhook in time. */
+/** The webhook could not be stored in time. */
 export class Unavailable extends Error {}
 
-/** The database takes others, but not this one. */
+/** The database works but rejects this webhook. */
 export class Unstorable extends Unavailable {}
 
-/** How often a transaction that lost against another one is tried again. */
-export const conflictsBorne = 3;
+/** How often a transaction is retried after a conflict with another one. */
+export const maxConflictRetries = 3;
 
-/** The longest time that a group waits for others to join. */
+/** Maximum time that a group waits for more webhooks. */
 const gatherMs = 5;
 
 const notSince = 'the database has not answered since the start';
 
 interface Waiting extends PromiseWithResolvers<Recorded> {
   webhook: InboundWebhook;
-  /** Nobody waits for it any more. */
+  /** Timed out: the caller has been answered. */
   late: boolean;
 }
 
 /**
- * Keeps webhooks: those that arrive while a transaction is in flight go together into the next one (group commit). A promise that
- * resolves means that the change, and what every sink must still get, are on disk.
+ * Stores webhooks by group commit: those that arrive while a transaction is in flight share the next one. Once the promise resolves,
+ * the change and its deliveries are on disk.
  */
 @Injectable()
 export class Recorder {
@@ -50,31 +50,31 @@ export class Recorder {
     private readonly events: EngineEvents,
   ) {}
 
-  /** @throws Unavailable if the webhook was not kept within `timeoutMs`; it may still be kept afterwards if its group was in flight */
+  /** @throws Unavailable if the webhook was not stored within `timeoutMs`; a group already in flight may still store it afterwards */
   record(webhook: InboundWebhook, timeoutMs: number): Promise<Recorded> {
-    const one: Waiting = { webhook, late: false, ...Promise.withResolvers<Recorded>() };
+    const item: Waiting = { webhook, late: false, ...Promise.withResolvers<Recorded>() };
     const timer = setTimeout(() => {
-      one.late = true;
-      one.reject(new Unavailable('the database did not answer in time'));
+      item.late = true;
+      item.reject(new Unavailable('the database did not answer in time'));
     }, timeoutMs);
-    this.waiting.push(one);
+    this.waiting.push(item);
     if (!this.busy) void this.work();
-    return one.promise.finally(() => clearTimeout(timer));
+    return item.promise.finally(() => clearTimeout(timer));
   }
 
   private async work(): Promise<void> {
     this.busy = true;
     while (this.waiting.length > 0) {
       await this.gather();
-      const wanted = this.waiting.filter(one => !one.late);
-      const { group, rest } = nextGroup(wanted, this.enqueuer.sinkCount);
+      const pending = this.waiting.filter(item => !item.late);
+      const { group, rest } = nextGroup(pending, this.enqueuer.sinkCount);
       this.waiting = rest;
       if (group.length > 0) await this.keep(group);
     }
     this.busy = false;
   }
 
-  /** Waits as long as each turn of the event loop brings more, since one fsync serves them all; a lone webhook waits for one empty turn. */
+  /** Waits while each turn of the event loop brings more, since one fsync serves them all; a single webhook waits for one turn only. */
   private async gather(): Promise<void> {
     const until = performance.now() + gatherMs;
     for (let had = 0; had < this.waiting.length && this.waiting.length < groupLimits.webhooks && performance.now() < until;) {
@@ -86,23 +86,23 @@ export class Recorder {
   private async keep(group: Waiting[]): Promise<void> {
     try {
       const results = await this.commit(group.map(({ webhook }) => webhook));
-      for (const [index, one] of group.entries()) {
+      for (const [index, item] of group.entries()) {
         const result = results[index]!;
         if (result instanceof Error) this.events.emit('degraded', 'recording', result);
-        if (result instanceof Error) one.reject(new Unstorable('the database refuses this webhook'));
-        else one.resolve(result);
+        if (result instanceof Error) item.reject(new Unstorable('the database refuses this webhook'));
+        else item.resolve(result);
       }
     } catch (error) {
       this.events.emit('degraded', 'recording', error as Error);
-      for (const one of group) one.reject(new Unavailable(this.database.ready ? 'the database failed' : notSince));
+      for (const item of group) item.reject(new Unavailable(this.database.ready ? 'the database failed' : notSince));
     }
   }
 
   /**
-   * Records webhooks that were kept elsewhere until now, a group a transaction; none only asks whether the database takes any.
+   * Records webhooks from the spool, one transaction per group; an empty list only pings the database.
    * @param onGroup awaited after each group
-   * @returns those that the database will never take
-   * @throws whatever the database says
+   * @returns the webhooks that the database rejects for good
+   * @throws the database error if it fails as a whole
    */
   async take(webhooks: readonly InboundWebhook[], onGroup: () => Promise<void> = async () => undefined): Promise<InboundWebhook[]> {
     if (webhooks.length === 0) await this.commit([]);
@@ -116,8 +116,8 @@ export class Recorder {
     return refused;
   }
 
-  /** One transaction; where it is the data that the database refuses, one for each half, so that the others are kept. */
-  private async commit(webhooks: readonly InboundWebhook[], conflictsLeft = conflictsBorne): Promise<(Recorded | Error)[]> {
+  /** Commits in one transaction. If the database rejects the data, it bisects the group so that only the bad webhooks are left out. */
+  private async commit(webhooks: readonly InboundWebhook[], conflictsLeft = maxConflictRetries): Promise<(Recorded | Error)[]> {
     if (!this.database.ready) throw new Unavailable(notSince);
     try {
       if (webhooks.length === 0) return (await this.database.ping(), []);
@@ -125,13 +125,13 @@ export class Recorder {
         .transaction()
         .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.timed(trx, webhooks), this.clock.now()));
       this.events.emit('kept', webhooks);
-      // Nobody waits for it: what is committed is recorded, and a lease that nobody took ends by itself.
+      // Not awaited: the change is recorded, and an unused lease expires by itself.
       void afterCommit();
       return results;
     } catch (error) {
       const fault = faultOf(error);
       if (fault === 'conflict' && conflictsLeft > 0) return this.commit(webhooks, conflictsLeft - 1);
-      // A bug of ours, too, is met by some webhooks and not by others.
+      // A bug of ours may also be triggered by only some of the webhooks.
       if (fault !== 'data' && fault !== 'bug') throw error;
       if (webhooks.length === 1) return [error as Error];
       const middle = webhooks.length >> 1;
@@ -139,18 +139,18 @@ export class Recorder {
     }
   }
 
-  /** Caps an EventTime that was estimated: at the database's clock, or for the embedded store at what the newest arrivals make plausible. Ours may be wrong. */
+  /** Caps estimated EventTimes, since our clock may be wrong: at the server's clock, or with SQLite near the latest known arrivals. */
   private async timed(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
-    const sure = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
-    const newest = embedded && !this.arrivals ? (sure ?? (await newestArrival(trx, 'received_at'))) : null;
-    this.arrivals ??= new Arrivals(newest, () => performance.now(), sure !== null);
+    const confirmed = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
+    const latest = embedded && !this.arrivals ? (confirmed ?? (await newestArrival(trx, 'received_at'))) : null;
+    this.arrivals ??= new Arrivals(latest, () => performance.now(), confirmed !== null);
     const now = this.clock.now();
     return webhooks.map((webhook, index) => {
       const { receivedAt, eventTimeEstimated: estimated } = webhook;
-      const believed = embedded ? this.arrivals!.believed(receivedAt, estimated ? null : webhook.eventTime) : Math.min(receivedAt, now);
-      if (!estimated || receivedAt === believed) return webhook;
-      return { ...webhook, eventTime: embedded ? believed : now - webhooks.length + index };
+      const capped = embedded ? this.arrivals!.clamp(receivedAt, estimated ? null : webhook.eventTime) : Math.min(receivedAt, now);
+      if (!estimated || receivedAt === capped) return webhook;
+      return { ...webhook, eventTime: embedded ? capped : now - webhooks.length + index };
     });
   }
 }

@@ -1,11 +1,11 @@
 import { type FieldChange, type FieldName, type Profile, fieldNames } from './profile.js';
 
-// What stands in the rows of changes: damage throws here, where it costs this change alone, and not in what shows it.
+// Parsers for the columns of changes. A damaged row throws here, so that it affects only this change and not the code that renders it.
 
 const isText = (value: unknown): boolean => value === null || typeof value === 'string';
 const isField = (value: unknown): value is FieldName => (fieldNames as readonly unknown[]).includes(value);
 
-/** A stored time as ISO 8601. @throws RangeError if no calendar has it */
+/** A stored time as ISO 8601. @throws RangeError if it is not a valid date */
 export function readTime(ms: number): string {
   return new Date(ms).toISOString();
 }
@@ -17,14 +17,14 @@ export function readProfile(json: string): Profile {
   return profile;
 }
 
-/** @param profile after the change: what its fields are since then is not stored twice. @throws if this is not the JSON of changes */
+/** @param profile the profile after the change, which holds the new values. @throws if this is not the JSON of changes */
 export function readChanges(json: string, profile: Profile): FieldChange[] {
   const changes = JSON.parse(json) as Omit<FieldChange, 'to'>[];
   if (!changes.every(({ field, from }) => isField(field) && isText(from))) throw new TypeError('no changes');
   return changes.map(({ field, from }) => ({ field, from, to: profile[field] }));
 }
 
-/** @throws if this is not the JSON of names of fields */
+/** @throws if this is not a JSON array of field names */
 export function readFields(json: string): FieldName[] {
   const fields = JSON.parse(json) as FieldName[];
   if (!fields.every(isField)) throw new TypeError('no fields');

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { type InboundWebhook, earliestEventTime, latestAheadMs } from '../channel/inbound-webhook.js';
+import { type InboundWebhook, minEventTime, maxEventTimeAheadMs } from '../channel/inbound-webhook.js';
 import type { Command } from '../channel/merge.js';
 import { type Origin, shortText } from '../channel/origin.js';
 import { fieldNames } from '../channel/profile.js';
@@ -53,7 +53,7 @@ function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): Inbo
     (operator === null || isText(operator)) &&
     typeof eventTimeEstimated === 'boolean' &&
     isTime(receivedAt, 0, latestTime) &&
-    isTime(eventTime, eventTimeEstimated ? 0 : earliestEventTime, receivedAt + latestAheadMs) &&
+    isTime(eventTime, eventTimeEstimated ? 0 : minEventTime, receivedAt + maxEventTimeAheadMs) &&
     typeof body === 'string' &&
     /^[A-Za-z0-9+/]*={0,2}$/.test(body);
   if (!isOurs || !fields) return null;

@@ -1,5 +1,5 @@
 import type { ChannelReading, ReadingRecorder } from '../channel/readings/reading-recorder.js';
-import { judgedAfterMs } from '../channel/readings/to-read.js';
+import { readingDelayMs } from '../channel/readings/to-read.js';
 import { type ChannelState, emptyState, existsIn, profileOf } from '../channel/merge.js';
 import { diff } from '../channel/profile.js';
 import { faultOf } from '../database/errors.js';
@@ -112,17 +112,17 @@ export class PageRecorder {
     outcomes: Outcome[],
   ): ReturnType<ChannelReading['judge']> {
     const found = reading.kind === 'found';
-    const { told, state, hiddenBy } = ruled(known, found ? reading.fields : null, reading.at);
-    const due = hiddenBy === null ? null : hiddenBy + judgedAfterMs + reading.behindMs;
+    const { event, state, hiddenBy } = ruled(known, found ? reading.fields : null, reading.at);
+    const due = hiddenBy === null ? null : hiddenBy + readingDelayMs + reading.behindMs;
     const againAt = due !== null && due - this.reach.clock.now() <= againWithinMs ? due : null;
-    if (!told) {
+    if (!event) {
       outcomes.push({ channelId, result: 'equal', examples: [] });
-      return { told, state, againAt };
+      return { event, state, againAt };
     }
     if (!found) {
       const examples = [{ ...nothing, channelId, reason: stored(['channel_gone']) }];
       outcomes.push({ channelId, result: confirmed ? 'destroyed' : 'gone', examples });
-      return { told: confirmed ? told : null, state: known, againAt };
+      return { event: confirmed ? event : null, state: known, againAt };
     }
     const existed = existsIn(known);
     const fields = diff(profileOf(known), profileOf(state)).map(({ field, from, to }) => {
@@ -134,6 +134,6 @@ export class PageRecorder {
       result: existed === null ? 'imported' : 'corrected',
       examples: existed === null ? [] : [...back, ...fields],
     });
-    return { told, state, againAt };
+    return { event, state, againAt };
   }
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type ChannelState, type Told, emptyState, existsIn, join, profileOf, stateOf } from '../channel/merge.js';
+import { type ChannelState, type VendorEvent, emptyState, existsIn, join, profileOf, stateOf } from '../channel/merge.js';
 import { type FieldName, fieldNames, unknownProfile } from '../channel/profile.js';
 import { type Read, judge } from './rule.js';
 
@@ -7,7 +7,7 @@ const lagMs = 10_000;
 const text = fc.constantFrom('', 'a', 'b', 'c');
 
 /** What happens at the vendor, in order: a channel begins, changes, ends. */
-interface Event extends Told {
+interface Event extends VendorEvent {
   lost: boolean;
 }
 const events = fc
@@ -29,8 +29,8 @@ const events = fc
       if ((command === 'created') === exists) return [];
       exists = command !== 'destroyed';
       // It tells the name only.
-      const told = command === 'created' ? { name: fields.name ?? 'n' } : command === 'changed' ? fields : {};
-      return [{ command, eventTime: at, fields: told, lost }];
+      const named = command === 'created' ? { name: fields.name ?? 'n' } : command === 'changed' ? fields : {};
+      return [{ command, eventTime: at, fields: named, lost }];
     });
   });
 
@@ -48,8 +48,8 @@ function truthAt(happened: readonly Event[], time: number): Texts | null {
 }
 
 const after = (known: ChannelState, read: Read, at: number): ChannelState => {
-  const { told, state } = judge(known, read, at);
-  return told ? join(known, stateOf(told)) : state;
+  const { event, state } = judge(known, read, at);
+  return event ? join(known, stateOf(event)) : state;
 };
 
 /** What arrives here, in any order: webhooks, and readings of any moment by a server that lags by up to ten seconds. */
@@ -122,7 +122,7 @@ test('the same reading again records nothing, and moves nothing', () => {
     fc.property(arrivals, fc.integer({ min: 990_000, max: 1_100_000 }), ({ happened, arrived }, at) => {
       const read = truthAt(happened, at + lagMs);
       const once = after(run(happened, arrived), read, at);
-      expect(judge(once, read, at).told).toBeNull();
+      expect(judge(once, read, at).event).toBeNull();
       expect(after(once, read, at)).toEqual(once);
     }),
     { numRuns: 1000 },
@@ -132,39 +132,39 @@ test('the same reading again records nothing, and moves nothing', () => {
 const created = stateOf({ command: 'created', eventTime: 100, fields: { name: 'n' } });
 
 test('a completion names what is news, not the name that is newer and the same', () => {
-  const { told, hiddenBy } = judge(created, { name: 'n', introduction: 'i', organization: '' }, 90);
-  expect(told).toEqual({ command: 'changed', eventTime: 90, fields: { introduction: 'i', organization: '' } });
+  const { event, hiddenBy } = judge(created, { name: 'n', introduction: 'i', organization: '' }, 90);
+  expect(event).toEqual({ command: 'changed', eventTime: 90, fields: { introduction: 'i', organization: '' } });
   expect(hiddenBy).toBeNull();
 });
 
 test('what differs from something newer is left alone, and to be read again', () => {
-  expect(judge(created, { name: 'other' }, 90)).toMatchObject({ told: null, hiddenBy: 100 });
+  expect(judge(created, { name: 'other' }, 90)).toMatchObject({ event: null, hiddenBy: 100 });
   expect(judge(created, { name: 'other', introduction: 'i' }, 90)).toMatchObject({
-    told: { fields: { name: 'other', introduction: 'i' } },
+    event: { fields: { name: 'other', introduction: 'i' } },
     hiddenBy: 100,
   });
   // The greater text wins at the same time; one that loses is judged by a later reading.
-  expect(judge(created, { name: 'm' }, 100)).toMatchObject({ told: null, hiddenBy: 100 });
-  expect(judge(created, { name: 'o' }, 100)).toMatchObject({ told: { fields: { name: 'o' } }, hiddenBy: null });
-  expect(judge(created, null, 90)).toMatchObject({ told: null, hiddenBy: 100 });
-  expect(judge(created, null, 100)).toMatchObject({ told: { command: 'destroyed', eventTime: 100 }, hiddenBy: null });
+  expect(judge(created, { name: 'm' }, 100)).toMatchObject({ event: null, hiddenBy: 100 });
+  expect(judge(created, { name: 'o' }, 100)).toMatchObject({ event: { fields: { name: 'o' } }, hiddenBy: null });
+  expect(judge(created, null, 90)).toMatchObject({ event: null, hiddenBy: 100 });
+  expect(judge(created, null, 100)).toMatchObject({ event: { command: 'destroyed', eventTime: 100 }, hiddenBy: null });
 });
 
 test('where nothing differs the time of each equal field moves on, and that of the existence', () => {
-  const { told, state } = judge(created, { name: 'n' }, 200);
-  expect(told).toBeNull();
+  const { event, state } = judge(created, { name: 'n' }, 200);
+  expect(event).toBeNull();
   expect(state).toEqual({ fields: { name: { value: 'n', at: 200 } }, aliveAt: 200, destroyedAt: null });
 });
 
 test('a channel never heard of is created by what exists, and not by what does not', () => {
-  expect(judge(emptyState, { name: 'n' }, 5).told).toMatchObject({ command: 'created', fields: { name: 'n' } });
-  expect(judge(emptyState, {}, 5).told).toMatchObject({ command: 'created', fields: {} });
-  expect(judge(emptyState, null, 5)).toEqual({ told: null, state: emptyState, hiddenBy: null });
+  expect(judge(emptyState, { name: 'n' }, 5).event).toMatchObject({ command: 'created', fields: { name: 'n' } });
+  expect(judge(emptyState, {}, 5).event).toMatchObject({ command: 'created', fields: {} });
+  expect(judge(emptyState, null, 5)).toEqual({ event: null, state: emptyState, hiddenBy: null });
 });
 
 test('a channel known to be destroyed comes back by a reading as of later, also if only the existence differs', () => {
   const destroyed = stateOf({ command: 'destroyed', eventTime: 100, fields: {} });
-  expect(judge(destroyed, {}, 101)).toMatchObject({ told: { command: 'changed', fields: {} }, hiddenBy: null });
-  expect(judge(destroyed, { name: 'n' }, 100)).toMatchObject({ told: null, hiddenBy: 100 });
-  expect(judge(destroyed, null, 200)).toEqual({ told: null, state: destroyed, hiddenBy: null });
+  expect(judge(destroyed, {}, 101)).toMatchObject({ event: { command: 'changed', fields: {} }, hiddenBy: null });
+  expect(judge(destroyed, { name: 'n' }, 100)).toMatchObject({ event: null, hiddenBy: 100 });
+  expect(judge(destroyed, null, 200)).toEqual({ event: null, state: destroyed, hiddenBy: null });
 });

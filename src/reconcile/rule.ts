@@ -1,13 +1,13 @@
 import { diff, fieldNames } from '../channel/profile.js';
-import { type ChannelState, type Told, existsIn, join, profileOf, stateOf } from '../channel/merge.js';
+import { type ChannelState, type VendorEvent, existsIn, join, profileOf, stateOf } from '../channel/merge.js';
 
 /** What a reading says: the fields that the vendor carries of a channel, or `null` if it does not exist. */
-export type Read = Told['fields'] | null;
+export type Read = VendorEvent['fields'] | null;
 
 /** What a reading means for what is known of its channel. */
 export interface Judgement {
   /** What is to be recorded as a change; `null` if the reading alters nothing. */
-  told: Told | null;
+  event: VendorEvent | null;
   /** What is known afterwards where nothing is recorded. */
   state: ChannelState;
   /** If the reading differs from something that is newer: the time of that. A reading as of later can judge it. */
@@ -22,20 +22,20 @@ export interface Judgement {
 export function judge(known: ChannelState, read: Read, at: number): Judgement {
   const existed = existsIn(known);
   if (read === null) {
-    const told: Told = { command: 'destroyed', eventTime: at, fields: {} };
-    if (existed !== true) return { told: null, state: known, hiddenBy: null };
-    const ends = existsIn(join(known, stateOf(told))) !== true;
-    return { told: ends ? told : null, state: known, hiddenBy: ends ? null : known.aliveAt };
+    const event: VendorEvent = { command: 'destroyed', eventTime: at, fields: {} };
+    if (existed !== true) return { event: null, state: known, hiddenBy: null };
+    const ends = existsIn(join(known, stateOf(event))) !== true;
+    return { event: ends ? event : null, state: known, hiddenBy: ends ? null : known.aliveAt };
   }
-  const told: Told = { command: existed === null ? 'created' : 'changed', eventTime: at, fields: read };
-  const state = join(known, stateOf(told));
+  const event: VendorEvent = { command: existed === null ? 'created' : 'changed', eventTime: at, fields: read };
+  const state = join(known, stateOf(event));
   const hiding = fieldNames.filter(field => read[field] !== undefined && state.fields[field]!.value !== read[field]);
   const times = [...hiding.map(field => state.fields[field]!.at), ...(existsIn(state) === true ? [] : [state.destroyedAt!])];
   const hiddenBy = times.length === 0 ? null : Math.max(...times);
   const alters = existed !== existsIn(state) || diff(profileOf(known), profileOf(state)).length > 0;
-  if (!alters) return { told: null, state, hiddenBy };
+  if (!alters) return { event: null, state, hiddenBy };
   // What is newer and the same is no news.
   const news = fieldNames.filter(field => hiding.includes(field) || (state.fields[field]?.at ?? at) <= at);
   const fields = Object.fromEntries(news.flatMap(field => (read[field] === undefined ? [] : [[field, read[field]]])));
-  return { told: { ...told, fields }, state, hiddenBy };
+  return { event: { ...event, fields }, state, hiddenBy };
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
-import { isDueIn } from '../channel/readings/to-read.js';
+import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
 import { endOf, tellEnd } from './ending.js';
 import { PageRecorder, type Reach } from './record-page.js';
@@ -28,7 +28,7 @@ export class Singles {
       .selectFrom('channel')
       .select(['channel_id', 'read_cause'])
       .where('sdk_app_id', '=', this.reach.app.sdkAppId)
-      .where(isDueIn(now))
+      .where(isDueSql(now))
       .orderBy('read_at')
       .limit(idsPerCall)
       .execute();
@@ -44,7 +44,7 @@ export class Singles {
       const failed = outcomes.filter(({ result }) => result === 'failed').map(({ channelId }) => channelId);
       if (failed.length > 0)
         await sql`update channel set read_at = null, read_cause = null, read_tries = 0
-          where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and ${isDueIn(startedAt)}`.execute(trx);
+          where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and ${isDueSql(startedAt)}`.execute(trx);
       for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
         await this.keep(trx, cause, some, startedAt);
     });

@@ -1,7 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
-import { type InboundWebhook, earliestEventTime, latestAheadMs } from '../channel/inbound-webhook.js';
+import { type InboundWebhook, minEventTime, maxEventTimeAheadMs } from '../channel/inbound-webhook.js';
 import type { Command } from '../channel/merge.js';
 import { shortText, wellFormed } from '../channel/origin.js';
 import { Must } from '../settings/setting.js';
@@ -79,7 +79,7 @@ export const knownKeys = [
 /** The EventTime of a webhook, or the arrival time where it tells none that can be. Milliseconds. */
 export function eventTimeOf(value: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
   const time = typeof value === 'string' && /^0*\d{1,16}$/.test(value) ? Number(value) : value;
-  const usable = typeof time === 'number' && Number.isSafeInteger(time) && time >= earliestEventTime && time <= arrival + latestAheadMs;
+  const usable = typeof time === 'number' && Number.isSafeInteger(time) && time >= minEventTime && time <= arrival + maxEventTimeAheadMs;
   return usable ? { eventTime: time, eventTimeEstimated: false } : { eventTime: arrival, eventTimeEstimated: true };
 }
 

@@ -6,27 +6,28 @@ import type { Trx } from '../../database/tables.js';
 import { Enqueuer } from '../../delivery/enqueue.js';
 import { SharedClock } from '../../process/clock.js';
 import { keyOf } from '../group.js';
-import { type ChannelState, type Told, existsIn } from '../merge.js';
+import { type ChannelState, type VendorEvent, existsIn } from '../merge.js';
 import { type Applied, applyTo, lockChannels, updateChannels } from '../record.js';
-import { conflictsBorne } from '../recorder.js';
-import { isDue, notToRead, sooner } from './to-read.js';
+import { maxConflictRetries } from '../recorder.js';
+import { isDue, noReadMark, sooner } from './to-read.js';
 
-/** What was read of a channel, which is judged by what is known once its row is locked. */
+/** A reading of a channel from the vendor, compared with the known state once the channel's row is locked. */
 export interface ChannelReading {
   sdkAppId: string;
   channelId: string;
   owner: string | null;
-  /** As of when it holds, and when it was asked for by our clock: what was marked to be read by then has been read. Milliseconds. */
+  /** The time as of which the reading is valid (ms). */
   at: number;
+  /** When the request was sent, by our clock (ms): marks due by then are settled by this reading. */
   sentAt: number;
-  /** @returns what is to be recorded, what is known where that is `null`, and when it is to be read again */
-  judge: (known: ChannelState) => { told: Told | null; state: ChannelState; againAt: number | null };
+  /** @returns the event to record, or `null` and the new state; and when to read the channel again, if at all */
+  judge: (known: ChannelState) => { event: VendorEvent | null; state: ChannelState; againAt: number | null };
 }
 
-/** How often in a row a channel is read again because a reading could not judge it. */
-const readAgainMost = 3;
+/** How many times in a row a channel is read again because a reading was inconclusive. */
+const maxRereads = 3;
 
-/** Records what was read of channels, as the recorder does webhooks: with what every sink must still get, in one transaction. */
+/** Records readings the way the recorder records webhooks: together with their deliveries, in one transaction. */
 @Injectable()
 export class ReadingRecorder {
   constructor(
@@ -36,13 +37,13 @@ export class ReadingRecorder {
   ) {}
 
   /**
-   * A transaction that records readings beside what else it does; done anew if it loses against another one.
-   * @param work is given what records readings of channels that exist or are known
-   * @throws whatever the database says, and what the work throws
+   * Runs a transaction in which readings can be recorded; retried after a conflict.
+   * @param work receives a function that records readings of channels that exist or are known
+   * @throws the error of the database or of `work`
    */
   async transaction<T>(
     work: (trx: Trx, record: (readings: readonly ChannelReading[]) => Promise<void>) => Promise<T>,
-    conflictsLeft = conflictsBorne,
+    conflictsLeft = maxConflictRetries,
   ): Promise<T> {
     let afterCommit = (): Promise<void> => Promise.resolve();
     try {
@@ -63,27 +64,27 @@ export class ReadingRecorder {
     const { database, enqueuer } = this;
     const now = this.clock.now();
     const locked = await lockChannels(database, trx, readings);
-    const asked = await enqueuer.sinks(trx);
+    const sinkRows = await enqueuer.sinks(trx);
     const channels = await locked();
-    const fed = await asked();
+    const sinks = await sinkRows();
     const changes: Applied[] = [];
     for (const { sdkAppId, channelId, owner, at, sentAt, judge } of readings) {
       const channel = channels.get(keyOf({ sdkAppId, channelId }))!;
       const source = existsIn(channel.known) === null ? ('import' as const) : ('comparison' as const);
-      const { told, state, againAt } = judge(channel.known);
-      if (told) {
+      const { event, state, againAt } = judge(channel.known);
+      if (event) {
         const id = uuid({ msecs: now, random: Uint8Array.from({ length: 16 }, () => 256 * this.clock.random()) });
         const origin = { clientIp: null, platform: null, owner };
         const change = { id, sdkAppId, channelId, source, operator: null, origin, eventTimeEstimated: false, receivedAt: now };
-        changes.push(applyTo(channel, { ...change, ...told, body: new Uint8Array() }, id));
+        changes.push(applyTo(channel, { ...change, ...event, body: new Uint8Array() }, id));
       } else channel.known = state;
-      const again = againAt !== null && channel.read_tries < readAgainMost;
-      const next = again ? { read_at: againAt, read_cause: 'again', read_tries: channel.read_tries + 1 } : notToRead;
+      const again = againAt !== null && channel.read_tries < maxRereads;
+      const next = again ? { read_at: againAt, read_cause: 'again', read_tries: channel.read_tries + 1 } : noReadMark;
       const mark = channel.read_at === null || isDue(channel, sentAt) ? next : sooner(channel, next);
       Object.assign(channel, { ...mark, touched: true, verified_at: Math.max(channel.verified_at ?? 0, at) });
     }
     await updateChannels(database, trx, [...channels.values()], changes);
     const recorded = changes.map(({ change }) => change);
-    return enqueuer.enqueue(trx, fed, recorded, now);
+    return enqueuer.enqueue(trx, sinks, recorded, now);
   }
 }
