@@ -6,7 +6,7 @@ import { PlatformModule } from './platform.module.js';
 import { withEnvFile } from './settings/env-file.js';
 import { readSettings } from './settings/settings.js';
 import { BodyBudget } from './webhook/body-budget.js';
-import { Doors, SlackInteractionsController } from './webhook/slack-interactions.controller.js';
+import { InteractionHandlers, SlackInteractionsController } from './webhook/slack-interactions.controller.js';
 import { WebhookController } from './webhook/webhook.controller.js';
 
 /** The public side, where webhooks come in, on top of the engine. */
@@ -33,10 +33,10 @@ export class AppModule {
         BodyBudget,
         // Asked at each request: sinks are opened after this is wired.
         {
-          provide: Doors,
-          useFactory: (served: ServedSinks): Doors => ({
+          provide: InteractionHandlers,
+          useFactory: (served: ServedSinks): InteractionHandlers => ({
             get all() {
-              return served.doors;
+              return served.interactionHandlers;
             },
           }),
           inject: [ServedSinks],

@@ -9,12 +9,12 @@ import { ManagementModule, configureManagement } from './management/management.m
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
 import { Settings } from './settings/settings.js';
-import { configurePublic, requestMs } from './webhook/public-port.js';
+import { configurePublic, requestTimeoutMs } from './webhook/public-port.js';
 
 /** Load balancers need this long to look away after readiness is gone. */
 const preStopDelayMs = 5000;
 /** What requests under way get to be answered before their connections are cut. */
-const webhookGraceMs = requestMs + 2000;
+const webhookGraceMs = requestTimeoutMs + 2000;
 const managementGraceMs = 3000;
 /** How often connections that are through with their request are looked for while a port closes. */
 const sweepEveryMs = 100;

@@ -97,9 +97,9 @@ export function configureManagement(app: NestExpressApplication): void {
   const problem: ProblemDto = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'nothing is here' };
   guardSockets(app.getHttpServer() as Server, {
     notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problem) },
-    requestMs: 60_000,
-    silenceMs: 10_000,
-    keptAliveMs: 5000,
+    requestTimeoutMs: 60_000,
+    socketTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 5000,
     onError: error => log.error('connections to the management port cannot be accepted', { error: error.message }),
   });
   const { MANAGEMENT_TOKEN: token } = settings;

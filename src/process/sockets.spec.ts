@@ -19,7 +19,13 @@ beforeAll(async () => {
     request.resume().once('end', () => setTimeout(() => response.end('x'.repeat(1000)), workMs));
   });
   const notFound = { type: 'text/plain', body: 'nothing' };
-  guardSockets(server, { notFound, requestMs: shortMs, silenceMs: shortMs, keptAliveMs: shortMs, onError: error => errors.push(error) });
+  guardSockets(server, {
+    notFound,
+    requestTimeoutMs: shortMs,
+    socketTimeoutMs: shortMs,
+    keepAliveTimeoutMs: shortMs,
+    onError: error => errors.push(error),
+  });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
 });
 afterAll(() => new Promise(resolve => server.close(resolve)));

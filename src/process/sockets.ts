@@ -11,11 +11,11 @@ export interface SocketRules {
   /** The answer to CONNECT and Upgrade. */
   notFound: { type: string; body: string };
   /** What a request gets to arrive whole. */
-  requestMs: number;
+  requestTimeoutMs: number;
   /** How long nothing may move while a request or its answer is on its way. What we take to work on a whole request does not count. */
-  silenceMs: number;
+  socketTimeoutMs: number;
   /** How long a connection is kept open after an answer. */
-  keptAliveMs: number;
+  keepAliveTimeoutMs: number;
   /** Told that a connection could not be accepted. */
   onError: (error: Error) => void;
 }
@@ -32,15 +32,18 @@ type HttpServer = Server & {
  * Lets no peer keep a socket of this server for longer than it may, or end the process through one. Node hands sockets over bare after CONNECT and
  * Upgrade and where it cannot parse: each of them gets its last answer behind those that are due before it, and is gone soon after.
  */
-export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, keptAliveMs, onError }: SocketRules): void {
+export function guardSockets(
+  plain: Server,
+  { notFound, requestTimeoutMs, socketTimeoutMs, keepAliveTimeoutMs, onError }: SocketRules,
+): void {
   const server = plain as HttpServer;
-  server.requestTimeout = requestMs;
-  server.headersTimeout = requestMs;
+  server.requestTimeout = requestTimeoutMs;
+  server.headersTimeout = requestTimeoutMs;
   // How often Node looks for requests that take too long; its own default is 30 s.
   server.connectionsCheckingInterval = 500;
   // An answer that its peer does not read is no request that takes too long.
-  server.timeout = silenceMs;
-  server.keepAliveTimeout = keptAliveMs;
+  server.timeout = socketTimeoutMs;
+  server.keepAliveTimeout = keepAliveTimeoutMs;
   // Who sends nothing more can still be answered.
   server.httpAllowHalfOpen = true;
   // Node's own refusal would not be our answer.
@@ -57,7 +60,7 @@ export function guardSockets(plain: Server, { notFound, requestMs, silenceMs, ke
   server.on('timeout', end);
   server.on('connection', socket => {
     // Blank lines between requests are activity for Node, which would let them hold a connection for ever.
-    const idle = setTimeout(() => end(socket), keptAliveMs + requestMs + silenceMs).unref();
+    const idle = setTimeout(() => end(socket), keepAliveTimeoutMs + requestTimeoutMs + socketTimeoutMs).unref();
     connections.set(socket, { idle, due: new Set() });
     socket.once('close', () => clearTimeout(idle));
   });

@@ -55,7 +55,7 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 export type InteractionAnswer = string | object;
 
 /** How a report sink takes requests to the path for interactions: clicks, slash commands and events. */
-export interface Door {
+export interface InteractionHandler {
   /** Whether a request may be read, by its headers alone. */
   admits(headers: Headers): boolean;
   /** Takes a request; what was clicked is done after the answer. @returns the answer, within 2.5 s; `null` if it is not signed for this sink */
@@ -87,7 +87,7 @@ export interface ReportSink {
   /** Begins to listen for interactions, where that needs a connection of its own. */
   listen?(): void;
   /** Takes interactions over HTTP. */
-  readonly door?: Door;
+  readonly interactionHandler?: InteractionHandler;
   /**
    * Takes an interaction that came with a credential of this sink: a click on a message of its own, or what concerns the app as a whole.
    * @param isNew whether it comes for the first time; rejected where that cannot be known

@@ -9,7 +9,7 @@ import { secretsOf } from '../settings/secrets.js';
 import { Settings } from '../settings/settings.js';
 import type { Filters } from './filters.js';
 import { Lookups } from './lookup.js';
-import type { Door, ReportSink } from './report-sink.js';
+import type { InteractionHandler, ReportSink } from './report-sink.js';
 import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
 import { Actions, type Checkable } from './sink.js';
@@ -52,8 +52,8 @@ export class ServedSinks {
   }
 
   /** What takes interactions over HTTP. */
-  get doors(): Door[] {
-    return this.opened.flatMap(sink => ('report' in sink ? (sink.door ?? []) : []));
+  get interactionHandlers(): InteractionHandler[] {
+    return this.opened.flatMap(sink => ('report' in sink ? (sink.interactionHandler ?? []) : []));
   }
 
   /** Makes the sinks; none of them connects to anything yet. */

@@ -3,7 +3,7 @@ import type { Request, Response } from 'express';
 import { Unavailable } from '../channel/recorder.js';
 import type { Fault, RejectionCause } from './rejections.js';
 
-/** The vendor's answer packet: all three fields are mandatory (Tencent Cloud, product 1047, document 60797). */
+/** The response body the vendor expects; all three fields are mandatory (Tencent Cloud, product 1047, document 60797). */
 export interface AnswerPacket {
   ActionStatus: 'OK' | 'FAIL';
   ErrorCode: number;
@@ -12,7 +12,7 @@ export interface AnswerPacket {
 
 export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: '' };
 
-/** What can become of a webhook, as metrics call it. */
+/** The possible outcomes of a webhook, as labelled in metrics. */
 export const webhookResults = [
   'recorded',
   'repeat',
@@ -26,7 +26,7 @@ export const webhookResults = [
 ] as const;
 export type WebhookResult = (typeof webhookResults)[number];
 
-/** A webhook that we refuse: its HTTP status, the code of the answer packet, the result that metrics count, and what is told of it. */
+/** A rejected webhook: HTTP status, `ErrorCode`, result label for metrics (`null`: not counted), and the fault to log, if any. */
 export class Refusal extends Error {
   private constructor(
     readonly status: number,
@@ -42,12 +42,12 @@ export class Refusal extends Error {
     return { ActionStatus: 'FAIL', ErrorCode: this.code, ErrorInfo: this.message };
   }
 
-  private static lost(status: number, code: number, result: WebhookResult, cause: RejectionCause, message: string): Refusal {
+  private static withCause(status: number, code: number, result: WebhookResult, cause: RejectionCause, message: string): Refusal {
     return new Refusal(status, code, result, message, { cause, secondsAhead: null });
   }
 
   static forbidden = (): Refusal =>
-    Refusal.lost(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
+    Refusal.withCause(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
   static unauthorized = (fault: Fault): Refusal =>
     new Refusal(
       401,
@@ -56,20 +56,21 @@ export class Refusal extends Error {
       'Sign or RequestTime is missing, malformed, wrong or outside the allowed time: compare the token of the console with WEBHOOK_TOKENS',
       fault,
     );
-  static invalid = (what: string): Refusal => Refusal.lost(400, 120003, 'invalid', 'invalid', what);
+  static invalid = (message: string): Refusal => Refusal.withCause(400, 120003, 'invalid', 'invalid', message);
   static tooLarge = (limit: number): Refusal =>
-    Refusal.lost(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
-  static unavailable = (): Refusal => Refusal.lost(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be kept just now');
+    Refusal.withCause(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
+  static unavailable = (): Refusal =>
+    Refusal.withCause(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be kept just now');
   static notFound = (): Refusal => new Refusal(404, 120006, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
 }
 
-/** Turns whatever goes wrong on the public port into the answer packet, and leaves in `response.locals` its result and what is told of it. */
+/** Turns errors on the public port into answer packets; stores their result and fault in `response.locals` for metrics and log. */
 @Catch()
 export class AnswerFilter implements ExceptionFilter {
-  /** @param onBrokenOff told of a request whose sender went away before its body had come */
+  /** @param onAborted called when the client disconnects before the whole body has arrived */
   constructor(
     private readonly onBug: (error: unknown) => void,
-    private readonly onBrokenOff: (response: Response) => void,
+    private readonly onAborted: (response: Response) => void,
   ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
@@ -77,13 +78,13 @@ export class AnswerFilter implements ExceptionFilter {
   }
 
   answer(error: unknown, request: Request, response: Response): void {
-    // The sender went away in the middle: there is nobody to answer and nothing to count.
-    const isBrokenOff = request.destroyed && !request.readableEnded;
-    if (isBrokenOff && !isAnswer(error)) this.onBrokenOff(response);
-    if (isBrokenOff) return;
+    // The client disconnected mid-request: there is no one to answer and nothing to count.
+    const isAborted = request.destroyed && !request.readableEnded;
+    if (isAborted && !isAnswer(error)) this.onAborted(response);
+    if (isAborted) return;
     const refusal = this.refusalOf(error);
     Object.assign(response.locals, { result: refusal.result, fault: refusal.fault });
-    // What is left of a body is read and thrown away, so that the connection can be used again.
+    // Drain the rest of the body so that the connection can be reused.
     request.resume();
     if (response.headersSent || response.destroyed) return;
     response.status(refusal.status).json(refusal.packet);
@@ -98,7 +99,7 @@ export class AnswerFilter implements ExceptionFilter {
   }
 }
 
-/** Whether it was thrown as an answer. Nest's own are for paths and methods that no route has, and for paths that cannot be decoded. */
+/** Whether the error stands for an answer: a Refusal, or Nest's error for an unknown route or a path that cannot be decoded. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Refusal || error instanceof HttpException || error instanceof URIError;
 }

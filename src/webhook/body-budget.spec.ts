@@ -5,7 +5,7 @@ import { BodyBudget } from './body-budget.js';
 
 const limit = 1_000_000;
 
-/** A request of so many bytes, and how its answer ends. */
+/** A request with a body of this size, and its response, whose `close` event ends it. */
 function requestOf(bytes: number | null, encoding?: string, complete = false): { request: Request; answer: EventEmitter } {
   const answer = Object.assign(new EventEmitter(), { closed: false });
   const headers = { ...(bytes !== null && { 'content-length': String(bytes) }), ...(encoding && { 'content-encoding': encoding }) };
@@ -61,7 +61,7 @@ describe('the budget of bodies', () => {
     const entered = enterAll(budget, [...requests, stalled, ...requests]);
     await until(() => entered.length > 0, 'the first');
     const later = enterAll(budget, [requestOf(1)]);
-    // Longer than one that stands still counts.
+    // Longer than a stalled body counts towards the budget.
     await new Promise(resolve => setTimeout(resolve, 400));
     expect(entered).toEqual([0, 1, 2, 3]);
     expect(later).toEqual([0]);

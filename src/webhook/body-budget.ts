@@ -1,26 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 
-/** Bodies up to this size wait for nobody. */
+/** Bodies up to this size never wait. */
 const smallBytes = 16 * 1024;
-/** How much of larger ones is read and worked on at once, about what one transaction keeps; a single one may be larger. */
+/** Total size of larger bodies processed at once, about as much as one transaction records; a single body may exceed it. */
 const budgetBytes = 4 * 1024 * 1024;
-/** A body that has not come whole for so long counts no more: who stands still in the middle of one must not hold up the others. */
+/** A body still incomplete after this time no longer counts towards the budget, so that a stalled client cannot block others. */
 const slowMs = 250;
 
-/**
- * The bytes of the bodies that are read and worked on, so that memory does not grow with the number of senders. A request that waits is not read
- * from: its sender is just slower.
- */
+/** Limits the total size of request bodies in memory. Waiting requests are not read from, so backpressure slows their clients down. */
 @Injectable()
 export class BodyBudget {
   private used = 0;
   private readonly waiting: { bytes: number; enter: () => void }[] = [];
 
   /**
-   * Resolves when the body of this request may be read, in the order of arrival; what it takes is given back with the answer, or with the connection.
-   * @param limit how many bytes of it are read at most, also after decompression
-   * @throws if the request has ended meanwhile
+   * Resolves when this body may be read, in order of arrival. Its share is released once the response is sent or the connection closes.
+   * @param limit maximum body size in bytes, before and after decompression
+   * @throws if the request ended while it waited
    */
   async enter(request: Request, limit: number): Promise<void> {
     const sent = Math.min(limit, Number(request.headers['content-length'] ?? limit));

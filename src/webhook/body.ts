@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { Refusal } from './answer.js';
 
-/** The result that `info` asks for, which Node's types leave out, also tells how much of the data it took. */
+/** With `info`, zlib also returns how many input bytes it consumed; Node's types omit this. */
 type Inflate = (
   data: Buffer,
   options: { maxOutputLength: number; info: true },
@@ -16,29 +16,29 @@ const inflaters: ReadonlyMap<string, Inflate> = new Map(
   ),
 );
 
-/** Each costs a decoder, and of empty ones a body could hold 200,000. */
-const mostFrames = 1000;
+/** Each frame needs its own decoder, and a small body could hold 200,000 empty ones. */
+const maxFrames = 1000;
 
 /**
- * Reads and inflates a body, holding at most four times `limit` bytes of it. An empty one is empty whatever its encoding.
- * @throws Refusal if it is too large (counted after decompression), or its encoding is unknown or its data corrupt
+ * Reads and decompresses a body, using at most four times `limit` bytes of memory. An empty body is accepted with any encoding.
+ * @throws Refusal if the decompressed body is too large, its encoding is unknown or its data is corrupt
  */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   const inflate = inflaters.get(encoding);
-  // The answer goes out on the same connection. What cannot be compressed grows a little.
+  // Keep the connection open for the answer. Twice the limit, since compressing incompressible data makes it slightly larger.
   const sent = await collect(request.iterator({ destroyOnReturn: false }), inflate ? 2 * limit : limit);
   if (sent.length === 0 || encoding === 'identity' || encoding === '') return sent;
-  // Size comes before an unknown encoding in the order of the checks.
+  // Checked after the size: a body that is too large gets 413 even if its encoding is unknown.
   if (!inflate) throw Refusal.invalid('Content-Encoding is none of gzip, deflate, br, zstd');
   return collect(inflated(sent, inflate, limit), limit);
 }
 
-/** What data in one or more frames, one behind the other, stands for. @throws Refusal */
+/** Decompresses one or more concatenated frames. @throws Refusal */
 async function* inflated(data: Buffer, inflate: Inflate, limit: number): AsyncGenerator<Buffer> {
   const corrupt = Refusal.invalid('the body is not what its Content-Encoding says');
   for (let [rest, frames] = [data, 0]; rest.length > 0; frames++) {
-    if (frames === mostFrames) throw corrupt;
+    if (frames === maxFrames) throw corrupt;
     const { buffer, engine } = await inflate(rest, { maxOutputLength: limit, info: true }).catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'ERR_BUFFER_TOO_LARGE' ? Refusal.tooLarge(limit) : corrupt;
     });
@@ -58,7 +58,7 @@ async function collect(chunks: AsyncIterable<Buffer>, limit: number): Promise<Bu
   return taken.length === 1 ? taken[0]! : Buffer.concat(taken);
 }
 
-/** The JSON object of a body. A byte-order mark is dropped, invalid UTF-8 becomes U+FFFD. @throws Refusal */
+/** Parses a body as a JSON object. A byte-order mark is dropped, invalid UTF-8 becomes U+FFFD. @throws Refusal */
 export function parseBody(body: Buffer): Record<string, unknown> {
   const text = body.toString('utf8');
   let value: unknown;

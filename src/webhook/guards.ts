@@ -6,7 +6,7 @@ import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import type { Fault } from './rejections.js';
 
-/** Lets in webhooks of our own apps only; looks at the query alone. */
+/** Accepts webhooks of configured apps only. Reads nothing but the query. */
 @Injectable()
 export class SdkAppIdGuard implements CanActivate {
   constructor(private readonly settings: Settings) {}
@@ -19,7 +19,7 @@ export class SdkAppIdGuard implements CanActivate {
   }
 }
 
-/** Lets in webhooks that know a token, if tokens are configured; looks at the query alone. */
+/** Accepts webhooks signed with a configured token, or all if no token is configured. Reads nothing but the query. */
 @Injectable()
 export class SignatureGuard implements CanActivate {
   constructor(
@@ -39,11 +39,11 @@ export class SignatureGuard implements CanActivate {
 }
 
 /**
- * Checks the vendor's source check: `Sign` is the hex SHA-256 of token + RequestTime as they stand, a plain hash and no HMAC
+ * Verifies the vendor's signature: `Sign` is the hex SHA-256 of token + RequestTime, a plain hash, not an HMAC
  * (Tencent Cloud, product 1047, document 34354). Compared in constant time; any token may match.
- * @param tokens the current token and, while rotating, the previous
- * @param nowMs milliseconds; `windowSeconds` is allowed both ways, its edges are inside
- * @returns `null` if it is the vendor's
+ * @param tokens the current token and, during rotation, the previous one
+ * @param windowSeconds maximum distance of RequestTime from `nowMs` in either direction, inclusive
+ * @returns `null` if the signature is valid
  */
 export function signatureFault(
   sign: unknown,
@@ -63,7 +63,7 @@ export function signatureFault(
     const expected = createHash('sha256')
       .update(`${token}${String(requestTime)}`)
       .digest();
-    // Every token is compared, so that the time does not tell which one matched.
+    // Compare every token, so that timing does not reveal which one matched.
     if (timingSafeEqual(given, expected)) matched = true;
   }
   return matched ? null : { cause: 'signature', secondsAhead };

@@ -14,23 +14,23 @@ import { AnswerFilter, Refusal, type WebhookResult, webhookResults } from './ans
 import { Rejections } from './rejections.js';
 import { commands, isOurs } from './webhook.dto.js';
 
-/** Of a webhook that came to another path than WEBHOOK_PATH, or not whole: its result says all. */
+/** For webhooks sent to a wrong path or cut off: the result alone says why they were lost. */
 const unexplained = { cause: null, secondsAhead: null };
 
-/** What a webhook gets to arrive whole. */
-export const requestMs = 10_000;
+/** A request that has not arrived completely within this time is dropped. */
+export const requestTimeoutMs = 10_000;
 
-/** Everything about the public port that is not a route. */
+/** Configures everything on the public port except its routes. */
 export async function configurePublic(app: NestExpressApplication): Promise<void> {
   const [settings, log] = [app.get(Settings), app.get(Log)];
   const express = app.getHttpAdapter().getInstance();
   express.disable('x-powered-by').disable('etag');
-  // Nest has made the router already: Express's own setting would come too late.
+  // Nest has already created the router, so setting this through Express would have no effect.
   Object.assign(express.router, { caseSensitive: true });
-  // However many parameters there are: a second SdkAppid behind them must not go unseen.
+  // No limit on parameters: by default those after the first 1000 are dropped, which could hide a second SdkAppid.
   express.set('query parser', (text: string) => parseQuery(text, '&', '=', { maxKeys: 0 }));
   app.use((_request: Request, response: Response, next: NextFunction) => {
-    // A kept-alive connection must not be closed just when its next webhook is under way.
+    // While draining, close each connection with its response: closing an idle one could race with its next webhook.
     if (app.get(Readiness).closed === 'draining') response.shouldKeepAlive = false;
     next();
   });
@@ -43,25 +43,25 @@ export async function configurePublic(app: NestExpressApplication): Promise<void
   app.useGlobalFilters(filter);
   app.setGlobalPrefix(settings.WEBHOOK_PATH, { exclude: [interactionsPath] });
   await app.init();
-  // Nest answers for what is missing below the prefix only; Express would answer the rest in HTML.
+  // Nest handles unknown routes only below the prefix; Express would answer all others with HTML.
   express.use((request: Request, response: Response) => filter.answer(Refusal.notFound(), request, response));
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) => filter.answer(error, request, response));
   const server = app.getHttpServer() as Server;
   guardSockets(server, {
     notFound: { type: 'application/json; charset=utf-8', body: JSON.stringify(Refusal.notFound().packet) },
-    requestMs,
-    silenceMs: requestMs,
-    keptAliveMs: 75_000,
+    requestTimeoutMs,
+    socketTimeoutMs: requestTimeoutMs,
+    keepAliveTimeoutMs: 75_000,
     onError: error => log.error('connections cannot be accepted', { error: error.message }),
   });
   server.on('checkContinue', (request, response) => {
-    // Whether a body follows a refusal is up to the sender: the connection cannot be used again.
+    // After a refusal the client may or may not send the body, so the connection cannot be reused.
     response.shouldKeepAlive = false;
     server.emit('request', request, response);
   });
 }
 
-/** What controller, pipe and filter leave in `response.locals`. */
+/** Set in `response.locals` by the controller, pipe and filter. */
 interface Answered {
   result?: WebhookResult;
   command?: string;
@@ -69,24 +69,24 @@ interface Answered {
   fault?: Refusal['fault'];
 }
 
-/** Counts, times and traces every answered webhook, and tells of those that are lost; in `response.locals` the controller or the filter leave its result, the pipe its command. */
+/** Counts, times and traces every answered webhook, and records rejected ones. */
 function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineEvents, tracing: Tracing) {
-  // From zero on: what appears with its first count is no increase to Prometheus, so the first webhook that is lost would raise no alert.
+  // Start every counter at zero: Prometheus sees no increase in a series that first appears with 1, so the first loss would not alert.
   for (const command of [...Object.keys(commands), 'other'])
     for (const result of webhookResults) metrics.webhooks.inc({ command, result }, 0);
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
     const address = request.socket.remoteAddress ?? 'unknown';
-    // Express parses the query anew at every look.
+    // Cache the query: Express parses it again on every access.
     Object.defineProperty(request, 'query', { value: request.query });
     Object.assign(response.locals, { address });
     response.once('finish', () => {
       const { result, command: inBody, fault, changeId } = response.locals as Answered;
-      const asked = request.query['CallbackCommand'];
-      const isAstray = response.statusCode === 404 && request.method === 'POST' && isOurs(asked);
+      const queryCommand = request.query['CallbackCommand'];
+      const isAstray = response.statusCode === 404 && request.method === 'POST' && isOurs(queryCommand);
       if (isAstray) rejections.add({ result: 'not_found', address, ...unexplained });
       if (!result) return;
-      const command = isOurs(asked) ? asked : (inBody ?? 'other');
+      const command = isOurs(queryCommand) ? queryCommand : (inBody ?? 'other');
       const durationMs = performance.now() - startedAt;
       metrics.webhooks.inc({ command, result });
       metrics.answerSeconds.observe(durationMs / 1000);

@@ -5,44 +5,44 @@ import { Clock } from '../process/clock.js';
 const one: Rejection = { result: 'forbidden', cause: 'app', address: '192.0.2.1', secondsAhead: null };
 
 function stage() {
-  const told: object[] = [];
+  const logged: object[] = [];
   let now = 0;
   const rejections = new Rejections(
-    logTo((_, fields) => told.push(fields)),
+    logTo((_, fields) => logged.push(fields)),
     Object.assign(new Clock(), { monotonic: () => now }),
   );
-  /** What a minute brings, looked at every second. */
+  /** Runs for a minute and returns what was logged. */
   const minute = (): object[] => {
     for (let seconds = 0; seconds < 60; seconds++) {
       now += 1000;
-      rejections.sumUp();
+      rejections.logSummaries();
     }
-    return told.splice(0);
+    return logged.splice(0);
   };
-  return { rejections, told, minute };
+  return { rejections, logged, minute };
 }
 
 test('the first is told at once, then each minute how many more there were, until a minute without', () => {
-  const { rejections, told, minute } = stage();
+  const { rejections, logged, minute } = stage();
   rejections.add(one);
-  expect(told.splice(0)).toEqual([one]);
+  expect(logged.splice(0)).toEqual([one]);
   for (let count = 0; count < 1000; count++) rejections.add({ ...one, address: `192.0.2.${count % 4}` });
-  expect(told).toEqual([]);
+  expect(logged).toEqual([]);
   expect(minute()).toEqual([{ ...one, count: 1000, address: '192.0.2.3', otherAddresses: 3 }]);
   rejections.add(one);
   expect(minute()).toEqual([{ ...one, count: 1, otherAddresses: 0 }]);
   expect(minute()).toEqual([]);
   rejections.add(one);
-  expect(told).toEqual([one]);
+  expect(logged).toEqual([one]);
   expect(rejections.counts).toEqual({ app: 1003 });
 });
 
 test('each result is a story of its own, with its latest cause', () => {
-  const { rejections, told, minute } = stage();
+  const { rejections, logged, minute } = stage();
   const late: Rejection = { result: 'unauthorized', cause: 'clock', address: '::1', secondsAhead: -90 };
   const forged: Rejection = { ...late, cause: 'signature', secondsAhead: 2 };
   for (const rejection of [one, late, late, one, forged]) rejections.add(rejection);
-  expect(told.splice(0)).toEqual([one, late]);
+  expect(logged.splice(0)).toEqual([one, late]);
   expect(minute()).toEqual([
     { ...one, count: 1, otherAddresses: 0 },
     { ...forged, count: 2, otherAddresses: 0 },
@@ -51,11 +51,11 @@ test('each result is a story of its own, with its latest cause', () => {
 });
 
 test('a flood from everywhere costs one line a minute and little memory; the end of the process tells the rest', () => {
-  const { rejections, told, minute } = stage();
+  const { rejections, logged, minute } = stage();
   for (let count = 0; count < 100_000; count++) rejections.add({ ...one, address: `2001:db8::${count}` });
-  told.splice(0);
+  logged.splice(0);
   expect(minute()).toEqual([{ ...one, count: 99_999, address: '2001:db8::99999', otherAddresses: 100 }]);
   rejections.add(one);
   rejections.onApplicationShutdown();
-  expect(told).toEqual([{ ...one, count: 1, otherAddresses: 0 }]);
+  expect(logged).toEqual([{ ...one, count: 1, otherAddresses: 0 }]);
 });

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../process/clock.js';
 import { Log } from '../process/log.js';
+
 /**
- * Why a webhook is lost, as far as it tells. `app`: its SdkAppid is not ours; `unsigned`: it has no Sign; `clock`: its RequestTime is too far from our clock;
- * `signature`: its Sign is of no token of ours.
+ * Why a webhook was rejected. `app`: its SdkAppid is not ours; `unsigned`: it has no Sign; `clock`: its RequestTime is too far from our
+ * clock; `signature`: its Sign matches none of our tokens, or Sign or RequestTime is malformed.
  */
 export const rejectionCauses = ['app', 'unsigned', 'clock', 'signature', 'too_large', 'invalid', 'unavailable'] as const;
 export type RejectionCause = (typeof rejectionCauses)[number];
@@ -11,36 +12,36 @@ export type RejectionCause = (typeof rejectionCauses)[number];
 /** What is wrong with a webhook. */
 export interface Fault {
   cause: RejectionCause;
-  /** How far its RequestTime was ahead of our clock; `null` where it was none, or does not matter. */
+  /** How far RequestTime was ahead of our clock; `null` if it was missing, malformed or irrelevant. */
   secondsAhead: number | null;
 }
 
-/** A webhook that is lost: the vendor does not send it again. */
+/** A rejected webhook. It is lost: the vendor does not retry. */
 export interface Rejection extends Pick<Fault, 'secondsAhead'> {
-  /** As metrics call it; `not_found` and `broken_off`, which they do not count, have no cause. */
+  /** The result label in metrics, or `not_found` or `broken_off`, which metrics do not count and which have no cause. */
   result: string;
   cause: RejectionCause | null;
-  /** Who was connected: behind a proxy that is the proxy, since anybody can write an X-Forwarded-For. */
+  /** The peer of the connection. Behind a proxy this is the proxy, since anyone can forge X-Forwarded-For. */
   address: string;
 }
 
 const minuteMs = 60_000;
-/** More addresses than this are not told apart. */
-const addressesMost = 100;
+/** Further addresses are not counted. */
+const maxAddresses = 100;
 
-interface Story {
-  sumUpAt: number;
+interface Period {
+  endsAt: number;
   count: number;
   addresses: Set<string>;
   latest: Rejection;
 }
 
-/** Tells the log of webhooks that are lost: the first of a result at once, then each minute how many more there were, until a minute without. */
+/** Logs rejected webhooks: the first of each result at once, then a summary every minute until a minute passes without any. */
 @Injectable()
 export class Rejections {
-  /** How many there were since the start. */
+  /** Counts since the process started. */
   readonly counts: Partial<Record<RejectionCause, number>> = {};
-  private readonly stories = new Map<string, Story>();
+  private readonly periods = new Map<string, Period>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -51,39 +52,39 @@ export class Rejections {
   add(rejection: Rejection): void {
     const { result, cause, address } = rejection;
     if (cause !== null) this.counts[cause] = (this.counts[cause] ?? 0) + 1;
-    const story = this.stories.get(result);
-    if (!story) {
+    const period = this.periods.get(result);
+    if (!period) {
       this.log.warn('a webhook was rejected and is lost', rejection);
-      this.stories.set(result, this.story(rejection));
+      this.periods.set(result, this.newPeriod(rejection));
       return;
     }
-    Object.assign(story, { count: story.count + 1, latest: rejection });
-    if (story.addresses.size < addressesMost) story.addresses.add(address);
+    Object.assign(period, { count: period.count + 1, latest: rejection });
+    if (period.addresses.size < maxAddresses) period.addresses.add(address);
   }
 
-  /** To be called often. @param all also what its minute is not over for */
-  sumUp(all = false): void {
-    for (const [result, { sumUpAt, count, addresses, latest }] of this.stories) {
-      if (!all && this.clock.monotonic() < sumUpAt) continue;
-      if (count === 0) this.stories.delete(result);
+  /** Call often; logs what is due. @param all also logs periods whose minute is not over */
+  logSummaries(all = false): void {
+    for (const [result, { endsAt, count, addresses, latest }] of this.periods) {
+      if (!all && this.clock.monotonic() < endsAt) continue;
+      if (count === 0) this.periods.delete(result);
       else {
         addresses.delete(latest.address);
         this.log.warn('webhooks were rejected and are lost; of these the latest', { count, ...latest, otherAddresses: addresses.size });
-        this.stories.set(result, this.story(latest));
+        this.periods.set(result, this.newPeriod(latest));
       }
     }
   }
 
-  private story(latest: Rejection): Story {
-    return { sumUpAt: this.clock.monotonic() + minuteMs, count: 0, addresses: new Set(), latest };
+  private newPeriod(latest: Rejection): Period {
+    return { endsAt: this.clock.monotonic() + minuteMs, count: 0, addresses: new Set(), latest };
   }
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => this.sumUp(), 1000).unref();
+    this.timer = setInterval(() => this.logSummaries(), 1000).unref();
   }
 
   onApplicationShutdown(): void {
     clearInterval(this.timer);
-    this.sumUp(true);
+    this.logSummaries(true);
   }
 }

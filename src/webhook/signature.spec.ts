@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { eventTimeOf } from './webhook.dto.js';
 import { signatureFault } from './guards.js';
 
-const signatureMatches = (...told: Parameters<typeof signatureFault>): boolean => signatureFault(...told) === null;
+const signatureMatches = (...args: Parameters<typeof signatureFault>): boolean => signatureFault(...args) === null;
 
-// The worked values of document 34354, and its negative: the plain hash is no HMAC.
+// The worked example of document 34354, and counterexamples: a wrong token, and an HMAC instead of the plain hash.
 const vectors = [
   ['xxxxyyyy', '1669872112', '17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061', true],
   ['s3cretToken-example', '1700000000', 'dce8e0ac69e39943dd9192b7be6a7f56888c80874e4ec7d5cab42f603bd18bc3', true],
@@ -41,7 +41,7 @@ describe('EventTime', () => {
     ['00000000001670574414123', 1670574414123],
     [arrival + 600_000, arrival + 600_000],
     [Date.UTC(2010, 0, 1), Date.UTC(2010, 0, 1)],
-  ])('%p is taken', (told, eventTime) => expect(eventTimeOf(told, arrival)).toEqual({ eventTime, eventTimeEstimated: false }));
+  ])('%p is taken', (given, eventTime) => expect(eventTimeOf(given, arrival)).toEqual({ eventTime, eventTimeEstimated: false }));
 
   test.each([
     undefined,
@@ -60,14 +60,16 @@ describe('EventTime', () => {
     [],
     true,
     '１６７０５７４４１４１２３',
-  ])('%p is replaced by the arrival', told => expect(eventTimeOf(told, arrival)).toEqual({ eventTime: arrival, eventTimeEstimated: true }));
+  ])('%p is replaced by the arrival', given =>
+    expect(eventTimeOf(given, arrival)).toEqual({ eventTime: arrival, eventTimeEstimated: true }),
+  );
 });
 
 test('what is wrong is told, and how far the time is from our clock', () => {
   const [token, time, sign] = vectors[0];
   const at = (secondsAhead: number) => (Number(time) - secondsAhead) * 1000;
-  const fault = (told: { sign?: unknown; time?: unknown }, secondsAhead = 0, by: string = token) =>
-    signatureFault('sign' in told ? told.sign : sign, 'time' in told ? told.time : time, [by], at(secondsAhead), 60);
+  const fault = (given: { sign?: unknown; time?: unknown }, secondsAhead = 0, by: string = token) =>
+    signatureFault('sign' in given ? given.sign : sign, 'time' in given ? given.time : time, [by], at(secondsAhead), 60);
   expect(fault({})).toBeNull();
   expect(fault({}, 90)).toEqual({ cause: 'clock', secondsAhead: 90 });
   expect(fault({}, -61)).toEqual({ cause: 'clock', secondsAhead: -61 });

@@ -1,92 +1,92 @@
 import type { IncomingMessage } from 'node:http';
 import { Controller, Post, Req, Res } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import type { Door } from '../sinks/report-sink.js';
+import type { InteractionHandler } from '../sinks/report-sink.js';
 import { Refusal } from './answer.js';
 import { readBody } from './body.js';
 
 /** The one path of the public port that is not WEBHOOK_PATH. */
 export const interactionsPath = 'slack/interactions';
-/** A click holds the whole message that it is on. */
-const mostBytes = 1024 * 1024;
-/** What all bodies that are on their way may take up together. */
-const mostBytesInAll = 8 * mostBytes;
+/** The payload of a click contains the whole message. */
+const maxBodyBytes = 1024 * 1024;
+/** Limit for all bodies that are still arriving, together. */
+const maxTotalBytes = 8 * maxBodyBytes;
 
-/** How long a refused body may still come, to be thrown away. */
+/** How long the body of a refused request is still drained. */
 const lingerMs = 500;
 
-/** What the opened sinks make of requests to this path. */
-export abstract class Doors {
-  abstract readonly all: readonly Door[];
+/** The interaction handlers of all open sinks. */
+export abstract class InteractionHandlers {
+  abstract readonly all: readonly InteractionHandler[];
 }
 
-/** Where Slack tells what people click and type. It answers in Slack's way, not with the vendor's packet; what is clicked is done after the answer. */
+/** Receives Slack's clicks, slash commands and events. Responds in Slack's format, not the vendor's; actions run after the response. */
 @Controller(interactionsPath)
 export class SlackInteractionsController {
-  /** How much of its body each request has brought that is not whole yet, the oldest first. */
+  /** Bytes received so far per incomplete request, oldest first. */
   private readonly arriving = new Map<IncomingMessage, number>();
-  private held = 0;
+  private heldBytes = 0;
 
-  constructor(private readonly doors: Doors) {}
+  constructor(private readonly handlers: InteractionHandlers) {}
 
   /**
-   * 200 if a sink takes it as signed by Slack; else 401, empty, and the end of the connection: before anything of the body is read if the headers are
-   * not Slack's. Without any sink that takes interactions here there is no such path.
+   * 200 if the signature is valid for a sink. Otherwise an empty 401 that closes the connection, without reading the body if the headers
+   * already rule out Slack. 404 if no sink takes interactions over HTTP.
    */
   @Post()
   async take(@Req() request: Request, @Res() response: Response): Promise<void> {
-    const doors = this.doors.all;
-    if (doors.length === 0) throw Refusal.notFound();
-    if (!hasPlainBody(request) || !doors.some(door => door.admits(request.headers))) return refuse(request, response);
-    // Only now: who is refused need not send a body.
+    const handlers = this.handlers.all;
+    if (handlers.length === 0) throw Refusal.notFound();
+    if (!hasPlainBody(request) || !handlers.some(handler => handler.admits(request.headers))) return refuse(request, response);
+    // Not earlier: a refused client need not send its body.
     if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue();
     const body = await this.read(request).catch(() => null);
-    // The sender went away, or had to make room: there is nobody to answer.
+    // The client disconnected or was evicted: there is no one to answer.
     if (request.destroyed && !request.readableEnded) return;
-    // One sink is enough: it hands on what is for others with the same secret.
-    for (const door of body === null ? [] : doors) {
-      const answer = door.take(body!, request.headers);
+    // One sink is enough: it passes interactions on to others with the same secret.
+    for (const handler of body === null ? [] : handlers) {
+      const answer = handler.take(body!, request.headers);
       if (answer === null) continue;
-      const said = await answer;
+      const content = await answer;
       response.status(200);
-      return void (typeof said === 'string' ? response.type('text/plain').end(said) : response.json(said));
+      return void (typeof content === 'string' ? response.type('text/plain').end(content) : response.json(content));
     }
     refuse(request, response);
   }
 
-  /** Whoever stalls makes room for others: Slack's own bodies come at once. */
+  /** Over the limit, drops the oldest incomplete requests: Slack sends its bodies without delay, so these are stalled. */
   private async read(request: IncomingMessage): Promise<Buffer> {
     this.arriving.set(request, 0);
     request.on('data', (chunk: Buffer) => {
       const before = this.arriving.get(request);
       if (before === undefined) return;
       this.arriving.set(request, before + chunk.length);
-      this.held += chunk.length;
+      this.heldBytes += chunk.length;
       for (const oldest of this.arriving.keys()) {
-        if (this.held <= mostBytesInAll) break;
+        if (this.heldBytes <= maxTotalBytes) break;
         this.forget(oldest);
         oldest.destroy();
       }
     });
     try {
-      return await readBody(request, mostBytes);
+      return await readBody(request, maxBodyBytes);
     } finally {
       this.forget(request);
     }
   }
 
   private forget(request: IncomingMessage): void {
-    this.held -= this.arriving.get(request) ?? 0;
+    this.heldBytes -= this.arriving.get(request) ?? 0;
     this.arriving.delete(request);
   }
 }
 
-/** Slack tells the length of what it sends, and never packs it. */
+/** Slack always sends Content-Length and never compresses. */
 function hasPlainBody({ headers }: IncomingMessage): boolean {
-  return headers['content-encoding'] === undefined && Number(headers['content-length'] ?? NaN) <= mostBytes;
+  return headers['content-encoding'] === undefined && Number(headers['content-length'] ?? NaN) <= maxBodyBytes;
 }
 
-/** Answers at once. The connection is closed when the body has come, or soon: closed before, it would be reset, and the answer could be lost. */
+/** Answers at once, but closes the connection only after the body or a short delay: an earlier close could reset it and lose the answer. */
 function refuse(request: Request, response: Response): void {
   response.status(401).set({ Connection: 'close', 'Content-Length': '0' }).flushHeaders();
   if (request.complete) return void response.end();

@@ -5,14 +5,14 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request, Response } from 'express';
 import { send } from '../../test/support/service.js';
 import { until } from '../../test/support/until.ts';
-import type { Door } from '../sinks/report-sink.js';
+import type { InteractionHandler } from '../sinks/report-sink.js';
 import { AnswerFilter, Refusal, okPacket } from './answer.js';
-import { Doors, SlackInteractionsController, interactionsPath } from './slack-interactions.controller.js';
+import { InteractionHandlers, SlackInteractionsController, interactionsPath } from './slack-interactions.controller.js';
 
-/** A sink that takes what carries its secret, and remembers it. */
+/** A sink that accepts and records requests signed with its secret. */
 class Signed {
   readonly taken: string[] = [];
-  readonly door: Door = {
+  readonly handler: InteractionHandler = {
     admits: headers => /^(one|other|none)$/.test(String(headers['x-slack-signature'])),
     take: (body, headers) => {
       if (headers['x-slack-signature'] !== this.secret) return null;
@@ -38,16 +38,16 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
   const withoutButtons = {};
   let open: object[] = [];
   beforeAll(async () => {
-    // As `configurePublic` does it.
+    // Same set-up as in `configurePublic`.
     const module = {
       module: class {},
       controllers: [Webhooks, SlackInteractionsController],
       providers: [
         {
-          provide: Doors,
+          provide: InteractionHandlers,
           useValue: {
             get all() {
-              return open.flatMap(sink => ('door' in sink ? [sink.door] : []));
+              return open.flatMap(sink => ('handler' in sink ? [sink.handler] : []));
             },
           },
         },
@@ -86,7 +86,7 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
     expect([one.taken, other.taken]).toEqual([[], [body, 'payload=1']]);
   });
 
-  // Planted: with a `forEach` instead of `some` a click was done once for each sink of the same app.
+  // Fails if every sink with the secret handles the click, instead of the first only.
   it('is done once, however many sinks share a secret', async () => {
     const twin = new Signed('one');
     open = [one, twin];
@@ -120,7 +120,7 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
     });
   });
 
-  /** A connection of which only these bytes were sent: what came back, and that it is over. */
+  /** Opens a connection and sends only this head; returns the answer so far and whether the connection was closed. */
   const connect = (head: string): { answer: () => string; closed: () => boolean; socket: Socket } => {
     const socket = createConnection((app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answer = '';
@@ -167,7 +167,7 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
     expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
   });
 
-  // Planted: without the exclusion it was found below WEBHOOK_PATH only.
+  // Fails without the exclusion from the global prefix: the path then exists below WEBHOOK_PATH only.
   it('is nowhere else', async () => {
     const [below] = [`${webhookPath}/${interactionsPath}`.replace('//', '/')];
     for (const at of [`${path}/x`, '/interactions', `/x${path}`, ...(below === path ? [] : [below])])

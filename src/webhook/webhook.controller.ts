@@ -6,15 +6,15 @@ import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard, SignatureGuard } from './guards.js';
 import { WebhookPipe } from './webhook.pipe.js';
 
-/** The request, for a pipe that reads it. */
+/** Passes the raw request to a pipe. */
 const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<Request>());
 
-/** The route that the vendor calls; WEBHOOK_PATH sets it. */
+/** Receives the vendor's webhooks on WEBHOOK_PATH. */
 @Controller()
 export class WebhookController {
   constructor(private readonly intake: WebhookIntake) {}
 
-  /** 200 means kept. Everything else is a Refusal, answered by the filter. */
+  /** 200 means stored, or ignored because it is not ours. Failures are thrown as a Refusal and answered by the filter. */
   @Post()
   @HttpCode(200)
   @UseGuards(SdkAppIdGuard, SignatureGuard)
@@ -27,7 +27,7 @@ export class WebhookController {
     return okPacket;
   }
 
-  /** For the console's probe and load balancers. */
+  /** For probes by the vendor's console and load balancers. */
   @Get()
   probe(): AnswerPacket {
     return okPacket;

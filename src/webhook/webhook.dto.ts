@@ -6,14 +6,14 @@ import type { Command } from '../channel/merge.js';
 import { shortText, wellFormed } from '../channel/origin.js';
 import { Must } from '../settings/setting.js';
 
-/** The vendor's commands that are ours (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */
+/** The vendor's commands that we handle (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */
 export const commands: Readonly<Record<string, Command>> = {
   'OfficialAccount.CallbackAfterCreateOfficialAccount': 'created',
   'OfficialAccount.CallbackAfterOfficialAccountInfoChanged': 'changed',
   'OfficialAccount.CallbackAfterOfficialAccountDestroyed': 'destroyed',
 };
 
-/** Whether a command word is one of ours. */
+/** Whether we handle this command. */
 export function isOurs(command: unknown): command is string {
   return typeof command === 'string' && Object.hasOwn(commands, command);
 }
@@ -28,7 +28,7 @@ const isChannelId = Must(
 );
 
 /**
- * What we look at in a webhook's body; everything else is ignored. Absent or `null` means unchanged, `""` means cleared.
+ * The fields of a webhook body that we use; all others are ignored. Absent or `null` means unchanged, `""` means cleared.
  * Source: Tencent Cloud, product 1047, document 60797.
  */
 export class WebhookDto {
@@ -49,22 +49,22 @@ export class WebhookDto {
   @OptionalText()
   Organization?: string | null;
 
-  /** Who asked for it; what is not text counts as absent. */
+  /** Who made the change. Anything but a string counts as absent. */
   @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : undefined))
   Operator_Account?: string;
 
-  /** The channel's owner; what is no text of 1 to 255 bytes counts as absent. */
+  /** The channel's owner. Anything but a string of 1 to 255 bytes counts as absent. */
   @Transform(({ value }: { value: unknown }) => shortText(value))
   Owner_Account?: string | null;
 
-  /** Milliseconds, an integer or a text of digits; anything else is replaced by the arrival time. */
+  /** Milliseconds, as an integer or a string of digits. Anything else is replaced by the arrival time. */
   EventTime?: unknown;
 
-  /** One of ours; agreed between query and body before. */
+  /** One of `commands`; already checked to agree between query and body. */
   CallbackCommand!: string;
 }
 
-/** The keys of a body that get any further. */
+/** The keys that are copied from the body. */
 export const knownKeys = [
   'Official_Account',
   'Name',
@@ -76,14 +76,14 @@ export const knownKeys = [
   'EventTime',
 ] as const;
 
-/** The EventTime of a webhook, or the arrival time where it tells none that can be. Milliseconds. */
+/** The EventTime of a webhook, or the arrival time if EventTime is missing or implausible. Milliseconds. */
 export function eventTimeOf(value: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
   const time = typeof value === 'string' && /^0*\d{1,16}$/.test(value) ? Number(value) : value;
   const usable = typeof time === 'number' && Number.isSafeInteger(time) && time >= minEventTime && time <= arrival + maxEventTimeAheadMs;
   return usable ? { eventTime: time, eventTimeEstimated: false } : { eventTime: arrival, eventTimeEstimated: true };
 }
 
-/** Translates the vendor's words into ours. `ClientIP` and `OptPlatform` of the query are kept if they are one text of 1 to 255 bytes. */
+/** Maps the vendor's fields to ours. `ClientIP` and `OptPlatform` of the query are kept if each is a single string of 1 to 255 bytes. */
 export function inboundWebhookOf(
   dto: WebhookDto,
   { SdkAppid, ClientIP, OptPlatform }: Partial<Record<string, unknown>>,

@@ -10,13 +10,13 @@ import { parseBody, readBody } from './body.js';
 import { WebhookDto, inboundWebhookOf, isOurs, knownKeys } from './webhook.dto.js';
 
 /**
- * Makes a webhook of a request: reads the body, agrees on the command, picks the keys that we know and only then lets the DTO be built
- * and validated (class-transformer would overflow the stack on a deeply nested body). `null` is a webhook that is not ours.
+ * Reads and validates the webhook of a request; `null` if we do not handle its command. Only known keys reach the DTO: class-transformer
+ * would overflow the stack on a deeply nested body.
  */
 @Injectable()
 export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhook | null>> {
-  /** Keeps ids of one millisecond in the order of arrival. */
-  private arrived = 0;
+  /** Keeps ids from the same millisecond in order of arrival. */
+  private sequence = 0;
   private readonly validation = new ValidationPipe({
     transform: true,
     exceptionFactory: errors => Refusal.invalid(errors.flatMap(({ constraints }) => Object.values(constraints ?? {})).join('; ')),
@@ -30,22 +30,22 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
 
   /** @throws Refusal */
   async transform(request: Request): Promise<InboundWebhook | null> {
-    const asked = request.query['CallbackCommand'];
-    const inQuery = typeof asked === 'string' && asked !== '' ? asked : null;
+    const queryCommand = request.query['CallbackCommand'];
+    const inQuery = typeof queryCommand === 'string' && queryCommand !== '' ? queryCommand : null;
     if (inQuery !== null && !isOurs(inQuery)) return null;
-    // Only now: who is refused need not send a body.
+    // Not earlier: a refused client need not send its body.
     if (request.httpVersion === '1.1' && /^100-continue$/i.test(request.headers.expect ?? '')) request.res!.writeContinue();
     await this.budget.enter(request, this.settings.WEBHOOK_BODY_LIMIT);
     const body = await readBody(request, this.settings.WEBHOOK_BODY_LIMIT);
     const at = this.clock.now();
-    // By itself the library would stay with the latest time that it has seen, also when the clock is put back.
-    const arrival = { id: uuid({ msecs: at, seq: this.arrived++ }), at, body };
-    if (Array.isArray(asked)) throw Refusal.invalid('CallbackCommand is repeated in the query');
+    // By default the library never goes back in time, even if the clock was set back.
+    const arrival = { id: uuid({ msecs: at, seq: this.sequence++ }), at, body };
+    if (Array.isArray(queryCommand)) throw Refusal.invalid('CallbackCommand is repeated in the query');
     if (inQuery === null && body.length === 0) return null;
     const parsed = parseBody(body);
     const inBody = Object.hasOwn(parsed, 'CallbackCommand') ? parsed['CallbackCommand'] : undefined;
-    const silent = inBody === undefined || inBody === null || inBody === '';
-    if (inQuery !== null && !silent && inBody !== inQuery) throw Refusal.invalid('CallbackCommand of query and body differ');
+    const isAbsent = inBody === undefined || inBody === null || inBody === '';
+    if (inQuery !== null && !isAbsent && inBody !== inQuery) throw Refusal.invalid('CallbackCommand of query and body differ');
     const command = inQuery ?? inBody;
     if (!isOurs(command)) return null;
     Object.assign(request.res!.locals, { command });
@@ -56,7 +56,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
   }
 }
 
-/** A nested value is wrong wherever we look; without its depth nothing downstream can overflow on it. */
+/** Nested values are invalid in every field; flattening them keeps deep nesting from overflowing the stack later on. */
 function flat(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? {} : value;
 }

@@ -1,13 +1,13 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { parsed } from '../../../outgoing/http.js';
-import type { Door, Headers } from '../../report-sink.js';
+import type { InteractionHandler, Headers } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import { fieldsOf } from './interaction.js';
 
 const windowSeconds = 300;
 
 /** Takes over HTTP what is signed with the secret of the app. */
-export function doorOf(secret: string, { now, interaction }: Pick<SinkContext, 'now' | 'interaction'>): Door {
+export function interactionHandlerOf(secret: string, { now, interaction }: Pick<SinkContext, 'now' | 'interaction'>): InteractionHandler {
   return {
     admits: headers => stampOf(headers, now()) !== null,
     take: (body, headers) => {
