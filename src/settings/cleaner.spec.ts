@@ -4,7 +4,7 @@ import { cleaner } from './cleaner.js';
 const secret = 'q7Zx-k/9"<&é 4n=Wp';
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-/** How a target may write a secret down. */
+/** Encodings in which a target may echo a secret. */
 const writings: Record<string, (text: string) => string> = {
   'as it stands': text => text,
   'percent-encoded': encodeURIComponent,

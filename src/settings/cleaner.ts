@@ -1,24 +1,24 @@
-/** Takes secrets out of a text that somebody else wrote. @param more secrets that no setting holds @param most of a longer text only so many characters are left */
-export type Clean = (text: string, more?: readonly string[], most?: number) => string;
+/** Removes secrets from a third-party text. @param more secrets beyond those of the settings @param maxLength longer texts are cut */
+export type Clean = (text: string, more?: readonly string[], maxLength?: number) => string;
 
-/** A text with each of its characters' place in the original, which may be an escape of several characters. */
+/** A decoded text with the range in the original, such as an escape sequence, that each character comes from. */
 interface View {
   text: string;
   from: number[];
   to: number[];
 }
 
-/** What escapes stand for; each pattern is global. */
+/** Escape sequences and how to decode them; each pattern is global. */
 const decoders: [escapes: RegExp, meaning: (escape: string) => string][] = [
   [/(?:%[0-9a-f]{2})+/gi, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString()],
-  // Of a form.
+  // Form encoding.
   [/\+/g, () => ' '],
   [/\\(?:u[0-9a-f]{4}|["\\/bfnrt])/gi, escape => String(JSON.parse(`"${escape.replace('\\U', '\\u')}"`))],
   [/&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);/gi, entityMeaning],
 ];
 const blanks: (typeof decoders)[0] = [/\s+/g, () => ''];
-/** So many escapes within each other are undone. */
-const deepest = 3;
+/** Maximum number of nested encodings. */
+const maxDepth = 3;
 const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 function entityMeaning(entity: string): string {
@@ -26,7 +26,7 @@ function entityMeaning(entity: string): string {
   return named[name] ?? String.fromCodePoint(Number(name.replace('#x', '0x').replace('#', '')));
 }
 
-/** The text with what a decoder finds replaced by its meaning. */
+/** Applies one decoder. */
 function decoded(view: View, [escapes, meaning]: (typeof decoders)[0]): View {
   const next: View = { text: '', from: [], to: [] };
   let done = 0;
@@ -42,7 +42,7 @@ function decoded(view: View, [escapes, meaning]: (typeof decoders)[0]): View {
     done = index + escape.length;
     const plain = meaning(escape);
     next.text += plain;
-    for (let each = 0; each < plain.length; each++) {
+    for (let count = 0; count < plain.length; count++) {
       next.from.push(view.from[index]!);
       next.to.push(view.to[done - 1]!);
     }
@@ -51,12 +51,12 @@ function decoded(view: View, [escapes, meaning]: (typeof decoders)[0]): View {
   return next;
 }
 
-/** A text as it stands and with its escapes undone, in any order. */
+/** The text itself and with its escapes decoded, in every order. */
 function viewsOf(text: string): View[] {
   const places = Array.from({ length: text.length }, (_, index) => index);
   const views: View[] = [{ text, from: places, to: places.map(place => place + 1) }];
   const seen = new Set([text]);
-  for (let [depth, first] = [0, 0]; depth < deepest; depth++) {
+  for (let [depth, first] = [0, 0]; depth < maxDepth; depth++) {
     const level = views.slice(first);
     first = views.length;
     for (const view of level)
@@ -69,13 +69,13 @@ function viewsOf(text: string): View[] {
   return views;
 }
 
-/** What is looked for: secrets, and what they are within base64, where it looks different after one or two other bytes. */
-interface Wanted {
+/** The strings to search for: secrets, and their base64 at each of the three byte alignments. */
+interface Needles {
   plain: string[];
   base64: string[];
 }
 
-function wantedOf(secrets: readonly string[]): Wanted {
+function needlesOf(secrets: readonly string[]): Needles {
   const plain = [...new Set(secrets.map(secret => secret.replace(/\s+/g, '')))].filter(Boolean);
   const base64 = secrets.flatMap(secret =>
     [0, 1, 2].map(before => {
@@ -86,16 +86,16 @@ function wantedOf(secrets: readonly string[]): Wanted {
   return { plain, base64 };
 }
 
-/** Where any of these stands in the original. */
-function placesOf({ text, from, to }: View, wanted: readonly string[]): [start: number, end: number][] {
-  return wanted.flatMap(one => {
+/** The ranges in the original text where any needle occurs. */
+function placesOf({ text, from, to }: View, needles: readonly string[]): [start: number, end: number][] {
+  return needles.flatMap(needle => {
     const places: [number, number][] = [];
-    for (let at = text.indexOf(one); at >= 0; at = text.indexOf(one, at + 1)) places.push([from[at]!, to[at + one.length - 1]!]);
+    for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + 1)) places.push([from[at]!, to[at + needle.length - 1]!]);
     return places;
   });
 }
 
-/** The whole of a base64 text around a part of it. */
+/** Extends a range to the whole base64 text around it. */
 function widened(text: string, [start, end]: [number, number]): [number, number] {
   const isPart = (place: number): boolean => /[\w+/=-]/.test(text.charAt(place));
   while (start > 0 && isPart(start - 1)) start--;
@@ -104,15 +104,16 @@ function widened(text: string, [start, end]: [number, number]): [number, number]
 }
 
 /**
- * Makes what replaces secrets by `***`: as they stand, percent-encoded, JSON- or HTML-escaped, split by white space, and in base64, also inside a longer text.
- * @param secrets none of them so short that it would be found in every text
+ * Returns a function that replaces secrets with `***`, whether plain, percent-encoded, JSON- or HTML-escaped, split by white space,
+ * or in base64, also as part of a longer base64 text.
+ * @param secrets must not be so short that they would match in any text
  */
 export function cleaner(secrets: readonly string[]): Clean {
-  const known = wantedOf(secrets);
-  return (whole, more = [], most = 4000) => {
-    // A secret that begins in what is left ends in what is looked at.
-    const text = whole.slice(0, 2 * most);
-    const extra = wantedOf(more);
+  const known = needlesOf(secrets);
+  return (whole, more = [], maxLength = 4000) => {
+    // Looks beyond the cut, to find secrets that the cut would split.
+    const text = whole.slice(0, 2 * maxLength);
+    const extra = needlesOf(more);
     const places = viewsOf(text).flatMap(view => {
       const plain = decoded(view, blanks);
       const base64 = { ...plain, text: plain.text.replaceAll('-', '+').replaceAll('_', '/') };
@@ -120,11 +121,11 @@ export function cleaner(secrets: readonly string[]): Clean {
       return [...placesOf(plain, [...known.plain, ...extra.plain]), ...inBase64];
     });
     let [clean, done] = ['', 0];
-    const shown = places.filter(([start]) => start < most).sort(([one], [other]) => one - other);
+    const shown = places.filter(([start]) => start < maxLength).sort(([a], [b]) => a - b);
     for (const [start, end] of shown) {
       if (start >= done) clean += `${text.slice(done, start)}***`;
       done = Math.max(done, end);
     }
-    return clean + text.slice(done, most);
+    return clean + text.slice(done, maxLength);
   };
 }

@@ -1,11 +1,11 @@
 import { IsPositive, Matches, Max } from 'class-validator';
-import { type Given, isInjected } from './environment.js';
-import { meant } from './names.js';
+import { type RawSettings, isInjected } from './environment.js';
+import { closestName } from './names.js';
 import { Must, Setting, decimal, duration, isHttpUrl, readClass, settingsOf } from './setting.js';
 
 const NoControls = Matches(/^[^\p{C}]+$/u, { message: '$property must have no control characters' });
 
-/** How the vendor's REST API is reached for one app (Tencent Cloud, product 1047, document 34620). */
+/** Access to the vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
 export class AppSettings {
   @Setting({
     meaning:
@@ -68,38 +68,38 @@ export interface DeclaredApp {
 
 const properties = settingsOf(AppSettings).map(({ property }) => property);
 
-/** Every variable that would be one of these apps. */
+/** Every variable that these apps could have. */
 export function appVariables(sdkAppIds: readonly string[]): string[] {
   return sdkAppIds.flatMap(id => properties.map(property => `APP_${id}_${property}`));
 }
 
-/** Whether a name begins like that of an app's variable. */
+/** Whether a name has the prefix of an app's variable. */
 export function isAppVariable(name: string): boolean {
   return /^APP_\d+_/.test(name);
 }
 
-/** Reads the apps that have any variable; what is wrong with them joins the other mistakes. */
-export function readApps(given: Given, sdkAppIds: readonly string[]): DeclaredApp[] {
+/** Reads the apps that have at least one variable; adds mistakes to `raw.mistakes`. */
+export function readApps(raw: RawSettings, sdkAppIds: readonly string[]): DeclaredApp[] {
   const parts = new Map<string, Map<string, string>>();
-  for (const [variable, text] of given.texts) {
+  for (const [variable, text] of raw.texts) {
     const [, id = '', property = ''] = /^APP_(\d+)_(.*)$/.exec(variable) ?? [];
     const ours = sdkAppIds.includes(id) && properties.includes(property);
     if (ours) parts.set(id, (parts.get(id) ?? new Map<string, string>()).set(property, text));
-    else if (isAppVariable(variable) && !isInjected(variable, text)) given.mistakes.push(strange(variable, id, given, sdkAppIds));
+    else if (isAppVariable(variable) && !isInjected(variable, text)) raw.mistakes.push(unknownVariable(variable, id, raw, sdkAppIds));
   }
   return sdkAppIds.flatMap(sdkAppId => {
     const texts = parts.get(sdkAppId);
     if (!texts) return [];
     parts.delete(sdkAppId);
     const { value, mistakes } = readClass(AppSettings, texts, `APP_${sdkAppId}_`);
-    given.mistakes.push(...mistakes);
+    raw.mistakes.push(...mistakes);
     return [{ sdkAppId, settings: value }];
   });
 }
 
-function strange(variable: string, id: string, { names }: Given, sdkAppIds: readonly string[]): string {
+function unknownVariable(variable: string, id: string, { names }: RawSettings, sdkAppIds: readonly string[]): string {
   const name = names.get(variable)!;
-  const near = meant(name, appVariables(sdkAppIds));
+  const near = closestName(name, appVariables(sdkAppIds));
   const which = near === undefined ? '' : `: did you mean ${near}?`;
   if (!sdkAppIds.includes(id)) return `${name} belongs to no app of SDK_APP_IDS${which}`;
   return `${name} is no setting of an app${which === '' ? `, which has ${properties.join(', ')}` : which}`;

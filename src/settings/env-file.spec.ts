@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { sinkTypes } from '../sinks/sinks.js';
 import { AppSettings } from './declared-apps.js';
-import { cutNames, unreadNames, withEnvFile } from './env-file.js';
+import { truncatedNames, ignoredNames, withEnvFile } from './env-file.js';
 import { settingsOf } from './setting.js';
 import { Settings, readSettings } from './settings.js';
 
@@ -24,7 +24,7 @@ function read(text: string | Buffer, variables: Record<string, string> = {}): Re
   return withEnvFile(variables);
 }
 
-// Guards against SINK_CRM_CHANNELS=@TOA#_shop_*, of which dotenv leaves @TOA: no channel was wanted.
+// Regression: dotenv cuts SINK_CRM_CHANNELS=@TOA#_shop_* to @TOA, and the filter matched no channel.
 test('every example of .env.example survives its own reader', () => {
   const example = readFileSync(join(root, '.env.example'), 'utf8');
   const { variables, warnings } = read(example.replaceAll(/^#(?! )/gm, ''));
@@ -45,7 +45,7 @@ test('every example of .env.example survives its own reader', () => {
 });
 
 test('what can be used as it stands is no mistake', () => {
-  // What is between the points of … is left to the reader, and of two ways to one thing one has to be chosen.
+  // Leaves out placeholders (…) and the Slack sink, which is there in two alternative forms.
   const text = readFileSync(join(root, '.env.example'), 'utf8').replaceAll(/^#(?! )/gm, '');
   const { variables } = read(text.replaceAll(/^.*….*$/gm, '').replace(/^SINK_CHAT.*$/gm, ''));
   const one = (_: string, index: number): string => `channels-${index}`;
@@ -86,7 +86,7 @@ test.each<[string, string[]]>([
   ['A="-----BEGIN\nx#y\n#z\n-----END"\nB=1', []],
   ['A=a\n#b', []],
   ['', []],
-])('of %j the names %j are cut', (text, names) => expect(cutNames(text)).toEqual(names));
+])('of %j the names %j are cut', (text, names) => expect(truncatedNames(text)).toEqual(names));
 
 test('whatever a line holds, its name is told exactly if an unquoted value lost a # right after a character', () => {
   const plain = fc.string({ unit: fc.constantFrom('a', '#', ' ', '=', '$', '密') });
@@ -95,13 +95,13 @@ test('whatever a line holds, its name is told exactly if an unquoted value lost 
       const line = quote === '' ? text : `${quote}${text}${quote}#${comment}`;
       const before = text.split('#', 1)[0]!;
       const lost = before === '' ? /^#\S/.test(text) : before !== text && /\S$/.test(before);
-      expect([line, cutNames(`A=${line}\nB=1`)]).toEqual([line, quote === '' && lost ? ['A'] : []]);
+      expect([line, truncatedNames(`A=${line}\nB=1`)]).toEqual([line, quote === '' && lost ? ['A'] : []]);
     }),
     { numRuns: 500 },
   );
 });
 
-// Once silent: the service took unsigned webhooks.
+// Regression: there was no warning, and the service accepted unsigned webhooks.
 test.each([
   'WEBHOOK_TOKENS：planted',
   'WEBHOOK_TOKENS＝planted',
@@ -129,7 +129,7 @@ test.each([
   'PATH',
   'set A_B=c',
   '',
-])('nothing is told of %j', line => expect(unreadNames(line)).toEqual([]));
+])('nothing is told of %j', line => expect(ignoredNames(line)).toEqual([]));
 
 test('what the process sets wins, and is then not told to be cut; nothing is expanded', () => {
   const { variables, warnings } = read('A=1\nexport B="x\ny#z"\nC=$A${B}\\$\nD=a#b\nE=c#d\n', { A: '2', E: '' });

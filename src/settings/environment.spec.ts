@@ -17,10 +17,10 @@ function file(name: string, text: string | Buffer): string {
   return join(folder, name);
 }
 
-/** What editors, shells and copying leave around a value. */
+/** Characters that editors, shells and copying leave around a value. */
 const around = ['\n', '\r\n', '\r', ' ', '\t', '\n\n', '\ufeff', '\u200b', '\u00a0', '\u3000', '\u2028', '\u2060', '\ufeff \r\n'];
 
-/** One setting of each kind, with its value and what it is read as. */
+/** One setting of each kind, with its text and the parsed value. */
 const kinds: [variable: string, value: string, as: unknown][] = [
   ['SDK_APP_IDS', '1400000001', ['1400000001']],
   ['WEBHOOK_TOKENS', 'one,two', ['one', 'two']],
@@ -42,7 +42,7 @@ const kinds: [variable: string, value: string, as: unknown][] = [
   ['SINK_S_TYPE', 'opensearch', undefined],
 ];
 
-// Once wrong when user names and paths kept what others dropped or refused.
+// Regression: user names and paths kept characters that other settings trimmed or rejected.
 test.each(around)('every setting is the same with %j around it, as a variable and as a file', edge => {
   for (const [before, after] of [
     ['', edge],
@@ -70,7 +70,7 @@ test('nothing but what is invisible goes, and only around the value', () => {
   fc.assert(fc.property(edge, whole, edge, (before, value, after) => expect(clean(before + value + after)).toBe(value)));
 });
 
-// Once wrong: the start hung on 150 kB of blanks inside a value.
+// Regression: the start hung on 150 kB of blanks inside a value.
 test('a long run of blanks inside costs no more than its length', () => {
   const value = `x${' \n'.repeat(200_000)}x`;
   const before = performance.now();
@@ -98,7 +98,7 @@ describe('_FILE', () => {
     ]);
   });
 
-  // Once wrong: the start waited for the pipe's other end for ever.
+  // Regression: the start waited forever for the other end of the pipe.
   test('what may never end or is far too large is a mistake', () => {
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
@@ -126,7 +126,7 @@ describe('as people type them', () => {
     },
   );
 
-  // Once wrong: the rate was 16 a second.
+  // Regression: the rate was read as 16 a second.
   test.each(['0x10', '1e3', '1_0', '0,5', '٣', '5/s', '.'])('a rate of %s is a mistake', text =>
     expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_RATE_PER_SECOND: text })).toHaveLength(1),
   );

@@ -15,7 +15,7 @@ let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'channel-sync-names-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-// Guards against WEBHOOK_TOKEN: one warning that there is no token, and whatever came was taken.
+// Regression: WEBHOOK_TOKEN only caused a warning that there is no token, and every webhook was accepted.
 test.each([
   ['WEBHOOK_TOKEN', 'WEBHOOK_TOKEN is no setting: did you mean WEBHOOK_TOKENS?'],
   ['WEBHOOK_TOKEN_FILE', 'WEBHOOK_TOKEN_FILE is no setting: did you mean WEBHOOK_TOKENS_FILE?'],
@@ -77,7 +77,7 @@ test.each([
   ['sink_crm_secrets', 'SINK_CRM_SECRETS'],
   ['SINKS_CRM_URL', 'SINK_CRM_URL'],
   ['sink_team_type', 'SINK_TEAM_TYPE'],
-  // Of sinks that are not declared: their declaration itself was passed over in silence.
+  // Sinks that are not declared because the declaration itself is misspelled.
   ['INK_TEAM_TYPE', 'SINK_TEAM_TYPE'],
   ['SNIK_TEAM_BOT_TOKEN', 'SINK_TEAM_BOT_TOKEN'],
   ['INK_TEAM_TYP', 'SINK_TEAM_TYPE'],
@@ -116,7 +116,7 @@ test('names that other programs have are none of our business', () => {
 });
 
 describe('what Kubernetes injects for Services', () => {
-  /** As the kubelet makes them. */
+  /** As the kubelet builds them. */
   function injected(service: string, ports: { name?: string; port: number; protocol: string }[]): Record<string, string> {
     const name = service.toUpperCase().replaceAll('-', '_');
     const first = ports[0]!;
@@ -166,7 +166,7 @@ describe('what Kubernetes injects for Services', () => {
     { minLength: 1, maxLength: 3 },
   );
 
-  // Guards against a port called `type`, which declared a sink, and against Services that are not called `sink-…`.
+  // Regression: a port called `type` declared a sink. Also covers Services that are not called `sink-…`.
   test('is no mistake, whatever they are called, but for the port that one called management takes', () => {
     const services = fc.oneof(
       service,
@@ -212,7 +212,7 @@ describe('near misses', () => {
     ...settingsOf(Settings).map(({ property }) => property),
     ...settingsOf(sinkTypes.find(({ type }) => type === 'webhook')!.settings).map(({ property }) => `SINK_CRM_${property}`),
   ];
-  /** One letter put in, left out, changed, or swapped with its neighbour. */
+  /** One letter inserted, deleted, changed, or swapped with its neighbour. */
   const slip = fc.record({ at: fc.nat(), kind: fc.constantFrom('in', 'out', 'change', 'swap'), letter });
   function slipped(name: string, { at, kind, letter: other }: { at: number; kind: string; letter: string }): string {
     const place = at % name.length;

@@ -1,4 +1,4 @@
-/** How many letters must be put in, left out, changed, or swapped with their neighbour to make one name of the other. */
+/** Edit distance that also counts swapping two adjacent letters as one edit. */
 export function distance(one: string, other: string): number {
   let [before, row]: [number[], number[]] = [[], Array.from({ length: other.length + 1 }, (_, index) => index)];
   for (let i = 1; i <= one.length; i += 1) {
@@ -13,19 +13,19 @@ export function distance(one: string, other: string): number {
   return row.at(-1)!;
 }
 
-/** A name in the letters and separators of ours. */
-export function spelled(name: string): string {
+/** A name in upper case, with `_` as separator. */
+export function normalized(name: string): string {
   return name.toUpperCase().replace(/[-. ]/g, '_');
 }
 
-/** Which of our names was meant, whatever its case and its separators: the nearest, two letters away at most. */
-export function meant(name: string, ours: readonly string[]): string | undefined {
-  const written = spelled(name);
-  const [nearest] = ours
-    .flatMap(one => [one, `${one}_FILE`])
-    .filter(one => Math.abs(one.length - written.length) <= 2)
-    .map(one => ({ one, away: distance(written, one) }))
-    .filter(({ away }) => away <= 2)
-    .sort((a, b) => a.away - b.away);
-  return nearest?.one;
+/** The setting that a misspelled name probably stands for: the closest, at most two edits away; case and separators are ignored. */
+export function closestName(name: string, ours: readonly string[]): string | undefined {
+  const written = normalized(name);
+  const [closest] = ours
+    .flatMap(setting => [setting, `${setting}_FILE`])
+    .filter(setting => Math.abs(setting.length - written.length) <= 2)
+    .map(setting => ({ setting, edits: distance(written, setting) }))
+    .filter(({ edits }) => edits <= 2)
+    .sort((a, b) => a.edits - b.edits);
+  return closest?.setting;
 }

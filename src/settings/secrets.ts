@@ -2,34 +2,34 @@ import { unescape } from 'node:querystring';
 import type { Proxies } from '../outgoing/proxies.js';
 import { type SettingsClass, settingsOf } from './setting.js';
 
-/** Shorter ones would be found in every text. */
-const shortest = 4;
-/** In values that need not be secrets at all: parts of a URL, headers. */
-const shortestValue = 8;
-/** A part of a path that is as long as this may be a token. */
-const shortestSegment = 16;
+/** Shorter secrets would match in any text. */
+const minSecretLength = 4;
+/** For values that may not be secrets at all: parts of a URL, headers. */
+const minValueLength = 8;
+/** A path segment of this length may be a token. */
+const minSegmentLength = 16;
 const openHeaders = /^(accept|content-type|user-agent)$/i;
 
 type Owners = readonly { settings: object }[];
 
-/** Every secret text that the settings hold, the longest first. */
+/** All secrets in the settings, longest first. */
 export function secretsOf(settings: { sinks: Owners; apps: Owners; proxies: Proxies }): string[] {
   const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
-  return inOrder([...secretsIn(settings, ...[...settings.sinks, ...settings.apps].map(one => one.settings)), ...proxies]);
+  return longestFirst([...secretsIn(settings, ...[...settings.sinks, ...settings.apps].map(owner => owner.settings)), ...proxies]);
 }
 
-/** The secret texts of objects whose properties are settings; of URLs and headers also what may be one by itself. */
+/** The secrets in settings objects, including the parts of URLs and headers that may be secret by themselves. */
 export function secretsIn(...values: object[]): string[] {
-  const texts = values.flatMap(one =>
-    settingsOf(one.constructor as SettingsClass).flatMap(({ property, secret }) =>
-      secret ? textsIn(one[property as keyof typeof one]) : [],
+  const texts = values.flatMap(settings =>
+    settingsOf(settings.constructor as SettingsClass).flatMap(({ property, secret }) =>
+      secret ? textsIn(settings[property as keyof typeof settings]) : [],
     ),
   );
-  return inOrder(texts);
+  return longestFirst(texts);
 }
 
-function inOrder(texts: readonly string[]): string[] {
-  return [...new Set(texts)].filter(text => text.length >= shortest).sort((one, other) => other.length - one.length);
+function longestFirst(texts: readonly string[]): string[] {
+  return [...new Set(texts)].filter(text => text.length >= minSecretLength).sort((a, b) => b.length - a.length);
 }
 
 function textsIn(value: unknown): string[] {
@@ -46,19 +46,19 @@ function userInfoOf({ username, password }: URL): string[] {
   return [username, password].flatMap(text => [text, unescape(text)]);
 }
 
-/** Of a URL of a database the password alone: its user and its name are no secrets. */
+/** The parts of a URL that may be secret; for a database only the password. */
 function urlParts(url: URL): string[] {
   if (!url.protocol.startsWith('http')) return [url.password, unescape(url.password)];
   const query = url.search
     .slice(1)
     .split('&')
     .flatMap(pair => pair.slice(pair.indexOf('=') + 1).split(/%7B(?:%7B|%).*?(?:%7D|%)%7D|\{[{%].*?[%}]\}/i));
-  const path = url.pathname.split('/').filter(segment => segment.length >= shortestSegment && !/%7B/i.test(segment));
+  const path = url.pathname.split('/').filter(segment => segment.length >= minSegmentLength && !/%7B/i.test(segment));
   const values = [...query, ...path].flatMap(text => [text, unescape(text), unescape(text.replaceAll('+', ' '))]);
-  return [...userInfoOf(url), ...values.filter(text => text.length >= shortestValue)];
+  return [...userInfoOf(url), ...values.filter(text => text.length >= minValueLength)];
 }
 
-/** A value, without the word for how it is used, such as `Bearer`; and what `Basic` holds. */
+/** A header's value, also without its scheme such as `Bearer`; for `Basic` also the decoded credentials. */
 function headerParts(value: string): string[] {
   const [, scheme, credentials] = /^(\S+)\s+(.+)$/.exec(value) ?? [];
   const parts = [value, ...(credentials === undefined ? [] : [credentials])];
@@ -66,5 +66,5 @@ function headerParts(value: string): string[] {
     const pair = Buffer.from(credentials!, 'base64').toString();
     parts.push(pair, pair.slice(pair.indexOf(':') + 1));
   }
-  return parts.filter(text => text.length >= shortestValue);
+  return parts.filter(text => text.length >= minValueLength);
 }

@@ -3,40 +3,40 @@ import { ArrayNotEmpty, IsInt, IsOptional, Max, Min, ValidateBy, type Validation
 import type { Clean } from './cleaner.js';
 import { clean } from './environment.js';
 
-/** How one setting is read and explained. The same text serves the mistakes, `.env.example`, the page of settings and the schema of the chart. */
+/** How one setting is parsed and documented; the source of `.env.example`, the settings page and the schema of the Helm chart. */
 export interface SettingOptions {
-  /** What it does, with its unit; one sentence. */
+  /** Description with the unit, one sentence. */
   meaning: string;
-  /** The value when the variable is not set, written as one would write it in the environment. Without one it may be left out, unless it is required. */
+  /** The value if the variable is not set, as it would be written in the environment. */
   default?: string;
   required?: true;
-  /** A value that works, for `.env.example`. */
+  /** A valid value, for `.env.example`. */
   example?: string;
-  /** True if the value may never be printed. */
+  /** True if the value must never be printed. */
   secret?: boolean;
-  /** Turns the text into the value; an unreadable text gives a value that the class-validator rules of the property refuse. */
+  /** Converts the text to the value; for an invalid text it returns a value that the property's class-validator rules reject. */
   parse?: (text: string) => unknown;
 }
 
-/** One declared setting: its property is the end of the variable's name. */
+/** A declared setting; `property` is the suffix of the variable's name. */
 export interface DeclaredSetting extends SettingOptions {
   property: string;
 }
 
-/** A class whose properties are settings; `check` finds what no single property can tell. */
+/** A class whose properties are settings. */
 export interface SettingsClass<T extends object = object> {
   new (): T;
   /**
-   * Mistakes between settings, each as `[property, what to do]`.
-   * @param valid whether these settings are right each by itself, so that their values can be looked at
-   * @param clean takes secrets out of what a mistake is to show
+   * Finds mistakes that involve several settings.
+   * @param valid whether each of these settings is valid by itself, so that its value can be used
+   * @param clean removes secrets from a text before it goes into a mistake
    */
   check?(settings: T, valid: (...properties: string[]) => boolean, clean: Clean): [property: string, message: string][];
 }
 
 const declarations = new WeakMap<object, DeclaredSetting[]>();
 
-/** Declares a property of a settings class as a variable of the environment. */
+/** Declares a property of a settings class as an environment variable. */
 export function Setting(options: SettingOptions): PropertyDecorator {
   return (target, property) => {
     const own = declarations.get(target) ?? [];
@@ -46,16 +46,16 @@ export function Setting(options: SettingOptions): PropertyDecorator {
   };
 }
 
-/** All settings of a class in the order of their declaration, those of its own before those of its parents. */
+/** All settings of a class in order of declaration, its own before those of its parents. */
 export function settingsOf(settings: SettingsClass): DeclaredSetting[] {
   const found: DeclaredSetting[] = [];
   for (let proto = settings.prototype as object | null; proto; proto = Object.getPrototypeOf(proto) as object | null) {
-    found.push(...(declarations.get(proto) ?? []).filter(one => !found.some(other => other.property === one.property)));
+    found.push(...(declarations.get(proto) ?? []).filter(({ property }) => !found.some(other => other.property === property)));
   }
   return found;
 }
 
-/** Reads one settings class out of texts by property; gives every mistake at once, by full variable name and never with a value. */
+/** Parses and validates one settings class. Collects all mistakes, with full variable names and without values. */
 export function readClass<T extends object>(
   settingsClass: SettingsClass<T>,
   texts: ReadonlyMap<string, string>,
@@ -70,7 +70,7 @@ export function readClass<T extends object>(
   const invalid = validateSync(value, { forbidUnknownValues: false });
   const mistakes = invalid.map(({ property, constraints }) => {
     if (!texts.has(property) && value[property as keyof T] === undefined) return `${prefix}${property} is required`;
-    // Rules are checked from the last declared to the first; the first says best what is wrong.
+    // Constraints come last declared first; the first declared has the most helpful message.
     const rule = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
     return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);
   });
@@ -79,23 +79,23 @@ export function readClass<T extends object>(
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }
 
-/** A rule of one setting; the message never holds the value, which may be a secret. */
+/** A validation rule; the message never contains the value, which may be a secret. */
 export function Must(be: string, validate: (value: unknown) => boolean): PropertyDecorator {
   return ValidateBy({ name: be, validator: { validate } }, { message: `$property must be ${be}` });
 }
 
-/** A rule: a whole number, from the least to the most. */
-export function Whole(least: number, most: number, options?: ValidationOptions): PropertyDecorator {
-  return (target, property) => [Max(most), Min(least), IsInt(options)].forEach(rule => rule(target, property));
+/** A validation rule: a whole number within these bounds, inclusive. */
+export function Whole(min: number, max: number, options?: ValidationOptions): PropertyDecorator {
+  return (target, property) => [Max(max), Min(min), IsInt(options)].forEach(rule => rule(target, property));
 }
 
-/** Other separators would make one word of all, which for a token or a filter nothing else would tell. */
+/** Rejects other separators, which would silently make one item of the whole list. */
 const ByCommas = Must(
   'separated by commas (,) alone, not by line breaks or Chinese commas',
   words => Array.isArray(words) && !words.some(word => /[，、\r\n]/.test(String(word))),
 );
 
-/** Comma-separated words, blanks around them dropped, empty ones left out. */
+/** Splits at commas; trims the items and drops empty ones. */
 export function list(text: string): string[] {
   return text
     .split(',')
@@ -108,7 +108,7 @@ export function wholeNumber(text: string): number {
   return /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** A number in decimal digits, with or without a fraction, or NaN. */
+/** A decimal number, or NaN. */
 export function decimal(text: string): number {
   return /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
 }
@@ -123,31 +123,31 @@ export function size(text: string): number {
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A span such as `24h` in milliseconds, or NaN. */
+/** A duration such as `24h` in milliseconds, or NaN. */
 export function duration(text: string): number {
   const match = /^(\d{1,9})([smhd])$/.exec(text);
   return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
 }
 
-/** Whether a text is an http(s) URL, of any length; hosts without a dot are fine, since in-cluster names have none, and so are those that end with one. */
+/** Whether this is an http(s) URL of any length. Hosts without a dot, as inside a cluster, and with a trailing dot are allowed. */
 export function isHttpUrl(text: unknown): boolean {
   const host = { require_tld: false, allow_underscores: true, allow_trailing_dot: true, validate_length: false };
   return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host }) && URL.canParse(text);
 }
 
-/** Whether a text is `sqlite:` and a path, or a `postgres://` URL that can be read; one of a socket has no host. */
+/** Whether this is `sqlite:` with a path, or a valid `postgres://` URL; for a Unix socket that has no host. */
 export function isDatabaseUrl(text: unknown): boolean {
   if (typeof text !== 'string') return false;
   return /^sqlite:./s.test(text) || (/^postgres(ql)?:\/\/./.test(text) && URL.canParse(text.replace('@/', '@socket/')));
 }
 
-/** Whether a text is one or more certificates in PEM. */
+/** Whether this is one or more PEM certificates. */
 export function isCertificates(text: unknown): boolean {
   const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
   return blocks?.every(block => succeeds(() => new X509Certificate(block))) ?? false;
 }
 
-/** Whether something can be done, for rules whose checks throw. */
+/** Whether a function returns without throwing. */
 export function succeeds(work: () => unknown): boolean {
   try {
     work();

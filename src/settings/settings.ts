@@ -2,13 +2,13 @@ import { IsIn, IsPositive, Matches, MaxLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
-import { type Environment, type Given, SettingsError, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
+import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
 import { tokenRules } from './management-token.js';
-import { meant } from './names.js';
+import { closestName } from './names.js';
 import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
 
-/** A number, or as it stands what Kubernetes sets in its place. */
+/** A number, or the unparsed value that Kubernetes injects for a Service of the same name. */
 function port(text: string): number | string {
   return isAddress(text) ? text : wholeNumber(text);
 }
@@ -20,7 +20,7 @@ function isPort({ property, value }: { property: string; value: unknown }): stri
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
-/** Everything that the environment says, checked. */
+/** All settings, validated. */
 export class Settings extends TracingSettings {
   @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001', required: true })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
@@ -41,7 +41,7 @@ export class Settings extends TracingSettings {
   WEBHOOK_SIGN_WINDOW_SECONDS!: number;
 
   @Setting({ meaning: 'The path that the vendor calls', default: '/webhooks/tencent-chat' })
-  // Who sends takes dots alone out of a path.
+  // Clients remove `.` and `..` segments from a path.
   @Matches(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+\/?$/, {
     message: '$property must be a path such as /webhooks/tencent-chat, of letters, digits and . _ ~ -',
   })
@@ -125,7 +125,7 @@ export class Settings extends TracingSettings {
   @IsIn(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];
 
-  /** Every declared sink, in the order of their names. */
+  /** Every declared sink, ordered by name. */
   sinks!: DeclaredSink[];
 
   /** Every app whose channels are compared, in the order of SDK_APP_IDS. */
@@ -133,7 +133,7 @@ export class Settings extends TracingSettings {
 
   proxies!: Proxies;
 
-  /** What is no mistake and should be looked at, a line each. */
+  /** Not mistakes, but worth a look; one line each. */
   warnings!: string[];
 
   static check(settings: Settings): [string, string][] {
@@ -148,17 +148,17 @@ export class Settings extends TracingSettings {
 }
 
 const properties = settingsOf(Settings).map(({ property }) => property);
-const known = [...properties, ...proxyVariables];
+const knownNames = [...properties, ...proxyVariables];
 
-/** Whether a name can only have been meant for us. */
+/** Whether a variable name can only be meant for this service. */
 export function isOurs(name: string): boolean {
-  return /^(SINK|WEBHOOK|MANAGEMENT)_/.test(name) || isAppVariable(name) || known.includes(name);
+  return /^(SINK|WEBHOOK|MANAGEMENT)_/.test(name) || isAppVariable(name) || knownNames.includes(name);
 }
 
 /**
- * Reads and checks the whole environment.
- * @param warnings that are to be told with the others
- * @throws SettingsError with all mistakes, by full variable name and never with a secret's value
+ * Reads and validates the whole environment.
+ * @param warnings added to those found here
+ * @throws SettingsError with all mistakes, by full variable name and never with a secret value
  */
 export function readSettings(environment: Environment, warnings: readonly string[] = []): Settings {
   const { settings, mistakes } = examineSettings(environment, warnings);
@@ -166,26 +166,26 @@ export function readSettings(environment: Environment, warnings: readonly string
   return settings;
 }
 
-/** As `readSettings`, for who wants the warnings beside the mistakes, too: with mistakes the settings are not to be used. */
+/** Like `readSettings`, but returns the mistakes instead of throwing. If there are any, the settings must not be used. */
 export function examineSettings(environment: Environment, warnings: readonly string[] = []): { settings: Settings; mistakes: string[] } {
-  const given = textsOf(environment, isOurs);
-  const { value: settings, mistakes } = readClass(Settings, given.texts);
-  const { proxies, mistakes: ofProxies } = proxiesFrom(given.texts);
-  given.mistakes.push(...mistakes, ...ofProxies, ...strangers(given));
+  const raw = textsOf(environment, isOurs);
+  const { value: settings, mistakes } = readClass(Settings, raw.texts);
+  const { proxies, mistakes: proxyMistakes } = proxiesFrom(raw.texts);
+  raw.mistakes.push(...mistakes, ...proxyMistakes, ...unknownNames(raw));
   settings.proxies = proxies;
-  settings.sinks = readSinks(given, settings);
-  settings.apps = readApps(given, settings.SDK_APP_IDS ?? []);
-  const misses = nearMisses(environment, given, settings.SDK_APP_IDS ?? []);
-  const lines = [...given.unreadable.values(), ...new Set(given.mistakes)]
-    // What is wrong with a value that could not be read is a mistake already.
-    .filter(line => [undefined, line].includes(given.unreadable.get(line.split(' ', 1)[0]!)))
+  settings.sinks = readSinks(raw, settings);
+  settings.apps = readApps(raw, settings.SDK_APP_IDS ?? []);
+  const misses = nearMisses(environment, raw, settings.SDK_APP_IDS ?? []);
+  const lines = [...raw.unreadable.values(), ...new Set(raw.mistakes)]
+    // A value that could not be read has been reported already.
+    .filter(line => [undefined, line].includes(raw.unreadable.get(line.split(' ', 1)[0]!)))
     .map(line => {
       const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
       return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
     });
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
-  if (!given.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (!raw.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
   if (settings.PUBLIC_URL !== undefined && settings.MANAGEMENT_TOKEN === undefined)
     settings.warnings.push('PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page');
   for (const sink of settings.sinks)
@@ -196,36 +196,36 @@ export function examineSettings(environment: Environment, warnings: readonly str
         );
   if (settings.sinks.length > 0 || lines.some(line => line.startsWith('SINK_'))) return { settings, mistakes: lines };
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
-  settings.sinks = readSinks({ ...given, texts: new Map([['SINK_LOG_TYPE', 'log']]) }, settings);
+  settings.sinks = readSinks({ ...raw, texts: new Map([['SINK_LOG_TYPE', 'log']]) }, settings);
   return { settings, mistakes: lines };
 }
 
-/** Names may hold anything. */
+/** Variable names may contain control characters. */
 function oneLine(text: string): string {
   return text.replace(/\p{Cc}/gu, '\ufffd');
 }
 
-/** What is wrong with names that begin like ours and are none; those of sinks are found where sinks are read. */
-function strangers({ texts, names }: Given): string[] {
-  const strange = [...texts].filter(([name, text]) => !known.includes(name) && !/^(SINK|APP)_/.test(name) && !isInjected(name, text));
-  return strange.map(([base]) => {
+/** Mistakes about names that begin like ours but are unknown; those of sinks and apps are found where these are read. */
+function unknownNames({ texts, names }: RawSettings): string[] {
+  const unknown = [...texts].filter(([name, text]) => !knownNames.includes(name) && !/^(SINK|APP)_/.test(name) && !isInjected(name, text));
+  return unknown.map(([base]) => {
     const name = names.get(base)!;
-    const alike = properties.filter(one => one.startsWith(`${name.split('_', 1)[0]}_`));
-    const near = meant(name, properties);
+    const alike = properties.filter(property => property.startsWith(`${name.split('_', 1)[0]}_`));
+    const near = closestName(name, properties);
     if (near !== undefined) return `${name} is no setting: did you mean ${near}?`;
     return `${name} is no setting${alike.length > 0 ? `; those that begin like it are ${alike.join(', ')}` : ' of this version'}`;
   });
 }
 
-/** Names that do not begin like ours, but are nearly ours; short ones would be near to too much. */
-function nearMisses(environment: Environment, given: Given, sdkAppIds: readonly string[]): Map<string, string> {
-  const ours = [...properties.filter(name => name.length >= 8), ...sinkVariables(given), ...appVariables(sdkAppIds)];
-  // A cluster may inject thousands for its Services.
+/** Names that do not begin like ours but are probably misspelled. Short settings are left out: too many names resemble them. */
+function nearMisses(environment: Environment, raw: RawSettings, sdkAppIds: readonly string[]): Map<string, string> {
+  const ours = [...properties.filter(name => name.length >= 8), ...sinkVariables(raw), ...appVariables(sdkAppIds)];
+  // A cluster may inject thousands of variables for its Services.
   const others = [...valuesOf(environment)].filter(([name, value]) => !isInjected(name, value)).map(([name]) => name);
   return new Map(
     others.flatMap(name => {
       if (isOurs(name) || isOurs(name.replace(/_FILE$/, ''))) return [];
-      const near = meant(name, [...ours, ...undeclaredVariables(name)]);
+      const near = closestName(name, [...ours, ...undeclaredVariables(name)]);
       return near === undefined ? [] : [[name, near] as const];
     }),
   );

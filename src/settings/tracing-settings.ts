@@ -2,7 +2,7 @@ import { IsIn, IsOptional } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
 import { Must, Setting, decimal, isHttpUrl, list } from './setting.js';
 
-/** `name=value`, comma-separated, the values percent-encoded; anything else as it stands, which the rule refuses. */
+/** Parses comma-separated `name=value` pairs with percent-encoded values; an invalid text is returned as it is, for the rule to reject. */
 function headers(text: string): Record<string, string> | string {
   const pairs = list(text).map(pair => /^([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*)$/.exec(pair));
   try {
@@ -12,7 +12,7 @@ function headers(text: string): Record<string, string> | string {
   }
 }
 
-/** Where traces go, by OpenTelemetry's own names; and what it extends, since all variables are read as one class. */
+/** OpenTelemetry's own variables. Extends the comparison settings because all variables are read as one class. */
 export class TracingSettings extends ComparisonSettings {
   @Setting({ meaning: 'Where traces are sent, over OTLP/HTTP: `/v1/traces` is added. Off unless set', example: 'http://127.0.0.1:4318' })
   @IsOptional()
