@@ -26,14 +26,14 @@ const inboundWebhookOf = (): InboundWebhook => ({
 
 describe('keeper', () => {
   let root: string;
-  let keeper: WebhookIntake;
-  let told: string[];
+  let intake: WebhookIntake;
+  let logged: string[];
   let recorded: string[];
   /** Whether the database answers. */
   let answers: boolean;
 
   const work = <T>(result: T): Promise<T> => (answers ? Promise.resolve(result) : Promise.reject(new Unavailable('it is away')));
-  /** What happens when webhooks of the spool have been recorded. */
+  /** Runs after webhooks of the spool were recorded. */
   let afterTake: () => Promise<unknown>;
   const recorder = {
     record: (webhook: InboundWebhook) => work('recorded' as const).then(result => (recorded.push(webhook.id), result)),
@@ -47,7 +47,7 @@ describe('keeper', () => {
 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'channel-sync-keeper-spec-'));
-    [told, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
+    [logged, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
     const words = {
       'the database takes': 'back',
       'the database does not': 'away',
@@ -55,20 +55,20 @@ describe('keeper', () => {
       'SPOOL_DIR can': 'well',
       'a spooled file': 'stuck',
     };
-    const log = logTo(message => told.push(Object.entries(words).find(([start]) => message.startsWith(start))?.[1] ?? message));
-    keeper = new WebhookIntake(recorder, new Spool(join(root, 'spool'), log), new SharedClock(), log);
+    const log = logTo(message => logged.push(Object.entries(words).find(([start]) => message.startsWith(start))?.[1] ?? message));
+    intake = new WebhookIntake(recorder, new Spool(join(root, 'spool'), log), new SharedClock(), log);
   });
   afterEach(async () => {
-    await keeper.stop();
+    await intake.stop();
     await rm(root, { recursive: true, force: true });
   });
 
-  /** A folder that nothing can be written into, also by root. */
+  /** Replaces the folder by a file, so that not even root can write into it. */
   const breakSpool = async (): Promise<void> => {
     await rename(join(root, 'spool'), join(root, 'away')).catch(() => undefined);
     await writeFile(join(root, 'spool'), '');
   };
-  const mendSpool = async (): Promise<void> => {
+  const fixSpool = async (): Promise<void> => {
     await rm(join(root, 'spool'));
     await mkdir(join(root, 'spool'));
   };
@@ -81,46 +81,46 @@ describe('keeper', () => {
   ])('a webhook is kept wherever it can be: %j', async ({ database, folder, kept }) => {
     if (!folder) await breakSpool();
     answers = database;
-    await keeper.start();
+    await intake.start();
     for (let count = 0; count < 3; count++) {
-      const keeping = keeper.keep(inboundWebhookOf()).catch((error: Error) => (error instanceof Unavailable ? 'nowhere' : error));
+      const keeping = intake.keep(inboundWebhookOf()).catch((error: Error) => (error instanceof Unavailable ? 'nowhere' : error));
       expect(await keeping).toBe(kept);
     }
-    expect(keeper.spoolWorks).toBe(folder);
-    expect(told).toEqual([...(folder ? [] : ['broken']), ...(database ? [] : ['away'])]);
+    expect(intake.spoolWorks).toBe(folder);
+    expect(logged).toEqual([...(folder ? [] : ['broken']), ...(database ? [] : ['away'])]);
   });
 
   test('while the spool is broken the database is asked each time: it may be there again', async () => {
     await breakSpool();
-    await keeper.start();
+    await intake.start();
     answers = false;
-    await expect(keeper.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
+    await expect(intake.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
     answers = true;
-    expect(await keeper.keep(inboundWebhookOf())).toBe('recorded');
+    expect(await intake.keep(inboundWebhookOf())).toBe('recorded');
   });
 
-  // Guards against a trouble of the spool that counted as the database's: every webhook was refused.
+  // Guards against a spool error that was taken for a database failure, so that every webhook was refused.
   test('what was spooled and cannot be removed is no fault of the database', async () => {
-    await keeper.start();
+    await intake.start();
     answers = false;
-    expect(await keeper.keep(inboundWebhookOf())).toBe('spooled');
+    expect(await intake.keep(inboundWebhookOf())).toBe('spooled');
     const [folder] = await readdir(join(root, 'spool'));
     const file = join(root, 'spool', folder!, '000000001.log');
-    // Where the file was there is a folder by then: root may remove any file.
+    // Replaced by a folder, since root can remove any file.
     afterTake = () => rm(file).then(() => mkdir(file));
     answers = true;
-    await until(() => told.includes('back'), 'all that was spooled');
-    for (let count = 0; count < 3; count++) expect(await keeper.keep(inboundWebhookOf())).toBe('recorded');
-    expect([told, recorded.length, keeper.spooled]).toEqual([['away', 'stuck', 'back'], 4, 0]);
+    await until(() => logged.includes('back'), 'all that was spooled');
+    for (let count = 0; count < 3; count++) expect(await intake.keep(inboundWebhookOf())).toBe('recorded');
+    expect([logged, recorded.length, intake.spooled]).toEqual([['away', 'stuck', 'back'], 4, 0]);
   });
 
   test('a spool that was broken for a while is used again', async () => {
     await breakSpool();
     answers = false;
-    await keeper.start();
-    await expect(keeper.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
-    await mendSpool();
-    expect(await keeper.keep(inboundWebhookOf())).toBe('spooled');
-    expect(keeper.spoolWorks).toBe(true);
+    await intake.start();
+    await expect(intake.keep(inboundWebhookOf())).rejects.toThrow(Unavailable);
+    await fixSpool();
+    expect(await intake.keep(inboundWebhookOf())).toBe('spooled');
+    expect(intake.spoolWorks).toBe(true);
   });
 });

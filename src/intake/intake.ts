@@ -8,134 +8,134 @@ import { Log } from '../process/log.js';
 import { outage } from '../database/outage.js';
 import { Spool } from './spool.js';
 
-/** From a webhook's last byte to the answer that it could not be kept: inside the contract's 1.5 s, and well inside the vendor's 2 s. */
-const keepWithinMs = 1400;
-/** What the database gets of that before the spool has to do, and where it is known that the spool can do nothing. */
-const databaseWithinMs = 850;
-const databaseAloneWithinMs = 1200;
-const beatEveryMs = 5000;
-const tryEveryMs = 300;
+/** A webhook not stored within this time is answered 503: below our promised 1.5 s and the vendor's timeout of 2 s. */
+const keepTimeoutMs = 1400;
+/** The database's part of that before the webhook goes to the spool, and its part while the spool cannot be used. */
+const databaseTimeoutMs = 850;
+const databaseOnlyTimeoutMs = 1200;
+const heartbeatIntervalMs = 5000;
+const drainIntervalMs = 300;
 
 export type Kept = Recorded | 'spooled';
 
-/** Keeps each webhook somewhere that survives us: in the database, or in the spool for as long as the database does not answer. */
+/** Stores each webhook durably: in the database, or in the spool while the database does not respond. */
 @Injectable()
 export class WebhookIntake {
-  /** True while it is known that the database does not take webhooks: none has to wait for it then. */
-  private away = false;
-  /** True from when the database was given up until the spool is empty again. */
+  /** True while the database is known to be unavailable: webhooks then go to the spool without trying it. */
+  private databaseUnavailable = false;
+  /** True from the first failure of the database until the spool is empty again. */
   private spooling = false;
-  /** Of the spool, since the database was given up. */
-  private takenIn = 0;
-  /** When the last webhook was kept, by the monotonic clock. */
-  private kept: number | null = null;
-  private readonly outage: (error: Error | null) => void;
+  /** Webhooks drained from the spool since then. */
+  private drained = 0;
+  /** Monotonic time at which the last webhook was stored. */
+  private lastKept: number | null = null;
+  private readonly reportOutage: (error: Error | null) => void;
   private readonly stopping = new AbortController();
   private loops: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly recorder: Recorder,
-    /** None for the embedded store, which is on the same disk. */
+    /** `null` with SQLite, whose file is on the same disk. */
     @Inject(Spool) private readonly spool: Spool | null,
     private readonly clock: SharedClock,
     log: Log,
   ) {
-    this.outage = outage(
+    this.reportOutage = outage(
       fields => log.warn('the database does not take webhooks: they go to SPOOL_DIR', fields),
       () => {
-        log.info('the database takes webhooks again, and has all that were spooled', { takenIn: this.takenIn });
-        this.takenIn = 0;
+        log.info('the database takes webhooks again, and has all that were spooled', { takenIn: this.drained });
+        this.drained = 0;
       },
     );
   }
 
-  /** Webhooks that are in the spool only. */
+  /** Number of webhooks that are in the spool only. */
   get spooled(): number {
     return this.spool?.size ?? 0;
   }
 
-  /** Whether webhooks can be kept without the database. */
+  /** Whether webhooks can be stored while the database is unavailable. */
   get spoolWorks(): boolean {
     return this.spool !== null && this.spool.problem === null;
   }
 
-  /** When this process last kept a webhook, or a repeat of one: in milliseconds by the clock of now, which may have been set since then. */
+  /** When this process last stored a webhook or received a repeat of one, in milliseconds by the current clock (which may have been set). */
   get lastKeptAt(): number | null {
-    return this.kept === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.kept));
+    return this.lastKept === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.lastKept));
   }
 
-  /** @throws Unavailable if the webhook could be kept nowhere in time */
+  /** @throws Unavailable if the webhook could not be stored in time */
   async keep(webhook: InboundWebhook): Promise<Kept> {
-    const kept = await this.keepSomewhere(webhook);
-    this.kept = this.clock.monotonic();
+    const kept = await this.store(webhook);
+    this.lastKept = this.clock.monotonic();
     return kept;
   }
 
-  private async keepSomewhere(webhook: InboundWebhook): Promise<Kept> {
-    if (!this.spool) return this.recorder.record(webhook, keepWithinMs);
+  private async store(webhook: InboundWebhook): Promise<Kept> {
+    if (!this.spool) return this.recorder.record(webhook, keepTimeoutMs);
     const startedAt = performance.now();
-    if (!this.away || !this.spoolWorks) {
+    if (!this.databaseUnavailable || !this.spoolWorks) {
       try {
-        return await this.recorder.record(webhook, this.spoolWorks ? databaseWithinMs : databaseAloneWithinMs);
+        return await this.recorder.record(webhook, this.spoolWorks ? databaseTimeoutMs : databaseOnlyTimeoutMs);
       } catch (error) {
-        if (!(error instanceof Unstorable)) this.giveUp(error as Error);
+        if (!(error instanceof Unstorable)) this.databaseFailed(error as Error);
       }
     }
-    await within(this.spool.append(webhook), keepWithinMs - (performance.now() - startedAt));
+    await withTimeout(this.spool.append(webhook), keepTimeoutMs - (performance.now() - startedAt));
     return 'spooled';
   }
 
-  private giveUp(error: Error): void {
-    this.away = true;
+  private databaseFailed(error: Error): void {
+    this.databaseUnavailable = true;
     if (this.spooling) return;
     this.spooling = true;
-    this.outage(error);
+    this.reportOutage(error);
   }
 
-  /** Makes the spool's folder, takes over those of processes that are gone, and takes in what is there whenever the database answers. */
+  /** Creates the spool's folder, takes over the folders of dead processes, and drains the spool whenever the database is available. */
   async start(): Promise<void> {
     if (!this.spool) return;
     await this.spool.heartbeat();
-    this.loops = Promise.all([this.beat(this.spool), this.takeIn(this.spool)]);
+    this.loops = Promise.all([this.keepAlive(this.spool), this.drain(this.spool)]);
   }
 
-  private async beat(spool: Spool): Promise<void> {
-    while (await this.rest(beatEveryMs)) await spool.heartbeat();
+  private async keepAlive(spool: Spool): Promise<void> {
+    while (await this.pause(heartbeatIntervalMs)) await spool.heartbeat();
   }
 
-  private async takeIn(spool: Spool): Promise<void> {
-    while (await this.rest(tryEveryMs)) {
+  private async drain(spool: Spool): Promise<void> {
+    while (await this.pause(drainIntervalMs)) {
       try {
-        for (let taken: number | null = 0; taken !== null && !this.stopping.signal.aborted;) {
-          taken = await spool.drain(webhooks => this.record(webhooks));
-          this.takenIn += taken ?? 0;
+        for (let count: number | null = 0; count !== null && !this.stopping.signal.aborted;) {
+          count = await spool.drain(webhooks => this.record(webhooks));
+          this.drained += count ?? 0;
         }
-        // With nothing to take in a transaction of ours is what tells whether the database takes webhooks.
-        if (this.away) await this.recorder.take([]);
-        this.away = false;
-        if (this.spooling) this.outage(null);
+        // With an empty spool, only an empty transaction shows whether the database accepts webhooks again.
+        if (this.databaseUnavailable) await this.recorder.take([]);
+        this.databaseUnavailable = false;
+        if (this.spooling) this.reportOutage(null);
         this.spooling = false;
       } catch (error) {
-        // The spool's own trouble is not thrown: this is the database's.
-        this.giveUp(error as Error);
+        // Always a failure of the database: the spool reports its own errors and does not throw them.
+        this.databaseFailed(error as Error);
       }
     }
   }
 
   private record(webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     return this.recorder.take(webhooks, async () => {
-      // Those who arrive now need not queue for the spool any more.
-      this.away = false;
+      // New webhooks need not go through the spool any more.
+      this.databaseUnavailable = false;
       await nextTurn();
     });
   }
 
   /** @returns false once we are stopping */
-  private rest(ms: number): Promise<boolean> {
+  private pause(ms: number): Promise<boolean> {
     return sleep(ms, true, { signal: this.stopping.signal }).catch(() => false);
   }
 
-  /** Webhooks must not come any more. What the spool still holds is for the next process. */
+  /** Call once no more webhooks arrive. Webhooks left in the spool are for the next process. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.loops;
@@ -143,7 +143,7 @@ export class WebhookIntake {
   }
 }
 
-function within(work: Promise<void>, ms: number): Promise<void> {
+function withTimeout(work: Promise<void>, ms: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => reject(new Unavailable('SPOOL_DIR did not answer in time')), ms);
   work.then(resolve, (error: Error) => reject(new Unavailable(error.message)));

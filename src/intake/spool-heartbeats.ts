@@ -2,43 +2,46 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { openFile, writeWhole } from './spool-files.js';
 
-/** A process whose heartbeat has not changed for so long is gone: any other takes over what it spooled. */
-const silentMs = 60_000;
-/** More than nothing, so that a full disk fails the heartbeat, too. */
+/** A process whose heartbeat has not changed for this long counts as dead; another one takes over its files. */
+const timeoutMs = 60_000;
+/** Large enough that the heartbeat also fails when the disk is full. */
 const heartbeatBytes = 4096;
-/** The heartbeat of a process that has ended and left its folder to whoever comes. */
-const left = 'left';
+/** Content of the heartbeat once its process has stopped and released its folder. */
+const released = 'left';
 
 const fileOf = (folder: string): string => join(folder, 'heartbeat');
 
-/** Which of the processes that share a spool live. Only changes count, by our own monotonic time: their clocks and ours may differ. */
+/**
+ * Tells which of the processes that share a spool are alive. Clocks may differ between machines, so only changes of a heartbeat count,
+ * timed by our own monotonic clock.
+ */
 export class Heartbeats {
-  /** The last heartbeat seen in each folder, and since when it has been this one. */
+  /** The latest heartbeat seen in each folder, and when it was first seen. */
   private readonly seen = new Map<string, { beat: string; since: number }>();
 
-  /** @param monotonic milliseconds that no change of the clock moves */
+  /** @param monotonic the monotonic clock, in milliseconds */
   constructor(private readonly monotonic: () => number) {}
 
-  /** Other content each time: the date of a file may come out of a cache of a network share. */
-  async beat(folder: string): Promise<void> {
+  /** Writes new content each time, since a network share may serve a file's date from a cache. */
+  async write(folder: string): Promise<void> {
     await writeWhole(fileOf(folder), Buffer.from(randomUUID().padEnd(heartbeatBytes)));
   }
 
-  async leave(folder: string): Promise<void> {
-    await writeWhole(fileOf(folder), Buffer.from(left));
+  async release(folder: string): Promise<void> {
+    await writeWhole(fileOf(folder), Buffer.from(released));
   }
 
-  async isSilent(folder: string): Promise<boolean> {
+  async isDead(folder: string): Promise<boolean> {
     const before = this.seen.get(folder);
     const beat = await readBeat(folder).catch(() => before?.beat);
     if (beat === undefined) return false;
     const since = before?.beat === beat ? before.since : this.monotonic();
     this.seen.set(folder, { beat, since });
-    return beat === left || this.monotonic() - since >= silentMs;
+    return beat === released || this.monotonic() - since >= timeoutMs;
   }
 }
 
-/** What tells one heartbeat from another; empty before the first. @throws if it cannot be read */
+/** The content of a heartbeat; empty before the first. @throws if it cannot be read */
 async function readBeat(folder: string): Promise<string> {
   await using handle = await openFile(fileOf(folder)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

@@ -6,7 +6,7 @@ import type { Log } from '../process/log.js';
 import { makeFolder, writeWhole } from './spool-files.js';
 import { encodeRecord } from './spool-record.js';
 
-/** Keeps for people what was damaged or refused, in a folder beside those of the processes; each once, however often it is put aside. */
+/** Stores damaged records and those the database refuses in a folder of their own, for people to look at; each one only once. */
 export class Quarantine {
   private readonly folder: string;
 
@@ -18,7 +18,7 @@ export class Quarantine {
     this.folder = join(root, 'refused');
   }
 
-  async putAside(damaged: readonly Buffer[], refused: readonly InboundWebhook[]): Promise<void> {
+  async add(damaged: readonly Buffer[], refused: readonly InboundWebhook[]): Promise<void> {
     if (damaged.length > 0) {
       const lines = Buffer.concat(damaged.flatMap(line => [line, Buffer.from('\n')]));
       await this.write(`${createHash('sha256').update(lines).digest('hex')}.damaged`, lines, `${damaged.length} damaged`);

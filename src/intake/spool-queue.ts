@@ -1,11 +1,11 @@
-/** The most bytes of one write; a single record may be larger. */
-const groupBytes = 4 * 1024 * 1024;
+/** Limit for one write; a single record may exceed it. */
+const maxGroupBytes = 4 * 1024 * 1024;
 
 interface Waiting extends PromiseWithResolvers<void> {
   record: Buffer;
 }
 
-/** Does one thing at a time. Records that arrive meanwhile go together into the next write. */
+/** Runs one operation at a time. Records that arrive meanwhile are written together. */
 export class WriteQueue {
   private waiting: Waiting[] = [];
   private last: Promise<unknown> = Promise.resolve();
@@ -17,13 +17,13 @@ export class WriteQueue {
   }
 
   append(record: Buffer): Promise<void> {
-    const one = { record, ...Promise.withResolvers<void>() };
-    if (this.waiting.push(one) === 1) void this.inTurn(() => this.writeGroup());
-    return one.promise;
+    const entry = { record, ...Promise.withResolvers<void>() };
+    if (this.waiting.push(entry) === 1) void this.exclusive(() => this.writeGroup());
+    return entry.promise;
   }
 
-  /** Does something that no write may come between. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs an operation that must not overlap with a write. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
     const done = this.last.then(work);
     this.last = done.catch(() => undefined);
     return done;
@@ -31,15 +31,15 @@ export class WriteQueue {
 
   private async writeGroup(): Promise<void> {
     let [bytes, count] = [0, 0];
-    while (count < this.waiting.length && (count === 0 || bytes + this.waiting[count]!.record.length <= groupBytes))
+    while (count < this.waiting.length && (count === 0 || bytes + this.waiting[count]!.record.length <= maxGroupBytes))
       bytes += this.waiting[count++]!.record.length;
     const group = this.waiting.splice(0, count);
-    if (this.waiting.length > 0) void this.inTurn(() => this.writeGroup());
+    if (this.waiting.length > 0) void this.exclusive(() => this.writeGroup());
     try {
       await this.write(group.map(({ record }) => record));
-      for (const one of group) one.resolve();
+      for (const { resolve } of group) resolve();
     } catch (error) {
-      for (const one of group) one.reject(error as Error);
+      for (const { reject } of group) reject(error as Error);
     }
   }
 }

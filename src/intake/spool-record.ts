@@ -5,16 +5,16 @@ import { type Origin, shortText } from '../channel/origin.js';
 import { fieldNames } from '../channel/profile.js';
 
 const lineEnd = 10;
-/** Nobody's clock shows more, and whatever shows times can show this one. */
+/** An upper bound for plausible times that any date format can still represent. */
 const latestTime = Date.UTC(9999, 11, 31);
 
-/** One webhook as a line that checks itself: the format's version, a CRC-32 and JSON, which holds no line end. */
+/** Encodes a webhook as one line: format version, CRC-32 and JSON, which contains no newline. */
 export function encodeRecord({ body, ...webhook }: InboundWebhook): Buffer {
   const json = Buffer.from(JSON.stringify({ ...webhook, body: Buffer.from(body).toString('base64') }));
   return Buffer.concat([Buffer.from(`1 ${checkOf(json)} `), json, Buffer.of(lineEnd)]);
 }
 
-/** What a file of records holds. A last line without its end was never answered for; any other that is not a whole webhook is damaged. */
+/** Decodes a file of records. An unterminated last line is ignored: it was never acknowledged. Any other invalid line is damaged. */
 export function decodeRecords(bytes: Buffer): { webhooks: InboundWebhook[]; damaged: Buffer[] } {
   const [webhooks, damaged]: [InboundWebhook[], Buffer[]] = [[], []];
   for (let from = 0, end = bytes.indexOf(lineEnd); end >= 0; from = end + 1, end = bytes.indexOf(lineEnd, from)) {
@@ -37,7 +37,7 @@ function decodeLine(line: Buffer): InboundWebhook | null {
   }
 }
 
-/** As strict as the check of a webhook is: whoever wrote the line, what comes of it is shown to every sink. Unknown keys may be a newer release's. */
+/** As strict as the validation of incoming webhooks: the result goes to every sink. Unknown keys are ignored; a newer release may add some. */
 function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): InboundWebhook | null {
   const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = record ?? {};
   const fields = fieldsOf(record?.['fields']);
@@ -63,7 +63,7 @@ function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): Inbo
   return { id, sdkAppId, channelId, command, source: 'webhook', operator, origin, ...times, fields, body: bytes };
 }
 
-/** A release before this one did not write it. */
+/** Earlier releases did not write an origin. */
 function originOf(value: unknown): Origin {
   const { clientIp, platform, owner } = (value ?? {}) as Partial<Record<string, unknown>>;
   return { clientIp: shortText(clientIp), platform: shortText(platform), owner: shortText(owner) };
@@ -75,7 +75,7 @@ function fieldsOf(value: unknown): InboundWebhook['fields'] | null {
   return known.every(([, value]) => isText(value)) ? (Object.fromEntries(known) as InboundWebhook['fields']) : null;
 }
 
-/** What every database can store. */
+/** Whether the value is text that every database can store. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
 }

@@ -1,10 +1,10 @@
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { fileMode } from './spool-files.js';
 
-/** It is closed from this size on, so that taking it in needs little memory. */
+/** A segment is closed at this size, so that draining it needs little memory. */
 const fullBytes = 8 * 1024 * 1024;
 
-/** The file of a spool that is written now. */
+/** The spool file that is currently being written. */
 export class Segment {
   private bytes = 0;
 
@@ -21,7 +21,7 @@ export class Segment {
     return this.bytes > fullBytes;
   }
 
-  /** Appends and fsyncs. @throws ENOENT if the file is not there any more afterwards: whoever took our folder over has moved it */
+  /** Appends and fsyncs. @throws ENOENT if the file is gone afterwards: another process took over our folder and moved it */
   async append(records: readonly Buffer[]): Promise<void> {
     const bytes = Buffer.concat(records);
     await this.handle.appendFile(bytes);

@@ -31,9 +31,9 @@ const inboundWebhookOf = (overrides: Partial<InboundWebhook> = {}): InboundWebho
   ...overrides,
 });
 
-/** As the check of a webhook lets it through. */
+/** Text as it is after validation of a webhook. */
 const text = fc.string({ unit: 'binary' }).map(value => value.replaceAll('\0', ''));
-const anyReceipt = fc
+const anyWebhook = fc
   .record({
     channelId: text.filter(value => value.trim() !== '' && Buffer.byteLength(value) <= 255),
     operator: fc.option(text),
@@ -46,13 +46,13 @@ const anyReceipt = fc
 describe('records', () => {
   test('come back as they were, as far as the file goes', () => {
     fc.assert(
-      fc.property(fc.array(anyReceipt, { maxLength: 5 }), fc.nat(), (webhooks, cut) => {
+      fc.property(fc.array(anyWebhook, { maxLength: 5 }), fc.nat(), (webhooks, cut) => {
         const records = webhooks.map(encodeRecord);
         const bytes = Buffer.concat(records);
         const length = bytes.length === 0 ? 0 : cut % (bytes.length + 1);
         let [whole, at] = [0, 0];
         while (whole < records.length && at + records[whole]!.length <= length) at += records[whole++]!.length;
-        // A torn end is nobody's damage: it was never answered for.
+        // A truncated last line is not damage: it was never acknowledged.
         expect(decodeRecords(bytes.subarray(0, length))).toEqual({ webhooks: webhooks.slice(0, whole), damaged: [] });
       }),
     );
@@ -61,7 +61,7 @@ describe('records', () => {
   test('a wrong byte is noticed, and costs no other record', () => {
     fc.assert(
       fc.property(
-        fc.array(anyReceipt, { minLength: 3, maxLength: 3 }),
+        fc.array(anyWebhook, { minLength: 3, maxLength: 3 }),
         fc.nat(),
         fc.integer({ min: 1, max: 255 }),
         (webhooks, where, by) => {
@@ -78,51 +78,51 @@ describe('records', () => {
   });
 });
 
-/** A line with a right check over any text. */
+/** A line of arbitrary text with a valid checksum. */
 const lineOf = (json: string): Buffer => Buffer.from(`1 ${crc32(json).toString(16).padStart(8, '0')} ${json}\n`);
 
-// Guards against lines that were believed for their check alone: the good ones beside them were stranded, and sinks stood still.
-test.each<[string, (told: Record<string, unknown>) => unknown]>([
+// Guards against lines that were trusted for their checksum alone: valid lines beside them were never recorded, and sinks stopped.
+test.each<[string, (record: Record<string, unknown>) => unknown]>([
   ['no JSON', () => undefined],
   ['null', () => null],
   ['a number', () => 7],
-  ['a list', told => [told]],
+  ['a list', record => [record]],
   ['empty', () => ({})],
   ...['id', 'sdkAppId', 'channelId', 'command', 'operator', 'eventTime', 'eventTimeEstimated', 'receivedAt', 'fields', 'body'].flatMap(
-    (key): [string, (told: Record<string, unknown>) => unknown][] => [
-      [`without ${key}`, told => ({ ...told, [key]: undefined })],
-      [`with ${key} as a list`, told => ({ ...told, [key]: [7] })],
+    (key): [string, (record: Record<string, unknown>) => unknown][] => [
+      [`without ${key}`, record => ({ ...record, [key]: undefined })],
+      [`with ${key} as a list`, record => ({ ...record, [key]: [7] })],
     ],
   ),
-  ...['../../../etc/passwd', randomUUID(), ''].map((id): [string, (told: object) => unknown] => [
+  ...['../../../etc/passwd', randomUUID(), ''].map((id): [string, (record: object) => unknown] => [
     `with the id ${id}`,
-    told => ({ ...told, id }),
+    record => ({ ...record, id }),
   ]),
-  ...['', '12a', '1'.repeat(21)].map((id): [string, (told: object) => unknown] => [
+  ...['', '12a', '1'.repeat(21)].map((id): [string, (record: object) => unknown] => [
     `with the app ${id}`,
-    told => ({ ...told, sdkAppId: id }),
+    record => ({ ...record, sdkAppId: id }),
   ]),
-  ...[' ', 'x'.repeat(256), '汉'.repeat(86), 'a\0', 'a\ud800'].map((id): [string, (told: object) => unknown] => [
+  ...[' ', 'x'.repeat(256), '汉'.repeat(86), 'a\0', 'a\ud800'].map((id): [string, (record: object) => unknown] => [
     `with the channel ${JSON.stringify(id.slice(0, 9))}`,
-    told => ({ ...told, channelId: id }),
+    record => ({ ...record, channelId: id }),
   ]),
   ...[1e300, -1, 0, 8.64e15, 8.64e15 + 1, 1.5, Number.MAX_SAFE_INTEGER, '1767225600000', null, at + 600_001, Date.UTC(2010, 0, 1) - 1].map(
-    (time): [string, (told: object) => unknown] => [`with the time ${time}`, told => ({ ...told, eventTime: time })],
+    (time): [string, (record: object) => unknown] => [`with the time ${time}`, record => ({ ...record, eventTime: time })],
   ),
-  ...[1e300, -1, 8.64e15, null].map((time): [string, (told: object) => unknown] => [
+  ...[1e300, -1, 8.64e15, null].map((time): [string, (record: object) => unknown] => [
     `that arrived at ${time}`,
-    told => ({ ...told, receivedAt: time, eventTime: time, eventTimeEstimated: true }),
+    record => ({ ...record, receivedAt: time, eventTime: time, eventTimeEstimated: true }),
   ]),
-  ['with a field that is no text', told => ({ ...told, fields: { name: 7 } })],
-  ['with a field that is null', told => ({ ...told, fields: { name: null } })],
-  ['with fields in a list', told => ({ ...told, fields: [] })],
-  ['with an unknown command', told => ({ ...told, command: 'renamed' })],
-  ['with a body that is no base64', told => ({ ...told, body: '{}' })],
+  ['with a field that is no text', record => ({ ...record, fields: { name: 7 } })],
+  ['with a field that is null', record => ({ ...record, fields: { name: null } })],
+  ['with fields in a list', record => ({ ...record, fields: [] })],
+  ['with an unknown command', record => ({ ...record, command: 'renamed' })],
+  ['with a body that is no base64', record => ({ ...record, body: '{}' })],
 ])('a line %s is damaged, whatever its check says', (_, spoil) => {
   const [before, after] = [inboundWebhookOf(), inboundWebhookOf()];
   const [check] = encodeRecord(before).toString().split(' {');
-  const told = JSON.parse(encodeRecord(before).toString().slice(check!.length)) as Record<string, unknown>;
-  const line = lineOf(JSON.stringify(spoil(told)) ?? '{"id":');
+  const record = JSON.parse(encodeRecord(before).toString().slice(check!.length)) as Record<string, unknown>;
+  const line = lineOf(JSON.stringify(spoil(record)) ?? '{"id":');
   const { webhooks, damaged } = decodeRecords(Buffer.concat([encodeRecord(before), line, encodeRecord(after)]));
   expect(webhooks).toEqual([before, after]);
   expect(damaged).toEqual([line.subarray(0, -1)]);
@@ -138,8 +138,8 @@ test('a line of a release that kept no origin is whole', () => {
 test('what a newer release adds to a record is left out', () => {
   const webhook = inboundWebhookOf({ eventTime: at + 60_000, receivedAt: at + 60_000, eventTimeEstimated: true });
   const { body, ...rest } = webhook;
-  const told = { ...rest, fields: { ...rest.fields, colour: 'red' }, body: Buffer.from(body).toString('base64'), clientIp: '1.2.3.4' };
-  expect(decodeRecords(lineOf(JSON.stringify(told)))).toEqual({ webhooks: [webhook], damaged: [] });
+  const record = { ...rest, fields: { ...rest.fields, colour: 'red' }, body: Buffer.from(body).toString('base64'), clientIp: '1.2.3.4' };
+  expect(decodeRecords(lineOf(JSON.stringify(record)))).toEqual({ webhooks: [webhook], damaged: [] });
 });
 
 describe('spool', () => {
@@ -174,7 +174,7 @@ describe('spool', () => {
     opened.push(spool);
     return spool;
   };
-  /** Everything that can be taken in, by id. */
+  /** Drains the spool and returns the ids. */
   const drained = async (spool: Spool): Promise<string[]> => {
     const ids: string[] = [];
     for (let taken: number | null = 0; taken !== null;) {
@@ -182,7 +182,7 @@ describe('spool', () => {
     }
     return ids.sort();
   };
-  /** A minute in which these, who have seen the others before, see no new heartbeat of theirs. */
+  /** Lets a minute pass in which these spools see no new heartbeat of the others. */
   const silence = async (...spools: Spool[]): Promise<void> => {
     for (const spool of spools) await spool.heartbeat();
     now += 60_000;
@@ -242,13 +242,13 @@ describe('spool', () => {
     await silence(third, fourth);
     await fourth.heartbeat();
     now += 59_999;
-    // The first heartbeats of these two are news to each other, though not that of the second.
+    // These two see each other's heartbeat for the first time, but have both seen the second's before.
     await Promise.all([third.heartbeat(), fourth.heartbeat()]);
     expect([Math.min(third.size, fourth.size), Math.max(third.size, fourth.size)]).toEqual([0, 5]);
     expect([...(await drained(third)), ...(await drained(fourth))].sort()).toEqual(ids.sort());
   });
 
-  // Guards against heartbeats that were dated by one clock and read by another.
+  // Guards against heartbeats dated by one machine's clock and judged by another's.
   test('a heartbeat counts by its changes, whatever date a clock gave it', async () => {
     const [writer, reader] = [spoolAt(), spoolAt()];
     await writer.heartbeat();
@@ -257,7 +257,7 @@ describe('spool', () => {
     for (let beats = 0, date = 86_400 * 365; beats < 5; beats++) {
       now += 30_000;
       await writer.heartbeat();
-      // A clock that stands still far in the past, then in the future.
+      // A clock that is stopped far in the past, then in the future.
       if (beats === 3) date = 4e9;
       await utimes(join(root, folder!, 'heartbeat'), date, date);
       await reader.heartbeat();
@@ -274,7 +274,7 @@ describe('spool', () => {
     const before = await append(frozen, 2);
     await silence(other);
     await other.heartbeat();
-    // Seen failing without the look at the file after the fsync: this one went to where nobody looks any more.
+    // Fails without the lstat after the fsync: this webhook would be written to a file that was already taken over.
     const taken = await drained(other);
     const after = await append(frozen, 2);
     await frozen.heartbeat();
@@ -309,7 +309,7 @@ describe('spool', () => {
     expect(await drained(spool)).toEqual(ids);
   });
 
-  // Seen failing: every webhook was refused until the next heartbeat, up to 5 s.
+  // Guards against refusing every webhook until the next heartbeat, up to 5 s.
   test('a folder that was removed, by whomever, is made again at once', async () => {
     const spool = spoolAt();
     await spool.heartbeat();
@@ -321,7 +321,7 @@ describe('spool', () => {
     expect(problems).toEqual([]);
   });
 
-  // Seen failing: on a full disk each webhook that was refused left a file.
+  // Guards against leaving a file for each webhook that was refused because the disk is full.
   test('what could not be written leaves no file behind', async () => {
     const full = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
     let folders = 0;
@@ -335,7 +335,7 @@ describe('spool', () => {
     expect(await drained(spool)).toEqual(ids);
   });
 
-  // Seen failing with a close that removes a folder from which everything else was taken in, and with one look at it in the life of a process.
+  // Fails if `close` removes a folder whose other files were drained, or if a process looks at the file only once.
   test('a file that cannot be read is told once, keeps no other waiting, and is tried again by this process and the next', async () => {
     const spool = spoolAt();
     await spool.heartbeat();
@@ -346,7 +346,7 @@ describe('spool', () => {
     const [first] = (await readdir(join(root, folder!))).filter(name => name.endsWith('.log'));
     const file = join(root, folder!, first!);
     const bytes = await readFile(file);
-    // Permissions do not keep root out.
+    // Not by permissions, which do not apply to root.
     await truncate(file, 2 ** 29);
     expect(await drained(spool)).toEqual(others);
     now += 60_000;
@@ -380,7 +380,7 @@ describe('spool', () => {
     expect(spool.size).toBe(0);
   });
 
-  // Guards against a file that counted nothing to take in, and so was never looked at.
+  // Guards against a file that counted as empty and was therefore never read.
   test('a file that was taken over is put aside, be everything in it damaged, while nothing else is spooled', async () => {
     const folder = join(root, randomUUID());
     await mkdir(folder);
@@ -396,7 +396,7 @@ describe('spool', () => {
     expect(await readdir(root)).toEqual(['refused']);
   });
 
-  // Guards against links that were followed: what they led to was put aside as damaged and deleted.
+  // Guards against following links: their targets were quarantined as damaged and deleted.
   test('symbolic links are never followed, and what is not ours is neither taken in nor deleted', async () => {
     const others = await mkdtemp(join(tmpdir(), 'channel-sync-others-'));
     await writeFile(join(others, 'diary.log'), 'dear diary\n');
@@ -453,7 +453,7 @@ describe('spool', () => {
     }
   });
 
-  // Guards against an error that every webhook was refused for.
+  // Guards against refusing every webhook because of this error.
   test.each(['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'])('a file system that cannot fsync folders (%s) is told once, and used', async code => {
     const spool = spoolAt(root, () => Promise.reject(Object.assign(new Error('fsync'), { code })));
     await spool.heartbeat();
@@ -476,7 +476,7 @@ describe('spool', () => {
     const [folder] = await readdir(root);
     const file = join(root, folder!, '000000001.log');
     const bytes = await readFile(file);
-    // Where a file was there is a folder by then: root may remove any file.
+    // Replaced by a folder, since root can remove any file.
     const swap = async (webhooks: InboundWebhook[]): Promise<InboundWebhook[]> => {
       await rm(file);
       await mkdir(file);

@@ -11,40 +11,40 @@ import { decodeRecords, encodeRecord } from './spool-record.js';
 import { WriteQueue } from './spool-queue.js';
 import { Segment } from './spool-segment.js';
 
-/** When a file that could not be read or removed is tried again. */
-const tryAgainMs = 60_000;
+/** A file that could not be read or removed is retried after this time. */
+const retryAfterMs = 60_000;
 const folderName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A file with webhooks. */
-interface Held {
-  /** How many of them are nowhere else. */
+/** A spool file with webhooks. */
+interface HeldFile {
+  /** How many of its webhooks are not stored elsewhere yet. */
   webhooks: number;
-  /** It is not taken in before this, in monotonic milliseconds. */
+  /** Monotonic time in milliseconds before which it is not drained. */
   dueAt: number;
 }
 
 /**
- * Webhooks on disk, for as long as the database does not take them: files of self-checking lines in a folder of this process's own, below
- * one that several processes may share. Any of them moves the files of a process that is gone into its own folder. A promise of `append` that resolves
- * means that the bytes are fsynced in a file that was still in our folder afterwards, so that whoever moves it later finds them.
+ * Stores webhooks on disk while the database is unavailable. Each process writes checksummed lines to its own folder below a root that
+ * several processes may share, and moves the files of dead processes into its folder. When `append` resolves, the record is fsynced in a
+ * file that was still in our folder afterwards, so a process that takes the file over later reads it too.
  */
 export class Spool {
-  /** Why nothing can be written; `null` while something can. */
+  /** Why the spool cannot be written; `null` if it can. */
   problem: string | null = null;
   private readonly root: string;
   private folder: string | null = null;
   private segment: Segment | null = null;
   private segments = 0;
   private readonly queue = new WriteQueue(records => this.write(records));
-  private readonly held = new Map<string, Held>();
+  private readonly held = new Map<string, HeldFile>();
   private readonly reported = new Set<string>();
   private readonly heartbeats: Heartbeats;
   private readonly quarantine: Quarantine;
-  private readonly unusable: (error: Error | null) => void;
+  private readonly reportOutage: (error: Error | null) => void;
 
   /**
-   * @param directory SPOOL_DIR; made when it is missing
-   * @param monotonic milliseconds that no change of the clock moves
+   * @param directory SPOOL_DIR; created if it is missing
+   * @param monotonic the monotonic clock, in milliseconds
    */
   constructor(
     directory: string,
@@ -55,38 +55,38 @@ export class Spool {
     this.root = resolve(directory);
     this.heartbeats = new Heartbeats(monotonic);
     this.quarantine = new Quarantine(this.root, folder => this.sync(folder), log);
-    this.unusable = outage(
+    this.reportOutage = outage(
       fields => log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', fields),
       () => log.info('SPOOL_DIR can be written again'),
     );
   }
 
-  /** How many webhooks wait here. */
+  /** The number of webhooks in the spool. */
   get size(): number {
     return [...this.held.values()].reduce((sum, { webhooks }) => sum + webhooks, 0);
   }
 
-  /** Keeps one webhook. @throws whatever the disk says */
+  /** Writes one webhook. @throws the file system's error */
   append(webhook: InboundWebhook): Promise<void> {
     return this.queue.append(encodeRecord(webhook));
   }
 
   private async write(records: readonly Buffer[]): Promise<void> {
     try {
-      await this.keep(records);
+      await this.appendToSegment(records);
       this.report(null);
     } catch (error) {
-      // What a failed write or fsync left behind is not to be trusted: the next one goes to a new file.
+      // After a failed write or fsync the file cannot be trusted: the next write goes to a new one.
       const failed = this.segment;
       await this.seal();
-      // Nor may the tries fill the disk.
+      // Failed attempts must not fill the disk.
       if (failed && !this.held.has(failed.path)) await rm(failed.path, { force: true }).catch(() => undefined);
       this.report(error as Error);
       throw error;
     }
   }
 
-  private async keep(records: readonly Buffer[]): Promise<void> {
+  private async appendToSegment(records: readonly Buffer[]): Promise<void> {
     for (let tries = 0; tries < 3; tries++) {
       try {
         if (this.segment?.full) await this.seal();
@@ -97,7 +97,7 @@ export class Spool {
         return;
       } catch (error) {
         if (!files.isMissing(error)) throw error;
-        await this.leave();
+        await this.abandonFolder();
       }
     }
     throw new Error('its folders are removed or taken over again and again');
@@ -130,41 +130,41 @@ export class Spool {
     }
   }
 
-  /** Closes the open file; what it holds can be taken in. */
+  /** Closes the open file, so that it can be drained. */
   private async seal(): Promise<void> {
     const segment = this.segment;
     this.segment = null;
     await segment?.close();
   }
 
-  /** Somebody took our folder over, since we were silent for too long: what it held is theirs now. */
-  private async leave(): Promise<void> {
+  /** Another process took over our folder, since our heartbeat was late: the webhooks in it are no longer ours. */
+  private async abandonFolder(): Promise<void> {
     await this.seal();
     this.folder = null;
     this.held.clear();
   }
 
-  /** Shows that this process is alive, finds out whether the disk takes anything, and takes over what processes that are gone have left. */
+  /** Shows that this process is alive, checks that the disk is writable, and takes over the files of dead processes. */
   async heartbeat(): Promise<void> {
     try {
-      const folder = await this.queue.inTurn(() => this.ownFolder());
-      await this.heartbeats.beat(folder);
+      const folder = await this.queue.exclusive(() => this.ownFolder());
+      await this.heartbeats.write(folder);
       if (this.queue.empty) this.report(null);
-      await this.takeOver(folder).catch(error => this.stuck(this.root, error));
+      await this.takeOver(folder).catch(error => this.reportStuck(this.root, error));
     } catch (error) {
-      if (files.isMissing(error)) await this.queue.inTurn(() => this.leave());
+      if (files.isMissing(error)) await this.queue.exclusive(() => this.abandonFolder());
       else this.report(error as Error);
     }
   }
 
-  /** Moves the files of processes that are gone into our folder. Whoever comes second finds none. */
+  /** Moves the files of dead processes into our folder. If several processes try, the second finds none. */
   private async takeOver(own: string): Promise<void> {
     for (const name of await files.foldersIn(this.root)) {
       const folder = join(this.root, name);
-      if (!folderName.test(name) || folder === own || !(await this.heartbeats.isSilent(folder))) continue;
+      if (!folderName.test(name) || folder === own || !(await this.heartbeats.isDead(folder))) continue;
       try {
         for (const file of await files.recordFilesIn(folder)) {
-          // Named after the folder that it was made in, however often it is moved.
+          // Prefixed with the folder it was created in, also if it is moved several times.
           const path = join(own, file.includes('-') ? file : `${name}-${file}`);
           await rename(join(folder, file), path);
           this.held.set(path, { webhooks: await countOf(path), dueAt: 0 });
@@ -172,23 +172,24 @@ export class Spool {
         await this.sync(own);
         await files.removeEmpty(folder);
       } catch (error) {
-        this.stuck(folder, error);
+        this.reportStuck(folder, error);
       }
     }
   }
 
   /**
-   * Takes in the oldest file that can be, and drops it once everything in it is kept elsewhere. Cut short anywhere, it is taken in again: webhooks have ids.
-   * @param record gives those that will never be taken; only what it throws is thrown here, and leaves the file as it is
-   * @returns how many were taken in; `null` if there is nothing
+   * Records the oldest file that is due, and removes it once all its webhooks are stored elsewhere. If interrupted, the whole file is
+   * recorded again; ids make that idempotent.
+   * @param record returns the webhooks that can never be stored. Only its errors are thrown, and leave the file in place
+   * @returns the number of webhooks in the file; `null` if nothing is due
    */
   async drain(record: (webhooks: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
     const open = this.segment?.path;
     const now = this.monotonic();
-    const [path, held] = [...this.held].find(([one, { dueAt }]) => one !== open && dueAt <= now) ?? [];
+    const [path, held] = [...this.held].find(([file, { dueAt }]) => file !== open && dueAt <= now) ?? [];
     if (path === undefined || !held) {
       if (open === undefined || !this.held.has(open)) return null;
-      await this.queue.inTurn(() => this.seal());
+      await this.queue.exclusive(() => this.seal());
       return 0;
     }
     const bytes = await this.attempt(path, held, () => files.readWhole(path));
@@ -197,41 +198,41 @@ export class Spool {
     const refused = webhooks.length > 0 ? await record(webhooks) : [];
     held.webhooks = 0;
     await this.attempt(path, held, async () => {
-      await this.quarantine.putAside(damaged, refused);
+      await this.quarantine.add(damaged, refused);
       await rm(path);
       this.held.delete(path);
     });
     return webhooks.length;
   }
 
-  /** What fails here is the spool's own trouble, which may pass (a lack of descriptors, a read-only disk), and keeps no other file waiting. */
-  private async attempt<T>(path: string, held: Held, work: () => Promise<T>): Promise<T | null> {
+  /** Errors of the spool itself (too many open files, a read-only disk) may pass: this file is retried later and blocks no other. */
+  private async attempt<T>(path: string, held: HeldFile, work: () => Promise<T>): Promise<T | null> {
     try {
       return await work();
     } catch (error) {
-      held.dueAt = this.monotonic() + tryAgainMs;
-      // Somebody else has it.
+      held.dueAt = this.monotonic() + retryAfterMs;
+      // Another process has taken the file over.
       if (files.isMissing(error)) this.held.delete(path);
-      this.stuck(path, error);
+      this.reportStuck(path, error);
       return null;
     }
   }
 
-  /** Leaves the folder to whoever comes next, at once and not after a minute of silence; nothing may be appended any more. */
+  /** Releases the folder, so that the next process need not wait for a heartbeat timeout. Nothing may be appended afterwards. */
   async close(): Promise<void> {
-    await this.queue.inTurn(() => this.seal());
+    await this.queue.exclusive(() => this.seal());
     if (this.folder === null) return;
-    // A file that could not be read is still there.
+    // Looks at the disk: a file that could not be read is still there.
     if ((await files.recordFilesIn(this.folder)).length === 0) return files.removeEmpty(this.folder);
-    await this.heartbeats.leave(this.folder).catch(() => undefined);
+    await this.heartbeats.release(this.folder).catch(() => undefined);
   }
 
   private report(error: Error | null): void {
     this.problem = error === null ? null : files.reasonOf(error);
-    this.unusable(this.problem === null ? null : new Error(this.problem));
+    this.reportOutage(this.problem === null ? null : new Error(this.problem));
   }
 
-  private stuck(path: string, error: unknown): void {
+  private reportStuck(path: string, error: unknown): void {
     const fields = { file: path, reason: files.reasonOf(error) };
     if (!files.isMissing(error) && !this.reported.has(path))
       this.log.error('a spooled file cannot be taken in or removed: it stays and is tried again', fields);
@@ -239,7 +240,7 @@ export class Spool {
   }
 }
 
-/** How many webhooks a file holds; of one that cannot be read nobody knows. */
+/** The number of webhooks in a file; 1 if it cannot be read. */
 function countOf(path: string): Promise<number> {
   return files.readWhole(path).then(
     bytes => decodeRecords(bytes).webhooks.length,
