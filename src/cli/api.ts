@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import { classifyNetworkError, parsed, userAgent } from '../outgoing/http.js';
+import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import { Fault } from './fault.js';
 import { managementToken } from './token.js';
 
@@ -86,7 +86,7 @@ export class Api {
         headers,
         body: payload ? JSON.stringify(payload) : null,
       });
-      return { status: statusCode, body: parsed(await body.text()) };
+      return { status: statusCode, body: parseJson(await body.text()) };
     } catch (error) {
       const { message } = classifyNetworkError(error);
       throw new Fault(`${this.base} does not answer (${message}): check that the service runs, and that --url is its management port`);

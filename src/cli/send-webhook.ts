@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { request } from 'undici';
-import { classifyNetworkError, parsed, userAgent } from '../outgoing/http.js';
+import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import type { Settings } from '../settings/settings.js';
 import { commands } from '../webhook/webhook.dto.js';
 import { Fault } from './fault.js';
@@ -60,7 +60,7 @@ async function post(url: URL, body: string): Promise<void> {
     const answer = await request(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(waitMs) });
     const text = await answer.body.text();
     print(`${answer.statusCode} ${plain(text.slice(0, 1000))} in ${Math.round(performance.now() - from)} ms`);
-    const packet = parsed(text);
+    const packet = parseJson(text);
     const kept = typeof packet === 'object' && packet !== null && 'ErrorCode' in packet && packet.ErrorCode === 0;
     if (answer.statusCode !== 200 || !kept) process.exitCode = 1;
   } catch (error) {

@@ -14,7 +14,7 @@ import type { Sink } from '../sinks/sink-type.js';
 import { Socket } from '../sinks/slack/clicks/socket.js';
 import { sinkTypes } from '../sinks/sinks.js';
 
-/** What each client is set up with, and what its target answers. */
+/** The settings of each client and the answer of its target. */
 interface Client {
   type: string;
   texts: (url: string) => Record<string, string>;
@@ -63,7 +63,7 @@ const names = Object.keys(clients);
 
 type Said = [scheme: string, says: number | 'reset', outcome: string, message: string, advice: string];
 
-/** Each client tells an error of the connection in its own way, but all that a proxy says are errors of one kind. */
+/** Each client reports connection errors in its own way, but a proxy's failures must surface as one kind of error. */
 const statuses: Said[] = [
   ['https', 403, 'misconfigured', 'the proxy answered 403', 'NO_PROXY'],
   ['https', 400, 'misconfigured', 'the proxy answered 400', 'HTTPS_PROXY'],
@@ -81,7 +81,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-// Slack has no setting for a CA of its own, and neither has a proxy.
+// Neither Slack nor a proxy has a setting for a private CA.
 const trusted = getCACertificates('default');
 beforeAll(() => setDefaultCACertificates([...trusted, ca]));
 afterAll(() => setDefaultCACertificates(trusted));
@@ -99,7 +99,7 @@ async function target(name: string, secure: boolean) {
 }
 
 async function open(name: string, url: string, environment: Record<string, string>, texts: Record<string, string> = {}): Promise<Sink> {
-  const type = sinkTypes.find(one => one.type === clients[name]!.type)!;
+  const type = sinkTypes.find(candidate => candidate.type === clients[name]!.type)!;
   const { value, mistakes } = readClass(
     type.settings,
     new Map(Object.entries({ ...clients[name]!.texts(url), TIMEOUT_MS: '3000', ...texts })),
@@ -129,7 +129,7 @@ describe.each(names)('%s', name => {
     expect(await attempt(await open(name, there.url, through(between.url(credentials))))).toBeNull();
     expect(new Set(between.seen)).toEqual(new Set([`CONNECT 127.0.0.1:${there.port}`]));
     expect(there.requests.length).toBeGreaterThan(0);
-    for (const { headers } of there.requests) expect(Object.keys(headers).filter(one => one.startsWith('proxy'))).toEqual([]);
+    for (const { headers } of there.requests) expect(Object.keys(headers).filter(header => header.startsWith('proxy'))).toEqual([]);
   });
 
   it('is forwarded to an http target', async () => {
@@ -218,7 +218,7 @@ describe('a tunnel', () => {
     });
   });
 
-  // Seen failing with one that was waited for as long as it liked: the attempt of Elasticsearch with it, and all connections to the proxy after theirs.
+  // Regression: a silent proxy was waited for without limit, which hung the Elasticsearch attempt and all later connections to the proxy.
   it.each(names)('does not outlive the attempt that it was for (%s)', async name => {
     const [there, between] = [await target(name, true), await proxy({})];
     between.say('hang');
@@ -227,7 +227,7 @@ describe('a tunnel', () => {
     expect(await attempt(sink)).toMatchObject({ outcome: 'retry', message: expect.stringMatching(/^timed out/) });
     expect(performance.now() - start).toBeLessThan(1500);
     await until(() => between.sockets.size === 0, 'the end of the connection to the proxy');
-    // What was cancelled is over at once, too.
+    // A cancelled attempt ends at once, too.
     const patient = await open(name, there.url, through(between.url()), { TIMEOUT_MS: '20000' });
     const cancelling = new AbortController();
     const cancelled = attempt(patient, exampleDelivery(), cancelling.signal).catch(() => 'cancelled');

@@ -7,15 +7,15 @@ import { Misconfigured, NotSent, type SinkError, TryAgain } from '../sinks/error
 import { type Proxies, type Proxy, proxyFor } from './proxies.js';
 
 export interface ConnectionOptions extends AgentOptions {
-  /** How long to wait for a tunnel; without it, until the agent is destroyed. */
-  attemptMs?: number;
-  /** PEM texts: a private CA of the target, and our certificate and key for it. */
+  /** How long to wait for a proxy tunnel; by default until the agent is destroyed. */
+  tunnelTimeoutMs?: number;
+  /** PEM: the target's private CA, and our client certificate and key. */
   ca?: string | undefined;
   cert?: string | undefined;
   key?: string | undefined;
 }
 
-/** The agent for requests to a URL: through the proxy that the environment names for it, if any. What a proxy itself refuses comes out as the `SinkError` that it means. */
+/** Creates the agent for requests to a URL, through its proxy if there is one. Failures of the proxy itself surface as `SinkError`. */
 export function agentFor(url: string, proxies: Proxies, options: ConnectionOptions): HttpAgent {
   const target = new URL(url);
   const proxy = proxyFor(target, proxies);
@@ -23,25 +23,25 @@ export function agentFor(url: string, proxies: Proxies, options: ConnectionOptio
   return proxy ? new TunnelAgent(proxy, options) : new HttpsAgent(options as HttpsAgentOptions);
 }
 
-/** Only a proxy answers 407; where it forwards plain HTTP, that looks like an answer of the target. */
+/** Only a proxy answers 407; when it forwards plain HTTP, that looks like an answer of the target. */
 export function throwIfProxyRefused(status: number, agent: HttpAgent): void {
-  if (status === 407 && agent instanceof ForwardAgent) throw answered(agent.proxy, status);
+  if (status === 407 && agent instanceof ForwardAgent) throw proxyStatusError(agent.proxy, status);
 }
 
-/** Plain HTTP is forwarded, which Node does by itself: many proxies allow CONNECT only to port 443. */
+/** Plain HTTP is forwarded by Node's own proxy support, not tunnelled: many proxies allow CONNECT only to port 443. */
 class ForwardAgent extends HttpAgent {
   constructor(
     readonly proxy: Proxy,
     options: AgentOptions,
   ) {
     super({ ...options, proxyEnv: { http_proxy: proxy.url.href } });
-    // Node has read it by now; if axios saw it, `proxy: false` would make it replace this agent by one without a proxy.
+    // Node has read the option by now. If axios saw it, `proxy: false` would make it use an agent without a proxy instead.
     delete (this as unknown as { options: AgentOptions }).options.proxyEnv;
   }
 
   override createConnection(...args: Parameters<HttpAgent['createConnection']>): ReturnType<HttpAgent['createConnection']> {
     const socket = super.createConnection(...args);
-    const mark = (error: Error): void => void (error.cause = proxyFailed(this.proxy, error));
+    const mark = (error: Error): void => void (error.cause = proxyConnectionError(this.proxy, error));
     socket
       ?.prependListener('error', mark)
       .once(this.proxy.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => socket.off('error', mark));
@@ -49,21 +49,21 @@ class ForwardAgent extends HttpAgent {
   }
 }
 
-/** TLS goes through a tunnel. Node's own agent leaks a descriptor for each tunnel that is refused, and goes on waiting after the request was aborted. */
+/** Tunnels TLS through a proxy. Node's own agent leaks a file descriptor per refused tunnel and keeps waiting after an abort. */
 class TunnelAgent extends HttpsAgent {
   private readonly closing = new AbortController();
-  private readonly attemptMs: number | undefined;
+  private readonly tunnelTimeoutMs: number | undefined;
 
   constructor(
     private readonly proxy: Proxy,
-    { attemptMs, ...options }: ConnectionOptions,
+    { tunnelTimeoutMs, ...options }: ConnectionOptions,
   ) {
     super(options as HttpsAgentOptions);
-    this.attemptMs = attemptMs;
+    this.tunnelTimeoutMs = tunnelTimeoutMs;
   }
 
   override createConnection(...[options, done]: Parameters<HttpAgent['createConnection']>): null {
-    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal, this.attemptMs)
+    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal, this.tunnelTimeoutMs)
       .then(socket => super.createConnection({ ...options, socket } as never))
       .then(
         socket => done?.(null, socket!),
@@ -78,8 +78,8 @@ class TunnelAgent extends HttpsAgent {
   }
 }
 
-/** Opens a way to a host through a proxy, until the signal ends it or so many milliseconds are over. @throws SinkError */
-export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSignal, ms?: number): Promise<Socket> {
+/** Opens a tunnel to a host through a proxy. @throws SinkError, also on timeout or abort */
+export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSignal, timeoutMs?: number): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const { protocol, hostname, port: proxyPort } = proxy.url;
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
@@ -90,26 +90,27 @@ export function tunnel(proxy: Proxy, host: string, port: number, signal: AbortSi
     port: proxyPort,
     path: authority,
     headers: { host: authority, ...(proxy.authorization !== null && { 'proxy-authorization': proxy.authorization }) },
-    // Otherwise Node takes the name from the Host header, which is the target's.
+    // By default Node would use the Host header, which names the target.
     servername: isIP(proxyHost) ? '' : proxyHost,
     agent: false,
     signal,
   });
-  const late = ms === undefined ? undefined : setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), ms);
-  request.once('error', error => reject(proxyFailed(proxy, error))).once('close', () => clearTimeout(late));
+  const onTimeout = (): unknown => request.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' }));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
+  request.once('error', error => reject(proxyConnectionError(proxy, error))).once('close', () => clearTimeout(timer));
   request.once('connect', ({ statusCode = 0 }, socket: Duplex) => {
-    clearTimeout(late);
-    // The user of the tunnel sees its end by other events.
+    clearTimeout(timer);
+    // The tunnel's user notices its end through other events.
     socket.on('error', () => undefined);
     if (statusCode >= 200 && statusCode < 300) return resolve(socket as Socket);
     socket.destroy();
-    reject(answered(proxy, statusCode));
+    reject(proxyStatusError(proxy, statusCode));
   });
   request.end();
   return promise;
 }
 
-function answered({ variable }: Proxy, status: number): SinkError {
+function proxyStatusError({ variable }: Proxy, status: number): SinkError {
   const reason = ['proxy_answered', status] as const;
   if (status === 407) return new Misconfigured(reason, ['check_proxy_login', variable], status);
   if (status === 403) return new Misconfigured(reason, ['proxy_forbids', variable], status);
@@ -119,8 +120,8 @@ function answered({ variable }: Proxy, status: number): SinkError {
   return new Misconfigured(reason, ['no_proxy_there', variable], status);
 }
 
-/** What a connection to the proxy that failed means. */
-export function proxyFailed({ variable }: Proxy, error: unknown): SinkError {
+/** Maps a failed connection to the proxy to its outcome. */
+export function proxyConnectionError({ variable }: Proxy, error: unknown): SinkError {
   const cause = classifyNetworkError(error);
   const reason = ['proxy_unreachable', cause.why] as const;
   if (cause instanceof Misconfigured) return new Misconfigured(reason, ['check_proxy_host', variable]);

@@ -2,27 +2,27 @@ import { readFileSync } from 'node:fs';
 import type { Explanation } from '../explanations/explanation.js';
 import { Misconfigured, NotSent, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 
-/** Of this release. */
+/** The version of this release. */
 export const version = versionOf(new URL('../../package.json', import.meta.url));
 
-/** How we name ourselves to targets: `channel-sync/<version>`. */
+/** The User-Agent of all requests: `channel-sync/<version>`. */
 export const userAgent = `channel-sync/${version}`;
 
 function versionOf(packageJson: URL): string {
   return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
 }
 
-/** The longest time that a Retry-After may hold back a sink. */
+/** Upper limit for Retry-After. */
 const retryAfterCapMs = 3_600_000;
 
-/** `Retry-After` as seconds or a date, in milliseconds from now; 0 if absent, unreadable or past, one hour at most. */
+/** Parses `Retry-After` (seconds or a date) to milliseconds from now, one hour at most; 0 if absent, invalid or past. */
 export function retryAfterMs(header: unknown, now: number): number {
   if (typeof header !== 'string' || header.trim() === '') return 0;
   const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), retryAfterCapMs);
 }
 
-/** The one table of what an HTTP status means (contract, section 5); `null` is delivered. */
+/** Maps an HTTP status to its outcome (contract, section 5); `null` means delivered. */
 export function classifyStatus(status: number, retryAfter: unknown, now: number): SinkError | null {
   if (status >= 200 && status < 300) return null;
   const reason = ['answered', status] as const;
@@ -49,12 +49,12 @@ const notSentReasons: Record<string, Explanation> = {
   EAI_AGAIN: ['dns_try_again'],
 };
 
-/** Codes of Node's TLS that mean that the certificate will not be accepted later, either. */
+/** Node's TLS error codes that a retry would not fix. */
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
 /**
- * What a failure below HTTP means, by its code alone, since its message may hold a URL. Its causes are searched, too; one of them may be a `SinkError` already.
- * The caller checks its own signal first: a cancelled attempt is no failure.
+ * Maps a failure below HTTP to its outcome, by error code only, since the message may contain a URL. Also searches the causes,
+ * one of which may already be a `SinkError`. The caller must check its own signal first: a cancelled attempt is not a failure.
  */
 export function classifyNetworkError(error: unknown): SinkError {
   const { sinkError, code } = innermost(error);
@@ -70,13 +70,13 @@ function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; co
   if (error instanceof SinkError) return { sinkError: error, code: null };
   if (typeof error !== 'object' || error === null || depth > 5) return { sinkError: null, code: null };
   const { code, cause, original, errors } = error as { code?: unknown; cause?: unknown; original?: unknown; errors?: unknown[] };
-  for (const inner of [cause, original, errors?.[0]].map(one => innermost(one, depth + 1)))
+  for (const inner of [cause, original, errors?.[0]].map(nested => innermost(nested, depth + 1)))
     if (inner.sinkError || inner.code !== null) return inner;
   return { sinkError: null, code: typeof code === 'string' && /^[A-Z0-9_/]+$/.test(code) ? code : null };
 }
 
-/** What a text says as JSON; `undefined` if it is none. */
-export function parsed(text: string): unknown {
+/** Parses JSON; `undefined` if it is invalid. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

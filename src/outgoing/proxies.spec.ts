@@ -3,7 +3,7 @@ import { proxiesFrom, proxyFor } from './proxies.js';
 
 const read = (environment: Record<string, string>) => proxiesFrom(new Map(Object.entries(environment)));
 
-/** The host of the proxy that a URL is reached through. */
+/** The host of the proxy used for a URL. */
 function by(url: string, environment: Record<string, string>): string | null {
   const { proxies, mistakes } = read(environment);
   expect(mistakes).toEqual([]);

@@ -19,8 +19,8 @@ async function target(options: FakeServerOptions = {}, handler: Handler = () => 
   return server;
 }
 
-/** What was reached, or outcome and message of the error. */
-async function told(url: string, certificates: Parameters<typeof reach>[2] = {}, proxies: Proxies = noProxies): Promise<string> {
+/** The result of `reach`, or the outcome and message of its error. */
+async function outcomeOf(url: string, certificates: Parameters<typeof reach>[2] = {}, proxies: Proxies = noProxies): Promise<string> {
   try {
     return await reach(url, proxies, certificates, new AbortController().signal);
   } catch (error) {
@@ -31,44 +31,46 @@ async function told(url: string, certificates: Parameters<typeof reach>[2] = {},
 
 test('connects, and sends no request', async () => {
   const server = await target();
-  expect(await told(`${server.url}/${mark}?key=${mark}`)).toBe('target');
-  expect(await told(server.url.replace('http://', `http://user:${mark}@`))).toBe('target');
+  expect(await outcomeOf(`${server.url}/${mark}?key=${mark}`)).toBe('target');
+  expect(await outcomeOf(server.url.replace('http://', `http://user:${mark}@`))).toBe('target');
   expect(server.requests).toEqual([]);
 });
 
 test('a port that nothing listens on, an unknown host', async () => {
   const server = await target();
   await server.close();
-  expect(await told(server.url)).toBe('retry: connection refused');
-  expect(await told(`http://${mark}.invalid/`)).toMatch(
+  expect(await outcomeOf(server.url)).toBe('retry: connection refused');
+  expect(await outcomeOf(`http://${mark}.invalid/`)).toMatch(
     /^(misconfigured: unknown host|retry: the host name could not be looked up just now)$/,
   );
 });
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)('certificates of both sides, with %s', async maxVersion => {
   const plain = await target({ tls: { ...tls, maxVersion } });
-  expect(await told(plain.url)).toMatch(/^misconfigured: TLS failed \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)$/);
-  expect(await told(plain.url, { ca })).toBe('target');
-  expect(await told(plain.url.replace('127.0.0.1', 'localhost'), { ca })).toBe('misconfigured: TLS failed (ERR_TLS_CERT_ALTNAME_INVALID)');
+  expect(await outcomeOf(plain.url)).toMatch(/^misconfigured: TLS failed \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)$/);
+  expect(await outcomeOf(plain.url, { ca })).toBe('target');
+  expect(await outcomeOf(plain.url.replace('127.0.0.1', 'localhost'), { ca })).toBe(
+    'misconfigured: TLS failed (ERR_TLS_CERT_ALTNAME_INVALID)',
+  );
   const mutual = await target({ tls: { ...tls, ca, requestCert: true, rejectUnauthorized: true, maxVersion } });
-  // A server of Node's lets the handshake end and hangs up then, whatever the version: the first request finds that out.
-  expect(await told(mutual.url, { ca, ...client })).toBe('target');
+  // A Node server completes the handshake and then disconnects, with any TLS version; only the first request would notice.
+  expect(await outcomeOf(mutual.url, { ca, ...client })).toBe('target');
   expect(plain.requests.concat(mutual.requests)).toEqual([]);
 });
 
 test('what speaks no TLS', async () => {
   const server = await target();
-  expect(await told(server.url.replace('http:', 'https:'))).toMatch(/^misconfigured: TLS failed/);
+  expect(await outcomeOf(server.url.replace('http:', 'https:'))).toMatch(/^misconfigured: TLS failed/);
 });
 
 test.each(['http', 'https'])('of a proxy only that is reached: nothing is asked for (%s)', async scheme => {
   const proxy = await forwardProxy();
   ends.push(() => proxy.close());
   const proxies = proxiesOf({ [`${scheme}_proxy`]: proxy.url(`user:${mark}@`) });
-  expect(await told(`${scheme}://nowhere.invalid/`, {}, proxies)).toBe('proxy');
+  expect(await outcomeOf(`${scheme}://nowhere.invalid/`, {}, proxies)).toBe('proxy');
   expect(proxy.seen).toEqual([]);
   await proxy.close();
-  expect(await told(`${scheme}://nowhere.invalid/`, {}, proxies)).toBe('retry: the proxy cannot be reached: connection refused');
+  expect(await outcomeOf(`${scheme}://nowhere.invalid/`, {}, proxies)).toBe('retry: the proxy cannot be reached: connection refused');
 });
 
 test('it ends with its signal', async () => {

@@ -1,19 +1,19 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { proxyFailed } from './agents.js';
+import { proxyConnectionError } from './agents.js';
 import { classifyNetworkError } from './http.js';
 import { type Proxies, proxyFor } from './proxies.js';
 
-/** With TLS 1.3 a server refuses a client's certificate after the handshake: how long it gets for that, in milliseconds, if it says nothing else. */
-const refusalMs = 500;
+/** How long to wait for a server to reject our client certificate: in TLS 1.3 that happens after the handshake. */
+const rejectionTimeoutMs = 500;
 
-/** A private CA of the target, and our certificate and key for it, in PEM. */
+/** The target's private CA, and our client certificate and key; PEM. */
 type Certificates = { [name in 'ca' | 'cert' | 'key']?: string | undefined };
 
 /**
- * Connects to the host of a URL, with TLS if that says so, and hangs up: no request is sent. Where there is a proxy, only that is connected to.
- * @returns what was reached
- * @throws SinkError; the reason of the signal once that is aborted
+ * Connects to the host of a URL, with TLS for https, and disconnects without sending a request. With a proxy, only the proxy is connected to.
+ * @returns which of the two was reached
+ * @throws SinkError; the signal's reason once that is aborted
  */
 export async function reach(url: string, proxies: Proxies, certificates: Certificates, signal: AbortSignal): Promise<'target' | 'proxy'> {
   const target = new URL(url);
@@ -22,7 +22,7 @@ export async function reach(url: string, proxies: Proxies, certificates: Certifi
     await (proxy ? connect(proxy.url, {}, signal) : connect(target, certificates as ConnectionOptions, signal));
   } catch (error) {
     signal.throwIfAborted();
-    throw proxy ? proxyFailed(proxy, error) : classifyNetworkError(error);
+    throw proxy ? proxyConnectionError(proxy, error) : classifyNetworkError(error);
   }
   return proxy ? 'proxy' : 'target';
 }
@@ -35,11 +35,11 @@ async function connect({ protocol, hostname, port }: URL, certificates: Connecti
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let timer: NodeJS.Timeout | undefined;
   const socket = secure ? connectTls({ ...to, servername: isIP(host) === 0 ? host : '', ...certificates }) : connectTcp(to, resolve);
-  // A server may hang up on who asks nothing: that is no refusal.
+  // A reset after the handshake is not a rejection: servers may close a connection without a request.
   socket
     .on('error', (error: NodeJS.ErrnoException) => (timer && error.code === 'ECONNRESET' ? resolve() : reject(error)))
     .once('close', resolve);
-  socket.once('secureConnect', () => (timer = setTimeout(resolve, refusalMs))).once('session', () => timer && resolve());
+  socket.once('secureConnect', () => (timer = setTimeout(resolve, rejectionTimeoutMs))).once('session', () => timer && resolve());
   const end = (): void => reject(signal.reason as Error);
   signal.addEventListener('abort', end, { once: true });
   try {

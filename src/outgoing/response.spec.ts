@@ -1,7 +1,7 @@
 import { cleaner } from '../settings/cleaner.js';
 import { inEnglish, stored, withoutAnswer } from '../explanations/explanation.js';
 import { Refused } from '../sinks/errors.js';
-import { decoded, responseOf, withResponse } from './response.js';
+import { decodeText, responseOf, withResponse } from './response.js';
 
 const clean = cleaner(['planted-token']);
 
@@ -32,8 +32,8 @@ test('500 characters, and 120 in the reason, none of them half', () => {
 
 test('the charset of the answer', () => {
   const gbk = Buffer.from([0xc4, 0xfa, 0xba, 0xc3]);
-  expect(decoded(gbk, 'text/html; charset=GBK')).toBe('您好');
-  expect(decoded(Buffer.from('é'), 'text/plain; charset="utf-8"')).toBe('é');
-  expect(decoded(Buffer.from('é'), 'text/plain; charset=nonsense')).toBe('é');
-  expect(decoded(Buffer.from('é'), undefined)).toBe('é');
+  expect(decodeText(gbk, 'text/html; charset=GBK')).toBe('您好');
+  expect(decodeText(Buffer.from('é'), 'text/plain; charset="utf-8"')).toBe('é');
+  expect(decodeText(Buffer.from('é'), 'text/plain; charset=nonsense')).toBe('é');
+  expect(decodeText(Buffer.from('é'), undefined)).toBe('é');
 });

@@ -1,9 +1,9 @@
 import { TryAgain } from '../sinks/errors.js';
 
 /**
- * Does something within a time in milliseconds, `null` for any. The signal of the work is aborted with the given one, for the same reason, and when the time is up,
- * for what `late` makes; whatever the work throws afterwards is replaced by that reason. The end of the work is waited for: it may note what it left undone.
- * AbortSignal.any and AbortSignal.timeout cost as much CPU as a request, and what they make is held until the time is up.
+ * Runs work with a timeout in milliseconds, `null` for none. The work's signal is aborted with the given one, or on timeout with the error
+ * of `late`; whatever the work then throws is replaced by that reason. Waits for the work to end, so that it can clean up.
+ * AbortSignal.any and AbortSignal.timeout would cost as much CPU as a request and stay in memory until the timeout.
  */
 export async function within<T>(
   ms: number | null,
@@ -28,15 +28,17 @@ export async function within<T>(
 }
 
 /**
- * As `within`, for what may not obey its signal, such as a sink: it is over when its time is, or when `stop` is aborted. Not by
- * AbortSignal.any: what listens to a signal that follows another one is held for as long as that one lives.
- * @param timeoutMs `null` where the sink bounds its requests itself
- * @throws TryAgain when the time is over, whatever is called throws, and anything once `stop` is aborted
+ * Like `within`, for calls that may ignore their signal, such as a sink's: does not wait for the call after a timeout or an abort.
+ * Not built on AbortSignal.any, whose listeners stay in memory as long as the followed signal.
+ * @param timeoutMs `null` if the sink limits its requests itself
+ * @throws TryAgain on timeout; the reason of `stop` once that is aborted; otherwise the error of the call
  */
 export function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs: number | null, stop: AbortSignal): Promise<T> {
-  const orOver = (signal: AbortSignal): Promise<T> => {
-    const over = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
-    return Promise.race([call(signal), over]);
+  const orAborted = (signal: AbortSignal): Promise<T> => {
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+    );
+    return Promise.race([call(signal), aborted]);
   };
-  return within(timeoutMs, stop, orOver, () => new TryAgain(['timed_out'], ['check_answers']));
+  return within(timeoutMs, stop, orAborted, () => new TryAgain(['timed_out'], ['check_answers']));
 }

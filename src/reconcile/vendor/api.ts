@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
-import { parsed } from '../../outgoing/http.js';
+import { parseJson } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
@@ -44,7 +44,7 @@ export class VendorApi {
     private readonly events: EngineEvents,
     private readonly log: Log,
   ) {
-    const pool = { keepAlive: true, timeout: idleConnectionMs, attemptMs: timeoutMs };
+    const pool = { keepAlive: true, timeout: idleConnectionMs, tunnelTimeoutMs: timeoutMs };
     this.agent = agentFor(app.settings.REST_URL, proxies, pool);
   }
 
@@ -70,7 +70,7 @@ export class VendorApi {
     const over = await pace(signal);
     const sentAt = this.clock.now();
     const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(over);
-    const answer = status === 200 ? parsed(text) : undefined;
+    const answer = status === 200 ? parseJson(text) : undefined;
     const { ErrorCode: code, ActionStatus: done, RequestId: id } = isObject(answer) ? answer : {};
     if (!isObject(answer) || typeof code !== 'number' || !Number.isSafeInteger(code) || (code === 0 && done !== 'OK')) {
       this.count(`http_${status}`);

@@ -2,7 +2,7 @@ import type { Agent } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
-import { type Answered, readAnswer, withResponse } from '../../outgoing/response.js';
+import { type TargetAnswer, readAnswer, withResponse } from '../../outgoing/response.js';
 import { send } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import type { Delivery, SingleSink } from '../sink.js';
@@ -44,10 +44,10 @@ class CrmWebhookSink implements SingleSink {
     private readonly settings: CrmWebhookSettings,
     private readonly context: SinkContext,
   ) {
-    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: attemptMs, OAUTH_TOKEN_URL } = settings;
+    const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: tunnelTimeoutMs, OAUTH_TOKEN_URL } = settings;
     // The interval that axios sets: with another one, each request would set the socket's twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
-    this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, attemptMs });
+    this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, tunnelTimeoutMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
     this.shape = new Shape(settings);
     this.oauth = OAUTH_TOKEN_URL === undefined ? null : new OAuthToken(OAUTH_TOKEN_URL, settings, context);
@@ -68,11 +68,11 @@ class CrmWebhookSink implements SingleSink {
   }
 
   /** One try within its total time. Throws only until there is a status, which then decides. */
-  private async tryOnce(message: Message, signal: AbortSignal): Promise<Answered> {
+  private async tryOnce(message: Message, signal: AbortSignal): Promise<TargetAnswer> {
     const { TIMEOUT_MS } = this.settings;
     const use = this.oauth?.use();
     const late = (): Error => use?.late() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
-    const exchange = (inTime: AbortSignal): Promise<Answered> =>
+    const exchange = (inTime: AbortSignal): Promise<TargetAnswer> =>
       use ? use.call(token => this.exchange(message, inTime, token), inTime) : this.exchange(message, inTime);
     try {
       return await within(TIMEOUT_MS, signal, exchange, late);
@@ -82,7 +82,7 @@ class CrmWebhookSink implements SingleSink {
     }
   }
 
-  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answered> {
+  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<TargetAnswer> {
     const { METHOD: method, CONTENT_TYPE, HEADERS, SUCCESS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {

@@ -1,7 +1,7 @@
 import type { Agent } from 'node:http';
 import type { Explanation } from '../../explanations/explanation.js';
 import { agentFor } from '../../outgoing/agents.js';
-import { classifyNetworkError, classifyStatus, parsed, retryAfterMs } from '../../outgoing/http.js';
+import { classifyNetworkError, classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js';
 import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
@@ -43,8 +43,8 @@ export class OAuthToken {
     private readonly settings: CrmWebhookSettings,
     private readonly context: SinkContext,
   ) {
-    const { CA: ca, CERT: cert, KEY: key, TIMEOUT_MS: attemptMs } = settings;
-    this.agent = agentFor(url, context.proxies, { keepAlive: false, ca, cert, key, attemptMs });
+    const { CA: ca, CERT: cert, KEY: key, TIMEOUT_MS: tunnelTimeoutMs } = settings;
+    this.agent = agentFor(url, context.proxies, { keepAlive: false, ca, cert, key, tunnelTimeoutMs });
   }
 
   /** @throws SinkError; the reason of the signal once that is aborted, while the fetch goes on for others */
@@ -159,7 +159,7 @@ function ofEndpoint(error: SinkError): SinkError {
 }
 
 function fieldsOf({ body }: Answer): Record<string, unknown> {
-  return Object(parsed(body)) as Record<string, unknown>;
+  return Object(parseJson(body)) as Record<string, unknown>;
 }
 
 /** The server's word for what is wrong (RFC 6749, section 5.2). */

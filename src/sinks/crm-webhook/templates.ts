@@ -1,5 +1,5 @@
 import { type Explanation, inEnglish } from '../../explanations/explanation.js';
-import { parsed } from '../../outgoing/http.js';
+import { parseJson } from '../../outgoing/http.js';
 import type { ChangeEvent, Delivery } from '../sink.js';
 import { LiquidText, TemplateError } from './liquid.js';
 
@@ -55,7 +55,7 @@ export class BodyTemplate {
     if (trimmed === 'skip') return null;
     if (Buffer.byteLength(body) > mostBytes) throw new UnusableRendering(['rendering_too_large']);
     if (trimmed === '') throw new UnusableRendering(['rendering_empty']);
-    if (isJson(this.contentType) && parsed(body) === undefined) throw new UnusableRendering(['rendering_not_json'], body);
+    if (isJson(this.contentType) && parseJson(body) === undefined) throw new UnusableRendering(['rendering_not_json'], body);
     return body;
   }
 }
@@ -119,7 +119,7 @@ export class SuccessCondition {
 
   /** False also where the answer is none that it can deal with. */
   holds(status: number, body: string): boolean {
-    const answer = parsed(body);
+    const answer = parseJson(body);
     try {
       return this.text.render({ status, answer: answer === undefined ? body : answer }) === 'yes';
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
-import { parsed } from '../../outgoing/http.js';
+import { parseJson } from '../../outgoing/http.js';
 import { responseOf } from '../../outgoing/response.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange } from '../../outgoing/send.js';
@@ -36,7 +36,7 @@ export class RestClient {
 
   /** @param authorization the value of the Authorization header */
   constructor(
-    { URL: text, CA: ca, TIMEOUT_MS: attemptMs }: SearchSettings,
+    { URL: text, CA: ca, TIMEOUT_MS: tunnelTimeoutMs }: SearchSettings,
     authorization: string | null,
     proxies: Proxies,
     readonly clean: SinkContext['clean'],
@@ -45,7 +45,7 @@ export class RestClient {
     // Its credentials are in the header.
     url.username = url.password = '';
     this.root = url.href.replace(/\/+$/, '');
-    this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, attemptMs });
+    this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, tunnelTimeoutMs });
     this.headers = { accept: 'application/json', ...(authorization !== null && { authorization }) };
   }
 
@@ -59,7 +59,7 @@ export class RestClient {
       answerLimit,
     );
     const response = status < 300 ? null : responseOf(body, contentType, this.clean);
-    return { status, retryAfter, body: parsed(body), response };
+    return { status, retryAfter, body: parseJson(body), response };
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ChatGetPermalinkResponse, ChatPostMessageResponse, ConversationsHistoryResponse } from '@slack/web-api';
-import { classifyNetworkError, parsed } from '../../outgoing/http.js';
+import { classifyNetworkError, parseJson } from '../../outgoing/http.js';
 import type { Alert } from '../alert.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
@@ -242,7 +242,7 @@ function wordOf(error: unknown): string {
 
 /** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
 function readMessageRef(text: string | null): MessageRef | null {
-  const { channel, ts, image, thread, fallback, digest } = Object(parsed(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
+  const { channel, ts, image, thread, fallback, digest } = Object(parseJson(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
   if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
   return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }), ...(fallback === true && { fallback }) };
 }

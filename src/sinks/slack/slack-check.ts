@@ -1,5 +1,5 @@
 import type { ConversationsInfoResponse } from '@slack/web-api';
-import { parsed } from '../../outgoing/http.js';
+import { parseJson } from '../../outgoing/http.js';
 import { reach } from '../../outgoing/reach.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { CheckResult } from '../sink.js';
@@ -26,7 +26,7 @@ export function checkBot(settings: SlackSettings, context: SinkContext, signal: 
     const { headers } = await askApi('auth.test', {}, settings, context, within);
     const told = headers['x-oauth-scopes'];
     const scopes = typeof told === 'string' ? new Set(told.split(/[\s,]+/)) : null;
-    const ask: Ask = async (method, args) => parsed((await askApi(method, args, settings, context, within)).body) as object;
+    const ask: Ask = async (method, args) => parseJson((await askApi(method, args, settings, context, within)).body) as object;
     const problems: SinkError[] = [];
     if (scopes && !['chat:write', 'chat:write:bot', 'bot'].some(scope => scopes.has(scope)))
       problems.push(asIfAnswered('missing_scope', ['slack_lacks_scope']));

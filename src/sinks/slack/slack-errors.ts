@@ -1,5 +1,5 @@
 import type { Explanation } from '../../explanations/explanation.js';
-import { classifyStatus, parsed, retryAfterMs } from '../../outgoing/http.js';
+import { classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js';
 import type { Answer } from '../../outgoing/send.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 
@@ -99,5 +99,5 @@ function slackWord(text: unknown): string | null {
 }
 
 function fieldsOf(body: string): { ok?: unknown; error?: unknown; errors?: unknown; response_metadata?: { messages?: unknown } | null } {
-  return Object(parsed(body)) as object;
+  return Object(parseJson(body)) as object;
 }

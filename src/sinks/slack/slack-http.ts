@@ -1,5 +1,5 @@
 import { agentFor } from '../../outgoing/agents.js';
-import { parsed } from '../../outgoing/http.js';
+import { parseJson } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
@@ -40,7 +40,7 @@ export async function callApi<T>(
   context: ApiContext,
   signal: AbortSignal,
 ): Promise<T> {
-  return parsed((await askApi(method, args, settings, context, signal)).body) as T;
+  return parseJson((await askApi(method, args, settings, context, signal)).body) as T;
 }
 
 /** As `callApi`. @returns the whole answer */

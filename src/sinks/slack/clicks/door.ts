@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { parsed } from '../../../outgoing/http.js';
+import { parseJson } from '../../../outgoing/http.js';
 import type { InteractionHandler, Headers } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import { fieldsOf } from './interaction.js';
@@ -43,9 +43,9 @@ export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, 
 
 /** What a request says: a body of JSON (events), the JSON in the field `payload` of a form (clicks), or the form itself (commands); `null` for anything else. */
 export function payloadOf(body: string): unknown {
-  if (body.startsWith('{')) return parsed(body) ?? null;
+  if (body.startsWith('{')) return parseJson(body) ?? null;
   const form = new URLSearchParams(body);
-  return form.has('command') ? Object.fromEntries(form) : (parsed(form.get('payload') ?? '') ?? null);
+  return form.has('command') ? Object.fromEntries(form) : (parseJson(form.get('payload') ?? '') ?? null);
 }
 
 /** The ids that Slack gives to what happened once, whichever way and however often it reports it. */

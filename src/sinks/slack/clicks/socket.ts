@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@slack/socket-mode';
 import { Agent, buildConnector } from 'undici';
 import { tunnel } from '../../../outgoing/agents.js';
-import { classifyNetworkError, parsed } from '../../../outgoing/http.js';
+import { classifyNetworkError, parseJson } from '../../../outgoing/http.js';
 import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
@@ -139,7 +139,7 @@ export class Socket {
 
 /** Slack warns before it ends a connection, unless Socket Mode itself was turned off. */
 function asksForAnother(message: unknown): boolean {
-  const { type, reason } = Object(typeof message === 'string' ? parsed(message) : null) as { type?: unknown; reason?: unknown };
+  const { type, reason } = Object(typeof message === 'string' ? parseJson(message) : null) as { type?: unknown; reason?: unknown };
   return type === 'disconnect' && reason !== 'link_disabled';
 }
 
