@@ -120,13 +120,18 @@ export function lastNameOf({ event }: ListedChange): string | null {
 /** The reason of a discard for which a person gave none. The line that says who did it says more. */
 const noReasonGiven = stored(['discarded']);
 
-/** How a sink stands to a change, and why if it does not have it; `why` is empty if there is nothing to say. */
+/** How a sink stands to a change, why if it does not have it, and when it is tried next; `why` is empty if there is nothing to say. */
 export function standingOf(
-  { state, reason, held, skipped }: SinkResult,
+  { state, reason, held, skipped, nextAttemptAt }: SinkResult,
   { results: texts, explain }: ChangeTexts,
-): { standing: string; why: string } {
-  if (skipped) return { standing: texts.skipped, why: '' };
-  const has = state === 'delivered' || state === 'superseded' || reason === null || reason === noReasonGiven;
-  const isOpen = state === 'pending' || state === 'retrying';
-  return { standing: texts.state[state], why: isOpen && held !== null ? texts.held[held] : has ? '' : explain(reason) };
+  now: number,
+): { standing: string; why: string; next: { text: string; at: number } | null } {
+  if (skipped) return { standing: texts.skipped, why: '', next: null };
+  const standing = texts.state[state];
+  if (state !== 'pending' && state !== 'retrying') {
+    const has = state === 'delivered' || state === 'superseded' || reason === null || reason === noReasonGiven;
+    return { standing, why: has ? '' : explain(reason), next: null };
+  }
+  const why = held !== null ? texts.held[held] : reason === null ? '' : explain(reason);
+  return { standing, why, next: nextAttemptAt !== null && nextAttemptAt > now ? { text: texts.next[state], at: nextAttemptAt } : null };
 }

@@ -142,6 +142,6 @@ async function takeAll(page: Page, path: string): Promise<void> {
 async function drawPage(page: Page, locale: Locale, details: ChangeDetails, path: string): Promise<void> {
   const { changePage } = (await load('management/page/page')) as typeof import('../../src/management/page/page.js');
   await page.setViewportSize({ width: 1000, height: 900 });
-  await page.setContent(changePage(details, locale));
+  await page.setContent(changePage(details, locale, now));
   await page.screenshot({ path, fullPage: true, animations: 'disabled' });
 }

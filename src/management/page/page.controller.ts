@@ -42,7 +42,7 @@ export class PageController {
     const details = uuid.test(id) ? await this.lookups.within({}).change(id) : null;
     if (!details) throw new NotFoundException('no change with this id is kept');
     response.type('html');
-    return changePage(details, languageOf(query.lang, request));
+    return changePage(details, languageOf(query.lang, request), this.clock.now());
   }
 }
 

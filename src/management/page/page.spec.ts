@@ -75,7 +75,7 @@ describe('the page', () => {
         fc.oneof(fc.constant(`<script>alert(1)</script>"'&<!--`), fc.string({ unit: 'binary' })),
         fc.constantFrom('en', 'zh-CN'),
         (text, language) => {
-          const page = changePage(details(text), language as 'en');
+          const page = changePage(details(text), language as 'en', now);
           const tags = page.match(/<\/?[a-z0-9]+/gi) ?? [];
           const ours = /^<\/?(html|head|meta|title|style|body|h[123]|p|table|tr|t[hd]|bdi|pre|span|div)$/;
           expect(tags.filter(tag => !ours.test(tag))).toEqual([]);
@@ -97,6 +97,7 @@ describe('the page', () => {
         origin: { clientIp: '192.0.2.7', platform: 'RESTAPI', owner: 'lihua' },
       },
       'en',
+      now,
     );
     const shown = page.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
     const attempt = ['2026-01-01 00:00:00 UTC', 'rejected', '42 ms', '422', 'Tea', "Target's answer"];
@@ -106,12 +107,27 @@ describe('the page', () => {
 
   it('says of what was not sent, and of what was skipped, what the card says', () => {
     const results = [resultAt('a', 'delivered', { skipped: true }), resultAt('b', 'superseded', { reason: 'answered 503' })];
-    const page = changePage(details('x', { deliveries: results.map(one => ({ ...one, attempts: [] })) }), 'en');
+    const page = changePage(details('x', { deliveries: results.map(one => ({ ...one, attempts: [] })) }), 'en', now);
     expect(page.match(/<h3>.*?<\/h3>/g)).toEqual(['<h3>a · not sent (template)</h3>', '<h3>b · skipped: a newer change was sent</h3>']);
   });
 
+  it('says of what is still open when it is tried next, as Details do', () => {
+    const at = now + hour;
+    const results = [
+      resultAt('a', 'retrying', { reason: 'answered 503', nextAttemptAt: at }),
+      resultAt('b', 'pending', { nextAttemptAt: now }),
+      resultAt('c', 'pending', { held: 'paused' }),
+    ];
+    const page = changePage(details('x', { deliveries: results.map(one => ({ ...one, attempts: [] })) }), 'en', now);
+    expect(page.match(/<h3>.*?<\/h3>/g)).toEqual([
+      '<h3>a · retrying: <bdi>answered 503</bdi> · next retry <span class="time">2026-01-01 01:00:00 UTC</span></h3>',
+      '<h3>b · queued</h3>',
+      '<h3>c · queued: <bdi>the sink is paused</bdi></h3>',
+    ]);
+  });
+
   it('says so where there is nothing', () => {
-    const page = changePage(details('x', { webhook: null, deliveries: [], before: [] }), 'en');
+    const page = changePage(details('x', { webhook: null, deliveries: [], before: [] }), 'en', now);
     for (const text of ['There was no webhook', 'No other sinks configured', 'None']) expect(page).toContain(text);
   });
 });

@@ -17,22 +17,21 @@ export const contentSecurityPolicy = [
   ...['base-uri', 'form-action', 'frame-ancestors'].map(one => `${one} 'none'`),
 ].join('; ');
 
-/** Mark-up that is ready to stand in a page: only `html` makes it. */
-class Html {
-  constructor(readonly markup: string) {}
+/** What is ready to stand in a page: only `markup` makes it. */
+class Markup {
+  constructor(readonly text: string) {}
 }
 
-type Part = Html | string | number | readonly Html[];
+type Part = Markup | string | number | readonly Markup[];
 
-/** Mark-up with texts in it, which are only ever shown: escaped, and each a direction of its own. */
-function html(parts: TemplateStringsArray, ...values: readonly Part[]): Html {
-  return new Html(parts.reduce((all, part, index) => all + markupOf(values[index - 1]!) + part));
+/** Mark-up with texts in it, which are only ever shown: escaped. */
+function markup(parts: TemplateStringsArray, ...values: readonly Part[]): Markup {
+  return new Markup(parts.reduce((all, part, index) => all + markupOf(values[index - 1]!) + part));
 }
 
 function markupOf(part: Part): string {
-  if (part instanceof Html) return part.markup;
-  if (typeof part === 'object') return part.map(one => one.markup).join('');
-  return escaped(String(part));
+  if (part instanceof Markup) return part.text;
+  return typeof part === 'object' ? part.map(one => one.text).join('') : escaped(String(part));
 }
 
 function escaped(text: string): string {
@@ -41,143 +40,108 @@ function escaped(text: string): string {
   return shown.replace(/[&<>"']/g, sign => `&#${sign.charCodeAt(0)};`);
 }
 
-/** Text that came from outside. */
-const data = (text: string): Html => html`<bdi>${text}</bdi>`;
+/** Text that came from outside: a direction of its own. */
+const data = (text: string): Markup => markup`<bdi>${text}</bdi>`;
+const quiet = (text: string): Markup => markup`<span class="quiet">${text}</span>`;
+const time = (iso: string): Markup => markup`<span class="time">${iso.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')}</span>`;
+
+const th = (title: string): Markup => markup`<th>${title}</th>`;
+const td = (part: Part): Markup => markup`<td>${part}</td>`;
+const tr = (...cells: readonly Markup[]): Markup => markup`<tr>${cells}</tr>`;
+/** With a line of titles above its rows. */
+const table = (titles: Record<string, string>, rows: readonly Markup[]): Markup =>
+  markup`<table>${[tr(...Object.values(titles).map(th)), ...rows]}</table>`;
 
 /** The page of a change: what Details shows, whole. Times are UTC. */
-export function changePage(details: ChangeDetails, language: Language): string {
+export function changePage(details: ChangeDetails, language: Language, now: number): string {
   const texts = pageTexts[language];
-  const { event, origin } = details;
+  const { event, origin, deliveries, webhook } = details;
   const { data: change } = event;
   const name = lastNameOf(details);
-  const facts: [keyof PageTexts['facts'], string | number | null][] = [
-    ['channel', change.channelId],
-    ['app', change.sdkAppId],
-    ['change', change.changeId],
-    ['revision', change.revision],
-    ['operator', change.operator],
-    ['platform', origin.platform],
-    ['clientIp', origin.clientIp],
-    ['owner', origin.owner],
-    ['source', texts.details.source[change.source]],
-    ['happened', timeOf(event.timestamp)],
-    ['received', timeOf(toIso(details.receivedAt))],
-  ];
-  const shown = html`<!doctype html>
-    <html lang="${language}">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width" />
-        <meta name="robots" content="noindex" />
-        <title>${name ?? texts.change.nameUnknown}</title>
-        <style>
-          ${new Html(style)}
-        </style>
-      </head>
-      <body>
-        <h1>${name === null ? texts.change.nameUnknown : data(name)}</h1>
-        <p>${effectOf(details, texts)}</p>
-        ${notesOf(details, texts).map(note => html`<p>${note}</p>`)} ${fields(change.revision === null ? [] : change.changes, texts)}
-        <table>
-          ${facts.map(
-            ([fact, value]) =>
-              html`<tr>
-                <th>${texts.facts[fact]}</th>
-                <td>${value === null ? quiet(texts.change.unknown) : data(String(value))}</td>
-              </tr>`,
-          )}
-        </table>
-        <h2>${texts.details.deliveries}</h2>
-        ${details.deliveries.length === 0 ? quiet(texts.results.none) : details.deliveries.map(one => delivery(one, texts))}
-        <h2>${texts.details.webhook}</h2>
-        ${details.webhook === null ? quiet(texts.details.noWebhook) : html`<pre>${data(details.webhook)}</pre>`}
-        <h2>${texts.details.before}</h2>
-        ${neighbours(details.before, texts)}
-        <h2>${texts.details.after}</h2>
-        ${neighbours(details.after, texts)}
-      </body>
-    </html>`;
-  return shown.markup;
+  const facts: Record<keyof PageTexts['facts'], string | number | Markup | null> = {
+    channel: change.channelId,
+    app: change.sdkAppId,
+    change: change.changeId,
+    revision: change.revision,
+    operator: change.operator,
+    platform: origin.platform,
+    clientIp: origin.clientIp,
+    owner: origin.owner,
+    source: texts.details.source[change.source],
+    happened: time(event.timestamp),
+    received: time(toIso(details.receivedAt)),
+  };
+  const factRows = (Object.keys(facts) as (keyof typeof facts)[]).map(fact => {
+    const known = facts[fact];
+    return tr(
+      th(texts.facts[fact]),
+      td(known === null ? quiet(texts.change.unknown) : known instanceof Markup ? known : data(String(known))),
+    );
+  });
+  return markup`<!doctype html>
+<html lang="${language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>${name ?? texts.change.nameUnknown}</title>
+<style>${new Markup(style)}</style>
+</head>
+<body>
+<h1>${name === null ? texts.change.nameUnknown : data(name)}</h1>
+<p>${effectOf(details, texts)}</p>
+${notesOf(details, texts).map(note => markup`<p>${note}</p>`)}
+${change.revision === null ? '' : fields(change.changes, texts)}
+<table>${factRows}</table>
+<h2>${texts.details.deliveries}</h2>
+${deliveries.length === 0 ? quiet(texts.results.none) : deliveries.map(one => delivery(one, texts, now))}
+<h2>${texts.details.webhook}</h2>
+${webhook === null ? quiet(texts.details.noWebhook) : markup`<pre>${data(webhook)}</pre>`}
+<h2>${texts.details.before}</h2>
+${neighbours(details.before, texts)}
+<h2>${texts.details.after}</h2>
+${neighbours(details.after, texts)}
+</body>
+</html>
+`.text;
 }
 
-/** As people read it, in UTC. */
-function timeOf(iso: string): string {
-  return iso.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC');
-}
-
-function quiet(text: string): Html {
-  return html`<span class="quiet">${text}</span>`;
-}
-
-function value(text: string | null, texts: PageTexts): Html {
+function value(text: string | null, texts: PageTexts): Markup {
   return text === null ? quiet(texts.change.unknown) : text === '' ? quiet(texts.change.empty) : data(text);
 }
 
-function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageTexts): Html | string {
-  if (changes.length === 0) return '';
-  const rows = changes.map(
-    ({ field, from, to }) =>
-      html`<tr>
-        <th>${texts.change.field[field]}</th>
-        <td>${value(from, texts)}</td>
-        <td>${value(to, texts)}</td>
-      </tr>`,
-  );
-  return html`<table>
-    <tr>
-      <th></th>
-      <th>${texts.before}</th>
-      <th>${texts.now}</th>
-    </tr>
-    ${rows}
-  </table>`;
+function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageTexts): Part {
+  const rows = changes.map(({ field, from, to }) => tr(th(texts.change.field[field]), td(value(from, texts)), td(value(to, texts))));
+  return rows.length === 0 ? '' : table({ field: '', before: texts.before, now: texts.now }, rows);
 }
 
-function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts): Html {
-  const { standing, why } = standingOf(result, texts);
+function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts, now: number): Markup {
+  const { standing, why, next } = standingOf(result, texts, now);
   const { outcome: outcomes } = texts.details;
-  const rows = result.attempts.map(({ at, outcome, durationMs, status, error, response }) => {
-    const reason = error === null ? '' : data(texts.explain(error));
-    const ended = outcomes[outcome as keyof typeof outcomes] ?? outcome;
-    return html`<tr>
-      <td class="time">${timeOf(toIso(at))}</td>
-      <td>${ended}</td>
-      <td>${durationMs} ms</td>
-      <td>${status ?? ''}</td>
-      <td>${reason}</td>
-      <td>${response === null ? '' : data(response)}</td>
-    </tr>`;
-  });
-  return html`<h3>${result.sink} · ${standing}${why === '' ? '' : html`${texts.colon}${data(why)}`}</h3>
-    ${
-      rows.length === 0
-        ? ''
-        : html`<table>
-            ${headings(texts.columns)} ${rows}
-          </table>`
-    }`;
+  const rows = result.attempts.map(({ at, outcome, durationMs, status, error, response }) =>
+    tr(
+      td(time(toIso(at))),
+      td(outcomes[outcome as keyof typeof outcomes] ?? outcome),
+      td(`${durationMs} ms`),
+      td(status ?? ''),
+      td(error === null ? '' : data(texts.explain(error))),
+      td(response === null ? '' : data(response)),
+    ),
+  );
+  const reason = why === '' ? '' : markup`${texts.colon}${data(why)}`;
+  const then = next === null ? '' : markup`${next.text}${time(toIso(next.at))}`;
+  return markup`<h3>${result.sink} · ${standing}${reason}${then}</h3>${rows.length === 0 ? '' : table(texts.columns, rows)}`;
 }
 
-function neighbours(changes: readonly ListedChange[], texts: PageTexts): Html {
+function neighbours(changes: readonly ListedChange[], texts: PageTexts): Markup {
   if (changes.length === 0) return quiet(texts.details.none);
   const rows = changes.map(change => {
     const { revision, changes: all, operator } = change.event.data;
     const what = all.map(
-      ({ field, from, to }) => html`<div>${texts.change.field[field]}${texts.colon}${value(from, texts)} → ${value(to, texts)}</div>`,
+      ({ field, from, to }) => markup`<div>${texts.change.field[field]}${texts.colon}${value(from, texts)} → ${value(to, texts)}</div>`,
     );
-    return html`<tr>
-      <td class="time">${timeOf(change.event.timestamp)}</td>
-      <td>${effectOf(change, texts)}${revision === null ? [] : what}</td>
-      <td>${operator === null ? '' : data(operator)}</td>
-    </tr>`;
+    const effect = markup`${effectOf(change, texts)}${revision === null ? '' : what}`;
+    return tr(td(time(change.event.timestamp)), td(effect), td(operator === null ? '' : data(operator)));
   });
-  return html`<table>
-    ${headings(texts.changeColumns)} ${rows}
-  </table>`;
-}
-
-function headings(titles: Record<string, string>): Html {
-  return html`<tr>
-    ${Object.values(titles).map(title => html`<th>${title}</th>`)}
-  </tr>`;
+  return table(texts.changeColumns, rows);
 }

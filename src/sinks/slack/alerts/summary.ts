@@ -1,7 +1,6 @@
 import type { RichTextElement } from '@slack/types';
 import type { Alert } from '../../alert.js';
-import { text } from '../card/blocks.js';
-import { clean } from '../card/card-text.js';
+import { sinkLine, text } from '../card/blocks.js';
 import type { Words } from '../words/en.js';
 
 type Summary = Extract<Alert, { kind: 'summary' }>;
@@ -34,15 +33,13 @@ export function summaryLines({ sinks }: Summary, { summary: words, next }: Words
   const lines = sinks
     .filter(one => kept.has(one))
     .map(({ sink, delivered, slowestMs, parked, waiting, messageRefs }): RichTextElement[] => {
-      const phrases = [
-        text(words.delivered(delivered)),
+      const more = [
         ...(slowestMs === null ? [] : [text(words.slowest(slowestMs))]),
         ...(parked > 0 ? [linked(words.parked(parked), messageRefs.parked)] : []),
         ...(waiting > 0 ? [linked(words.waiting(waiting), messageRefs.waiting)] : []),
       ];
       const icon = parked > 0 ? 'x' : waiting > 0 ? 'hourglass_flowing_sand' : 'white_check_mark';
-      const rest = phrases.flatMap((one, index) => [text(index === 0 ? ' ' : next), one]);
-      return [{ type: 'emoji', name: icon }, text(` ${clean(sink, 60)}`, { bold: true }), ...rest];
+      return [...sinkLine(icon, sink, ` ${words.delivered(delivered)}`), ...more.flatMap(one => [text(next), one])];
     });
   return sinks.length > kept.size ? [...lines, [text(words.more(sinks.length - kept.size))]] : lines;
 }

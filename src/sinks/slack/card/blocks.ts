@@ -1,6 +1,6 @@
 import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextText } from '@slack/types';
 import type { Actions } from '../../sink.js';
-import { cleanLines } from './card-text.js';
+import { clean, cleanLines } from './card-text.js';
 import type { SlackSettings } from '../slack.settings.js';
 import type { Words } from '../words/en.js';
 
@@ -98,6 +98,27 @@ function button(action: keyof Actions | 'details', value: string, { buttons: lab
 /** How much of a message's length a line takes up: everything in it that is shown, or may be. */
 export function lengthOf(line: readonly RichTextElement[]): number {
   return line.reduce((sum, one) => sum + Object.values({ ...one, type: '', style: '' }).join('').length, 0);
+}
+
+/** The first lines, as many as there is room for. */
+export function firstFitting(lines: readonly RichTextElement[][], units: number, most = Infinity): RichTextElement[][] {
+  let left = units;
+  const beyond = lines.findIndex((line, index) => index === most || (left -= lengthOf(line)) < 0);
+  return lines.slice(0, beyond < 0 ? undefined : beyond);
+}
+
+/** What says how many more there are; none if there are none. */
+export function moreLine(more: number, phrase: (count: number) => string): RichTextElement[][] {
+  return more > 0 ? [[text(phrase(more), { italic: true })]] : [];
+}
+
+export function emoji(name: string): RichTextElement {
+  return { type: 'emoji', name };
+}
+
+/** A sink in bold after an icon, and what there is to say of it. */
+export function sinkLine(icon: string, sink: string, rest: string): RichTextElement[] {
+  return [emoji(icon), text(` ${clean(sink, 60)}`, { bold: true }), text(rest)];
 }
 
 /** The same message without its image, for when Slack cannot fetch that; `null` if it has none. */

@@ -1,7 +1,7 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
 import { standingOf } from '../../lookup.js';
 import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
-import { type RenderContext, date, lengthOf, richText, text } from './blocks.js';
+import { type RenderContext, date, emoji, firstFitting, moreLine, richText, sinkLine, text } from './blocks.js';
 import { clean } from './card-text.js';
 import type { Words } from '../words/en.js';
 
@@ -34,7 +34,7 @@ export function results({ results: all, auditActions }: Report, context: RenderC
     headOf(all, wellLine, context),
     ...badLines(bad, context, now),
     ...(bad.length > 0 && wellLine !== '' ? [[emoji('white_check_mark'), text(` ${wellLine}`)]] : []),
-    ...(earlier > 0 ? [[text(words.results.actionsBefore(earlier), { italic: true })]] : []),
+    ...moreLine(earlier, words.results.actionsBefore),
     ...auditActions.slice(-mostActions).map(action => auditLine(action, context, isNew)),
   ]);
 }
@@ -67,16 +67,10 @@ function headOf(all: readonly SinkResult[], wellLine: string, context: RenderCon
 /** If there are too many, the most harmless ones become one line. */
 function badLines(bad: readonly SinkResult[], context: RenderContext, now: number): RichTextElement[][] {
   const { words } = context;
-  const lines: RichTextElement[][] = [];
-  let units = 0;
-  for (const result of bad) {
-    const line = standingLine(result, context, now);
-    units += lengthOf(line);
-    if (lines.length === mostLines || units > mostUnits) break;
-    lines.push(line);
-  }
+  const all = bad.map(result => standingLine(result, context, now));
+  const lines = firstFitting(all, mostUnits, mostLines);
   const folded = bad.slice(lines.length);
-  return folded.length === 0 ? lines : [...lines, [text(words.results.folded(folded.length, counts(folded, words)))]];
+  return [...lines, ...moreLine(folded.length, count => words.results.folded(count, counts(folded, words)))];
 }
 
 /** Each sink that has a change, and how long that took. */
@@ -100,10 +94,6 @@ function isOpen({ state }: SinkResult): boolean {
   return state === 'pending' || state === 'retrying';
 }
 
-function emoji(name: string): RichTextElement {
-  return { type: 'emoji', name };
-}
-
 /**
  * Our words around who did something. A user of Slack is shown by name where that notifies nobody, as in an edit.
  * @param notifies whether a name would
@@ -125,17 +115,11 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
 
 /** How a sink stands to a change: if it does not have it why, with what its target answered, and when it is tried next. */
 export function standingLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
-  const { sink, state, nextAttemptAt } = result;
   const { words } = context;
-  const { standing, why } = standingOf(result, words);
+  const { standing, why, next } = standingOf(result, words, now);
   const reason = clean(why, 200);
-  const isTriedNext = (state === 'pending' || state === 'retrying') && nextAttemptAt !== null && nextAttemptAt > now;
-  return [
-    emoji(icons[state]),
-    text(` ${clean(sink, 60)}`, { bold: true }),
-    text(` ${standing}${reason && words.colon + reason}`),
-    ...(isTriedNext ? [text(words.results.next[state]), date(nextAttemptAt, context)] : []),
-  ];
+  const line = sinkLine(icons[result.state], result.sink, ` ${standing}${reason && words.colon + reason}`);
+  return next === null ? line : [...line, text(next.text), date(next.at, context)];
 }
 
 function auditLine({ at, action, actor }: AuditAction, context: RenderContext, isNew: boolean): RichTextElement[] {

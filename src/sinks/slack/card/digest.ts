@@ -1,7 +1,7 @@
 import type { RichTextElement } from '@slack/types';
 import { type ListedChange, effectOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import { type Message, type RenderContext, date, header, lengthOf, mostInAll, period, richText, text } from './blocks.js';
+import { type Message, type RenderContext, date, firstFitting, header, moreLine, mostInAll, period, richText, text } from './blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from './card.js';
 import { clean, escape } from './card-text.js';
 import type { Words } from '../words/en.js';
@@ -24,7 +24,7 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
     text: escape(words.digest.notification(title, names, names.length === reports.length)),
     blocks: [
       header(title),
-      richText([...kept, ...(more > 0 ? [[text(words.digest.more(more, threads), { italic: true })]] : [])]),
+      richText([...kept, ...moreLine(more, count => words.digest.more(count, threads))]),
       period(Math.min(...times), Math.max(...times), context),
     ],
   };
@@ -39,17 +39,21 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
     text(` · ${operatorOf(report, words, 60)} · `),
     date(Date.parse(report.event.timestamp), context),
   ]);
-  const all = pages(lines, mostInAll);
-  const parts = all.slice(0, mostParts);
-  const rest = all.slice(mostParts).flat().length;
-  if (rest > 0) parts.at(-1)?.push([text(words.digest.rest(rest), { italic: true })]);
+  const parts: RichTextElement[][][] = [];
+  let rest = lines;
+  while (rest.length > 0 && parts.length < mostParts) {
+    const part = firstFitting(rest, mostInAll);
+    parts.push(part);
+    rest = rest.slice(part.length);
+  }
+  parts.at(-1)?.push(...moreLine(rest.length, words.digest.rest));
   return parts.map((part, index) => ({ text: words.digest.part(index + 1, parts.length), blocks: [richText(part)] }));
 }
 
 /** What the message itself shows: the first changes, in short. */
 function firstLines(reports: readonly Report[], context: RenderContext): RichTextElement[][] {
   const lines = reports.slice(0, mostLines).map(report => lineOf(report, context, 40));
-  return pages(lines, mostUnits)[0] ?? [];
+  return firstFitting(lines, mostUnits);
 }
 
 export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): RichTextElement[] {
@@ -68,20 +72,4 @@ export function whatChanged(change: ListedChange, words: Words, graphemes?: numb
   if (revision === null || change.event.type !== 'channel.profile.updated') return [text(effectOf(change, words))];
   const fields = changes.map(field => changeLine(field, 'channel.profile.updated', words, graphemes));
   return fields.flatMap((line, index) => (index > 0 ? [text(words.digest.next), ...line] : line));
-}
-
-/** Lines, as many together as fit. */
-function pages(lines: readonly RichTextElement[][], units: number): RichTextElement[][][] {
-  const all: RichTextElement[][][] = [];
-  let left = 0;
-  for (const line of lines) {
-    const length = lengthOf(line);
-    if (length > left || all.length === 0) {
-      all.push([]);
-      left = units;
-    }
-    all.at(-1)?.push(line);
-    left -= length;
-  }
-  return all;
 }

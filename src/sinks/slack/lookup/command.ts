@@ -1,7 +1,7 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
-import type { ChannelOverview, FailedChange, FoundChannel, Lookup } from '../../lookup.js';
+import type { ChannelOverview, FailedChange, Lookup } from '../../lookup.js';
 import { fieldNames } from '../../sink.js';
-import { type RenderContext, buttonBlock, mostInAll, richText, text } from '../card/blocks.js';
+import { type RenderContext, buttonBlock, moreLine, mostInAll, richText, sinkLine, text } from '../card/blocks.js';
 import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { PrivateWords } from '../clicks/private-words.js';
@@ -57,8 +57,7 @@ export async function found(typed: string, lookup: Lookup, context: RenderContex
   const { channels, more } = await lookup.findChannels(typed, mostItems);
   const texts = context.words.lookup;
   const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
-  const lines = channels.map((channel: FoundChannel) => channelItem(channel, context, apps));
-  if (more > 0) lines.push([text(texts.more(more), { italic: true })]);
+  const lines = [...channels.map(channel => channelItem(channel, context, apps)), ...moreLine(more, texts.more)];
   return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed, context)), lines };
 }
 
@@ -79,27 +78,22 @@ async function channelCommand(channelId: string, lookup: Lookup, context: Render
 
 function channelLines(channel: ChannelOverview, context: RenderContext, apps: boolean): RichTextElement[][] {
   const { words } = context;
-  const { lookup: texts, card, change, results, colon } = words;
+  const { lookup: texts, card, change, results, colon, explain } = words;
   const profile = fieldNames.map(field => {
     const value = channel.profile[field];
     const shown = value === null ? change.unknown : value === '' ? change.empty : clean(value) || card.blank;
     return [text(change.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
   });
-  const sinks = channel.sinks
-    .slice(0, mostSinks)
-    .map(({ sink, state, error }): RichTextElement[] => [
-      { type: 'emoji', name: icons[state === 'in_sync' ? 'delivered' : state] },
-      text(` ${clean(sink, 60)}`, { bold: true }),
-      text(
-        ` ${state === 'in_sync' ? texts.sinks.state.ok : results.state[state]}${state === 'in_sync' || error === null ? '' : colon + clean(words.explain(error), 150)}`,
-      ),
-    ]);
-  const more = channel.sinks.length - sinks.length;
+  const sinks = channel.sinks.slice(0, mostSinks).map(({ sink, state, error }) => {
+    if (state === 'in_sync') return sinkLine(icons.delivered, sink, ` ${texts.sinks.state.ok}`);
+    const why = error === null ? '' : colon + clean(explain(error), 150);
+    return sinkLine(icons[state], sink, ` ${results.state[state]}${why}`);
+  });
   return [
     [...channelItem(channel, context, apps), text(` · ${card.revision(channel.revision)}`)],
     ...profile,
     ...sinks,
-    ...(more > 0 ? [[text(texts.more(more), { italic: true })]] : []),
+    ...moreLine(channel.sinks.length - sinks.length, texts.more),
     ...(channel.latest.length > 0 ? [[text(texts.latest, { bold: true })]] : []),
     ...channel.latest.map(change => channelChange(change, context)),
   ];

@@ -1,6 +1,6 @@
 import type { KnownBlock, ModalView, RichTextBlock, RichTextElement, RichTextSection } from '@slack/types';
 import { type ChangeDetails, type ListedChange, type ShownAttempt, effectOf } from '../../lookup.js';
-import { type RenderContext, date, header, lengthOf, plain, richText, text } from '../card/blocks.js';
+import { type RenderContext, date, firstFitting, header, lengthOf, moreLine, plain, richText, text } from '../card/blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
 import { standingLine } from '../card/card-results.js';
@@ -56,26 +56,26 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
 function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, now: number): KnownBlock {
   const { words } = context;
   if (all.length === 0) return richText([[text(words.results.none)]]);
-  const left = { sinks: mostUnits.sinks, attempts: mostUnits.attempts };
-  const lines = all.map(delivery => standingLine(delivery, context, now));
-  const shown = lines.filter(line => (left.sinks -= lengthOf(line)) >= 0);
+  let left = mostUnits.attempts;
+  const shown = firstFitting(
+    all.map(delivery => standingLine(delivery, context, now)),
+    mostUnits.sinks,
+  );
   const elements = shown.flatMap((line, index): RichTextBlock['elements'] => {
     const { attempts } = all[index]!;
     // The latest tries say most.
-    const kept = attempts.toReversed().flatMap(attempt => {
-      const attemptShown = attemptLine(attempt, context);
-      left.attempts -= lengthOf(attemptShown);
-      return left.attempts > 0 ? [attemptShown] : [];
-    });
-    const rest = attempts.length - kept.length;
-    const items = [...(rest > 0 ? [[text(words.lookup.details.earlier(rest), { italic: true })]] : []), ...kept.reverse()];
+    const kept = firstFitting(
+      attempts.toReversed().map(attempt => attemptLine(attempt, context)),
+      left,
+    );
+    left -= kept.reduce((sum, attempt) => sum + lengthOf(attempt), 0);
+    const items = [...moreLine(attempts.length - kept.length, words.lookup.details.earlier), ...kept.reverse()];
     return [
       section(line),
-      ...(items.length > 0 ? [{ type: 'rich_text_list' as const, style: 'bullet' as const, elements: items.map(section) }] : []),
+      ...(items.length > 0 ? [{ type: 'rich_text_list', style: 'bullet', elements: items.map(section) } as const] : []),
     ];
   });
-  const more = all.length - shown.length;
-  return { type: 'rich_text', elements: [...elements, ...(more > 0 ? [section([text(words.lookup.more(more), { italic: true })])] : [])] };
+  return { type: 'rich_text', elements: [...elements, ...moreLine(all.length - shown.length, words.lookup.more).map(section)] };
 }
 
 function section(elements: RichTextElement[]): RichTextSection {

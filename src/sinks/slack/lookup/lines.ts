@@ -1,6 +1,6 @@
 import type { RichTextElement } from '@slack/types';
 import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../../lookup.js';
-import { type RenderContext, date, lengthOf, mostInAll, text } from '../card/blocks.js';
+import { type RenderContext, date, firstFitting, moreLine, mostInAll, sinkLine, text } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
 import { idOf, operatorOf } from '../card/card.js';
 import { lineOf, whatChanged } from '../card/digest.js';
@@ -30,12 +30,7 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTex
     ...(queued > 0 ? [texts.queued(queued, lagMs)] : []),
     ...(failed > 0 ? [texts.failed(failed)] : []),
   ];
-  const icon = state === 'ok' && failed > 0 ? 'x' : icons[state];
-  const line = [
-    { type: 'emoji' as const, name: icon },
-    text(` ${clean(sink.sink, 60)}`, { bold: true }),
-    text(` ${phrases.join(words.next)}`),
-  ];
+  const line = sinkLine(state === 'ok' && failed > 0 ? 'x' : icons[state], sink.sink, ` ${phrases.join(words.next)}`);
   if (state === 'ok' || state === 'paused' || reason === null) return [line];
   const why = [text(words.wrong, { bold: true }), text(clean(words.explain(reason), 150) || '–')];
   return advice === null ? [line, why] : [line, why, [text(words.todo, { bold: true }), text(clean(words.explain(advice)) || '–')]];
@@ -81,15 +76,9 @@ export function channelChange(change: ListedChange, context: RenderContext): Ric
 
 /** A change as `changeItem` has it, and which sinks did not take it. */
 export function failedItem(change: FailedChange, context: RenderContext, apps: boolean): RichTextElement[][] {
-  const lines = change.failures
-    .slice(0, 5)
-    .map(({ sink, reason }): RichTextElement[] => [
-      { type: 'emoji', name: 'x' },
-      text(` ${clean(sink, 60)}`, { bold: true }),
-      text(context.words.colon + (clean(context.words.explain(reason), 150) || '–')),
-    ]);
-  const more = change.failures.length - lines.length;
-  return [changeItem(change, context, apps), ...lines, ...(more > 0 ? [[text(context.words.lookup.more(more), { italic: true })]] : [])];
+  const { explain, colon, lookup: texts } = context.words;
+  const lines = change.failures.slice(0, 5).map(({ sink, reason }) => sinkLine('x', sink, colon + (clean(explain(reason), 150) || '–')));
+  return [changeItem(change, context, apps), ...lines, ...moreLine(change.failures.length - lines.length, texts.more)];
 }
 
 /** A channel that was found. */
@@ -108,8 +97,7 @@ export function channelItem(channel: FoundChannel, context: RenderContext, apps:
 
 /** As many lines as a message has room for. */
 export function fitting(lines: readonly RichTextElement[][], units = mostInAll): RichTextElement[][] {
-  let left = units;
-  const kept = lines.filter(line => (left -= lengthOf(line)) >= 0);
+  const kept = firstFitting(lines, units);
   return kept.length === lines.length ? kept : [...kept, [text('…')]];
 }
 

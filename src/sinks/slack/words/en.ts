@@ -44,7 +44,6 @@ export const en = {
 
   results: {
     ...texts.results,
-    next: { retrying: ' · next retry ', pending: ' · next attempt ' },
     count: (count: number, which: SinkResult['state']) =>
       `${number(count)} ${which === 'superseded' ? 'skipped' : texts.results.state[which]}`,
     folded: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,

@@ -44,7 +44,6 @@ export const zhCN: Words = {
 
   results: {
     ...texts.results,
-    next: { retrying: ' · 下次重试 ', pending: ' · 下次尝试 ' },
     count: (count, which) => `${number(count)} 个${which === 'superseded' ? '已跳过' : texts.results.state[which]}`,
     folded: (count, what) => `…… 另有 ${number(count)} 个：${what.join('，')}`,
     waiting: (open, all) => `等待中：${number(all)} 个目标中还有 ${number(open)} 个未完成`,
