@@ -81,7 +81,7 @@ export class Engine {
         this.log.info('delivering');
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         const { signal } = this.stopping;
-        this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.tell(one.part, error), signal));
+        this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.report(one.part, error), signal));
         return;
       } catch (error) {
         const mistake = error instanceof UnusableDatabase;

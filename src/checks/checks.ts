@@ -9,7 +9,7 @@ import { inEnglish, stored } from '../explanations/explanation.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
 import type { CheckResult } from '../sinks/sink.js';
@@ -52,9 +52,9 @@ export class Checks {
     });
   }
 
-  works(stop: AbortSignal): Repeated[] {
+  works(stop: AbortSignal): RepeatedTask[] {
     stop.addEventListener('abort', () => this.stopping.abort(stop.reason), { once: true });
-    return this.served.all.length === 0 ? [] : [{ work: () => this.once(), restMs: lookEveryMs }];
+    return this.served.all.length === 0 ? [] : [{ work: () => this.once(), delayMs: lookEveryMs }];
   }
 
   /** All that there is to check now. */

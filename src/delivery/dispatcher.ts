@@ -6,7 +6,7 @@ import { ServedSinks } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
-import { troubleOfAny } from '../process/repeatedly.js';
+import { combineFailures } from '../process/repeatedly.js';
 import { Enqueuer } from './enqueue.js';
 import { Lanes } from './lanes.js';
 import { Worker, type WorkerHost } from './worker.js';
@@ -62,7 +62,7 @@ export class Dispatcher implements WorkerHost {
   }
 
   /** An outage is two lines, however long it is and however many sinks there are. */
-  readonly trouble = troubleOfAny<string>(error => this.events.tell('delivery', error));
+  readonly trouble = combineFailures<string>(error => this.events.report('delivery', error));
 
   /** The share of time that the event loop was busy lately. */
   private utilization(): number {

@@ -59,7 +59,7 @@ export class WebhookIntake {
     return this.spool !== null && this.spool.problem === null;
   }
 
-  /** When this process last stored a webhook or received a repeat of one, in milliseconds by the current clock (which may have been set). */
+  /** When this process last stored a webhook or received a repeat of one, by the current clock (ms), which may have been set since. */
   get lastKeptAt(): number | null {
     return this.lastKept === null ? null : Math.round(this.clock.now() - (this.clock.monotonic() - this.lastKept));
   }

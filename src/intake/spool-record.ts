@@ -37,7 +37,7 @@ function decodeLine(line: Buffer): InboundWebhook | null {
   }
 }
 
-/** As strict as the validation of incoming webhooks: the result goes to every sink. Unknown keys are ignored; a newer release may add some. */
+/** As strict as the validation of webhooks: the result goes to every sink. Unknown keys are ignored, since a newer release may add some. */
 function inboundWebhookOf(record: Partial<Record<string, unknown>> | null): InboundWebhook | null {
   const { id, sdkAppId, channelId, command, operator, eventTime, eventTimeEstimated, receivedAt, body } = record ?? {};
   const fields = fieldsOf(record?.['fields']);

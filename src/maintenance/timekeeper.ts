@@ -7,7 +7,7 @@ import { Log } from '../process/log.js';
 import { SharedTime } from '../database/shared-time.js';
 import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 import { furthest } from '../delivery/retry.js';
 
 const lookEveryMs = 1000;
@@ -46,8 +46,8 @@ export class Timekeeper {
     this.log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs });
   }
 
-  works(): Repeated[] {
-    return [{ work: () => this.once(), restMs: lookEveryMs }];
+  works(): RepeatedTask[] {
+    return [{ work: () => this.once(), delayMs: lookEveryMs }];
   }
 
   /** One look, and what there is to do after it; before the workers start, too. */

@@ -8,7 +8,7 @@ import { missingFindables } from './findable.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 
 const everyMs = 3_600_000;
@@ -40,8 +40,8 @@ export class Upkeep {
     private readonly events: EngineEvents,
   ) {}
 
-  works(stop: AbortSignal): Repeated[] {
-    return [{ work: () => this.once(stop), restMs: everyMs, failedRestMs: againAfterMs }];
+  works(stop: AbortSignal): RepeatedTask[] {
+    return [{ work: () => this.once(stop), delayMs: everyMs, failureDelayMs: againAfterMs }];
   }
 
   /** All that there is to do now, each thing whichever of the others fails. @throws if some did, with what their errors say */

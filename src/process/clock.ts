@@ -1,22 +1,22 @@
-/** Time and dice of this process, handed in so that tests can hand in their own. */
+/** Time and randomness of this process, injectable for tests. */
 export class Clock {
-  /** Wall time in milliseconds since 1970: for people, arrival times and the vendor's window. It may jump; what waits or measures goes by `monotonic`. */
+  /** Wall time in milliseconds since 1970, for display, arrival times and the signature window. It may jump: measure with `monotonic`. */
   now(): number {
     return Date.now();
   }
 
-  /** Milliseconds since some moment of this process; nobody can set it. */
+  /** Milliseconds since an arbitrary start; never set or adjusted. */
   monotonic(): number {
     return performance.now();
   }
 
-  /** From 0 to below 1. */
+  /** A number in [0, 1). */
   random(): number {
     return Math.random();
   }
 }
 
-/** The same, but with the time that all processes share: for everything that they write into the database and compare with what is there. */
+/** A clock whose wall time is shared by all processes: for every time that is stored in the database or compared with stored times. */
 export class SharedClock extends Clock {
   static by(now: () => number): SharedClock {
     return Object.assign(new SharedClock(), { now });

@@ -1,23 +1,22 @@
 import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
 
-/** What goes on trying while the database fails it. */
+/** Parts of the engine that keep retrying while the database fails. */
 export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts' | 'checks' | 'comparisons';
 
-/** One attempt that has ended. */
+/** A finished attempt. */
 export interface AttemptEnd {
   sink: string;
   deliveryId: string;
   changeId: string;
   outcome: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
   durationMs: number;
-  /** How long ago it began; its answer may have waited to be settled. */
+  /** Time since the attempt started; longer than `durationMs` if its result waited to be settled. */
   startedMsAgo: number;
   tries: number;
   reason: string | null;
 }
 
-/** How a sink is. */
 export interface SinkHealth {
   state: 'ok' | 'misconfigured' | 'down';
   reason: string | null;
@@ -26,32 +25,32 @@ export interface SinkHealth {
 
 interface Events {
   attempt: [end: AttemptEnd];
-  /** A sink has a change for the first time, so long after its webhook arrived. */
+  /** A change reached a sink for the first time; `afterMs` since its webhook arrived. */
   delivered: [sink: string, afterMs: number];
-  /** So many deliveries of a sink have ended. */
+  /** Deliveries of a sink reached a final state. */
   ended: [sink: string, outcome: 'delivered' | 'superseded' | 'parked' | 'discarded', count: number];
-  /** A sink is in another state than before. */
+  /** A sink's state has changed. */
   state: [sink: string, health: SinkHealth];
-  /** These webhooks have been kept. */
+  /** Webhooks were recorded. */
   kept: [webhooks: readonly { sdkAppId: string; receivedAt: number }[]];
-  /** A webhook of an app of ours was lost, with this result. */
+  /** A webhook of one of our apps was rejected. */
   rejected: [sdkAppId: string, result: 'unavailable' | 'too_large' | 'invalid' | 'unauthorized'];
-  /** A call of the vendor's API has ended with this code. */
+  /** A request to the vendor's API has ended with this code. */
   'vendor request': [sdkAppId: string, code: string];
-  /** So many channels of an app were compared with the vendor. */
+  /** Channels of an app were compared with the vendor. */
   compared: [sdkAppId: string, result: 'equal' | 'corrected' | 'destroyed' | 'imported' | 'failed', count: number];
-  /** These sinks have something to do; `null`: any may have. */
+  /** These sinks may have due work; `null`: any sink may. */
   due: [sinks: Iterable<number> | null];
-  /** The database failed a part, which goes on trying; after that, it serves it again. */
+  /** A part started failing because of the database and keeps retrying, or has recovered. */
   degraded: [part: EnginePart, error: Error];
   recovered: [part: EnginePart];
 }
 
-/** What the engine tells whoever wants to know: the workers of what became due, log and metrics of the rest. */
+/** Events of the engine, for workers (`due`), log and metrics. */
 @Injectable()
 export class EngineEvents extends EventEmitter<Events> {
-  /** For what goes on trying: its failure, or `null` once it works again. */
-  tell(part: EnginePart, error: Error | null): void {
+  /** @param error why the part fails, or `null` once it has recovered */
+  report(part: EnginePart, error: Error | null): void {
     if (error) this.emit('degraded', part, error);
     else this.emit('recovered', part);
   }

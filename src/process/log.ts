@@ -2,15 +2,15 @@ import type { LoggerService } from '@nestjs/common';
 
 const weights = { error: 0, warn: 1, info: 2, debug: 3 } as const;
 export type LogLevel = keyof typeof weights;
-const longestStack = 10_000;
+const maxStackLength = 10_000;
 
-/** The program's log: JSON lines on standard output. Never given a secret, a profile text or an operator. */
+/** Logs JSON lines to standard output. Callers never pass secrets, profile texts or operators. */
 export class Log implements LoggerService {
   constructor(
     private readonly level: LogLevel,
     private readonly now: () => number = Date.now,
     private readonly write: (line: string) => void = line => void process.stdout.write(line),
-    private readonly clean: (text: string, more: readonly string[], most: number) => string = text => text,
+    private readonly clean: (text: string, more: readonly string[], maxLength: number) => string = text => text,
   ) {}
 
   info(msg: string, fields: object = {}): void {
@@ -25,18 +25,18 @@ export class Log implements LoggerService {
     this.line('warn', msg, fields);
   }
 
-  /** Nest calls this with a stack as text; ours give fields. */
+  /** Nest passes a stack as string, our code passes fields. */
   error(msg: unknown, fields: unknown = {}): void {
     const text = msg instanceof Error ? msg.message : String(msg);
     this.line('error', text, typeof fields === 'object' && fields !== null ? fields : { stack: fields });
   }
 
-  /** An error that nobody foresaw, with its stack. What it says was not made for a log: secrets are taken out. */
+  /** Logs an unexpected error with its stack, which may contain secrets: these are removed. */
   unexpected(msg: string, error: unknown): void {
-    this.line('error', msg, { error: this.clean(stackOf(error), [], longestStack) });
+    this.line('error', msg, { error: this.clean(stackOf(error), [], maxStackLength) });
   }
 
-  /** Nest's own word for what goes on inside it. */
+  /** Nest's info level: what it reports about itself is only of interest for debugging. */
   log(msg: string): void {
     this.line('debug', msg, {});
   }
@@ -47,7 +47,7 @@ export class Log implements LoggerService {
   }
 }
 
-/** The stack of whatever was thrown, which need not be an error. */
+/** The stack of a thrown value, which need not be an Error. */
 export function stackOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.stack ?? error.message) : String(error);

@@ -2,9 +2,9 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Makes a folder for its owner alone, with those above it. Node's own `recursive` never ends below a folder that lets nobody make anything in it and calls that
- * ENOENT, as /proc does.
- * @returns the first folder that was missing; `undefined` if none was
+ * Creates a folder and its missing parents, accessible to their owner only. Node's `recursive` option never returns below a folder
+ * such as /proc, which allows no new entries and reports that as ENOENT.
+ * @returns the topmost folder that was created; `undefined` if none was missing
  */
 export async function makeFolder(folder: string): Promise<string | undefined> {
   try {
@@ -16,7 +16,7 @@ export async function makeFolder(folder: string): Promise<string | undefined> {
   }
 }
 
-/** @returns false if it is there already */
+/** @returns false if it exists already */
 async function make(folder: string): Promise<boolean> {
   try {
     await mkdir(folder, 0o700);

@@ -1,43 +1,47 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Something that is done again and again, with a rest after each time, and another one after a time that failed. */
-export interface Repeated {
+/** A task that runs again `delayMs` after each run, or `failureDelayMs` after a failed one. */
+export interface RepeatedTask {
   work: () => Promise<void>;
-  restMs: number;
-  failedRestMs?: number;
+  delayMs: number;
+  failureDelayMs?: number;
 }
 
 /**
- * Does things again and again until they are stopped, beside each other: one that hangs holds up none of the others.
- * @param trouble told when the first of them fails, and with `null` once all of them work again
+ * Repeats tasks concurrently until stopped; a hanging task does not delay the others.
+ * @param onChange called with the error when the first task fails, and with `null` once all work again
  */
-export async function repeatedly(works: readonly Repeated[], trouble: (error: Error | null) => void, stop: AbortSignal): Promise<void> {
-  const report = troubleOfAny<Repeated>(trouble);
-  const repeat = async (one: Repeated): Promise<void> => {
+export async function repeatedly(
+  tasks: readonly RepeatedTask[],
+  onChange: (error: Error | null) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  const report = combineFailures<RepeatedTask>(onChange);
+  const repeat = async (task: RepeatedTask): Promise<void> => {
     while (!stop.aborted) {
-      const error = await one.work().then(
+      const error = await task.work().then(
         () => null,
         (failure: Error) => failure,
       );
-      report(one, error);
-      const restMs = error === null ? one.restMs : (one.failedRestMs ?? one.restMs);
-      await sleep(restMs, undefined, { signal: stop }).catch(() => undefined);
+      report(task, error);
+      const delayMs = error === null ? task.delayMs : (task.failureDelayMs ?? task.delayMs);
+      await sleep(delayMs, undefined, { signal: stop }).catch(() => undefined);
     }
   };
-  await Promise.all(works.map(repeat));
+  await Promise.all(tasks.map(repeat));
 }
 
 /**
- * Makes one trouble of that of many things.
- * @param trouble told when the first of them fails, and with `null` once all of them work again
- * @returns to be called with one of them and its failure, or `null` when it works
+ * Merges the failures of several sources into one.
+ * @param onChange called with the error when the first source fails, and with `null` once none fails any more
+ * @returns call it with a source and its error, or `null` if it works
  */
-export function troubleOfAny<T>(trouble: (error: Error | null) => void): (one: T, error: Error | null) => void {
+export function combineFailures<T>(onChange: (error: Error | null) => void): (task: T, error: Error | null) => void {
   const failing = new Set<T>();
-  return (one, error) => {
+  return (source, error) => {
     const before = failing.size;
-    if (error) failing.add(one);
-    else failing.delete(one);
-    if ((before === 0) !== (failing.size === 0)) trouble(error);
+    if (error) failing.add(source);
+    else failing.delete(source);
+    if ((before === 0) !== (failing.size === 0)) onChange(error);
   };
 }

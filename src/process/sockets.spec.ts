@@ -8,12 +8,12 @@ const connectRequest = 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n';
 const upgrading = (to: string): string => `GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: ${to}\r\n\r\n`;
 
 const shortMs = 500;
-/** The last answer's linger, and the checks that come twice a second. */
-const goneWithinMs = 4500;
+/** The linger time of the last answer, plus the check interval of half a second. */
+const maxOpenMs = 4500;
 const errors: Error[] = [];
 let server: Server;
 beforeAll(async () => {
-  // Answers what it has read, in a later turn; some requests take long.
+  // Answers asynchronously after reading the request; `/long` takes long.
   server = createServer((request, response) => {
     const workMs = request.url === '/long' ? 6 * shortMs : 5;
     request.resume().once('end', () => setTimeout(() => response.end('x'.repeat(1000)), workMs));
@@ -35,7 +35,7 @@ interface Held {
   goneAfterMs: number;
 }
 
-/** Does this with a connection whose end is kept open, until the server's end is gone. */
+/** Runs `peer` on a half-open connection and waits until the server has closed its end. */
 function hold(peer: (socket: Socket) => void, reads = true): Promise<Held> {
   return new Promise(resolve => {
     const startedAt = Date.now();
@@ -96,7 +96,7 @@ test.concurrent.each<[string, (socket: Socket) => void, string[]]>([
 ])('a peer that %s', async (_, peer, expected) => {
   const held = await hold(peer);
   expect(statuses(held)).toEqual(expected);
-  expect(held.goneAfterMs).toBeLessThan(goneWithinMs);
+  expect(held.goneAfterMs).toBeLessThan(maxOpenMs);
 });
 
 test.each([
@@ -110,7 +110,7 @@ test.each([
   30_000,
 );
 
-// Seen failing without it: what stands behind the offer in its packet is lost without a word, and what comes later is read from its middle.
+// Otherwise Node silently drops data that follows the offer in the same packet, and parses later data from the middle of a request.
 test.each(['h2c', 'TLS/1.2, HTTP/1.1'])('an offer of %s is an ordinary request, and the last of its connection', async to => {
   const held = await hold(socket => {
     socket.write(upgrading(to) + get);
@@ -124,7 +124,7 @@ test('what we take long to do is no silence of the peer', async () => {
   expect(statuses(await hold(socket => void socket.write('GET /long HTTP/1.1\r\nHost: a\r\n\r\n')))).toEqual(['200']);
 });
 
-// Once wrong: 417 from Node, whatever our answers look like.
+// Guards against a 417 from Node in a format of its own.
 test('an expectation that nobody knows is no reason to refuse', async () => {
   expect(statuses(await hold(socket => void socket.write(get.replace('Host', 'Expect: wonders\r\nHost'))))).toEqual(['200']);
 });

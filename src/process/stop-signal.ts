@@ -1,8 +1,8 @@
-// Loaded before the program: as process 1 of a container we would not be ended by a signal that nobody listens to.
+// Loaded before the program: as PID 1 of a container, a process ignores signals that it has no handler for.
 let current = (_signal: string): void => process.exit(0);
 process.on('SIGTERM', signal => current(signal)).on('SIGINT', signal => current(signal));
 
-/** Calls back on SIGTERM and SIGINT from now on. Before, they end the process at once: nothing was taken yet. */
+/** Registers the handler for SIGTERM and SIGINT. Before that they exit at once, since no webhook has been accepted yet. */
 export function onStopSignal(listener: (signal: string) => void): void {
   current = listener;
 }

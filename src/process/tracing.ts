@@ -3,14 +3,13 @@ import type { Attributes, Context, Tracer } from '@opentelemetry/api';
 import type { Sampler } from '@opentelemetry/sdk-trace';
 import type { AttemptEnd } from './engine-events.js';
 
-/** What a stop waits for the last spans, and each request for its answer. */
-const exportMs = 2000;
+/** Timeout for each export, and for the last one on shutdown. */
+const exportTimeoutMs = 2000;
 
-/** Where spans go, and which. */
 export interface TracingOptions {
   url: string;
   headers: Record<string, string>;
-  /** A name of OpenTelemetry's; ours are always the first spans of a trace, so those that look at a parent first mean the same. */
+  /** An OpenTelemetry sampler name. Our spans start their trace, so `parentbased_…` samplers behave like their root sampler. */
   sampler: string;
   ratio: number;
   version: string;
@@ -18,7 +17,7 @@ export interface TracingOptions {
 
 /** One answered webhook. */
 export interface AnsweredWebhook {
-  /** What its change is called, if it was recorded. */
+  /** `undefined` if no change was recorded. */
   changeId: string | undefined;
   durationMs: number;
   command: string;
@@ -26,13 +25,13 @@ export interface AnsweredWebhook {
   status: number;
 }
 
-/** Where the first span of a change stands: its id has the 128 bits that a trace needs, so nothing has to be stored for attempts to join, whenever and wherever they are made. */
-interface Place {
+/** The root span of a change. Its ids derive from the 128-bit change id, so later attempts join the trace without stored state. */
+interface RootSpan {
   traceId: string;
   spanId: string;
 }
 
-function placeOf(changeId: string): Place {
+function rootSpanOf(changeId: string): RootSpan {
   const traceId = changeId.replaceAll('-', '').toLowerCase();
   return { traceId, spanId: traceId.slice(16) };
 }
@@ -40,14 +39,14 @@ function placeOf(changeId: string): Place {
 interface Exporting {
   tracer: Tracer;
   root: Context;
-  within(place: Place): Context;
-  isSampled(place: Place): boolean;
-  /** The spans that begin until it is called again stand here, or anywhere. */
-  placeNext(place: Place | null): void;
+  contextOf(span: RootSpan): Context;
+  isSampled(span: RootSpan): boolean;
+  /** Sets the ids of the spans started next; `null`: random ids. */
+  setNextIds(span: RootSpan | null): void;
   shutdown(): Promise<void>;
 }
 
-/** Spans of webhooks and attempts, one trace for each change. They hold no query, no token and no text of a profile. Without options nothing is loaded. */
+/** Traces webhooks and attempts, one trace per change. Spans contain no query, token or profile text. Without options nothing is loaded. */
 export class Tracing {
   private constructor(private readonly exporting: Exporting | null) {}
 
@@ -60,18 +59,18 @@ export class Tracing {
     return this.exporting !== null;
   }
 
-  /** The header by which the target of an attempt joins the trace of the change. */
+  /** The `traceparent` header for an attempt, with which its target joins the trace of the change. */
   traceparent(changeId: string): string {
-    const place = placeOf(changeId);
-    return `00-${place.traceId}-${place.spanId}-${this.exporting?.isSampled(place) ? '01' : '00'}`;
+    const span = rootSpanOf(changeId);
+    return `00-${span.traceId}-${span.spanId}-${this.exporting?.isSampled(span) ? '01' : '00'}`;
   }
 
   webhook({ changeId, durationMs, command, result, status }: AnsweredWebhook): void {
     if (!this.exporting) return;
-    this.exporting.placeNext(changeId === undefined ? null : placeOf(changeId));
+    this.exporting.setNextIds(changeId === undefined ? null : rootSpanOf(changeId));
     const attributes = { 'channel_sync.command': command, 'channel_sync.result': result, 'http.response.status_code': status };
     this.span('receive webhook', this.exporting.root, 1, Date.now() - durationMs, durationMs, attributes, status >= 400);
-    this.exporting.placeNext(null);
+    this.exporting.setNextIds(null);
   }
 
   attempt({ sink, changeId, deliveryId, outcome, tries, durationMs, startedMsAgo }: AttemptEnd): void {
@@ -82,20 +81,21 @@ export class Tracing {
       'channel_sync.outcome': outcome,
       'channel_sync.tries': tries,
     };
-    const context = this.exporting.within(placeOf(changeId));
+    const context = this.exporting.contextOf(rootSpanOf(changeId));
     this.span(`deliver to ${sink}`, context, 2, Date.now() - startedMsAgo, durationMs, attributes, outcome !== 'delivered');
   }
 
-  /** @param kind 1 is a server's, 2 a client's */
+  /** @param kind 1: server, 2: client */
   private span(name: string, context: Context, kind: 1 | 2, startTime: number, ms: number, attributes: Attributes, failed: boolean): void {
     const span = this.exporting!.tracer.startSpan(name, { kind, startTime, attributes }, context);
     if (failed) span.setStatus({ code: 2 });
     span.end(startTime + ms);
   }
 
-  /** Sends what is left, for a moment. */
+  /** Exports the remaining spans, within a short timeout. */
   async close(): Promise<void> {
-    if (this.exporting) await Promise.race([this.exporting.shutdown().catch(() => undefined), sleep(exportMs, undefined, { ref: false })]);
+    if (this.exporting)
+      await Promise.race([this.exporting.shutdown().catch(() => undefined), sleep(exportTimeoutMs, undefined, { ref: false })]);
   }
 }
 
@@ -113,7 +113,7 @@ async function load(options: TracingOptions, onExport: (error: Error | null) => 
     traceidratio: () => new sdk.TraceIdRatioBasedSampler(ratio),
   };
   const sampler = samplers[options.sampler.replace('parentbased_', '')]!();
-  const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis: exportMs });
+  const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis: exportTimeoutMs });
   const send = exporter.export.bind(exporter);
   exporter.export = (spans, done) =>
     send(spans, result => {
@@ -121,7 +121,7 @@ async function load(options: TracingOptions, onExport: (error: Error | null) => 
       done(result);
     });
   const random = new sdk.RandomIdGenerator();
-  let next: Place | null = null;
+  let next: RootSpan | null = null;
   const provider = new sdk.TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'channel-sync', 'service.version': version }),
     sampler,
@@ -129,15 +129,15 @@ async function load(options: TracingOptions, onExport: (error: Error | null) => 
       generateTraceId: () => next?.traceId ?? random.generateTraceId(),
       generateSpanId: () => next?.spanId ?? random.generateSpanId(),
     },
-    spanProcessors: [new sdk.BatchSpanProcessor({ exporter, exportTimeoutMillis: exportMs })],
+    spanProcessors: [new sdk.BatchSpanProcessor({ exporter, exportTimeoutMillis: exportTimeoutMs })],
   });
   const root = api.ROOT_CONTEXT;
   return {
     tracer: provider.getTracer('channel-sync', version),
     root,
-    within: place => api.trace.setSpanContext(root, { ...place, traceFlags: api.TraceFlags.SAMPLED, isRemote: true }),
+    contextOf: span => api.trace.setSpanContext(root, { ...span, traceFlags: api.TraceFlags.SAMPLED, isRemote: true }),
     isSampled: ({ traceId }) => sampler.shouldSample(root, traceId, '', 1, {}, []).decision === sdk.SamplingDecision.RECORD_AND_SAMPLED,
-    placeNext: place => (next = place),
+    setNextIds: span => (next = span),
     shutdown: () => provider.shutdown(),
   };
 }

@@ -4,7 +4,7 @@ import { Database } from '../database/database.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { AppWork } from './app-work.js';
 import { AppTurn, leaseMs } from './apps.js';
@@ -62,7 +62,7 @@ export class Comparisons {
   }
 
   /** Looks every second for what there is to do; each app beside the others. */
-  works(stop: AbortSignal): Repeated[] {
+  works(stop: AbortSignal): RepeatedTask[] {
     const { database, recorder, clock, events, log } = this;
     const { apps, proxies, COMPARE_RATE_PER_SECOND } = this.settings;
     const works = apps.map(app => {
@@ -70,9 +70,9 @@ export class Comparisons {
       stop.addEventListener('abort', () => api.close(), { once: true });
       const turn = new AppTurn(app.sdkAppId, database, clock, COMPARE_RATE_PER_SECOND);
       const work = new AppWork({ app, api, turn, database, recorder, clock, events, log });
-      return { work: () => this.turn(app.sdkAppId, work, stop), restMs: lookEveryMs };
+      return { work: () => this.turn(app.sdkAppId, work, stop), delayMs: lookEveryMs };
     });
-    return [...works, { work: () => this.remember(), restMs: rememberEveryMs }];
+    return [...works, { work: () => this.remember(), delayMs: rememberEveryMs }];
   }
 
   private async turn(sdkAppId: string, work: AppWork, stop: AbortSignal): Promise<void> {

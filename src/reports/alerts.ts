@@ -19,7 +19,7 @@ import { failingApps, tellComparisons } from './comparisons.js';
 import { summarize, summaryDue } from './summary.js';
 import { type Heard, combine, observe } from './watch.js';
 import { writeAlerts } from './write-alerts.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 
 const lookEveryMs = 5000;
 /** How often each report sink is shown what has changed. */
@@ -54,9 +54,9 @@ export class Alerts {
   }
 
   /** A report sink that hangs holds up neither the looks nor the others. */
-  works(stop: AbortSignal): Repeated[] {
-    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), restMs: showEveryMs }));
-    return turns.length === 0 ? [] : [{ work: () => this.look(), restMs: lookEveryMs }, ...turns];
+  works(stop: AbortSignal): RepeatedTask[] {
+    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), delayMs: showEveryMs }));
+    return turns.length === 0 ? [] : [{ work: () => this.look(), delayMs: lookEveryMs }, ...turns];
   }
 
   private async turn(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<void> {

@@ -14,7 +14,7 @@ import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
 import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
 import { backOffMs } from '../delivery/retry.js';
-import type { Repeated } from '../process/repeatedly.js';
+import type { RepeatedTask } from '../process/repeatedly.js';
 
 const lookEveryMs = 2000;
 const pageSize = 500;
@@ -53,8 +53,8 @@ export class IndexJobs {
     private readonly events: EngineEvents,
   ) {}
 
-  works(stop: AbortSignal): Repeated[] {
-    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), restMs: lookEveryMs }));
+  works(stop: AbortSignal): RepeatedTask[] {
+    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), delayMs: lookEveryMs }));
   }
 
   private async turn(one: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
