@@ -1,16 +1,15 @@
 import '../support/node-version.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { commands, curlCommand } from '../support/vendor.ts';
 import { differences } from './play.ts';
 import { type Change, type Stage, openStage } from './stage.ts';
 import { playStory } from './story.ts';
-import { Teller, paint, printable } from './teller.ts';
+import { Teller, paint, printable, same } from './teller.ts';
 
 const help = `npm run demo [-- --once]
 
 Starts channel-sync with a throw-away database and, on loopback, a vendor that signs and sends, a CRM, a search
 index and a Slack to look at in the browser. Plays a short story and checks what every sink got of it, then stays
-up for webhooks of your own. No account, no server, no network is needed.
+up for webhooks of your own. Needs no account, no server and no network.
 
   --once   end after the story; exit 0 only if all of it came true
   --help   this text`;
@@ -31,18 +30,19 @@ async function run(once: boolean): Promise<number> {
     process.on(signal, () => (over.signal.aborted ? process.exit(1) : over.abort(interrupted)));
   }
   const teller = new Teller(over.signal);
-  console.log(paint('dim', 'Starting channel-sync, and round it a CRM, a search index and a Slack, all on loopback …'));
+  console.log(paint('dim', 'Starting channel-sync with a CRM, a search index and a Slack around it, all on loopback …'));
   let stage: Stage | undefined;
   try {
-    stage = await openStage(over.signal);
+    stage = await openStage(over.signal, teller.steps);
     const { service } = stage;
     void service.exit.then(how => over.abort(new Error(`The service ended by itself (${how}):\n${service.complaints()}`)));
     tellUrls(stage);
-    await playStory(stage, teller);
+    await playStory(stage, teller, once);
+    await checkPages(stage, teller);
     if (!once) {
       tellScore(teller);
       tellUrls(stage);
-      tellCurl(stage);
+      console.log(`   Send a webhook from the page, or paste this into another terminal; Ctrl-C ends the demo.\n\n${stage.curl}\n`);
       await follow(stage, over.signal);
     }
   } catch (error) {
@@ -62,27 +62,26 @@ function tellScore({ passed, failed }: Teller): void {
   console.log(paint(failed === 0 ? 'green' : 'red', `${passed} passed, ${failed} failed`));
 }
 
-function tellUrls({ urls, managementToken }: Stage): void {
-  console.log(`
-   ${paint('bold', 'Open in a browser')}
-   the channel's cards   ${paint('cyan', urls.cards)}
-   Slack's inspector     ${paint('cyan', urls.slack)}
-   the search index      ${paint('cyan', urls.search)}
-   API documentation     ${paint('cyan', urls.docs)}   (Authorize with ${managementToken})
-   metrics               ${paint('cyan', urls.metrics)}`);
+function tellUrls({ url, links }: Stage): void {
+  const rest = links.map(({ name, url: to, hint }) => `   ${name.padEnd(19)} ${to}${hint ? `   (${hint})` : ''}`).join('\n');
+  console.log(`\n   ${paint('bold', 'Open in a browser'.padEnd(19))} ${paint('cyan', url)}\n${paint('dim', rest)}\n`);
 }
 
-function tellCurl({ target }: Stage): void {
-  const command = curlCommand(target, {
-    CallbackCommand: commands.changed,
-    Official_Account: '@TOA#_my_channel',
-    Operator_Account: 'me',
-    Name: '我的频道',
-    Introduction: 'Sent from my own terminal',
+/** What is linked is served, and the first page shows the story and its cards. */
+async function checkPages({ url, links }: Stage, teller: Teller): Promise<void> {
+  teller.step('It can be looked at', 'The page with the story and the cards, and those that it leads to.');
+  const pages = [url, ...links.map(link => link.url), `${url}avatars/cup.svg`];
+  await teller.check('pages', async () => {
+    for (const page of pages) same(page, 200, (await fetch(page, { signal: AbortSignal.timeout(10_000) })).status);
+    const live = (await (await fetch(`${url}live`)).json()) as { story: string; cards: string };
+    same('the steps of the story', teller.steps.length, live.story.split('<ul class="claims">').length - 1);
+    same(
+      'an avatar and a button on the cards',
+      true,
+      live.cards.includes('<img src="/avatars/cup.svg"') && live.cards.includes('data-action="details"'),
+    );
+    return `${pages.length} are served at ${url}`;
   });
-  console.log(
-    `\n   ${paint('bold', 'Now you: paste this into another terminal')} (change the Name and send it again; Ctrl-C ends the demo)\n\n${command}\n`,
-  );
 }
 
 /** Tells what becomes of every further webhook, until it is over. */

@@ -1,7 +1,7 @@
 import { type WebhookBody, commands, sendWebhook } from '../support/vendor.ts';
-import { linesOf } from './slack.ts';
+import { type SlackMessage, linesOf } from './slack.ts';
 import type { Change, ChangeEvent, SinkAccounts, Stage } from './stage.ts';
-import { type Teller, matches, printable, same } from './teller.ts';
+import { type Teller, matches, patienceMs, printable, same } from './teller.ts';
 
 const channel = '@TOA#_cloud_tea_house';
 const channelQuery = `changes?channelId=${encodeURIComponent(channel)}`;
@@ -45,7 +45,7 @@ export class Play {
     this.#last = { CallbackCommand: commands[command], Official_Account: channel, ...operator, ...fields, EventTime: time };
     this.#cardsBefore = (await this.#stage.slack.messages()).length;
     const what = Object.entries(fields).map(([field, value]) => `${field} = ${shown(value)}`);
-    this.#teller.say('vendor', `${command} at ${new Date(time).toISOString().slice(11, 19)}: ${what.join(', ')}`);
+    this.#teller.say('vendor', `${command} at ${new Date(time).toLocaleTimeString('en-GB')}: ${what.join(', ')}`);
     await this.#sendLast('kept');
   }
 
@@ -60,14 +60,13 @@ export class Play {
   /** The last webhook reaches every sink; the CRM at that try. */
   async reaches(expected: Expected, crmTries = 1): Promise<void> {
     const cardName = expected.profile.name ?? expected.changes[0]!.from!;
-    await this.#searchHas(expected, crmTries > 1);
+    await this.#searchHas(expected);
     await this.#logHas(expected);
-    if (crmTries > 1) await this.#cardSays(/crm.* retrying/, 'a card tells of it', cardName);
     await this.#crmHas(expected, crmTries);
     await this.#cardSays(/All sinks up to date/, crmTries > 1 ? 'the same card, edited' : 'a card', cardName);
   }
 
-  #searchHas({ type, revision, profile }: Expected, beforeCrm: boolean): Promise<void> {
+  #searchHas({ type, revision, profile }: Expected): Promise<void> {
     const { search, target } = this.#stage;
     return this.#teller.check('search', async () => {
       const { source, version } = await this.#teller.until(`revision ${revision} in the search index`, () => {
@@ -77,10 +76,9 @@ export class Play {
       const deleted = type === 'channel.destroyed';
       matches('the document', { ...profile, deleted }, source);
       same(`a version above ${this.#version}`, true, version > this.#version);
-      if (beforeCrm) same('what the CRM has meanwhile', undefined, this.#crmEvent(revision));
       this.#version = version;
       const name = deleted ? 'deleted: true' : `name: ${shown(profile.name!)}`;
-      return `document at revision ${revision}, ${name}, external version ${version}${beforeCrm ? ', while the CRM is still down' : ''}`;
+      return `document at revision ${revision}, ${name}, external version ${version}`;
     });
   }
 
@@ -107,7 +105,7 @@ export class Play {
       matches('the event', { type, changes, profile, tries }, { ...event.body, ...event.body.data, ...event });
       const times = this.#stage.crm.requests.filter(({ id }) => id === event.id).map(({ at }) => at);
       const waits = times.slice(1).map((time, index) => `${((time - times[index]!) / 1000).toFixed(1)} s`);
-      const retried = tries === 1 ? '' : `, tried again after ${waits.join(' and ')} under the same webhook-id`;
+      const retried = tries === 1 ? '' : `, sent again after ${waits.join(' and ')} with the same webhook-id`;
       return `${type}, revision ${revision}, signature valid${retried}\n${' '.repeat(13)}${differences(changes)}`;
     });
   }
@@ -115,12 +113,8 @@ export class Play {
   /** The card of the last webhook comes to say that. A name on it is text, whatever it looks like. */
   #cardSays(pattern: RegExp, told: string, name = ''): Promise<void> {
     return this.#teller.check('slack', async () => {
-      const [card, lines] = await this.#teller.until(`a card that says ${pattern}`, async () => {
-        const messages = await this.#stage.slack.messages();
-        const card = messages.slice(0, messages.length - this.#cardsBefore).at(-1);
-        const lines = card ? linesOf(card) : [];
-        return card && lines.some(line => pattern.test(line)) && ([card, lines] as const);
-      });
+      const card = await this.#teller.until(`a card that says ${pattern}`, () => this.#lastCard(pattern));
+      const lines = linesOf(card);
       same(
         `a line with the name ${shown(name)}`,
         true,
@@ -163,15 +157,63 @@ export class Play {
     });
   }
 
-  /** Slack is told of the comparison as a whole, after its card. */
-  comparisonIsTold(): Promise<void> {
+  /** An alert in Slack comes to say that. */
+  alertSays(pattern: RegExp, told: string): Promise<void> {
     return this.#teller.check('slack', async () => {
-      const told = /differed from Tencent/;
-      const lines = await this.#teller.until('an alert of the comparison', async () =>
-        (await this.#stage.slack.messages()).map(linesOf).find(all => all.some(line => told.test(line))),
+      const line = await this.#teller.until(`an alert that says ${pattern}`, async () =>
+        (await this.#stage.slack.messages()).map(message => linesOf(message).join(' · ')).find(text => pattern.test(text)),
       );
-      return `an alert: ${printable(lines.find(line => told.test(line))!)}`;
+      return `${told}: ${printable(line)}`;
     });
+  }
+
+  /** While the CRM still fails, no other sink waits for it. */
+  crmIsBehind(revision: number): Promise<void> {
+    return this.#teller.check('crm', async () => {
+      await this.#teller.until('the card that says so', () => this.#lastCard(/crm.* retrying/));
+      same('what the CRM has meanwhile', undefined, this.#crmEvent(revision));
+      return 'down: it has nothing yet, and its card says that it is retried';
+    });
+  }
+
+  /** The last webhook is parked at the CRM, with a button to send it again; it is pressed by who looks, in the end by us. */
+  async isParked(alone: boolean): Promise<void> {
+    await this.#cardSays(/crm.* failed/, 'a card with Retry and Discard');
+    await this.#teller.check('crm', async () => {
+      const { changeId: id, reason } = await this.#teller.until('a parked delivery', () => this.#parked());
+      const minute = patienceMs / 1000;
+      if (!alone) this.#teller.say('you', `press Retry on the card at ${this.#stage.url} (or wait ${minute} s, and it is pressed for you)`);
+      const byHand = !alone && (await this.#teller.isSoon(async () => (await this.#parked()) === undefined));
+      if (!byHand) await this.#press('retry', id);
+      return `parked: ${reason}. Retry was pressed${byHand ? ' by you' : ''}`;
+    });
+  }
+
+  /** Who clicked is on record. */
+  wasClicked(): Promise<void> {
+    return this.#teller.check('record', async () => {
+      const { items } = await this.#stage.api<{ items: { action: string; actor: string }[] }>('audit?limit=1');
+      matches('the latest entry', { action: 'replay', actor: 'slack:U0DEMO' }, items[0]);
+      return 'GET /api/v1/audit: a replay by slack:U0DEMO';
+    });
+  }
+
+  async #parked() {
+    const path = 'deliveries?sink=crm&state=parked&limit=1';
+    return (await this.#stage.api<{ items: { changeId: string; reason: string }[] }>(path)).items[0];
+  }
+
+  /** Presses a button of a card, as the page does. */
+  async #press(action: string, target: string): Promise<void> {
+    const { ts } = await this.#teller.until('its card', () => this.#lastCard(/./));
+    await this.#stage.click({ ts, action, value: `slack:${target}` });
+  }
+
+  /** The card of the last webhook, if a line of it says that. */
+  async #lastCard(pattern: RegExp): Promise<SlackMessage | undefined> {
+    const messages = await this.#stage.slack.messages();
+    const card = messages.slice(0, messages.length - this.#cardsBefore).at(-1);
+    return card && linesOf(card).some(line => pattern.test(line)) ? card : undefined;
   }
 
   /** The last webhook altered nothing: it is on record as stale, Slack says why, and nobody else hears of it. */

@@ -91,10 +91,11 @@ function answers(url: string): Promise<boolean> {
   );
 }
 
-/** A port of loopback that is free right now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+/** This port of loopback if it is free right now; else any that is. */
+export async function freePort(preferred: number): Promise<number> {
+  const server = createServer();
+  const listening = (port: number) => once(server.listen(port, '127.0.0.1'), 'listening');
+  await listening(preferred).catch(() => listening(0));
   const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, 'close');

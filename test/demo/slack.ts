@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createEmulator } from 'emulate';
 
 export interface SlackMessage {
@@ -9,10 +10,12 @@ export interface SlackMessage {
 
 /** A Slack workspace on loopback: a real API server with an inspector in the browser, a channel, and a bot that may post. */
 export interface SlackWorkspace {
-  /** The inspector's page. */
   url: string;
-  apiUrl: string;
+  /** A page that shows all that is in it. */
+  inspectorUrl: string;
   botToken: string;
+  /** What clicks are signed with. */
+  signingSecret: string;
   channelId: string;
   /** The channel's messages, newest first. */
   messages: () => Promise<SlackMessage[]>;
@@ -48,9 +51,10 @@ export async function openSlack(port: number): Promise<SlackWorkspace> {
   };
   const { channel } = await call<{ channel: { id: string } }>('conversations.create', { name: 'official-channels' });
   return {
-    url: `${baseUrl}/?channel=${channel.id}`,
-    apiUrl: `${baseUrl}/api/`,
+    url: baseUrl,
+    inspectorUrl: `${baseUrl}/?channel=${channel.id}`,
     botToken,
+    signingSecret: randomBytes(16).toString('hex'),
     channelId: channel.id,
     messages: async () =>
       (await call<{ messages: SlackMessage[] }>('conversations.history', { channel: channel.id, limit: '200' })).messages,

@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { type CrmBody, CrmCatcher } from '../support/crm-catcher.ts';
 import { type FakeVendor, fakeVendor } from '../support/fake-vendor.ts';
 import { FakeSearch } from '../support/fake-search.ts';
-import type { Target } from '../support/vendor.ts';
-import { openCardsPage } from './cards-page.ts';
+import { type Target, commands, curlCommand, sendWebhook } from '../support/vendor.ts';
+import { drawBlocks, drawMessages, escape } from './blocks.ts';
+import { type Link, crmPage, drawStory, landingPage, searchPage } from './page.ts';
 import { Service, freePort } from './service.ts';
+import { type Routes, Site } from './site.ts';
 import { type SlackWorkspace, openSlack } from './slack.ts';
+import { type Clicked, type Shown, SlackClient } from './slack-client.ts';
+import type { Step } from './teller.ts';
 
 /** What a log line and a CRM get told of a change (contract, section 3). */
 export type ChangeEvent = CrmBody;
@@ -40,8 +44,14 @@ export interface Stage {
   vendor: FakeVendor;
   search: FakeSearch;
   slack: SlackWorkspace;
-  urls: { cards: string; slack: string; search: string; docs: string; metrics: string };
-  managementToken: string;
+  /** The page to look at. */
+  url: string;
+  /** The pages that it leads to. */
+  links: readonly Link[];
+  /** A webhook to paste into a shell. */
+  curl: string;
+  /** A click on a button of a card, by way of the page. @returns what is shown to who clicked, as HTML */
+  click(clicked: Clicked): Promise<string>;
   /** A GET of the management API, below `/api/v1/`; with a body a POST. */
   api<T>(path: string, body?: object): Promise<T>;
   /** How many webhooks were answered so far, by result. */
@@ -49,8 +59,10 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-/** Puts everything up, the service last; what is up already is taken down again if that fails. */
-export async function openStage(over: AbortSignal): Promise<Stage> {
+const appId = '1400000001';
+
+/** Puts everything up, the service last, and the CRM not at all; what is up already is taken down again if that fails. */
+export async function openStage(over: AbortSignal, steps: readonly Step[]): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'channel-sync-demo-'));
   const clear = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   const closers: (() => Promise<unknown>)[] = [];
@@ -61,26 +73,34 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
   try {
     const secret = `whsec_${randomBytes(32).toString('base64')}`;
     const crm = await new CrmCatcher(secret).open();
-    closers.push(() => crm.close());
+    await crm.close();
     const search = await new FakeSearch().open();
     closers.push(() => search.close());
-    const vendor = await fakeVendor('1400000001', randomBytes(32).toString('hex'));
+    const vendor = await fakeVendor(appId, randomBytes(32).toString('hex'));
     closers.push(() => vendor.close());
-    const slack = await openSlack(await freePort());
+    // One after the other, so that none takes the place of the next.
+    const [port, managementPort] = [await freePort(3000), await freePort(3001)];
+    const site = await new Site(await freePort(3002)).open();
+    closers.push(() => site.close());
+    const slack = await openSlack(await freePort(3003));
     closers.push(() => slack.close());
-    const cards = await openCardsPage(slack.messages);
-    closers.push(() => cards.close());
+    const client = new SlackClient(slack, site.origin);
 
-    const [port, managementPort, managementToken] = [await freePort(), await freePort(), randomBytes(16).toString('hex')];
-    const target: Target = { url: `http://127.0.0.1:${port}/webhooks/tencent-chat`, appId: '1400000001', token: 'demo-token' };
+    const managementToken = randomBytes(16).toString('hex');
+    const target: Target = { url: `http://127.0.0.1:${port}/webhooks/tencent-chat`, appId, token: 'demo-token' };
     const management = `http://127.0.0.1:${managementPort}`;
+    site.routes.posts['/slack/api/'] = async (method, body, { headers }) => {
+      const { authorization = '', 'content-type': type = '' } = headers;
+      return client.api(method, { authorization, 'content-type': type }, body);
+    };
     const service = new Service(folder, {
-      SDK_APP_IDS: target.appId,
+      SDK_APP_IDS: appId,
       WEBHOOK_TOKENS: target.token,
       HOST: '127.0.0.1',
       PORT: String(port),
       MANAGEMENT_PORT: String(managementPort),
       MANAGEMENT_TOKEN: managementToken,
+      PUBLIC_URL: management,
       DATABASE_URL: `sqlite:${join(folder, 'channel-sync.db')}`,
       ...vendor.environment,
       SINK_CRM_TYPE: 'webhook',
@@ -91,7 +111,8 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
       SINK_SLACK_TYPE: 'slack',
       SINK_SLACK_BOT_TOKEN: slack.botToken,
       SINK_SLACK_CHANNEL: slack.channelId,
-      SINK_SLACK_API_URL: slack.apiUrl,
+      SINK_SLACK_SIGNING_SECRET: slack.signingSecret,
+      SINK_SLACK_API_URL: client.apiUrl,
       SINK_AUDIT_TYPE: 'log',
     });
     // Whatever way this process ends, neither the service nor the folder outlives it.
@@ -99,7 +120,10 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
       service.kill();
       clear();
     });
-    closers.push(() => service.stop());
+    closers.push(
+      () => crm.close(),
+      () => service.stop(),
+    );
     await service.ready(`${management}/readyz`, over);
 
     const get = async (path: string, body?: object) => {
@@ -108,9 +132,57 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
         ...(body && { method: 'POST', body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(10_000),
       });
-      if (!response.ok) throw new Error(`GET ${path} answered ${response.status} ${await response.text()}`);
+      if (!response.ok) throw new Error(`${path} answered ${response.status} ${await response.text()}`);
       return response;
     };
+    const links = [
+      { name: 'The search index', url: `${site.origin}/search` },
+      { name: 'What the CRM took', url: `${site.origin}/crm` },
+      { name: 'API documentation', url: `${management}/docs`, hint: `authorize with ${managementToken}` },
+      { name: 'Metrics', url: `${management}/metrics` },
+      { name: "Slack's inspector", url: slack.inspectorUrl },
+    ];
+    const curl = curlCommand(target, {
+      CallbackCommand: commands.changed,
+      Official_Account: '@TOA#_my_channel',
+      Operator_Account: 'me',
+      Name: '我的频道',
+      Introduction: 'Sent from my own terminal',
+    });
+    const documents = () => [...search.documents('official-channels').values()].map(({ source }) => source);
+    site.routes.pages = {
+      '/': nonce => landingPage(nonce, links, curl),
+      '/search': nonce => searchPage(nonce, documents(), `${search.url}/official-channels/_search`),
+      '/crm': nonce => crmPage(nonce, crm.events),
+    };
+    site.routes.json['/live'] = async () => ({ story: drawStory(steps), cards: drawMessages(await slack.messages()) });
+    Object.assign(site.routes.posts, {
+      '/slack/said/': async (trigger, body) => {
+        client.said(trigger, body);
+        return { body: '' };
+      },
+      '/click': async (_, body) => {
+        const shown = await client.click(`http://127.0.0.1:${port}`, JSON.parse(body) as Clicked);
+        return { body: JSON.stringify({ html: shown ? drawShown(shown) : '' }) };
+      },
+      '/send': async (_, body) => {
+        const { channel = '', name = '' } = JSON.parse(body) as Record<string, string>;
+        const webhook = {
+          CallbackCommand: commands.changed,
+          Official_Account: channel,
+          Operator_Account: 'you',
+          Name: name,
+          EventTime: Date.now(),
+        };
+        const { status, body: answer } = await sendWebhook(target, webhook);
+        return { body: JSON.stringify({ html: status === 200 ? '' : escape(`It was answered ${status}: ${answer.ErrorInfo}`) }) };
+      },
+      '/crm': async (_, body) => {
+        const status = Number((JSON.parse(body) as { answers: string }).answers);
+        crm.failing = status === 204 ? null : { status, error: 'you told me to' };
+        return { body: '{}' };
+      },
+    } satisfies Routes['posts']);
     return {
       service,
       target,
@@ -118,14 +190,14 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
       vendor,
       search,
       slack,
-      urls: {
-        cards: cards.url,
-        slack: slack.url,
-        search: `${search.url}/official-channels/_search`,
-        docs: `${management}/docs`,
-        metrics: `${management}/metrics`,
+      url: `${site.origin}/`,
+      links,
+      curl,
+      click: async clicked => {
+        const answer = await fetch(`${site.origin}/click`, { method: 'POST', body: JSON.stringify(clicked) });
+        if (!answer.ok) throw new Error(`the click was answered ${answer.status}: ${await answer.text()}`);
+        return ((await answer.json()) as { html: string }).html;
       },
-      managementToken,
       api: async <T>(path: string, body?: object) => (await (await get(`/api/v1/${path}`, body)).json()) as T,
       answered: async () => resultsOf(await (await get('/metrics')).text()),
       close,
@@ -134,6 +206,11 @@ export async function openStage(over: AbortSignal): Promise<Stage> {
     await close();
     throw error;
   }
+}
+
+function drawShown(shown: Shown): string {
+  if ('said' in shown) return escape(shown.said);
+  return `<h2>${escape(shown.view.title.text)}</h2>${drawBlocks(shown.view.blocks)}`;
 }
 
 function resultsOf(metrics: string): Map<string, number> {

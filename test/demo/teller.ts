@@ -22,12 +22,21 @@ export function matches(what: string, expected: object, came: object | undefined
 export const printable = (text: string) => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '�');
 
 const holdMs = 30_000;
+/** A person may have to find a button first. */
+export const patienceMs = 60_000;
+
+/** A step of the story, as far as it was told. */
+export interface Step {
+  title: string;
+  why: string;
+  claims: { kind: 'said' | 'passed' | 'failed'; who: string; what: string }[];
+}
 
 /** Tells the story and keeps the score. */
 export class Teller {
+  readonly steps: Step[] = [];
   passed = 0;
   failed = 0;
-  #steps = 0;
   #deadline = 0;
   readonly #over: AbortSignal;
 
@@ -38,12 +47,14 @@ export class Teller {
 
   /** Begins a step. All the waiting of a step together may take 30 s. */
   step(title: string, why: string): void {
-    console.log(`\n${paint('bold', `${++this.#steps}  ${title}`)}\n   ${paint('dim', why)}`);
+    this.steps.push({ title, why, claims: [] });
+    console.log(`\n${paint('bold', `${this.steps.length}  ${title}`)}\n   ${paint('dim', why)}`);
     this.#deadline = Date.now() + holdMs;
   }
 
   /** A line that claims nothing. */
   say(who: string, what: string): void {
+    this.#keep('said', who, what);
     console.log(`   ${paint('cyan', '→')} ${who.padEnd(7)} ${what}`);
   }
 
@@ -52,6 +63,7 @@ export class Teller {
     try {
       const told = await prove();
       this.passed++;
+      this.#keep('passed', who, told);
       console.log(`   ${paint('green', '✔')} ${who.padEnd(7)} ${told}`);
     } catch (error) {
       this.#over.throwIfAborted();
@@ -61,7 +73,25 @@ export class Teller {
 
   fail(who: string, error: unknown): void {
     this.failed++;
-    console.log(paint('red', `   ✘ ${who.padEnd(7)} ${error instanceof Error ? error.message : String(error)}`));
+    const what = error instanceof Error ? error.message : String(error);
+    this.#keep('failed', who, what);
+    console.log(paint('red', `   ✘ ${who.padEnd(7)} ${what}`));
+  }
+
+  #keep(kind: Step['claims'][number]['kind'], who: string, what: string): void {
+    this.steps.at(-1)?.claims.push({ kind, who, what: what.replaceAll(/\n\s+/g, ' · ') });
+  }
+
+  /** Whether this comes true while we wait for a person. */
+  async isSoon(look: () => Promise<boolean>): Promise<boolean> {
+    const end = Date.now() + patienceMs;
+    let came = false;
+    while (!came && Date.now() < end) {
+      await sleep(200, undefined, { signal: this.#over });
+      came = await look();
+    }
+    this.#deadline = Date.now() + holdMs;
+    return came;
   }
 
   /** Waits until `look` finds something, and returns it. */

@@ -35,6 +35,12 @@ export interface CrmRequest {
   at: number;
 }
 
+/** How a CRM says no, and why. */
+interface Failure {
+  status: number;
+  error?: string;
+}
+
 /** A CRM on loopback that checks Standard Webhooks signatures, and fails or goes away when told. */
 export class CrmCatcher {
   /** What was taken, each id once, in the order in which it was taken. */
@@ -45,7 +51,10 @@ export class CrmCatcher {
     this.#take(request, response).catch(() => response.destroy());
   });
   #port = 0;
-  #failures = 0;
+  /** What the next requests with a valid signature are answered instead of 204, the first first. */
+  readonly #failures: Failure[] = [];
+  /** What all of them are answered, while it is set. */
+  failing: Failure | null = null;
 
   /** @param secret a `whsec_…` secret */
   constructor(secret: string) {
@@ -75,29 +84,27 @@ export class CrmCatcher {
     return `http://127.0.0.1:${this.#port}/webhooks/channels`;
   }
 
-  /** Answers 503 to the next requests with a valid signature. */
-  failNext(requests: number): void {
-    this.#failures = requests;
+  /** Answers the next requests with a valid signature like that. */
+  failNext(requests: number, failure: Failure = { status: 503 }): void {
+    this.#failures.push(...Array.from({ length: requests }, () => failure));
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const payload = await text(request);
     const id = String(request.headers['webhook-id']);
-    const status = this.#status(payload, request);
+    const { status, error } = this.#answer(payload, request);
     this.requests.push({ id, status, at: Date.now() });
     if (status === 204) this.#record(id, JSON.parse(payload) as CrmBody);
-    response.writeHead(status).end();
+    response.writeHead(status, { 'content-type': 'application/json' }).end(error === undefined ? undefined : JSON.stringify({ error }));
   }
 
-  #status(payload: string, request: IncomingMessage): number {
+  #answer(payload: string, request: IncomingMessage): Failure {
     try {
       this.#webhook.verify(payload, request.headers as Record<string, string>);
     } catch {
-      return 401;
+      return { status: 401 };
     }
-    if (this.#failures === 0) return 204;
-    this.#failures--;
-    return 503;
+    return this.#failures.shift() ?? this.failing ?? { status: 204 };
   }
 
   #record(id: string, body: CrmBody): void {

@@ -132,6 +132,7 @@ export class FakeSearch {
     if (second === '_bulk') return this.#bulk(body, first, url.searchParams);
     if (first === '_aliases' && method === 'POST') return this.#changeAliases(body);
     if (first === '_alias') return this.#alias(second);
+    if (first === '_analyze') return analyze(body);
     if (first.startsWith('_')) return { status: 400, body: { error: `no handler found for uri [${request.path}] and method [${method}]` } };
     if (second === '' && method === 'PUT') return this.#create(first, body);
     if (second === '_mget') return this.#getMany(first, body, url.searchParams);
@@ -198,7 +199,7 @@ export class FakeSearch {
     }
     const told = (body === '' ? {} : JSON.parse(body)) as Partial<Pick<FakeIndex, 'aliases' | 'mappings'> & { settings: Analysis }>;
     const { aliases = {}, mappings = {}, settings } = told;
-    const analyzers = ['standard', 'cjk', ...Object.keys(settings?.analysis?.analyzer ?? {})];
+    const analyzers = [...builtIn, ...Object.keys(settings?.analysis?.analyzer ?? {})];
     const wanted = Object.values(mappings.properties ?? {}).flatMap(({ analyzer }) => analyzer ?? []);
     const unknown = wanted.find(analyzer => !analyzers.includes(analyzer));
     if (unknown !== undefined) {
@@ -388,6 +389,15 @@ export class FakeSearch {
 /** The order of keywords: that of their bytes. */
 function compareAll(one: readonly string[], other: readonly string[]): number {
   return one.map((key, at) => Buffer.compare(Buffer.from(key), Buffer.from(other[at]!))).find(order => order !== 0) ?? 0;
+}
+
+/** Analyzers that every cluster has; as many of them as are needed here. */
+const builtIn = ['standard', 'cjk'];
+
+function analyze(body: string): Answer {
+  const { analyzer } = JSON.parse(body) as { analyzer: string };
+  if (builtIn.includes(analyzer)) return { body: { tokens: [] } };
+  return failed(400, { type: 'illegal_argument_exception', reason: `failed to find global analyzer [${analyzer}]` });
 }
 
 const uuid = 'DuOYaJ7YQsq0x3aO5UTkPg';
