@@ -11,12 +11,12 @@ import { Enqueuer } from './enqueue.js';
 import { Lanes } from './lanes.js';
 import { Worker, type WorkerHost } from './worker.js';
 
-/** Over how long the event loop's utilization is looked at. */
+/** Window for measuring event loop utilization. */
 const sampleMs = 100;
 const busyFrom = 0.6;
 const restMs = 4;
 
-/** One worker for each sink of this process. */
+/** Runs one worker per sink. */
 @Injectable()
 export class Dispatcher implements WorkerHost {
   private readonly workers = new Map<number, Worker>();
@@ -56,15 +56,15 @@ export class Dispatcher implements WorkerHost {
     );
   }
 
-  /** A rest between two turns of a worker: on a busy process it lets more deliveries share a transaction. */
+  /** Pauses between two turns of a worker when the process is busy, so that more deliveries share a transaction. */
   async giveWay(): Promise<void> {
     if (this.utilization() > busyFrom) await sleep(restMs);
   }
 
-  /** An outage is two lines, however long it is and however many sinks there are. */
+  /** Logs two lines per outage, however long it lasts and however many sinks there are. */
   readonly trouble = combineFailures<string>(error => this.events.report('delivery', error));
 
-  /** The share of time that the event loop was busy lately. */
+  /** The recent share of time that the event loop was busy. */
   private utilization(): number {
     const sample = performance.eventLoopUtilization(this.sample);
     if (sample.active + sample.idle > sampleMs) {
@@ -78,7 +78,7 @@ export class Dispatcher implements WorkerHost {
     for (const sink of sinks ?? this.workers.keys()) this.workers.get(sink)?.wake();
   }
 
-  /** Claims nothing more; attempts under way get `graceMs` to end and are then given back. */
+  /** Stops claiming; attempts in progress get `graceMs` to finish, then are cancelled and their lanes released. */
   async drain(graceMs: number): Promise<void> {
     this.stopping.abort();
     await Promise.all([...this.workers.values()].map(worker => worker.drain(graceMs)));

@@ -10,8 +10,8 @@ import { EngineEvents } from '../process/engine-events.js';
 import { type Filterable, filtersFrom, wants } from '../sinks/filters.js';
 import type { ChangeEvent, Mode } from '../sinks/sink.js';
 import { modes } from './modes/modes.js';
-import { furthest } from './retry.js';
-import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, untried } from './work.js';
+import { maxAhead } from './retry.js';
+import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, newDelivery } from './work.js';
 
 /** A change that is being recorded. */
 export interface RecordedChange extends Filterable {
@@ -80,7 +80,7 @@ export class Enqueuer {
     const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
     const lease = uuid();
     // From `now` on: since then this may have waited for locks.
-    const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + furthest.leaseMs;
+    const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + maxAhead.leaseMs;
     const due = new Set<number>();
     const leased = new Map<string, { sink: FedSink; change: RecordedChange }>();
     const enqueued: Enqueued[] = [];
@@ -143,7 +143,7 @@ export async function writeEnqueued(
     const key = keyOf(sink.id, change.channel);
     if (sink.mode === 'report' || lanes.has(key)) continue;
     const lease = leaseOf(key);
-    lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + furthest.leaseMs, lease });
+    lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + maxAhead.leaseMs, lease });
   }
   // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
   const idle = await database.insert<'lane', LeasedLane>(
@@ -173,7 +173,7 @@ function workOf(lane: LeasedLane, { sink, change }: { sink: FedSink; change: Rec
   const delivery = { id: deliveryId(id, sink.id), event, origin, version: latest.version, updatedAt };
   const lease = { lease: lane.lease!, sinkConfigErrorSeq: sink.config_error_seq, probe: false };
   const row = {
-    ...untried,
+    ...newDelivery,
     channel: lane.channel,
     lane_tries: lane.tries,
     config_error_seq: lane.config_error_seq,

@@ -6,47 +6,47 @@ import type { Row, Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork } from './work.js';
 
-/** How many lanes of a sink that has recovered are looked at in one transaction, whether they wait or not. */
+/** How many lanes of a recovered sink are checked per transaction. */
 const recoveringLanes = 2000;
 
-/** What happens to the leases of lanes outside of turns. */
+/** Operations on leases outside of turns. */
 export class Leases {
   constructor(protected readonly database: Database) {}
 
-  /** Keeps the leases of lanes that are still held. @returns those that are: a lease that was lost stays lost */
+  /** Extends leases. @returns the works whose lease is still held; a lost lease is not taken back */
   renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
-    return this.mine(sink, works, sql`due_at = ${until}`);
+    return this.updateHeld(sink, works, sql`due_at = ${until}`);
   }
 
-  /** Gives lanes back that were not attempted, or whose attempts were cancelled: nobody knows whether those arrived. */
+  /** Releases lanes that were not attempted, or whose attempts were cancelled and so may have arrived. */
   async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number, were: 'waiting' | 'cancelled'): Promise<void> {
-    await this.mine(sink, works, sql`lease = null, due_at = ${now}, lost = lost + ${sql.lit(Number(were === 'cancelled'))}`);
+    await this.updateHeld(sink, works, sql`lease = null, due_at = ${now}, lost = lost + ${sql.lit(Number(were === 'cancelled'))}`);
     if (!works.some(work => work.probe)) return;
     const row = { next_probe_at: now, next_round_robin_probe_at: now };
     await this.database.kysely.updateTable('sink').set(row).where('id', '=', sink.id).execute();
   }
 
-  /** Locks lanes. @returns those that are held by the same lease as when they were claimed */
+  /** Locks lanes. @returns the works whose lease is still the one they were claimed with */
   protected async stillHeld(trx: Trx, sink: RegisteredSink, works: readonly LaneWork[]): Promise<LaneWork[]> {
     const leases = new Map((await lockLanes(this.database, trx, sink.id, works)).map(lane => [lane.channel, lane.lease]));
     return works.filter(work => leases.get(work.channel) === work.lease);
   }
 
-  private async mine(sink: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
-    const mine: LaneWork[] = [];
-    for (const some of chunks(works, pageRows)) {
+  private async updateHeld(sink: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
+    const updated: LaneWork[] = [];
+    for (const page of chunks(works, pageRows)) {
       await this.database.asyncCommit(async trx => {
-        const ours = await this.stillHeld(trx, sink, some);
-        await sql`update lane set ${set} where sink = ${sink.id} and ${this.database.isAmong('channel', channelsOf(ours))}`.execute(trx);
-        mine.push(...ours);
+        const held = await this.stillHeld(trx, sink, page);
+        await sql`update lane set ${set} where sink = ${sink.id} and ${this.database.isAmong('channel', channelsOf(held))}`.execute(trx);
+        updated.push(...held);
       });
     }
-    return mine;
+    return updated;
   }
 
   /**
-   * Gives back every lease of a process that is gone; only for the embedded store, where no other process can hold one. Those that are over are due
-   * already; the others are found by when they are.
+   * Releases the leases of an earlier process; only with SQLite, where no other process can hold one. Expired leases are due anyway,
+   * so only the others are updated.
    */
   async releaseAll(now: number): Promise<void> {
     const { embedded, kysely } = this.database;
@@ -59,8 +59,8 @@ export class Leases {
 }
 
 /**
- * A sink that has recovered need not wait for the back-off of its lanes: makes a page of them due, in a transaction of its own, so that nobody locks
- * lanes twice in one.
+ * Makes a page of a recovered sink's lanes due at once, skipping their back-off. Uses its own transaction: locking lanes a second time in
+ * one could deadlock.
  */
 export async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
   await database.asyncCommit(async trx => {

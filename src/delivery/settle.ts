@@ -3,18 +3,18 @@ import type { Session } from './modes/mode.js';
 import type { Settlement } from './settlement.js';
 import type { LaneWork } from './work.js';
 
-/** Of a delivery that probes a dead sink. */
+/** How many attempts are kept of a delivery that serves as a probe. */
 const attemptsKept = 100;
 
-/** What became of the lanes that were at work. */
+/** The lanes after their release. */
 export interface Freed {
-  /** True if older deliveries were superseded that are not marked so yet. */
+  /** True if superseded deliveries remain to be marked. */
   superseding: boolean;
-  /** When they are due again, if they have more to do. */
+  /** When the lanes with more work are due again. */
   dues: number[];
 }
 
-/** Writes what settlements say, each under its own lease. */
+/** Writes settlements and releases their lanes. */
 export async function writeSettlements(session: Session, settlements: readonly Settlement[]): Promise<Freed> {
   const kept = session.mode.reopens ? await stillThere(session, settlements) : settlements;
   await writeAttempts(session, kept);
@@ -22,7 +22,7 @@ export async function writeSettlements(session: Session, settlements: readonly S
   return freeLanes(session, settlements);
 }
 
-/** Without the reports that retention has deleted while their edit was under way: only what is delivered may be both. */
+/** Drops reports that retention deleted while they were being edited; only delivered ones can be deleted and still be edited. */
 async function stillThere({ database, trx, sink }: Session, settlements: readonly Settlement[]): Promise<Settlement[]> {
   const ids = settlements.map(({ work }) => work.change_id);
   const query = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));
@@ -39,13 +39,13 @@ async function writeAttempts(session: Session, settlements: readonly Settlement[
     if (work.probe && attempt && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
 }
 
-/** A sink that is dead for weeks is probed every 15 s with the same few deliveries: their newest attempts tell enough. */
+/** A sink that is down for weeks is probed every 15 s with the same few deliveries, so only their latest attempts are kept. */
 async function pruneAttempts({ trx, sink }: Session, { change_id: changeId }: LaneWork): Promise<void> {
   const own = sql`from attempt where change_id = ${changeId} and sink = ${sink.id}`;
   await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
 }
 
-/** The rows exist; an upsert is how one statement gives each its own values on both dialects. */
+/** The rows exist; an upsert sets different values per row in one statement on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
   const rows = settlements.map(({ work, delivery, tryAgainAt, attempt }) => {
     const { change_id, channel, position, moved } = work;
@@ -57,7 +57,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
     trx,
     'delivery',
     rows,
-    // A report whose results moved while it was being shown stays open, where it can be shown anew.
+    // A report whose results changed while it was being sent stays open if it can be edited.
     `on conflict (change_id, sink) do update set state = excluded.state,
        open = case when excluded.open = 1 or (${sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved"}) then 1 else 0 end,
        tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, doubt = excluded.doubt, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
@@ -65,7 +65,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
   );
 }
 
-/** Of a state sink: before which position deliveries are superseded, by what has ended just now or by what did before. */
+/** For state sinks: deliveries before this position are superseded, by the one that just ended or an earlier one. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
 async function freeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
   const open = (where: string): string =>
@@ -83,7 +83,7 @@ async function freeLanes({ database, trx, sink, mode, now }: Session, settlement
   const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
     trx,
     'lane',
-    // Those of a digest share lanes, and their end.
+    // Deliveries of a digest may share a lane and have the same result.
     [...new Map(rows.map(row => [row.channel, row])).values()],
     `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, config_error_seq = excluded.config_error_seq,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),

@@ -2,85 +2,88 @@ import type { Row } from '../database/tables.js';
 import { stored } from '../explanations/explanation.js';
 import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
-import { backOffMs, longestMs } from './retry.js';
+import { backOffMs, maxBackOffMs } from './retry.js';
 import type { LaneWork } from './work.js';
 
-/** More than what a clock that was set moves ages by. */
-const clocksDifferMs = 60_000;
+/** A start of failure further ahead than this was written by a wrong clock. */
+const clockToleranceMs = 60_000;
 
-/** What the sink said to one delivery. */
+/** The result of one delivery. */
 export type Answer = { messageRef: string | null } | { failure: SinkError } | { skipped: true };
 
-/** One ended attempt; a bulk sink's carries many deliveries. */
+/** A finished attempt; for a bulk sink it carries several deliveries. */
 export interface Ended {
   at: number;
   durationMs: number;
-  /** How many calls it took beyond the first, if any: the sink's rate counts them too. */
+  /** Calls beyond the first, which also count towards the sink's rate. */
   extraCalls?: number;
   answers: { work: LaneWork; answer: Answer }[];
 }
 
-/** What an ended attempt means for one delivery and its lane, in the words of their rows. */
+/** The effect of a finished attempt on one delivery and its lane, as column values. */
 export interface Settlement {
   work: LaneWork;
   delivery: Pick<Row<'delivery'>, 'tries' | 'failing_since' | 'stopped_ms' | 'doubt' | 'cause' | 'reason' | 'advice' | 'message_ref'> & {
     state: 'pending' | 'delivered' | 'parked';
   };
   lane: Pick<Row<'lane'>, 'tries' | 'config_error_seq'>;
-  /** When the lane may try again; `null`: as soon as it has something to do. */
+  /** The lane's next attempt; `null` means as soon as it has work. */
   tryAgainAt: number | null;
   /** `null` if nothing was sent. */
   attempt: Omit<Row<'attempt'>, 'change_id' | 'sink'> | null;
-  /** True if other sinks' reports should tell of it. */
-  tell: boolean;
-  /** Until when the whole sink must be left alone. */
+  /** True if reports to other sinks should be updated. */
+  notifyReports: boolean;
+  /** Until when the whole sink is held back. */
   holdUntil: number | null;
 }
 
-/** What an ended attempt means for the sink as a whole and for each of its deliveries. */
+/** The effect of a finished attempt on the sink as a whole and on each of its deliveries. */
 export interface Outcome {
   health: Health;
-  /** True if a success ended a time in which the sink was stopped. */
+  /** True if the sink was stopped and has recovered. */
   healed: boolean;
   settlements: Settlement[];
 }
 
-/** The dice of a settlement, and the sink's RETRY_MAX_AGE in milliseconds. */
+/** The random source, and the sink's RETRY_MAX_AGE in milliseconds. */
 export interface Circumstances {
   random: () => number;
   retryMaxAgeMs: number;
 }
 
-/** The status of a target that still works on an earlier request with the same Idempotency-Key, and how often that is waited for. */
+/** A target answers 409 while it still processes an earlier request with the same Idempotency-Key; retried up to this many times. */
 const conflict = 409;
-const conflictsMost = 5;
+const maxConflicts = 5;
 
-/** What an ended attempt means: a function of the answers, the time at which they came, and the dice. */
+/** Computes the effect of a finished attempt; a pure function but for `circumstances.random`. */
 export function settle(health: Health, ended: Ended, circumstances: Circumstances): Outcome {
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
   const succeeded = answers.filter(({ answer }) => 'messageRef' in answer);
   const failures = failuresOf(answers.map(({ answer }) => answer));
   const failed = failures.reduce<Health>((before, failure) => healthAfter(before, failure, now), health);
-  // A success comes last: what works for one delivery of a bulk works.
+  // A success counts last: if one delivery of a batch succeeded, the sink works.
   const cleared = Math.max(health.cleared_up_to, ...succeeded.map(({ work }) => work.sinkConfigErrorSeq));
   const after = succeeded.length > 0 ? { ...healthAfter(failed, null, now), cleared_up_to: cleared } : failed;
   const settlements = answers.map(({ work, answer }) => settlementOf(work, answer, ended, { before: health, after }, circumstances));
   return { health: after, healed: failed.state !== 'ok' && after.state === 'ok', settlements };
 }
 
-/** If this lane got a configuration error, and another lane that was leased after that has since succeeded, a second such error is this lane's own fault: refused. */
+/**
+ * Reclassifies failures: a repeated configuration error is refused if another lane, leased after this lane's first one, has since
+ * succeeded, because then it is specific to this lane.
+ */
 function judged({ config_error_seq: configErrorSeq, doubt }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
-  // Where an attempt before may have arrived, a 409 is about that one.
-  if (answer.failure.status === conflict && doubt > 0 && doubt <= conflictsMost)
+  // If an earlier attempt may have arrived, the 409 refers to that one.
+  if (answer.failure.status === conflict && doubt > 0 && doubt <= maxConflicts)
     return { failure: answer.failure.as(TryAgain, ['still_at_work']) };
   if (answer.failure.outcome !== 'misconfigured') return answer;
   if (configErrorSeq === null || clearedUpTo < configErrorSeq) return answer;
   return { failure: answer.failure.as(Refused, ['fix_channel']) };
 }
 
-/** One failure of each kind that tells something of the whole sink. */
+/** One failure of each kind that concerns the sink as a whole. */
 function failuresOf(answers: readonly Answer[]): SinkError[] {
   const failures = answers.flatMap(answer => ('failure' in answer && answer.failure.status !== conflict ? [answer.failure] : []));
   return (['retry', 'misconfigured'] as const).flatMap(outcome => failures.find(failure => failure.outcome === outcome) ?? []);
@@ -96,34 +99,34 @@ function settlementOf(
   const now = at + durationMs;
   const tried = { at, duration_ms: durationMs };
   if (!('failure' in answer)) {
-    // What its template left out was not tried, and tells nothing of the sink.
+    // A delivery skipped by its template is no attempt and says nothing about the sink.
     const isSent = !('skipped' in answer);
     const end = isSent ? { message_ref: answer.messageRef } : { message_ref: null, cause: 'skipped', reason: stored(['not_sent']) };
-    const delivery = { ...calm, state: 'delivered' as const, tries: work.tries + Number(isSent), ...end };
+    const delivery = { ...noFailure, state: 'delivered' as const, tries: work.tries + Number(isSent), ...end };
     const attempt = isSent ? { ...tried, outcome: 'delivered', status: null, error: null, response: null } : null;
     const lane = { tries: 0, config_error_seq: null };
-    return { work, delivery, lane, tryAgainAt: null, attempt, tell: !isReport(work), holdUntil: null };
+    return { work, delivery, lane, tryAgainAt: null, attempt, notifyReports: !isReport(work), holdUntil: null };
   }
   const { failure } = answer;
-  // A stopped sink spends no tries, and the time does not count.
-  const spends = failure.outcome === 'refused' || (failure.outcome === 'retry' && before.state === 'ok');
+  // While the sink is stopped, neither attempts nor time count.
+  const counts = failure.outcome === 'refused' || (failure.outcome === 'retry' && before.state === 'ok');
   const stoppedNow = stoppedMs(before, now);
   const begun = { since: work.failing_since ?? at, stopped: work.stopped_ms ?? stoppedNow };
-  // A start that lies ahead was written by a clock that was wrong: it has been failing since now.
-  const wrong = now - begun.since - (stoppedNow - begun.stopped) < -clocksDifferMs;
+  // A start in the future was written by a wrong clock: it is replaced by this attempt's.
+  const wrong = now - begun.since - (stoppedNow - begun.stopped) < -clockToleranceMs;
   const [failingSince, stopped] = wrong ? [at, stoppedNow] : [begun.since, begun.stopped];
   const age = now - failingSince - (stoppedNow - stopped);
-  const expired = failure.outcome === 'retry' && spends && age >= retryMaxAgeMs;
+  const expired = failure.outcome === 'retry' && counts && age >= retryMaxAgeMs;
   const over = failure.outcome === 'refused' || expired;
-  // An edit that is refused or expired is given up: the card itself was posted.
+  // If the edit of a card fails for good, the delivery stays delivered: the card itself was posted.
   const state = work.state === 'delivered' ? 'delivered' : over ? 'parked' : 'pending';
   const hold = failure instanceof TryAgain && failure.retryAfterMs > 0 ? now + failure.retryAfterMs : null;
-  const laneTries = over ? 0 : spends ? work.lane_tries + 1 : Math.max(1, work.lane_tries);
-  // Lanes of a stopped sink are probed in turn: who has just failed goes to the end of the round.
-  const pauseMs = after.state === 'ok' && spends ? backOffMs(laneTries, random()) : longestMs;
+  const laneTries = over ? 0 : counts ? work.lane_tries + 1 : Math.max(1, work.lane_tries);
+  // Lanes of a stopped sink are probed round-robin: one that has just failed goes to the end.
+  const pauseMs = after.state === 'ok' && counts ? backOffMs(laneTries, random()) : maxBackOffMs;
   const delivery = {
     state,
-    tries: work.tries + Number(spends),
+    tries: work.tries + Number(counts),
     failing_since: failingSince,
     stopped_ms: stopped,
     doubt: over ? 0 : failure.status === conflict ? work.doubt + 1 : work.doubt || Number(mayHaveArrived(failure)),
@@ -139,15 +142,15 @@ function settlementOf(
     lane: { tries: laneTries, config_error_seq: over ? null : errorSeq },
     tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
     attempt: { ...tried, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
-    tell: !isReport(work) && (over || work.failing_since === null),
+    notifyReports: !isReport(work) && (over || work.failing_since === null),
     holdUntil: hold,
   };
 }
 
-/** What is not kept of a delivery's failures once it has succeeded. */
-const calm = { failing_since: null, stopped_ms: null, doubt: 0, cause: null, reason: null, advice: null } as const;
+/** Resets the failure columns of a delivery that has succeeded. */
+const noFailure = { failing_since: null, stopped_ms: null, doubt: 0, cause: null, reason: null, advice: null } as const;
 
-/** Without an answer, nobody knows. */
+/** Whether the request may have reached the target although no answer came. */
 function mayHaveArrived(failure: SinkError): boolean {
   return failure.outcome === 'retry' && failure.status === null && !(failure instanceof NotSent);
 }

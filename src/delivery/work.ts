@@ -7,57 +7,57 @@ import type { Row, Tables } from '../database/tables.js';
 import type { Report } from '../sinks/report-sink.js';
 import type { ChangeEvent, Delivery } from '../sinks/sink.js';
 
-/** Under which lease a lane is held. */
+/** The lease under which a lane is held. */
 export interface Lease {
   lease: string;
-  /** The number of the sink's latest configuration error when this was leased. */
+  /** The sequence number of the sink's latest configuration error at the time of the lease. */
   sinkConfigErrorSeq: number;
-  /** True if the sink is stopped and this finds out whether it has recovered. */
+  /** True if the sink is stopped and this attempt checks whether it has recovered. */
   probe: boolean;
 }
 
-type OfDelivery = 'change_id' | 'position' | 'tries' | 'failing_since' | 'stopped_ms' | 'doubt' | 'moved';
+type DeliveryColumns = 'change_id' | 'position' | 'tries' | 'failing_since' | 'stopped_ms' | 'doubt' | 'moved';
 
-/** A lane that a worker holds, with the delivery that it is to attempt, in the words of their rows. */
-export interface LaneWork extends Lease, Pick<Row<'lane'>, 'channel' | 'config_error_seq'>, Pick<Row<'delivery'>, OfDelivery> {
-  /** The lane's failures in a row. */
+/** A leased lane with the delivery to attempt next, as column values. */
+export interface LaneWork extends Lease, Pick<Row<'lane'>, 'channel' | 'config_error_seq'>, Pick<Row<'delivery'>, DeliveryColumns> {
+  /** Consecutive failures of the lane. */
   lane_tries: number;
   state: 'pending' | 'delivered';
   delivery: Delivery | Report;
-  /** About what it takes in memory, in bytes. */
+  /** Approximate memory use in bytes. */
   bytes: number;
-  /** True if its row is damaged: the delivery has blanks instead, and no sink is to see it. */
+  /** True if its row is damaged: the delivery then has placeholder values and must not be sent. */
   damaged: boolean;
 }
 
-/** What a delivery takes in memory beside its texts, in bytes. */
-export const bytesEach = 1000;
+/** Memory use of a delivery besides its texts, in bytes. */
+export const overheadBytes = 1000;
 
-/** Whether a lane had not failed yet when it was leased, since its last success. */
+/** Whether the lane had no failure since its last success when it was leased. */
 export function isFresh(work: LaneWork): boolean {
   return work.lane_tries === 0 && work.config_error_seq === null;
 }
 
-/** A delivery's public id: the same on every try, different from any other's at any sink. */
+/** The public id of a delivery, the same for all its attempts and unique across sinks. */
 export function deliveryId(changeId: string, sink: number): string {
   return `${changeId}_${sink}`;
 }
 
-/** The change and the sink of a delivery's id; `null` if it is none. */
+/** Splits a delivery id into change and sink; `null` if it is malformed. */
 export function parseDeliveryId(id: string): { changeId: string; sink: number } | null {
   const match = /^([0-9a-f-]{36})_(\d{1,9})$/.exec(id);
   return match ? { changeId: match[1]!, sink: Number(match[2]) } : null;
 }
 
-/** How a channel is after its latest revision. */
+/** The state of a channel after its latest revision. */
 export type LatestState = Pick<ChangeEvent['data'], 'revision' | 'exists' | 'profile'>;
 
-/** What a state sink is told of a change: the channel as it is now, as the difference to the profile that the sink has. */
+/** The event for a state sink: the current state of the channel, and the difference to the profile last sent. */
 export function stateEvent({ data, ...event }: ChangeEvent, { revision, exists, profile }: LatestState, sent: Profile): ChangeEvent {
   return { ...event, data: { ...data, revision, exists, profile, changes: diff(sent, profile) } };
 }
 
-/** What is read of each table. */
+/** The columns to load from each table. */
 const columns = {
   lane: ['channel', 'config_error_seq', 'sent_profile', 'lost'],
   delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'message_ref'],
@@ -67,7 +67,7 @@ const columns = {
   ],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
-/** Those of a change, in another query. */
+/** The change columns, for other queries. */
 export const changeColumns = columns.change.map(column => `change.${column}` as const);
 type Read<Table extends keyof typeof columns> = {
   [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
@@ -77,14 +77,14 @@ export type DeliveryRow = Read<'lane'> &
   Read<'delivery'> &
   Read<'change'> &
   Read<'channel'> & { lane_tries: number; latest_revision: number };
-/** The same, in a query. */
+/** The select list for a `DeliveryRow`. */
 export const selected = sql.raw(
   Object.entries(columns)
     .flatMap(([table, names]) => names.map(name => `${table}.${name}`))
     .join(', '),
 );
 
-/** Stands in for what cannot be shown. */
+/** Placeholder values for damaged columns. */
 export const blanks = {
   event_time: 0,
   received_at: 0,
@@ -95,7 +95,7 @@ export const blanks = {
   sent_profile: null,
 } satisfies Partial<DeliveryRow>;
 
-/** What sinks are told of a change. @throws if its row is damaged */
+/** The event of a stored change. @throws if its row is damaged */
 export function storedEvent(row: Omit<Read<'change'>, 'estimated' | 'tie' | 'received_at' | 'stale'> & ChangeKeys): ChangeEvent {
   const profile = readProfile(row.profile);
   const data = {
@@ -114,7 +114,7 @@ export function storedEvent(row: Omit<Read<'change'>, 'estimated' | 'tie' | 'rec
 
 type ChangeKeys = Pick<DeliveryRow, 'change_id' | 'sdk_app_id' | 'channel_id'>;
 
-/** What is sent of a delivery, whatever the mode shows beside it. */
+/** Builds a delivery from its row and the mode's own part. */
 export function deliveryOf<Shown extends { event: ChangeEvent }>(
   row: Pick<DeliveryRow, 'change_id' | 'client_ip' | 'platform' | 'owner' | 'version' | 'updated_at' | 'event_time'>,
   sink: number,
@@ -124,13 +124,13 @@ export function deliveryOf<Shown extends { event: ChangeEvent }>(
   return { id: deliveryId(row.change_id, sink), ...shown, origin: originOf(row), version: row.version, updatedAt };
 }
 
-/** Of a delivery that was never tried. */
-export const untried = { tries: 0, failing_since: null, stopped_ms: null, doubt: 0, lost: 0, moved: 0, state: 'pending' };
+/** Column values of a new delivery. */
+export const newDelivery = { tries: 0, failing_since: null, stopped_ms: null, doubt: 0, lost: 0, moved: 0, state: 'pending' };
 
-/** What a leased lane is to attempt. @param bytes of its texts */
+/** @param bytes the size of the texts */
 export function laneWork(
   lease: Lease,
-  row: Pick<DeliveryRow, keyof typeof untried | 'channel' | 'lane_tries' | 'config_error_seq' | 'change_id' | 'position'>,
+  row: Pick<DeliveryRow, keyof typeof newDelivery | 'channel' | 'lane_tries' | 'config_error_seq' | 'change_id' | 'position'>,
   delivery: Delivery | Report,
   bytes: number,
   damaged = false,
@@ -150,7 +150,7 @@ export function laneWork(
     moved,
     state,
     delivery,
-    bytes: bytesEach + bytes,
+    bytes: overheadBytes + bytes,
     damaged,
   };
 }

@@ -8,8 +8,8 @@ import type { SinkSettings } from '../sinks/settings.js';
 import type { Sink } from '../sinks/sink-type.js';
 import { type AnswerOrNone, Attempts, overrunMs } from './attempts.js';
 import type { LocalWorker } from './enqueue.js';
-import { ClockMoves, type Lanes, type Turn } from './lanes.js';
-import { furthest } from './retry.js';
+import { ClockJumped, type Lanes, type Turn } from './lanes.js';
+import { maxAhead } from './retry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
@@ -23,7 +23,7 @@ export interface WorkerHost {
 
 /** A lane whose worker is gone waits for the end of its lease; a living worker renews it this often. */
 const renewEveryMs = 3000;
-const { leaseMs } = furthest;
+const { leaseMs } = maxAhead;
 const databasePauseMs = 1000;
 /** What one claim takes in bytes. */
 const claimBytes = 4 * 1024 * 1024;
@@ -116,7 +116,7 @@ export class Worker implements LocalWorker {
         nextDueAt = await this.turn(ended);
       } catch (error) {
         this.attempts.ended.unshift(...ended);
-        if (!(error instanceof ClockMoves)) this.troubled(error as Error);
+        if (!(error instanceof ClockJumped)) this.troubled(error as Error);
         if (this.draining && this.attempts.inFlight === 0) break;
         nextDueAt = this.clock.monotonic() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.
@@ -174,11 +174,11 @@ export class Worker implements LocalWorker {
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }
 
-  private tell({ over, wakes, health, mayDeliver, disproved }: Turn): void {
+  private tell({ over, wakes, health, mayDeliver, checkCleared }: Turn): void {
     for (const outcome of ['delivered', 'parked', 'superseded'] as const)
       if (over[outcome] > 0) this.events.emit('ended', this.registered.name, outcome, over[outcome]);
     if (wakes.length > 0) this.events.emit('due', wakes);
-    if (health.state !== this.state || disproved) this.events.emit('state', this.registered.name, health);
+    if (health.state !== this.state || checkCleared) this.events.emit('state', this.registered.name, health);
     this.state = health.state;
     this.mayDeliver = mayDeliver;
   }

@@ -8,7 +8,7 @@ import { SharedTime } from '../database/shared-time.js';
 import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
-import { furthest } from '../delivery/retry.js';
+import { maxAhead } from '../delivery/retry.js';
 
 const lookEveryMs = 1000;
 /** How often the newest time is remembered. */
@@ -86,7 +86,7 @@ export class Timekeeper {
     });
     if (jump !== 0 && !this.database.embedded) this.jumped('PostgreSQL', jump);
     const late = this.sweepAll || moved < 0;
-    await this.sweep(now, late ? graceMs : furthest.laneMs);
+    await this.sweep(now, late ? graceMs : maxAhead.laneMs);
     this.sweepAll = moved < 0;
     if (late) this.events.emit('due', null);
     this.rememberAt = this.clock.monotonic() + rememberEveryMs;

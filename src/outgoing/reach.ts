@@ -11,7 +11,7 @@ const rejectionTimeoutMs = 500;
 type Certificates = { [name in 'ca' | 'cert' | 'key']?: string | undefined };
 
 /**
- * Connects to the host of a URL, with TLS for https, and disconnects without sending a request. With a proxy, only the proxy is connected to.
+ * Connects to the host of a URL, with TLS for https, and disconnects without sending a request. With a proxy, connects only to the proxy.
  * @returns which of the two was reached
  * @throws SinkError; the signal's reason once that is aborted
  */

@@ -11,7 +11,7 @@ import { Rejections } from '../webhook/rejections.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { bounded } from '../outgoing/within.js';
-import { backOffMs, believable, furthest, longestLeadMs, paceTake } from '../delivery/retry.js';
+import { backOffMs, plausibleTime, maxAhead, maxPaceLeadMs, paceTake } from '../delivery/retry.js';
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
@@ -189,7 +189,7 @@ export class Alerts {
       sink.state !== 'ok' ||
       sink.check_state === 'misconfigured' ||
       sink.paused_at !== null ||
-      (believable(sink.held_until, now, furthest.holdMs) ?? 0) > now
+      (plausibleTime(sink.held_until, now, maxAhead.holdMs) ?? 0) > now
     )
       return null;
     const row = await trx
@@ -206,7 +206,7 @@ export class Alerts {
     if (perSecond !== undefined)
       await trx
         .updateTable('sink')
-        .set({ paced_at: paceTake(believable(sink.paced_at, now, longestLeadMs(perSecond)), perSecond, now, 1) })
+        .set({ paced_at: paceTake(plausibleTime(sink.paced_at, now, maxPaceLeadMs(perSecond)), perSecond, now, 1) })
         .where('id', '=', id)
         .execute();
     await trx

@@ -3,7 +3,7 @@ import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { Session } from '../delivery/modes/mode.js';
-import { nextAttemptAt, standing } from '../delivery/retry.js';
+import { nextAttemptAt, nextAttemptColumns } from '../delivery/retry.js';
 import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 
 type Shows = RegisteredSink['report'];
@@ -99,7 +99,7 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
         'response',
       ),
     )
-    .select(standing)
+    .select(nextAttemptColumns)
     .where(database.isAmong('change_id', changeIds))
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')

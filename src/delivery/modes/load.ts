@@ -1,22 +1,25 @@
 import { type RawBuilder, sql } from 'kysely';
 import { fitting } from '../../database/limits.js';
 import type { Session } from './mode.js';
-import { type DeliveryRow, type LaneWork, type Lease, blanks, bytesEach, deliveryOf, laneWork, selected } from '../work.js';
+import { type DeliveryRow, type LaneWork, type Lease, blanks, deliveryOf, laneWork, overheadBytes, selected } from '../work.js';
 
-/** So few are loaded without a look at their sizes. */
-const fewRows = 4;
+/** Up to this many deliveries are loaded without checking their sizes first. */
+const uncheckedRows = 4;
 
-/** Deliveries of leased lanes, by their primary key: by their lane, PostgreSQL read all that the sink has open where its statistics were older than a backlog. */
+/**
+ * Which deliveries of leased lanes to load. Selected by primary key: when selected by lane, PostgreSQL read all open deliveries of the
+ * sink if its statistics were older than the backlog.
+ */
 interface Chosen {
   channels: readonly number[];
   which: RawBuilder<unknown>;
-  /** How many there are at most. */
+  /** Maximum number of rows. */
   count: number;
-  /** How much of their texts is loaded; of a single one any. */
+  /** Maximum size of the texts; a single delivery may exceed it. */
   bytes: number;
 }
 
-/** Loads what leased lanes are to attempt next. @returns also the channels of those that would be more than `bytes` */
+/** Loads the next delivery of each leased lane. @returns `tooLarge`: the channels left out because of `bytes` */
 export function loadNext(
   session: Session,
   channels: number[],
@@ -27,7 +30,7 @@ export function loadNext(
   return load(session, { channels, which, count: channels.length, bytes }, lease);
 }
 
-/** Loads these changes of leased lanes, in their order of arrival. */
+/** Loads the deliveries of these changes in leased lanes, in order of arrival. */
 export async function loadChanges(
   session: Session,
   channels: number[],
@@ -40,7 +43,7 @@ export async function loadChanges(
   return (await load(session, { channels, which, count: changeIds.length, bytes }, lease)).work;
 }
 
-/** As text: what every attempt needs is asked for so often that building the query would cost more than its answer. */
+/** Uses raw SQL: this runs for every attempt, and building it with Kysely would cost more than the query itself. */
 async function load(
   session: Session,
   { channels, which, count, bytes }: Chosen,
@@ -55,13 +58,13 @@ async function load(
       where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)} order by change.id`;
   const tooLarge = new Set<number>();
   let loaded = which;
-  if (count > fewRows) {
+  if (count > uncheckedRows) {
     const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
         select change.id, lane.channel,
           octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
         ${from(which)}`.execute(trx);
-    const each = sizes.map(one => bytesEach + one.bytes);
-    const fits = fitting(each, bytes);
+    const rowBytes = sizes.map(row => overheadBytes + row.bytes);
+    const fits = fitting(rowBytes, bytes);
     for (const { channel } of sizes.slice(fits)) tooLarge.add(channel);
     const ids = sizes.slice(0, fits).map(({ id }) => id);
     loaded = database.isAmong('delivery.change_id', ids);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { storedEvent } from '../work.js';
 import type { ModeRules } from './mode.js';
 
-/** Every change of a channel, in the order of its revisions. */
+/** Sends every change of a channel, in revision order. */
 export const log: ModeRules = {
   next: () =>
     sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by d.position limit 1`,

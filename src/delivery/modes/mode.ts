@@ -6,7 +6,7 @@ import type { Report } from '../../sinks/report-sink.js';
 import type { Delivery } from '../../sinks/sink.js';
 import type { DeliveryRow, LaneWork, Lease } from '../work.js';
 
-/** A transaction of one sink's worker, its time, and what the worker would take. */
+/** A transaction of one sink's worker. */
 export interface Session {
   database: Database;
   trx: Trx;
@@ -16,42 +16,42 @@ export interface Session {
   claim: Claim;
 }
 
-/** What a worker would take: so many attempts of so many deliveries each. */
+/** How much work a worker can take. */
 export interface Claim {
   attempts: number;
   batchSize: number;
-  /** Of all texts together; a single delivery may have more. */
+  /** Maximum size of all texts together; a single delivery may exceed it. */
   bytes: number;
   leaseMs: number;
-  /** How long a probe may take at most. */
+  /** Maximum duration of a probe. */
   probeMs: number;
   perSecond: number | null;
 }
 
-/** A delivery whose state moved, for reports to tell. */
+/** A delivery whose state changed, to be shown in reports. */
 export interface Moved {
   changeId: string;
   channel: number;
 }
 
-/** What a sink is shown of a delivery, beside what is the same in every mode. */
+/** The mode-specific part of a delivery. */
 export type Shown = Pick<Delivery, 'event'> & Partial<Omit<Report, keyof Delivery>>;
 
-/** What differs between the modes: which delivery of a lane is next, how it looks, and what happens before and after it. */
+/** The behaviour of a delivery mode: `log`, `state` or `report`. */
 export interface ModeRules {
-  /** The change that a lane attempts next: a query beside a row of `lane`. */
+  /** A subquery, correlated to `lane`, for the id of the change that the lane attempts next. */
   next(session: Session): RawBuilder<string | null>;
-  /** Reads what else these deliveries show. @returns makes what is shown of one; throws if its row is damaged */
+  /** Loads additional data for these deliveries. @returns renders one of them; throws if its row is damaged */
   show(session: Session, rows: readonly DeliveryRow[]): Promise<(row: DeliveryRow) => Shown>;
-  /** Which change is next in a lane that had nothing to do, of those that are recorded together in their order; `null` if only a claim can tell. */
+  /** Picks the next change of an idle lane from those being recorded, in order; `null` if only a claim can determine it. */
   readonly firstOf: (<T>(changes: readonly T[]) => T) | null;
-  /** What is done before each turn, in transactions of its own. */
+  /** Runs before each turn, in its own transactions. */
   prepare?(database: Database, sink: RegisteredSink, now: number): Promise<void>;
-  /** Leases and loads what one attempt takes together; empty if each goes by itself. */
-  together?(session: Session, lease: Lease): Promise<LaneWork[]>;
-  /** When leased lanes without a next delivery have one, by channel. */
-  laterIn?(session: Session, channels: readonly number[]): Promise<Map<number, number>>;
-  /** Whether what ended makes older deliveries of its lane superfluous. */
+  /** Leases and loads several deliveries for a single attempt; empty if each needs its own. */
+  claimTogether?(session: Session, lease: Lease): Promise<LaneWork[]>;
+  /** When leased lanes that have no delivery to attempt now will have one, by channel. */
+  nextDueIn?(session: Session, channels: readonly number[]): Promise<Map<number, number>>;
+  /** Whether a finished delivery supersedes the older ones of its lane. */
   readonly supersedes: boolean;
   /** Whether a delivery may be attempted again after it was delivered. */
   readonly reopens: boolean;

@@ -8,17 +8,17 @@ import { loadChanges } from './load.js';
 import { type LaneWork, type Lease, storedEvent } from '../work.js';
 import type { ModeRules, Session } from './mode.js';
 
-/** More changes than this that wait to be shown and that every other sink has are shown in one message, and so many at most. */
-const foldFrom = 5;
-const foldMost = 200;
-/** So many of those that have waited longest are looked at: some of them may lack a result. */
-const foldLooked = 500;
+/** If more changes than this wait for their card and are finished at all other sinks, they are posted as one digest. */
+const digestThreshold = 5;
+const maxDigestSize = 200;
+/** How many of the oldest waiting changes are considered; some may lack results. */
+const digestScanLimit = 500;
 
-/** Each change with what became of it at the other sinks, shown again when that moves. */
+/** Reports each change with its results at the other sinks, and updates the report when these change. */
 export const report: ModeRules = {
-  // A change that was never shown goes before one that is to be shown again, once it has its results or was held long enough.
+  // New reports go before updates, once their results are known or they were held long enough.
   next({ sink: { report: shows }, now }) {
-    // Where nothing is shown before its results are known, what lacks them must not hide a failure behind it.
+    // A sink that posts nothing before the results are known must look past unfinished changes for a failed one.
     const looked = sql.lit(shows?.holdMs === null ? 10_000 : 1);
     const heldSince = shows?.holdMs === null ? -1 : now - holdMsOf(shows);
     const open = sql`from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1`;
@@ -30,7 +30,7 @@ export const report: ModeRules = {
   async show(session, rows) {
     const { database, trx, sink } = session;
     const changeIds = rows.map(row => row.change_id);
-    // What they ask for is shown now; later it would be shown once more for nothing.
+    // These refreshes are covered by the reports being loaded; leaving them queued would cause a redundant update.
     await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
     const { results, auditActions } = await knownOf(session, changeIds);
     return row => {
@@ -50,8 +50,8 @@ export const report: ModeRules = {
   },
   firstOf: null,
   prepare: drainRefreshQueue,
-  together: claimDigest,
-  async laterIn({ database, trx, sink, now }, channels) {
+  claimTogether: claimDigest,
+  async nextDueIn({ database, trx, sink, now }, channels) {
     const rows = await trx
       .selectFrom('delivery')
       .select(eb => ['channel', eb.fn.min('enqueued_at').as('since')])
@@ -66,26 +66,26 @@ export const report: ModeRules = {
   reopens: true,
 };
 
-/** Changes that wait to be shown for the first time and that every other sink has, if they are too many for a message each. What failed as a digest is shown by itself. */
+/** Claims changes for a digest if too many wait for their first report. Changes that failed as part of a digest are reported singly. */
 async function claimDigest(session: Session, lease: Lease): Promise<LaneWork[]> {
   const { database, trx, sink, now, claim } = session;
   const { rows: hidden } = await sql<{ id: string; channel: number }>`
-      with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(foldLooked)})
+      with due as materialized (select channel, due_at from lane where sink = ${sink.id} and due_at <= ${now} order by due_at limit ${sql.lit(digestScanLimit)})
       select delivery.change_id as id, delivery.channel from due join delivery on delivery.sink = ${sink.id} and delivery.channel = due.channel
       where delivery.open = 1 and delivery.state = 'pending' and delivery.message_ref is null and delivery.tries < 2
-      order by due.due_at, delivery.position limit ${sql.lit(foldLooked)}`.execute(trx);
-  if (hidden.length <= foldFrom) return [];
+      order by due.due_at, delivery.position limit ${sql.lit(digestScanLimit)}`.execute(trx);
+  if (hidden.length <= digestThreshold) return [];
   const hiddenIds = hidden.map(({ id }) => id);
   const unfinished = await unfinishedOf(database, trx, hiddenIds);
-  const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, foldMost);
-  if (rows.length <= foldFrom) return [];
+  const rows = hidden.filter(({ id }) => !unfinished.has(id)).slice(0, maxDigestSize);
+  if (rows.length <= digestThreshold) return [];
   const channels = [...new Set(channelsOf(rows))];
   const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
   const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease));
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
   const work = await loadChanges(session, [...leased], ids, lease, claim.bytes);
-  // Another process was faster with what these had, or it is too large to be loaded now.
-  const idle = [...leased].filter(channel => !work.some(one => one.channel === channel));
+  // Lanes whose work another process has taken, or whose work is too large to load now.
+  const idle = [...leased].filter(channel => !work.some(item => item.channel === channel));
   if (idle.length > 0) await freeLanes(session, idle, now);
   return work;
 }

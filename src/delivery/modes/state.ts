@@ -6,10 +6,10 @@ import { channelsOf, isOneOf, skipLocked } from '../../database/locks.js';
 import { type DeliveryRow, type LatestState, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
-/** How many lanes are looked at for what was superseded in them. */
+/** How many lanes are checked for superseded deliveries per turn. */
 const supersedingLanes = 100;
 
-/** The latest state of a channel. What a delivery that ended made superfluous is not attempted any more, also before it is marked so. */
+/** Sends only the latest state of a channel. Superseded deliveries are not attempted, even before they are marked as such. */
 export const state: ModeRules = {
   next: () =>
     sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1
@@ -28,8 +28,8 @@ export const state: ModeRules = {
 };
 
 /**
- * The latest revision of each channel, where that is not the owed change itself: filters may have left it out. Asked for by the number that was read
- * with the version that goes out with it: a later one may have been committed since.
+ * The latest state of each channel whose delivery is not for its latest revision, which filters may have excluded. Looked up by the
+ * revision number loaded with the delivery, so that state and version match even if a later revision was committed since.
  */
 async function latestStates({ database, trx }: Session, rows: readonly DeliveryRow[]): Promise<Map<string, () => LatestState>> {
   const behind = rows.filter(row => row.revision !== row.latest_revision);
@@ -53,14 +53,14 @@ async function latestStates({ database, trx }: Session, rows: readonly DeliveryR
   );
 }
 
-/** Marks a page of what was superseded. After a refusal too: an older state is never sent instead. */
+/** Marks a page of superseded deliveries; also after a refusal, since an older state is never sent instead. */
 export async function supersedePage({ database, trx, sink: { id }, now }: Session): Promise<{ superseded: Moved[]; more: boolean }> {
   const { rows: lanes } = await sql<{ channel: number }>`
       select channel from lane where sink = ${id} and superseded_before is not null
       order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
   const chosen = database.isAmong('lane.channel', channelsOf(lanes));
   const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
-  // A cross join, so that SQLite begins with the lanes.
+  // A cross join makes SQLite start with the lanes.
   const { rows: superseded } = await sql<Moved>`
       with page as materialized (
         select older.change_id from lane cross join delivery older

@@ -5,7 +5,7 @@ import type { Database } from '../../../database/database.js';
 import type { Tables } from '../../../database/tables.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
 import { readState } from './channel-list.js';
-import { nextAttemptAt, standing } from '../../../delivery/retry.js';
+import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { toIsoOrNull } from '../times.js';
 
 /** One channel and how every sink stands to it; `null` if it was never heard of. */
@@ -38,7 +38,7 @@ function selectSinks(database: Database, channel: number) {
   return database.kysely
     .selectFrom('sink')
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'sink.id').on('lane.channel', '=', channel))
-    .select(standing)
+    .select(nextAttemptColumns)
     .select(['sink.name', 'sink.mode', 'lane.tries', 'lane.sent_revision'])
     .select(eb => [
       pendingOf(eb, channel)

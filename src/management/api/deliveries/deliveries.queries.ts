@@ -1,6 +1,6 @@
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
-import { nextAttemptAt, standing } from '../../../delivery/retry.js';
+import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { deliveryId } from '../../../delivery/work.js';
 import { selectedChanges } from '../changes/changes.queries.js';
 import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
@@ -21,7 +21,7 @@ function selectDeliveries(database: Database) {
     .innerJoin('change', 'change.id', 'delivery.change_id')
     .innerJoin('channel', 'channel.id', 'delivery.channel')
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select(standing)
+    .select(nextAttemptColumns)
     .select(['delivery.change_id', 'delivery.sink', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.advice'])
     .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision']);
 }
