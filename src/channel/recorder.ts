@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { faultOf } from '../database/errors.js';
 import { groupLimits } from '../database/limits.js';
-import { newestArrival } from '../database/arrival-times.js';
+import { latestArrival } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { Enqueuer } from '../delivery/enqueue.js';
 import { SharedClock } from '../process/clock.js';
@@ -142,8 +142,8 @@ export class Recorder {
   /** Caps estimated EventTimes, since our clock may be wrong: at the server's clock, or with SQLite near the latest known arrivals. */
   private async timed(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
-    const confirmed = embedded && !this.arrivals ? await newestArrival(trx, null) : null;
-    const latest = embedded && !this.arrivals ? (confirmed ?? (await newestArrival(trx, 'received_at'))) : null;
+    const confirmed = embedded && !this.arrivals ? await latestArrival(trx, null) : null;
+    const latest = embedded && !this.arrivals ? (confirmed ?? (await latestArrival(trx, 'received_at'))) : null;
     this.arrivals ??= new Arrivals(latest, () => performance.now(), confirmed !== null);
     const now = this.clock.now();
     return webhooks.map((webhook, index) => {

@@ -2,23 +2,24 @@ import type { Kysely } from 'kysely';
 import { recordedAt } from './arrival-times.js';
 import type { Tables } from './tables.js';
 
-/** What a person can do. */
+/** The actions of users that are recorded in the audit log. */
 export const actions = [
   ...(['replay', 'discard', 'pause', 'resume', 'verify', 'rebuild'] as const),
   ...(['compare', 'import', 'test', 'probe', 'link'] as const),
 ] as const;
 export type Action = (typeof actions)[number];
 
-/** Something that a person does: when, and who (`api`, or `slack:` and the id of a user). */
+/** When a user acted, and who (`api`, or `slack:` and the user's id). */
 export interface Doing {
   at: number;
   actor: string;
 }
 
 /**
- * Puts on record what a person does, in the transaction that does it where there is one.
- * @param details without profile texts
- * @param changeId if it is about one change
+ * Records an action in the audit log.
+ * @param db the transaction of the action itself, if it has one
+ * @param details must not contain profile texts
+ * @param changeId set if the action is about a single change
  */
 export async function recordAction(
   db: Kysely<Tables>,

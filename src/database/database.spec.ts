@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { Database } from './database.js';
 import { UnusableDatabase } from './errors.js';
 
-// Once wrong: with 300 sinks requests were not even read for seconds.
+// Guards against a regression: with 300 sinks, requests were not even read for seconds.
 test('however many workers wait for the embedded store, a webhook waits for one of them, and the event loop goes on', async () => {
   const database = await Database.open('sqlite::memory:', () => undefined);
   let [workers, before, loops] = [0, 0, 0];
@@ -25,14 +25,14 @@ test('a worker whose transaction fails holds up no other', async () => {
   await database.close();
 });
 
-// Once it hung: in /proc nothing can be made, and that is called ENOENT.
+// Guards against a hang: /proc allows no new entries and reports that as ENOENT.
 test('a file in a folder that cannot be made is told', async () => {
   const error = await Database.open('sqlite:/proc/channel-sync/data.db', () => undefined).catch((thrown: Error) => thrown);
   expect(error).toBeInstanceOf(UnusableDatabase);
   expect((error as Error).message).toMatch(/^\/proc\/channel-sync\/data\.db: (Error: )?ENOENT: /);
 });
 
-// Once a stack and exit code 1, and on PostgreSQL webhooks that were spooled for ever.
+// Guards against a stack trace and exit code 1, and on PostgreSQL against spooling webhooks for ever.
 test.each([
   'table channel (id int)',
   'table migration (id int)',

@@ -16,7 +16,7 @@ const byCode: Record<Fault, string[]> = {
     ['SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_HAS_EXPIRED'],
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'ERR_SSL_WRONG_VERSION_NUMBER'],
   ),
-  // Cancelled by statement_timeout, disk full, out of memory, no connection left, no right, no table, a login that is refused.
+  // Among them: cancelled by statement_timeout, disk full, out of memory, too many connections, no privilege, no table, login refused.
   database: ['57014', '53100', '53200', '53300', '42501', '42P01', '25P02', '28P01', '3D000', '58030', 'XX000', '0A000', '55P03'],
   files: [],
   bug: [],
@@ -31,7 +31,7 @@ test('what pg says without a code means the server', () => {
   texts.push('timeout expired', 'Client was closed and is not queryable');
   texts.push('Client has encountered a connection error and is not queryable', 'The server does not support SSL connections');
   expect(texts.map(text => faultOf(new Error(text)))).toEqual(texts.map(() => 'server'));
-  // All of its connections are busy: no reason to throw them away.
+  // All connections of the pool are busy, which is no reason to discard them.
   expect(faultOf(new Error('timeout exceeded when trying to connect'))).toBe('database');
 });
 
@@ -47,7 +47,7 @@ test('the real errors of files, sockets and both databases', async () => {
   const socket = connect('/nowhere/at/all');
   const [unixSocket] = (await once(socket, 'error')) as [Error];
   expect([file, missing, unixSocket].map(faultOf)).toEqual(['files', 'files', 'server']);
-  // A file system on the network, too, and a folder that is read-only or full, also where only the open file is known.
+  // Also a network file system, and a read-only or full folder, even if the error names no path.
   const filed = [coded('ETIMEDOUT', { syscall: 'open', path: '/spool' }), coded('EROFS', { syscall: 'mkdir', path: '/spool' })];
   expect([...filed, coded('ENOSPC', { syscall: 'write' }), coded('EIO', { syscall: 'fdatasync' })].map(faultOf)).toEqual(
     Array<string>(4).fill('files'),

@@ -1,27 +1,27 @@
 /**
- * What one statement may carry on each dialect. INSERTs are cut to it; a list of keys is one bound value, however long it is: conditions joined with
- * `or` would reach SQLite's limit for the depth of an expression at 1,000.
+ * Limits per INSERT on each dialect; longer lists are split. Lists of keys are bound as a single value instead: conditions joined with `or`
+ * would exceed SQLite's maximum expression depth of 1,000.
  */
 export const statementLimits = {
-  // SQLite keeps each text prepared: few texts, each of them small, serve any number of rows.
+  // Each distinct SQL text is prepared and cached for SQLite, so few and short texts should serve any number of rows.
   sqlite: { values: 32_766, rows: 64 },
   postgres: { values: 65_535, rows: 1000 },
 } as const;
 
-/** How many rows work that can grow takes in one transaction: those who are to be answered meanwhile wait for no more than one. */
+/** Rows per transaction in work of unbounded size, so that requests wait for one short transaction at most. */
 export const pageRows = 500;
 
-/** The most that one transaction records: so many webhooks, so many bytes of theirs (a single webhook may have more), and so many rows of what sinks are owed. */
+/** Limits for recording in one transaction: webhooks, bytes of their bodies (a single webhook may exceed it), rows of deliveries. */
 export const groupLimits = { webhooks: 256, bytes: 4 * 1024 * 1024, rows: 4000 } as const;
 
-/** A list in pieces of at most `size`. */
+/** Splits a list into pieces of at most `size`. */
 export function* chunks<T>(list: readonly T[], size: number): Generator<readonly T[]> {
   for (let from = 0; from < list.length; from += size) yield list.slice(from, from + size);
 }
 
-/** How many texts of these sizes are taken together, so that they are no more than `most` bytes; one is, whatever its size. */
-export function fitting(sizes: readonly number[], most: number): number {
-  let left = most;
+/** How many of these sizes, from the first on, fit into `maxBytes` together; at least one, whatever its size. */
+export function fitting(sizes: readonly number[], maxBytes: number): number {
+  let left = maxBytes;
   const over = sizes.findIndex((size, index) => (left -= size) < 0 && index > 0);
   return over < 0 ? sizes.length : over;
 }

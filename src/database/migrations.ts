@@ -2,25 +2,25 @@ import { type Kysely, sql } from 'kysely';
 import { UnusableDatabase } from './errors.js';
 import type { Tables, Trx } from './tables.js';
 
-/** The words in which the two dialects differ. */
-export interface DialectWords {
+/** SQL fragments that differ between the dialects. */
+export interface DialectSql {
   identity: string;
   bytes: string;
-  /** Of a text column that is ordered by its bytes. */
+  /** Collation of a text column that is ordered by its bytes. */
   bytewise: string;
-  /** Appended to tables that are read by their primary key only. */
+  /** Appended to tables that are accessed by primary key only. */
   clustered: string;
-  /** Statements that keep columns from being compressed: for texts of a megabyte PostgreSQL would take three times as long. */
+  /** Statements that disable compression of columns, which would make texts of a megabyte three times as slow in PostgreSQL. */
   uncompressed: (table: string, ...columns: string[]) => string[];
 }
 
 interface Migration {
-  /** `major.minor`: one major version only adds, so that releases can roll. */
+  /** `major.minor`. Within a major version, migrations only add, so that rolling updates work. */
   version: string;
-  statements: (words: DialectWords) => string[];
+  statements: (syntax: DialectSql) => string[];
 }
 
-// Queries write what the partial indexes compare with as literals: a bound value would make SQLite plan them anew each time.
+// Queries must repeat the values of partial indexes as literals: with bound values SQLite would plan them again each time.
 const first: Migration = {
   version: '1.0',
   statements: ({ identity, bytes, bytewise, clustered, uncompressed }) => [
@@ -67,7 +67,7 @@ const first: Migration = {
   ],
 };
 
-/** How a change came to us, and what the vendor told beside it. */
+/** The source of a change, and the vendor's details about who made it. */
 const origin: Migration = {
   version: '1.1',
   statements: () => [
@@ -78,10 +78,10 @@ const origin: Migration = {
   ],
 };
 
-/** What the target of a failed attempt answered. */
+/** The target's response to a failed attempt. */
 const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
 
-/** What channels are found by; a process in the background fills it with those that are known already. */
+/** The search table for channels. Existing channels are added in the background. */
 const findable: Migration = {
   version: '1.3',
   statements: ({ bytewise, clustered }) => [
@@ -91,7 +91,7 @@ const findable: Migration = {
   ],
 };
 
-/** What the latest check of a sink found. */
+/** The result of a sink's latest check. */
 const check: Migration = {
   version: '1.4',
   statements: () =>
@@ -105,7 +105,7 @@ const check: Migration = {
     ].map(column => `alter table sink add column ${column}`),
 };
 
-/** What comparing channels with the vendor needs to know. */
+/** State for comparing channels with the vendor. */
 const comparisons: Migration = {
   version: '1.5',
   statements: ({ identity, bytewise }) => [
@@ -128,21 +128,20 @@ const comparisons: Migration = {
 
 const migrations: readonly Migration[] = [first, origin, response, findable, check, comparisons];
 
-/** The names of our tables. */
 export const tableNames: readonly string[] = migrations
   .flatMap(({ statements }) => statements({ identity: '', bytes: '', bytewise: '', clustered: '', uncompressed: () => [] }))
   .flatMap(statement => statement.match(/(?<=^create table )\w+/) ?? [])
   .concat('migration');
 
 /**
- * Brings the tables up to date, in one transaction, one process at a time.
- * @param lock makes others wait inside the transaction; the embedded store is locked as a whole
- * @param run need not wait for the answer
- * @throws UnusableDatabase if a later major version was here, or another program with names like ours
+ * Migrates the tables in one transaction, one process at a time.
+ * @param lock makes other processes wait until the end of the transaction; the embedded store is locked as a whole
+ * @param run sends a statement; it need not wait for the result
+ * @throws UnusableDatabase if the schema is from a later major version, or another program uses our table names
  */
 export async function migrate(
   db: Kysely<Tables>,
-  words: DialectWords,
+  syntax: DialectSql,
   now: number,
   lock: (trx: Kysely<Tables>) => Promise<void>,
   run: (trx: Trx, statement: string) => Promise<unknown>,
@@ -155,7 +154,7 @@ export async function migrate(
     throwIfNewer(applied);
     for (const { version, statements } of migrations) {
       if (applied.includes(version)) continue;
-      for (const statement of statements(words)) await run(trx, statement);
+      for (const statement of statements(syntax)) await run(trx, statement);
       await sql`insert into migration (version, applied_at) values (${version}, ${now})`.execute(trx);
     }
   });
@@ -167,15 +166,15 @@ export async function migrate(
   });
 }
 
-/** @throws UnusableDatabase if a later major version was here */
+/** @throws UnusableDatabase if the schema is from a later major version */
 export function throwIfNewer(applied: readonly string[]): void {
-  const known = Math.max(...migrations.map(({ version }) => major(version)));
-  const newer = applied.find(version => major(version) > known);
+  const supported = Math.max(...migrations.map(({ version }) => major(version)));
+  const newer = applied.find(version => major(version) > supported);
   if (newer !== undefined)
-    throw new UnusableDatabase(`it has schema version ${newer}, this release knows up to major version ${known}: run a newer release`);
+    throw new UnusableDatabase(`it has schema version ${newer}, this release knows up to major version ${supported}: run a newer release`);
 }
 
-/** Whether a name of ours is that of something else: a table, view, index, type … or a migration table with other columns. */
+/** Whether one of our names is taken: by another table, view, index or type, or by a migration table with other columns. */
 function isTaken({ code = '', message }: NodeJS.ErrnoException): boolean {
   return (
     /^42(P07|710|703)$/.test(code) || /^(table|view|index) \w+ already exists|^there is already |^no such column: version/.test(message)

@@ -5,7 +5,7 @@ const { jest } = import.meta;
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
-function told() {
+function stage() {
   const lines: string[] = [];
   const report = outage(
     () => lines.push('begins'),
@@ -15,7 +15,7 @@ function told() {
 }
 
 test('an outage is told when it begins, each minute while it lasts, and when all has gone well for a second', () => {
-  const { lines, report } = told();
+  const { lines, report } = stage();
   report(null);
   for (let second = 0; second < 130; second++) {
     report(new Error('away'));
@@ -30,9 +30,9 @@ test('an outage is told when it begins, each minute while it lasts, and when all
   expect(lines.slice(3)).toEqual(['ends']);
 });
 
-// Seen failing with connections that were ended again and again: a line each way every few seconds.
+// Guards against a log line every few seconds while connections are closed again and again.
 test('one that comes and goes for an hour is told a few times at first, and then each minute', () => {
-  const { lines, report } = told();
+  const { lines, report } = stage();
   for (let second = 0; second < 3600; second++) {
     report(second % 4 === 0 ? new Error('away') : null);
     jest.advanceTimersByTime(1000);
@@ -42,7 +42,7 @@ test('one that comes and goes for an hour is told a few times at first, and then
   report(null);
   jest.advanceTimersByTime(60_000);
   expect(lines.at(-1)).toBe('ends');
-  // Long after, a short one is over as soon as the first.
+  // Much later, a short outage ends after a second again.
   jest.advanceTimersByTime(60_000);
   report(new Error('away'));
   report(null);

@@ -15,7 +15,7 @@ eachStore('what was seen', store => {
     expect(await seen(5)).toBe(true);
     expect(await seen(600_000, 'trigger')).toBe(false);
     expect(await seen(600_002, 'signature one')).toBe(true);
-    // It holds neither a signature nor more than ten minutes.
+    // Stores only hashes, and only for ten minutes.
     const rows = await database.kysely.selectFrom('seen').selectAll().execute();
     expect(rows).toEqual(
       [2, 4, 600_002].flatMap(() => expect.objectContaining({ key: expect.stringMatching(/^[0-9a-f]{64}$/) as string })),
@@ -25,10 +25,10 @@ eachStore('what was seen', store => {
   test('is new to one process alone', async () => {
     const database = await store.open();
     const keys = ['b', 'a', 'c'];
-    // On connections of their own, in different orders.
-    const asked = Array.from({ length: 20 }, (_, index) =>
+    // On separate connections, with the keys in different orders.
+    const results = Array.from({ length: 20 }, (_, index) =>
       firstSeen(database, [...keys.slice(index % 3), ...keys.slice(0, index % 3)], now),
     );
-    expect((await Promise.all(asked)).filter(Boolean)).toHaveLength(1);
+    expect((await Promise.all(results)).filter(Boolean)).toHaveLength(1);
   });
 });

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Database } from './database.js';
 
-/** How long what was seen is remembered, at least. */
-const rememberedMs = 600_000;
+/** How long keys are remembered, at least. */
+const retentionMs = 600_000;
 
 /**
- * Whether no process has seen something before, by any of its keys; from now on all of them know it, for ten minutes.
- * @param keys what it is called, of any length; kept as hashes; without any it is new
+ * Whether none of these keys was seen by any process in the last ten minutes. Marks them as seen.
+ * @param keys texts of any length, stored as hashes; an empty list counts as new
  */
 export async function firstSeen({ kysely }: Database, keys: readonly string[], now: number): Promise<boolean> {
   if (keys.length === 0) return true;
   await kysely
     .deleteFrom('seen')
-    .where('at', '<', now - rememberedMs)
+    .where('at', '<', now - retentionMs)
     .execute();
-  // In one order for all: two processes that take in the same would wait for each other.
+  // Sorted, so that two processes with the same keys cannot deadlock.
   const hashes = [...new Set(keys.map(key => createHash('sha256').update(key).digest('hex')))].sort();
   const added = await kysely
     .insertInto('seen')

@@ -3,18 +3,18 @@ import { SharedTime } from './shared-time.js';
 
 const start = Date.UTC(2026, 0, 1);
 
-/** A shared clock that is `ahead` of a monotonic one that only moves when told. */
+/** A shared clock that is `ahead` of a monotonic clock, which the test moves. */
 function stage() {
   const at = { monotonic: 5000, ahead: start };
   const time = new SharedTime({ monotonic: () => at.monotonic, now: () => 42 });
   const clock = (): number => at.monotonic + at.ahead;
-  /** Asks, with so long a way there and back. */
+  /** Reads the shared clock with this latency in each direction. */
   const read = (there = 0, back = 0): void => {
     const from = at.monotonic;
     at.monotonic += there;
-    const told = clock();
+    const answer = clock();
     at.monotonic += back;
-    time.read(told, from, at.monotonic);
+    time.read(answer, from, at.monotonic);
   };
   return { at, time, clock, read };
 }
@@ -33,7 +33,7 @@ test('however long the readings take, on either way, it is as sure as the surest
         read(there, back);
         at.monotonic += rest;
         expect(time.jump).toBe(0);
-        // A millisecond, and what clocks may drift since then.
+        // Rounding to milliseconds, plus the permitted drift.
         expect(Math.abs(time.now() - clock())).toBeLessThanOrEqual(2 + (at.monotonic - 5000) * 0.0005);
       }
     }),

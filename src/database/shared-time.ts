@@ -1,28 +1,28 @@
-/** Clocks that differ by less than this after a reading are simply followed. */
+/** Smaller deviations are followed at once, without counting as a jump. */
 const jumpMs = 1000;
-/** How much faster one clock may be than another, as a share. */
+/** Maximum relative drift between two clocks. */
 const drift = 0.0005;
 
-/** The clocks of this process: the one that can be set, and the one that cannot. */
+/** The wall clock of this process and its monotonic clock, in milliseconds. */
 export interface LocalClock {
   now(): number;
   monotonic(): number;
 }
 
 /**
- * A clock that others may set, followed by our monotonic one. A jump of it moves nothing until it is adopted, so that what is stored can be moved along.
- * Times are milliseconds; a reading's uncertainty is how long it took.
+ * Estimates an external clock from our monotonic one. A jump of that clock is ignored until it is adopted, so that stored times can be
+ * shifted along. Times are in milliseconds; the uncertainty of a reading is its round-trip time.
  */
 export class SharedTime {
-  /** What that clock is ahead of the monotonic one: at least, and at most. */
+  /** Bounds of the offset from the monotonic clock to the external one. */
   private low = -Infinity;
   private high = Infinity;
   private readAt = 0;
   private jumpedAt = -Infinity;
-  /** How far it has jumped since the last adoption. */
+  /** Total jump that was not adopted yet. */
   jump = 0;
 
-  /** @param clock of this process; its wall time counts as long as that clock was never read */
+  /** @param clock provides the wall time until the external clock is read for the first time */
   constructor(private readonly clock: LocalClock) {}
 
   now(): number {
@@ -30,24 +30,24 @@ export class SharedTime {
     return Math.round(this.clock.monotonic() + (this.low + this.high) / 2 - this.jump);
   }
 
-  /** Whether the clock jumped within so many milliseconds: other processes may not know it yet. */
+  /** Whether the clock jumped in the last `ms` milliseconds, so that other processes may not have noticed yet. */
   jumpedWithin(ms: number): boolean {
     return this.clock.monotonic() - this.jumpedAt < ms;
   }
 
-  /** Follows the wall time of this process. */
+  /** Reads this process's wall clock as the external clock. */
   readLocal(): void {
     const from = this.clock.monotonic();
     this.read(this.clock.now(), from, this.clock.monotonic());
   }
 
-  /** Takes in what the clock said at some moment between two monotonic times. */
+  /** Processes a reading `at` that was taken between two monotonic times. */
   read(at: number, from: number, until: number): void {
     const [least, most] = [at - until, at - from];
     const margin = (until - this.readAt) * drift;
     const [low, high] = [Math.max(least, this.low - margin), Math.min(most, this.high + margin)];
     const before = (this.low + this.high) / 2;
-    // The surest is what this reading and those before it agree on.
+    // The overlap with earlier readings is the most precise estimate.
     [this.low, this.high, this.readAt] = low <= high ? [low, high, until] : [least, most, until];
     const moved = low <= high ? 0 : Math.round((least + most) / 2 - before);
     if (Math.abs(moved) < jumpMs) return;
@@ -55,7 +55,7 @@ export class SharedTime {
     this.jumpedAt = until;
   }
 
-  /** Goes by the clock again after so much of its jump. */
+  /** Applies this much of the jump to `now()`. */
   adopt(jump: number): void {
     this.jump -= jump;
   }

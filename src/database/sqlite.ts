@@ -6,18 +6,18 @@ import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely
 import { makeFolder } from '../process/make-folder.js';
 import { UnusableDatabase } from './errors.js';
 
-/** How many prepared statements are kept; groups of different sizes are statements of their own. */
+/** Maximum number of cached prepared statements; each group size is a statement of its own. */
 const preparedLimit = 500;
-/** How long a file that another process holds is left alone between two looks. */
-const lockedPauseMs = 100;
+/** Interval at which a locked file is retried. */
+const lockRetryMs = 100;
 
 /**
- * Opens the embedded store: WAL, fsync at every commit, and locked against every other process until it is closed.
- * @param waitMs how long to wait for another process to let go of the file
+ * Opens the embedded store: WAL mode, fsync on every commit, exclusively locked until it is closed.
+ * @param waitMs how long to wait for another process to release the file
  * @throws UnusableDatabase
  */
 export async function openSqlite(path: string, waitMs: number): Promise<SqliteDialect> {
-  // Loaded here, so that an older Node gets as far as our own message about its version.
+  // Imported here, so that older versions of Node get as far as our error message about the version.
   const { DatabaseSync: Database } = await import('node:sqlite');
   const file = path === ':memory:' ? path : resolve(path);
   for (const giveUpAt = performance.now() + waitMs; ;) {
@@ -25,21 +25,21 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
     try {
       if (file !== ':memory:') await makeFile(file);
       const opened = (database = new Database(file));
-      // Exclusive before WAL: the lock then lives in this process alone and goes with it, also after kill -9.
+      // Exclusive mode before WAL: the lock is then held by this process only and released with it, even after kill -9.
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
-      // A group of webhooks rewrites the same pages as the one before: rarer checkpoints write each of them once (32 MB of WAL at most).
+      // Consecutive groups of webhooks rewrite the same pages: with rarer checkpoints (at 32 MB of WAL) each page is written once.
       opened.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
       return new SqliteDialect({ database: new Shim(opened) });
     } catch (error) {
       database?.close();
       if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableDatabase(`${file}: ${explain(error)}`);
-      // Not in SQLite's own wait: nothing else would get a turn, not even a signal to stop.
-      await sleep(lockedPauseMs);
+      // SQLite's own busy wait would block the event loop, and thus signals.
+      await sleep(lockRetryMs);
     }
   }
 }
 
-/** For its owner alone; SQLite gives the files beside it the same mode. */
+/** Only accessible to its owner; SQLite creates the WAL file with the same mode. */
 async function makeFile(file: string): Promise<void> {
   await makeFolder(dirname(file));
   closeSync(openSync(file, 'a', 0o600));
@@ -57,7 +57,7 @@ function explain(error: unknown): string {
   return message;
 }
 
-/** What Kysely expects of a SQLite library, on Node's own. */
+/** Adapts `node:sqlite` to the interface that Kysely expects. */
 class Shim implements SqliteDatabase {
   private readonly prepared = new Map<string, SqliteStatement>();
 
@@ -65,7 +65,7 @@ class Shim implements SqliteDatabase {
 
   prepare(sql: string): SqliteStatement {
     const statement = this.prepared.get(sql) ?? new ShimStatement(this.database, sql);
-    // What was used last goes last: the first is the one that nobody has used for longest.
+    // Reinserted at the end, so that the first entry is the least recently used.
     this.prepared.delete(sql);
     if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
     this.prepared.set(sql, statement);
@@ -95,24 +95,24 @@ class ShimStatement implements SqliteStatement {
     try {
       return this.statement.all(...values);
     } catch (error) {
-      // Only a damaged row has an integer beyond 2^53, and must not hide the others: what only reads is read again, with the nearest number.
+      // Only a damaged row has an integer beyond 2^53. It must not hide other rows, so a SELECT is repeated with rounded numbers.
       if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE' || !/^\s*select\b/i.test(this.sql)) throw error;
-      return this.nearest(values);
+      return this.rounded(values);
     }
   }
 
-  private nearest(values: SQLInputValue[]): unknown[] {
+  private rounded(values: SQLInputValue[]): unknown[] {
     this.statement.setReadBigInts(true);
     try {
-      const near = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
-      return this.statement.all(...values).map(row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, near(value)])));
+      const round = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+      return this.statement.all(...values).map(row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, round(value)])));
     } finally {
       this.statement.setReadBigInts(false);
     }
   }
 
   run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
-    // A full disk has ended the transaction by itself: an error of this would hide what has happened.
+    // A full disk has already rolled back the transaction: an error here would hide the original one.
     if (this.sql === 'rollback' && !this.database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
     return this.statement.run(...bindable(parameters));
   }
@@ -123,7 +123,7 @@ class ShimStatement implements SqliteStatement {
 }
 
 /**
- * Lets through what SQLite stores as it is. A Date, an object or NaN would silently become NULL or a list of named parameters.
+ * Accepts only values that SQLite stores unchanged: a Date, an object or NaN would silently become NULL or named parameters.
  * @throws TypeError
  */
 function bindable(parameters: readonly unknown[]): SQLInputValue[] {

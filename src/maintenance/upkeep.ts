@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
-import { newestArrival } from '../database/arrival-times.js';
+import { latestArrival } from '../database/arrival-times.js';
 import { changesBefore, deleteListed, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
 import { missingFindables } from './findable.js';
@@ -84,7 +84,7 @@ export class Upkeep {
 
   /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
   private async clockIsDoubtful(): Promise<boolean> {
-    const newest = await newestArrival(this.database.kysely, 'event_time');
+    const newest = await latestArrival(this.database.kysely, 'event_time');
     if (newest === null || this.clock.now() - newest <= this.settings.RETENTION_DAYS * dayMs) this.doubtedAt = null;
     else this.doubtedAt ??= performance.now();
     return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;

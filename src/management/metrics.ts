@@ -4,7 +4,7 @@ import { Database } from '../database/database.js';
 import { WebhookIntake } from '../intake/intake.js';
 import { SharedClock } from '../process/clock.js';
 import { version } from '../outgoing/http.js';
-import { newestArrival } from '../database/arrival-times.js';
+import { latestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from '../reports/counting.js';
 import { Settings } from '../settings/settings.js';
 import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
@@ -77,7 +77,7 @@ export class Metrics {
       },
     );
     this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
-      const at = intake.lastKeptAt ?? (await newestArrival(database.kysely, 'received_at', clock.now()));
+      const at = intake.lastKeptAt ?? (await latestArrival(database.kysely, 'received_at', clock.now()));
       return at === null ? [] : [[{}, at / 1000]];
     });
     this.gauge('build_info', 'The release that runs', ['version'], async () => [[{ version }, 1]]);

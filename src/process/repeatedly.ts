@@ -36,7 +36,7 @@ export async function repeatedly(
  * @param onChange called with the error when the first source fails, and with `null` once none fails any more
  * @returns call it with a source and its error, or `null` if it works
  */
-export function combineFailures<T>(onChange: (error: Error | null) => void): (task: T, error: Error | null) => void {
+export function combineFailures<T>(onChange: (error: Error | null) => void): (source: T, error: Error | null) => void {
   const failing = new Set<T>();
   return (source, error) => {
     const before = failing.size;

@@ -1,5 +1,5 @@
 import { type Selectable, type Transaction, sql } from 'kysely';
-import { newestArrival } from '../database/arrival-times.js';
+import { latestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import { type Alert, countedMost } from '../sinks/alert.js';
@@ -68,7 +68,7 @@ export async function observe(
   if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
   if (silenceAfterMs !== null) {
     // A time to come was written while our clock was ahead.
-    const known = [await newestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
+    const known = [await latestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(known as number[])) || heard.startedAt;
     if (now - since >= silenceAfterMs)
       found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, heard) });

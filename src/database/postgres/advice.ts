@@ -1,4 +1,4 @@
-/** What helps, by what the code and the message of an error say; the first that matches. */
+/** Advice for errors whose code and message match; the first match counts. */
 const advice: readonly [RegExp, string][] = [
   [
     /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER|VERIFY)/,
@@ -32,9 +32,9 @@ const advice: readonly [RegExp, string][] = [
   [/^(ETIMEDOUT|EHOST|ENET)|time-?out/i, 'Check the network and its firewalls, and whether the server is overloaded'],
 ];
 
-/** An error of the database for the log: its message, and what helps, where that is known. */
+/** Log fields for a database error: its message, and advice where we have some. */
 export function explain(error: Error): { error: string; advice?: string } {
   const { code = '', message } = error as NodeJS.ErrnoException;
-  const found = advice.find(([kind]) => kind.test(`${code} ${message}`));
+  const found = advice.find(([pattern]) => pattern.test(`${code} ${message}`));
   return { error: message, ...(found && { advice: found[1] }) };
 }

@@ -12,26 +12,26 @@ import {
 import type pg from 'pg';
 import type { PostgresServer } from './server.js';
 
-/** How long a statement may take before the server ends it. */
-const statementWithinMs = 3000;
-/** A process that stands still in a transaction must not hold its locks for ever. */
-const idleInTransactionMs = 5000;
+/** The server cancels a statement after this time. */
+const statementTimeoutMs = 3000;
+/** A process that hangs within a transaction must not hold its locks for ever. */
+const idleInTransactionTimeoutMs = 5000;
 
-/** Local to the transaction, whatever the role's own settings are: a pooler may give each transaction another connection of the server. */
+/** Set per transaction, overriding the role's settings: behind a pooler each transaction may use another server connection. */
 const beginning = [
   'begin isolation level read committed',
-  `set local statement_timeout = ${statementWithinMs}`,
-  `set local idle_in_transaction_session_timeout = ${idleInTransactionMs}`,
+  `set local statement_timeout = ${statementTimeoutMs}`,
+  `set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}`,
 ].join('; ');
 const unsynced = 'set local synchronous_commit = off';
 const synced = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
 
-/** A statement whose answer its transaction does not wait for; its only row is the promise of its rows. */
+/** A statement that is sent without waiting for its result. Its only row is a promise of the actual rows. */
 export interface SentAhead<R> extends CompiledQuery<Promise<R[]>> {
   ahead: true;
 }
 
-/** PostgreSQL for Kysely. It connects when it is first used. @param asyncCommit for workers, whose commits do not wait for the disk */
+/** PostgreSQL for Kysely; connects on first use. @param asyncCommit for workers, whose commits do not wait for the disk */
 export function postgresDialect(server: PostgresServer, asyncCommit: boolean): Dialect {
   return {
     createDriver: () => driver(server, asyncCommit),
@@ -58,14 +58,14 @@ function driver(server: PostgresServer, asyncCommit: boolean): Driver {
 }
 
 /**
- * A connection while somebody has it. Statements go out without waiting for the answers of those before them, so the beginning and the end of a
- * transaction cost no round trip of their own where something else is sent with them.
+ * A connection in use. Statements are pipelined, so the begin and commit of a transaction cost no extra round trip when sent along with
+ * other statements.
  */
 class Connection implements DatabaseConnection {
   private transaction: 'none' | 'to begin' | 'begun' = 'none';
-  /** The first of this transaction: whatever comes after it fails only because of it. */
+  /** The first error of this transaction; later ones only follow from it. */
   private failure: Error | null = null;
-  private useless = false;
+  private broken = false;
 
   constructor(
     private readonly server: PostgresServer,
@@ -74,7 +74,7 @@ class Connection implements DatabaseConnection {
   ) {}
 
   async executeQuery<R>(query: CompiledQuery | SentAhead<R>): Promise<QueryResult<R>> {
-    if (this.transaction === 'none') return this.alone(query);
+    if (this.transaction === 'none') return this.autoCommit(query);
     const answer = this.send(query.sql, query.parameters);
     if (!('ahead' in query)) return resultOf(await answer);
     const rows = answer.then(result => result.rows);
@@ -82,8 +82,8 @@ class Connection implements DatabaseConnection {
     return { rows: [rows] as R[] };
   }
 
-  /** In a transaction of its own, for the sake of its limits. */
-  private async alone<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+  /** Runs a statement in its own transaction, so that its timeouts apply. */
+  private async autoCommit<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     this.begin();
     const [answer, end] = await Promise.allSettled([this.send(sql, parameters), this.commit()]);
     if (answer.status === 'rejected') throw answer.reason;
@@ -102,10 +102,10 @@ class Connection implements DatabaseConnection {
   }
 
   async rollback(): Promise<void> {
-    if (this.end() && !this.useless) await this.send('rollback').catch(() => (this.useless = true));
+    if (this.end() && !this.broken) await this.send('rollback').catch(() => (this.broken = true));
   }
 
-  /** @returns whether there is anything to end */
+  /** @returns whether a transaction was begun on the server */
   private end(): boolean {
     const begun = this.transaction === 'begun';
     this.transaction = 'none';
@@ -119,13 +119,13 @@ class Connection implements DatabaseConnection {
     }
     return this.client.query(text, values as unknown[]).catch((error: Error) => {
       this.failure ??= error;
-      this.useless ||= this.server.failed(this.client, error);
+      this.broken ||= this.server.failed(this.client, error);
       throw this.failure;
     });
   }
 
   release(): void {
-    this.client.release(this.useless);
+    this.client.release(this.broken);
   }
 
   streamQuery(): never {

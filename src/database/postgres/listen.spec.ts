@@ -9,7 +9,7 @@ afterAll(async () => {
   for (const database of databases) await database.close();
 });
 
-// Planted: every process heard its own notices, which cost each of its workers a turn for nothing.
+// Guards against processes that react to their own notifications, which wakes each of their workers for nothing.
 test('processes hear each other, and not themselves', async () => {
   const url = await newDatabase(process.env['TEST_POSTGRES_URL']!);
   const heard: (number[] | null)[][] = [[], []];

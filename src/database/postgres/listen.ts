@@ -3,37 +3,37 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { PostgresServer } from './server.js';
 
-/** How often it is tried whether notices come. */
-const tryEveryMs = 10_000;
-/** How long a notice may take. */
-const noticeWithinMs = 5000;
-const reconnectAfterMs = 1000;
-/** A server without a connection to spare is not asked all the time. */
-const reconnectAtLastAfterMs = 60_000;
-/** A process that stood still may have missed one. */
-const missedUntilDeaf = 2;
+/** How often we check that notifications arrive. */
+const checkIntervalMs = 10_000;
+/** How long a notification may take to arrive. */
+const notifyTimeoutMs = 5000;
+const reconnectDelayMs = 1000;
+/** Backs off to this delay, to spare a server that has no connection left. */
+const maxReconnectDelayMs = 60_000;
+/** More than one, since a process that was frozen may miss one. */
+const maxMissed = 2;
 
-/** Who is told what other processes tell. */
 export interface Listener {
-  notice: (text: string) => void;
-  /** Whether notices come, after each look. After a look in vain some may have been missed. */
-  hears: (hears: boolean) => void;
-  /** The server is well, but notices do not come. */
-  deaf: () => void;
+  onNotification: (text: string) => void;
+  /** Called after each check, with whether notifications arrive. If not, some may have been missed. */
+  onCheck: (works: boolean) => void;
+  /** The server responds, but notifications do not arrive. */
+  onDeaf: () => void;
 }
 
 /**
- * Listens for what other processes on this PostgreSQL tell, over a connection of its own that is made again when it is lost, or when nothing is heard.
- * @param tell sends a notice as the others do, over another connection: heard, it proves that this one is a session of the same server
+ * Listens for notifications of other processes on a dedicated connection, and reconnects when it is lost or a check fails.
+ * @param send sends a notification on another connection, as other processes do. Its arrival proves that both reach the same server and
+ *   that our connection is a real session
  */
 export async function listen(
   server: PostgresServer,
   channel: string,
-  { notice, hears, deaf }: Listener,
-  tell: (text: string) => Promise<void>,
+  { onNotification, onCheck, onDeaf }: Listener,
+  send: (text: string) => Promise<void>,
   stop: AbortSignal,
 ): Promise<void> {
-  for (let [restMs, missed] = [reconnectAfterMs, 0]; !stop.aborted;) {
+  for (let [delayMs, missed] = [reconnectDelayMs, 0]; !stop.aborted;) {
     const lost = new AbortController();
     const lose = (): void => lost.abort();
     stop.addEventListener('abort', lose, { once: true });
@@ -43,34 +43,34 @@ export async function listen(
       client = server.client();
       const echo = randomUUID();
       let answer: (heard: boolean) => void = () => undefined;
-      client.on('notification', ({ payload = '' }) => (payload === echo ? answer(true) : notice(payload)));
+      client.on('notification', ({ payload = '' }) => (payload === echo ? answer(true) : onNotification(payload)));
       client.on('error', lose).on('end', lose);
       await client.connect();
       await client.query(`listen ${channel}`);
       while (!lost.signal.aborted) {
         const heard = new Promise<boolean>(resolve => {
-          const timer = setTimeout(resolve, noticeWithinMs, false);
+          const timer = setTimeout(resolve, notifyTimeoutMs, false);
           answer = value => (clearTimeout(timer), resolve(value));
         });
         lost.signal.addEventListener('abort', () => answer(false), { once: true });
-        await tell(echo);
+        await send(echo);
         if (!(await heard)) {
           missed += Number(!lost.signal.aborted);
           break;
         }
-        hears(true);
-        [restMs, missed] = [reconnectAfterMs, 0];
-        await sleep(tryEveryMs, undefined, { signal: lost.signal });
+        onCheck(true);
+        [delayMs, missed] = [reconnectDelayMs, 0];
+        await sleep(checkIntervalMs, undefined, { signal: lost.signal });
       }
     } catch {
-      // The pool tells of a database that is away; here it only means to look again.
+      // The connection pool reports an unavailable database; here we just retry.
     }
     stop.removeEventListener('abort', lose);
-    // Not awaited: a network that lets nothing through may never end it.
+    // Not awaited: it may never finish if the network drops all packets.
     client?.end().catch(() => undefined);
-    hears(false);
-    if (missed === missedUntilDeaf) deaf();
-    await sleep(restMs, undefined, { signal: stop }).catch(() => undefined);
-    restMs = Math.min(2 * restMs, reconnectAtLastAfterMs);
+    onCheck(false);
+    if (missed === maxMissed) onDeaf();
+    await sleep(delayMs, undefined, { signal: stop }).catch(() => undefined);
+    delayMs = Math.min(2 * delayMs, maxReconnectDelayMs);
   }
 }

@@ -2,12 +2,12 @@ import { type Kysely, sql } from 'kysely';
 import { UnusableDatabase } from '../errors.js';
 import type { Tables } from '../tables.js';
 
-const oldest = 14;
+const minMajor = 14;
 
 /**
- * What a PostgreSQL must be that lets us in, before anything is written to it.
- * @param tables ours, those that may not be there yet, too
- * @returns its version and its encoding
+ * Checks version, encoding and privileges before anything is written to the database.
+ * @param tables names of our tables, including those that may not exist yet
+ * @returns the server's version and encoding
  * @throws UnusableDatabase
  */
 export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[]): Promise<{ version: string; encoding: string }> {
@@ -22,14 +22,14 @@ export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[
     db,
   );
   const { encoding, version, major, schema, role, creates, barred } = rows[0]!;
-  const mistakes = [
+  const problems = [
     encoding !== 'UTF8' && `its encoding is ${encoding}, which cannot keep every text: create one with encoding 'UTF8' template template0`,
-    major < oldest && `it is PostgreSQL ${version}: ${oldest} or newer is needed`,
+    major < minMajor && `it is PostgreSQL ${version}: ${minMajor} or newer is needed`,
     schema === null && `no schema of its search_path exists: create one, or set the search_path of ${role}`,
     creates === false && `${role} may not create tables there: grant create on schema ${schema} to ${role}`,
     barred !== null &&
       `${role} may not use what is there (${barred}): grant select, insert, update, delete on all tables in schema ${schema} to ${role}`,
-  ].filter(mistake => mistake !== false);
-  if (mistakes.length > 0) throw new UnusableDatabase(mistakes.join('; '));
+  ].filter(problem => problem !== false);
+  if (problems.length > 0) throw new UnusableDatabase(problems.join('; '));
   return { version, encoding };
 }

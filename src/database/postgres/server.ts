@@ -2,50 +2,50 @@ import pg from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 import { faultOf } from '../errors.js';
 
-/** What is not answered in this time is given up here; the server has ended a statement before, if it lives. */
-const answerWithinMs = 4000;
-const connectWithinMs = 2000;
-/** How soon a network that forgets idle connections is shown that one is alive. */
-const keepAliveAfterMs = 10_000;
-const mostConnections = 15;
-/** Workers leave the rest to webhooks. */
-const shareOfWorkers = 2 / 3;
-/** A server that had no more connections for us is asked for more after this time. */
-const fullForMs = 300_000;
-/** A pooler lets in whom it has no connection for, and lets the first statement wait. */
-const firstAnswerWithinMs = 1000;
-/** A server that fails us for long is not found sooner by starting anew more often. */
-const renewEveryMs = 1000;
+/** Client-side timeout of a query. Longer than `statement_timeout`, with which a live server ends the statement earlier. */
+const queryTimeoutMs = 4000;
+const connectTimeoutMs = 2000;
+/** TCP keep-alive delay, for networks that drop idle connections. */
+const keepAliveDelayMs = 10_000;
+const maxConnections = 15;
+/** Workers may use this share of the connections; the rest is reserved for webhooks. */
+const workerShare = 2 / 3;
+/** After the server ran out of connections, how long we stay at the number we got. */
+const limitedForMs = 300_000;
+/** A pooler without free server connections accepts ours, but lets the first statement wait. */
+const firstQueryTimeoutMs = 1000;
+/** While a server keeps failing, the pool is not replaced more often than this. */
+const minRenewIntervalMs = 1000;
 
 /**
- * The connections to the server that `DATABASE_URL` leads to now. As soon as one fails as connections do, all are made anew when they are next
- * needed: where a firewall forgot one it forgot the others, and after a failover the name leads elsewhere while the old server may live on, read-only.
+ * The connection pool. When one connection fails, all are replaced: a firewall that dropped one has probably dropped the others, and after
+ * a failover the host name leads to a new server while the old one may live on, read-only.
  */
 export class PostgresServer {
-  /** Told when connections are made anew. */
+  /** Called when the pool is replaced. */
   onRenewed: () => void = () => undefined;
   private pool: pg.Pool | null = null;
   private renewedAt = -Infinity;
-  private most = mostConnections;
+  private max = maxConnections;
   private workers = 0;
   private readonly waiting: (() => void)[] = [];
   private readonly poolOf = new WeakMap<pg.Client, pg.Pool>();
   private ended = false;
 
-  /** @param onLost told of connections that are lost while nobody uses them */
+  /** @param onLost called when an idle connection is lost */
   constructor(
     private readonly url: string,
     private readonly onLost: (error: Error) => void,
   ) {}
 
-  /** @throws whatever keeps us from connecting, files of certificates too, which are read again with each new pool */
+  /** @throws if it cannot connect, or cannot read the certificate files, which are read again for each new pool */
   async connect(): Promise<pg.PoolClient> {
     for (;;) {
       const pool = (this.pool ??= this.newPool());
       try {
         return await pool.connect();
       } catch (error) {
-        if (isFull(error) && pool.totalCount > 0) this.makeDo(pool.totalCount);
+        if (isFull(error) && pool.totalCount > 0) this.limitForAWhile(pool.totalCount);
         else {
           if (faultOf(error) === 'server') this.renew(pool);
           throw error;
@@ -54,9 +54,9 @@ export class PostgresServer {
     }
   }
 
-  /** As `connect`, for workers: however many there are, webhooks need not wait for them. */
+  /** Like `connect`, limited to the workers' share, so that webhooks need not wait for them. */
   async connectWorker(): Promise<pg.PoolClient> {
-    while (this.workers >= Math.max(1, Math.floor(this.most * shareOfWorkers))) await new Promise<void>(next => this.waiting.push(next));
+    while (this.workers >= Math.max(1, Math.floor(this.max * workerShare))) await new Promise<void>(next => this.waiting.push(next));
     this.workers += 1;
     return this.connect().catch((error: Error) => {
       this.releaseWorker();
@@ -69,23 +69,23 @@ export class PostgresServer {
     this.waiting.shift()?.();
   }
 
-  /** The server has no more connections for us: so many have to do for a while. */
-  private makeDo(most: number): void {
-    if (this.most === mostConnections) setTimeout(() => this.limit(mostConnections), fullForMs).unref();
-    this.limit(most);
+  /** The server has no more connections for us: make do with `max` for a while. */
+  private limitForAWhile(max: number): void {
+    if (this.max === maxConnections) setTimeout(() => this.limit(maxConnections), limitedForMs).unref();
+    this.limit(max);
   }
 
-  private limit(most: number): void {
-    this.most = most;
-    if (this.pool) this.pool.options.max = most;
+  private limit(max: number): void {
+    this.max = max;
+    if (this.pool) this.pool.options.max = max;
   }
 
-  /** A connection for whoever needs one of its own. */
+  /** A new connection outside the pool. */
   client(): pg.Client {
     return new pg.Client(configOf(this.url));
   }
 
-  /** Something failed on a connection. @returns true if it is of no use any more */
+  /** Handles an error on a connection. @returns true if the connection is unusable */
   failed(client: pg.Client, error: Error): boolean {
     if (faultOf(error) !== 'server') return false;
     this.renew(this.poolOf.get(client)!);
@@ -93,11 +93,11 @@ export class PostgresServer {
   }
 
   private renew(pool: pg.Pool): void {
-    if (pool !== this.pool || this.ended || performance.now() - this.renewedAt < renewEveryMs) return;
+    if (pool !== this.pool || this.ended || performance.now() - this.renewedAt < minRenewIntervalMs) return;
     this.renewedAt = performance.now();
     this.pool = null;
-    // Another server may have more for us.
-    this.most = mostConnections;
+    // We may reach another server, with more free connections.
+    this.max = maxConnections;
     void pool.end();
     this.onRenewed();
   }
@@ -105,13 +105,13 @@ export class PostgresServer {
   private newPool(): pg.Pool {
     if (this.ended) throw new Error('the database was closed');
     const verify: pg.PoolConfig['verify'] = (client, done) =>
-      void client.query({ text: 'select 1', query_timeout: firstAnswerWithinMs } as pg.QueryConfig).then(() => done(), done);
-    const pool = new pg.Pool({ ...configOf(this.url), max: this.most, min: 2, verify });
-    // That the server closes what has been idle for its idle_session_timeout is no news.
+      void client.query({ text: 'select 1', query_timeout: firstQueryTimeoutMs } as pg.QueryConfig).then(() => done(), done);
+    const pool = new pg.Pool({ ...configOf(this.url), max: this.max, min: 2, verify });
+    // 57P05: the server closed an idle connection after its idle_session_timeout, which is harmless.
     pool.on('error', (error: Error & { code?: string }) => error.code === '57P05' || this.onLost(error));
     return pool.on('connect', client => {
       this.poolOf.set(client, pool);
-      // A connection that is lost while it is in use fails the query of its user; an error that nobody listens to would end the process.
+      // While the connection is in use, its query reports the error; without a listener here it would crash the process.
       client.on('error', () => undefined);
     });
   }
@@ -123,28 +123,28 @@ export class PostgresServer {
   }
 }
 
-/** Whether a new connection failed for lack of one. */
+/** Whether connecting failed because the server or pooler has no free connection. */
 function isFull(error: unknown): boolean {
   const { code, message } = error as { code?: string; message: string };
   return code === '53300' || message.includes('no more connections allowed') || message === 'Query read timeout';
 }
 
-/** @throws what the URL or the files that it names are to blame for */
+/** @throws if the URL is invalid or a file that it names cannot be read */
 function configOf(url: string): pg.ClientConfig {
-  // `pg` means the same by all of these, and warns of it on standard error.
+  // `pg` treats all of these as verify-full, but prints a warning to standard error.
   const strict = url.includes('uselibpqcompat=true')
     ? url
     : url.replace(/([?&]sslmode=)(allow|prefer|require|verify-ca)\b/, '$1verify-full');
   return {
-    // Nothing here may become a startup parameter that poolers refuse, such as statement_timeout.
+    // Avoid options that become startup parameters, such as statement_timeout: poolers reject them.
     application_name: 'channel-sync',
     ...(parseIntoClientConfig(strict) as pg.ClientConfig),
-    connectionTimeoutMillis: connectWithinMs,
-    query_timeout: answerWithinMs,
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
-    keepAliveInitialDelayMillis: keepAliveAfterMs,
+    keepAliveInitialDelayMillis: keepAliveDelayMs,
     pipeline: true,
-    // bigint holds milliseconds, revisions and counts here, all far below 2^53.
+    // We store milliseconds, revisions and counts as bigint, all far below 2^53.
     types: { getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)) } as pg.CustomTypesConfig,
   };
 }

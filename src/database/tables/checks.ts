@@ -1,12 +1,12 @@
-/** What the table of sinks holds of checks. Times in milliseconds. */
+/** Columns of `sink` about checks. Times in milliseconds. */
 export interface CheckColumns {
-  /** What the latest check found that no attempt has disproved since, `misconfigured` or `retrying`; `null` for nothing. It holds back no delivery. */
+  /** Result of the latest check, `misconfigured` or `retrying`; `null` if fine or disproved by an attempt. Does not stop deliveries. */
   check_state: string | null;
   check_reason: string | null;
   check_advice: string | null;
   check_since: number | null;
-  /** When the next check is due, if the sink is idle; while one is under way: when that is over at the latest. */
+  /** When the next check is due if the sink is idle; during a check, its deadline. */
   next_check_at: number | null;
-  /** When a check was last begun whose findings are told at once: at a start, or since a person asked. */
+  /** When the latest check started whose result is reported at once: at a start of the service, or on a user's request. */
   start_check_at: number | null;
 }

@@ -1,54 +1,54 @@
 import type { Generated, GeneratedAlways } from 'kysely';
 
-/** What a channel's row knows of the vendor's API. */
+/** Columns of `channel` about reading it from the vendor's API. */
 export interface ComparedChannel {
-  /** As of when the vendor last told of it. */
+  /** Time of the latest successful reading. */
   verified_at: number | null;
-  /** When and why it is to be read from the vendor; `null` if it is not. How often in a row it was read in vain. */
+  /** When and why to read it from the vendor, `null` if not needed; and the number of failed readings in a row. */
   read_at: number | null;
   read_cause: string | null;
   read_tries: Generated<number>;
 }
 
-/** An app, as the vendor's REST API is read for it. Its row is locked before any channel's. */
+/** An app and the state of its REST API. Its row is always locked before rows of channels. */
 export interface AppTable {
   sdk_app_id: string;
-  /** The token of the process that reads for it, and until when that has it without renewing it (ms). */
+  /** Lease token of the process that calls the API for this app, and when the lease expires (ms). */
   lease: string | null;
   leased_until: Generated<number>;
-  /** Before this time no other process may call the API. */
+  /** No other process may call the API before this time (rate limit). */
   paced_until: Generated<number>;
-  /** `ok`, `retrying` or `misconfigured`; since when, why, and what a person can do. */
+  /** `ok`, `retrying` or `misconfigured`; since when, why, and how to fix it. */
   state: Generated<string>;
   state_since: number | null;
   reason: string | null;
   advice: string | null;
-  /** Calls in a row that failed as a whole, and when the next may be made. */
+  /** Failed calls in a row, and when the next may be made. */
   failures: Generated<number>;
   retry_at: Generated<number>;
-  /** When a comparison of all channels last began, and when one was last done. */
+  /** When the latest comparison of all channels started, and when the latest successful one finished. */
   compared_at: number | null;
   compared_all_at: number | null;
-  /** When one last began because of webhooks that were answered 400, 401 or 413. */
+  /** When a comparison was last started because webhooks were answered 400, 401 or 413. */
   refused_at: number | null;
-  /** When a webhook of it was last kept, give or take two seconds. */
+  /** When a webhook was last stored, to within two seconds. */
   webhook_at: number | null;
 }
 
-/** A comparison of channels of an app with the vendor. */
+/** A comparison of an app's channels with the vendor. */
 export interface ComparisonTable {
-  /** A UUID of version 7: in the order of their asking. */
+  /** A version 7 UUID: sorts by creation. */
   id: string;
   sdk_app_id: string;
   cause: string;
   /** `waiting`, `running`, `done` or `failed`. */
   state: string;
   dry_run: number;
-  /** 1: however many channels are gone, they are recorded as destroyed. */
+  /** 1: channels that are gone are recorded as destroyed, however many they are. */
   destroy: number;
-  /** 1: of all channels of the app; 0: of those in `comparison_channel`. */
+  /** 1: all channels of the app; 0: those in `comparison_channel`. */
   whole: number;
-  /** When it may begin. */
+  /** When it may start. */
   due_at: number;
   started_at: number | null;
   finished_at: number | null;
@@ -56,11 +56,11 @@ export interface ComparisonTable {
   progress: string;
   reason: string | null;
   advice: string | null;
-  /** 1: it failed for what is wrong with the app, and goes on once that is well; 2: likewise, but a later one of all channels does its work. */
+  /** 1: it failed because of the app's state and resumes once that is fixed; 2: likewise, but a later full comparison replaces it. */
   resumes: Generated<number>;
 }
 
-/** A channel that a comparison is yet to look at, or found to be gone. */
+/** A channel that a comparison has not read yet, or found to be gone. */
 export interface ComparisonChannelTable {
   id: GeneratedAlways<number>;
   comparison: string;
