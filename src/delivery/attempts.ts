@@ -9,35 +9,35 @@ import type { Sink } from '../sinks/sink-type.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
-/** How long a sink may overrun its own time limit before its attempt is ended for it. */
+/** How long after its own timeout a sink's attempt is aborted from outside. */
 export const overrunMs = 2000;
-/** How many attempts start before the event loop gets a turn: it accepts one connection each turn. */
+/** How many attempts start per turn of the event loop, which accepts one connection per turn. */
 const startsPerTurn = 4;
-/** So many bytes a sink may have in its hands; of a single delivery any. */
-const mostBytes = 8 * 1024 * 1024;
-/** So many times CONCURRENCY attempts are taken: those under way, and those that start as soon as one of them ends. */
-const aheadTimes = 4;
+/** Maximum size of the deliveries held for a sink; a single delivery may exceed it. */
+const maxHeldBytes = 8 * 1024 * 1024;
+/** Up to this many times CONCURRENCY attempts are held, so that the next one can start as soon as one ends. */
+const prefetchFactor = 4;
 
-/** What became of one delivery of an attempt. */
+/** The result of one delivery of an attempt. */
 export type AnswerOrNone = Answer | { cancelled: true };
 
-/** The leased lanes that a worker holds: those that wait for their attempt, and those whose attempt is under way or not settled yet. */
+/** The leased lanes that a worker holds, from waiting for their attempt until it is settled. */
 export class Attempts {
-  /** Attempts that have ended and are not settled yet. */
+  /** Finished attempts that are not settled yet. */
   readonly ended: Ended[] = [];
   readonly cancelled: LaneWork[] = [];
   inFlight = 0;
-  /** What each of the next attempts carries. */
+  /** The work of each of the next attempts. */
   private queue: LaneWork[][] = [];
-  /** With the monotonic time until which the lease holds for sure. */
+  /** Held work, with the monotonic time until which its lease is certainly valid. */
   private readonly leases = new Map<LaneWork, number>();
   private starting = false;
-  /** An answer asked to leave the sink alone: nothing starts until a turn knows for how long. */
+  /** True after a misconfigured answer or a Retry-After: nothing starts until a turn has settled it. */
   private suspect = false;
 
   /**
-   * @param onEnd called when an attempt has ended, and when works were let go whose lease may be over
-   * @param stop cancels what is under way
+   * @param onEnd called when an attempt has ended, and when work was dropped because its lease may have expired
+   * @param stop cancels the attempts in progress
    */
   constructor(
     private readonly sink: Sink,
@@ -47,28 +47,31 @@ export class Attempts {
     private readonly stop: AbortSignal,
   ) {}
 
-  /** How many deliveries one attempt carries at most. */
+  /** Maximum number of deliveries per attempt. */
   get batchSize(): number {
     return 'deliverMany' in this.sink ? this.sink.batchSize : 1;
   }
 
-  /** How many more attempts would be taken, with `ahead` also some that wait here. Paced, bulk and report sinks take nothing ahead: it would wait for its turn, or show old results. */
+  /**
+   * How many more attempts can be taken.
+   * @param ahead whether to prefetch; never for rate-limited, bulk and report sinks, whose work would wait too long or show old results
+   */
   room(ahead: boolean): number {
     const { CONCURRENCY, RATE_PER_SECOND } = this.settings;
     const single = ahead && RATE_PER_SECOND === undefined && !('report' in this.sink || 'deliverMany' in this.sink);
-    const most = single ? aheadTimes * CONCURRENCY : CONCURRENCY;
-    return this.suspect || this.freeBytes <= 0 ? 0 : Math.max(0, most - this.inFlight - this.queue.length);
+    const max = single ? prefetchFactor * CONCURRENCY : CONCURRENCY;
+    return this.suspect || this.freeBytes <= 0 ? 0 : Math.max(0, max - this.inFlight - this.queue.length);
   }
 
   get freeBytes(): number {
-    return mostBytes - [...this.leases.keys()].reduce((sum, work) => sum + work.bytes, 0);
+    return maxHeldBytes - [...this.leases.keys()].reduce((sum, work) => sum + work.bytes, 0);
   }
 
   get works(): LaneWork[] {
     return [...this.leases.keys()];
   }
 
-  /** Takes what one attempt carries. */
+  /** Queues the work of one attempt. */
   take(works: readonly LaneWork[], leasedUntil: number): void {
     for (const work of works) this.leases.set(work, leasedUntil);
     this.queue.push([...works]);
@@ -83,7 +86,7 @@ export class Attempts {
     this.suspect &&= this.ended.some(isWarning);
   }
 
-  /** Lets go of what has not started: all of it, or all but the probe that finds out whether the sink has recovered. */
+  /** Removes work that has not started. @param all false to keep a probe */
   takeQueue(all: boolean): LaneWork[] {
     const kept = this.queue.filter(works => !all && works[0]!.probe);
     const taken = this.queue.filter(works => !kept.includes(works)).flat();
@@ -92,16 +95,16 @@ export class Attempts {
     return taken;
   }
 
-  /** Starts what may be under way at once, a few each turn of the event loop. */
+  /** Starts queued attempts as concurrency allows, a few per turn of the event loop. */
   async start(): Promise<void> {
     if (this.starting) return;
     this.starting = true;
-    // What was recorded just now is answered first.
+    // Let the webhooks just recorded be answered first.
     await nextTurn();
     for (let started = 1; this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect; started++) {
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
-      // If this process stood still for long, others may have some of these lanes now.
+      // If this process was blocked for long, other processes may have taken some of these lanes.
       const [ours, expired] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.leases.get(work)! === is));
       for (const work of expired!) this.leases.delete(work);
       if (expired!.length > 0) this.onEnd([], 0);
@@ -119,7 +122,7 @@ export class Attempts {
     const durationMs = Math.round(this.clock.monotonic() - at);
     this.inFlight -= 1;
     const answers = works.flatMap((work, index) => (all === null ? [] : { work, answer: all[index]! }));
-    // What was not sent gives back what pacing took for it.
+    // A skipped delivery returns its share of the rate.
     extraCalls -= answers.filter(({ answer }) => 'skipped' in answer).length;
     const end = { at, durationMs, extraCalls, answers };
     if (all) this.ended.push(end);
@@ -129,7 +132,7 @@ export class Attempts {
     void this.start();
   }
 
-  /** @returns `null` if it was cancelled; what is damaged never reaches the sink */
+  /** Damaged deliveries are refused without calling the sink. @returns `null` if cancelled */
   private async answers(works: readonly LaneWork[], countCall: () => void): Promise<Answer[] | null> {
     try {
       const whole = works.filter(({ damaged }) => !damaged);
@@ -143,7 +146,7 @@ export class Attempts {
   }
 }
 
-/** Whether an answer is about the sink as a whole. */
+/** Whether an answer holds back the sink as a whole. */
 function isWarning({ answers }: Ended): boolean {
   return answers.some(({ answer }) => {
     const failure = 'failure' in answer ? answer.failure : null;
@@ -151,7 +154,7 @@ function isWarning({ answers }: Ended): boolean {
   });
 }
 
-/** One call of a sink. @param countCall called for each request beyond the first @throws whatever the sink throws */
+/** Calls the sink once. @param countCall called for each request beyond the first @throws the sink's error */
 async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
   const deliveries = works.map(work => work.delivery);
   if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
@@ -171,17 +174,17 @@ async function report(sink: ReportSink, reports: readonly Report[], signal: Abor
     const messageRef = await sink.digest(reports, signal, countCall);
     return reports.map(() => ({ messageRef }));
   } catch (error) {
-    // Whichever of them it is about: they are sent one by one soon.
+    // It is unknown which report was refused: retry them one by one.
     throw error instanceof Refused ? error.as(TryAgain, error.advice) : error;
   }
 }
 
-/** What cannot be shown waits for a person, and keeps nothing else of its sink waiting. */
+/** Parks a damaged delivery for a person, so that it does not block its sink. */
 function damaged(): Refused {
   return new Refused(['damaged'], ['fix_record']);
 }
 
-/** Only our own errors promise that their text holds no secret. */
+/** Replaces foreign errors, whose text might contain a secret. */
 export function asSinkError(error: unknown): SinkError {
   if (error instanceof SinkError) return error;
   return new TryAgain(['unexpected', error instanceof Error ? error.name : typeof error], ['bug']);

@@ -65,7 +65,7 @@ test('probes come every 15 s with jitter, of a lane that has not failed yet with
       const { next_probe_at: fresh, next_round_robin_probe_at: round } = nextProbe(0, random, false);
       expect(fresh).toBeLessThan(1000);
       expect(Math.abs(round! - 15_000)).toBeLessThanOrEqual(3000);
-      // The round comes when it comes, whatever fails for the first time meanwhile.
+      // The round-robin probe stays on schedule, however many lanes fail for the first time meanwhile.
       expect(nextProbe(0, random, true)).toEqual({ next_probe_at: fresh });
     }),
   );

@@ -37,7 +37,7 @@ const kinds: Record<string, SinkError> = {
   misconfigured: new Misconfigured(['answered', 401], ['as_said', ''], 401),
 };
 
-/** The states that a delivery goes through with these answers, up to the first that ends it. */
+/** The states of a delivery given these answers, up to its final state. */
 function fate(answers: readonly SinkError[]): string[] {
   let [health, doubt] = [well, 0];
   const states: string[] = [];
@@ -45,7 +45,7 @@ function fate(answers: readonly SinkError[]): string[] {
     const delivery = { doubt, tries: 0, failing_since: null, stopped_ms: null, state: 'pending', delivery: {} };
     const work = { channel: 1, lane_tries: 0, config_error_seq: null, sinkConfigErrorSeq: 0, ...delivery } as unknown as LaneWork;
     const outcome = settle(health, { at: 0, durationMs: 1, answers: [{ work, answer: { failure } }] }, ages);
-    // A conflict says nothing of the sink.
+    // A conflict says nothing about the sink's health.
     expect(failure === conflict ? outcome.health : health).toEqual(health);
     health = outcome.health;
     states.push(outcome.settlements[0]!.delivery.state);
@@ -93,7 +93,7 @@ describe('a 409', () => {
 eachStore('a 409 of a target', store => {
   const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, perSecond: null, bytes: 1_000_000 };
 
-  /** One sink with one delivery, attempted by hand. */
+  /** One sink with one delivery, attempted manually. */
   async function stage(database: Database) {
     let now = Date.UTC(2026, 0, 1);
     const lanes = new Lanes(database, v4, () => 0.5);

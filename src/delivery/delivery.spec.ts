@@ -25,7 +25,7 @@ import { byWebhook, host, recorderAt, soundEvents } from '../../test/support/eng
 
 const start = Date.UTC(2026, 0, 1);
 
-/** A clock that moves only when told. */
+/** A manual clock. */
 class TestClock {
   time = start;
   now = (): number => this.time;
@@ -33,7 +33,7 @@ class TestClock {
   random = (): number => 0.5;
 }
 
-/** A sink that does as it is told and remembers what it got. */
+/** A fake sink with scripted answers that records its deliveries. */
 class ScriptedSink {
   readonly got: Delivery[] = [];
   script: (delivery: Delivery, signal: AbortSignal) => Promise<void> | void = () => undefined;
@@ -129,7 +129,7 @@ function stage(database: Database) {
     };
     return recorder.record(webhook, 5000);
   };
-  /** Moves the clock past every back-off. */
+  /** Advances the clock past every back-off. */
   const later = (ms = 3_600_000): void => {
     clock.time += ms;
     wake(workers.keys());
@@ -167,7 +167,7 @@ eachStore('delivery', store => {
     await drain();
   });
 
-  // The body of a revision must not change from one try to the next.
+  // The body of a revision must not change between attempts.
   test.each(['log', 'state'] as const)('a %s sink is handed over what a claim would load, to the letter', async mode => {
     const database = await store.open();
     const clock = new TestClock();
@@ -192,7 +192,7 @@ eachStore('delivery', store => {
       return recorder.record({ id: uuid(), sdkAppId: '1', channelId: 'a', operator: 'o', ...at, ...one }, 5000);
     };
     for (const one of told) {
-      // Together with one that the filters leave out, so that the channel is further than the change.
+      // Recorded together with a change that the filters exclude, so that the channel is ahead of the delivered change.
       await Promise.all([record(one), record({ command: 'changed', fields: { avatarUrl: `https://example.com/${clock.time}.png` } })]);
       await until(() => handed.length === 1, 'what is handed over');
       clock.time += 20_000;
@@ -235,11 +235,11 @@ eachStore('delivery', store => {
     await drain();
   });
 
-  // Guards against a time that no calendar has: the sink's worker failed at each turn, for ever.
+  // Regression: an invalid date made the sink's worker fail at every turn.
   test.each([
     { change: 'event_time', to: 8_700_000_000_000_000 },
     { change: 'event_time', to: -8_700_000_000_000_000 },
-    // Beyond 2^53, which JavaScript's numbers cannot tell from its neighbours.
+    // Beyond 2^53, where JavaScript numbers lose precision.
     { change: 'event_time', to: 9_200_000_000_000_000_000 },
     { channel: 'updated_at', to: 9_200_000_000_000_000_000 },
     { change: 'received_at', to: 8_700_000_000_000_000, only: 'report' },
@@ -355,17 +355,17 @@ eachStore('delivery', store => {
       'nothing open',
     );
     expect(ends.filter(one => one.sink === 'slack').every(one => one.outcome === 'delivered')).toBe(true);
-    // What altered nothing is for report sinks only.
+    // A change without a revision goes to report sinks only.
     await change({ eventTime: start - 5, fields: { name: 'old' } });
     await until(() => slack.got.at(-1)!.event.data.revision === null, 'the stale change is shown');
     expect(slack.got.at(-1)!.stale).toEqual(['name']);
     await drain();
   });
 
-  // Planted: recording made the lane of the report due, settling opened the report.
+  // Fails if recording makes the report's lane due, or if settling reopens the report.
   test('no other sink waits for the lane of a report, whoever holds it', async () => {
     const database = await store.open();
-    // The embedded store has one transaction at a time.
+    // SQLite runs one transaction at a time.
     if (database.embedded) return;
     const { serve, change, settled, drain } = stage(database);
     const [crm, cards] = [new ScriptedSink(), new ScriptedReport()];
@@ -413,7 +413,7 @@ eachStore('delivery', store => {
     let transactions = 0;
     database.asyncCommit = async work => {
       transactions += 1;
-      // The first one takes the news in, the second one loads what is shown.
+      // The first drains the refresh queue, the second loads the report.
       if (transactions === 2) {
         counts.push((await news()).length);
         await database.kysely.transaction().execute(trx => enqueueRefreshes(trx, [{ changeId, channel }]));
@@ -483,7 +483,7 @@ eachStore('delivery', store => {
     await change();
     await until(() => crm.got.length === 1 && other.got.length === 1, 'the attempts at the first');
     await change();
-    // The first still waits for the other sink: that does not hide the failure behind it.
+    // The first change still waits for the other sink, which must not hide the failure behind it.
     await until(() => cards.got.length === 1, 'the failure');
     expect(cards.got[0]!.event.data.revision).toBe(2);
     expect(cards.got[0]!.results.map(({ sink, state }) => [sink, state])).toEqual([
@@ -530,7 +530,7 @@ eachStore('delivery', store => {
     };
     await serve({ crm: ['log', crm], cards: ['report', cards] });
     await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
-    // Two of one channel among them: a lane may give many.
+    // Two of them share a channel: a lane may contribute several.
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 6, 'all at the crm');
     await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
@@ -551,7 +551,7 @@ eachStore('delivery', store => {
     await drain();
   });
 
-  // Planted: the worker dropped the count; the rate counted attempts alone.
+  // Fails if the worker drops the count, or if the rate counts attempts only.
   test('a report or digest of several calls takes as much of the rate', async () => {
     const database = await store.open();
     const { serve, change, clock, later, settled, drain } = stage(database);
@@ -614,7 +614,7 @@ eachStore('delivery', store => {
     expect(cards.got.map(one => one.possiblyPostedSince)).toEqual([null, clock.time - 3_600_000]);
     await drain();
 
-    // A process that dies while it shows the next one.
+    // A process that dies while it posts the next one.
     await change({ channelId: 'lost' });
     const lanes = new Lanes(database, v4, () => 0.5);
     const sink = {
@@ -682,7 +682,7 @@ eachStore('delivery', store => {
     await settled();
     collectGarbage();
     expect(signals).toHaveLength(50);
-    // The last of them may still be on the stack.
+    // The last one may still be running.
     expect(signals.filter(signal => signal.deref()).length).toBeLessThan(10);
     await drain();
   });
@@ -741,7 +741,7 @@ eachStore('delivery', store => {
     expect(await health()).toMatchObject({ reason: stored(['answered', 503]) });
     expect(await tries()).toBe(5);
     await change({ channelId: 'e' });
-    // A probe each time, although all lanes have something to do.
+    // One probe at a time, although all lanes have work.
     for (let probes = 1; probes <= 7; probes++) {
       later(19_000);
       await until(() => sink.got.length === 5 + probes, `probe ${probes}`);
@@ -750,12 +750,12 @@ eachStore('delivery', store => {
         'its end',
       );
     }
-    // Round the lanes.
+    // Round-robin over the lanes.
     expect(new Set(sink.got.slice(5, 10).map(one => one.event.data.channelId)).size).toBe(5);
     expect(await tries()).toBe(5);
     sink.script = () => undefined;
     later(19_000);
-    // No back-off of any lane has to pass.
+    // No lane has to wait for its back-off.
     await settled();
     expect(await health()).toMatchObject({ state: 'ok', reason: null, failures: 0 });
     expect(sink.got.slice(-6)).toHaveLength(6);
@@ -833,7 +833,7 @@ eachStore('delivery', store => {
     await drain(0);
   });
 
-  // Seen failing when a probe of a fresh lane put off the round.
+  // Fails if the probe of a fresh lane postpones the round-robin.
   test('lanes that fail for the first time, one after the other, do not keep the round from coming', async () => {
     const database = await store.open();
     const { serve, change, drain, clock } = stage(database);
@@ -873,7 +873,7 @@ eachStore('delivery', store => {
     await serve({ crm: ['log', sink] });
     await change();
     const tries = async () => (await database.kysely.selectFrom('delivery').select('tries').executeTakeFirstOrThrow()).tries;
-    // Settled, too: it must not find that the sink was paused and resumed.
+    // Wait until it is settled, so that it does not see the pause and resume.
     await until(async () => (await tries()) === 1, 'the first try');
     await moveSink(database, 'crm', 'pause', { at: clock.now(), actor: 'api' });
     later(864_000_000);
@@ -927,7 +927,7 @@ eachStore('delivery', store => {
     expect(await database.kysely.selectFrom('lane').select('lease').execute()).toEqual([{ lease: 'somebody else' }]);
   });
 
-  // Once wrong: a worker whose only attempt had stopped its sink slept for a minute.
+  // Regression: a worker whose only attempt had stopped its sink slept for a minute.
   test('a turn that may claim nothing says all the same when to look again', async () => {
     const database = await store.open();
     const { serve, change, drain, clock } = stage(database);

@@ -13,24 +13,24 @@ import { modes } from './modes/modes.js';
 import { maxAhead } from './retry.js';
 import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, newDelivery } from './work.js';
 
-/** A change that is being recorded. */
+/** A change being recorded. */
 export interface RecordedChange extends Filterable {
   id: string;
-  /** The key of its channel's row. */
+  /** The primary key of its channel. */
   channel: number;
   position: number;
   event: ChangeEvent;
   origin: Origin;
-  /** About what its texts take in memory, in bytes. */
+  /** Approximate size of its texts in bytes. */
   bytes: number;
-  /** How its channel is after all changes that are recorded together. */
+  /** The state of its channel after all changes of this transaction. */
   latest: LatestState & { version: number; updatedAt: number | null };
 }
 
-/** A sink that changes may go to. */
+/** A sink that may receive changes. */
 type FedSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters' | 'state' | 'paused_at' | 'held_until' | 'config_error_seq'>;
 
-/** That a change goes to a sink. */
+/** A change to deliver to a sink. */
 interface Enqueued {
   sink: Pick<FedSink, 'id' | 'mode'>;
   change: Pick<RecordedChange, 'id' | 'channel' | 'position'>;
@@ -38,18 +38,18 @@ interface Enqueued {
 
 /** A worker of this process. */
 export interface LocalWorker {
-  /** How many lanes more it would hold. */
+  /** How many more lanes it can take. */
   room(): number;
-  /** Takes deliveries whose lanes are leased until a monotonic time. */
+  /** Hands over deliveries whose lanes are leased until a monotonic time. */
   accept(works: readonly LaneWork[], leasedUntil: number): void;
 }
 
 type LeasedLane = Pick<Row<'lane'>, 'sink' | 'channel' | 'lease' | 'tries' | 'config_error_seq' | 'sent_profile'>;
 
-/** Writes what sinks are owed, in the transaction that records the changes, and hands it to workers of this process that have room for it. */
+/** Writes deliveries in the transaction that records the changes, and hands them directly to workers of this process that have room. */
 @Injectable()
 export class Enqueuer {
-  /** How many sinks each change may be owed to; a guess until it was read. */
+  /** Maximum number of deliveries per change; an estimate until the sinks are first read. */
   sinkCount = 100;
   private readonly workers = new Map<number, LocalWorker>();
 
@@ -59,35 +59,35 @@ export class Enqueuer {
     private readonly events: EngineEvents,
   ) {}
 
-  /** From now on a sink's worker takes what is recorded. */
+  /** Registers a worker to receive deliveries of a sink directly. */
   serve(sink: number, worker: LocalWorker): void {
     this.workers.set(sink, worker);
   }
 
-  /** Reads the sinks that changes may go to. @returns waits for them */
+  /** Reads the sinks that may receive changes. @returns awaits them */
   sinks(trx: Trx): Promise<() => Promise<FedSink[]>> {
     const columns = ['id', 'mode', 'filters', 'state', 'paused_at', 'held_until', 'config_error_seq'] as const;
     return this.database.send(trx, trx.selectFrom('sink').select(columns).where('removed_at', 'is', null).orderBy('id').compile());
   }
 
   /**
-   * Enqueues each change to the sinks that want it; one without a revision goes to report sinks only.
-   * @returns to be called after the commit: wakes the workers that have something to claim, and gives those of this process what was leased for them
+   * Enqueues each change for the sinks whose filters match; one without a revision goes to report sinks only.
+   * @returns to be called after the commit: wakes the workers of due lanes and hands leased lanes to the workers of this process
    */
   async enqueue(trx: Trx, sinks: readonly FedSink[], changes: readonly RecordedChange[], now: number): Promise<() => Promise<void>> {
     this.sinkCount = Math.max(1, sinks.length);
-    // Everybody who locks lanes takes them by sink and by channel, so that nobody waits in a circle.
-    const byChannel = changes.toSorted((one, other) => one.channel - other.channel);
+    // Lanes are always locked ordered by sink, then by channel, to avoid deadlocks.
+    const byChannel = changes.toSorted((a, b) => a.channel - b.channel);
     const lease = uuid();
-    // From `now` on: since then this may have waited for locks.
+    // Counted from `now`: this transaction may have waited for locks since.
     const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + maxAhead.leaseMs;
     const due = new Set<number>();
     const leased = new Map<string, { sink: FedSink; change: RecordedChange }>();
     const enqueued: Enqueued[] = [];
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
-      const wanted = filtersFrom(sink.filters);
-      const own = byChannel.filter(change => isOwed(mode, change) && wants(wanted, change));
+      const filters = filtersFrom(sink.filters);
+      const own = byChannel.filter(change => isOwed(mode, change) && wants(filters, change));
       for (const change of own) enqueued.push({ sink, change });
       const { firstOf } = modes[mode];
       let room = firstOf ? this.roomAt(sink, now) : 0;
@@ -101,23 +101,23 @@ export class Enqueuer {
     return async () => {
       if (due.size > 0) this.events.emit('due', due);
       if (leased.size === 0) return;
-      // Lanes that had something to do already have not taken our lease.
+      // Lanes that already had work did not take our lease.
       const ours = (await lanes()).filter(lane => lane.lease === lease);
-      for (const [id, some] of Map.groupBy(ours, lane => lane.sink)) {
-        const works = some.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!) ?? []);
+      for (const [id, sinkLanes] of Map.groupBy(ours, lane => lane.sink)) {
+        const works = sinkLanes.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!) ?? []);
         this.workers.get(id)!.accept(works, leasedUntil);
       }
     };
   }
 
-  /** How many lanes of a sink may be handed to its worker: none unless the sink is well and nothing holds it back. */
+  /** How many lanes may be handed to the sink's worker: none unless the sink is healthy, not paused and not held back. */
   private roomAt({ id, state, paused_at: pausedAt, held_until: heldUntil }: FedSink, now: number): number {
     const open = state === 'ok' && pausedAt === null && (heldUntil ?? 0) <= now && this.database.time.jump === 0;
     return open ? (this.workers.get(id)?.room() ?? 0) : 0;
   }
 }
 
-/** A change that alters nothing is for report sinks alone, and one of an import for all but them: they tell of the import as a whole. */
+/** A change without a revision goes to report sinks only; one from an import goes to all others, since reports summarize the import. */
 function isOwed(mode: Mode, { event }: RecordedChange): boolean {
   const { revision, source } = event.data;
   return mode === 'report' ? source !== 'import' : revision !== null;
@@ -126,10 +126,10 @@ function isOwed(mode: Mode, { event }: RecordedChange): boolean {
 const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;
 
 /**
- * Writes a delivery for each (sink, change); what is there already stays as it is. Makes idle lanes of log and state sinks due, and adds to the refresh
- * queue of report sinks, for which no other sink ever waits. Lanes are locked by sink, then by channel, as everywhere.
- * @param leaseOf the lease that a lane gets if it had nothing to do
- * @returns waits for the lanes that had nothing to do
+ * Writes a delivery for each (sink, change) unless it exists. Makes idle lanes of log and state sinks due; report sinks get entries in
+ * their refresh queue instead, so that no other sink waits for their locks. Lanes are locked ordered by sink, then by channel.
+ * @param leaseOf the lease for a lane if it was idle
+ * @returns awaits the lanes that were idle
  */
 export async function writeEnqueued(
   database: Database,
@@ -145,7 +145,7 @@ export async function writeEnqueued(
     const lease = leaseOf(key);
     lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + maxAhead.leaseMs, lease });
   }
-  // The lanes come first: their lock makes a worker that settles at this moment see the deliveries, or us see the lane that it left idle.
+  // Lanes first: their lock ensures that a worker settling now either sees the new deliveries, or has left the lane idle for us to see.
   const idle = await database.insert<'lane', LeasedLane>(
     trx,
     'lane',
@@ -164,7 +164,7 @@ export async function writeEnqueued(
   return idle;
 }
 
-/** What a leased lane is to attempt, as it would be loaded; `null` if its row is damaged, which whoever claims it after the lease sees to. */
+/** Builds the work of a leased lane without loading it; `null` if its row is damaged, which is handled when the lease has expired. */
 function workOf(lane: LeasedLane, { sink, change }: { sink: FedSink; change: RecordedChange }): LaneWork | null {
   const event = eventOf(lane, sink.mode, change);
   if (event === null) return null;

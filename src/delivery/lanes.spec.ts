@@ -36,7 +36,7 @@ const steps = fc.array(
 );
 
 eachStore('lanes', store => {
-  // Planted: what a settled lane is due at was left out of the next look; a lane that is not due yet was; a closed sink counted as looked at.
+  // Fails if the next turn ignores due times of settled lanes or of lanes not due yet, or if a held-back sink counts as checked.
   test.each(['log', 'state'] as const)(
     'a turn of a %s sink takes what is due, and looks again before anything else is: nothing would wake it',
     async mode => {
@@ -77,7 +77,7 @@ eachStore('lanes', store => {
             let turn = await lanes.turn(sink!, ended, 86_400_000, claim, now);
             underWay.push(...turn.claimed.flat());
             let taken = turn.claimed.length;
-            // It has recovered: what it makes due it takes in the next turn, which comes at once.
+            // After recovery, the lanes made due are claimed in the next turn, which follows at once.
             if (taken < attempts && turn.nextDueAt !== null && turn.nextDueAt <= now) {
               turn = await lanes.turn(sink!, [], 86_400_000, { ...claim, attempts: attempts - taken }, now);
               underWay.push(...turn.claimed.flat());

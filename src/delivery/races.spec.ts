@@ -40,7 +40,7 @@ async function sinkOf(database: Database, sink: Partial<ConfiguredSink>) {
 const query = Reflect.get(pg.Client.prototype, 'query') as (...call: unknown[]) => unknown;
 afterEach(() => void Reflect.set(pg.Client.prototype, 'query', query));
 
-/** Does something between two queries of PostgreSQL: before the next one that matches. */
+/** Runs something just before the next matching PostgreSQL query. */
 function before(text: RegExp, work: () => Promise<unknown>): void {
   let armed = true;
   Reflect.set(pg.Client.prototype, 'query', function (this: pg.Client, ...call: unknown[]): unknown {
@@ -52,7 +52,7 @@ function before(text: RegExp, work: () => Promise<unknown>): void {
 }
 
 eachStore('what happens in between', store => {
-  // The newest profile was asked for once more: one that had come meanwhile was not found, and an older one went out under the newer version.
+  // Regression: the latest profile was queried separately; if a new one was committed in between, an older one was sent as the newer version.
   test('a revision that is committed while a state is loaded leaves that state what it was, under its version', async () => {
     const database = await store.open();
     const sink = await sinkOf(database, { mode: 'state', filters: { fields: ['name'] } });
@@ -70,7 +70,7 @@ eachStore('what happens in between', store => {
     });
   });
 
-  // The upsert of its settle brought it back, without its change.
+  // Regression: the upsert at its settlement restored the row, without its change.
   test('a card that is deleted while its edit is under way stays deleted', async () => {
     const database = await store.open();
     const sink = await sinkOf(database, { mode: 'report' });

@@ -51,7 +51,7 @@ async function countBy(database: Database, sink: number): Promise<Record<string,
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
 }
 
-/** Owes each of so many channels so many revisions, by statements: through the recorder they would take minutes. */
+/** Inserts pending deliveries with SQL statements; the recorder would take minutes. */
 async function owe(database: Database, { id: sink }: RegisteredSink, channels: number, revisions: number): Promise<void> {
   const numbers = (to: number) =>
     sql`(with recursive upTo(n) as (select 1 union all select n + 1 from upTo where n < ${sql.lit(to)}) select n from upTo)`;
@@ -79,7 +79,7 @@ const endedWith = (works: readonly LaneWork[], answer: Answer, at = start) => [
 ];
 
 eachStore('sizes', store => {
-  // 24 sinks and a group of 256 webhooks were more values than a statement of SQLite takes, and 100 more than one of PostgreSQL.
+  // Regression: 24 sinks and a group of 256 webhooks exceeded the parameter limit of SQLite, and 100 sinks that of PostgreSQL.
   test.each([1, 21, 22, 44, 100].flatMap(sinks => [1, 256].map(webhooks => ({ sinks, webhooks }))))(
     '$sinks sinks are owed what a group of $webhooks webhooks brings',
     async ({ sinks, webhooks }) => {
@@ -110,7 +110,7 @@ eachStore('sizes', store => {
     for (let turns = 1; turn.nextDueAt !== null && turn.nextDueAt <= start; turns++) {
       expect(turn.over.superseded).toBeLessThanOrEqual(500);
       expect(turns).toBeLessThan(30);
-      // As after a kill: another process knows nothing but the tables, and everything is due.
+      // As after a kill: a new process knows only the tables, and everything is due.
       await database.kysely.updateTable('lane').set({ due_at: start }).execute();
       turn = await new Lanes(database, v4, () => 0.5).turn(sink!, [], day, claim, start);
       expect(turn.claimed).toEqual([]);

@@ -25,7 +25,7 @@ function works(count: number): LaneWork[][] {
   ]);
 }
 
-// Seen failing with an end that is metered before it is settled.
+// Fails if the end of an attempt is metered before it is settled.
 test('an attempt whose lane somebody else has by now counts as cancelled', async () => {
   const ends: AttemptEnd[] = [];
   const claimed = works(2);
@@ -51,7 +51,7 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   await worker.drain(0);
 });
 
-// Seen failing with a look at the time after every fourth start only.
+// Fails if the lease is checked only at every fourth start.
 test('no attempt starts once its lease may be over, whatever the wall clock says', async () => {
   let monotonic = 1000;
   const started: string[] = [];
@@ -64,7 +64,7 @@ test('no attempt starts once its lease may be over, whatever the wall clock says
   const sink = {
     deliver: ({ id }: { id: string }) => {
       started.push(id);
-      // The process stands still while the second starts.
+      // The process is blocked while the second starts.
       if (started.length === 2) monotonic += 10_000;
       return Promise.resolve();
     },
@@ -78,7 +78,7 @@ test('no attempt starts once its lease may be over, whatever the wall clock says
   expect(started).toEqual(['delivery 0', 'delivery 1']);
 });
 
-// Seen failing with a turn for each wake-up: the results of other sinks wake one that is paced far more often than it may send.
+// Fails if every wake-up runs a turn: results of other sinks wake a rate-limited sink far more often than it may send.
 test('what wakes a worker while its sink may not be sent anything costs no turn', async () => {
   const closedUntil = Date.now() + 300;
   const turns: number[] = [];
@@ -109,7 +109,7 @@ test('what wakes a worker while its sink may not be sent anything costs no turn'
   await worker.drain(0);
 });
 
-// Once wrong: each attempt that ended beside a waiting probe put off the next probe by its whole time limit.
+// Regression: each attempt that ended beside a waiting probe postponed the next probe by the full timeout.
 test('a probe that waits for its start is not given back with what was claimed before it', async () => {
   const [first, second, probe] = works(3).flat();
   Object.assign(probe!, { probe: true });
@@ -142,7 +142,7 @@ test('a probe that waits for its start is not given back with what was claimed b
   await worker.drain(0);
 });
 
-// Once wrong: what was recorded while the sink stopped went there beside its probe.
+// Regression: deliveries recorded while the sink was stopping were sent to it alongside its probe.
 test('what is handed over after a turn has found the sink stopped is given back, and looked at again', async () => {
   const givenBack: LaneWork[] = [];
   let turns = 0;

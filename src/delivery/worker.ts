@@ -13,35 +13,35 @@ import { maxAhead } from './retry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
-/** What a worker asks of the process around it. */
+/** What a worker needs from its process. */
 export interface WorkerHost {
-  /** Resolves when the process has time for deliveries. */
+  /** Resolves when the process has capacity for deliveries. */
   giveWay(): Promise<void>;
-  /** The database failed the worker of a sink, which goes on trying; `null` after each turn that it served. */
+  /** Reports a database error of a sink's worker, which keeps trying; `null` after each successful turn. */
   trouble(sink: string, error: Error | null): void;
 }
 
-/** A lane whose worker is gone waits for the end of its lease; a living worker renews it this often. */
-const renewEveryMs = 3000;
+/** How often a worker renews its leases. */
+const renewIntervalMs = 3000;
 const { leaseMs } = maxAhead;
 const databasePauseMs = 1000;
-/** What one claim takes in bytes. */
-const claimBytes = 4 * 1024 * 1024;
-/** How long refreshes gather for a report sink. */
+/** Maximum size of one claim. */
+const maxClaimBytes = 4 * 1024 * 1024;
+/** How long a report sink's refreshes are gathered. */
 const gatherMs = 50;
-/** Timers beyond this are cut: a look at an idle lane costs little. */
-const longestSleepMs = 60_000;
+/** Maximum time between two turns: checking an idle sink is cheap. */
+const maxSleepMs = 60_000;
 
-/** Attempts what its sink is owed, and settles it. Everything here is this sink's own, so that a dead one delays nobody. */
+/** Attempts and settles the deliveries of one sink. Sinks share no state here, so that a failing one does not delay others. */
 export class Worker implements LocalWorker {
   private readonly attempts: Attempts;
   private readonly stop = new AbortController();
   private state: SinkHealth['state'] = 'ok';
-  /** Whether deliveries may go to the sink, for all that the last turn knew. */
+  /** Whether the sink may be sent deliveries, as of the last turn. */
   private mayDeliver = true;
   private draining = false;
   private awake = false;
-  /** Before this a wake-up can bring nothing; monotonic, as all times of a worker. */
+  /** Nothing can be claimed before this monotonic time, so wake-ups are ignored. */
   private closedUntil = 0;
   private notify: (() => void) | null = null;
   private finished: Promise<void> = Promise.resolve();
@@ -52,7 +52,7 @@ export class Worker implements LocalWorker {
     private readonly settings: SinkSettings,
     private readonly lanes: Lanes,
     private readonly events: EngineEvents,
-    /** It waits and measures by monotonic time alone; what processes share goes by theirs. */
+    /** Waits and durations use monotonic time; times in the database use the shared clock. */
     private readonly clock: LocalClock,
     private readonly host: WorkerHost,
   ) {
@@ -64,7 +64,7 @@ export class Worker implements LocalWorker {
   }
 
   start(): void {
-    const renewal = setInterval(() => void this.renew(), renewEveryMs);
+    const renewal = setInterval(() => void this.renew(), renewIntervalMs);
     this.finished = this.loop().finally(() => clearInterval(renewal));
   }
 
@@ -78,18 +78,18 @@ export class Worker implements LocalWorker {
     this.attempts.renewed(ours ?? [], leasedUntil);
   }
 
-  /** There may be something to do. */
+  /** Signals that there may be work. */
   wake(): void {
     this.awake = true;
     this.notify?.();
   }
 
-  /** Claims nothing more, lets attempts under way end for `graceMs`, then cancels them and gives their lanes back. */
+  /** Stops claiming, gives attempts in progress `graceMs` to finish, then cancels them and releases their lanes. */
   async drain(graceMs: number): Promise<void> {
     this.draining = true;
     this.wake();
     const timer = setTimeout(() => this.stop.abort(), graceMs);
-    await Promise.all([this.giveBackQueue(), this.finished]);
+    await Promise.all([this.releaseQueue(), this.finished]);
     clearTimeout(timer);
     await this.sink.close?.();
   }
@@ -102,8 +102,8 @@ export class Worker implements LocalWorker {
 
   accept(works: readonly LaneWork[], leasedUntil: number): void {
     for (const work of works) this.attempts.take([work], leasedUntil);
-    // The sink may have stopped while these were being recorded: who claims them goes by that.
-    if (this.draining || !this.mayDeliver) void this.giveBackQueue().then(() => this.wake());
+    // The sink may have stopped while these were being recorded: release them, so that claiming follows its new state.
+    if (this.draining || !this.mayDeliver) void this.releaseQueue().then(() => this.wake());
     else void this.attempts.start();
   }
 
@@ -127,7 +127,7 @@ export class Worker implements LocalWorker {
     await this.lanes.giveBack(this.registered, this.attempts.cancelled, this.clock.now(), 'cancelled').catch(this.troubled);
   }
 
-  /** What one transaction settles; the rest comes with the next. */
+  /** Takes as many finished attempts as one transaction settles. */
   private takeEnded(): Ended[] {
     const { ended } = this.attempts;
     let count = 0;
@@ -135,7 +135,7 @@ export class Worker implements LocalWorker {
     return ended.splice(0, last < 0 ? ended.length : last + 1);
   }
 
-  /** Settles what has ended and claims what there is room for. @returns when to look again without a wake-up, `null` for only then */
+  /** Settles finished attempts and claims new work. @returns when to run the next turn; `null` to wait for a wake-up */
   private async turn(ended: readonly Ended[]): Promise<number | null> {
     const startedAt = this.clock.monotonic();
     const now = this.clock.now();
@@ -143,23 +143,23 @@ export class Worker implements LocalWorker {
     const { batchSize, freeBytes } = this.attempts;
     const attempts = this.draining ? 0 : this.attempts.room(this.state === 'ok');
     if (attempts === 0 && ended.length === 0) return null;
-    const limits = { attempts, batchSize, bytes: Math.min(claimBytes, freeBytes), perSecond: RATE_PER_SECOND ?? null };
+    const limits = { attempts, batchSize, bytes: Math.min(maxClaimBytes, freeBytes), perSecond: RATE_PER_SECOND ?? null };
     const claim = { ...limits, leaseMs, probeMs: TIMEOUT_MS + overrunMs + 1000 };
-    // In the shared time as it is now: that may have been set since they started.
-    const shared = ended.map(one => ({ ...one, at: Math.round(now - startedAt + one.at) }));
+    // Converted to shared time only now: the shared clock may have been set since the attempts started.
+    const shared = ended.map(attempt => ({ ...attempt, at: Math.round(now - startedAt + attempt.at) }));
     const turn = await this.lanes.turn(this.registered, shared, RETRY_MAX_AGE, claim, now);
     this.host.trouble(this.registered.name, null);
     this.closedUntil = startedAt + turn.closedUntil - now;
     this.attempts.forget(ended);
-    // A lane that was lost meanwhile is somebody else's to try.
+    // If the lease was lost, the new holder tries again, so the result counts as cancelled.
     for (const { answers, at, durationMs } of ended)
       for (const { work, answer } of answers) this.meter(work, turn.unleased.has(work) ? { cancelled: true } : answer, at, durationMs);
-    this.tell(turn);
-    const freed = !turn.mayDeliver && (await this.giveBackQueue());
+    this.emitEvents(turn);
+    const freed = !turn.mayDeliver && (await this.releaseQueue());
     for (const works of turn.claimed) this.attempts.take(works, startedAt + leaseMs);
-    if (this.draining) await this.giveBackQueue();
+    if (this.draining) await this.releaseQueue();
     void this.attempts.start();
-    // What was given back is due: the turn did not know that.
+    // The released lanes are due, which the turn could not know.
     if (freed) return startedAt;
     return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;
   }
@@ -174,7 +174,7 @@ export class Worker implements LocalWorker {
     if (isFirst) this.events.emit('delivered', this.registered.name, Math.max(0, this.clock.now() - arrivalOf(work.change_id)));
   }
 
-  private tell({ over, wakes, health, mayDeliver, checkCleared }: Turn): void {
+  private emitEvents({ over, wakes, health, mayDeliver, checkCleared }: Turn): void {
     for (const outcome of ['delivered', 'parked', 'superseded'] as const)
       if (over[outcome] > 0) this.events.emit('ended', this.registered.name, outcome, over[outcome]);
     if (wakes.length > 0) this.events.emit('due', wakes);
@@ -186,22 +186,22 @@ export class Worker implements LocalWorker {
   private async sleep(until: number | null): Promise<void> {
     const over = this.draining && this.attempts.inFlight === 0;
     if (!this.awake && !over && this.attempts.ended.length === 0) await this.rest(until);
-    // What wakes a sink that is paced is much more than it may send: each turn of it would cost others.
+    // A sink with a rate limit is woken far more often than it may send; skipping those turns saves CPU.
     while (!this.draining && this.attempts.ended.length === 0 && this.clock.monotonic() < this.closedUntil)
       await this.rest(this.closedUntil);
-    // What wakes a report sink comes in crowds, and can wait: each turn of it would cost the others.
+    // Wake-ups of a report sink come in bursts and are not urgent, so several share a turn.
     if ('report' in this.sink && !this.draining && this.attempts.ended.length === 0) await pause(gatherMs);
-    // What else the next turns of the event loop bring joins the same transaction.
-    for (let had = -1; had < this.attempts.ended.length;) {
-      had = this.attempts.ended.length;
+    // Attempts that finish in the next turns of the event loop join the same transaction.
+    for (let before = -1; before < this.attempts.ended.length;) {
+      before = this.attempts.ended.length;
       await nextTurn();
     }
     await this.host.giveWay();
   }
 
-  /** Until then, or until something happens. */
+  /** Waits until the given time or a notification. */
   private async rest(until: number | null): Promise<void> {
-    const ms = until === null ? longestSleepMs : Math.min(Math.max(0, until - this.clock.monotonic()), longestSleepMs);
+    const ms = until === null ? maxSleepMs : Math.min(Math.max(0, until - this.clock.monotonic()), maxSleepMs);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ms);
     this.notify = resolve;
@@ -210,8 +210,8 @@ export class Worker implements LocalWorker {
     this.notify = null;
   }
 
-  /** The lanes whose attempts have not started are for others, or for later. @returns whether there were any */
-  private async giveBackQueue(): Promise<boolean> {
+  /** Releases the lanes whose attempts have not started. @returns whether there were any */
+  private async releaseQueue(): Promise<boolean> {
     const works = this.attempts.takeQueue(this.draining);
     if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now(), 'waiting').catch(this.troubled);
     return works.length > 0;

@@ -218,7 +218,7 @@ describe('a tunnel', () => {
     });
   });
 
-  // Regression: a silent proxy was waited for without limit, which hung the Elasticsearch attempt and all later connections to the proxy.
+  // Fails if a silent proxy is waited for without limit, which hangs the Elasticsearch attempt and all later connections to the proxy.
   it.each(names)('does not outlive the attempt that it was for (%s)', async name => {
     const [there, between] = [await target(name, true), await proxy({})];
     between.say('hang');

@@ -54,7 +54,7 @@ test('all mistakes are told at once, by full name and never with a value', () =>
   expect(mistakes.every(line => !line.includes('\n'))).toBe(true);
 });
 
-// Regression: these were checked only if every setting was valid by itself.
+// Fails if these are checked only when every setting is valid by itself.
 test('mistakes between settings are told together with those of single ones, where their values can be looked at', () => {
   const mistakes = mistakesOf({
     LOG_LEVEL: 'loud',
@@ -205,7 +205,7 @@ describe('sinks', () => {
       'SINK_B_INDEX must be another one than SINK_A_INDEX, or at another URL: two sinks cannot share it',
     ]);
     expect(mistakesOf({ ...minimal, ...a, ...b, SINK_B_INDEX: 'others' })).toEqual([]);
-    // Regression: two missing URLs counted as equal.
+    // Fails if two missing URLs count as equal.
     expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'opensearch', SINK_B_TYPE: 'opensearch' })).toEqual([
       'SINK_A_URL is required',
       'SINK_B_URL is required',
