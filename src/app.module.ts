@@ -9,16 +9,16 @@ import { BodyBudget } from './webhook/body-budget.js';
 import { InteractionHandlers, SlackInteractionsController } from './webhook/slack-interactions.controller.js';
 import { WebhookController } from './webhook/webhook.controller.js';
 
-/** The public side, where webhooks come in, on top of the engine. */
+/** The whole service: the public port's controllers on top of the engine. */
 @Module({})
 export class AppModule {
-  /** @param environment the variables to read; by default those of the process and of `.env` */
+  /** @param environment variables to read instead of the process's and those in `.env` */
   static with(environment?: Record<string, string>): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ConfigModule.forRoot({
-          // Read by us, so that what its reader cuts is seen.
+          // We read `.env` ourselves, to warn of values that Nest's parser would silently truncate.
           ignoreEnvFile: true,
           validate: env => {
             const { variables, warnings } = environment ? { variables: environment, warnings: [] } : withEnvFile(env);
@@ -31,7 +31,7 @@ export class AppModule {
       controllers: [WebhookController, SlackInteractionsController],
       providers: [
         BodyBudget,
-        // Asked at each request: sinks are opened after this is wired.
+        // Resolved per request, since sinks are opened after the modules are wired.
         {
           provide: InteractionHandlers,
           useFactory: (served: ServedSinks): InteractionHandlers => ({

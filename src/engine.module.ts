@@ -25,12 +25,12 @@ import { Lookups } from './sinks/lookup.js';
 import { Actions } from './sinks/sink.js';
 import { Rejections } from './webhook/rejections.js';
 
-/** What happens to a webhook after the guards, in that order: kept and recorded, delivered, reported; and what keeps all that going. */
+/** Everything behind the ports: storing, recording, delivering and reporting webhooks, and background maintenance. */
 @Module({
   providers: [
     WebhookIntake,
     {
-      // None for the embedded store: that is on the same disk.
+      // Not with SQLite, whose file is on the same disk.
       provide: Spool,
       useFactory: ({ SPOOL_DIR }: Settings, { embedded }: Database, log: Log) => (embedded ? null : new Spool(SPOOL_DIR, log)),
       inject: [Settings, Database, Log],

@@ -18,17 +18,17 @@ import { Comparisons } from './reconcile/comparisons.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 
 const databaseRetryMs = 1000;
-/** What PostgreSQL gets to answer before the ports open without it, and webhooks go to the spool. */
-const openWithinMs = 2000;
-/** What attempts under way get to end. */
+/** If PostgreSQL is not ready after this time, the ports open without it, and webhooks go to the spool. */
+const openTimeoutMs = 2000;
+/** On shutdown, how long running attempts may take to finish. */
 const attemptGraceMs = 10_000;
 
-/** Starts and stops all that works behind the ports. By hand and not by Nest's hooks: the ports wait for some of it, and the database comes when it comes. */
+/** Starts and stops everything behind the ports. Not in Nest hooks: ports open after parts of it, and the database may come up later. */
 @Injectable()
 export class Engine {
   private readonly stopping = new AbortController();
   private background: Promise<unknown>[] = [];
-  /** True while the ports are closed, so that a mistake in DATABASE_URL may end the start. */
+  /** True until the ports open; only then does an unusable database abort the start. */
   private opening = true;
 
   constructor(
@@ -48,15 +48,15 @@ export class Engine {
   ) {}
 
   /**
-   * Starts the way to the database; with PostgreSQL as often as it takes.
-   * @returns waits until webhooks can be kept: two seconds at most for PostgreSQL, since the spool can
-   * @throws UnusableDatabase, and whatever the embedded store says
+   * Starts connecting to the database; PostgreSQL is retried until it works.
+   * @returns a function that waits until webhooks can be stored: at most two seconds for PostgreSQL, since there is the spool.
+   *   It throws UnusableDatabase, or SQLite's error
    */
   async start(): Promise<() => Promise<void>> {
     await this.served.open();
-    const late = sleep(openWithinMs, undefined, { ref: false });
+    const late = sleep(openTimeoutMs, undefined, { ref: false });
     const started = this.bringUp();
-    // Awaited below; until then a failure must not count as unhandled.
+    // Awaited below; not an unhandled rejection until then.
     started.catch(() => undefined);
     return async () => {
       await (this.database.embedded ? started : Promise.race([started, late]));
@@ -66,10 +66,10 @@ export class Engine {
   }
 
   private async bringUp(): Promise<void> {
-    const mistaken = outage(fields =>
+    const unusable = outage(fields =>
       this.log.error('DATABASE_URL: this database cannot be used as it is; webhooks stay in SPOOL_DIR', fields),
     );
-    const away = outage(fields => this.log.error('PostgreSQL does not take us; trying again until it does', fields));
+    const unavailable = outage(fields => this.log.error('PostgreSQL does not take us; trying again until it does', fields));
     while (!this.stopping.signal.aborted) {
       try {
         await this.database.migrate();
@@ -81,24 +81,24 @@ export class Engine {
         this.log.info('delivering');
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         const { signal } = this.stopping;
-        this.background = parts.map(one => repeatedly(one.works(signal), error => this.events.report(one.part, error), signal));
+        this.background = parts.map(part => repeatedly(part.works(signal), error => this.events.report(part.part, error), signal));
         return;
       } catch (error) {
-        const mistake = error instanceof UnusableDatabase;
-        if (this.database.embedded || (mistake && this.opening)) throw error;
-        (mistake ? mistaken : away)(error as Error);
+        const isUnusable = error instanceof UnusableDatabase;
+        if (this.database.embedded || (isUnusable && this.opening)) throw error;
+        (isUnusable ? unusable : unavailable)(error as Error);
         await sleep(databaseRetryMs, undefined, { signal: this.stopping.signal }).catch(() => undefined);
       }
     }
   }
 
-  /** Ends what is under way, and begins nothing more. Webhooks can still be kept. */
+  /** Finishes running work and starts nothing new. Webhooks can still be stored. */
   async drain(): Promise<void> {
     this.stopping.abort();
     await Promise.all([this.dispatcher.drain(attemptGraceMs), ...this.background]);
   }
 
-  /** Webhooks must not come any more. */
+  /** Call once no more webhooks arrive. */
   stopIntake(): Promise<void> {
     return this.intake.stop();
   }

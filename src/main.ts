@@ -2,5 +2,5 @@ import './node-version.js';
 import './process/stop-signal.js';
 import './process/uncaught.js';
 
-// Everything else takes a second to load, in which no signal and no error must be lost.
+// Loading the rest takes a second, during which signals and errors must already be handled.
 await import('./program.js');

@@ -1,4 +1,4 @@
-// Loaded before the program: on an older Node that fails with errors that nobody understands.
+// Loaded before the program, which fails with obscure errors on older versions of Node.
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
   process.stderr.write(

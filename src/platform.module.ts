@@ -11,7 +11,7 @@ import { cleaner } from './settings/cleaner.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings } from './settings/settings.js';
 
-/** What every part of the service stands on: settings, time, log, database, and the events of the engine. */
+/** Shared services: settings, clocks, log, database, engine events and tracing. */
 @Global()
 @Module({
   imports: [ConfigModule],
@@ -27,8 +27,8 @@ import { Settings } from './settings/settings.js';
     {
       provide: Database,
       useFactory: (settings: Settings, log: Log, clock: Clock) => {
-        const lost = outage(fields => log.warn('database connection lost', fields));
-        return Database.open(settings.DATABASE_URL, lost, clock);
+        const onLost = outage(fields => log.warn('database connection lost', fields));
+        return Database.open(settings.DATABASE_URL, onLost, clock);
       },
       inject: [Settings, Log, Clock],
     },
@@ -37,11 +37,11 @@ import { Settings } from './settings/settings.js';
     {
       provide: Tracing,
       useFactory: async (settings: Settings, log: Log, events: EngineEvents) => {
-        const lost = outage(
+        const onExport = outage(
           fields => log.warn('traces cannot be sent, and are dropped', fields),
           () => log.info('traces can be sent again'),
         );
-        const tracing = await Tracing.start(tracingOptions(settings), lost);
+        const tracing = await Tracing.start(tracingOptions(settings), onExport);
         if (tracing.on) events.on('attempt', end => tracing.attempt(end));
         return tracing;
       },
@@ -52,7 +52,7 @@ import { Settings } from './settings/settings.js';
 })
 export class PlatformModule {}
 
-/** Where traces go; `null` for nowhere. */
+/** `null` if traces are not exported. */
 function tracingOptions(settings: Settings): TracingOptions | null {
   const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = settings;
   const url = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base.replace(/\/$/, '')}/v1/traces`);

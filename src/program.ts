@@ -11,13 +11,13 @@ import { type Service, type Stop, UnusablePort, startService } from './service.j
 import { onStopSignal } from './process/stop-signal.js';
 import { onUncaught } from './process/uncaught.js';
 
-/** A mistake that a restart cannot mend: sysexits' EX_CONFIG. */
+/** Exit code for errors that a restart cannot fix: EX_CONFIG of sysexits. */
 const configExit = 78;
-/** Kubernetes is told to wait for 30 s, people are told 25. */
-const stopWithinMs = 24_500;
+/** Below the 25 s that we document, and the 30 s that our deployments allow. */
+const stopTimeoutMs = 24_500;
 
 async function main(): Promise<void> {
-  // Whoever read our output may go away; webhooks must still be kept.
+  // If the reader of our output goes away, webhooks must still be stored.
   process.stdout.on('error', () => undefined);
   try {
     const app = await NestFactory.create<NestExpressApplication>(AppModule.with(), {
@@ -27,28 +27,28 @@ async function main(): Promise<void> {
     });
     const log = app.get(Log);
     app.useLogger(log);
-    // Of the process, not of the service, of which tests have several in one.
+    // Process metrics are registered here, since tests run several services in one process.
     collectDefaultMetrics({ register: app.get(Metrics).registry });
-    drainAtTheEnd(await startService(app), log);
+    drainOnExit(await startService(app), log);
   } catch (error) {
-    const mistakes = mistakesOf(error);
-    process.stderr.write(`${(mistakes ?? [`could not start: ${stackOf(error)}`]).join('\n')}\n`);
-    process.exit(mistakes ? configExit : 1);
+    const problems = problemsOf(error);
+    process.stderr.write(`${(problems ?? [`could not start: ${stackOf(error)}`]).join('\n')}\n`);
+    process.exit(problems ? configExit : 1);
   }
 }
 
-/** What a person must mend before it can start, a line each; `null` for anything else. */
-function mistakesOf(error: unknown): readonly string[] | null {
+/** Configuration problems that must be fixed before the service can start, one per line; `null` for other errors. */
+function problemsOf(error: unknown): readonly string[] | null {
   if (error instanceof SettingsError) return error.mistakes;
   if (error instanceof UnusableDatabase) return [`DATABASE_URL: ${error.message}`];
   return error instanceof UnusablePort ? [error.message] : null;
 }
 
 /**
- * SIGTERM and SIGINT drain; a second one skips the time that load balancers need to look away. What nobody caught drains, too: the answers and attempts
- * under way are owed to others, but who knows what state we are in.
+ * Drains on SIGTERM and SIGINT; a second signal skips the wait for load balancers. Also drains after an uncaught error: our state is then
+ * unknown, but requests and attempts in progress should still finish.
  */
-function drainAtTheEnd(service: Service, log: Log): void {
+function drainOnExit(service: Service, log: Log): void {
   let stop: Stop | undefined;
   let exitCode = 0;
   const drain = (): void => {
@@ -56,7 +56,7 @@ function drainAtTheEnd(service: Service, log: Log): void {
     setTimeout(() => {
       log.error('stopping took too long: what is under way is given up');
       process.exit(exitCode);
-    }, stopWithinMs);
+    }, stopTimeoutMs);
     stop = service.stop();
     stop.done.then(
       () => process.exit(exitCode),

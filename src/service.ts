@@ -11,55 +11,56 @@ import { Log } from './process/log.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestTimeoutMs } from './webhook/public-port.js';
 
-/** Load balancers need this long to look away after readiness is gone. */
+/** After readiness fails, load balancers need this long to stop sending requests. */
 const preStopDelayMs = 5000;
-/** What requests under way get to be answered before their connections are cut. */
+/** How long running requests may take to finish before their connections are closed. */
 const webhookGraceMs = requestTimeoutMs + 2000;
 const managementGraceMs = 3000;
-/** How often connections that are through with their request are looked for while a port closes. */
-const sweepEveryMs = 100;
+/** While a port closes, how often idle connections are closed. */
+const sweepIntervalMs = 100;
 
-/** A stop under way. */
+/** A shutdown in progress. */
 export interface Stop {
   /** Skips the rest of the wait for load balancers. */
   hurry(): void;
   done: Promise<void>;
 }
 
-/** Ports that cannot be listened on; the message names their variables, a line each. */
+/** A port cannot be opened. The message names the settings, one per line. */
 export class UnusablePort extends Error {}
 
 /** The running service. */
 export interface Service {
   port: number;
   managementPort: number;
-  /** Not ready at once, then takes webhooks for 5 s more, then ends what is under way and closes everything within 25 s. */
+  /** Fails readiness at once, accepts webhooks for another 5 s, then finishes running work and closes everything within 25 s. */
   stop(): Stop;
 }
 
 /**
- * Starts all that the module wires: tables, workers, both ports.
- * @throws UnusablePort, UnusableDatabase, and whatever the embedded store says; for PostgreSQL that does not answer the ports wait two seconds at most
+ * Starts the service: tables, workers, both ports. Waits at most two seconds for PostgreSQL.
+ * @throws UnusablePort, UnusableDatabase, or SQLite's error
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
   const [settings, log, readiness, engine] = [app.get(Settings), app.get(Log), app.get(Readiness), app.get(Engine)];
   readiness.closed = 'starting';
   for (const warning of settings.warnings) log.warn(warning);
-  const keeping = await engine.start();
+  const untilWebhooksCanBeStored = await engine.start();
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.beside(app), { logger: log, abortOnError: false });
   configureManagement(management);
   await configurePublic(app);
-  await keeping();
-  const mistaken = await listen(
+  await untilWebhooksCanBeStored();
+  const managementProblem = await listen(
     management,
     'MANAGEMENT_PORT',
     settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST',
     settings,
   );
-  // Webhooks come last, so that nothing has been taken if one of the ports cannot be had: then the other is only tried.
-  const tried = { listen: (port: number, host: string) => once(createServer().listen(port, host), 'listening') };
-  const mistakes = [mistaken, await listen(mistaken === null ? app : tried, 'PORT', 'HOST', settings)].filter(one => one !== null);
-  if (mistakes.length > 0) throw new UnusablePort([...new Set(mistakes)].join('\n'));
+  // The public port comes last, so that no webhook is accepted if a port is unusable: in that case it is only probed.
+  const probe = { listen: (port: number, host: string) => once(createServer().listen(port, host), 'listening') };
+  const publicProblem = await listen(managementProblem === null ? app : probe, 'PORT', 'HOST', settings);
+  const problems = [managementProblem, publicProblem].filter(problem => problem !== null);
+  if (problems.length > 0) throw new UnusablePort([...new Set(problems)].join('\n'));
   readiness.closed = null;
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
@@ -79,7 +80,7 @@ export async function startService(app: NestExpressApplication): Promise<Service
   return { port, managementPort, stop };
 }
 
-/** @returns what is wrong with the port's variables if it cannot be listened on */
+/** @returns the problem with the port's settings, `null` if it listens */
 async function listen(
   server: { listen(port: number, host: string): Promise<unknown> },
   port: 'PORT' | 'MANAGEMENT_PORT',
@@ -93,18 +94,18 @@ async function listen(
     const { code = '', syscall } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') return `${port}: port ${settings[port]} is taken (${code})`;
     if (code === 'EACCES') return `${port}: port ${settings[port]} may not be used (${code})`;
-    // A name that cannot be looked up, and what the system says of addresses that it cannot bind.
+    // A host name that cannot be resolved, or an address that cannot be bound.
     if (syscall === 'getaddrinfo' || ['EADDRNOTAVAIL', 'EINVAL', 'EAFNOSUPPORT'].includes(code))
       return `${host} is no address of this machine (${code})`;
     throw error;
   }
 }
 
-/** Takes no more connections, and closes each that there is once its request is answered, all of them after `graceMs`. */
+/** Stops accepting connections, closes each one once its request is answered, and the rest after `graceMs`. */
 async function closePort(app: NestExpressApplication, graceMs: number): Promise<void> {
   const server = app.getHttpServer() as Server;
-  // Node closes those that are idle once, and would leave one that is answered after that open for as long as it is kept alive.
-  const sweep = setInterval(() => server.closeIdleConnections(), sweepEveryMs);
+  // Node closes idle connections only once; one that becomes idle later would stay open until its keep-alive timeout.
+  const sweep = setInterval(() => server.closeIdleConnections(), sweepIntervalMs);
   const cut = setTimeout(() => server.closeAllConnections(), graceMs);
   await app.close();
   clearInterval(sweep);

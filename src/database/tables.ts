@@ -2,37 +2,37 @@ import type { ColumnType, Generated, GeneratedAlways, Selectable, Transaction } 
 import type { CheckColumns } from './tables/checks.js';
 import type { AppTable, ComparedChannel, ComparisonChannelTable, ComparisonTable } from './tables/comparisons.js';
 
-/** One official channel with all that is known of it. */
+/** An official channel and its current profile. */
 interface ChannelTable extends ComparedChannel {
   id: GeneratedAlways<number>;
   sdk_app_id: string;
   channel_id: string;
-  /** JSON of a ChannelState. */
+  /** A ChannelState as JSON. */
   state: string;
-  /** The last revision given; 0 before the first. */
+  /** The latest revision; 0 before the first. */
   revision: number;
-  /** The last position given: every change gets one, also those without a revision. */
+  /** The latest position. Every change gets one, even without a revision. */
   position: number;
-  /** The external version of the channel's search document. */
+  /** External version of the channel's search document. */
   version: number;
-  /** The newest EventTime of a change that got a revision. Milliseconds, as every time here. */
+  /** The latest EventTime of a change with a revision, in milliseconds like all times here. */
   updated_at: number | null;
 }
 
-/** What channels are found by: small, since a part of a text can stand anywhere in it and all rows are looked at. */
+/** For searching channels. Rows are small, since a substring search scans the whole table. */
 interface ChannelFindableTable extends Pick<ChannelTable, 'sdk_app_id' | 'channel_id' | 'revision'> {
   channel: number;
   exist: number;
   updated_at: number;
-  /** The name and the id as they are compared. */
+  /** Name and id, normalized for comparison. */
   folded: string;
 }
 
-/** What one kept webhook did to its channel, and the webhook itself. */
+/** A recorded webhook and what it changed in its channel. */
 interface ChangeTable {
-  /** Given to the webhook on arrival. */
+  /** Assigned when the webhook arrives. */
   id: string;
-  /** The hash that an exact repeat shares; the id where the time was estimated. */
+  /** A hash that exact repeats share, or the id if EventTime was estimated. */
   fingerprint: string;
   channel: number;
   position: number;
@@ -48,89 +48,89 @@ interface ChangeTable {
   tie: number;
   received_at: number;
   exist: number;
-  /** JSON: FieldChange[] without what the profile has, Profile, FieldName[]. */
+  /** `changes`, `profile` and `stale` are JSON: FieldChange[] without values that the profile holds, Profile, FieldName[]. */
   changes: string;
   profile: string;
   stale: string;
-  /** The body as it arrived, inflated; empty if the source is no webhook. */
+  /** The original body, decompressed; empty unless `source` is `webhook`. */
   body: ColumnType<Uint8Array, Uint8Array, never>;
 }
 
-/** One sink, registered by name, type and mode. */
+/** A registered sink, identified by name, type and mode. */
 interface SinkTable extends CheckColumns {
   id: GeneratedAlways<number>;
   name: string;
   type: string;
   mode: string;
-  /** JSON of Filters. */
+  /** Filters as JSON. */
   filters: string;
   registered_at: number;
   removed_at: number | null;
   paused_at: number | null;
-  /** Until when a Retry-After holds the sink back. */
+  /** No attempts before this time, because of a Retry-After. */
   held_until: number | null;
-  /** `ok`, `misconfigured` or `down`; what is not `ok` is probed until it heals. */
+  /** `ok`, `misconfigured` or `down`. A sink that is not `ok` is probed until it recovers. */
   state: Generated<string>;
   state_since: number | null;
-  /** Why it is not `ok`, and what a person can do. */
+  /** Why it is not `ok`, and how to fix it. */
   reason: string | null;
   advice: string | null;
-  /** Answers "try again" in a row, whatever the lanes. */
+  /** Consecutive "try again" answers, across all lanes. */
   failures: Generated<number>;
-  /** The number of its latest configuration error, and which one was the latest when the newest successful attempt was leased. */
+  /** Sequence number of the latest configuration error, and its value when the latest successful attempt was leased. */
   config_error_seq: Generated<number>;
   cleared_up_to: Generated<number>;
-  /** While it is not `ok`: when the next probe may start (while one is under way: when that is over at the latest), and when the next lane of the round is to be probed. */
+  /** While not `ok`: when the next probe may start (during a probe: its deadline), and when the round-robin probes the next lane. */
   next_probe_at: number | null;
   next_round_robin_probe_at: number | null;
-  /** Since when it is misconfigured, down or paused, and for how long in all it was so before. */
+  /** Since when it has been misconfigured, down or paused, and the total duration of earlier stops. */
   stopped_since: number | null;
   stopped_ms: Generated<number>;
-  /** Pacing: when the attempts that were started so far are used up at the sink's rate. */
+  /** Rate limit: when the attempts started so far are used up at the sink's rate. */
   paced_at: number | null;
-  /** It has recovered, and its lanes become due page by page: the key of the last channel done; `null` when all are, or it is stopped again. */
+  /** After a recovery, lanes become due page by page: the last channel done. `null` when all are, or when stopped again. */
   recovered_to: number | null;
-  /** A new state sink is being owed what was before it: the key of the last channel done; `null` when it has all. */
+  /** Backfill of a new state sink: the last channel done; `null` when complete. */
   backfilled_to: number | null;
 }
 
-/** The line of one channel towards one sink. */
+/** The queue of one channel's deliveries to one sink. */
 interface LaneTable {
   sink: number;
   channel: number;
-  /** When to look at it again: now, at the next try, or when the lease ends; `null` if nothing is open. */
+  /** When it is next due: now, at the next retry, or when its lease expires; `null` if nothing is open. */
   due_at: number | null;
-  /** The fencing token of whoever works on it. */
+  /** Fencing token of the worker that holds it. */
   lease: string | null;
-  /** Failures in a row. */
+  /** Consecutive failures. */
   tries: Generated<number>;
-  /** Attempts since the last that ended whose end nobody knows: their process was gone, or ended them. */
+  /** Attempts with unknown outcome since the last that finished: their process died or cancelled them. */
   lost: Generated<number>;
-  /** Which of the sink's config_error_seq was the first to this lane since its last success. */
+  /** The sink's config_error_seq at this lane's first configuration error since its last success. */
   config_error_seq: number | null;
-  /** What is pending at a state sink and lies before this position has been superseded, and is yet to be marked so; `null` when all is. */
+  /** State sinks: pending deliveries before this position are superseded but not marked yet; `null` if all are marked. */
   superseded_before: number | null;
-  /** What a state sink has. */
+  /** State sinks: the revision and profile that the target has. */
   sent_revision: number | null;
   sent_profile: string | null;
 }
 
-/** What becomes of one change at one sink. */
+/** The delivery of one change to one sink. */
 interface DeliveryTable {
   change_id: string;
   sink: number;
   channel: number;
   position: number;
   state: Generated<string>;
-  /** 1 while the lane has something to do for it: it is pending, or a report has moved since it was shown. */
+  /** 1 while the lane has work: the delivery is pending, or a report has changed since it was shown. */
   open: Generated<number>;
   tries: Generated<number>;
   failing_since: number | null;
-  /** How long the sink had been stopped in all when it began to fail: that time does not count. */
+  /** The sink's total stopped time when this delivery began to fail, to exclude later stops from its retry age. */
   stopped_ms: number | null;
-  /** 0: every attempt is accounted for. 1: one may have arrived unnoticed; one more for each answer 409 since. */
+  /** 0: the outcome of every attempt is known. 1: one may have arrived unnoticed; plus 1 for each answer 409 since. */
   doubt: Generated<number>;
-  /** Parked: `refused` or `expired`. */
+  /** Why it was parked: `refused` or `expired`. */
   cause: string | null;
   reason: string | null;
   advice: string | null;
@@ -138,13 +138,13 @@ interface DeliveryTable {
   enqueued_at: number;
   updated_at: number;
   duration_ms: number | null;
-  /** Of a report: how often its results moved. */
+  /** Reports: how often the results have changed. */
   moved: Generated<number>;
-  /** Of a report: what the sink returned when it first showed it. */
+  /** Reports: the sink's reference to the message, returned when it was first shown. */
   message_ref: string | null;
 }
 
-/** That a report sink is owed a change, or that a result of it moved, until the sink takes it in. */
+/** Queue entry: a report sink must show a change, or update it because a result has changed. */
 interface ReportRefreshTable {
   id: GeneratedAlways<number>;
   /** The report sink. */
@@ -153,7 +153,7 @@ interface ReportRefreshTable {
   channel: number;
 }
 
-/** One try, for people. */
+/** History of attempts, for display. */
 interface AttemptTable {
   change_id: string;
   sink: number;
@@ -162,27 +162,27 @@ interface AttemptTable {
   outcome: string;
   status: number | null;
   error: string | null;
-  /** What the target answered, cleaned of secrets and cut. */
+  /** The target's response, with secrets removed, truncated. */
   response: string | null;
 }
 
-/** What a person did, and who. */
+/** The audit log. */
 interface AuditTable {
   id: GeneratedAlways<number>;
   at: number;
-  /** `api`, or who clicked in Slack. */
+  /** `api`, or the Slack user. */
   actor: string;
   action: string;
-  /** If it was about one change. */
+  /** Set if the action was about a single change. */
   change_id: string | null;
   /** JSON. */
   details: string;
 }
 
-/** A request that counts once, whichever process it comes to: by the hash of its signature, or of an id in it. */
+/** Requests that must be processed only once across processes, by a hash of their signature or id. */
 type SeenTable = { key: string; at: number };
 
-/** A comparison or a new building of a search sink's index: the newest of each kind. */
+/** The latest verification and the latest rebuild of a search sink's index. */
 interface IndexJobTable {
   sink: number;
   /** `verify` or `rebuild`. */
@@ -191,38 +191,38 @@ interface IndexJobTable {
   state: string;
   started_at: number;
   finished_at: number | null;
-  /** JSON of its Progress. */
+  /** Progress as JSON. */
   progress: string;
-  /** Why it failed, or why it is not further. */
+  /** Why it failed, or what it is currently waiting for. */
   error: string | null;
-  /** Since when that has held it up. */
+  /** Since when it has been failing. */
   failing_since: number | null;
-  /** When it goes on, or when the lease of whoever works on it ends. */
+  /** When it is next due, or when its lease expires. */
   due_at: number;
   lease: string | null;
 }
 
-/** Something that a report sink tells of the service itself: one message, shown anew until it is over. */
+/** An alert of the service in a report sink: one message, updated until it is resolved. */
 interface AlertTable {
   id: GeneratedAlways<number>;
   /** The report sink. */
   sink: number;
-  /** What it is about; of the same sink and key one at most is not over. */
+  /** Identifies the problem; at most one alert per sink and key is unresolved. */
   key: string;
   opened_at: number;
-  /** When it was over; `null` before. */
+  /** `null` until it is resolved. */
   resolved_at: number | null;
-  /** JSON of the Notice: as it is, and as it was shown last. */
+  /** The Alert as JSON: its current content, and the content shown last. */
   payload: string;
   sent_payload: string | null;
   message_ref: string | null;
-  /** When it may be shown next, or when the lease of whoever shows it ends. */
+  /** When it may be shown next, or when its lease expires. */
   due_at: number;
   lease: string | null;
   tries: Generated<number>;
 }
 
-/** One row: the newest time that any process has known, so that a clock that was put back is noticed. */
+/** A single row: the latest time seen by any process, to notice a clock that was set back. */
 type HeartbeatTable = { at: number };
 
 export interface Tables {
