@@ -73,7 +73,7 @@ export class Engine {
     while (!this.stopping.signal.aborted) {
       try {
         await this.database.migrate();
-        await this.comparisons.lookBack();
+        await this.comparisons.checkDowntime();
         await this.timekeeper.once();
         await this.served.register();
         await this.dispatcher.start();

@@ -5,7 +5,7 @@ import { EngineEvents } from '../process/engine-events.js';
 import type { Doing } from '../database/audit.js';
 import { Database } from '../database/database.js';
 import { type ReplaySelection, discard, replay } from './replay.js';
-import { type Comparison, type Wanted, beginComparison } from '../reconcile/comparison.js';
+import { type Comparison, type ComparisonRequest, beginComparison } from '../reconcile/comparison.js';
 import { type JobKind, beginJob } from '../search-index/index-job.js';
 import { deliveryId } from '../delivery/work.js';
 import type { Actions } from '../sinks/sink.js';
@@ -109,8 +109,8 @@ export class AdminActions implements Actions {
   }
 
   /** Begins to compare channels with the vendor, or to import them. */
-  async compare(wanted: Wanted, actor: string): Promise<Comparison> {
-    const comparison = await beginComparison(this.database, wanted, this.by(actor));
+  async compare(request: ComparisonRequest, actor: string): Promise<Comparison> {
+    const comparison = await beginComparison(this.database, request, this.by(actor));
     const { id, cause, sdk_app_id: app } = comparison;
     this.log.info('channels are to be compared with Tencent', { app, comparison: id, cause, by: actor });
     return comparison;

@@ -3,19 +3,19 @@ import { inEnglish, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { type AppRow, LeaseLost, isHeldBack } from './apps.js';
-import { type Comparison, askedCauses, openComparisons, readComparison } from './comparison.js';
+import { type Comparison, openComparisons, readComparison, requestedCauses } from './comparison.js';
 import { ComparisonPages } from './comparison-pages.js';
 import type { Reach } from './record-page.js';
 import { type Single, Singles } from './singles.js';
 import { VendorError } from './vendor/error.js';
 
-/** The longest wait of a comparison, which is that of what was gone. */
-const longestWaitMs = 60_000;
+/** How far ahead the start of a comparison can be: the second reading of missing channels. */
+const maxWaitMs = 60_000;
 
-/** What there is to do for an app now: single channels go before the next page of a comparison. */
+/** The next step for an app; single channels take precedence over the next page of a comparison. */
 type Due = { singles: Single[]; comparison: null } | { singles: null; comparison: Comparison };
 
-/** Reads channels of one app from the vendor: single ones that are due, then a comparison, page by page. */
+/** Reads channels of one app from the vendor: due single channels first, then a comparison page by page. */
 export class AppWork {
   private readonly singles: Singles;
   private readonly pages: ComparisonPages;
@@ -25,17 +25,17 @@ export class AppWork {
     this.pages = new ComparisonPages(reach);
   }
 
-  /** All that there is to do now, unless another process is at it. */
+  /** Does all work that is due, unless another process is doing so. */
   async once(stop: AbortSignal): Promise<void> {
     const { turn } = this.reach;
     if (!(await this.due()) || !(await turn.take(uuid()))) return;
     try {
       for (let due = await this.due(); due && !stop.aborted; due = await this.due()) await this.step(due, stop);
     } catch (error) {
-      // Whoever has the lease goes on.
+      // The new holder of the lease continues.
       if (!(error instanceof LeaseLost) && !stop.aborted) throw error;
     } finally {
-      await turn.giveBack();
+      await turn.release();
     }
   }
 
@@ -48,15 +48,15 @@ export class AppWork {
     const singles = held ? [] : await this.singles.due(now);
     if (singles.length > 0) return { singles, comparison: null };
     const open = await openComparisons(kysely, app.sdkAppId).execute();
-    const next = open.find(one => {
-      const isTime = one.due_at <= now || one.due_at > now + longestWaitMs;
-      return isTime && (!held || (row.state === 'misconfigured' && askedCauses.includes(one.cause)));
+    const next = open.find(({ due_at: dueAt, cause }) => {
+      const isTime = dueAt <= now || dueAt > now + maxWaitMs;
+      return isTime && (!held || (row.state === 'misconfigured' && requestedCauses.includes(cause)));
     });
     const comparison = next ?? (held ? undefined : await this.resumable(row));
     return comparison ? { singles: null, comparison: readComparison(comparison) } : null;
   }
 
-  /** The oldest comparison that failed for what is wrong with the app, which finds out whether it still is. */
+  /** The oldest comparison that failed because of the app's configuration; retrying it shows whether that has been fixed. */
   private async resumable(row: AppRow | undefined) {
     if (row?.state !== 'misconfigured') return undefined;
     const all = this.reach.database.kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id);
@@ -73,7 +73,7 @@ export class AppWork {
     }
   }
 
-  /** A call failed as a whole: what it was for waits, or has failed until somebody has seen to the app. */
+  /** Handles a failed call: the work is retried later, or, if the app needs attention, the comparison fails until that is fixed. */
   private async failed(error: VendorError, comparison: Comparison | null): Promise<void> {
     const { app, clock, database, log, turn } = this.reach;
     const stops = error.kind === 'stop';

@@ -7,27 +7,27 @@ import type { SharedClock } from '../process/clock.js';
 import { lockApp } from './comparison.js';
 import type { VendorError } from './vendor/error.js';
 
-/** How long a process has an app without renewing it: longer than a call and what is written after it take. */
+/** Duration of the lease on an app: longer than a call and the writes after it take. */
 export const leaseMs = 30_000;
-/** The longest rest at a time while an app's next call waits for its rate. */
-const longestRestMs = 5000;
-/** When what needs a person is tried again by itself, and the waits for what passes by itself. */
-const stoppedMs = 15 * 60_000;
-const firstBackOffMs = 2000;
-const longestBackOffMs = 60_000;
-/** How late a timer may be without making the rate lower. */
-const lateMs = 50;
+/** Maximum sleep at a time while waiting for the rate, so that the lease is renewed. */
+const maxSleepMs = 5000;
+/** Retry interval for problems that need a person. */
+const stoppedRetryMs = 15 * 60_000;
+const minBackOffMs = 2000;
+const maxBackOffMs = 60_000;
+/** Timers may be this late without lowering the rate. */
+const timerToleranceMs = 50;
 
 export const appStates = ['ok', 'retrying', 'misconfigured', 'off'] as const;
 
 export type AppRow = Selectable<Tables['app']>;
 
-/** Another process reads for the app. */
+/** Another process has taken the lease on the app. */
 export class LeaseLost extends Error {}
 
-/** The lease under which this process reads for an app, and the pace of its calls. */
+/** The lease on an app, which permits its API calls, and their pacing. */
 export class AppTurn {
-  /** When the last calls were over, by the monotonic clock. */
+  /** The end of the last calls; monotonic. */
   private ended: number[] = [];
   private startedAt = -Infinity;
   private notBefore = 0;
@@ -40,17 +40,17 @@ export class AppTurn {
     private readonly perSecond: number,
   ) {}
 
-  /** The time in which there is one call, or as many as a second may have. */
+  /** The window of the rate limit: a second, or the interval between calls if that is longer. */
   private get spanMs(): number {
     return Math.max(1000, 1000 / this.perSecond);
   }
 
-  /** @returns whether no other process has it */
+  /** @returns false if another process holds the lease */
   async take(lease: string): Promise<boolean> {
     this.lease = await this.database.kysely.transaction().execute(async trx => {
       const row = await lockApp(this.database, trx, this.sdkAppId);
       const now = this.clock.now();
-      // The embedded store has one process: a lease is what a killed one left. A time far ahead was set by a clock that was wrong.
+      // With SQLite there is one process: any lease is left from a killed one. A lease far ahead was set by a wrong clock.
       const held = row.lease !== null && row.leased_until > now && row.leased_until <= now + leaseMs;
       if (held && !this.database.embedded) return null;
       await this.set(trx, { lease, leased_until: now + leaseMs });
@@ -60,8 +60,8 @@ export class AppTurn {
     return this.lease !== null;
   }
 
-  /** Whoever has it next makes no call in the span of our last ones. */
-  async giveBack(): Promise<void> {
+  /** Releases the lease; the next holder makes no call within the window of our last ones. */
+  async release(): Promise<void> {
     const sinceLastMs = this.clock.monotonic() - (this.ended.at(-1) ?? -Infinity);
     const until = Math.ceil(this.clock.now() + Math.max(0, this.spanMs - sinceLastMs));
     const later = sql<number>`case when paced_until < ${until} then cast(${until} as bigint) else paced_until end`;
@@ -70,30 +70,31 @@ export class AppTurn {
   }
 
   /**
-   * Waits until a call may be made: evenly as the rate says, and never more in a second than it allows, by all processes and however long calls take to arrive.
-   * @returns to be called when the call is over
+   * Waits until a call is allowed: calls are evenly spaced, and no second has more than the rate allows, over all processes and however
+   * long calls take to arrive.
+   * @returns must be called when the call has ended
    * @throws LeaseLost
    */
   readonly pace = async (signal: AbortSignal): Promise<() => void> => {
-    const most = Math.max(1, Math.floor(this.perSecond));
-    const evenMs = 1000 / this.perSecond;
-    const window = this.ended.length < most ? -Infinity : this.ended.at(-most)! + this.spanMs;
-    const at = Math.max(this.notBefore, window, this.startedAt + evenMs);
+    const maxCalls = Math.max(1, Math.floor(this.perSecond));
+    const intervalMs = 1000 / this.perSecond;
+    const window = this.ended.length < maxCalls ? -Infinity : this.ended.at(-maxCalls)! + this.spanMs;
+    const at = Math.max(this.notBefore, window, this.startedAt + intervalMs);
     for (let waitMs = at - this.clock.monotonic(); waitMs > 0; waitMs = at - this.clock.monotonic()) {
-      if (waitMs > longestRestMs) await this.renew();
-      await sleep(Math.min(waitMs, longestRestMs), undefined, { signal });
+      if (waitMs > maxSleepMs) await this.renew();
+      await sleep(Math.min(waitMs, maxSleepMs), undefined, { signal });
     }
     await this.renew();
     const now = this.clock.monotonic();
-    // By the plan, so that timers that are late do not add up.
-    this.startedAt = Math.max(at, now - lateMs);
-    this.ended = [...this.ended, Infinity].slice(-most);
+    // Based on the planned time, so that timer delays do not add up.
+    this.startedAt = Math.max(at, now - timerToleranceMs);
+    this.ended = [...this.ended, Infinity].slice(-maxCalls);
     return () => void (this.ended[this.ended.length - 1] = this.clock.monotonic());
   };
 
   private async renew(): Promise<void> {
     const now = this.clock.now();
-    // A power cut may undo it: then no process is left that it could keep away.
+    // May be lost in a power cut: then there is no other process to keep out.
     const { numUpdatedRows } = await this.database.asyncCommit(trx =>
       this.leased(trx)
         .set({ leased_until: now + leaseMs, paced_until: Math.ceil(now + this.spanMs) })
@@ -106,7 +107,7 @@ export class AppTurn {
     return db.updateTable('app').where('sdk_app_id', '=', this.sdkAppId).where('lease', '=', this.lease);
   }
 
-  /** Locks the app's row, before any channel's. @throws LeaseLost */
+  /** Locks the app's row, always before any channel's. @throws LeaseLost */
   async fence(trx: Trx): Promise<AppRow> {
     const row = await lockApp(this.database, trx, this.sdkAppId);
     if (row.lease === null || row.lease !== this.lease) throw new LeaseLost();
@@ -117,7 +118,7 @@ export class AppTurn {
     await trx.updateTable('app').set(values).where('sdk_app_id', '=', this.sdkAppId).execute();
   }
 
-  /** Its API works: what failed for what was wrong with the app goes on. */
+  /** The API works: resumes comparisons that failed because of the app's configuration. */
   async succeeded(trx: Trx, row: AppRow): Promise<void> {
     if (row.state === 'ok') return;
     await this.set(trx, { state: 'ok', state_since: this.clock.now(), reason: null, advice: null, failures: 0, retry_at: 0 });
@@ -129,14 +130,14 @@ export class AppTurn {
       .execute();
   }
 
-  /** A call failed as a whole. */
+  /** Records a failed call and sets the time of the retry. */
   async failed(trx: Trx, row: AppRow, { kind, why, advice, waitMs }: VendorError): Promise<void> {
     const now = this.clock.now();
     const state = kind === 'stop' ? 'misconfigured' : 'retrying';
     const jitter = 0.5 + this.clock.random() / 2;
-    const backOffMs = Math.round(jitter * Math.min(longestBackOffMs, firstBackOffMs * 2 ** Math.min(row.failures, 10)));
+    const backOffMs = Math.round(jitter * Math.min(maxBackOffMs, minBackOffMs * 2 ** Math.min(row.failures, 10)));
     const since = row.state === state ? row.state_since : now;
-    const retryAt = now + (kind === 'stop' ? stoppedMs : Math.max(waitMs, backOffMs));
+    const retryAt = now + (kind === 'stop' ? stoppedRetryMs : Math.max(waitMs, backOffMs));
     await this.set(trx, {
       state,
       state_since: since,
@@ -148,7 +149,7 @@ export class AppTurn {
   }
 }
 
-/** Whether an app's API is known not to work just now. A time far ahead was set by a clock that was wrong. */
+/** Whether calls to the app's API wait for a retry. A time further ahead was set by a wrong clock. */
 export function isHeldBack({ retry_at: at, state }: AppRow, now: number): boolean {
-  return at > now && at <= now + (state === 'misconfigured' ? stoppedMs : longestBackOffMs);
+  return at > now && at <= now + (state === 'misconfigured' ? stoppedRetryMs : maxBackOffMs);
 }

@@ -1,21 +1,22 @@
 import { stored } from '../explanations/explanation.js';
 import type { Trx } from '../database/tables.js';
 import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
-import { endOf, tellEnd } from './ending.js';
+import { endOf, logEnd } from './ending.js';
 import { PageRecorder, type Reach } from './record-page.js';
 import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
 import { VendorError } from './vendor/error.js';
 
-/** How often in a row the list of all channels may fail before the known ones are compared without it. */
-const discoverTriesMost = 3;
+/** After this many consecutive failures to list all channels, only the known ones are compared. */
+const maxDiscoverTries = 3;
 
-/** The channels of a page: of all that are known, or of those that the comparison has listed, by the keys of their rows. */
+/** The channels of a page. */
 interface Page {
   ids: string[];
+  /** Row ids in `comparison_channel`; `null` if the page comes from the known channels. */
   listed: number[] | null;
 }
 
-/** Does a comparison, page by page: each is recorded with how far the comparison is, in one transaction. */
+/** Runs a comparison page by page; each page and the progress are recorded in one transaction. */
 export class ComparisonPages {
   private readonly recorder: PageRecorder;
 
@@ -23,7 +24,7 @@ export class ComparisonPages {
     this.recorder = new PageRecorder(reach);
   }
 
-  /** The next step of a comparison. @throws VendorError if the vendor cannot be read just now */
+  /** Runs the next step of a comparison. @throws VendorError if the vendor's API fails */
   async next(comparison: Comparison, stop: AbortSignal): Promise<void> {
     if (comparison.started_at === null || comparison.state !== 'running') return this.start(comparison);
     const { discoverFrom } = comparison.progress;
@@ -53,7 +54,7 @@ export class ComparisonPages {
     log.info('comparing channels with Tencent', { app: app.sdkAppId, comparison: id, cause, dryRun: dryRun === 1 });
   }
 
-  /** A page of the list of all channels: those that we do not know are to be read, too. What cannot be listed keeps no known channel from being compared. */
+  /** Lists a page of all channels and adds unknown ones to the comparison. If that fails, the known ones are still compared. */
   private async discover(comparison: Comparison, user: string, offset: number, stop: AbortSignal): Promise<void> {
     const { api, app, database, turn } = this.reach;
     const progress = { ...comparison.progress };
@@ -66,7 +67,7 @@ export class ComparisonPages {
       if (!(error instanceof VendorError)) throw error;
       failure = error;
       progress.discoverTries += 1;
-      if (failure.kind !== 'retry' || progress.discoverTries >= discoverTriesMost) {
+      if (failure.kind !== 'retry' || progress.discoverTries >= maxDiscoverTries) {
         const undiscovered = { reason: stored(['vendor_unlisted', failure.why]), advice: stored(failure.advice) };
         Object.assign(progress, { discoverFrom: null, undiscovered });
       }
@@ -86,7 +87,7 @@ export class ComparisonPages {
     if (failure && progress.discoverFrom !== null) throw failure;
   }
 
-  /** The next page; `null` if all is compared. */
+  /** The next page; `null` if all channels have been compared. */
   private async page({ id, whole, progress }: Comparison): Promise<Page | null> {
     const { app, database } = this.reach;
     if (whole === 1 && progress.after !== null) {
@@ -103,15 +104,15 @@ export class ComparisonPages {
     const { api, database, turn } = this.reach;
     const readings = await readChannels(api, [...new Set(ids)], turn.pace, stop);
     await this.recorder.record(readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
-      // Read here, since a page may be recorded in parts.
+      // Read inside the transaction, since a page may be recorded in parts.
       const row = await trx.selectFrom('comparison').select('progress').where('id', '=', id).executeTakeFirstOrThrow();
-      const results = new Map(outcomes.map(one => [one.channelId, one]));
+      const results = new Map(outcomes.map(outcome => [outcome.channelId, outcome]));
       const done = ids.flatMap((channelId, index) => {
-        const one = results.get(channelId);
-        // An id that was given twice is read once.
-        return one && ids.indexOf(channelId) < index && one.result !== 'failed'
-          ? { ...one, result: 'equal' as const, examples: [] }
-          : (one ?? []);
+        const outcome = results.get(channelId);
+        // A duplicate id is read once; further occurrences count as equal.
+        return outcome && ids.indexOf(channelId) < index && outcome.result !== 'failed'
+          ? { ...outcome, result: 'equal' as const, examples: [] }
+          : (outcome ?? []);
       });
       const progress = progressAfter(JSON.parse(row.progress) as Progress, done);
       progress.total = Math.max(progress.total, progress.compared + progress.failed);
@@ -142,7 +143,7 @@ export class ComparisonPages {
       if (comparison.whole === 1 && comparison.dry_run === 0 && end.state === 'done') await turn.set(trx, { compared_all_at: now });
       return { ...comparison, ...end };
     });
-    tellEnd(log, ended);
+    logEnd(log, ended);
   }
 }
 

@@ -14,10 +14,10 @@ export const causes = [
 export type Cause = (typeof causes)[number];
 export const comparisonStates = ['waiting', 'running', 'done', 'failed'] as const;
 
-/** Those that a person waits for: they are tried also while the app's API is known not to work. */
-export const askedCauses: readonly string[] = ['request', 'slack', 'import'] satisfies Cause[];
+/** Causes where a person waits for the result; they run even while the app's API is known not to work. */
+export const requestedCauses: readonly string[] = ['request', 'slack', 'import'] satisfies Cause[];
 
-/** A field that differed, or with `field: null` a channel that could not be compared or does not exist any more. */
+/** A field that differed; or, with `field: null`, a channel that could not be compared or no longer exists. */
 export interface Example {
   channelId: string;
   field: string | null;
@@ -26,7 +26,7 @@ export interface Example {
   reason: string | null;
 }
 
-/** How far a comparison is, and what it found. */
+/** Progress and results of a comparison. */
 export interface Progress {
   total: number;
   compared: number;
@@ -34,13 +34,15 @@ export interface Progress {
   destroyed: number;
   imported: number;
   failed: number;
-  /** Channels that we have and the vendor has not, as a first reading found. */
+  /** Channels that the first reading did not find at the vendor. */
   gone: number;
-  /** Of all channels that were known: the id of the last one compared; `null` once all are. */
+  /** The last known channel compared, by id; `null` once all are. */
   after: string | null;
-  /** From where the list of all channels is read on; `null` if it is not, or has been. How often in a row that failed, and why it was given up. */
+  /** The offset for listing all channels; `null` if that is finished or not wanted. */
   discoverFrom: number | null;
+  /** Consecutive failures to list channels. */
   discoverTries: number;
+  /** Why listing was given up. */
   undiscovered: { reason: string; advice: string } | null;
   examples: Example[];
 }
@@ -69,52 +71,56 @@ export interface Comparison extends Omit<ComparisonRow, 'progress'> {
 
 export const readComparison = (row: ComparisonRow): Comparison => ({ ...row, progress: JSON.parse(row.progress) as Progress });
 
-const examplesMost = 20;
-/** Of a text of an example, in characters. */
-const exampleLength = 500;
+const maxExamples = 20;
+/** Maximum length of a text in an example, in characters. */
+const maxExampleLength = 500;
 
-/** Adds examples as long as there is room. */
-function exemplify(progress: Progress, found: readonly Example[]): void {
-  const cut = (text: string | null): string | null => text?.slice(0, exampleLength).toWellFormed() ?? null;
-  for (const example of found.slice(0, examplesMost - progress.examples.length))
+/** Adds examples up to the limit. */
+function addExamples(progress: Progress, found: readonly Example[]): void {
+  const cut = (text: string | null): string | null => text?.slice(0, maxExampleLength).toWellFormed() ?? null;
+  for (const example of found.slice(0, maxExamples - progress.examples.length))
     progress.examples.push({ ...example, ours: cut(example.ours), theirs: cut(example.theirs) });
 }
 
-/** What became of one channel that was read; `gone` is one that we have and the vendor has not, and which is to be read once more. */
+/** The result for one channel; `gone` means that the vendor does not have it, which a second reading must confirm. */
 export interface Outcome {
   channelId: string;
   result: 'equal' | 'corrected' | 'destroyed' | 'imported' | 'failed' | 'gone';
   examples: Example[];
 }
 
-/** A comparison's progress after these outcomes. */
+/** The progress after these outcomes. */
 export function progressAfter(before: Progress, outcomes: readonly Outcome[]): Progress {
   const progress = structuredClone(before);
   for (const { result, examples } of outcomes) {
     if (result !== 'equal') progress[result] += 1;
     if (result !== 'failed') progress.compared += 1;
-    exemplify(progress, examples);
+    addExamples(progress, examples);
   }
   return progress;
 }
 
-/** What is to be compared. */
-export interface Wanted {
+/** The parameters of a comparison. */
+export interface ComparisonRequest {
   sdkAppId: string;
   cause: Cause;
-  /** All channels of the app if this is not given; what cannot be the id of a channel is counted as failed. */
+  /** Default: all channels of the app. Invalid ids count as failed. */
   channelIds?: readonly unknown[] | undefined;
   dryRun?: boolean | undefined;
   destroy?: boolean | undefined;
 }
 
 /**
- * Begins a comparison: it waits while another one of its app is open. One of all channels that waits already is as good as another one; on record if a
- * person asked for it and it is no dry run.
- * @param doing who asked
+ * Starts a comparison; it waits while another one of its app is open. A full comparison that is already waiting is returned instead of
+ * adding another. Recorded in the audit log if a person requested it and it is not a dry run.
+ * @param doing who requested it
  */
-export async function beginComparison(database: Database, wanted: Wanted, doing: Doing | { at: number; actor: null }): Promise<Comparison> {
-  const { sdkAppId, cause, channelIds, dryRun = false, destroy = false } = wanted;
+export async function beginComparison(
+  database: Database,
+  request: ComparisonRequest,
+  doing: Doing | { at: number; actor: null },
+): Promise<Comparison> {
+  const { sdkAppId, cause, channelIds, dryRun = false, destroy = false } = request;
   const { at: now } = doing;
   return database.kysely.transaction().execute(async trx => {
     await lockApp(database, trx, sdkAppId);
@@ -123,28 +129,28 @@ export async function beginComparison(database: Database, wanted: Wanted, doing:
       await recordAction(trx, doing, cause === 'import' ? 'import' : 'compare', details);
     }
     const open = await openComparisons(trx, sdkAppId).execute();
-    const same = (one: ComparisonRow): boolean => one.whole === 1 && one.dry_run === Number(dryRun) && one.destroy === Number(destroy);
-    const waiting = channelIds ? undefined : open.find(one => one.state === 'waiting' && same(one));
+    const same = (row: ComparisonRow): boolean => row.whole === 1 && row.dry_run === Number(dryRun) && row.destroy === Number(destroy);
+    const waiting = channelIds ? undefined : open.find(row => row.state === 'waiting' && same(row));
     if (waiting) return readComparison(waiting);
     const progress = newProgress(channelIds?.length ?? 0, !channelIds);
     const id = uuid({ msecs: await recordedAt(trx, now) });
-    const given = channelIds?.filter(isChannelId) ?? [];
-    const nonsense = channelIds?.filter(one => !isChannelId(one)) ?? [];
-    progress.failed = nonsense.length;
+    const valid = channelIds?.filter(isChannelId) ?? [];
+    const invalid = channelIds?.filter(id => !isChannelId(id)) ?? [];
+    progress.failed = invalid.length;
     const refused = { field: null, ours: null, theirs: null, reason: stored(['no_channel_id']) };
-    exemplify(
+    addExamples(
       progress,
-      nonsense
-        .slice(0, examplesMost)
-        .map(one => ({ ...refused, channelId: (typeof one === 'string' ? one : JSON.stringify(one)).slice(0, 255) })),
+      invalid
+        .slice(0, maxExamples)
+        .map(id => ({ ...refused, channelId: (typeof id === 'string' ? id : JSON.stringify(id)).slice(0, 255) })),
     );
     const rules = { dry_run: Number(dryRun), destroy: Number(destroy), whole: Number(!channelIds), due_at: now };
-    const state = open.some(one => one.due_at <= now) ? 'waiting' : 'running';
+    const state = open.some(row => row.due_at <= now) ? 'waiting' : 'running';
     const notYet = { started_at: null, finished_at: null, reason: null, advice: null, resumes: 0 };
     const row: ComparisonRow = { id, sdk_app_id: sdkAppId, cause, state, ...rules, ...notYet, progress: JSON.stringify(progress) };
     await trx.insertInto('comparison').values(row).execute();
-    await addChannels(database, trx, id, given);
-    // It compares what those would that failed before.
+    await addChannels(database, trx, id, valid);
+    // Replaces earlier full comparisons that failed and would be resumed.
     if (!channelIds && !dryRun)
       await trx
         .updateTable('comparison')
@@ -157,7 +163,7 @@ export async function beginComparison(database: Database, wanted: Wanted, doing:
   });
 }
 
-/** Locks the row of an app, which is made if there is none. */
+/** Locks the row of an app; creates it if needed. */
 export async function lockApp(database: Database, trx: Trx, sdkAppId: string): Promise<Selectable<Tables['app']>> {
   const rows = await database.insert<'app', Selectable<Tables['app']>>(
     trx,
@@ -168,7 +174,7 @@ export async function lockApp(database: Database, trx: Trx, sdkAppId: string): P
   return (await rows())[0]!;
 }
 
-/** The comparisons of an app that are not over: the one that runs, then those that wait in the order of their asking. */
+/** The unfinished comparisons of an app: the running one, then the waiting ones in order of creation. */
 export function openComparisons(db: Pick<Trx, 'selectFrom'>, sdkAppId: string) {
   return db
     .selectFrom('comparison')
@@ -179,7 +185,7 @@ export function openComparisons(db: Pick<Trx, 'selectFrom'>, sdkAppId: string) {
     .orderBy('id');
 }
 
-/** Lists channels that a comparison is to look at, or found to be gone. */
+/** Adds channels to a comparison: to be compared, or found missing (`gone`). */
 export async function addChannels(database: Database, trx: Trx, comparison: string, ids: readonly string[], gone = 0): Promise<void> {
   await database.insert(
     trx,

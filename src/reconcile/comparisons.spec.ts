@@ -20,7 +20,7 @@ import { readSettings } from '../settings/settings.js';
 import { registerSinks } from '../sinks/registry.js';
 import { AppWork } from './app-work.js';
 import { AppTurn } from './apps.js';
-import { type Comparison, type Wanted, beginComparison, openComparisons, readComparison } from './comparison.js';
+import { type Comparison, type ComparisonRequest, beginComparison, openComparisons, readComparison } from './comparison.js';
 import { Comparisons } from './comparisons.js';
 import { VendorApi } from './vendor/api.js';
 
@@ -30,13 +30,13 @@ const never = new AbortController().signal;
 
 eachStore('comparisons', store => {
   let vendor: FakeVendor;
-  /** How far the clock of the service is ahead of that of this machine, which the vendor goes by where it is told so. */
+  /** How far the service's clock is ahead of this machine's; the fake vendor's clock only where a test says so. */
   let offset: number;
-  let told: string[];
+  let logged: string[];
   const closing: (() => void)[] = [];
   beforeEach(async () => {
     vendor = await fakeVendor();
-    [offset, told] = [0, []];
+    [offset, logged] = [0, []];
   });
   afterEach(async () => {
     for (const close of closing.splice(0)) close();
@@ -51,7 +51,7 @@ eachStore('comparisons', store => {
     events.on('compared', (_, result, count) => counts.set(result, (counts.get(result) ?? 0) + count));
     const recorder = recorderAt(database, () => clock.now(), events);
     const readings = new ReadingRecorder(database, clock, new Enqueuer(database, clock, events));
-    const log = logTo(message => told.push(message));
+    const log = logTo(message => logged.push(message));
     const fast = { COMPARE_RATE_PER_SECOND: '200', COMPARE_EVERY: 'off' };
     const settings = readSettings({ SDK_APP_IDS: sdkAppId, ...fast, ...vendor.environment, ...more });
     const comparisons = new Comparisons(database, readings, settings, clock, events, log);
@@ -66,8 +66,8 @@ eachStore('comparisons', store => {
       counts,
       comparisons,
       once: (stop: AbortSignal = never) => work.once(stop),
-      begin: (wanted: Omit<Wanted, 'sdkAppId' | 'cause'> & Partial<Wanted> = {}) =>
-        beginComparison(database, { sdkAppId, cause: 'request', ...wanted }, { at: clock.now(), actor: 'api' }),
+      begin: (request: Omit<ComparisonRequest, 'sdkAppId' | 'cause'> & Partial<ComparisonRequest> = {}) =>
+        beginComparison(database, { sdkAppId, cause: 'request', ...request }, { at: clock.now(), actor: 'api' }),
       webhook: async (channelId: string, overrides: Partial<InboundWebhook> = {}): Promise<void> => {
         const [receivedAt, eventTime] = [clock.now(), clock.now()];
         const told = { command: 'changed' as const, fields: { name: channelId }, operator: null, eventTimeEstimated: false };
@@ -132,7 +132,7 @@ eachStore('comparisons', store => {
     expect(Math.abs(change.event_time - (change.received_at - 10_000))).toBeLessThan(2500);
     const known = await channels(database);
     expect(known.filter(({ verifiedAt }) => verifiedAt === null)).toEqual([expect.objectContaining({ id: 'other app' })]);
-    // Once more: nothing differs.
+    // A second comparison finds no difference.
     const again = await begin();
     await once();
     expect((await found(database, again)).progress).toMatchObject({ compared: 120, corrected: 0 });
@@ -208,7 +208,7 @@ eachStore('comparisons', store => {
     ]);
     const [created, completed] = await changesOf(database);
     expect(completed).toMatchObject({ source: 'comparison', type: 'channel.profile.updated', stale: '[]', tie: 0 });
-    // A completion is older than its creation.
+    // A completion is dated before its creation.
     expect(completed!.event_time).toBeLessThan(created!.event_time);
     expect(await all(database)).toMatchObject([{ cause: 'created', state: 'done', progress: { total: 1, corrected: 1 } }]);
     expect(counts.get('corrected')).toBe(1);
@@ -228,7 +228,7 @@ eachStore('comparisons', store => {
     await once();
     expect(vendor.calls).toHaveLength(0);
     offset = 14_000;
-    // The vendor's clock, which goes with ours here.
+    // The vendor's clock follows ours in this test.
     vendor.fault = () => undefined;
     vendor.http.prependListener('request', (_, response) => response.setHeader('date', new Date(Date.now() + offset).toUTCString()));
     await once();
@@ -251,7 +251,7 @@ eachStore('comparisons', store => {
     expect(channel).toMatchObject({ name: 'newer', revision: 1 });
     expect(channel!.readAt! - Date.now()).toBeGreaterThan(10_000);
     expect(channel!.readAt! - Date.now()).toBeLessThanOrEqual(13_000);
-    // A vendor whose clock stands still can never judge it.
+    // With the vendor's clock stopped, no reading is ever conclusive.
     const date = new Date().toUTCString();
     vendor.http.prependListener('request', (_, response) => response.setHeader('date', date));
     for (const seconds of [14, 28, 42, 56]) {
@@ -297,7 +297,7 @@ eachStore('comparisons', store => {
     ]);
     const destroyed = (await changesOf(database)).find(({ type }) => type === 'channel.destroyed')!;
     expect(destroyed).toMatchObject({ source: 'comparison', operator: null });
-    // Known to be destroyed, it is equal from now on.
+    // Once recorded as destroyed, it compares as equal.
     const last = await begin();
     await once();
     expect((await found(database, last)).progress).toMatchObject({ compared: 4, gone: 0, corrected: 0 });
@@ -459,12 +459,12 @@ eachStore('comparisons', store => {
       const stopped = { reason: expect.stringContaining('70009'), advice: stored(['vendor_check_user_sig', `APP_${sdkAppId}`]) };
       expect(await found(database, comparison)).toMatchObject({ state: 'failed', ...stopped });
       expect(await app(database)).toMatchObject({ state: 'misconfigured', ...stopped });
-      expect(told.filter(line => line.startsWith('comparing with Tencent is stopped'))).toHaveLength(1);
+      expect(logged.filter(line => line.startsWith('comparing with Tencent is stopped'))).toHaveLength(1);
       const calls = vendor.calls.length;
       await webhook('a', { command: 'created', fields: { name: 'x' } });
       await once();
       expect(vendor.calls).toHaveLength(calls);
-      // A person need not wait.
+      // A person's request does not wait for the retry.
       const asked = await begin({ channelIds: ['a'] });
       await once();
       expect([(await found(database, asked)).state, vendor.calls.length]).toEqual(['failed', calls + 1]);
@@ -474,7 +474,7 @@ eachStore('comparisons', store => {
       expect(await found(database, comparison)).toMatchObject({ state: 'done', reason: null, finished_at: expect.any(Number) });
       expect((await found(database, asked)).state).toBe('done');
       expect((await app(database)).state).toBe('ok');
-      expect(told).toContain("Tencent's API works again");
+      expect(logged).toContain("Tencent's API works again");
     });
 
     test('70050 waits a minute', async () => {
@@ -569,7 +569,7 @@ eachStore('comparisons', store => {
     const database = await store.open();
     const { webhook, begin, once } = processAt(database);
     await webhook('a', ago(minute));
-    // As a release leaves it that does not make channels findable.
+    // As left by a release without search rows.
     await database.kysely.deleteFrom('channel_findable').execute();
     vendor.channels.set('a', { Name: 'a' });
     await begin();
@@ -586,7 +586,7 @@ eachStore('comparisons', store => {
       await Promise.all(ids.map(id => first.webhook(id, ago(minute))));
       for (const id of ids) vendor.channels.set(id, { Name: `${id}!` });
       const comparison = await first.begin();
-      // A kill leaves everything as it is, at any moment: in the middle of a call, of a transaction, before or after either.
+      // Simulates a kill at any moment: during a call or a transaction, or before or after one.
       for (let kill = 0; (await found(database, comparison)).state !== 'done'; kill += 1) {
         const dies = processAt(database);
         let steps = 0;
@@ -594,7 +594,7 @@ eachStore('comparisons', store => {
         vendor.fault = async () => void ((steps += 1) > 1 && kill % 3 !== 2 && dead.abort(new Error('killed')));
         const lease = database.kysely.selectFrom('app').select('lease');
         await Promise.race([dies.once(dead.signal), sleep(5000)]);
-        // What a killed process cannot do: give its lease back.
+        // A killed process cannot release its lease.
         if (kill % 3 !== 2)
           await database.kysely
             .updateTable('app')
@@ -634,7 +634,7 @@ eachStore('comparisons', store => {
       await sleep(1100);
       over();
       const overAt = performance.now();
-      await one.giveBack();
+      await one.release();
       expect(await other.take('other')).toBe(true);
       await other.pace(never);
       expect(performance.now() - overAt).toBeGreaterThan(990);
@@ -649,10 +649,10 @@ eachStore('comparisons', store => {
       async (rate, most, windowMs) => {
         const database = await store.open();
         const more = { COMPARE_RATE_PER_SECOND: rate };
-        // The embedded store has one process.
+        // SQLite has a single process.
         const both = [processAt(database, more), ...(database.embedded ? [] : [processAt(database, more)])];
         for (let index = 0; index < (most === 1 ? 3 : 9); index += 1) await both[0]!.begin({ channelIds: [`c${index}`] });
-        // Calls take longer or shorter to arrive.
+        // Calls take varying times to arrive.
         vendor.fault = () => sleep(Math.random() * 60, undefined);
         const done = async (): Promise<boolean> => (await openComparisons(database.kysely, sdkAppId).execute()).length === 0;
         const work = async (one: (typeof both)[number]): Promise<void> => {
@@ -682,7 +682,7 @@ eachStore('comparisons', store => {
       .execute();
     offset = 60 * minute;
     clock.monotonic = () => performance.now() + offset;
-    await comparisons.lookBack();
+    await comparisons.checkDowntime();
     expect(await all(database)).toEqual([]);
   });
 
@@ -694,13 +694,13 @@ eachStore('comparisons', store => {
         .updateTable('heartbeat')
         .set({ at: Date.now() - ms })
         .execute();
-    await comparisons.lookBack();
+    await comparisons.checkDowntime();
     await beat(50_000);
-    await comparisons.lookBack();
+    await comparisons.checkDowntime();
     expect(await all(database)).toEqual([]);
     await beat(61_000);
-    await comparisons.lookBack();
-    await comparisons.lookBack();
+    await comparisons.checkDowntime();
+    await comparisons.checkDowntime();
     expect(await all(database)).toMatchObject([{ cause: 'downtime', whole: 1 }]);
   });
 

@@ -8,26 +8,26 @@ import type { Log } from '../process/log.js';
 import { variablesOf } from './vendor/error.js';
 import { type Comparison, type ComparisonRow, addChannels, newProgress } from './comparison.js';
 
-/** When what was gone is read once more. */
-const readAgainMs = 60_000;
-/** More than so many channels, and more than this share of those compared, do not end at once: something else is wrong. */
-const goneMost = 20;
-const goneShare = 0.1;
+/** Delay before missing channels are read a second time. */
+const rereadDelayMs = 60_000;
+/** If more channels than this, and a larger share of those compared, are missing, something else is wrong and none is destroyed. */
+const maxGone = 20;
+const maxGoneShare = 0.1;
 
-/** A comparison that has looked at all its channels. */
+/** A comparison that has read all its channels. */
 type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'destroy' | 'progress'>;
 type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 
 /**
- * How a comparison ends. What is gone is read again a minute later, as a comparison of its own, unless it is so much that the vendor's answer is not believed.
- * @param gone the channels that are gone; `null` where they are listed in the database
- * @returns what is to be written in its row
+ * Ends a comparison. Missing channels are read again a minute later by a new comparison, unless they are implausibly many.
+ * @param gone the missing channels; `null` if they are listed in the database
+ * @returns the columns to update
  */
 export async function endOf(database: Database, trx: Trx, comparison: Ending, gone: readonly string[] | null, now: number): Promise<End> {
   const { id, sdk_app_id: sdkAppId, cause, dry_run: dryRun, destroy, progress } = comparison;
   const finishedAt = await recordedAt(trx, now);
-  const isBelieved = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMuch(database, trx, comparison, gone));
-  if (!isBelieved)
+  const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(database, trx, comparison, gone));
+  if (!isPlausible)
     return {
       state: 'failed',
       reason: stored(['too_many_gone', progress.gone, progress.compared]),
@@ -41,7 +41,7 @@ export async function endOf(database: Database, trx: Trx, comparison: Ending, go
     const progressOfAgain = JSON.stringify(newProgress(progress.gone));
     await trx
       .insertInto('comparison')
-      .values({ ...row, due_at: now + readAgainMs, progress: progressOfAgain })
+      .values({ ...row, due_at: now + rereadDelayMs, progress: progressOfAgain })
       .execute();
     if (gone) await addChannels(database, trx, again, gone);
     else await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
@@ -50,15 +50,15 @@ export async function endOf(database: Database, trx: Trx, comparison: Ending, go
   return { state: failure ? 'failed' : 'done', reason: failure?.reason ?? null, advice: failure?.advice ?? null, finished_at: finishedAt };
 }
 
-async function isTooMuch(
+async function isTooMany(
   database: Database,
   trx: Trx,
   { id, sdk_app_id: sdkAppId, progress }: Ending,
   gone: readonly string[] | null,
 ): Promise<boolean> {
-  if (progress.gone > goneMost && progress.gone > progress.compared * goneShare) return true;
+  if (progress.gone > maxGone && progress.gone > progress.compared * maxGoneShare) return true;
   if (progress.gone < 2) return false;
-  // Whether no other channel of the app exists.
+  // Too many also if no other channel of the app would be left.
   const listed = gone
     ? database.isAmong('channel_id', gone)
     : sql<boolean>`channel_id in (select channel_id from comparison_channel where comparison = ${id} and gone = 1)`;
@@ -67,8 +67,8 @@ async function isTooMuch(
   return rows.length === 0;
 }
 
-/** Tells the log how a comparison ended. */
-export function tellEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Ending & End): void {
+/** Logs the end of a comparison. */
+export function logEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Ending & End): void {
   const { total, compared, corrected, destroyed, imported, failed } = progress;
   const fields = { app, comparison: id, cause, total, compared, corrected, destroyed, imported, failed };
   if (state === 'done') log.info('channels compared with Tencent', fields);

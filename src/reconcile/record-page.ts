@@ -13,10 +13,10 @@ import type { DeclaredApp } from '../settings/declared-apps.js';
 import type { AppTurn } from './apps.js';
 import type { Outcome } from './comparison.js';
 import type { Reading } from './vendor/reader.js';
-import { judge as ruled } from './rule.js';
+import { judge as judgeReading } from './rule.js';
 import { type VendorApi, lagMs } from './vendor/api.js';
 
-/** What reading an app's channels takes. */
+/** The dependencies for reading the channels of an app. */
 export interface Reach {
   app: DeclaredApp;
   api: VendorApi;
@@ -28,17 +28,18 @@ export interface Reach {
   log: Log;
 }
 
-/** `confirmed`: what is gone is recorded as destroyed; `dryRun`: nothing is recorded. */
-interface Rules {
+interface Options {
+  /** Record missing channels as destroyed. */
   confirmed: boolean;
+  /** Record nothing. */
   dryRun: boolean;
 }
 
-/** Writes what else there is to write with outcomes, in their transaction; may be called again. */
-type Also = (trx: Trx, outcomes: readonly Outcome[]) => Promise<void>;
+/** Called in the transaction that records the outcomes, to write further rows; may be called again after a conflict. */
+type WithOutcomes = (trx: Trx, outcomes: readonly Outcome[]) => Promise<void>;
 
-/** A reading that cannot judge is tried again if that is so soon: what is further ahead was told by a clock that is wrong. */
-const againWithinMs = 60_000;
+/** An inconclusive reading is repeated only if it becomes due within this time; a later one results from a wrong clock. */
+const maxRereadDelayMs = 60_000;
 
 const nothing = { ours: null, theirs: null, field: null };
 
@@ -46,24 +47,28 @@ const nothing = { ours: null, theirs: null, field: null };
 export class PageRecorder {
   constructor(private readonly reach: Reach) {}
 
-  /** Records readings and what comes of them in one transaction; where one of them cannot be recorded, each in a transaction of its own. */
-  async record(readings: ReadonlyMap<string, Reading>, rules: Rules, also: Also): Promise<void> {
+  /** Records readings and their outcomes in one transaction; if one of them cannot be recorded, each in its own transaction. */
+  async record(readings: ReadonlyMap<string, Reading>, options: Options, withOutcomes: WithOutcomes): Promise<void> {
     try {
-      await this.recordAll(readings, rules, also);
+      await this.recordAll(readings, options, withOutcomes);
     } catch (error) {
       const fault = faultOf(error);
       if (fault !== 'data' && fault !== 'bug') throw error;
       if (readings.size > 1) {
-        for (const one of readings) await this.record(new Map([one]), rules, also);
+        for (const entry of readings) await this.record(new Map([entry]), options, withOutcomes);
         return;
       }
       const [[id, { at, behindMs }]] = [...readings] as [[string, Reading]];
       const failed = { kind: 'failed', at, behindMs, why: ['channel_damaged'] } as const;
-      await this.recordAll(new Map([[id, failed]]), rules, also);
+      await this.recordAll(new Map([[id, failed]]), options, withOutcomes);
     }
   }
 
-  private async recordAll(readings: ReadonlyMap<string, Reading>, { confirmed, dryRun }: Rules, also: Also): Promise<void> {
+  private async recordAll(
+    readings: ReadonlyMap<string, Reading>,
+    { confirmed, dryRun }: Options,
+    withOutcomes: WithOutcomes,
+  ): Promise<void> {
     const { app, events, log, recorder, turn } = this.reach;
     const { outcomes, recovered } = await recorder.transaction(async (trx, record) => {
       const row = await turn.fence(trx);
@@ -85,12 +90,12 @@ export class PageRecorder {
         }
       }
       await record(toRecord);
-      await also(trx, outcomes);
+      await withOutcomes(trx, outcomes);
       return { outcomes, recovered: row.state !== 'ok' };
     });
     if (recovered) log.info("Tencent's API works again", { app: app.sdkAppId });
-    for (const [result, some] of Map.groupBy(dryRun ? [] : outcomes, one => one.result))
-      if (result !== 'gone') events.emit('compared', app.sdkAppId, result, some.length);
+    for (const [result, group] of Map.groupBy(dryRun ? [] : outcomes, outcome => outcome.result))
+      if (result !== 'gone') events.emit('compared', app.sdkAppId, result, group.length);
   }
 
   private async known(trx: Trx, ids: readonly string[]): Promise<Map<string, string>> {
@@ -103,7 +108,7 @@ export class PageRecorder {
     return new Map(rows.map(row => [row.channel_id, row.state]));
   }
 
-  /** Judges one reading by what is known, and adds what becomes of it. */
+  /** Compares a reading with the known state and adds the outcome to `outcomes`. */
   private judge(
     channelId: string,
     reading: Exclude<Reading, { kind: 'failed' }>,
@@ -112,9 +117,9 @@ export class PageRecorder {
     outcomes: Outcome[],
   ): ReturnType<ChannelReading['judge']> {
     const found = reading.kind === 'found';
-    const { event, state, hiddenBy } = ruled(known, found ? reading.fields : null, reading.at);
+    const { event, state, hiddenBy } = judgeReading(known, found ? reading.fields : null, reading.at);
     const due = hiddenBy === null ? null : hiddenBy + readingDelayMs + reading.behindMs;
-    const againAt = due !== null && due - this.reach.clock.now() <= againWithinMs ? due : null;
+    const againAt = due !== null && due - this.reach.clock.now() <= maxRereadDelayMs ? due : null;
     if (!event) {
       outcomes.push({ channelId, result: 'equal', examples: [] });
       return { event, state, againAt };

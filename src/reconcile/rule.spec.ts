@@ -6,7 +6,7 @@ import { type Read, judge } from './rule.js';
 const lagMs = 10_000;
 const text = fc.constantFrom('', 'a', 'b', 'c');
 
-/** What happens at the vendor, in order: a channel begins, changes, ends. */
+/** The life of a channel at the vendor: created, changed, destroyed. */
 interface Event extends VendorEvent {
   lost: boolean;
 }
@@ -25,10 +25,10 @@ const events = fc
     let exists = false;
     return steps.flatMap(({ command, gapMs, fields, lost }): Event[] => {
       at += gapMs;
-      // A channel that is there is not created, and one that is not neither changes nor ends.
+      // Only a missing channel can be created, and only an existing one changed or destroyed.
       if ((command === 'created') === exists) return [];
       exists = command !== 'destroyed';
-      // It tells the name only.
+      // A created event carries only the name.
       const named = command === 'created' ? { name: fields.name ?? 'n' } : command === 'changed' ? fields : {};
       return [{ command, eventTime: at, fields: named, lost }];
     });
@@ -36,7 +36,7 @@ const events = fc
 
 type Texts = Record<FieldName, string>;
 
-/** What the vendor has at a time; `null` if there is no channel. */
+/** The vendor's fields at a time; `null` if the channel does not exist. */
 function truthAt(happened: readonly Event[], time: number): Texts | null {
   return happened
     .filter(({ eventTime }) => eventTime <= time)
@@ -52,7 +52,7 @@ const after = (known: ChannelState, read: Read, at: number): ChannelState => {
   return event ? join(known, stateOf(event)) : state;
 };
 
-/** What arrives here, in any order: webhooks, and readings of any moment by a server that lags by up to ten seconds. */
+/** Input in any order: webhooks, and readings at any time from a server that lags by up to ten seconds. */
 type Arrival = { event: Event } | { sentAt: number; lag: number };
 const arrivals = events.chain(happened => {
   const heard = happened.filter(({ lost }) => !lost).map((event): Arrival => ({ event }));
@@ -143,7 +143,7 @@ test('what differs from something newer is left alone, and to be read again', ()
     event: { fields: { name: 'other', introduction: 'i' } },
     hiddenBy: 100,
   });
-  // The greater text wins at the same time; one that loses is judged by a later reading.
+  // At equal times the greater text wins; if the reading loses, a later one decides.
   expect(judge(created, { name: 'm' }, 100)).toMatchObject({ event: null, hiddenBy: 100 });
   expect(judge(created, { name: 'o' }, 100)).toMatchObject({ event: { fields: { name: 'o' } }, hiddenBy: null });
   expect(judge(created, null, 90)).toMatchObject({ event: null, hiddenBy: 100 });

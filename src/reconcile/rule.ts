@@ -1,23 +1,23 @@
 import { diff, fieldNames } from '../channel/profile.js';
 import { type ChannelState, type VendorEvent, existsIn, join, profileOf, stateOf } from '../channel/merge.js';
 
-/** What a reading says: the fields that the vendor carries of a channel, or `null` if it does not exist. */
+/** The fields that the vendor returned for a channel; `null` if the channel does not exist. */
 export type Read = VendorEvent['fields'] | null;
 
-/** What a reading means for what is known of its channel. */
+/** The effect of a reading on the known state of its channel. */
 export interface Judgement {
-  /** What is to be recorded as a change; `null` if the reading alters nothing. */
+  /** The event to record as a change; `null` if the reading alters nothing. */
   event: VendorEvent | null;
-  /** What is known afterwards where nothing is recorded. */
+  /** The new state if no event is recorded. */
   state: ChannelState;
-  /** If the reading differs from something that is newer: the time of that. A reading as of later can judge it. */
+  /** The time of a newer value that differs from the reading; only a reading valid after it is conclusive. */
   hiddenBy: number | null;
 }
 
 /**
- * The rule of readings (contract, section 9): one of a channel that exists is a *changed* webhook of the time as of which it holds, one of a channel that
- * is gone a *destroyed* one; of a channel never heard of the first is a *created* one, and the second is nothing.
- * @param at as of when the reading holds, in milliseconds
+ * Converts a reading to an event (contract, section 9): *changed* if the channel exists, *created* if it was unknown before,
+ * *destroyed* if it is gone; an unknown channel that does not exist has no event.
+ * @param at the time as of which the reading is valid (ms)
  */
 export function judge(known: ChannelState, read: Read, at: number): Judgement {
   const existed = existsIn(known);
@@ -34,7 +34,7 @@ export function judge(known: ChannelState, read: Read, at: number): Judgement {
   const hiddenBy = times.length === 0 ? null : Math.max(...times);
   const alters = existed !== existsIn(state) || diff(profileOf(known), profileOf(state)).length > 0;
   if (!alters) return { event: null, state, hiddenBy };
-  // What is newer and the same is no news.
+  // Leave out fields whose known value is newer and equal.
   const news = fieldNames.filter(field => hiding.includes(field) || (state.fields[field]?.at ?? at) <= at);
   const fields = Object.fromEntries(news.flatMap(field => (read[field] === undefined ? [] : [[field, read[field]]])));
   return { event: { ...event, fields }, state, hiddenBy };

@@ -4,17 +4,17 @@ import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
-import { endOf, tellEnd } from './ending.js';
+import { endOf, logEnd } from './ending.js';
 import { PageRecorder, type Reach } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
 
-/** A channel that is to be read, and why. */
+/** A channel to read, and why. */
 export interface Single {
   channel_id: string;
   read_cause: string | null;
 }
 
-/** Reads channels that webhooks, or readings that could not judge them, left to be read. */
+/** Reads single channels that were marked by webhooks or by inconclusive readings. */
 export class Singles {
   private readonly recorder: PageRecorder;
 
@@ -22,7 +22,7 @@ export class Singles {
     this.recorder = new PageRecorder(reach);
   }
 
-  /** Those that are due, as many as a call takes. */
+  /** The channels that are due, up to the limit of one call. */
   due(now: number): Promise<Single[]> {
     return this.reach.database.kysely
       .selectFrom('channel')
@@ -34,10 +34,10 @@ export class Singles {
       .execute();
   }
 
-  /** Each cause is a comparison of its own, which is kept if it changed something. */
+  /** Reads channels; each cause makes a separate comparison, stored only if it changed something. */
   async read(singles: readonly Single[], stop: AbortSignal): Promise<void> {
     const { api, app, clock, database, turn } = this.reach;
-    const causeOf = new Map(singles.map(one => [one.channel_id, (one.read_cause ?? 'created') as Cause]));
+    const causeOf = new Map(singles.map(single => [single.channel_id, (single.read_cause ?? 'created') as Cause]));
     const startedAt = clock.now();
     const readings = await readChannels(api, [...causeOf.keys()], turn.pace, stop);
     await this.recorder.record(readings, { confirmed: false, dryRun: false }, async (trx, outcomes) => {
@@ -45,12 +45,12 @@ export class Singles {
       if (failed.length > 0)
         await sql`update channel set read_at = null, read_cause = null, read_tries = 0
           where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and ${isDueSql(startedAt)}`.execute(trx);
-      for (const [cause, some] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
-        await this.keep(trx, cause, some, startedAt);
+      for (const [cause, group] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
+        await this.store(trx, cause, group, startedAt);
     });
   }
 
-  private async keep(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<void> {
+  private async store(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<void> {
     const { app, clock, database, log } = this.reach;
     const progress = progressAfter(newProgress(outcomes.length), outcomes);
     const changed = progress.corrected + progress.imported > 0;
@@ -61,7 +61,7 @@ export class Singles {
     const comparison = { id, sdk_app_id: app.sdkAppId, cause, ...rules, progress };
     const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
     const ended = { ...comparison, ...(await endOf(database, trx, comparison, gone, now)) };
-    if (ended.state === 'failed') tellEnd(log, ended);
+    if (ended.state === 'failed') logEnd(log, ended);
     if (!changed) return;
     await trx
       .insertInto('comparison')

@@ -104,7 +104,7 @@ export class IndexJobs {
       .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .executeTakeFirst();
     // If the lease was lost, whoever has the job now reports its end.
-    if (values.state === 'done' && numUpdatedRows > 0n) this.tellEnd(served, kind, values.progress as string);
+    if (values.state === 'done' && numUpdatedRows > 0n) this.logEnd(served, kind, values.progress as string);
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
@@ -143,7 +143,7 @@ export class IndexJobs {
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
   }
 
-  private tellEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
+  private logEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
     const { after: _, examples: __, ...counts } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
     this.log.info(`${kind} of the index is done`, { sink: name, ...counts });
     this.events.emit('due', [id]);

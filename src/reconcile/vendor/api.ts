@@ -13,22 +13,22 @@ import { Misconfigured, SinkError, TryAgain } from '../../sinks/errors.js';
 import { userSigOf, userSigSeconds } from './user-sig.js';
 import { VendorError, type When, errorOf, outage, variablesOf } from './error.js';
 
-/** The vendor's own limit is 3 s. */
+/** The vendor's own timeout is 3 s. */
 const timeoutMs = 10_000;
-const answerBytes = 8 * 1024 * 1024;
-/** As long as most servers keep an idle connection. */
+const maxAnswerBytes = 8 * 1024 * 1024;
+/** Below the keep-alive timeout of most servers. */
 const idleConnectionMs = 4000;
-/** How far what is read may be behind what was written: servers of the vendor may lag. */
+/** Assumed maximum replication lag between the vendor's servers. */
 export const lagMs = 10_000;
-/** A distance of the clocks that people are told. */
-const clockDistanceMs = 5000;
+/** A clock difference above this is logged. */
+const maxClockDifferenceMs = 5000;
 
-/** What a call answered. */
+/** A successful answer. */
 export interface VendorAnswer extends When {
   body: Record<string, unknown>;
 }
 
-/** Awaited before each request, and told when that is over. */
+/** Awaited before each request; the returned function must be called when the request has ended. */
 export type Pace = (signal: AbortSignal) => Promise<() => void>;
 
 /** The vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
@@ -53,8 +53,8 @@ export class VendorApi {
   }
 
   /**
-   * Calls a command of official channels; after 70001 once more, signed anew.
-   * @throws VendorError, and the reason of the signal once that is aborted
+   * Calls a command of the official-channel API; on 70001 (expired signature) retries once with a new one.
+   * @throws VendorError; the signal's reason once that is aborted
    */
   async call(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
     try {
@@ -67,9 +67,9 @@ export class VendorApi {
   }
 
   private async callOnce(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
-    const over = await pace(signal);
+    const ended = await pace(signal);
     const sentAt = this.clock.now();
-    const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(over);
+    const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(ended);
     const answer = status === 200 ? parseJson(text) : undefined;
     const { ErrorCode: code, ActionStatus: done, RequestId: id } = isObject(answer) ? answer : {};
     if (!isObject(answer) || typeof code !== 'number' || !Number.isSafeInteger(code) || (code === 0 && done !== 'OK')) {
@@ -100,7 +100,7 @@ export class VendorApi {
       return await within(
         timeoutMs,
         signal,
-        inTime => exchange({ method: 'POST', url, headers, body: JSON.stringify(body), agent: this.agent, signal: inTime }, answerBytes),
+        inTime => exchange({ method: 'POST', url, headers, body: JSON.stringify(body), agent: this.agent, signal: inTime }, maxAnswerBytes),
         () => new TryAgain(['timed_out_after', timeoutMs], ['vendor_wait']),
       );
     } catch (error) {
@@ -113,19 +113,19 @@ export class VendorApi {
 
   private unreachable(error: SinkError): VendorError {
     if (!(error instanceof Misconfigured)) return outage(['vendor_unreachable', error.why]);
-    // A proxy's own advice names its variable.
+    // The advice about a proxy names the proxy's variable.
     const ofProxy = error.why[0].startsWith('proxy');
     const advice = ofProxy ? error.advice : (['vendor_check_url', variablesOf(this.app.sdkAppId)] as const);
     return new VendorError('stop', ['vendor_unreachable', error.why], advice);
   }
 
-  /** How far the vendor's clock is behind ours, by the answer's `Date`, which has whole seconds. A distance is told once, until it is gone. */
+  /** How far the vendor's clock is behind ours, by the answer's `Date` in whole seconds. A difference is logged once until it is gone. */
   private distanceOf(date: unknown, sentAt: number): number {
     const theirs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
     if (Number.isNaN(theirs)) return 0;
-    // It was made between both moments, and its second may be nearly over.
+    // `Date` was set between sending and receiving, and is rounded down by up to a second.
     const [low, high] = [sentAt - theirs - 1000, this.clock.now() - theirs];
-    const differ = low > clockDistanceMs || high < -clockDistanceMs;
+    const differ = low > maxClockDifferenceMs || high < -maxClockDifferenceMs;
     if (differ && !this.clocksDiffer)
       this.log.warn("our clock and Tencent's differ", { app: this.app.sdkAppId, aheadMs: Math.round((low + high) / 2) });
     this.clocksDiffer = differ;
@@ -134,7 +134,7 @@ export class VendorApi {
 
   private sign(now: number): string {
     const age = now - (this.userSig?.at ?? 0);
-    // Long before its end, and also after our clock was put back.
+    // Renewed well before it expires, and also after our clock was set back.
     if (!this.userSig || age < 0 || age > (userSigSeconds * 1000) / 2) {
       const { sdkAppId, settings } = this.app;
       this.userSig = { text: userSigOf(sdkAppId, settings.IDENTIFIER, settings.SECRET_KEY, now), at: now };

@@ -1,24 +1,25 @@
 import { type Explanation, inEnglish } from '../../explanations/explanation.js';
 
 /**
- * What a code means for all that is read: `retry` passes by itself, `stop` needs a person, `ids` is about the channels that were asked for.
+ * How to handle a code: `retry` is temporary, `stop` needs a person, `ids` concerns only the requested channels.
  */
 type Kind = 'retry' | 'stop' | 'ids';
 
-/** As of when an answer holds, in milliseconds, by the earlier of our clock and the vendor's, and how far that one is behind ours. */
 export interface When {
+  /** The time as of which an answer is valid (ms), by the earlier of our clock and the vendor's. */
   at: number;
+  /** How far the vendor's clock is behind ours. */
   behindMs: number;
 }
 
-/** A call that failed as a whole. Its texts hold no secret and nothing that was sent. */
+/** A failed call. Its texts contain no secret and nothing from the request. */
 export class VendorError extends Error {
-  /** Of an error that the vendor answered. */
+  /** Set if the vendor answered with an error code. */
   when: When | null = null;
 
   /**
-   * @param code the vendor's, where it answered one
-   * @param waitMs how long the vendor wants to be left alone at least
+   * @param code the vendor's error code, if it answered
+   * @param waitMs minimum delay before the next call
    */
   constructor(
     readonly kind: Kind,
@@ -31,11 +32,11 @@ export class VendorError extends Error {
   }
 }
 
-/** The codes of channels that do not exist, and of ids that cannot be. */
+/** Codes for a channel that does not exist, and for a malformed id. */
 export const goneCodes: readonly number[] = [130004, 10010];
 export const malformedCodes: readonly number[] = [130007, 6017];
 
-/** Every code that we know; `app` is the beginning of its variables (Tencent Cloud, product 1047, documents 34620 and 60756). */
+/** All known codes; `app` is the prefix of the app's variables (Tencent Cloud, product 1047, documents 34620 and 60756). */
 const meanings = (
   app: string,
 ): readonly [codes: readonly number[], kind: Kind, what: Explanation, advice: Explanation, waitMs?: number][] => [
@@ -56,19 +57,19 @@ const meanings = (
   [[131000], 'stop', ['vendor_not_enabled'], ['vendor_enable']],
 ];
 
-/** What a code means, for an app. */
+/** Maps a code to an error with advice for this app. */
 export function errorOf(code: number, sdkAppId: string): VendorError {
   const [, kind, what, advice, waitMs] = meanings(variablesOf(sdkAppId)).find(([codes]) => codes.includes(code)) ?? [];
   if (!kind) return new VendorError('retry', ['vendor_answered', code], ['vendor_look_up'], code);
   return new VendorError(kind, ['vendor_said', code, what!], advice!, code, waitMs);
 }
 
-/** What the network, or whoever stands at the address, says in place of the vendor. */
+/** A temporary failure that is not an answer of the API. */
 export function outage(why: Explanation): VendorError {
   return new VendorError('retry', why, ['vendor_wait']);
 }
 
-/** The beginning of an app's variables. */
+/** The prefix of an app's variables. */
 export function variablesOf(sdkAppId: string): string {
   return `APP_${sdkAppId}`;
 }

@@ -70,7 +70,7 @@ test('what the vendor carries, and as of when', async () => {
   const readings = await read('@TOA#_a', '@TOA#_gone');
   expect(readings.get('@TOA#_a')).toMatchObject({ kind: 'found', fields: { name: 'A', avatarUrl: '', organization: 'o' }, owner: 'u' });
   const { at, behindMs } = readings.get('@TOA#_a')!;
-  // The header has whole seconds.
+  // The Date header has whole seconds.
   expect(at).toBeGreaterThan(before - 11_000);
   expect(at).toBeLessThanOrEqual(Date.now() - 10_000);
   expect(behindMs).toBeLessThan(1000);
@@ -187,7 +187,7 @@ test('nobody there is an outage, an unknown host a mistake that names the variab
   api.close();
   api = open({ APP_1400000001_REST_URL: 'http://no-such-host.invalid' });
   const error = await refusal(read('@TOA#_a'));
-  // Without a resolver it is "try again".
+  // Without a resolver the failure is "try again".
   expect(error.kind === 'retry' || inEnglish(error.advice) === 'Check APP_1400000001_REST_URL.').toBe(true);
   expect(codes).toEqual(['1400000001 network', '1400000001 network']);
 });

@@ -4,12 +4,12 @@ import { shortText, wellFormed } from '../../channel/origin.js';
 import { type Pace, type VendorAnswer, type VendorApi, isObject } from './api.js';
 import { VendorError, type When, goneCodes, malformedCodes } from './error.js';
 
-/** The most ids that one call takes. */
+/** Maximum number of ids per call. */
 export const idsPerCall = 50;
-/** The most channels that one call lists. */
+/** Maximum number of channels listed per call. */
 const listedPerCall = 200;
 
-/** What the vendor says of one channel, and as of when. */
+/** The result of reading one channel. */
 export type Reading = When &
   (
     | { kind: 'found'; fields: Partial<Record<FieldName, string>>; owner: string | null }
@@ -17,7 +17,7 @@ export type Reading = When &
     | { kind: 'failed'; why: Explanation }
   );
 
-/** The vendor's names of the fields (Tencent Cloud, product 1047, document 60758). */
+/** The vendor's field names (Tencent Cloud, product 1047, document 60758). */
 const vendorNames: Record<FieldName, string> = {
   name: 'Name',
   avatarUrl: 'FaceUrl',
@@ -27,8 +27,8 @@ const vendorNames: Record<FieldName, string> = {
 const filter = { OfficialAccountBaseInfoFilter: [...Object.values(vendorNames), 'Owner_Account'] };
 
 /**
- * Reads channels, fifty at most; each of them has a reading in the end. A call that is refused for one of its ids is made again in halves.
- * @throws VendorError if none can be read just now
+ * Reads up to 50 channels and returns a reading for each. A call that is rejected because of its ids is repeated in halves.
+ * @throws VendorError if the API fails
  */
 export async function readChannels(
   api: VendorApi,
@@ -38,7 +38,7 @@ export async function readChannels(
   again = true,
 ): Promise<Map<string, Reading>> {
   const body = { OfficialAccountIdList: ids.map(id => ({ Official_Account: id })), ResponseFilter: filter };
-  const read = (some: readonly string[], more: boolean) => readChannels(api, some, pace, signal, more);
+  const read = (part: readonly string[], more: boolean) => readChannels(api, part, pace, signal, more);
   let answer: VendorAnswer;
   try {
     answer = await api.call('get_official_account_info', body, pace, signal);
@@ -52,17 +52,17 @@ export async function readChannels(
   const { OfficialAccountInfoList: list } = answer.body;
   const { matched, unclear } = match(ids, Array.isArray(list) ? list : []);
   const readings = new Map<string, Reading>();
-  const odd: string[] = [];
+  const failed: string[] = [];
   for (const id of ids) {
     if (unclear.has(id)) continue;
     const item = matched.get(id);
     const code = item === undefined ? goneCodes[0] : (item['ErrorCode'] ?? 0);
     if (code === 0) readings.set(id, { kind: 'found', ...when, ...readItem(item!) });
     else if (typeof code === 'number' && verdict(code, when)) readings.set(id, verdict(code, when)!);
-    else if (again) odd.push(id);
+    else if (again) failed.push(id);
     else readings.set(id, { kind: 'failed', ...when, why: typeof code === 'number' ? ['vendor_answered', code] : ['vendor_no_code'] });
   }
-  const rest = odd.length > 0 ? [...(await read(odd, false))] : [];
+  const rest = failed.length > 0 ? [...(await read(failed, false))] : [];
   for (const id of unclear) {
     if (ids.length > 1) rest.push(...(await read([id], again)));
     else readings.set(id, { kind: 'failed', ...when, why: ['channel_unclear'] });
@@ -70,7 +70,7 @@ export async function readChannels(
   return new Map([...readings, ...rest]);
 }
 
-/** Which item is about which id: by its own id, or without one by its place if that can be told; `unclear` are the ids for which it cannot. */
+/** Assigns items to ids: by the item's id, or by position if it has none; `unclear` are the ids for which neither works. */
 function match(ids: readonly string[], list: readonly unknown[]): { matched: Map<string, Record<string, unknown>>; unclear: Set<string> } {
   const matched = new Map<string, Record<string, unknown>>();
   const nameless: [index: number, item: Record<string, unknown>][] = [];
@@ -88,7 +88,7 @@ function match(ids: readonly string[], list: readonly unknown[]): { matched: Map
   return { matched, unclear: new Set() };
 }
 
-/** What a code says of the one channel that it is about; `undefined` for one that we do not know. */
+/** Maps a channel's code to a reading; `undefined` for an unknown code. */
 function verdict(code: number, when: When): Reading | undefined {
   if (goneCodes.includes(code)) return { kind: 'gone', ...when };
   return malformedCodes.includes(code) ? { kind: 'failed', ...when, why: ['vendor_said', code, ['vendor_bad_id']] } : undefined;
@@ -103,7 +103,7 @@ function readItem(item: Record<string, unknown>): { fields: Partial<Record<Field
   return { fields, owner: shortText(item['Owner_Account']) };
 }
 
-/** A page of the channels that a user is subscribed to, from an offset on; `next` is `null` at the end (document 60763). @throws VendorError */
+/** Lists a page of a user's subscribed channels; `next` is the next offset, `null` at the end (document 60763). @throws VendorError */
 export async function listSubscribed(
   api: VendorApi,
   user: string,
@@ -124,7 +124,7 @@ export async function listSubscribed(
   return { ids, next };
 }
 
-/** Whether this can be the id of a channel here. */
+/** Whether this is a valid channel id. */
 export function isChannelId(id: unknown): id is string {
   const text = shortText(id);
   return text !== null && text === id && text.trim() !== '';

@@ -1,11 +1,11 @@
 import { createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 
-/** How long a UserSig holds: the vendor advises a day at least (Tencent Cloud, product 1047, document 34620). */
+/** Lifetime of a UserSig; the vendor recommends at least a day (Tencent Cloud, product 1047, document 34620). */
 export const userSigSeconds = 86_400;
 
 /**
- * Signs in an account of an app, as the vendor's package tls-sig-api-v2 does.
+ * Generates the UserSig of an account, like the vendor's package tls-sig-api-v2.
  * @param sdkAppId digits
  * @param key the app's secret key
  * @param nowMs milliseconds since 1970
@@ -14,7 +14,7 @@ export function userSigOf(sdkAppId: string, identifier: string, key: string, now
   const time = Math.floor(nowMs / 1000);
   const signed = `TLS.identifier:${identifier}\nTLS.sdkappid:${sdkAppId}\nTLS.time:${time}\nTLS.expire:${userSigSeconds}\n`;
   const signature = createHmac('sha256', key).update(signed).digest('base64');
-  // By hand: the id is a number there, and may have more digits than a number holds.
+  // Built by hand because the id is a JSON number that may exceed JavaScript's precision.
   const document =
     `{"TLS.ver":"2.0","TLS.identifier":${JSON.stringify(identifier)},"TLS.sdkappid":${sdkAppId},` +
     `"TLS.time":${time},"TLS.expire":${userSigSeconds},"TLS.sig":"${signature}"}`;
