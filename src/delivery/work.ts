@@ -2,7 +2,7 @@ import { type SelectType, sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { type Source, originOf } from '../channel/origin.js';
 import { type Profile, diff, unknownProfile } from '../channel/profile.js';
-import { readChanges, readProfile, readTime } from '../channel/stored.js';
+import { readChanges, readFields, readProfile, readTime } from '../channel/stored.js';
 import type { Row, Tables } from '../database/tables.js';
 import type { Report } from '../sinks/report-sink.js';
 import type { ChangeEvent, Delivery } from '../sinks/sink.js';
@@ -110,6 +110,18 @@ export function storedEvent(row: Omit<Read<'change'>, 'estimated' | 'tie' | 'rec
     profile,
   };
   return { type: row.type as ChangeType, timestamp: readTime(row.event_time), data };
+}
+
+/** The same, and when and how it came. @throws if its row is damaged */
+export function storedChange(row: Read<'change'> & ChangeKeys) {
+  readTime(row.received_at);
+  return {
+    event: storedEvent(row),
+    receivedAt: row.received_at,
+    eventTimeEstimated: row.estimated === 1,
+    tie: row.tie === 1,
+    stale: readFields(row.stale),
+  };
 }
 
 type ChangeKeys = Pick<DeliveryRow, 'change_id' | 'sdk_app_id' | 'channel_id'>;

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
+import { countedMost } from '../sinks/alert.js';
 
 /** How many rows are counted at once: the embedded store counts in our own thread, where webhooks wait meanwhile. */
 const countedAtOnce = 20_000;
@@ -46,4 +47,17 @@ export async function countParked({ kysely }: Database, sink: number): Promise<M
     for (const { cause, n } of rows) counts.set(cause!, (counts.get(cause!) ?? 0) + n);
   });
   return counts;
+}
+
+/**
+ * What is queued for each configured sink and what failed, counted no further than people are shown: a sink that was down for long has very many, and
+ * whoever looks would count them all.
+ */
+export async function countUpToMost(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
+  const upToMost = (state: string) =>
+    sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) few)`;
+  const { rows } = await sql<{ id: number; queued: number; failed: number }>`
+    select id, ${upToMost('pending')} as queued, ${upToMost('parked')} as failed from sink where removed_at is null`.execute(db);
+  const counts = new Map(rows.map(({ id, ...count }) => [id, count]));
+  return sink => counts.get(sink) ?? { queued: 0, failed: 0 };
 }

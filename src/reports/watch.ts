@@ -2,7 +2,8 @@ import { type Selectable, type Transaction, sql } from 'kysely';
 import { latestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
-import { type Alert, countedMost } from '../sinks/alert.js';
+import type { Alert } from '../sinks/alert.js';
+import { countUpToMost } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
 /** An alert as one look sees it, before it is known since when there is reason for it. */
@@ -41,6 +42,7 @@ export async function observe(
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
+  const countsOf = await countUpToMost(trx);
   for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
     if (sink.removed_at !== null) {
@@ -48,20 +50,20 @@ export async function observe(
       continue;
     }
     const stopped = stopOf(sink);
+    const { queued: waiting, failed: count } = countsOf(id);
     if (stopped && (now - stopped.since >= stoppedForMs || isToldAtOnce(sink)))
       found.set(`incident ${id}`, {
         kind: 'incident',
         sink: name,
         ...stopped,
-        waiting: await countUpTo(trx, id, 'pending'),
+        waiting,
         failures: await newestFailures(trx, id),
         paused: pausedAt !== null,
         by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
         removed: false,
       });
-    const newest = await newestParked(trx, id);
-    if (newest)
-      found.set(`parked ${id}`, { kind: 'parked', sink: name, count: await countUpTo(trx, id, 'parked'), ...newest, removed: false });
+    const newest = count > 0 ? await newestParked(trx, id) : null;
+    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count, ...newest, removed: false });
     const differences = await differencesOf(trx, id, name);
     if (differences) found.set(`differences ${id}`, differences);
   }
@@ -104,15 +106,6 @@ function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt
 function isToldAtOnce({ state, paused_at: pausedAt, check_since: since, start_check_at: startedAt }: Selectable<Tables['sink']>): boolean {
   if (state !== 'ok' || pausedAt !== null || since === null || startedAt === null) return false;
   return since >= startedAt && since - startedAt <= longestCheckMs;
-}
-
-/** Counts no further than people are shown: a sink that was down for long has very many, and every look would count them all. */
-async function countUpTo(trx: Transaction<Tables>, sink: number, state: 'pending' | 'parked'): Promise<number> {
-  const { rows } = await sql<{ n: number }>`
-      select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) t`.execute(
-    trx,
-  );
-  return rows[0]!.n;
 }
 
 /** Of the delivery that has waited longest, which is the one that is probed. */

@@ -1,11 +1,10 @@
 import { sql } from 'kysely';
-import { readFields, readTime } from '../../channel/stored.js';
 import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
 import { holdMsOf, knownOf, lookAgainAt, unfinishedOf, waits } from '../../reports/results.js';
 import { freeLanes, leaseLanes } from '../claim.js';
 import { loadChanges } from './load.js';
-import { type LaneWork, type Lease, storedEvent } from '../work.js';
+import { type LaneWork, type Lease, storedChange } from '../work.js';
 import type { ModeRules, Session } from './mode.js';
 
 /** If more changes than this wait for their card and are finished at all other sinks, they are posted as one digest. */
@@ -33,20 +32,13 @@ export const report: ModeRules = {
     // These refreshes are covered by the reports being loaded; leaving them queued would cause a redundant update.
     await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
     const { results, auditActions } = await knownOf(session, changeIds);
-    return row => {
-      readTime(row.received_at);
-      return {
-        event: storedEvent(row),
-        receivedAt: row.received_at,
-        eventTimeEstimated: row.estimated === 1,
-        tie: row.tie === 1,
-        stale: readFields(row.stale),
-        results: results.get(row.change_id) ?? [],
-        auditActions: auditActions.get(row.change_id) ?? [],
-        possiblyPostedSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
-        messageRef: row.message_ref,
-      };
-    };
+    return row => ({
+      ...storedChange(row),
+      results: results.get(row.change_id) ?? [],
+      auditActions: auditActions.get(row.change_id) ?? [],
+      possiblyPostedSince: row.failing_since ?? (row.lost > 0 ? row.received_at : null),
+      messageRef: row.message_ref,
+    });
   },
   firstOf: null,
   prepare: drainRefreshQueue,

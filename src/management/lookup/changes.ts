@@ -1,10 +1,10 @@
 import { originOf } from '../../channel/origin.js';
-import { readFields } from '../../channel/stored.js';
 import type { Database } from '../../database/database.js';
-import { storedEvent } from '../../delivery/work.js';
+import { changeColumns, storedChange } from '../../delivery/work.js';
 import { type Filters, wants } from '../../sinks/filters.js';
 import type { ListedChange } from '../../sinks/lookup.js';
 import { fits } from '../api/channels/matching.js';
+import { orElse } from '../api/changes/changes.queries.js';
 
 /** So many of the latest changes are gone through for those that a sink's filters want. */
 const lookedAt = 5000;
@@ -56,8 +56,12 @@ export async function neighbours(
     .orderBy('change.position', order)
     .limit(filters.fields ? page : most)
     .execute();
-  const ids = rows.map(({ id }) => id);
-  return wantedChanges(database, ids, filters, most);
+  return wantedChanges(
+    database,
+    rows.map(({ id }) => id),
+    filters,
+    most,
+  );
 }
 
 /** As far as it can be known later: what a change named that altered nothing is not kept. */
@@ -73,30 +77,13 @@ async function loadChanges(database: Database, ids: readonly string[]): Promise<
   const rows = await database.kysely
     .selectFrom('change')
     .innerJoin('channel', 'channel.id', 'change.channel')
-    .select(['change.id as change_id', 'change.revision', 'type', 'source', 'operator', 'client_ip', 'platform', 'owner', 'event_time'])
-    .select(['estimated', 'tie', 'received_at', 'exist', 'changes', 'profile', 'stale', 'sdk_app_id', 'channel_id'])
+    .select(changeColumns)
+    .select(['change.id as change_id', 'sdk_app_id', 'channel_id'])
     .where(database.isAmong('change.id', ids))
     .execute();
   const byId = new Map(rows.map(row => [row.change_id, row]));
   return ids.flatMap(id => {
     const row = byId.get(id);
-    try {
-      return row ? listed(row) : [];
-    } catch {
-      return [];
-    }
+    return row ? orElse(() => [{ ...storedChange(row), origin: originOf(row) }], []) : [];
   });
-}
-
-type Row = Parameters<typeof storedEvent>[0] & { received_at: number; estimated: number; tie: number; stale: string };
-
-function listed(row: Row): ListedChange {
-  return {
-    event: storedEvent(row),
-    origin: originOf(row),
-    receivedAt: row.received_at,
-    eventTimeEstimated: row.estimated === 1,
-    tie: row.tie === 1,
-    stale: readFields(row.stale),
-  };
 }

@@ -4,7 +4,7 @@ import { recordAction } from '../../database/audit.js';
 import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
-import { countedMost } from '../../sinks/alert.js';
+import { countUpToMost } from '../../reports/counting.js';
 import type { Filters } from '../../sinks/filters.js';
 import {
   type ChangeDetails,
@@ -64,12 +64,12 @@ export class StoredLookups extends Lookups {
   private async sinks(): Promise<SinkOverview[]> {
     const { database } = this;
     const all: SinkOverview[] = [];
-    const counts = await countsOf(database);
+    const countsOf = await countUpToMost(database.kysely);
     for (const sink of await sinkStates(database, this.clock.now())) {
       const { id, name, state, lagSeconds } = sink;
       if (state === 'removed') continue;
       const { since, reason, advice } = await troubleOf(database, sink);
-      const { queued, failed } = counts.get(id) ?? { queued: 0, failed: 0 };
+      const { queued, failed } = countsOf(id);
       all.push({ sink: name, state, since, reason, advice, lagMs: (lagSeconds ?? 0) * 1000, queued, failed });
     }
     const rank = ({ state, failed }: SinkOverview): number => urgency.indexOf(state) - (state === 'ok' && failed > 0 ? 0.5 : 0);
@@ -79,9 +79,23 @@ export class StoredLookups extends Lookups {
   private async failedChanges(filters: Filters, most: number): Promise<FailedChange[]> {
     const { database } = this;
     const parked = database.kysely.selectFrom('delivery').where('delivery.state', '=', sql.lit('parked'));
+    const failing = await database.kysely
+      .selectFrom('sink')
+      .select('id')
+      .where('removed_at', 'is', null)
+      .where(eb =>
+        eb.exists(
+          eb
+            .selectFrom('delivery')
+            .select('change_id')
+            .whereRef('delivery.sink', '=', 'sink.id')
+            .where('delivery.state', '=', sql.lit('parked')),
+        ),
+      )
+      .execute();
     const ids = new Set<string>();
-    for (const [id, { failed }] of await countsOf(database)) {
-      if (failed === 0) continue;
+    for (const { id } of failing) {
+      // The index has the latest of one sink, not of all.
       const latest = await parked.select('change_id').where('sink', '=', id).orderBy('change_id', 'desc').limit(failedLookedAt).execute();
       for (const { change_id } of latest) ids.add(change_id);
     }
@@ -155,17 +169,6 @@ export class StoredLookups extends Lookups {
     await recordAction(this.database.kysely, { at: now, actor }, 'link', {}, changeId);
     return linkTo(url, changeId, language, token, now);
   }
-}
-
-/** What is queued for each configured sink and what failed, in one statement: a sink that was down for long has very many, so that it counts no further than people are shown. */
-async function countsOf(database: Database): Promise<Map<number, { queued: number; failed: number }>> {
-  const upToMost = (state: string) =>
-    sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) few)`;
-  const { rows } = await sql<{ id: number; queued: number; failed: number }>`
-    select id, ${upToMost('pending')} as queued, ${upToMost('parked')} as failed from sink where removed_at is null`.execute(
-    database.kysely,
-  );
-  return new Map(rows.map(({ id, ...counts }) => [id, counts]));
 }
 
 function shown({ sdkAppId, channelId, name, exists, updatedAt }: ListedChannelDto) {
