@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import type { Settings } from '../settings/settings.js';
-import { commands } from '../webhook/webhook.dto.js';
+import { commands } from '../webhook/commands.js';
 import { Fault } from './fault.js';
 import { settings as readAll } from './settings.js';
 import { plain } from './table.js';

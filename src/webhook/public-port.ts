@@ -12,7 +12,7 @@ import { guardSockets } from '../process/sockets.js';
 import { Tracing } from '../process/tracing.js';
 import { AnswerFilter, Refusal, type WebhookResult, webhookResults } from './answer.js';
 import { Rejections } from './rejections.js';
-import { commands, isOurs } from './webhook.dto.js';
+import { commands, isOurs } from './commands.js';
 
 /** For webhooks sent to a wrong path or cut off: the result alone says why they were lost. */
 const unexplained = { cause: null, secondsAhead: null };

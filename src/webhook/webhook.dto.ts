@@ -2,21 +2,9 @@ import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
 import { type InboundWebhook, minEventTime, maxEventTimeAheadMs } from '../channel/inbound-webhook.js';
-import type { Command } from '../channel/merge.js';
 import { shortText, wellFormed } from '../channel/origin.js';
 import { Must } from '../settings/setting.js';
-
-/** The vendor's commands that we handle (Tencent Cloud, product 1047, documents 60796, 60797, 60798). */
-export const commands: Readonly<Record<string, Command>> = {
-  'OfficialAccount.CallbackAfterCreateOfficialAccount': 'created',
-  'OfficialAccount.CallbackAfterOfficialAccountInfoChanged': 'changed',
-  'OfficialAccount.CallbackAfterOfficialAccountDestroyed': 'destroyed',
-};
-
-/** Whether we handle this command. */
-export function isOurs(command: unknown): command is string {
-  return typeof command === 'string' && Object.hasOwn(commands, command);
-}
+import { commands } from './commands.js';
 
 const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : value));
 

@@ -7,7 +7,8 @@ import { Settings } from '../settings/settings.js';
 import { Refusal } from './answer.js';
 import { BodyBudget } from './body-budget.js';
 import { parseBody, readBody } from './body.js';
-import { WebhookDto, inboundWebhookOf, isOurs, knownKeys } from './webhook.dto.js';
+import { isOurs } from './commands.js';
+import { WebhookDto, inboundWebhookOf, knownKeys } from './webhook.dto.js';
 
 /**
  * Reads and validates the webhook of a request; `null` if we do not handle its command. Only known keys reach the DTO: class-transformer
