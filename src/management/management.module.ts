@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
 import { Checks } from '../checks/checks.js';
 import { Database } from '../database/database.js';
@@ -19,8 +19,9 @@ import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
 import { guardSockets } from '../process/sockets.js';
 import { Settings } from '../settings/settings.js';
-import type { ProblemDto } from './api/api.decorator.js';
 import { bearer } from './api/bearer.js';
+import { openApiOf } from './api/openapi.js';
+import type { ProblemDto } from './api/problem.dto.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
 import { AppsController } from './api/comparisons/apps.controller.js';
@@ -109,14 +110,4 @@ export function configureManagement(app: NestExpressApplication): void {
   app.useBodyParser('json', { limit: mostBodyBytes, type: () => true });
   // Built when it is first asked for: the start should not wait for it.
   SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
-}
-
-function openApiOf(app: INestApplication): OpenAPIObject {
-  const config = new DocumentBuilder()
-    .setTitle('channel-sync')
-    .setDescription('What became of the changes of official channels. Ids are strings, times are ISO 8601, errors are RFC 9457 problems.')
-    .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'MANAGEMENT_TOKEN' })
-    .build();
-  return SwaggerModule.createDocument(app, config, { ignoreGlobalPrefix: true });
 }

@@ -3,7 +3,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '
 import type { Response } from 'express';
 import { faultOf } from '../database/errors.js';
 import { Log, stackOf } from '../process/log.js';
-import type { ProblemDto } from './api/api.decorator.js';
+import type { ProblemDto } from './api/problem.dto.js';
 
 /** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
 @Catch()

@@ -9,9 +9,8 @@ import { fromIso } from './times.js';
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
 
 /** A text that may be given, as the store has it. */
-export const Word = (description: string, example?: string): PropertyDecorator =>
+export const Word = (): PropertyDecorator =>
   applyDecorators(
-    ApiPropertyOptional({ description, ...(example !== undefined && { example }) }),
     Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : (value ?? undefined))),
     IsOptional(),
     IsString(),
@@ -19,9 +18,9 @@ export const Word = (description: string, example?: string): PropertyDecorator =
   );
 
 /** A time that may be given, in milliseconds. */
-const Time = (description: string): PropertyDecorator =>
+const Time = (): PropertyDecorator =>
   applyDecorators(
-    ApiPropertyOptional({ type: String, format: 'date-time', description: `${description}, ISO 8601; without a zone it is UTC` }),
+    ApiPropertyOptional({ type: String, format: 'date-time' }),
     Transform(({ value }: { value: unknown }) => (value === undefined || value === null ? undefined : fromIso(value))),
     IsOptional(),
     IsInt({ message: '$property must be a time in ISO 8601' }),
@@ -29,7 +28,8 @@ const Time = (description: string): PropertyDecorator =>
 
 /** Which part of a list is wanted. Unknown parameters are ignored. */
 export class PageQuery {
-  @ApiPropertyOptional({ type: 'integer', description: 'The most items of one answer', default: 50, minimum: 1, maximum: 500 })
+  /** The most items of one answer */
+  @ApiPropertyOptional()
   // Anything but digits, such as a repeated parameter, becomes NaN, which the rules refuse.
   @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN))
   @IsInt({ message: 'limit must be a whole number from 1 to 500' })
@@ -37,7 +37,7 @@ export class PageQuery {
   @Max(500)
   limit: number = 50;
 
-  @ApiPropertyOptional({ description: 'The nextCursor of the answer before: the list goes on after it' })
+  /** The nextCursor of the answer before: the list goes on after it @example "17" */
   @IsOptional()
   @IsString({ message: 'cursor must be given once' })
   cursor?: string;
@@ -45,28 +45,38 @@ export class PageQuery {
 
 /** Which part of a list, of a time. */
 export class PeriodQuery extends PageQuery {
-  @Time('Only what arrived or was done at this time or later')
+  /** Only what arrived or was done at this time or later, ISO 8601; without a zone it is UTC */
+  @Time()
   since?: number;
 
-  @Time('Only what arrived or was done before this time')
+  /** Only what arrived or was done before this time, ISO 8601; without a zone it is UTC */
+  @Time()
   until?: number;
 }
 
 /** What arrived when, and of whom; all that is given must fit. */
 export class ArrivalsQuery extends PeriodQuery {
-  @Word('Only of this app', '1400000001')
+  /** Only of this app */
+  @Word()
   sdkAppId?: string;
 
-  @Word('Only of channels with this id', '@TOA#_shop_news')
+  /** Only of channels with this id */
+  @Word()
   channelId?: string;
 }
 
 /** Which changes are wanted. */
 export class ChangesQuery extends ArrivalsQuery {
-  @ApiPropertyOptional({ enum: sources, description: 'Only of this source' })
+  /** Only of this source */
   @IsOptional()
   @IsIn(sources)
   source?: Source;
+}
+
+/** One part of a list, beside its items. */
+export class PageDto {
+  /** Give it as cursor to get what comes next; null at the end @example "17" */
+  nextCursor!: string | null;
 }
 
 /** The page of rows that were asked for with one more than the limit. @param idOf the id of an item of this list, which serves as the cursor */

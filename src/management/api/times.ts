@@ -3,14 +3,14 @@ import { isISO8601 } from 'class-validator';
 /** What ISO 8601 writes with a year of four digits. */
 const [earliest, latest] = [Date.parse('0000-01-01T00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
 
-/** Our milliseconds as ISO 8601 in UTC. Of a damaged row the nearest time that can be written: one row must not fail a list. */
-export function toIso(ms: number): string {
-  return new Date(Math.min(Math.max(Number(ms) || 0, earliest), latest)).toISOString();
+/** Our milliseconds as a time, which JSON writes as ISO 8601 in UTC. Of a damaged row the nearest that can be written: one row must not fail a list. */
+export function toDate(ms: number): Date {
+  return new Date(Math.min(Math.max(Number(ms) || 0, earliest), latest));
 }
 
 /** The same for a time that may not be known. */
-export function toIsoOrNull(ms: number | null): string | null {
-  return ms === null ? null : toIso(ms);
+export function toDateOrNull(ms: number | null): Date | null {
+  return ms === null ? null : toDate(ms);
 }
 
 /** An ISO 8601 date or time in milliseconds, NaN for anything else. Without a zone it is UTC, wherever the service runs. */

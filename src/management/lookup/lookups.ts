@@ -172,5 +172,5 @@ export class StoredLookups extends Lookups {
 }
 
 function shown({ sdkAppId, channelId, name, exists, updatedAt }: ListedChannelDto) {
-  return { sdkAppId, channelId, name, exists, updatedAt: updatedAt === null ? null : Date.parse(updatedAt) };
+  return { sdkAppId, channelId, name, exists, updatedAt: updatedAt && updatedAt.getTime() };
 }

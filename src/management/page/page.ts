@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, standingOf } from '../../sinks/lookup.js';
-import { toIso } from '../api/times.js';
+import { toDate } from '../api/times.js';
 import { type Language, type PageTexts, pageTexts } from './texts.js';
 
 const style = `:root { color-scheme: light dark; font: 15px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif }
@@ -69,7 +69,7 @@ export function changePage(details: ChangeDetails, language: Language, now: numb
     owner: origin.owner,
     source: texts.details.source[change.source],
     happened: time(event.timestamp),
-    received: time(toIso(details.receivedAt)),
+    received: time(toDate(details.receivedAt).toISOString()),
   };
   const factRows = (Object.keys(facts) as (keyof typeof facts)[]).map(fact => {
     const known = facts[fact];
@@ -120,7 +120,7 @@ function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts,
   const { outcome: outcomes } = texts.details;
   const rows = result.attempts.map(({ at, outcome, durationMs, status, error, response }) =>
     tr(
-      td(time(toIso(at))),
+      td(time(toDate(at).toISOString())),
       td(outcomes[outcome as keyof typeof outcomes] ?? outcome),
       td(`${durationMs} ms`),
       td(status ?? ''),
@@ -129,7 +129,7 @@ function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts,
     ),
   );
   const reason = why === '' ? '' : markup`${texts.colon}${data(why)}`;
-  const then = next === null ? '' : markup`${next.text}${time(toIso(next.at))}`;
+  const then = next === null ? '' : markup`${next.text}${time(toDate(next.at).toISOString())}`;
   return markup`<h3>${result.sink} · ${standing}${reason}${then}</h3>${rows.length === 0 ? '' : table(texts.columns, rows)}`;
 }
 

@@ -1,7 +1,6 @@
-import { Get, Header, NotFoundException, Param, Query, StreamableFile } from '@nestjs/common';
-import { ApiProduces, ApiResponse } from '@nestjs/swagger';
+import { Controller, Get, Header, NotFoundException, Param, Query, StreamableFile } from '@nestjs/common';
+import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
 import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
@@ -10,30 +9,30 @@ import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
 export const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What happened to channels. */
-@Api('changes')
+@Controller('api/v1/changes')
 export class ChangesController {
   constructor(private readonly database: Database) {}
 
-  @Call(Get(), 'Changes, the newest arrival first', ChangePageDto)
-  @ApiProblem(400, 'A parameter is not what it should be')
+  /** Changes, the newest arrival first */
+  @Get()
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
     const after = afterCursor(query.cursor, id => (uuid.test(id) ? id : null));
     const { changes, limit } = await findChanges(this.database, query, after);
     return pageFrom(changes, limit, change => change.id);
   }
 
-  @Call(Get(':id'), 'One change with every try at every sink', ChangeDetailDto)
-  @ApiProblem(404, 'No such change is kept')
+  /** One change with every try at every sink */
+  @Get(':id')
   async one(@Param('id') id: string): Promise<ChangeDetailDto> {
     const change = uuid.test(id) ? await findChange(this.database, id) : null;
     if (!change) throw new NotFoundException('no change with this id is kept');
     return { ...change, deliveries: await deliveriesOf(this.database, id) };
   }
 
-  @Call(Get(':id/webhook'), 'The body of its webhook, byte for byte, after Content-Encoding was undone')
+  /** The body of its webhook, byte for byte, after Content-Encoding was undone */
+  @Get(':id/webhook')
   @ApiProduces('application/octet-stream')
-  @ApiResponse({ status: 200, schema: { type: 'string', format: 'binary' } })
-  @ApiProblem(404, 'No such change is kept, or there was no webhook')
+  @ApiOkResponse({ schema: { type: 'string', format: 'binary' } })
   @Header('X-Content-Type-Options', 'nosniff')
   async webhook(@Param('id') id: string): Promise<StreamableFile> {
     const body = uuid.test(id) ? await findWebhook(this.database, id) : null;

@@ -7,7 +7,7 @@ import type { Tables } from '../../../database/tables.js';
 import { changeColumns } from '../../../delivery/work.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
-import { toIso } from '../times.js';
+import { toDate } from '../times.js';
 
 type Row = Awaited<ReturnType<ReturnType<typeof selectChanges>['execute']>>[number];
 
@@ -16,7 +16,8 @@ function selectChanges(database: Database) {
     .selectFrom('change')
     .innerJoin('channel', 'channel.id', 'change.channel')
     .select(changeColumns)
-    .select(['change.id', 'channel.sdk_app_id', 'channel.channel_id']);
+    .select(['change.id', 'channel.sdk_app_id', 'channel.channel_id'])
+    .$narrowType<Pick<ChangeDto, 'type' | 'source'>>();
 }
 
 function showChange(row: Row): ChangeDto {
@@ -31,10 +32,10 @@ function showChange(row: Row): ChangeDto {
     clientIp: row.client_ip,
     platform: row.platform,
     owner: row.owner,
-    eventTime: toIso(row.event_time),
+    eventTime: toDate(row.event_time),
     eventTimeEstimated: row.estimated === 1,
     tie: row.tie === 1,
-    receivedAt: toIso(row.received_at),
+    receivedAt: toDate(row.received_at),
     changes: orElse(() => readChanges(row.changes, readProfile(row.profile)), []),
     stale: orElse(() => readFields(row.stale), []),
   };

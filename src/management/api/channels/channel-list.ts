@@ -7,7 +7,7 @@ import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
 import type { Filters } from '../../../sinks/filters.js';
 import { orElse } from '../changes/changes.queries.js';
-import { toIsoOrNull } from '../times.js';
+import { toDateOrNull } from '../times.js';
 import { contains, fits } from './matching.js';
 import type { ChannelsQuery, ListedChannelDto } from './channel.dto.js';
 
@@ -91,7 +91,7 @@ async function listedChannels(database: Database, ids: readonly number[]): Promi
     if (!row) return [];
     const { exists, profile } = readState(row.state);
     const { sdk_app_id: sdkAppId, channel_id: channelId, revision } = row;
-    const times = { updatedAt: toIsoOrNull(row.updated_at), verifiedAt: toIsoOrNull(row.verified_at) };
+    const times = { updatedAt: toDateOrNull(row.updated_at), verifiedAt: toDateOrNull(row.verified_at) };
     return { sdkAppId, channelId, name: profile.name, exists, revision, ...times, failed: failed.get(id) ?? 0 };
   });
 }

@@ -1,60 +1,73 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsOptional } from 'class-validator';
-import { answer, bool, channelId, integer, many, one, oneOf, orNull, pageOf, sdkAppId, text, time } from '../answer.js';
-import { PageQuery, Word } from '../list.dto.js';
+import type { Mode } from '../../../sinks/sink.js';
+import { PageDto, PageQuery, Word } from '../list.dto.js';
 import { ProfileDto } from '../changes/change.dto.js';
 
 /** How one sink stands to one channel. */
-export class ChannelSinkDto extends answer({
-  sink: text(undefined, 'crm'),
-  mode: oneOf(['log', 'state', 'report']),
-  revision: orNull(integer('The newest revision that the sink has; null if none')),
-  pending: integer('How many changes of this channel still wait'),
-  state: oneOf(
-    ['in_sync', 'pending', 'retrying', 'parked'],
-    'retrying: the next one failed at least once; parked: nothing waits, but something was refused or given up',
-  ),
-  nextAttemptAt: orNull(time('null if nothing waits, it is being tried now, or the sink is paused or removed')),
-  lastError: orNull(text('Why the last one failed that is still pending or parked')),
-}) {}
+export class ChannelSinkDto {
+  sink!: string;
+  /** How the sink is fed */
+  mode!: Mode;
+  /** The newest revision that the sink has; null if none */
+  revision!: number | null;
+  /** How many changes of this channel still wait */
+  pending!: number;
+  /** retrying: the next one failed at least once; parked: nothing waits, but something was refused or given up */
+  state!: 'in_sync' | 'pending' | 'retrying' | 'parked';
+  /** null if nothing waits, it is being tried now, or the sink is paused or removed */
+  nextAttemptAt!: Date | null;
+  /** Why the last one failed that is still pending or parked */
+  lastError!: string | null;
+}
 
 /** Which channels are wanted; all that is given must fit. */
 export class ChannelsQuery extends PageQuery {
-  @Word('Only of this app', '1400000001')
+  /** Only of this app */
+  @Word()
   sdkAppId?: string;
 
-  @Word('Only those with this in their name or id, whatever its case', 'shop')
+  /** Only those with this in their name or id, whatever its case @example "shop" */
+  @Word()
   query?: string;
 
-  @ApiPropertyOptional({ type: Boolean, description: 'Only those that exist, or only those that were destroyed' })
+  /** Only those that exist, or only those that were destroyed */
   @Transform(({ value }: { value: unknown }) => ({ true: true, false: false })[String(value)] ?? value)
   @IsOptional()
   @IsBoolean({ message: 'exists must be true or false' })
   exists?: boolean;
 }
 
-const known = {
-  sdkAppId,
-  channelId,
-  exists: bool('False once it was destroyed'),
-  revision: integer('Counts the changes that altered it'),
-  updatedAt: orNull(time('The newest time of a change that altered it')),
-  verifiedAt: orNull(time('As of when Tencent last told of it')),
-};
+class KnownChannelDto {
+  sdkAppId!: string;
+  channelId!: string;
+  /** False once it was destroyed */
+  exists!: boolean;
+  /** Counts the changes that altered it */
+  revision!: number;
+  /** The newest time of a change that altered it */
+  updatedAt!: Date | null;
+  /** As of when Tencent last told of it */
+  verifiedAt!: Date | null;
+}
 
 /** One channel of a list. */
-export class ListedChannelDto extends answer({
-  ...known,
-  name: orNull(text('null is unknown, an empty text was cleared')),
-  failed: integer('How many deliveries of its changes are parked, at all sinks'),
-}) {}
+export class ListedChannelDto extends KnownChannelDto {
+  /** null is unknown, an empty text was cleared @example "Shop news" */
+  name!: string | null;
+  /** How many deliveries of its changes are parked, at all sinks */
+  failed!: number;
+}
 
-export class ChannelPageDto extends pageOf(ListedChannelDto, 'The one that was altered last first') {}
+export class ChannelPageDto extends PageDto {
+  /** The one that was altered last first */
+  items!: ListedChannelDto[];
+}
 
 /** One channel as it is now. */
-export class ChannelDto extends answer({
-  ...known,
-  profile: one(ProfileDto),
-  sinks: many(ChannelSinkDto, 'In the order of their names'),
-}) {}
+export class ChannelDto extends KnownChannelDto {
+  /** What is known of it */
+  profile!: ProfileDto;
+  /** In the order of their names */
+  sinks!: ChannelSinkDto[];
+}

@@ -1,19 +1,17 @@
-import { Get, NotFoundException, Param, Query } from '@nestjs/common';
-import { ApiParam } from '@nestjs/swagger';
+import { Controller, Get, NotFoundException, Param, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { afterCursor } from '../list.dto.js';
 import { ChannelDto, ChannelPageDto, ChannelsQuery } from './channel.dto.js';
 import { findChannels } from './channel-list.js';
 import { findChannel } from './channels.queries.js';
 
 /** Channels as they are now. */
-@Api('channels')
+@Controller('api/v1/channels')
 export class ChannelsController {
   constructor(private readonly database: Database) {}
 
-  @Call(Get(), 'Channels, the one that was altered last first', ChannelPageDto)
-  @ApiProblem(400, 'A parameter is not what it should be')
+  /** Channels, the one that was altered last first */
+  @Get()
   async list(@Query() { limit, cursor, ...selection }: ChannelsQuery): Promise<ChannelPageDto> {
     const after = afterCursor(cursor, id => {
       const [, updatedAt, channel] = /^(\d{1,15})_(\d{1,15})$/.exec(id) ?? [];
@@ -23,9 +21,8 @@ export class ChannelsController {
     return { items, nextCursor: next && `${next.updatedAt}_${next.channel}` };
   }
 
-  @Call(Get(':sdkAppId/:channelId'), 'One channel and how every sink stands to it', ChannelDto)
-  @ApiParam({ name: 'channelId', description: 'Percent-encoded: @TOA#_shop_news is %40TOA%23_shop_news' })
-  @ApiProblem(404, 'No webhook of this channel was kept')
+  /** One channel and how every sink stands to it */
+  @Get(':sdkAppId/:channelId')
   async one(@Param('sdkAppId') sdkAppId: string, @Param('channelId') channelId: string): Promise<ChannelDto> {
     const channel = await findChannel(this.database, sdkAppId, channelId);
     if (!channel) throw new NotFoundException('no webhook of this channel was kept');

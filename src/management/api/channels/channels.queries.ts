@@ -6,7 +6,7 @@ import type { Tables } from '../../../database/tables.js';
 import type { ChannelDto, ChannelSinkDto } from './channel.dto.js';
 import { readState } from './channel-list.js';
 import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
-import { toIsoOrNull } from '../times.js';
+import { toDateOrNull } from '../times.js';
 
 /** One channel and how every sink stands to it; `null` if it was never heard of. */
 export async function findChannel(database: Database, sdkAppId: string, channelId: string): Promise<ChannelDto | null> {
@@ -24,8 +24,8 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
     channelId: row.channel_id,
     exists,
     revision: row.revision,
-    updatedAt: toIsoOrNull(row.updated_at),
-    verifiedAt: toIsoOrNull(row.verified_at),
+    updatedAt: toDateOrNull(row.updated_at),
+    verifiedAt: toDateOrNull(row.verified_at),
     profile,
     sinks: sinks.filter(sink => sink.removed_at === null || sink.pending > 0).map(showSink),
   };
@@ -40,6 +40,7 @@ function selectSinks(database: Database, channel: number) {
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'sink.id').on('lane.channel', '=', channel))
     .select(nextAttemptColumns)
     .select(['sink.name', 'sink.mode', 'lane.tries', 'lane.sent_revision'])
+    .$narrowType<Pick<ChannelSinkDto, 'mode'>>()
     .select(eb => [
       pendingOf(eb, channel)
         .select(({ fn }) => fn.countAll<number>().as('count'))
@@ -92,7 +93,7 @@ function showSink(row: Row): ChannelSinkDto {
     revision: row.sent_revision ?? row.delivered,
     pending: row.pending,
     state: stateOf(row),
-    nextAttemptAt: row.pending > 0 ? toIsoOrNull(nextAttemptAt(row)) : null,
+    nextAttemptAt: row.pending > 0 ? toDateOrNull(nextAttemptAt(row)) : null,
     lastError: inEnglishOrNull(row.failure ?? row.refusal),
   };
 }

@@ -1,22 +1,21 @@
-import { Get, Query } from '@nestjs/common';
+import { Controller, Get, Query } from '@nestjs/common';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { Database } from '../../../database/database.js';
 import { Settings } from '../../../settings/settings.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { toIsoOrNull } from '../times.js';
-import { AppPageDto } from './comparison.dto.js';
+import { toDateOrNull } from '../times.js';
+import { type AppDto, AppPageDto } from './comparison.dto.js';
 
 /** The apps whose webhooks we answer. */
-@Api('apps')
+@Controller('api/v1/apps')
 export class AppsController {
   constructor(
     private readonly database: Database,
     private readonly settings: Settings,
   ) {}
 
-  @Call(Get(), 'Apps, and how comparing their channels with Tencent fares', AppPageDto)
-  @ApiProblem(400, 'A parameter is not what it should be')
+  /** Apps, and how comparing their channels with Tencent fares */
+  @Get()
   async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
     const { apps, SDK_APP_IDS } = this.settings;
     const after = afterCursor(cursor, id => (SDK_APP_IDS.includes(id) ? id : null));
@@ -24,10 +23,10 @@ export class AppsController {
     const { items, nextCursor } = pageFrom(ids.slice(after === null ? 0 : ids.indexOf(after) + 1), limit, id => id);
     const { kysely } = this.database;
     const isShown = this.database.isAmong('sdk_app_id', items);
-    const rows = await kysely.selectFrom('app').selectAll().where(isShown).execute();
+    const rows = await kysely.selectFrom('app').selectAll().$narrowType<Pick<AppDto, 'state'>>().where(isShown).execute();
     const counted = kysely.selectFrom('channel').select(['sdk_app_id', ({ fn }) => fn.countAll<number>().as('n')]);
     const counts = await counted.where(isShown).groupBy('sdk_app_id').execute();
-    const shown = items.map(sdkAppId => {
+    const shown = items.map((sdkAppId): AppDto => {
       const row = rows.find(one => one.sdk_app_id === sdkAppId);
       const on = apps.some(one => one.sdkAppId === sdkAppId);
       return {
@@ -37,8 +36,8 @@ export class AppsController {
         reason: on ? inEnglishOrNull(row?.reason ?? null) : null,
         advice: on ? inEnglishOrNull(row?.advice ?? null) : null,
         channels: counts.find(one => one.sdk_app_id === sdkAppId)?.n ?? 0,
-        lastWebhookAt: toIsoOrNull(row?.webhook_at ?? null),
-        lastComparisonAt: toIsoOrNull(row?.compared_all_at ?? null),
+        lastWebhookAt: toDateOrNull(row?.webhook_at ?? null),
+        lastComparisonAt: toDateOrNull(row?.compared_all_at ?? null),
       };
     });
     return { items: shown, nextCursor };

@@ -1,20 +1,21 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { ArrayMaxSize, ArrayMinSize, IsArray, IsBoolean, IsOptional } from 'class-validator';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
-import { type Comparison, causes, comparisonStates } from '../../../reconcile/comparison.js';
-import { appStates } from '../../../reconcile/apps.js';
-import { answer, bool, channelId, integer, many, oneOf, orNull, pageOf, sdkAppId, text, time } from '../answer.js';
-import { NullIsAbsent, PageQuery, Word } from '../list.dto.js';
-import { toIsoOrNull } from '../times.js';
+import type { appStates } from '../../../reconcile/apps.js';
+import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
+import { NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
+import { toDateOrNull } from '../times.js';
 
 const idsMost = 10_000;
 
 /** What is to be compared with Tencent. */
 export class ComparisonRequestDto {
-  @Word('The app; may be left out if only one app has a secret key', '1400000001')
+  /** The app; may be left out if only one app has a secret key */
+  @Word()
   sdkAppId?: string;
 
-  @ApiPropertyOptional({ type: [String], maxItems: idsMost, description: 'Only these channels; what cannot be an id counts as failed' })
+  /** Only these channels; what cannot be an id counts as failed */
+  @ApiPropertyOptional({ type: [String], minItems: 1, maxItems: idsMost, example: ['@TOA#_shop_news'] })
   @NullIsAbsent()
   @IsOptional()
   @IsArray()
@@ -22,25 +23,27 @@ export class ComparisonRequestDto {
   @ArrayMaxSize(idsMost)
   channelIds?: unknown[];
 
-  @ApiPropertyOptional({ default: false, description: 'Record nothing, only count' })
+  /** Record nothing, only count */
   @NullIsAbsent()
   @IsOptional()
   @IsBoolean()
-  dryRun?: boolean;
+  dryRun?: boolean = false;
 
-  @ApiPropertyOptional({ default: false, description: 'Record channels that are gone as destroyed, however many they are' })
+  /** Record channels that are gone as destroyed, however many they are */
   @NullIsAbsent()
   @IsOptional()
   @IsBoolean()
-  destroy?: boolean;
+  destroy?: boolean = false;
 }
 
 /** Channels that are to be imported. */
 export class ImportRequestDto {
-  @Word('The app; may be left out if only one app has a secret key', '1400000001')
+  /** The app; may be left out if only one app has a secret key */
+  @Word()
   sdkAppId?: string;
 
-  @ApiProperty({ type: [String], minItems: 1, maxItems: idsMost, description: 'What cannot be an id counts as failed' })
+  /** What cannot be an id counts as failed */
+  @ApiProperty({ type: [String], minItems: 1, maxItems: idsMost, example: ['@TOA#_shop_news'] })
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(idsMost)
@@ -49,59 +52,89 @@ export class ImportRequestDto {
 
 /** Which comparisons are wanted. */
 export class ComparisonsQuery extends PageQuery {
-  @Word('Only of this app', '1400000001')
+  /** Only of this app */
+  @Word()
   sdkAppId?: string;
 }
 
-class ExampleDto extends answer({
-  channelId,
-  field: orNull(text('What differed; null if it is about the channel as a whole', 'name')),
-  ours: orNull(text('Cut to 500 characters')),
-  theirs: orNull(text('Cut to 500 characters')),
-  reason: orNull(text('Why the channel could not be compared, or what became of it')),
-}) {}
+class ComparisonExampleDto {
+  channelId!: string;
+  /** What differed; null if it is about the channel as a whole @example "name" */
+  field!: string | null;
+  /** What we have, cut to 500 characters @example "Shop" */
+  ours!: string | null;
+  /** What Tencent has, cut to 500 characters @example "Shop news" */
+  theirs!: string | null;
+  /** Why the channel could not be compared, or what became of it */
+  reason!: string | null;
+}
 
 /** A comparison of channels with Tencent. */
-export class ComparisonDto extends answer({
-  id: text(),
-  sdkAppId,
-  cause: oneOf(causes, 'Why; created, tie, estimated and again are of single channels, and listed only if they changed something'),
-  state: oneOf(comparisonStates, 'waiting: another one of this app runs'),
-  dryRun: bool(),
-  startedAt: orNull(time()),
-  finishedAt: orNull(time()),
-  total: integer('Channels that are to be compared; of an import the ids that were given'),
-  compared: integer('Channels that Tencent told of, or said that they do not exist'),
-  corrected: integer('Channels that differed; of a dry run, that would be corrected'),
-  destroyed: integer('Channels that do not exist any more'),
-  imported: integer('Channels that we had never heard of'),
-  failed: integer('Channels that could not be compared'),
-  reason: orNull(text('Why it failed, or what holds it up')),
-  advice: orNull(text('What can be done about it')),
-  examples: many(ExampleDto, '20 at most'),
-}) {}
+export class ComparisonDto {
+  id!: string;
+  sdkAppId!: string;
+  /** Why; created, tie, estimated and again are of single channels, and listed only if they changed something */
+  cause!: Cause;
+  /** waiting: another one of this app runs */
+  state!: (typeof comparisonStates)[number];
+  /** Whether it only counts */
+  dryRun!: boolean;
+  startedAt!: Date | null;
+  finishedAt!: Date | null;
+  /** Channels that are to be compared; of an import the ids that were given */
+  total!: number;
+  /** Channels that Tencent told of, or said that they do not exist */
+  compared!: number;
+  /** Channels that differed; of a dry run, that would be corrected */
+  corrected!: number;
+  /** Channels that do not exist any more */
+  destroyed!: number;
+  /** Channels that we had never heard of */
+  imported!: number;
+  /** Channels that could not be compared */
+  failed!: number;
+  /** Why it failed, or what holds it up */
+  reason!: string | null;
+  advice!: string | null;
+  /** 20 at most */
+  examples!: ComparisonExampleDto[];
+}
 
-export class ComparisonPageDto extends pageOf(ComparisonDto, 'The latest first') {}
+export class ComparisonPageDto extends PageDto {
+  /** The latest first */
+  items!: ComparisonDto[];
+}
 
-export function showComparison({ id, sdk_app_id: app, cause, state, reason, advice, progress, ...row }: Comparison): ComparisonDto {
+export function showComparison({ id, sdk_app_id: app, reason, advice, progress, ...row }: Comparison): ComparisonDto {
   const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
-  const [startedAt, finishedAt] = [toIsoOrNull(row.started_at), toIsoOrNull(row.finished_at)];
+  const [startedAt, finishedAt] = [toDateOrNull(row.started_at), toDateOrNull(row.finished_at)];
+  const kind = { cause: row.cause as Cause, state: row.state as ComparisonDto['state'] };
   const counts = { total, compared, corrected, destroyed, imported, failed };
   const why = { reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
   const shown = examples.map(example => ({ ...example, reason: inEnglishOrNull(example.reason) }));
-  return { id, sdkAppId: app, cause, state, dryRun: row.dry_run === 1, startedAt, finishedAt, ...counts, ...why, examples: shown };
+  return { id, sdkAppId: app, ...kind, dryRun: row.dry_run === 1, startedAt, finishedAt, ...counts, ...why, examples: shown };
 }
 
 /** An app, and how comparing its channels with Tencent fares. */
-export class AppDto extends answer({
-  sdkAppId,
-  comparisons: oneOf(['on', 'off'], 'off: it has no secret key'),
-  state: oneOf(appStates),
-  reason: orNull(text('Why it is not ok')),
-  advice: orNull(text('What can be done about it')),
-  channels: integer('Channels that are known, those that were destroyed too'),
-  lastWebhookAt: orNull(time('When its last webhook was kept')),
-  lastComparisonAt: orNull(time('When the last comparison of all channels was done')),
-}) {}
+export class AppDto {
+  /** Its id */
+  sdkAppId!: string;
+  /** off: it has no secret key */
+  comparisons!: 'on' | 'off';
+  /** How comparing fares */
+  state!: (typeof appStates)[number];
+  /** Why it is not ok */
+  reason!: string | null;
+  advice!: string | null;
+  /** Channels that are known, those that were destroyed too */
+  channels!: number;
+  /** When its last webhook was kept */
+  lastWebhookAt!: Date | null;
+  /** When the last comparison of all channels was done */
+  lastComparisonAt!: Date | null;
+}
 
-export class AppPageDto extends pageOf(AppDto, 'In the order of SDK_APP_IDS') {}
+export class AppPageDto extends PageDto {
+  /** In the order of SDK_APP_IDS */
+  items!: AppDto[];
+}

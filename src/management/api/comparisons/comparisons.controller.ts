@@ -1,10 +1,21 @@
-import { BadRequestException, Body, ConflictException, Get, NotFoundException, Param, Post, Query, ValidationPipe } from '@nestjs/common';
+import {
+  BadRequestException,
+  Body,
+  ConflictException,
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+  ValidationPipe,
+} from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
 import { readComparison } from '../../../reconcile/comparison.js';
 import { Settings } from '../../../settings/settings.js';
 import { AdminActions } from '../../admin-actions.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
 import {
   ComparisonDto,
@@ -33,7 +44,7 @@ function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): s
 }
 
 /** Comparing channels with Tencent over its REST API. */
-@Api('comparisons')
+@Controller('api/v1/comparisons')
 export class ComparisonsController {
   constructor(
     private readonly database: Database,
@@ -41,17 +52,17 @@ export class ComparisonsController {
     private readonly actions: AdminActions,
   ) {}
 
-  @Call(Post(), 'Compare all channels of an app, or some, with Tencent and correct what differs', ComparisonDto, 202)
+  /** Compare all channels of an app, or some, with Tencent and correct what differs @throws {409} The app has no secret key */
+  @Post()
+  @HttpCode(202)
   @ApiBody({ type: ComparisonRequestDto })
-  @ApiProblem(400, 'The request is not what it should be, or does not say which app')
-  @ApiProblem(409, 'The app has no secret key')
   async begin(@Body(strictly(ComparisonRequestDto)) body: object): Promise<ComparisonDto> {
     const { sdkAppId, ...wanted } = body as ComparisonRequestDto;
     return showComparison(await this.actions.compare({ ...wanted, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
   }
 
-  @Call(Get(), 'Comparisons, the latest first', ComparisonPageDto)
-  @ApiProblem(400, 'A parameter is not what it should be')
+  /** Comparisons, the latest first */
+  @Get()
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
     const after = afterCursor(cursor, id => (/^[0-9a-f-]{36}$/.test(id) ? id : null));
     const rows = await this.database.kysely
@@ -66,8 +77,8 @@ export class ComparisonsController {
     return { items: items.map(row => showComparison(readComparison(row))), nextCursor };
   }
 
-  @Call(Get(':id'), 'How far a comparison is, and what it found', ComparisonDto)
-  @ApiProblem(404, 'There is no comparison with this id')
+  /** How far a comparison is, and what it found */
+  @Get(':id')
   async one(@Param('id') id: string): Promise<ComparisonDto> {
     const isId = /^[0-9a-f-]{36}$/.test(id);
     const row = isId && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
@@ -77,22 +88,20 @@ export class ComparisonsController {
 }
 
 /** Channels that are not known yet. */
-@Api('imports')
+@Controller('api/v1/imports')
 export class ImportsController {
   constructor(
     private readonly settings: Settings,
     private readonly actions: AdminActions,
   ) {}
 
-  @Call(
-    Post(),
-    'Import channels by their ids: those that exist become channels; ids that are nonsense refuse none of the others',
-    ComparisonDto,
-    202,
-  )
+  /**
+   * Import channels by their ids: those that exist become channels; ids that are nonsense refuse none of the others
+   * @throws {409} The app has no secret key
+   */
+  @Post()
+  @HttpCode(202)
   @ApiBody({ type: ImportRequestDto })
-  @ApiProblem(400, 'The request is not what it should be')
-  @ApiProblem(409, 'The app has no secret key')
   async begin(@Body(strictly(ImportRequestDto)) body: object): Promise<ComparisonDto> {
     const { sdkAppId, channelIds } = body as ImportRequestDto;
     return showComparison(await this.actions.compare({ channelIds, sdkAppId: appOf(this.settings, sdkAppId), cause: 'import' }, 'api'));

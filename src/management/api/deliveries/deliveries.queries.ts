@@ -3,8 +3,8 @@ import type { Database } from '../../../database/database.js';
 import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { deliveryId } from '../../../delivery/work.js';
 import { selectedChanges } from '../changes/changes.queries.js';
-import type { DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
-import { toIso, toIsoOrNull } from '../times.js';
+import type { AttemptDto, DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
+import { toDate, toDateOrNull } from '../times.js';
 
 /** The key of a delivery, by which the list is ordered. */
 export interface DeliveryKey {
@@ -23,7 +23,8 @@ function selectDeliveries(database: Database) {
     .leftJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
     .select(nextAttemptColumns)
     .select(['delivery.change_id', 'delivery.sink', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.advice'])
-    .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision']);
+    .select(['delivery.updated_at', 'sink.name', 'channel.sdk_app_id', 'channel.channel_id', 'change.revision'])
+    .$narrowType<Pick<DeliveryDto, 'state'>>();
 }
 
 function showDelivery(row: Row): DeliveryDto {
@@ -38,8 +39,8 @@ function showDelivery(row: Row): DeliveryDto {
     tries: row.tries,
     reason: inEnglishOrNull(row.reason),
     advice: inEnglishOrNull(row.advice),
-    nextAttemptAt: row.state === 'pending' ? toIsoOrNull(nextAttemptAt(row)) : null,
-    updatedAt: toIso(row.updated_at),
+    nextAttemptAt: row.state === 'pending' ? toDateOrNull(nextAttemptAt(row)) : null,
+    updatedAt: toDate(row.updated_at),
   };
 }
 
@@ -86,6 +87,7 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
   const attempts = await database.kysely
     .selectFrom('attempt')
     .select(['sink', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
+    .$narrowType<Pick<AttemptDto, 'outcome'>>()
     .where('change_id', '=', changeId)
     .orderBy('at')
     .execute();
@@ -94,7 +96,7 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     attempts: attempts
       .filter(({ sink }) => sink === row.sink)
       .map(({ at, durationMs, outcome, status, error, response }) => ({
-        at: toIso(at),
+        at: toDate(at),
         durationMs,
         outcome,
         status,

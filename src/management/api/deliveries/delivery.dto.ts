@@ -1,51 +1,67 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsOptional } from 'class-validator';
-import { answer, channelId, integer, many, oneOf, orNull, pageOf, sdkAppId, text, time } from '../answer.js';
-import { ArrivalsQuery, Word } from '../list.dto.js';
+import { ArrivalsQuery, PageDto, Word } from '../list.dto.js';
 
 /** What can become of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
+export type DeliveryState = (typeof deliveryStates)[number];
 
 /** Which deliveries are wanted; all that is given must fit. */
 export class DeliveriesQuery extends ArrivalsQuery {
-  @Word('Only of the sink with this name', 'crm')
+  /** Only of the sink with this name */
+  @Word()
   sink?: string;
 
-  @ApiPropertyOptional({ enum: deliveryStates, description: 'Only in this state' })
+  /** Only in this state */
   @IsOptional()
   @IsIn(deliveryStates)
-  state?: string;
+  state?: DeliveryState;
 }
 
 /** One try. */
-class AttemptDto extends answer({
-  at: time('When it began'),
-  durationMs: integer('How long it took, in milliseconds'),
-  outcome: oneOf(['delivered', 'retry', 'refused', 'misconfigured']),
-  status: orNull(integer('The HTTP status of a failure, if there was one')),
-  error: orNull(text('Why it failed, in plain words')),
-  response: orNull(text('What the target answered to a failed try, without secrets, 500 characters at most')),
-}) {}
+export class AttemptDto {
+  /** When it began */
+  at!: Date;
+  durationMs!: number;
+  /** What the answer means */
+  outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured';
+  /** The HTTP status of a failure, if there was one */
+  status!: number | null;
+  /** Why it failed, in plain words */
+  error!: string | null;
+  /** What the target answered to a failed try, without secrets, 500 characters at most */
+  response!: string | null;
+}
 
 /** What becomes of one change at one sink. */
-export class DeliveryDto extends answer({
-  id: text('The same on every try and replay; a CRM gets it as webhook-id'),
-  sink: text(undefined, 'crm'),
-  state: oneOf(deliveryStates),
-  sdkAppId,
-  channelId,
-  changeId: text(),
-  revision: orNull(integer('The revision that the change made; null if it altered nothing')),
-  tries: integer('How often it was tried'),
-  reason: orNull(text('Why it failed, was parked or discarded')),
-  advice: orNull(text('What a person can do about it')),
-  nextAttemptAt: orNull(
-    time('When its channel is tried next at this sink; null if it is not pending, is being tried now, or the sink is paused or removed'),
-  ),
-  updatedAt: time('When its state or tries last moved'),
-}) {}
+export class DeliveryDto {
+  /** The same on every try and replay; a CRM gets it as webhook-id @example "0198c0de-7a5b-7000-8000-00000000002a_1" */
+  id!: string;
+  sink!: string;
+  /** What became of it */
+  state!: DeliveryState;
+  sdkAppId!: string;
+  channelId!: string;
+  changeId!: string;
+  /** The revision that the change made; null if it altered nothing */
+  revision!: number | null;
+  /** How often it was tried */
+  tries!: number;
+  /** Why it failed, was parked or discarded */
+  reason!: string | null;
+  advice!: string | null;
+  /** When its channel is tried next at this sink; null if it is not pending, is being tried now, or the sink is paused or removed */
+  nextAttemptAt!: Date | null;
+  /** When its state or tries last moved */
+  updatedAt!: Date;
+}
 
 /** A delivery with all its tries. */
-export class DeliveryWithAttemptsDto extends answer({ attempts: many(AttemptDto, 'The first try first') }, DeliveryDto) {}
+export class DeliveryWithAttemptsDto extends DeliveryDto {
+  /** The first try first */
+  attempts!: AttemptDto[];
+}
 
-export class DeliveryPageDto extends pageOf(DeliveryDto, 'Those of the newest change first') {}
+export class DeliveryPageDto extends PageDto {
+  /** Those of the newest change first */
+  items!: DeliveryDto[];
+}

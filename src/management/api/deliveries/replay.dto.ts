@@ -1,39 +1,41 @@
 import { ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { IsBoolean, IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
-import { answer, integer } from '../answer.js';
-import { DeliveriesQuery, deliveryStates } from './delivery.dto.js';
+import { DeliveriesQuery, type DeliveryState, deliveryStates } from './delivery.dto.js';
 import { NullIsAbsent, Word } from '../list.dto.js';
-
-const replayable = deliveryStates.filter(state => state !== 'pending');
 
 /** Which deliveries are to be sent once more; all that is given must fit, and something must be given. */
 export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'state']) {
-  @Word('Only of this change')
+  /** Only of this change */
+  @Word()
   changeId?: string;
 
-  @ApiPropertyOptional({ enum: replayable, default: 'parked', description: 'The state that they are in' })
+  /** The state that they are in */
+  @ApiPropertyOptional({ default: 'parked' })
   @NullIsAbsent()
   @IsOptional()
-  @IsIn(replayable)
-  state?: string;
+  @IsIn(deliveryStates.filter(state => state !== 'pending'))
+  state?: Exclude<DeliveryState, 'pending'>;
 
-  @ApiPropertyOptional({ default: false, description: 'Only count' })
+  /** Only count */
   @NullIsAbsent()
   @IsOptional()
   @IsBoolean()
-  dryRun?: boolean;
+  dryRun?: boolean = false;
 }
 
 /** What a replay did, or would do. */
-export class ReplayedDto extends answer({
-  matched: integer('How many deliveries fit'),
-  replayed: integer('How many of them are pending again, under their ids'),
-  skippedAsStale: integer('How many were left out: their state sink has something newer'),
-}) {}
+export class ReplayedDto {
+  /** How many deliveries fit */
+  matched!: number;
+  /** How many of them are pending again, under their ids */
+  replayed!: number;
+  /** How many were left out: their state sink has something newer */
+  skippedAsStale!: number;
+}
 
 /** Why a delivery is given up. */
 export class DiscardDto {
-  @ApiPropertyOptional({ maxLength: 500, example: 'corrected in the CRM by hand' })
+  /** For the record @example "corrected in the CRM by hand" */
   @NullIsAbsent()
   @IsOptional()
   @IsString()

@@ -1,17 +1,14 @@
-import { Body, ConflictException, Get, NotFoundException, Param, Post } from '@nestjs/common';
+import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
-import { toIso, toIsoOrNull } from '../times.js';
+import { toDate, toDateOrNull } from '../times.js';
 
 /** The indices of search sinks: whether they are what the store says, and building them anew. */
-@Api('sinks')
-@ApiProblem(404, 'No sink has this name')
-@ApiProblem(409, 'It is no search sink')
+@Controller('api/v1/sinks')
 export class IndexesController {
   constructor(
     private readonly database: Database,
@@ -19,33 +16,40 @@ export class IndexesController {
     private readonly actions: AdminActions,
   ) {}
 
-  /** Begins unless that is under way; anew if it is to repair and the one under way does not. */
-  @Call(Post(':name/verify'), 'Compare every channel of the store with the index of a search sink', VerifyStateDto, 202)
+  /**
+   * Compare every channel of the store with the index of a search sink
+   * @remarks Begins unless that is under way; anew if it is to repair and the one under way does not.
+   * @throws {409} It is no search sink
+   */
+  @Post(':name/verify')
+  @HttpCode(202)
   async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
     const { id } = await this.sink(name);
     await this.actions.beginJob(id, name, 'verify', repair ?? false, 'api');
     return this.verifyState(id);
   }
 
-  @Call(Get(':name/verify'), 'How far the newest comparison is, and what it found', VerifyStateDto)
+  /** How far the newest comparison is, and what it found @throws {409} It is no search sink */
+  @Get(':name/verify')
   async verify(@Param('name') name: string): Promise<VerifyStateDto> {
     return this.verifyState((await this.sink(name)).id);
   }
 
-  /** Begins unless that is under way. */
-  @Call(
-    Post(':name/rebuild'),
-    'Build the index of a search sink anew beside the one that is used, then use the new one',
-    RebuildStateDto,
-    202,
-  )
+  /**
+   * Build the index of a search sink anew beside the one that is used, then use the new one
+   * @remarks Begins unless that is under way.
+   * @throws {409} It is no search sink
+   */
+  @Post(':name/rebuild')
+  @HttpCode(202)
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     const { id } = await this.sink(name);
     await this.actions.beginJob(id, name, 'rebuild', false, 'api');
     return this.rebuildState(id);
   }
 
-  @Call(Get(':name/rebuild'), 'How far the newest building of the index is', RebuildStateDto)
+  /** How far the newest building of the index is @throws {409} It is no search sink */
+  @Get(':name/rebuild')
   async rebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     return this.rebuildState((await this.sink(name)).id);
   }
@@ -78,5 +82,5 @@ export class IndexesController {
 
 function shown(job: Job<unknown> | null): JobDto {
   if (!job) return { state: 'idle', startedAt: null, finishedAt: null, error: null };
-  return { state: job.state, startedAt: toIso(job.startedAt), finishedAt: toIsoOrNull(job.finishedAt), error: job.error };
+  return { state: job.state, startedAt: toDate(job.startedAt), finishedAt: toDateOrNull(job.finishedAt), error: job.error };
 }

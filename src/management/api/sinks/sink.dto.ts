@@ -1,46 +1,74 @@
-import { sinkStateNames } from '../../sink-states.js';
-import { answer, bool, integer, many, number, one, oneOf, orNull, pageOf, text, time } from '../answer.js';
+import type { Mode } from '../../../sinks/sink.js';
+import type { SinkState } from '../../sink-states.js';
+import { PageDto } from '../list.dto.js';
 
 /** The accounts of a sink: owed is always the sum of the others. */
-export class CountsDto extends answer({
-  owed: integer('Every change that the sink was ever owed and that is still kept'),
-  pending: integer('Still to be sent'),
-  delivered: integer(),
-  superseded: integer('Not sent, since a newer state made it superfluous'),
-  parked: integer('Refused or given up; waits for a person'),
-  discarded: integer('Dropped by a person or because the sink is gone'),
-}) {}
+export class CountsDto {
+  /** Every change that the sink was ever owed and that is still kept */
+  owed!: number;
+  /** Still to be sent */
+  pending!: number;
+  /** What the sink has */
+  delivered!: number;
+  /** Not sent, since a newer state made it superfluous */
+  superseded!: number;
+  /** Refused or given up; waits for a person */
+  parked!: number;
+  /** Dropped by a person or because the sink is gone */
+  discarded!: number;
+}
 
 /** One sink and how it is. */
-export class SinkDto extends answer({
-  name: text(undefined, 'crm'),
-  type: text(undefined, 'webhook'),
-  mode: oneOf(['log', 'state', 'report'], 'log: every change in order; state: the newest state; report: each change with its results'),
-  state: oneOf(sinkStateNames),
-  since: orNull(time('Since when it is in this state; null if it is ok')),
-  reason: orNull(text('Why it is not ok, in plain words')),
-  advice: orNull(text('What a person can do about it')),
-  lagSeconds: orNull(number('Age of its oldest pending delivery, in seconds; 0 if there is none, null if the sink was removed')),
-  counts: one(CountsDto),
-}) {}
+export class SinkDto {
+  /** Its name in the settings, lower case */
+  name!: string;
+  /** Its `SINK_<NAME>_TYPE` @example "webhook" */
+  type!: string;
+  /** log: every change in order; state: the newest state; report: each change with its results */
+  mode!: Mode;
+  /** How it is */
+  state!: SinkState;
+  /** Since when it is in this state; null if it is ok */
+  since!: Date | null;
+  /** Why it is not ok, in plain words */
+  reason!: string | null;
+  advice!: string | null;
+  /** Age of its oldest pending delivery, in seconds; 0 if there is none, null if the sink was removed */
+  lagSeconds!: number | null;
+  /** What it is owed, and what became of that */
+  counts!: CountsDto;
+}
 
-export class SinkPageDto extends pageOf(SinkDto, 'The newest first') {}
+export class SinkPageDto extends PageDto {
+  /** The newest first */
+  items!: SinkDto[];
+}
 
-class ProblemFoundDto extends answer({ problem: text('What is wrong, in plain words'), advice: text('What a person can do about it') }) {}
+class ProblemFoundDto {
+  /** What is wrong, in plain words @example "connection refused" */
+  problem!: string;
+  advice!: string;
+}
 
 /** What a check found. */
-export class CheckDto extends answer({
-  ok: bool('Whether there is no problem; what cannot be asked without sending is none'),
-  problems: many(ProblemFoundDto, 'The gravest first'),
-  durationMs: integer(),
-}) {}
+export class CheckDto {
+  /** Whether there is no problem; what cannot be asked without sending is none */
+  ok!: boolean;
+  /** The gravest first */
+  problems!: ProblemFoundDto[];
+  durationMs!: number;
+}
 
 /** What became of a sample change. */
-export class TestDto extends answer({
-  outcome: oneOf(['delivered', 'retry', 'refused', 'misconfigured', 'cancelled'], 'What the answer means; cancelled: the service stops'),
-  status: orNull(integer('The HTTP status of a failure, if there was one')),
-  durationMs: integer(),
-  reason: orNull(text('Why it failed, in plain words')),
-  advice: orNull(text('What a person can do about it')),
-  response: orNull(text('What the target answered to it, without secrets, 500 characters at most')),
-}) {}
+export class TestDto {
+  /** What the answer means; cancelled: the service stops */
+  outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
+  /** The HTTP status of a failure, if there was one */
+  status!: number | null;
+  durationMs!: number;
+  /** Why it failed, in plain words */
+  reason!: string | null;
+  advice!: string | null;
+  /** What the target answered to it, without secrets, 500 characters at most */
+  response!: string | null;
+}

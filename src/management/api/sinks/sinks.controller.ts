@@ -1,4 +1,4 @@
-import { ConflictException, Get, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
@@ -6,13 +6,12 @@ import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
 import { sinkStates } from '../../sink-states.js';
-import { Api, ApiProblem, Call } from '../api.decorator.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { CheckDto, SinkDto, SinkPageDto, TestDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
-@Api('sinks')
+@Controller('api/v1/sinks')
 export class SinksController {
   constructor(
     private readonly database: Database,
@@ -21,8 +20,8 @@ export class SinksController {
     private readonly checks: Checks,
   ) {}
 
-  @Call(Get(), 'Sinks with their state and accounts, the newest first', SinkPageDto)
-  @ApiProblem(400, 'A parameter is not what it should be')
+  /** Sinks with their state and accounts, the newest first */
+  @Get()
   async list(@Query() { limit, cursor }: PageQuery): Promise<SinkPageDto> {
     const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));
     const sinks = (await sinkStates(this.database, this.clock.now())).filter(({ id }) => after === null || id < after);
@@ -30,36 +29,39 @@ export class SinksController {
     return { items: await showSinks(this.database, items), nextCursor };
   }
 
-  @Call(Post(':name/pause'), 'Stop a sink on all replicas, across restarts; what it is owed waits', SinkDto)
-  @ApiProblem(404, 'No sink has this name')
+  /** Stop a sink on all replicas, across restarts; what it is owed waits */
+  @Post(':name/pause')
+  @HttpCode(200)
   async pause(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.pause(wellFormed(name), 'api'));
   }
 
-  @Call(Post(':name/resume'), 'Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE', SinkDto)
-  @ApiProblem(404, 'No sink has this name')
+  /** Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE */
+  @Post(':name/resume')
+  @HttpCode(200)
   async resume(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
   }
 
-  @Call(Post(':name/probe'), 'Try a stopped sink at once, and not only at its next turn', SinkDto)
-  @ApiProblem(404, 'No sink has this name')
+  /** Try a stopped sink at once, and not only at its next turn */
+  @Post(':name/probe')
+  @HttpCode(200)
   async probe(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.probe(wellFormed(name), 'api'));
   }
 
-  @Call(Post(':name/check'), 'Check a sink: nothing is sent or written. What is found is its state', CheckDto)
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'The sink is not configured any more')
+  /** Check a sink: nothing is sent or written. What is found is its state @throws {409} The sink is not configured any more */
+  @Post(':name/check')
+  @HttpCode(200)
   async check(@Param('name') name: string): Promise<CheckDto> {
     const { problems, durationMs } = (await this.checks.check(name)) ?? (await this.unserved(name));
     const shown = problems.map(({ reason, advice }) => ({ problem: inEnglish(reason), advice: inEnglish(advice) }));
     return { ok: shown.length === 0, problems: shown, durationMs };
   }
 
-  @Call(Post(':name/test'), 'Send a sample change to this sink alone, marked as a test; of it nothing is kept', TestDto)
-  @ApiProblem(404, 'No sink has this name')
-  @ApiProblem(409, 'The sink is not configured any more')
+  /** Send a sample change to this sink alone, marked as a test; of it nothing is kept @throws {409} The sink is not configured any more */
+  @Post(':name/test')
+  @HttpCode(200)
   async test(@Param('name') name: string): Promise<TestDto> {
     return (await this.checks.test(name, 'api')) ?? this.unserved(name);
   }

@@ -4,7 +4,7 @@ import type { Database } from '../../../database/database.js';
 import { countInParts } from '../../../reports/counting.js';
 import type { SinkStatus } from '../../sink-states.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
-import { toIsoOrNull } from '../times.js';
+import { toDateOrNull } from '../times.js';
 
 /** What is wrong with a sink, since when and what to do. */
 type Trouble = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
@@ -15,9 +15,18 @@ export async function showSinks(database: Database, sinks: readonly SinkStatus[]
   return Promise.all(
     sinks.map(async sink => {
       const { since, reason, advice } = await troubleOf(database, sink);
-      const { id, name, type, mode, state, lagSeconds } = sink;
+      const { id, name, type, state, lagSeconds } = sink;
       const why = { reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
-      return { name, type, mode, state, since: toIsoOrNull(since), ...why, lagSeconds, counts: counts.get(id)! };
+      return {
+        name,
+        type,
+        mode: sink.mode as SinkDto['mode'],
+        state,
+        since: toDateOrNull(since),
+        ...why,
+        lagSeconds,
+        counts: counts.get(id)!,
+      };
     }),
   );
 }

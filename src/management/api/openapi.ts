@@ -1,0 +1,105 @@
+import { STATUS_CODES } from 'node:http';
+import type { INestApplication } from '@nestjs/common';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule, getSchemaPath } from '@nestjs/swagger';
+import { EventDto } from './event.dto.js';
+import { ProblemDto } from './problem.dto.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Schema = Exclude<NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string], { $ref: string }>;
+type Parameter = Exclude<NonNullable<Operation['parameters']>[number], { $ref: string }> & { schema: Schema };
+
+const aChange = '0198c0de-7a5b-7000-8000-00000000002a';
+const instant = '2026-01-31T12:00:00.000Z';
+const contentOf = (dto: typeof EventDto | typeof ProblemDto, type: string) => ({ [type]: { schema: { $ref: getSchemaPath(dto) } } });
+
+/** What every call of the API may be answered. */
+const everywhere = {
+  400: 'A part of the request is not what it should be',
+  401: 'The bearer token is missing or wrong',
+  503: 'The database does not answer just now',
+};
+
+/** What is called the same everywhere: its description, unless a comment has another, and an example. */
+const known: Readonly<Record<string, [description: string, example: unknown]>> = {
+  sdkAppId: ['The app', '1400000001'],
+  channelId: ['The channel', '@TOA#_shop_news'],
+  changeId: ['The change', aChange],
+  id: ['Its id', aChange],
+  name: ['Its name', 'crm'],
+  sink: ["The sink's name", 'crm'],
+  status: ['The HTTP status', 422],
+  durationMs: ['How long it took, in milliseconds', 120],
+  startedAt: ['When it began', instant],
+  finishedAt: ['When it ended', instant],
+  reason: ['Why it is so, in plain words', 'it answered 422'],
+  error: ['Why it failed, in plain words', 'it answered 422'],
+  lastError: ['Why it failed, in plain words', 'it answered 422'],
+  response: ['What the target answered', 'name is too long'],
+  advice: ['What a person can do about it', 'Fix the cause at the target, then replay.'],
+};
+
+/** The headers of what a `webhook` sink is sent. */
+const headers: typeof known = {
+  'webhook-id': ['The id of the delivery, the same on every try and replay', `${aChange}_1`],
+  'webhook-timestamp': ['When it was sent, in seconds since 1970', '1769860800'],
+  'webhook-signature': ['By Standard Webhooks, one for each secret of the sink; not there without secrets', 'v1,bm9ldXIrtw…'],
+  'idempotency-key': ['The same as webhook-id', `${aChange}_1`],
+};
+
+const event: Operation = {
+  operationId: 'change',
+  summary: 'What a webhook sink without a template is sent for each change',
+  tags: ['sinks'],
+  security: [],
+  parameters: Object.entries(headers).map(([name, [description, example]]) => {
+    return { name, in: 'header', description, schema: { type: 'string', example } };
+  }),
+  requestBody: { required: true, content: contentOf(EventDto, 'application/json') },
+  responses: { '2XX': { description: 'It is delivered' }, '4XX': { description: 'It is refused, or the sink is not set up right' } },
+};
+
+/** Describes the API: what the plugin of @nestjs/swagger reads in types and comments (nest-cli.json), and what holds of all calls. */
+export function openApiOf(app: INestApplication): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('channel-sync')
+    .setDescription('What became of the changes of official channels. Ids are strings, times are ISO 8601, errors are RFC 9457 problems.')
+    .setVersion('1')
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/', 'The management port')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'MANAGEMENT_TOKEN' })
+    .build();
+  const webhooks = { change: { post: event } };
+  const document = SwaggerModule.createDocument(app, { ...config, webhooks }, { extraModels: [EventDto, ProblemDto] });
+  for (const [path, calls] of Object.entries(document.paths)) for (const call of Object.values(calls) as Operation[]) complete(path, call);
+  for (const { properties = {} } of Object.values(document.components!.schemas!) as Schema[])
+    for (const [name, schema] of Object.entries(properties) as [string, Schema][]) describe(name, schema, schema);
+  return document;
+}
+
+/** Adds what holds of all calls below `/api/v1`; health is not below it. */
+function complete(path: string, call: Operation): void {
+  const [, list] = /^\/api\/v1\/(\w+)/.exec(path) ?? [];
+  const { responses } = call;
+  call.tags = [list ?? 'health'];
+  call.security = list === undefined ? [] : [{ bearer: [] }];
+  const may = { ...everywhere, ...(path.includes('{') && { 404: 'There is none of this name or id, or it is not kept any more' }) };
+  if (list !== undefined) for (const [status, description] of Object.entries(may)) responses[status] = { description };
+  for (const [status, response] of Object.entries(responses) as [string, { description: string; content?: object }][]) {
+    response.description ||= STATUS_CODES[status]!;
+    if (status >= '400' && list !== undefined) response.content = contentOf(ProblemDto, 'application/problem+json');
+  }
+  for (const parameter of (call.parameters ?? []) as Parameter[]) describe(parameter.name, parameter, parameter.schema);
+}
+
+const examples: Readonly<Record<string, unknown>> = { boolean: true, integer: 3, number: 1.5 };
+
+/** Describes what is called the same everywhere. Numbers are whole, but for those in seconds. What has no example of its own gets one by its type. */
+function describe(name: string, described: { description?: string }, schema: Schema): void {
+  const [description, example] = known[name] ?? [];
+  if (description !== undefined) described.description ??= description;
+  if (schema.type === undefined) return;
+  const types = [schema.type].flat().map(type => (type === 'number' && !name.endsWith('Seconds') ? 'integer' : type));
+  schema.type = types.length === 1 ? types[0]! : types;
+  schema.example ??= schema.enum?.[0] ?? example ?? (schema.format === 'date-time' ? instant : examples[types[0]!]);
+}
