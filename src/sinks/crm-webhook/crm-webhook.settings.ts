@@ -7,7 +7,7 @@ import { SinkSettings } from '../settings.js';
 import { shapeMistakes } from './proof.js';
 import { isJson, liquidAt } from './templates.js';
 
-/** Headers that the sink or HTTP itself sets: a setting for one of them would break the contract without a word. */
+/** Headers set by the sink or by HTTP itself; overriding one would silently break the contract. */
 const ownHeaders = new Set([
   'content-type',
   'content-length',
@@ -170,7 +170,7 @@ function isSecret(text: unknown): boolean {
   return bytes.toString('base64') === base64 && bytes.length >= 24 && bytes.length <= 64;
 }
 
-/** The object, or the text as it stands, which the rules then refuse. */
+/** Parses JSON; an invalid text is returned as it is, for the rules to reject. */
 function jsonOrText(text: string): unknown {
   try {
     return (JSON.parse(text) as unknown) ?? text;

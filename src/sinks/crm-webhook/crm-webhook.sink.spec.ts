@@ -166,7 +166,7 @@ describe('the rest of an answer', () => {
     const start = performance.now();
     expect(await attempt(await sinkAt(url))).toBeNull();
     expect(performance.now() - start).toBeLessThan(900);
-    // Buffers of both ends take in a few megabytes unread.
+    // Socket buffers on both ends hold a few megabytes unread.
     expect(sent).toBeLessThan(30_000_000);
   });
 
@@ -278,7 +278,7 @@ describe('settings', () => {
     ['CERT', 'planted', 'in PEM'],
     ['KEY', 'planted', 'a private key in PEM'],
   ])('refuse %s=%s in one line that does not repeat it', (property, text, told) => {
-    // One of CERT and KEY asks for the other one, too.
+    // CERT or KEY alone also reports the other one as missing.
     const mistakes = read({ URL, [property]: text }).mistakes.filter(line => !/ is required with /.test(line));
     expect(mistakes).toEqual([expect.stringMatching(new RegExp(`^SINK_CRM_${property} `))]);
     expect(mistakes[0]).toContain(told);

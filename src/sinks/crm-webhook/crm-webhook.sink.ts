@@ -14,10 +14,10 @@ import { marksTests } from './proof.js';
 import { Shape } from './shape.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
-/** Many servers close an idle connection after 5 s without a word; a delivery sent just then would be lost and sent twice. */
+/** Below the 5 s after which many servers silently close idle connections: a request sent just then would fail and be repeated. */
 const idleConnectionMs = 4000;
 
-/** Posts changes to a CRM, or to anything else that takes Standard Webhooks. */
+/** Posts changes to a CRM or any other receiver of Standard Webhooks. */
 export const crmWebhook = defineSink<CrmWebhookSettings>({
   type: 'webhook',
   summary: 'Posts every change to a CRM, signed as Standard Webhooks define it',
@@ -45,7 +45,7 @@ class CrmWebhookSink implements SingleSink {
     private readonly context: SinkContext,
   ) {
     const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: tunnelTimeoutMs, OAUTH_TOKEN_URL } = settings;
-    // The interval that axios sets: with another one, each request would set the socket's twice.
+    // The same keep-alive interval as axios uses; with another one, each request would set the socket option twice.
     const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, tunnelTimeoutMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
@@ -59,7 +59,7 @@ class CrmWebhookSink implements SingleSink {
     const traceparent = this.context.traceparent?.(delivery.event.data.changeId);
     const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body, traceparent }, signal);
     const error = this.shape.failureOf(answer, classifyStatus(answer.status, answer.retryAfter, this.context.now()));
-    if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.known);
+    if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.recentTokens);
   }
 
   async close(): Promise<void> {
@@ -67,15 +67,15 @@ class CrmWebhookSink implements SingleSink {
     this.agent.destroy();
   }
 
-  /** One try within its total time. Throws only until there is a status, which then decides. */
+  /** One attempt within its timeout. Throws only while there is no status; after that the status decides. */
   private async tryOnce(message: Message, signal: AbortSignal): Promise<TargetAnswer> {
     const { TIMEOUT_MS } = this.settings;
     const use = this.oauth?.use();
-    const late = (): Error => use?.late() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
+    const timeoutError = (): Error => use?.timeoutError() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
     const exchange = (inTime: AbortSignal): Promise<TargetAnswer> =>
       use ? use.call(token => this.exchange(message, inTime, token), inTime) : this.exchange(message, inTime);
     try {
-      return await within(TIMEOUT_MS, signal, exchange, late);
+      return await within(TIMEOUT_MS, signal, exchange, timeoutError);
     } catch (error) {
       signal.throwIfAborted();
       throw classifyNetworkError(error);

@@ -1,29 +1,29 @@
 import { Context, Liquid, type Operators, type Template, type FilterImplOptions, defaultOperators } from 'liquidjs';
 
-/** How long one rendering may take, of this process's own time. */
+/** CPU time limit for one rendering. */
 export const renderMs = 50;
-/** About as many characters as one rendering may work on, and as a template may have. */
-const mostWork = 1_000_000;
-const mostTemplate = 100_000;
-/** Looking for one text in another takes as many steps as their lengths multiplied, at worst. */
-const mostSteps = 100_000_000;
+/** LiquidJS limits for one rendering and for the template, in characters. */
+const memoryLimit = 1_000_000;
+const parseLimit = 100_000;
+/** Limit for substring searches, which in the worst case take the product of both lengths in steps. */
+const maxSearchSteps = 100_000_000;
 
-/** A template cannot be parsed, or not be rendered. */
+/** A template could not be parsed or rendered. */
 export class TemplateError extends Error {
   /**
-   * @param message may quote the template, and data
-   * @param place where in the template, as `line 1, column 2`; empty if unknown
-   * @param isLate true if it took too long, which it may not the next time
+   * @param message may quote the template and data
+   * @param place position in the template, as `line 1, column 2`; empty if unknown
+   * @param isTimeout true if rendering took too long, so that a retry may succeed
    */
   constructor(
     message: string,
     readonly place: string,
-    readonly isLate = false,
+    readonly isTimeout = false,
   ) {
     super(message);
   }
 
-  /** What went wrong and where, without any data. */
+  /** The error and its position, without any data. */
   get fact(): string {
     const known = /^(undefined (variable|filter): [\w.-]+|memory alloc limit exceeded)$/.test(this.message)
       ? this.message
@@ -36,7 +36,7 @@ interface Filtering {
   context: { renderLimit: { check(now: number): void } };
 }
 
-/** Liquid would go by the clock alone: on a machine that is busy with others, that time may have been theirs. */
+/** Counts CPU time of this thread: LiquidJS counts wall-clock time, which on a busy machine includes other processes. */
 function timeLimit() {
   const [until, before] = [performance.now() + renderMs, process.threadCpuUsage()];
   const isOver = (): boolean => {
@@ -49,24 +49,24 @@ function timeLimit() {
   return { check };
 }
 
-/** An operator's text: what it says with some data. It knows no files and no other templates, and neither hangs nor ends the process. */
+/** An operator's Liquid template, sandboxed: no files, no other templates, limited time and memory. */
 export class LiquidText {
   private readonly engine: Liquid;
   private readonly templates: Template[];
 
   /**
-   * @param escape what each value becomes
-   * @param ours so many characters at its beginning are not the operator's
+   * @param escape applied to each output value
+   * @param prefixLength characters at the start that the operator did not write, to correct positions in errors
    * @throws TemplateError
    */
   constructor(
     text: string,
     escape?: (value: unknown) => string,
-    private readonly ours = 0,
+    private readonly prefixLength = 0,
   ) {
     this.engine = new Liquid({
-      memoryLimit: mostWork,
-      parseLimit: mostTemplate,
+      memoryLimit,
+      parseLimit,
       templates: {},
       ownPropertyOnly: true,
       strictVariables: true,
@@ -78,15 +78,15 @@ export class LiquidText {
     });
     for (const tag of ['include', 'render', 'layout', 'block']) delete this.engine.tags[tag];
     for (const [name, filter] of Object.entries(this.engine.filters)) this.engine.registerFilter(name, guarded(name, filter));
-    // The one would undo the escape, the other would be escaped twice.
+    // `raw` would bypass the escape, and captured text would be escaped twice.
     if (escape) {
       delete this.engine.filters['raw'];
       delete this.engine.tags['capture'];
     }
-    this.templates = this.telling(() => this.engine.parse(text));
+    this.templates = this.convertErrors(() => this.engine.parse(text));
   }
 
-  /** The variables that it names, without their members. */
+  /** The top-level variables that the template uses. */
   get variables(): string[] {
     return this.engine.globalVariablesSync(this.templates);
   }
@@ -95,32 +95,32 @@ export class LiquidText {
   render(data: object): string {
     const renderLimit = timeLimit() as Context['renderLimit'];
     const context = new Context(data, this.engine.options, {}, { renderLimit, liquid: this.engine });
-    return this.telling(() => String(this.engine.renderSync(this.templates, context)).toWellFormed());
+    return this.convertErrors(() => String(this.engine.renderSync(this.templates, context)).toWellFormed());
   }
 
-  private telling<T>(work: () => T): T {
+  private convertErrors<T>(work: () => T): T {
     try {
       return work();
     } catch (error) {
       const { message, originalError, token } = error as Error & { originalError?: Error; token?: { getPosition(): [number, number] } };
-      const [line = 1, column = 1 + this.ours] = token?.getPosition() ?? [];
+      const [line = 1, column = 1 + this.prefixLength] = token?.getPosition() ?? [];
       const fact = originalError?.message ?? message.replace(/(, file:.*)?, line:\d+, col:\d+$/s, '');
-      const place = `line ${line}, column ${Math.max(1, line === 1 ? column - this.ours : column)}`;
+      const place = `line ${line}, column ${Math.max(1, line === 1 ? column - this.prefixLength : column)}`;
       throw new TemplateError(fact, place, fact === 'template render limit exceeded');
     }
   }
 }
 
-/** Liquid looks at the time between outputs; each of them may have any number of filters. */
+/** Adds limits to a filter: LiquidJS checks the time only between outputs, each of which may have any number of filters. */
 function guarded(name: string, filter: FilterImplOptions): FilterImplOptions {
   const plain = typeof filter === 'function' ? filter : filter.handler;
   const seeks = /^(split|replace|remove)/.test(name);
   function handler(this: Filtering, value: unknown, ...args: unknown[]): unknown {
     this.context.renderLimit.check(performance.now());
     if (seeks) searchable(value, args[0]);
-    // It shuffles all characters of a text.
+    // `sample` shuffles all characters of a text.
     if (name === 'sample') searchable(value, value);
-    // It would read a long text as a number once more for each character.
+    // `slice` would convert a long text to a number again for each character.
     return Reflect.apply(plain, this, [value, ...(name === 'slice' ? args.map(Number) : args)]);
   }
   return (typeof filter === 'function' ? handler : { ...filter, handler }) as FilterImplOptions;
@@ -130,7 +130,7 @@ const contained: Operators[string] = (text, sought, context) =>
   searchable(text, sought) && defaultOperators['contains']!(text, sought, context);
 
 function searchable(text: unknown, sought: unknown): true {
-  if (typeof text === 'string' && typeof sought === 'string' && text.length * sought.length > mostSteps)
+  if (typeof text === 'string' && typeof sought === 'string' && text.length * sought.length > maxSearchSteps)
     throw new Error('memory alloc limit exceeded');
   return true;
 }

@@ -203,7 +203,7 @@ describe('OAuth 2 client credentials', () => {
     const errors = await Promise.all([1, 2, 3].map(() => attempt(sink, exampleDelivery())));
     for (const error of errors) expect(error).toMatchObject({ name: 'NotSent', message: 'the token endpoint timed out after 200 ms' });
     expect([crm.requests, forms.length]).toEqual([[], 1]);
-    // That request is over, too: nobody waits for it any more.
+    // The token request is aborted, too: nothing waits for it any more.
     await until(async () => (await attempt(sink)) === null, 'a token');
     expect(forms).toHaveLength(2);
   });

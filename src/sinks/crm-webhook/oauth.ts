@@ -9,10 +9,10 @@ import { Misconfigured, NotSent, type SinkError, TryAgain } from '../errors.js';
 import type { SinkContext } from '../sink-type.js';
 import type { CrmWebhookSettings } from './crm-webhook.settings.js';
 
-/** Answers of token endpoints are a few hundred bytes. */
-const mostBytes = 1024 * 1024;
-/** A token is renewed so long before it expires. */
-const earlyMs = 30_000;
+/** Token responses normally have a few hundred bytes. */
+const maxAnswerBytes = 1024 * 1024;
+/** How long before its expiry a token is renewed. */
+const renewalLeadMs = 30_000;
 const advices: Record<string, Explanation> = {
   invalid_client: ['token_client'],
   unauthorized_client: ['token_grant'],
@@ -23,20 +23,20 @@ const advices: Record<string, Explanation> = {
 
 interface Token {
   text: string;
-  /** When it is to be renewed; `null` if only the target can tell. */
+  /** When to renew it; `null` if it has no expiry and is renewed after a 401. */
   renewAt: number | null;
 }
 
-/** The access token of one sink (RFC 6749, section 4.4), fetched when it is needed, once for all attempts. */
+/** The access token of a sink (RFC 6749, section 4.4), fetched on demand and shared by all attempts. */
 export class OAuthToken {
   private readonly agent: Agent;
   private readonly closing = new AbortController();
   private token: Token | null = null;
   private fetching: Promise<Token> | null = null;
-  /** Whether the client is named by HTTP Basic: some servers take nothing else. */
+  /** Whether client credentials go in HTTP Basic; some servers accept nothing else. */
   private basic = false;
-  /** The latest tokens, which answers may still repeat. */
-  readonly known: string[] = [];
+  /** Recent tokens, to be removed from responses that echo them. */
+  readonly recentTokens: string[] = [];
 
   constructor(
     private readonly url: string,
@@ -47,7 +47,7 @@ export class OAuthToken {
     this.agent = agentFor(url, context.proxies, { keepAlive: false, ca, cert, key, tunnelTimeoutMs });
   }
 
-  /** @throws SinkError; the reason of the signal once that is aborted, while the fetch goes on for others */
+  /** @throws SinkError; the signal's reason once that is aborted, although a shared fetch continues */
   async get(signal: AbortSignal): Promise<string> {
     const { token } = this;
     if (token && (token.renewAt === null || this.context.now() < token.renewAt)) return token.text;
@@ -62,22 +62,22 @@ export class OAuthToken {
     }
   }
 
-  /** One attempt with a token: calls the target, once more with a new one if it does not take this one. */
+  /** Prepares an attempt that sends a token; on a 401 it is repeated once with a new token. */
   use() {
-    let waits = true;
+    let waitsForToken = true;
     const call = async <T extends { status: number }>(target: (token: string) => Promise<T>, signal: AbortSignal): Promise<T> => {
       for (let tries = 1; ; tries++) {
-        waits = true;
+        waitsForToken = true;
         const token = await this.get(signal);
-        waits = false;
+        waitsForToken = false;
         const answer = await target(token);
         if (answer.status !== 401 || tries === 2) return answer;
         if (this.token?.text === token) this.token = null;
       }
     };
-    /** What it means that its time is up; `null` if the target may have been reached. */
-    const late = (): SinkError | null => (waits ? this.late() : null);
-    return { call, late };
+    /** The error for a timeout of the attempt; `null` if the target may have been reached. */
+    const timeoutError = (): SinkError | null => (waitsForToken ? this.timeoutError() : null);
+    return { call, timeoutError };
   }
 
   close(): void {
@@ -85,7 +85,7 @@ export class OAuthToken {
     this.agent.destroy();
   }
 
-  private late(): SinkError {
+  private timeoutError(): SinkError {
     return new NotSent(['token_timed_out', this.settings.TIMEOUT_MS], ['token_wait']);
   }
 
@@ -94,24 +94,24 @@ export class OAuthToken {
     const answer = await within(
       this.settings.TIMEOUT_MS,
       this.closing.signal,
-      inTime => this.ask(inTime),
-      () => this.late(),
+      inTime => this.request(inTime),
+      () => this.timeoutError(),
     );
     const token = tokenOf(answer, at);
     if (!token) throw this.failureOf(answer);
     this.token = token;
-    this.known.unshift(token.text);
-    this.known.splice(4);
+    this.recentTokens.unshift(token.text);
+    this.recentTokens.splice(4);
     return token;
   }
 
-  /** Names the client in the body; if it is not known like that, once by HTTP Basic. */
-  private async ask(signal: AbortSignal): Promise<Answer> {
+  /** Sends the client credentials in the way that worked last; on `invalid_client` once in the other way (body or HTTP Basic). */
+  private async request(signal: AbortSignal): Promise<Answer> {
     const answer = await this.post(this.basic, signal);
     if (wordOf(answer) !== 'invalid_client') return answer;
     const other = await this.post(!this.basic, signal);
     if (tokenOf(other, 0)) this.basic = !this.basic;
-    // Of two refusals the one that says more.
+    // If both fail, return the more informative answer.
     return tokenOf(other, 0) || other.status === 429 || other.status >= 500 || Object.hasOwn(advices, wordOf(other) ?? '') ? other : answer;
   }
 
@@ -125,10 +125,10 @@ export class OAuthToken {
       body.set('client_secret', secret);
     }
     try {
-      return await exchange({ method: 'POST', url: this.url, headers, body: body.toString(), agent: this.agent, signal }, mostBytes);
+      return await exchange({ method: 'POST', url: this.url, headers, body: body.toString(), agent: this.agent, signal }, maxAnswerBytes);
     } catch (error) {
       signal.throwIfAborted();
-      throw ofEndpoint(classifyNetworkError(error));
+      throw endpointError(classifyNetworkError(error));
     }
   }
 
@@ -142,17 +142,17 @@ export class OAuthToken {
     const byWord = word !== null && Object.hasOwn(advices, word) ? advices[word]! : null;
     if (!byStatus || byStatus instanceof TryAgain || word === 'temporarily_unavailable') {
       const error = new TryAgain(why, byWord ?? ['token_wait'], status, retryAfterMs(answer.retryAfter, now));
-      // What a success says may be a token.
-      return byStatus ? withResponse(error, answer, this.context.clean, this.known) : error;
+      // The body of a 2xx may contain a token.
+      return byStatus ? withResponse(error, answer, this.context.clean, this.recentTokens) : error;
     }
     const isRedirect = status >= 300 && status < 400;
     const error = new Misconfigured(why, byWord ?? [isRedirect ? 'token_final_url' : 'token_settings'], status);
-    return withResponse(error, answer, this.context.clean, this.known);
+    return withResponse(error, answer, this.context.clean, this.recentTokens);
   }
 }
 
-/** A failure below HTTP; what a proxy did is told as it is. */
-function ofEndpoint(error: SinkError): SinkError {
+/** Rewords a network error as one of the token endpoint; a proxy's errors are kept. */
+function endpointError(error: SinkError): SinkError {
   if (error.why[0].startsWith('proxy_')) return error;
   const why = ['token_unreachable', error.why] as const;
   return error instanceof Misconfigured ? new Misconfigured(why, ['token_url']) : new NotSent(why, ['token_wait']);
@@ -162,19 +162,19 @@ function fieldsOf({ body }: Answer): Record<string, unknown> {
   return Object(parseJson(body)) as Record<string, unknown>;
 }
 
-/** The server's word for what is wrong (RFC 6749, section 5.2). */
+/** The OAuth error code (RFC 6749, section 5.2). */
 function wordOf(answer: Answer): string | null {
   const { error } = fieldsOf(answer);
   return typeof error === 'string' && /^[a-z_]{1,60}$/.test(error) ? error : null;
 }
 
-/** @param askedAt when its life begins, at the latest */
-function tokenOf(answer: Answer, askedAt: number): Token | null {
+/** @param requestedAt from when `expires_in` is counted */
+function tokenOf(answer: Answer, requestedAt: number): Token | null {
   const { access_token: text, expires_in: seconds } = fieldsOf(answer);
   if (answer.status < 200 || answer.status >= 300 || typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) return null;
   const lifeMs = Number(seconds ?? NaN) * 1000;
   if (!(lifeMs > 0)) return { text, renewAt: null };
-  return { text, renewAt: askedAt + (lifeMs < 2 * earlyMs ? lifeMs / 2 : lifeMs - earlyMs) };
+  return { text, renewAt: requestedAt + (lifeMs < 2 * renewalLeadMs ? lifeMs / 2 : lifeMs - renewalLeadMs) };
 }
 
 function formEncoded(text: string): string {

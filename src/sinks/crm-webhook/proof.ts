@@ -3,23 +3,23 @@ import { TemplateError, renderMs } from './liquid.js';
 import { type Sample, samples } from './samples.js';
 import { BodyTemplate, type ShapeSettings, SuccessCondition, UnusableRendering, UrlTemplate, isJson, liquidAt } from './templates.js';
 
-/** So much of a rendering is shown, and so much around the fault is looked at for secrets. */
-const shown = 120;
-const lookedAt = 1500;
+/** How much of a faulty rendering is shown, and how much around the fault is cleaned of secrets first; in characters. */
+const excerptLength = 120;
+const cleanedLength = 1500;
 
 type Clean = SinkContext['clean'];
-/** One rendering, and what it is of. */
-type Try = readonly [of: string, render: () => unknown];
+/** A test rendering and the name of its sample. */
+type Trial = readonly [sample: string, render: () => unknown];
 
-/** Tries everything that is rendered on samples, before the first webhook. @returns mistakes, each as `[property, what to do]` */
+/** Renders all templates with samples before the first webhook. @returns mistakes as `[property, what to do]` */
 export function shapeMistakes(
   { URL: url, TEMPLATE, CONTENT_TYPE, SUCCESS }: ShapeSettings,
   valid: (...properties: string[]) => boolean,
   clean: Clean,
 ): [property: string, message: string][] {
   const mistakes: [string, string][] = [];
-  const prove = (property: string, tries: () => Try[]): void => {
-    const problem = problemOf(tries, clean);
+  const prove = (property: string, trials: () => Trial[]): void => {
+    const problem = problemOf(trials, clean);
     if (problem !== null) mistakes.push([property, problem]);
   };
   if (valid('URL') && liquidAt(url) >= 0) {
@@ -44,7 +44,7 @@ export function shapeMistakes(
   return mistakes;
 }
 
-/** Whether what a template makes of a test says that it is one: it writes `data.test`. */
+/** Whether the template's output depends on `data.test`, so that the target can recognize a test. */
 export function marksTests(template: string, contentType: string): boolean {
   const body = new BodyTemplate(template, contentType);
   return samples.some(sample => {
@@ -52,66 +52,66 @@ export function marksTests(template: string, contentType: string): boolean {
     try {
       return body.render(sample) !== body.render({ ...sample, event: { ...event, data: { ...event.data, test: true } } });
     } catch {
-      // What cannot be rendered is told elsewhere.
+      // A failing template is reported elsewhere.
       return true;
     }
   });
 }
 
-/** @param isLeft whether that is for later to refuse: it may concern a few channels alone */
-function onSamples(render: (sample: Sample) => unknown, isLeft: (error: UnusableRendering) => boolean): Try[] {
+/** @param isTolerated whether an error is left to be refused per delivery, since it may concern only a few channels */
+function onSamples(render: (sample: Sample) => unknown, isTolerated: (error: UnusableRendering) => boolean): Trial[] {
   return samples.map(sample => [
     sample.about,
     () => {
       try {
         render(sample);
       } catch (error) {
-        if (!(error instanceof UnusableRendering && isLeft(error))) throw error;
+        if (!(error instanceof UnusableRendering && isTolerated(error))) throw error;
       }
     },
   ]);
 }
 
-/** What is wrong with the first that fails, twice if it took too long: the machine may have been busy. */
-function problemOf(tries: () => Try[], clean: Clean): string | null {
-  let of = '';
+/** The problem of the first failing trial, `null` if none fails. A timeout is repeated once, since the machine may have been busy. */
+function problemOf(trials: () => Trial[], clean: Clean): string | null {
+  let suffix = '';
   try {
-    for (const [what, render] of tries()) {
-      of = ` (sample: ${what})`;
+    for (const [sample, render] of trials()) {
+      suffix = ` (sample: ${sample})`;
       try {
         render();
       } catch (error) {
-        if (!(error instanceof TemplateError && error.isLate)) throw error;
+        if (!(error instanceof TemplateError && error.isTimeout)) throw error;
         render();
       }
     }
     return null;
   } catch (error) {
-    return told(error, clean) + of;
+    return describe(error, clean) + suffix;
   }
 }
 
-function told(error: unknown, clean: Clean): string {
+function describe(error: unknown, clean: Clean): string {
   if (error instanceof TemplateError) {
-    const what = error.isLate ? `takes longer than ${renderMs} ms` : `is wrong: ${clean(oneLine(error.message))}`;
-    return error.place === '' ? what : `${what}, ${error.place}`;
+    const problem = error.isTimeout ? `takes longer than ${renderMs} ms` : `is wrong: ${clean(oneLine(error.message))}`;
+    return error.place === '' ? problem : `${problem}, ${error.place}`;
   }
   if (!(error instanceof UnusableRendering)) throw error;
   const { why, message, rendering } = error;
   if (why[0] !== 'rendering_not_json') return `is wrong: ${message} (line 1, column 1)`;
   const at = jsonFault(rendering);
   const lines = rendering.slice(0, at).split('\n');
-  const before = oneLine(rendering.slice(Math.max(0, at - lookedAt), at));
-  const from = Math.max(0, clean(before).length - shown / 2);
-  const part = clean(before + oneLine(rendering.slice(at, at + lookedAt))).slice(from, from + shown);
-  return `must make JSON: what it makes is wrong at line ${lines.length}, column ${lines.at(-1)!.length + 1}: ${part}`;
+  const before = oneLine(rendering.slice(Math.max(0, at - cleanedLength), at));
+  const from = Math.max(0, clean(before).length - excerptLength / 2);
+  const excerpt = clean(before + oneLine(rendering.slice(at, at + cleanedLength))).slice(from, from + excerptLength);
+  return `must make JSON: what it makes is wrong at line ${lines.length}, column ${lines.at(-1)!.length + 1}: ${excerpt}`;
 }
 
 function oneLine(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ');
 }
 
-/** Where a text stops being the beginning of JSON. */
+/** The position of the first JSON syntax error, found by bisection. */
 function jsonFault(text: string): number {
   let [good, bad] = [0, text.length + 1];
   while (bad - good > 1) {

@@ -1,11 +1,11 @@
 import { type ChangeType, type FieldName, type Profile, fieldNames } from '../sink.js';
 import type { TemplateData } from './templates.js';
 
-/** Quotes, escapes, line breaks, mark-up, Liquid and emoji, in 500 bytes. */
+/** 500 bytes of quotes, escapes, line breaks, markup, Liquid and emoji. */
 const nastyText = `"q" 'q' \\ \n\r\n\t </b>&amp; {{ x }} {% y %} 名字 😀 %2F ?#`;
 const nasty = nastyText + 'é'.repeat((500 - Buffer.byteLength(nastyText)) / 2);
 
-/** What the fields of a sample hold. */
+/** The field values of each kind of sample. */
 const fillings = {
   'every field full': (field: FieldName) => (field === 'avatarUrl' ? 'https://cdn.example.com/avatar.png' : `Some ${field}`),
   'every field null': () => null,
@@ -14,12 +14,12 @@ const fillings = {
   'no changes': (field: FieldName) => `Some ${field}`,
 } satisfies Record<string, (field: FieldName) => string | null>;
 
-/** A delivery as it may come, and what is special about it. */
+/** An example delivery; `about` describes what is special about it. */
 export interface Sample extends TemplateData {
   about: string;
 }
 
-/** Deliveries of each type with which templates are tried before the first webhook. */
+/** Sample deliveries of each type, for checking templates before the first webhook. */
 export const samples: readonly Sample[] = (['channel.profile.updated', 'channel.created', 'channel.destroyed'] as const).flatMap(type =>
   (Object.keys(fillings) as (keyof typeof fillings)[]).map(filling => sampleOf(type, filling)),
 );
@@ -28,7 +28,7 @@ function sampleOf(type: ChangeType, filling: keyof typeof fillings): Sample {
   const fill: (field: FieldName) => string | null = fillings[filling];
   const profile = Object.fromEntries(fieldNames.map(field => [field, fill(field)])) as Record<FieldName, string | null> as Profile;
   const isNasty = fill === fillings['quotes, line breaks, emoji and 500 bytes'];
-  const told = fill('name') === null ? null : isNasty ? nasty.slice(0, 60) : fill('name');
+  const text = fill('name') === null ? null : isNasty ? nasty.slice(0, 60) : fill('name');
   const changes = filling === 'no changes' ? [] : fieldNames.map(field => ({ field, from: isNasty ? nasty : null, to: fill(field) }));
   return {
     about: `${type}, ${filling}`,
@@ -42,11 +42,11 @@ function sampleOf(type: ChangeType, filling: keyof typeof fillings): Sample {
         revision: 3,
         exists: type !== 'channel.destroyed',
         source: 'webhook',
-        operator: told,
+        operator: text,
         changes,
         profile,
       },
     },
-    origin: { clientIp: told && '203.0.113.7', platform: told || null, owner: told || null },
+    origin: { clientIp: text && '203.0.113.7', platform: text || null, owner: text || null },
   };
 }

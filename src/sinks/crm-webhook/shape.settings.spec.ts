@@ -2,7 +2,7 @@ import { readSettings } from '../../settings/settings.js';
 
 const secret = 'a-secret-of-this-service';
 
-/** What the service says of a sink with these settings; empty if it starts. */
+/** The mistakes for a sink with these settings; empty if the service starts. */
 function mistakes(settings: Record<string, string>): string[] {
   const sink = { TYPE: 'webhook', URL: 'https://crm.example.com/hook', ...settings };
   const environment = Object.fromEntries(Object.entries(sink).map(([name, value]) => [`SINK_CRM_${name}`, value]));

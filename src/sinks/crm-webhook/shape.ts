@@ -3,16 +3,16 @@ import type { Delivery } from '../sink.js';
 import { TemplateError, renderMs } from './liquid.js';
 import { BodyTemplate, type ShapeSettings, SuccessCondition, UnusableRendering, UrlTemplate, liquidAt } from './templates.js';
 
-/** So many deliveries whose rendering took too long are remembered. */
-const mostLate = 1000;
+/** Maximum number of remembered deliveries whose rendering timed out. */
+const maxTimedOut = 1000;
 
-/** What a sink sends of a delivery, and what counts as success: templates with what becomes of them when they fail. */
+/** Builds requests from a sink's templates, evaluates its success condition, and maps template errors to sink errors. */
 export class Shape {
   private readonly bodies: BodyTemplate | null;
   private readonly urls: UrlTemplate | null;
   private readonly condition: SuccessCondition | null;
-  /** Deliveries whose last rendering took too long. */
-  private readonly late = new Set<string>();
+  /** Deliveries whose last rendering timed out. */
+  private readonly timedOut = new Set<string>();
 
   constructor(private readonly settings: ShapeSettings) {
     const { URL, TEMPLATE, CONTENT_TYPE, SUCCESS } = settings;
@@ -21,7 +21,7 @@ export class Shape {
     this.condition = SUCCESS === undefined ? null : new SuccessCondition(SUCCESS);
   }
 
-  /** @returns `null` if nothing is to be sent @throws SinkError */
+  /** @returns `null` to skip the delivery @throws SinkError */
   body(delivery: Delivery): string | null {
     const { bodies } = this;
     return bodies ? this.rendered('TEMPLATE', delivery.id, () => bodies.render(delivery)) : JSON.stringify(delivery.event);
@@ -33,7 +33,7 @@ export class Shape {
     return urls ? this.rendered('URL', delivery.id, () => urls.render(delivery)) : this.settings.URL;
   }
 
-  /** What an answer means, when it means this by its status. */
+  /** Refines the outcome that follows from the status: a missing record or an unmet success condition is refused. */
   failureOf({ status, body }: { status: number; body: string }, byStatus: SinkError | null): SinkError | null {
     const isMissing = this.urls && byStatus instanceof Misconfigured && (status === 404 || status === 410);
     if (isMissing) return byStatus.as(Refused, ['no_record']);
@@ -43,17 +43,17 @@ export class Shape {
 
   private rendered<T>(setting: string, id: string, render: () => T): T {
     try {
-      const made = render();
-      this.late.delete(id);
-      return made;
+      const text = render();
+      this.timedOut.delete(id);
+      return text;
     } catch (error) {
       const advice = ['fix_template', setting] as const;
       if (error instanceof UnusableRendering) throw new Refused(error.why, advice);
       if (!(error instanceof TemplateError)) throw error;
-      if (!error.isLate) throw new Refused(['cannot_render', setting, ['as_said', error.fact]], advice);
+      if (!error.isTimeout) throw new Refused(['cannot_render', setting, ['as_said', error.fact]], advice);
       const why = ['rendering_slow', setting, renderMs] as const;
-      if (this.late.delete(id)) throw new Refused(why, advice);
-      if (this.late.size < mostLate) this.late.add(id);
+      if (this.timedOut.delete(id)) throw new Refused(why, advice);
+      if (this.timedOut.size < maxTimedOut) this.timedOut.add(id);
       throw new NotSent(why, ['simplify_template', setting]);
     }
   }

@@ -201,7 +201,7 @@ describe('a hostile template', () => {
       }
     };
     expect(said()).not.toMatch(/function|native code|another error/);
-    // Many times what it takes alone on a core.
+    // Many times the duration on an idle core.
     expect(performance.now() - at).toBeLessThan(3000);
   });
 

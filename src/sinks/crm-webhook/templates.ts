@@ -3,7 +3,7 @@ import { parseJson } from '../../outgoing/http.js';
 import type { ChangeEvent, Delivery } from '../sink.js';
 import { LiquidText, TemplateError } from './liquid.js';
 
-/** What decides what is sent. */
+/** The settings that determine the request. */
 export interface ShapeSettings {
   URL: string;
   CONTENT_TYPE: string;
@@ -11,9 +11,9 @@ export interface ShapeSettings {
   SUCCESS?: string;
 }
 
-const mostBytes = 1024 * 1024;
+const maxBytes = 1024 * 1024;
 
-/** A template was rendered, and what it says cannot be sent. */
+/** The result of rendering a template cannot be sent. */
 export class UnusableRendering extends Error {
   constructor(
     readonly why: Explanation,
@@ -23,19 +23,19 @@ export class UnusableRendering extends Error {
   }
 }
 
-/** Whether a content type is one of JSON. */
+/** Whether a content type means JSON. */
 export function isJson(contentType: string): boolean {
   return /^[^/]+\/([^;]+\+)?json\s*(;|$)/i.test(contentType);
 }
 
-/** What an operator's template is given of a delivery; every key always. */
+/** The data available to a template; all keys are always present. */
 export type TemplateData = Pick<Delivery, 'event' | 'origin'>;
 
 function dataOf({ event, origin }: TemplateData): object {
   return { type: event.type, timestamp: event.timestamp, data: { test: false, ...event.data }, origin };
 }
 
-/** The body that a template makes of a delivery. */
+/** Renders the body of a request from an operator's template. */
 export class BodyTemplate {
   private readonly text: LiquidText;
 
@@ -47,13 +47,13 @@ export class BodyTemplate {
     this.text = new LiquidText(text);
   }
 
-  /** @returns `null` if nothing is to be sent @throws TemplateError, UnusableRendering */
+  /** @returns `null` to skip the delivery @throws TemplateError, UnusableRendering */
   render(data: TemplateData): string | null {
-    if (sizeOf(data.event) > mostBytes) throw new UnusableRendering(['change_too_large']);
+    if (sizeOf(data.event) > maxBytes) throw new UnusableRendering(['change_too_large']);
     const body = this.text.render(dataOf(data));
     const trimmed = body.trim();
     if (trimmed === 'skip') return null;
-    if (Buffer.byteLength(body) > mostBytes) throw new UnusableRendering(['rendering_too_large']);
+    if (Buffer.byteLength(body) > maxBytes) throw new UnusableRendering(['rendering_too_large']);
     if (trimmed === '') throw new UnusableRendering(['rendering_empty']);
     if (isJson(this.contentType) && parseJson(body) === undefined) throw new UnusableRendering(['rendering_not_json'], body);
     return body;
@@ -65,7 +65,7 @@ function sizeOf({ data: { profile, changes } }: ChangeEvent): number {
   return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
 }
 
-/** Around what a value became in a URL: no value has them, since they are percent-encoded. */
+/** Placed around values in a URL while checking it; percent-encoded values cannot contain them. */
 const marks = ['\u0001', '\u0002'] as const;
 
 function unmarked(text: string): string {
@@ -77,7 +77,7 @@ function encoded(value: unknown): string {
   return marks[0] + encodeURIComponent(text.toWellFormed()) + marks[1];
 }
 
-/** A URL that differs by delivery. */
+/** Renders a request URL from an operator's template. */
 export class UrlTemplate {
   private readonly text: LiquidText;
 
@@ -90,7 +90,7 @@ export class UrlTemplate {
   render(data: TemplateData): string {
     const url = this.text.render(dataOf(data)).trim();
     const [path] = url.split(/[?#]/, 1);
-    // A server would take these out of the path, and find another record; a backslash counts as a slash.
+    // A server would resolve dot or empty segments and so address another record; a backslash counts as a slash.
     const wrong = path!.split(/[/\\]/).some(segment => segment.includes(marks[0]) && /^(\.|%2e){0,2}$/i.test(unmarked(segment)));
     if (wrong) throw new UnusableRendering(['url_segment']);
     const plain = unmarked(url);
@@ -99,12 +99,12 @@ export class UrlTemplate {
   }
 }
 
-/** Where Liquid begins in a text; -1 if it has none. */
+/** The position of the first Liquid tag in a text; -1 if there is none. */
 export function liquidAt(text: string): number {
   return text.search(/\{\{|\{%/);
 }
 
-/** An operator's condition on an answer. */
+/** An operator's Liquid condition on a response. */
 export class SuccessCondition {
   private readonly text: LiquidText;
 
@@ -113,11 +113,11 @@ export class SuccessCondition {
     const [before, start] = ['{% if ', 'line 1, column 1'];
     if (/[{%]\}|\{[{%]/.test(condition)) throw new TemplateError('it must be a condition alone, without {% and %}', start);
     this.text = new LiquidText(`${before}${condition} %}yes{% endif %}`, undefined, before.length);
-    const strange = this.text.variables.find(name => name !== 'status' && name !== 'answer');
-    if (strange !== undefined) throw new TemplateError(`undefined variable: ${strange}; there are status and answer`, start);
+    const unknown = this.text.variables.find(name => name !== 'status' && name !== 'answer');
+    if (unknown !== undefined) throw new TemplateError(`undefined variable: ${unknown}; there are status and answer`, start);
   }
 
-  /** False also where the answer is none that it can deal with. */
+  /** False also if the condition cannot be evaluated on this response. */
   holds(status: number, body: string): boolean {
     const answer = parseJson(body);
     try {
