@@ -81,7 +81,7 @@ export class Engine {
         this.log.info('delivering');
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         const { signal } = this.stopping;
-        this.background = parts.map(part => repeatedly(part.works(signal), error => this.events.report(part.part, error), signal));
+        this.background = parts.map(job => repeatedly(job.works(signal), error => this.events.report(job.part, error), signal));
         return;
       } catch (error) {
         const isUnusable = error instanceof UnusableDatabase;

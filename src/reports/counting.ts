@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import { countedMost } from '../sinks/alert.js';
+import { maxCounted } from '../sinks/alert.js';
 
 /** How many rows are counted at once: the embedded store counts in our own thread, where webhooks wait meanwhile. */
 const countedAtOnce = 20_000;
@@ -55,7 +55,7 @@ export async function countParked({ kysely }: Database, sink: number): Promise<M
  */
 export async function countUpToMost(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
   const upToMost = (state: string) =>
-    sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(countedMost + 1)}) few)`;
+    sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(maxCounted + 1)}) few)`;
   const { rows } = await sql<{ id: number; queued: number; failed: number }>`
     select id, ${upToMost('pending')} as queued, ${upToMost('parked')} as failed from sink where removed_at is null`.execute(db);
   const counts = new Map(rows.map(({ id, ...count }) => [id, count]));

@@ -1,53 +1,50 @@
 import type { RejectionCause } from '../webhook/rejections.js';
 import type { Difference } from './search-sink.js';
 
-/** Changes that are queued for a sink, or parked at it, are counted up to this and one more: a greater count is shown as "more than". */
-export const countedMost = 10_000;
+/** A sink's queued or parked changes are counted up to this plus one; more are shown as "more than". */
+export const maxCounted = 10_000;
 
 interface OfSink {
   sink: string;
-  /** It ended because the sink is no longer configured: what is queued or parked stays, and its index stays as it is. */
+  /** Resolved only because the sink is no longer configured: its queued and parked changes and its index are left as they are. */
   removed: boolean;
 }
 
-/**
- * What a report sink shows of the service itself. Each is one message, updated while it lasts; `until` is when it was over, `null` before. Times in
- * milliseconds.
- */
+/** An alert of the service in a report sink: one message, updated until it is resolved at `until`. Times are in milliseconds. */
 export type Alert = { since: number; until: number | null } & (
   | ({
       /** A sink that is stopped. */
       kind: 'incident';
-      /** `paused`: without any other trouble. `retrying`: it is not stopped, but a check of it failed. */
+      /** `paused`: there is no other problem. `retrying`: not stopped, but a check failed. */
       state: 'misconfigured' | 'down' | 'paused' | 'retrying';
-      /** Both empty if it is only paused. */
+      /** `reason` and `advice` are empty if it is only paused. */
       reason: string;
       advice: string;
-      /** How many changes are queued for it. */
+      /** Number of queued changes. */
       waiting: number;
-      /** A few of its failed attempts, the latest first. */
+      /** Some failed attempts, latest first. */
       failures: { at: number; error: string }[];
-      /** Whether it had recovered since then, and stopped again soon. */
+      /** It had recovered since, but soon stopped again. */
       again?: boolean;
-      /** True while a person has paused it, and who did so last, or resumed it. */
+      /** Whether it is paused, and who last paused or resumed it. */
       paused: boolean;
       by: string | null;
     } & OfSink)
-  | ({ kind: 'parked'; count: number; /** Of the latest of them. */ reason: string; advice: string } & OfSink)
-  /** A search index that differs from our store, as the latest comparison that has ended found it and did not repair it. */
+  | ({ kind: 'parked'; count: number; /** `reason` and `advice` of the latest one. */ reason: string; advice: string } & OfSink)
+  /** A search index differs from our store, according to the latest finished comparison, which did not repair it. */
   | ({ kind: 'differences' } & Record<Difference['kind'], number> & OfSink)
-  /** No webhook since the last one was kept, or since we started; `rejected` if some came meanwhile and were rejected. */
+  /** No webhook was stored for `afterMs`; `rejected` if some arrived but were rejected. */
   | { kind: 'silence'; afterMs: number; rejected: boolean }
-  /** How many webhooks were lost, by cause, and when the last of them came. */
+  /** Rejected webhooks by cause, and when the last one arrived. */
   | { kind: 'rejected'; counts: Partial<Record<RejectionCause, number>>; last: number }
   /** Tencent's REST API does not work for an app; webhooks and sinks are not affected. */
   | { kind: 'vendor'; app: string; state: 'misconfigured' | 'retrying'; reason: string; advice: string }
-  /** A comparison with Tencent has ended, which changed something or failed, or was an import. */
+  /** A comparison with Tencent changed something or failed, or an import has finished. */
   | ({
       kind: 'compared';
       app: string;
       cause: string;
-      /** Why it failed, and what to do; `null` if it did not. */
+      /** `reason` and `advice` are `null` unless it failed. */
       reason: string | null;
       advice: string | null;
       /** The first difference. */
@@ -64,7 +61,7 @@ export type Alert = { since: number; until: number | null } & (
         slowestMs: number | null;
         parked: number;
         waiting: number;
-        /** The messageRefs of the alerts about what is parked and about why it is stopped, while they are not over. */
+        /** The messageRefs of unresolved alerts about parked changes and about the stopped sink. */
         messageRefs: { parked: string | null; waiting: string | null };
       }[];
     }

@@ -1,19 +1,19 @@
 import { type Explanation, inEnglish } from '../explanations/explanation.js';
 
 /**
- * The outcome of an attempt that did not deliver. A sink throws one of these; anything else that it throws is tried again and
- * recorded without its text, since only these promise that their texts hold no secret.
+ * Base class of the errors that sinks throw for a failed attempt. Any other error is retried, and recorded without its message, which
+ * might contain secrets.
  */
 export abstract class SinkError extends Error {
   abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
-  /** The target's own word for it, for a sink that acts on it; empty if there is none. */
+  /** The target's own error code, for sinks that act on it; empty if there is none. */
   word = '';
-  /** What the target answered: one line of text, cleaned of secrets, 500 characters at most; `null` for nothing. */
+  /** The target's response: one line of at most 500 characters, with secrets removed; `null` if there was none. */
   response: string | null = null;
   /**
-   * @param why without any secret or profile text; in English it is the message
-   * @param advice what a person can do about it
-   * @param status the HTTP status, if there was one
+   * @param why must not contain secrets or profile texts; its English text becomes the message
+   * @param advice how to fix it
+   * @param status the HTTP status, if any
    */
   constructor(
     readonly why: Explanation,
@@ -24,18 +24,18 @@ export abstract class SinkError extends Error {
     this.name = new.target.name;
   }
 
-  /** Why, with the beginning of the target's answer. */
+  /** `why`, with the beginning of the target's response. */
   get reason(): Explanation {
     return this.response === null ? this.why : ['with_answer', this.why, cut(this.response, 120)];
   }
 
-  /** The same failure, as one of another kind. */
+  /** This failure as another class, with other advice. */
   as<E extends SinkError>(kind: new (why: Explanation, advice: Explanation, status: number | null) => E, advice: Explanation): E {
     return Object.assign(new kind(this.why, advice, this.status), { response: this.response });
   }
 }
 
-/** So many characters of a text at most, none of them half. */
+/** Truncates a text without splitting surrogate pairs. */
 export function cut(text: string, characters: number): string {
   return text.length <= characters
     ? text
@@ -44,10 +44,10 @@ export function cut(text: string, characters: number): string {
         .join('');
 }
 
-/** It may work later: network trouble, overload, time-outs. */
+/** A failure that may pass, such as a network error, overload or a timeout: the delivery is retried. */
 export class TryAgain extends SinkError {
   readonly outcome = 'retry';
-  /** @param retryAfterMs how long the whole sink asked to be left alone, 0 if it did not */
+  /** @param retryAfterMs delay that the target asked for, which applies to the whole sink; 0 if none */
   constructor(
     why: Explanation,
     advice: Explanation,
@@ -58,15 +58,15 @@ export class TryAgain extends SinkError {
   }
 }
 
-/** The request did not reach the target. */
+/** The request certainly did not reach the target. */
 export class NotSent extends TryAgain {}
 
-/** The sink will never take this delivery; it is parked for a person to decide. */
+/** The target will never accept this delivery: it is parked until someone retries or discards it. */
 export class Refused extends SinkError {
   readonly outcome = 'refused';
 }
 
-/** No delivery can work until somebody corrects the settings: credentials, URL, certificate, channel. */
+/** No delivery can succeed until the settings are fixed, such as credentials, URL, certificate or channel: the sink is stopped. */
 export class Misconfigured extends SinkError {
   readonly outcome = 'misconfigured';
 }

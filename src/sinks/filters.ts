@@ -1,54 +1,53 @@
 import type { FieldName } from '../channel/profile.js';
 
-/** Which changes a sink wants; an absent filter wants all. Filters choose changes, they do not edit them. */
+/** Selects the changes that a sink gets; an absent filter matches all. Filters never modify changes. */
 export interface Filters {
   fields?: FieldName[];
   channels?: string[];
   sdkAppIds?: string[];
 }
 
-/** What the filters look at. */
+/** The properties of a change that filters look at. */
 export interface Filterable {
   sdkAppId: string;
   channelId: string;
   existenceChanged: boolean;
-  /** The fields that changed or, without a revision, those that the webhook named. */
+  /** The fields that changed; for a change without a revision, the fields in the webhook. */
   fields: readonly FieldName[];
 }
 
-/** Whether a change is wanted. */
 export function wants({ fields, channels, sdkAppIds }: Filters, change: Filterable): boolean {
   if (sdkAppIds && !sdkAppIds.includes(change.sdkAppId)) return false;
   if (channels && !isWanted(channels, change.channelId)) return false;
   return !fields || change.existenceChanged || change.fields.some(field => fields.includes(field));
 }
 
-/** Filters that were read, by their text. */
-const known = new Map<string, Filters>();
-/** More than a process has sinks: beyond that it forgets those of the past. */
-const mostKnown = 1000;
+/** Parsed filters by their JSON. */
+const cache = new Map<string, Filters>();
+/** Larger than the number of sinks; beyond it the cache is cleared, since old filters pile up. */
+const maxCached = 1000;
 
-/** Reads stored filters, each text once: every webhook asks for those of all sinks. */
+/** Parses stored filters, with a cache, since every webhook needs those of all sinks. */
 export function filtersFrom(json: string): Filters {
-  const filters = known.get(json) ?? (JSON.parse(json) as Filters);
-  if (known.size === mostKnown) known.clear();
-  known.set(json, filters);
+  const filters = cache.get(json) ?? (JSON.parse(json) as Filters);
+  if (cache.size === maxCached) cache.clear();
+  cache.set(json, filters);
   return filters;
 }
 
-/** The patterns of filters: of a long list most are ids as they stand. */
-const sorted = new WeakMap<readonly string[], { ids: Set<string>; globs: string[] }>();
+/** Channel patterns split into plain ids and globs, since long lists are mostly ids. */
+const compiled = new WeakMap<readonly string[], { ids: Set<string>; globs: string[] }>();
 
 function isWanted(channels: readonly string[], id: string): boolean {
-  let patterns = sorted.get(channels);
+  let patterns = compiled.get(channels);
   if (!patterns) {
     const { ids = [], globs = [] } = Object.groupBy(channels, pattern => (/[*?]/.test(pattern) ? 'globs' : 'ids'));
-    sorted.set(channels, (patterns = { ids: new Set(ids), globs }));
+    compiled.set(channels, (patterns = { ids: new Set(ids), globs }));
   }
   return patterns.ids.has(id) || patterns.globs.some(pattern => matches(pattern, id));
 }
 
-/** Glob match: `*` is any characters, `?` one. Walks back only to the last star, so that no pattern is slow. */
+/** Matches a glob: `*` any characters, `?` one. Backtracks only to the last star, so that no pattern is slow. */
 export function matches(pattern: string, text: string): boolean {
   const [letters, marks] = [[...text], [...pattern]];
   let [at, mark, star, resume] = [0, 0, -1, 0];
@@ -58,5 +57,5 @@ export function matches(pattern: string, text: string): boolean {
     else if (star >= 0) [resume, at, mark] = [resume + 1, resume + 1, star + 1];
     else return false;
   }
-  return marks.slice(mark).every(one => one === '*');
+  return marks.slice(mark).every(rest => rest === '*');
 }

@@ -4,25 +4,25 @@ import type { Filters } from './filters.js';
 import type { Report, SinkResult } from './report-sink.js';
 import type { Profile } from './sink.js';
 
-/** A change as lists show it. */
+/** A change as shown in lists. */
 export type ListedChange = Pick<Report, 'event' | 'origin' | 'receivedAt' | 'eventTimeEstimated' | 'tie' | 'stale'>;
 
-/** How a configured sink is. */
+/** The status of a configured sink. */
 export interface SinkOverview {
   sink: string;
   state: 'ok' | 'retrying' | 'misconfigured' | 'down' | 'paused';
-  /** Since when, in milliseconds, why, and what to do; `null` if it is `ok`. */
+  /** Since when (ms), why, and how to fix it; `null` if `ok`. */
   since: number | null;
   reason: string | null;
   advice: string | null;
-  /** Age of its oldest queued change. */
+  /** Age of the oldest queued change. */
   lagMs: number;
-  /** How many changes are queued and how many failed; counted up to `countedMost` and one more. */
+  /** Numbers of queued and failed changes, each counted up to `maxCounted` plus one. */
   queued: number;
   failed: number;
 }
 
-/** A change that some sinks did not take. */
+/** A change that could not be delivered to some sinks. */
 export interface FailedChange extends ListedChange {
   failures: { sink: string; reason: string }[];
 }
@@ -30,14 +30,14 @@ export interface FailedChange extends ListedChange {
 export interface FoundChannel {
   sdkAppId: string;
   channelId: string;
-  /** `null` is unknown. */
+  /** `null` if unknown. */
   name: string | null;
   exists: boolean;
-  /** The newest time of a change that altered it, in milliseconds. */
+  /** The latest EventTime of a change that altered it, in milliseconds. */
   updatedAt: number | null;
 }
 
-/** One channel, how each sink stands to it, and its latest changes. */
+/** A channel, its state at each sink, and its latest changes. */
 export interface ChannelOverview extends FoundChannel {
   revision: number;
   profile: Profile;
@@ -45,49 +45,49 @@ export interface ChannelOverview extends FoundChannel {
   latest: ListedChange[];
 }
 
-/** One try of a delivery. */
-export interface ShownAttempt {
+/** An attempt of a delivery. */
+export interface AttemptDetails {
   at: number;
   durationMs: number;
   outcome: string;
   status: number | null;
   error: string | null;
-  /** What the target answered, cleaned; `null` if nothing is known of it. */
+  /** The target's response, with secrets removed; `null` if unknown. */
   response: string | null;
 }
 
-/** All that is known of a change. */
+/** A change with all details. */
 export interface ChangeDetails extends ListedChange {
   /** The body of its webhook as text; `null` if there was none. */
   webhook: string | null;
-  deliveries: (SinkResult & { attempts: ShownAttempt[] })[];
-  /** Changes of the same channel, those next to it first. */
+  deliveries: (SinkResult & { attempts: AttemptDetails[] })[];
+  /** Neighbouring changes of the same channel, nearest first. */
   before: ListedChange[];
   after: ListedChange[];
 }
 
-/** What people look up by way of a sink: never more than the sink's filters want. */
+/** Queries for users of a sink, limited to what the sink's filters select. */
 export interface Lookup {
-  /** Every configured sink, what needs attention first. */
+  /** All configured sinks, those that need attention first. */
   sinks(): Promise<SinkOverview[]>;
-  /** The latest arrivals first. */
-  latestChanges(most: number): Promise<ListedChange[]>;
-  failedChanges(most: number): Promise<FailedChange[]>;
-  /** Channels with this in their name or id, the one that was altered last first, and how many there are beyond the most. */
-  findChannels(text: string, most: number): Promise<{ channels: FoundChannel[]; more: number }>;
-  /** In every app that has it. */
+  /** Latest arrivals first. */
+  latestChanges(max: number): Promise<ListedChange[]>;
+  failedChanges(max: number): Promise<FailedChange[]>;
+  /** Channels whose name or id contains the text, most recently altered first; `more` counts those beyond `max`. */
+  findChannels(text: string, max: number): Promise<{ channels: FoundChannel[]; more: number }>;
+  /** The channel in every app that has it. */
   channel(channelId: string): Promise<ChannelOverview[]>;
   change(changeId: string): Promise<ChangeDetails | null>;
-  /** A link to the page of a change that is good for an hour, on record as made for `actor`; `null` if there is no such page. @param language of the page */
+  /** A link to a change's page, valid for an hour, audited as created for `actor`; `null` without PUBLIC_URL. @param language of the page */
   link(changeId: string, language: string, actor: string): Promise<string | null>;
 }
 
-/** Makes what people may look up by way of a sink. */
+/** Creates lookups limited to a sink's filters. */
 export abstract class Lookups {
   abstract within(filters: Filters): Lookup;
 }
 
-/** What a change did, in a few words. */
+/** The effect of a change, in a few words. */
 export function effectOf({ event, stale, tie }: ListedChange, { change: texts }: ChangeTexts): string {
   const { exists, revision } = event.data;
   const destroyed = event.type === 'channel.destroyed';
@@ -102,7 +102,7 @@ export function effectOf({ event, stale, tie }: ListedChange, { change: texts }:
   return revision === 1 ? texts.created : texts.reCreated;
 }
 
-/** What else there is to know of a change, a sentence each. */
+/** Further remarks on a change, one sentence each. */
 export function notesOf({ event, stale, tie, eventTimeEstimated }: ListedChange, { change: texts }: ChangeTexts): string[] {
   const altered = event.data.revision !== null;
   return [
@@ -112,26 +112,26 @@ export function notesOf({ event, stale, tie, eventTimeEstimated }: ListedChange,
   ];
 }
 
-/** The channel's name; of a destroyed one the last that was known. */
+/** The channel's name, or the last known name of a destroyed channel. */
 export function lastNameOf({ event }: ListedChange): string | null {
   return event.data.profile.name ?? event.data.changes.find(({ field }) => field === 'name')?.from ?? null;
 }
 
-/** The reason of a discard for which a person gave none. The line that says who did it says more. */
+/** The default reason of a discard. Not shown: the line about who discarded it says more. */
 const noReasonGiven = stored(['discarded']);
 
-/** How a sink stands to a change, why if it does not have it, and when it is tried next; `why` is empty if there is nothing to say. */
-export function standingOf(
+/** A change's status at a sink, why it was not delivered (may be empty), and when the next attempt is due. */
+export function statusOf(
   { state, reason, held, skipped, nextAttemptAt }: SinkResult,
   { results: texts, explain }: ChangeTexts,
   now: number,
-): { standing: string; why: string; next: { text: string; at: number } | null } {
-  if (skipped) return { standing: texts.skipped, why: '', next: null };
-  const standing = texts.state[state];
+): { status: string; why: string; next: { text: string; at: number } | null } {
+  if (skipped) return { status: texts.skipped, why: '', next: null };
+  const status = texts.state[state];
   if (state !== 'pending' && state !== 'retrying') {
     const has = state === 'delivered' || state === 'superseded' || reason === null || reason === noReasonGiven;
-    return { standing, why: has ? '' : explain(reason), next: null };
+    return { status, why: has ? '' : explain(reason), next: null };
   }
   const why = held !== null ? texts.held[held] : reason === null ? '' : explain(reason);
-  return { standing, why, next: nextAttemptAt !== null && nextAttemptAt > now ? { text: texts.next[state], at: nextAttemptAt } : null };
+  return { status, why, next: nextAttemptAt !== null && nextAttemptAt > now ? { text: texts.next[state], at: nextAttemptAt } : null };
 }

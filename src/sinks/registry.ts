@@ -4,37 +4,36 @@ import type { Filters } from './filters.js';
 import type { ReportSink } from './report-sink.js';
 import type { Mode } from './sink.js';
 
-/** The row of a registered sink. */
+/** A sink that is registered in the database. */
 export interface RegisteredSink {
   id: number;
   name: string;
   type: string;
   mode: Mode;
-  /** Of a report sink, how it shows changes; by default at once, and anew whenever something moves. */
+  /** Set for report sinks: how they show changes. By default at once, with an update whenever a result changes. */
   report?: Pick<ReportSink, 'holdMs' | 'edits'>;
 }
 
-/** A sink as the environment configures it. */
+/** A sink as configured in the environment. */
 export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };
 
 /**
- * Brings the registered sinks up to date with the configured ones, so that what is owed follows the database. The same name with
- * another type or mode is a new sink; one that is no longer configured keeps what it is owed. A state sink of a name that was never
- * configured before is to be filled with what was before it.
+ * Updates the registered sinks from the configuration, so that all processes enqueue for the same sinks. A sink whose type or mode has
+ * changed counts as new; one that is no longer configured keeps its queued deliveries. A state sink with a new name is to be backfilled.
  */
 export async function registerSinks(database: Database, configured: readonly ConfiguredSink[], now: number): Promise<RegisteredSink[]> {
   return database.kysely.transaction().execute(async trx => {
-    // Two that start at once would both find a sink missing.
+    // Two processes that start at once would both register a missing sink.
     await database.advisoryLock(trx, 'sinks');
-    const known = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
+    const rows = await trx.selectFrom('sink').selectAll().orderBy('id').execute();
     const registered: RegisteredSink[] = [];
     for (const { filters, ...sink } of configured) {
       const { name, type, mode } = sink;
-      // Only the newest of its name: what an older one was owed has been given up.
-      const newest = known.findLast(one => one.name === name);
-      const row = newest?.type === type && newest.mode === mode ? newest : undefined;
+      // Only the latest of this name: deliveries of earlier ones were discarded.
+      const latest = rows.findLast(candidate => candidate.name === name);
+      const row = latest?.type === type && latest.mode === mode ? latest : undefined;
       const values = { filters: JSON.stringify(filters), removed_at: null };
-      const isNew = newest === undefined;
+      const isNew = latest === undefined;
       const { id } = row
         ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
         : await trx
@@ -44,12 +43,12 @@ export async function registerSinks(database: Database, configured: readonly Con
             .executeTakeFirstOrThrow();
       registered.push({ id, ...sink });
     }
-    const gone = known.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
-    if (gone.length > 0)
+    const removed = rows.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
+    if (removed.length > 0)
       await trx
         .updateTable('sink')
         .set({ removed_at: await recordedAt(trx, now) })
-        .where(database.isAmong('id', gone))
+        .where(database.isAmong('id', removed))
         .execute();
     return registered;
   });

@@ -2,96 +2,96 @@ import type { FieldName } from '../channel/profile.js';
 import type { Alert } from './alert.js';
 import type { Delivery } from './sink.js';
 
-/** The result of a change at one other sink so far. */
+/** The current result of a change at another sink. */
 export interface SinkResult {
   sink: string;
-  /** `retrying` is pending after a failed try. */
+  /** `retrying`: pending after a failed attempt. */
   state: 'pending' | 'retrying' | 'delivered' | 'superseded' | 'parked' | 'discarded';
-  /** Why, in plain words, when it failed, was parked or discarded. */
+  /** Why it failed, was parked or discarded. */
   reason: string | null;
-  /** How long the last attempt took, in milliseconds. */
+  /** Duration of the latest attempt in milliseconds. */
   durationMs: number | null;
-  /** When it is tried next, in milliseconds; `null` if it has ended, is under way, or its sink is stopped. */
+  /** When the next attempt is due, in milliseconds; `null` if finished, in progress, or its sink is stopped. */
   nextAttemptAt: number | null;
-  /** When it got its end result, in milliseconds; `null` before. */
+  /** When it reached its final state, in milliseconds; `null` before. */
   endedAt: number | null;
-  /** Why it is not tried at all for now: a person paused its sink, or that is no longer configured. */
+  /** Why no attempts are made for now: its sink is paused, or no longer configured. */
   held: 'paused' | 'removed' | null;
-  /** What its target answered to the last attempt, cleaned of secrets, if that failed. */
+  /** The target's response to the latest attempt if that failed, with secrets removed. */
   response: string | null;
-  /** Delivered without being sent: its template said so. */
+  /** Counts as delivered but was not sent, because of its template. */
   skipped: boolean;
 }
 
-/** What a person did with the deliveries of a change. */
+/** A user's action on the deliveries of a change. */
 export interface AuditAction {
   at: number;
   action: 'replay' | 'discard';
-  /** Who: `api`, or `slack:` and the id of a Slack user. */
+  /** `api`, or `slack:` and the Slack user's id. */
   actor: string;
 }
 
-/** What a report sink shows: a change together with its results so far. */
+/** What a report sink shows: a change with its current results. */
 export interface Report extends Delivery {
   /** When the webhook arrived, in milliseconds. */
   receivedAt: number;
   eventTimeEstimated: boolean;
   tie: boolean;
-  /** Fields of the webhook that were older than what we had and were not applied. */
+  /** Fields of the webhook that were not applied, because the current value is newer. */
   stale: FieldName[];
-  /** Every sink that reports no results itself, in the order of their names. */
+  /** The results at all sinks except report sinks, ordered by name. */
   results: SinkResult[];
-  /** What people did to its deliveries, the oldest first. */
+  /** Users' actions on its deliveries, oldest first. */
   auditActions: AuditAction[];
-  /** Since when an attempt to show it may have arrived without our knowing (ms): it failed, or its process ended. `null` if there was none. */
+  /** Earliest time (ms) at which an attempt that failed, or whose process ended, may have posted it; `null` if there is none. */
   possiblyPostedSince: number | null;
-  /** What this sink returned when it last showed this change; `null` before. */
+  /** The value this sink returned when it last showed the change; `null` before. */
   messageRef: string | null;
 }
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
-/** What an interaction is answered: empty, a text, or an object to be sent as JSON. */
+/** The answer to an interaction: empty, a text, or an object to be sent as JSON. */
 export type InteractionAnswer = string | object;
 
-/** How a report sink takes requests to the path for interactions: clicks, slash commands and events. */
+/** Handles a report sink's HTTP requests from Slack: clicks, slash commands and events. */
 export interface InteractionHandler {
-  /** Whether a request may be read, by its headers alone. */
-  admits(headers: Headers): boolean;
-  /** Takes a request; what was clicked is done after the answer. @returns the answer, within 2.5 s; `null` if it is not signed for this sink */
-  take(body: Buffer, headers: Headers): Promise<InteractionAnswer> | null;
+  /** Whether the headers allow reading the body. */
+  accepts(headers: Headers): boolean;
+  /** Handles a request; actions run after the answer. @returns the answer, within 2.5 s; `null` if it is not signed for this sink */
+  handle(body: Buffer, headers: Headers): Promise<InteractionAnswer> | null;
 }
 
-/** A sink that shows changes with their results at the other sinks, and shows them again when those change. */
+/** A sink that shows each change with its results at the other sinks, and updates it when they change. */
 export interface ReportSink {
   /**
-   * How long the first report of a change waits for the results of the other sinks, in milliseconds after its webhook arrived; `null` until they are known,
-   * or, for a sink that edits, one of them is a failure.
+   * How long after the arrival of a webhook its first report waits for results, in milliseconds; `null`: until all results are final or,
+   * if the sink `edits`, one has failed.
    */
   readonly holdMs: number | null;
-  /** Whether it can show a change anew once it was shown. */
+  /** Whether it can update a report that was shown. */
   readonly edits: boolean;
   /**
-   * Returns the messageRef that the next report of this change will carry.
-   * @param countCall to be called for each request to the target beyond the first: the sink's rate counts requests
+   * @param countCall call it for each request after the first, for the sink's rate limit
+   * @returns the messageRef for the next report of this change
    */
   report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string>;
-  /** Shows many changes at once that all other sinks have. Returns the messageRef of each of them. */
+  /** Shows many changes at once, all of which every other sink has. @returns the messageRef they share */
   digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string>;
-  /** @param messageRef what this returned when it last showed this alert, `null` for a new one */
+  /** @param messageRef what the last call for this alert returned; `null` for a new alert */
   alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string>;
-  /** Whether it shows alerts; the daily summary is none. */
+  /** Whether it shows alerts; this does not include the daily summary. */
   readonly alerts: boolean;
-  /** When it shows the daily summary; `null` for never. */
+  /** When it shows the daily summary; `null`: never. */
   readonly summary: { hour: number; minute: number; timeZone: string } | null;
-  /** Begins to listen for interactions, where that needs a connection of its own. */
+  /** Starts listening for interactions, if that takes a connection of its own. */
   listen?(): void;
-  /** Takes interactions over HTTP. */
+  /** Set if the sink takes interactions over HTTP. */
   readonly interactionHandler?: InteractionHandler;
   /**
-   * Takes an interaction that came with a credential of this sink: a click on a message of its own, or what concerns the app as a whole.
-   * @param isNew whether it comes for the first time; rejected where that cannot be known
-   * @returns the answer, within 2.5 s whatever happens; `null` if it is not for this sink
+   * Handles an interaction authenticated by one of this sink's credentials: one on its own messages, or one about the app as a whole.
+   * @param isNew false for a repeated request; rejects if that cannot be determined
+   * @returns the answer, always within 2.5 s; `null` if it is not for this sink
    */
   interaction?(payload: unknown, credential: string, isNew: Promise<boolean>): Promise<InteractionAnswer> | null;
   close?(): Promise<void>;

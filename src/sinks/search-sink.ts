@@ -1,47 +1,47 @@
 import type { SinkError } from './errors.js';
 import type { BulkSink, Delivery } from './sink.js';
 
-/** What names a channel. Pages go by app, then by channel, in the order of code points. */
+/** Identifies a channel. Pages are ordered by app, then by channel, by code points. */
 export interface ChannelKey {
   sdkAppId: string;
   channelId: string;
 }
 
-/** A document of an index that is not what the store says. */
+/** A document that differs from our store. */
 export interface Difference extends ChannelKey {
-  /** `older`: it is behind, or has other texts at the same revision. `surplus`: the sink does not want this channel, or the store does not know it. */
+  /** `older`: outdated, or different at the same revision. `surplus`: excluded by the sink's filters, or unknown to our store. */
   kind: 'missing' | 'older' | 'newer' | 'surplus';
-  /** The version that the index has; `null` if it has none. A repair must take a greater one. */
+  /** The version in the index, which a repair must exceed; `null` if it has none. */
   version: number | null;
 }
 
 /**
- * A state sink whose target is an index of ours: it can be compared with the store, and built anew beside the one that is used. All of this may be asked by
- * several processes, again after a kill, and while deliveries go on.
+ * A state sink that owns a search index, which can be compared with our store and rebuilt beside the one in use. Several processes may call
+ * these methods, again after a crash, and during deliveries.
  */
 export interface SearchSink extends BulkSink {
-  /** The index that is used now, made if there is none, and whether it is outdated: this release would make it differently, so it is to be rebuilt. */
+  /** The index in use, created if there is none. `outdated`: this release would create it differently, so it must be rebuilt. */
   current(signal: AbortSignal): Promise<{ index: string; outdated: boolean }>;
   /**
-   * Compares what the index has after `after` (`null`: from the start) and up to `until` (`null`: to the end) with all that it should have there.
-   * @param wanted the newest state of each channel in between, in the order of their keys
+   * Compares the documents after `after` (`null`: from the start) up to `until` (`null`: to the end) with those it should have.
+   * @param wanted the latest state of each channel in this range, ordered by key
    */
   compare(
     wanted: readonly Delivery[],
     range: { after: ChannelKey | null; until: ChannelKey | null },
     signal: AbortSignal,
   ): Promise<Difference[]>;
-  /** Takes out what is surplus, unless it has another version by now. */
+  /** Deletes surplus documents, unless their version has changed. */
   remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
   /**
-   * Makes the next index, empty, unless it is there already; from a moment later on (`settleMs`) all processes write what they deliver into both.
-   * @returns its name
+   * Creates the next index, empty, unless it exists. After `settleMs`, all processes write deliveries to both indices.
+   * @returns the name of the next index
    */
   prepare(signal: AbortSignal): Promise<string>;
-  /** How long after `prepare` another process may still write into the old index alone. */
+  /** How long after `prepare` other processes may still write to the old index only. */
   readonly settleMs: number;
-  /** Writes into the next index alone. As `deliverMany` it answers for each. */
+  /** Writes to the next index only. Returns a result per delivery, like `deliverMany`. */
   fill(index: string, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]>;
-  /** In one step the next index is the one that is used; the old one goes. Does nothing if that has happened already. */
+  /** Atomically switches to the next index and deletes the old one. Does nothing if already done. */
   swap(index: string, signal: AbortSignal): Promise<void>;
 }

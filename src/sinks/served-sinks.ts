@@ -16,18 +16,18 @@ import { Actions, type Checkable } from './sink.js';
 import type { OpenSink, Sink, SinkContext } from './sink-type.js';
 import { type RegisteredSink, registerSinks } from './registry.js';
 
-/** A sink of this process. */
+/** An open, registered sink of this process. */
 export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
   sink: S & Checkable;
   settings: SinkSettings;
 }
 
-/** The configured sinks: made at the start, registered once the database is there. */
+/** The configured sinks: opened at the start, registered once the database is available. */
 @Injectable()
 export class ServedSinks {
   /** In the order of the settings. */
   readonly opened: OpenSink[] = [];
-  /** The same, once they are registered; none before. */
+  /** The same sinks once registered; empty before. */
   all: readonly ServedSink[] = [];
   private readonly clean: Clean;
 
@@ -44,24 +44,23 @@ export class ServedSinks {
   }
 
   get reports(): ServedSink<ReportSink>[] {
-    return this.all.filter((one): one is ServedSink<ReportSink> => 'report' in one.sink);
+    return this.all.filter((served): served is ServedSink<ReportSink> => 'report' in served.sink);
   }
 
   get searches(): ServedSink<SearchSink>[] {
-    return this.all.filter((one): one is ServedSink<SearchSink> => 'compare' in one.sink);
+    return this.all.filter((served): served is ServedSink<SearchSink> => 'compare' in served.sink);
   }
 
-  /** What takes interactions over HTTP. */
   get interactionHandlers(): InteractionHandler[] {
     return this.opened.flatMap(sink => ('report' in sink ? (sink.interactionHandler ?? []) : []));
   }
 
-  /** Makes the sinks; none of them connects to anything yet. */
+  /** Opens the sinks; none of them connects yet. */
   async open(): Promise<void> {
     for (const { name, type, settings } of this.settings.sinks) this.opened.push(await type.open(settings, this.contextOf(name, settings)));
   }
 
-  /** Brings the table of sinks up to date with the settings. */
+  /** Updates the table of sinks from the settings. */
   async register(): Promise<void> {
     const configured = this.settings.sinks.map(({ name, type, settings }, index) => {
       const sink = this.opened[index]!;
@@ -69,7 +68,7 @@ export class ServedSinks {
       return { name, type: type.type, mode: type.mode(settings), filters: filtersOf(settings), ...shows };
     });
     const registered = await registerSinks(this.database, configured, this.clock.now());
-    this.all = registered.map((one, index) => ({ ...one, sink: this.opened[index]!, settings: this.settings.sinks[index]!.settings }));
+    this.all = registered.map((row, index) => ({ ...row, sink: this.opened[index]!, settings: this.settings.sinks[index]!.settings }));
   }
 
   private contextOf(name: string, settings: SinkSettings): SinkContext {
@@ -85,7 +84,7 @@ export class ServedSinks {
       lookup: this.lookups.within(filtersOf(settings)),
       interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());
-        // Heard by whoever has something to do.
+        // Handled by the sink that takes the interaction; not an unhandled rejection if none does.
         isNew.catch(() => undefined);
         for (const sink of this.opened) {
           const answer = 'report' in sink ? sink.interaction?.(payload, credential, isNew) : null;

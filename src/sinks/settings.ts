@@ -2,7 +2,7 @@ import { IsIn, IsPositive, Matches } from 'class-validator';
 import { type FieldName, fieldNames } from '../channel/profile.js';
 import { Must, Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 
-/** The settings that every sink has. Defaults that differ by type are set in the type's own class by declaring the property again. */
+/** The settings common to all sinks. A type overrides a default by redeclaring the property in its own class. */
 export class SinkSettings {
   @Setting({
     meaning:

@@ -7,52 +7,51 @@ import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
 import type { Actions, BulkSink, Checkable, Mode, SingleSink } from './sink.js';
 
-/** What deliveries go to. */
 export type Sink = SingleSink | BulkSink | SearchSink | ReportSink;
-/** A sink as its type opens it. */
+/** A sink as returned by its type's `open`. */
 export type OpenSink = Sink & Checkable;
 
-/** What a sink may use of the process: handed in, so that tests can hand in their own. */
+/** What the process provides to a sink; injectable for tests. */
 export interface SinkContext {
   /** The sink's name, lower case. */
   name: string;
-  /** The apps whose webhooks are taken. */
+  /** The apps whose webhooks are accepted. */
   sdkAppIds: readonly string[];
   now: () => number;
   warn: (message: string) => void;
-  /** What the environment says of proxies: every connection is made by `outgoing`, which obeys it. */
+  /** Proxy settings of the environment, for connections made through `outgoing`. */
   proxies: Proxies;
-  /** Takes every secret of the settings out of what a target answered. */
+  /** Removes all secrets of the settings from a target's response. */
   clean: Clean;
   actions: Actions;
-  /** The value of the header `traceparent` for a change; absent while nothing is traced. */
+  /** The value of the `traceparent` header for a change; absent if tracing is off. */
   traceparent?: (changeId: string) => string;
-  /** What people may look up by way of this sink. */
+  /** Queries for this sink's users. */
   lookup: Lookup;
   /**
-   * Hands an interaction to the report sink of this process that it is for: those of one app share its interactions, each of which reaches any of them.
-   * @param credential what it came by: it is for the sinks that have the same
-   * @param keys what it is called, here and at all replicas: it counts once by each of them
-   * @returns what the sink answers; empty if there is none
+   * Routes an interaction to the report sink that it is for, since sinks with the same Slack app receive each other's interactions.
+   * @param credential the credential that authenticated it; only sinks with the same one are considered
+   * @param keys identify the interaction, to handle it only once across all processes
+   * @returns the sink's answer; empty if no sink takes it
    */
   interaction: (payload: unknown, credential: string, keys: readonly string[]) => Promise<InteractionAnswer>;
 }
 
-/** One type of sink: its folder exports one of these, and `sinks.ts` lists it. */
+/** A type of sink. Each type's folder exports one, and `sinks.ts` lists it. */
 export interface SinkType<S extends SinkSettings = SinkSettings> {
-  /** The word in `SINK_<NAME>_TYPE`. */
+  /** The value of `SINK_<NAME>_TYPE`. */
   type: string;
-  /** One sentence for the pages. */
+  /** One sentence for the documentation. */
   summary: string;
   settings: SettingsClass<S>;
   mode(settings: S): Mode;
-  /** What two sinks would spoil for each other: the setting that names it, and what it comes to, in one spelling; `null` if that cannot be read. */
+  /** A target that two sinks must not share: the setting that names it, and its normalized value (`null` if invalid). */
   exclusiveTarget?: { setting: string; on: (settings: S) => string | null };
-  /** Makes the sink; it connects to nothing yet, so that a dead target cannot stop the service from starting. */
+  /** Creates the sink without connecting, so that an unavailable target does not prevent the service from starting. */
   open(settings: S, context: SinkContext): Promise<OpenSink>;
 }
 
-/** Identity, for inference: checks a type's parts against each other and hides its settings class from the list. */
+/** Identity function that lets TypeScript check a sink type against its settings class, then erases that class. */
 export function defineSink<S extends SinkSettings>(type: SinkType<S>): SinkType {
   return type as unknown as SinkType;
 }

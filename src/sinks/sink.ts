@@ -9,7 +9,7 @@ export { type FieldChange, type FieldName, type Profile, fieldNames };
 
 export type { ChangeType };
 
-/** What sinks are told of a change: the body of a CRM webhook (contract, section 3). */
+/** A change as sinks receive it: the JSON body that the `webhook` sink sends. */
 export interface ChangeEvent {
   type: ChangeType;
   /** The vendor's EventTime, ISO 8601. */
@@ -18,79 +18,77 @@ export interface ChangeEvent {
     changeId: string;
     sdkAppId: string;
     channelId: string;
-    /** `null` if the change altered nothing; only report sinks meet that. */
+    /** `null` if the change altered nothing; only report sinks receive such changes. */
     revision: number | null;
     exists: boolean;
-    /** Who did it; `null` if the vendor did not tell. */
+    /** Who made the change; `null` if unknown. */
     operator: string | null;
     source: Source;
     changes: FieldChange[];
     profile: Profile;
-    /** On the sample that a person sends to try a sink, and nowhere else. */
+    /** Set only on the sample change of a test. */
     test?: true;
   };
 }
 
-/** One delivery on its way to a sink. */
+/** A delivery as passed to a sink. */
 export interface Delivery {
-  /** The same on every try and replay, and different from any other delivery's at any sink. */
+  /** Unique across all sinks, and the same on every retry and replay. */
   id: string;
   event: ChangeEvent;
   origin: Origin;
-  /** Grows with every revision of the channel, also across the loss of our database: the external version of a search document. */
+  /** Increases with every revision of the channel, even after our database was lost. Used as the external version of search documents. */
   version: number;
-  /** The newest EventTime of a change of the channel that got a revision, ISO 8601. */
+  /** The latest EventTime of a change of the channel that has a revision, ISO 8601. */
   updatedAt: string;
 }
 
-/** A log or state sink that takes one delivery at a time. Returning means delivered, or that nothing was to be sent. */
+/** A log or state sink that takes one delivery at a time. Returning means delivered; `skipped`: there was nothing to send. */
 export interface SingleSink {
   deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void>;
   close?(): Promise<void>;
 }
 
-/** A sink that takes many deliveries of different channels in one attempt. It answers for each: `null` is delivered. A throw is the answer for all. */
+/** A sink that takes deliveries of many channels per attempt. Returns a result for each (`null`: delivered), or throws for all of them. */
 export interface BulkSink {
-  /** The most deliveries of one attempt. */
+  /** Maximum deliveries per attempt. */
   readonly batchSize: number;
   deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]>;
   close?(): Promise<void>;
 }
 
-/** What a check found. */
 export interface CheckResult {
-  /** What is wrong; empty if all that could be asked is well. */
+  /** Empty if no problem was found. */
   problems: readonly SinkError[];
-  /** What was looked at, and what cannot be known without sending, in plain words: `reachable; its path is not tried until the first delivery`. */
+  /** What was checked, and what cannot be known without a delivery: `reachable; its path is not tried until the first delivery`. */
   summary: string;
 }
 
-/** What every sink can be asked. */
 export interface Checkable {
-  /** Whether deliveries would work, as far as that can be known: sends no delivery and writes nothing. A throw is a problem, too. */
+  /** Checks whether deliveries would work, without sending or writing anything. An error it throws counts as a problem. */
   check(signal: AbortSignal): Promise<CheckResult>;
 }
 
 /**
- * How a sink is fed. `log`: every owed change of a channel in revision order. `state`: the newest profile, skipping what it supersedes.
- * `report`: each change with its results.
+ * How a sink is fed. `log`: every change of a channel, in revision order. `state`: the latest profile; older deliveries are superseded.
+ * `report`: each change with its results at the other sinks.
  */
 export type Mode = 'log' | 'state' | 'report';
 
-/** What people may do by a sink's buttons. `actor` goes on record. Each does nothing, and says 0 or false, where there is nothing (left) to do; `null` if no sink has this name. */
+/** Actions behind a sink's buttons; `actor` is audited. They return 0 or false if there is nothing to do, `null` for an unknown sink. */
 export abstract class Actions {
-  /** Sends once more what is parked of a change, at all sinks. @returns how many deliveries */
+  /** Retries a change's parked deliveries at all sinks. @returns their number */
   abstract retry(changeId: string, actor: string): Promise<number>;
-  /** Gives up what is parked of a change, at all sinks. @returns how many deliveries */
+  /** Discards a change's parked deliveries at all sinks. @returns their number */
   abstract discard(changeId: string, actor: string): Promise<number>;
-  /** Sends once more all that is parked at a sink. @returns how many deliveries */
+  /** Retries all parked deliveries of a sink. @returns their number */
   abstract retryAll(sink: string, actor: string): Promise<number>;
-  /** Tries a stopped sink at once. */
+  /** Probes a stopped sink now. */
   abstract probe(sink: string, actor: string): Promise<boolean | null>;
   abstract pause(sink: string, actor: string): Promise<boolean | null>;
   abstract resume(sink: string, actor: string): Promise<boolean | null>;
-  /** Compares the index of a search sink with the store once more and mends what differs; false while it is compared already. */
+  /** Compares a search sink's index with the store and repairs it; false if a repair is already running. */
   abstract repair(sink: string, actor: string): Promise<boolean | null>;
-  /** Compares all channels of an app with Tencent. */
+  /** Compares all channels of an app with Tencent's data. */
   abstract compareNow(sdkAppId: string, actor: string): Promise<boolean>;
 }

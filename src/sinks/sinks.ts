@@ -4,5 +4,5 @@ import { elasticsearch, meilisearch, opensearch } from './search/search-types.js
 import type { SinkType } from './sink-type.js';
 import { slack } from './slack/slack.sink.js';
 
-/** Every type of sink there is. To add one: its folder, and its line here. */
+/** All sink types. To add one, create its folder and list it here. */
 export const sinkTypes: readonly SinkType[] = [crmWebhook, slack, opensearch, elasticsearch, meilisearch, log];

@@ -37,7 +37,7 @@ export class SlackInteractionsController {
   async take(@Req() request: Request, @Res() response: Response): Promise<void> {
     const handlers = this.handlers.all;
     if (handlers.length === 0) throw Refusal.notFound();
-    if (!hasPlainBody(request) || !handlers.some(handler => handler.admits(request.headers))) return refuse(request, response);
+    if (!hasPlainBody(request) || !handlers.some(handler => handler.accepts(request.headers))) return refuse(request, response);
     // Not earlier: a refused client need not send its body.
     if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue();
     const body = await this.read(request).catch(() => null);
@@ -45,7 +45,7 @@ export class SlackInteractionsController {
     if (request.destroyed && !request.readableEnded) return;
     // One sink is enough: it passes interactions on to others with the same secret.
     for (const handler of body === null ? [] : handlers) {
-      const answer = handler.take(body!, request.headers);
+      const answer = handler.handle(body!, request.headers);
       if (answer === null) continue;
       const content = await answer;
       response.status(200);

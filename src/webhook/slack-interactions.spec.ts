@@ -13,8 +13,8 @@ import { InteractionHandlers, SlackInteractionsController, interactionsPath } fr
 class Signed {
   readonly taken: string[] = [];
   readonly handler: InteractionHandler = {
-    admits: headers => /^(one|other|none)$/.test(String(headers['x-slack-signature'])),
-    take: (body, headers) => {
+    accepts: headers => /^(one|other|none)$/.test(String(headers['x-slack-signature'])),
+    handle: (body, headers) => {
       if (headers['x-slack-signature'] !== this.secret) return null;
       this.taken.push(body.toString());
       return Promise.resolve(body.toString() === 'challenge' ? '<b>back</b>' : body.toString() === 'command' ? { text: 'ü' } : '');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, standingOf } from '../../sinks/lookup.js';
+import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, statusOf } from '../../sinks/lookup.js';
 import { toDate } from '../api/times.js';
 import { type Language, type PageTexts, pageTexts } from './texts.js';
 
@@ -116,7 +116,7 @@ function fields(changes: ChangeDetails['event']['data']['changes'], texts: PageT
 }
 
 function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts, now: number): Markup {
-  const { standing, why, next } = standingOf(result, texts, now);
+  const { status, why, next } = statusOf(result, texts, now);
   const { outcome: outcomes } = texts.details;
   const rows = result.attempts.map(({ at, outcome, durationMs, status, error, response }) =>
     tr(
@@ -130,7 +130,7 @@ function delivery(result: ChangeDetails['deliveries'][number], texts: PageTexts,
   );
   const reason = why === '' ? '' : markup`${texts.colon}${data(why)}`;
   const then = next === null ? '' : markup`${next.text}${time(toDate(next.at).toISOString())}`;
-  return markup`<h3>${result.sink} · ${standing}${reason}${then}</h3>${rows.length === 0 ? '' : table(texts.columns, rows)}`;
+  return markup`<h3>${result.sink} · ${status}${reason}${then}</h3>${rows.length === 0 ? '' : table(texts.columns, rows)}`;
 }
 
 function neighbours(changes: readonly ListedChange[], texts: PageTexts): Markup {

@@ -28,7 +28,7 @@ function sinkOn(stream: Writable, timeoutMs = 5000): SingleSink {
   );
 }
 
-/** A stream that takes what it is given once `release` is called. */
+/** A stream that accepts writes only after `release` is called. */
 function heldStream(): { stream: Writable; taken: string[]; release: () => void } {
   const taken: string[] = [];
   let release = (): void => {};

@@ -7,7 +7,7 @@ import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
 
-/** Writes changes as JSON lines to standard output, whatever the log level: for those who collect logs, and for a first look. */
+/** Writes changes as JSON lines to standard output, regardless of `LOG_LEVEL`: for log collectors, and for a quick start. */
 export const log = defineSink<SinkSettings>({
   type: 'log',
   summary: 'Writes every change as a JSON line to standard output',
@@ -16,16 +16,16 @@ export const log = defineSink<SinkSettings>({
   open: async (settings, context) => openLog(settings, context, process.stdout),
 });
 
-/** The log sink over any stream. */
+/** Opens a log sink on any stream. */
 export function openLog(settings: SinkSettings, context: SinkContext, stream: Writable): SingleSink & Checkable {
-  // The write tells of the same failure; without a listener the stream's own event would end the process.
+  // `write` reports the same error; without a listener, the stream's error event would crash the process.
   const ignore = (): void => {};
   stream.on('error', ignore);
 
   async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
     const failed = (reason: Explanation) => new TryAgain(reason, ['check_output']);
     const write = async (inTime: AbortSignal): Promise<void> => {
-      // A reader that stands still gets no second copy on top of what waits for it already.
+      // While the reader is blocked, wait instead of buffering another copy with each retry.
       if (stream.writableNeedDrain) await once(stream, 'drain', { signal: inTime });
       const time = new Date(context.now()).toISOString();
       const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });

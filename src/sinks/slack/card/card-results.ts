@@ -1,5 +1,5 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
-import { standingOf } from '../../lookup.js';
+import { statusOf } from '../../lookup.js';
 import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
 import { type RenderContext, date, emoji, firstFitting, moreLine, richText, sinkLine, text } from './blocks.js';
 import { clean } from './card-text.js';
@@ -116,9 +116,9 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
 /** How a sink stands to a change: if it does not have it why, with what its target answered, and when it is tried next. */
 export function standingLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
   const { words } = context;
-  const { standing, why, next } = standingOf(result, words, now);
+  const { status, why, next } = statusOf(result, words, now);
   const reason = clean(why, 200);
-  const line = sinkLine(icons[result.state], result.sink, ` ${standing}${reason && words.colon + reason}`);
+  const line = sinkLine(icons[result.state], result.sink, ` ${status}${reason && words.colon + reason}`);
   return next === null ? line : [...line, text(next.text), date(next.at, context)];
 }
 

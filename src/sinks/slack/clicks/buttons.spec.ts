@@ -77,9 +77,9 @@ const signed = (secret: string, sent = body) => ({
 
 it('takes what is signed with its secret, does it, and opens no connection', async () => {
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0ALICE'] });
-  expect(sink.interactionHandler!.take(body, signed('other'))).toBeNull();
+  expect(sink.interactionHandler!.handle(body, signed('other'))).toBeNull();
   expect(keysOfClicks).toEqual([]);
-  expect(await sink.interactionHandler!.take(body, signed('secret'))).toBe('');
+  expect(await sink.interactionHandler!.handle(body, signed('secret'))).toBe('');
   expect(keysOfClicks).toEqual([[signed('secret')['x-slack-signature'], '1.2.x']]);
   await sink.close!();
   expect(done).toEqual(['change-1 slack:U0ALICE']);
@@ -93,7 +93,7 @@ it('does nothing that is clicked on Home or Details by way of an incoming webhoo
   const click = async (action: object, view?: object): Promise<void> => {
     const asked = JSON.stringify({ ...payload, actions: [action], ...(view && { view }) });
     const sent = Buffer.from(new URLSearchParams({ payload: asked }).toString());
-    expect(await sink.interactionHandler!.take(sent, signed('secret', sent))).toBe('');
+    expect(await sink.interactionHandler!.handle(sent, signed('secret', sent))).toBe('');
   };
   const home = { type: 'home', private_metadata: 'team' };
   await click({ action_id: 'details', value: 'team:change-1' });
@@ -109,7 +109,7 @@ it('does nothing that is clicked on Home or Details by way of an incoming webhoo
 
 it('obeys ALLOWED_USERS', async () => {
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
-  expect(await sink.interactionHandler!.take(body, signed('secret'))).toBe('');
+  expect(await sink.interactionHandler!.handle(body, signed('secret'))).toBe('');
   await sink.close!();
   expect(done).toEqual([]);
 });
@@ -118,7 +118,7 @@ it('obeys ALLOWED_USERS', async () => {
 it('obeys the ALLOWED_USERS of the sink whose message it was, wherever the click arrives', async () => {
   const other = await open({ SIGNING_SECRET: 'secret' }, 'ops');
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
-  expect(await other.interactionHandler!.take(body, signed('secret'))).toBe('');
+  expect(await other.interactionHandler!.handle(body, signed('secret'))).toBe('');
   await Promise.all([sink.close!(), other.close!()]);
   expect(done).toEqual([]);
 });
@@ -143,7 +143,7 @@ it('does nothing that another credential than its own brings', async () => {
   const slack = await fakeSocketMode('xapp-2');
   const sink = await open({ SIGNING_SECRET: 'secret', APP_TOKEN: 'xapp-1', API_URL: slack.apiUrl });
   const other = await open({ SIGNING_SECRET: 'other', APP_TOKEN: 'xapp-2', API_URL: slack.apiUrl }, 'ops');
-  expect(await other.interactionHandler!.take(body, signed('other'))).toBe('');
+  expect(await other.interactionHandler!.handle(body, signed('other'))).toBe('');
   other.listen!();
   await until(() => slack.connections.length === 1, 'a connection');
   slack.send({ type: 'interactive', envelope_id: 'one', payload });
@@ -156,7 +156,7 @@ it('does nothing that another credential than its own brings', async () => {
 
 it('answers the challenge that Slack sends to a new address, and all else with nothing', async () => {
   const { interactionHandler } = await open({ SIGNING_SECRET: 'secret' });
-  const answered = (sent: string) => interactionHandler!.take(Buffer.from(sent), signed('secret', Buffer.from(sent)));
+  const answered = (sent: string) => interactionHandler!.handle(Buffer.from(sent), signed('secret', Buffer.from(sent)));
   expect(await answered('{"type":"url_verification","challenge":"3eZbrw1a"}')).toBe('3eZbrw1a');
   for (const sent of ['', 'x', '{"type":"event_callback","event_id":"Ev1"}', 'payload=%7B%7D', 'command=%2Fsync'])
     expect(await answered(sent)).toBe('');
@@ -167,7 +167,7 @@ it('answers the challenge that Slack sends to a new address, and all else with n
 it('admits what can be signed by Slack just now, by its headers', async () => {
   const { interactionHandler } = await open({ SIGNING_SECRET: 'secret' });
   const headers = signed('another secret');
-  expect(interactionHandler!.admits(headers)).toBe(true);
+  expect(interactionHandler!.accepts(headers)).toBe(true);
   for (const wrong of [
     { 'x-slack-signature': undefined },
     { 'x-slack-signature': 'v0=x' },
@@ -175,13 +175,13 @@ it('admits what can be signed by Slack just now, by its headers', async () => {
     { 'x-slack-request-timestamp': '1799999699' },
     { 'x-slack-request-timestamp': '1800000301' },
   ])
-    expect(interactionHandler!.admits({ ...headers, ...wrong })).toBe(false);
+    expect(interactionHandler!.accepts({ ...headers, ...wrong })).toBe(false);
 });
 
 describe('the slash command', () => {
   const command = { command: '/sync', text: ' HELP ', user_id: 'U0ALICE', trigger_id: '1.2.y', response_url: '' };
   const form = (fields: object) => Buffer.from(new URLSearchParams({ ...command, ...fields }).toString());
-  const ask = (sink: Buttons, fields: object = {}) => sink.interactionHandler!.take(form(fields), signed('secret', form(fields)));
+  const ask = (sink: Buttons, fields: object = {}) => sink.interactionHandler!.handle(form(fields), signed('secret', form(fields)));
 
   it('is answered at once, unseen by others, by what the manifest calls it', async () => {
     const sink = await open({ SIGNING_SECRET: 'secret' });

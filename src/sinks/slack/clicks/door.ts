@@ -9,8 +9,8 @@ const windowSeconds = 300;
 /** Takes over HTTP what is signed with the secret of the app. */
 export function interactionHandlerOf(secret: string, { now, interaction }: Pick<SinkContext, 'now' | 'interaction'>): InteractionHandler {
   return {
-    admits: headers => stampOf(headers, now()) !== null,
-    take: (body, headers) => {
+    accepts: headers => stampOf(headers, now()) !== null,
+    handle: (body, headers) => {
       if (!isSignedBySlack(body, headers, secret, now())) return null;
       const payload = payloadOf(body.toString());
       const challenge = challengeOf(payload);

@@ -1,5 +1,5 @@
 import type { KnownBlock, ModalView, RichTextBlock, RichTextElement, RichTextSection } from '@slack/types';
-import { type ChangeDetails, type ListedChange, type ShownAttempt, effectOf } from '../../lookup.js';
+import { type ChangeDetails, type ListedChange, type AttemptDetails, effectOf } from '../../lookup.js';
 import { type RenderContext, date, firstFitting, header, lengthOf, moreLine, plain, richText, text } from '../card/blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
@@ -83,7 +83,7 @@ function section(elements: RichTextElement[]): RichTextSection {
 }
 
 /** When, how it ended and how long it took; of a failure what the target said. */
-function attemptLine({ at, durationMs, outcome, status, error, response }: ShownAttempt, context: RenderContext): RichTextElement[] {
+function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): RichTextElement[] {
   const { words } = context;
   const { outcome: outcomes } = words.details;
   const parts = [

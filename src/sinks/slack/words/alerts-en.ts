@@ -1,9 +1,9 @@
-import { countedMost } from '../../alert.js';
+import { maxCounted } from '../../alert.js';
 import { formatsOf } from '../card/formats.js';
 
 const { number, counted, duration, list } = formatsOf('en');
 const upToMost = (count: number, one: string, other: string) =>
-  count > countedMost ? `More than ${counted(countedMost, one, other)}` : counted(count, one, other);
+  count > maxCounted ? `More than ${counted(maxCounted, one, other)}` : counted(count, one, other);
 
 /** What alerts and the daily summary say in English, and the type that each other language has to satisfy. */
 export const alertsEn = {

@@ -1,9 +1,9 @@
-import { countedMost } from '../../alert.js';
+import { maxCounted } from '../../alert.js';
 import { formatsOf } from '../card/formats.js';
 import type { alertsEn } from './alerts-en.js';
 
 const { number, duration } = formatsOf('zh-CN');
-const upToMost = (count: number) => (count > countedMost ? `超过 ${number(countedMost)}` : number(count));
+const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 
 /** What alerts and the daily summary say in Simplified Chinese. */
 export const alertsZhCN: typeof alertsEn = {

@@ -1,9 +1,9 @@
-import { countedMost } from '../../alert.js';
+import { maxCounted } from '../../alert.js';
 import type { Actions } from '../../sink.js';
 import { formatsOf } from '../card/formats.js';
 
 const { number, counted, duration, list } = formatsOf('en');
-const upToMost = (count: number) => (count > countedMost ? `more than ${number(countedMost)}` : number(count));
+const upToMost = (count: number) => (count > maxCounted ? `more than ${number(maxCounted)}` : number(count));
 
 /** What Home, Details and the slash command say in English, and the type that each other language has to satisfy. */
 export const lookupEn = {
