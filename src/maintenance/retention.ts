@@ -3,20 +3,20 @@ import { idFrom } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 
-/** How many changes are looked at in one transaction. */
+/** Changes scanned per transaction. */
 const pageSize = 200;
 
 /**
- * Deletes what arrived before `before` (ms): changes with their webhook, deliveries and attempts. What is pending or parked anywhere stays as a whole, and
- * so do each channel's newest change and newest revision.
- * @returns deletes a page; false at the end, or if another process is at it
+ * Deletes changes that arrived before `before` (ms), with their webhook, deliveries and attempts. Keeps changes with a pending or parked
+ * delivery, and each channel's latest change and latest revision.
+ * @returns a function that deletes one page; false at the end, or if another process is doing it
  */
 export function changesBefore(database: Database, before: number): () => Promise<boolean> {
   let after = '';
   return () =>
     database.asyncCommit(async trx => {
       if (!(await database.tryAdvisoryLock(trx, 'retention'))) return false;
-      // An arrival that our clock told too early is no reason.
+      // Also compares EventTime, since a slow clock of ours may have stamped an arrival too early.
       const { rows } = await sql<{ id: string; kept: boolean | number | null }>`
         select change.id, change.position = channel.position or change.revision = channel.revision
           or exists (select 1 from delivery where change_id = change.id and state in ('pending', 'parked')) as kept
@@ -28,7 +28,7 @@ export function changesBefore(database: Database, before: number): () => Promise
       if (old.length === 0) return rows.length === pageSize;
       const isOld = database.isAmong('change_id', old);
       await sql`delete from delivery where ${isOld} and state not in ('pending', 'parked')`.execute(trx);
-      // A replay may have been faster just now: what it made pending stays, with its change.
+      // A concurrent replay may have made a delivery pending again: it stays, with its change.
       const still = sql`select change_id from delivery where ${isOld}`;
       await sql`delete from attempt where ${isOld} and change_id not in (${still})`.execute(trx);
       await sql`delete from change where ${database.isAmong('id', old)} and id not in (${still})`.execute(trx);
@@ -36,10 +36,10 @@ export function changesBefore(database: Database, before: number): () => Promise
     });
 }
 
-/** When records count as old: those that are not over never. */
+/** The column that decides whether a record is old; `null` in it means never. */
 const timeOf = { audit: 'at', alert: 'resolved_at', comparison: 'finished_at' } as const;
 
-/** Deletes a page of what people did before `before` (ms), or of the alerts and comparisons that were over by then. @returns false once there are no more */
+/** Deletes a page of audited actions, resolved alerts or finished comparisons from before `before` (ms). @returns false at the end */
 export async function deleteRecords({ kysely }: Database, table: keyof typeof timeOf, before: number): Promise<boolean> {
   const time = sql.ref(timeOf[table]);
   const old = sql`select id from ${sql.table(table)} where ${time} < ${before} limit ${sql.lit(pageRows)}`;
@@ -47,7 +47,7 @@ export async function deleteRecords({ kysely }: Database, table: keyof typeof ti
   return numAffectedRows === BigInt(pageRows);
 }
 
-/** Deletes a page of the channels that comparisons have listed which are over. @returns false once there are no more */
+/** Deletes a page of channels listed by finished comparisons. @returns false at the end */
 export async function deleteListed({ kysely }: Database): Promise<boolean> {
   const over = sql`select comparison_channel.id from comparison_channel left join comparison on comparison.id = comparison_channel.comparison
     where comparison.id is null or (finished_at is not null and resumes <> 1) limit ${sql.lit(pageRows)}`;

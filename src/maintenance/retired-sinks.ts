@@ -7,28 +7,28 @@ import { lockLanes } from '../database/locks.js';
 import type { Moved } from '../delivery/modes/mode.js';
 import { acknowledgeRefreshes, enqueueRefreshes } from '../reports/refresh-queue.js';
 
-/** A sink that is gone for good, and why what it was owed is discarded. */
+/** A sink that is permanently removed, and the reason with which its deliveries are discarded. */
 export interface RetiredSink {
   id: number;
   name: string;
   reason: Explanation;
 }
 
-/** Sinks that were replaced by another of their name, or not configured since `old` (ms), which is so many days ago. */
+/** Sinks that were replaced by another with the same name, or not configured since `old` (ms), `retentionDays` ago. */
 export async function retiredSinks(database: Database, retentionDays: number, old: number): Promise<RetiredSink[]> {
   const sinks = await database.kysely.selectFrom('sink').select(['id', 'name', 'type', 'mode', 'removed_at']).execute();
   return sinks.flatMap<RetiredSink>(({ id, name, removed_at: removedAt }) => {
     if (removedAt === null) return [];
-    const successor = sinks.find(one => one.name === name && one.removed_at === null);
+    const successor = sinks.find(sink => sink.name === name && sink.removed_at === null);
     if (successor) return [{ id, name, reason: ['replaced', name, successor.type, successor.mode] }];
     return removedAt > old ? [] : [{ id, name, reason: ['not_configured_for', retentionDays] }];
   });
 }
 
 /**
- * Discards a page of what a gone sink was owed, and at the end what it has not heard of the others. Its lanes are left alone: if it returns, each is found
- * to have nothing open.
- * @returns how many were discarded, the report sinks that have to tell of it, and whether there may be more to do
+ * Discards a page of a retired sink's deliveries and finally its entries in the refresh queue. Its lanes stay; if the sink returns, they
+ * are found to have nothing open.
+ * @returns the number discarded, the report sinks to refresh, and whether there may be more
  */
 export async function discardPage(
   database: Database,
@@ -38,11 +38,11 @@ export async function discardPage(
   return database.kysely.transaction().execute(async trx => {
     const row = trx.selectFrom('sink').select('removed_at').where('id', '=', id);
     const { removed_at: removedAt } = await row.$call(database.lock).executeTakeFirstOrThrow();
-    // It has come back just now.
+    // It was configured again in the meantime.
     if (removedAt === null) return { count: 0, reports: [], more: false };
-    // One after the other: each state has an index of its own.
-    const pending = await owedIn(trx, id, 'pending');
-    const page = pending.length > 0 ? pending : await owedIn(trx, id, 'parked');
+    // One state at a time, since each has its own index.
+    const pending = await deliveriesIn(trx, id, 'pending');
+    const page = pending.length > 0 ? pending : await deliveriesIn(trx, id, 'parked');
     if (page.length === 0) {
       const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
       return { count: 0, reports: [], more: refreshes.length >= pageRows };
@@ -56,7 +56,7 @@ export async function discardPage(
       .where(
         database.isAmong(
           'change_id',
-          page.map(one => one.changeId),
+          page.map(({ changeId }) => changeId),
         ),
       )
       .executeTakeFirst();
@@ -66,7 +66,7 @@ export async function discardPage(
   });
 }
 
-function owedIn(trx: Trx, sink: number, state: string): Promise<Moved[]> {
+function deliveriesIn(trx: Trx, sink: number, state: string): Promise<Moved[]> {
   return trx
     .selectFrom('delivery')
     .select(['change_id as changeId', 'channel'])

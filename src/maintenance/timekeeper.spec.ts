@@ -21,7 +21,7 @@ const minute = 60_000;
 const hour = 60 * minute;
 const year = 365 * 24 * hour;
 
-/** Passes only when told; the shared clock, this machine's or the server's, can be set besides. */
+/** Time that the test can advance; `ahead` sets the shared clock, this machine's or the server's. */
 class FakeClock extends Clock {
   passed = 0;
   ahead = 0;
@@ -38,7 +38,7 @@ class FakeClock extends Clock {
 
 const opened: Database[] = [];
 
-/** A process on this store. */
+/** A process that uses this database. */
 async function stage(url: string, clock = new FakeClock()) {
   const database = await Database.open(url, () => undefined, clock);
   opened.push(database);
@@ -56,7 +56,7 @@ async function stage(url: string, clock = new FakeClock()) {
   const recorder = recorderAt(database, () => database.now());
   const record = async (): Promise<void> => {
     const at = clock.now();
-    const told = {
+    const webhook = {
       sdkAppId: '1',
       channelId: 'a',
       command: 'changed' as const,
@@ -65,11 +65,11 @@ async function stage(url: string, clock = new FakeClock()) {
       eventTimeEstimated: false,
       ...byWebhook,
     };
-    await recorder.record({ id: uuid(), ...told, receivedAt: at, fields: { name: uuid() }, body: Buffer.from('{}') }, 5000);
+    await recorder.record({ id: uuid(), ...webhook, receivedAt: at, fields: { name: uuid() }, body: Buffer.from('{}') }, 5000);
   };
   const register = async (): Promise<RegisteredSink> =>
     (await registerSinks(database, [{ name: 'crm', type: 'webhook', mode: 'log', filters: {} }], database.now()))[0]!;
-  /** One attempt at what is due. @returns whether there was anything */
+  /** Makes one attempt of what is due. @returns whether anything was due */
   const attempt = async (sink: RegisteredSink, failure: TryAgain | null, perSecond: number | null = null): Promise<boolean> => {
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond };
@@ -79,7 +79,7 @@ async function stage(url: string, clock = new FakeClock()) {
       await lanes.turn(sink, [{ at: database.now(), durationMs: 1, answers }], 24 * hour, { ...claim, attempts: 0 }, database.now());
     return answers.length > 0;
   };
-  /** So long that every process has noticed whatever happened to the clock. */
+  /** Lets time pass in steps, so that jumps of the clock are noticed. */
   const pass = async (ms: number): Promise<void> => {
     for (let rest = ms; rest > 0; rest -= 2000) {
       clock.passed += Math.min(rest, 2000);
@@ -114,7 +114,7 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
       clock.ahead = 0;
       await pass(minute);
       expect(jumps.map(by => Math.abs(by + ahead) < 1000)).toEqual([true]);
-      // What the sink asked for holds, and not longer.
+      // The sink's Retry-After is still honoured, but no longer than that.
       expect(await attempt(sink, null, 0.5)).toBe(false);
       await pass(minute);
       expect(await attempt(sink, null, 0.5)).toBe(true);
@@ -135,7 +135,7 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     expect([age >= -30_000, age < 2 * minute + Math.max(by, 0)]).toEqual([true, true]);
     expect(await attempt(sink, failure)).toBe(true);
     expect(await states()).toEqual(['pending']);
-    // And is given up in time all the same.
+    // It is still parked in time.
     for (let hours = 0; hours < 23; hours++) {
       clock.passed += hour;
       await pass(1);
@@ -184,7 +184,7 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     await lanes.renew(sink, held, database.now() + 10_000);
     await pass(5000);
     expect((await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed).toEqual([]);
-    // Whoever is gone does not renew it.
+    // The lease of a dead process is not renewed.
     await pass(10_000);
     expect((await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed).toHaveLength(1);
   });

@@ -10,26 +10,27 @@ import { isOneOf, skipLocked } from '../database/locks.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 import { maxAhead } from '../delivery/retry.js';
 
-const lookEveryMs = 1000;
-/** How often the newest time is remembered. */
-const rememberEveryMs = 20_000;
-/** By then every process has noticed that the shared clock was put back. */
+const checkIntervalMs = 1000;
+/** How often the latest time is stored. */
+const heartbeatIntervalMs = 20_000;
+/** After this time, every process has noticed that the shared clock was set back. */
 const noticedAfterMs = 3000;
-/** Replicas agree on the time much better than this. */
+/** Replicas' estimates of the time differ by far less than this. */
 const toleratedMs = 2000;
-/** After the clock was put back nothing waits longer than this because of it. A gap in the remembered times that is longer is a jump, or a standstill. */
+/** After a clock was set back, anything that waits longer than this becomes due, and leases end after it. */
 const graceMs = 30_000;
+/** Only a larger gap between stored times counts as a jump forward. */
 const gapMs = 60_000;
 
 /**
- * Looks for jumps of the clocks, and moves the stored waiting times along with them: whatever a clock did, nothing waits longer than a minute for it to
- * come true, and nothing is given up as too old. A row remembers the newest time, so that one process of all does it, and a start finds out what happened before.
+ * Detects jumps of the clocks and shifts stored times accordingly, so that a jump delays nothing by more than a minute and lets nothing
+ * expire. The latest time is stored in a row, so that only one process makes the shift, and a start detects earlier jumps.
  */
 @Injectable()
 export class Timekeeper {
   readonly part = 'clock';
-  private rememberAt = -Infinity;
-  /** What is written by whoever looked at the clock before it was put back comes a little later. */
+  private nextHeartbeatAt = -Infinity;
+  /** True after a clock was set back: processes may still write times from before, so the next run sweeps again. */
   private sweepAll = false;
   private readonly wall: SharedTime;
 
@@ -47,18 +48,18 @@ export class Timekeeper {
   }
 
   works(): RepeatedTask[] {
-    return [{ work: () => this.once(), delayMs: lookEveryMs }];
+    return [{ work: () => this.once(), delayMs: checkIntervalMs }];
   }
 
-  /** One look, and what there is to do after it; before the workers start, too. */
+  /** Checks the clocks once and handles a jump. Also called before the workers start. */
   async once(): Promise<void> {
     this.wall.readLocal();
     if (this.wall.jump !== 0) this.jumped('this machine', this.wall.jump);
     this.wall.adopt(this.wall.jump);
     const { time } = this.database;
     await this.database.readClock();
-    if (time.jump === 0 && this.clock.monotonic() < this.rememberAt) return;
-    // Until all know it, those who do not would write what waits for the old time to come.
+    if (time.jump === 0 && this.clock.monotonic() < this.nextHeartbeatAt) return;
+    // Wait until all processes have noticed: until then, they may still write times of the old clock.
     if (time.jump < 0 && time.jumpedWithin(noticedAfterMs)) return;
     await this.remember();
   }
@@ -73,7 +74,7 @@ export class Timekeeper {
       const back = now < at - toleratedMs ? Math.min(jump, 0) || now - at : 0;
       const by = jump > gapMs && now > at + gapMs ? jump : back;
       if (by !== 0) {
-        // More time that does not count, or less, lets what is failing be as old as it is.
+        // Shifting `stopped_ms` too keeps the age of failing deliveries unchanged.
         await sql`
             update sink set held_until = held_until + ${by}, paced_at = paced_at + ${by}, next_probe_at = next_probe_at + ${by},
               next_round_robin_probe_at = next_round_robin_probe_at + ${by}, stopped_since = stopped_since + ${by}, stopped_ms = stopped_ms + ${by},
@@ -89,22 +90,22 @@ export class Timekeeper {
     await this.sweep(now, late ? graceMs : maxAhead.laneMs);
     this.sweepAll = moved < 0;
     if (late) this.events.emit('due', null);
-    this.rememberAt = this.clock.monotonic() + rememberEveryMs;
+    this.nextHeartbeatAt = this.clock.monotonic() + heartbeatIntervalMs;
   }
 
-  /** Lets go on what waits for longer than it can have been told to, and sees to it that nothing is owed since a time to come. */
-  private async sweep(now: number, mostMs: number): Promise<void> {
+  /** Makes everything due that waits longer than any regular delay, and corrects enqueue times in the future. */
+  private async sweep(now: number, maxMs: number): Promise<void> {
     const { kysely } = this.database;
     const due = sql<number>`case when lease is null then cast(${now} as bigint) else cast(${now + graceMs} as bigint) end`;
     for (const { id } of await kysely.selectFrom('sink').select('id').execute()) {
-      await this.pages(id, 'lane', 'channel', sql`due_at = ${due}`, sql`due_at > ${now + mostMs}`);
+      await this.pages(id, 'lane', 'channel', sql`due_at = ${due}`, sql`due_at > ${now + maxMs}`);
       await this.pages(id, 'delivery', 'change_id', sql`enqueued_at = ${now}`, sql`state = 'pending' and enqueued_at > ${now + graceMs}`);
     }
-    await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + mostMs}`.execute(kysely);
-    await sql`update alert set due_at = ${due} where due_at > ${now + mostMs}`.execute(kysely);
+    await sql`update index_job set due_at = ${due}, failing_since = null where due_at > ${now + maxMs}`.execute(kysely);
+    await sql`update alert set due_at = ${due} where due_at > ${now + maxMs}`.execute(kysely);
   }
 
-  /** What somebody else has locked is left to the next time: nobody waits in a circle. */
+  /** Updates page by page. Skips rows locked by others, to avoid deadlocks; they are handled next time. */
   private async pages(
     sink: number,
     table: 'lane' | 'delivery',

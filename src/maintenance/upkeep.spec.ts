@@ -48,7 +48,7 @@ class Stage {
     );
   }
 
-  async record(channelId = 'a', told: Partial<InboundWebhook> = {}): Promise<string> {
+  async record(channelId = 'a', overrides: Partial<InboundWebhook> = {}): Promise<string> {
     this.time += 1000;
     const webhook: InboundWebhook = {
       id: uuid({ msecs: this.time }),
@@ -62,7 +62,7 @@ class Stage {
       receivedAt: this.time,
       fields: { name: `name ${this.time}` },
       body: Buffer.from('{}'),
-      ...told,
+      ...overrides,
     };
     await this.recorder.record(webhook, 5000);
     return webhook.id;
@@ -72,7 +72,7 @@ class Stage {
     return this.upkeep.once(new AbortController().signal);
   }
 
-  /** One attempt at everything that is due. */
+  /** Makes one attempt of everything that is due. */
   async attempt(sink: RegisteredSink, failure?: TryAgain | Failure): Promise<void> {
     const claim = { attempts: 1000, batchSize: 1, bytes: 1e9, leaseMs: 30_000, probeMs: 30_000, perSecond: null };
     const works: LaneWork[] = [];
@@ -114,7 +114,7 @@ eachStore('upkeep', store => {
       const stage = await stageOf();
       await stage.record('shop 1');
       const first = await stage.record('shop 1');
-      // Stale: no revision.
+      // Stale, so it has no revision.
       await stage.record('shop 1', { eventTime: start });
       const gone = await stage.record('shop 2', { command: 'destroyed', fields: {} });
       await stage.record('other');
@@ -138,14 +138,14 @@ eachStore('upkeep', store => {
       expect((await stage.deliveries(search)).map(row => row.state)).toEqual(['delivered', 'delivered']);
     });
 
-    // Once wrong: the last page was the end, whoever was still recording a channel that nobody else saw.
+    // Guards against ending with the last page although an uncommitted transaction is still recording a new channel.
     test('has also a new channel whose recording began before it and ended after its last page', async () => {
       const stage = await stageOf();
       if (stage.database.embedded) return;
       const [search] = await stage.configure({ name: 'search', mode: 'state' });
       await stage.run();
       await stage.record('late');
-      // As who does not know the sink records it.
+      // As recorded by a process that does not know the sink.
       for (const table of ['delivery', 'lane'] as const) await stage.database.kysely.deleteFrom(table).execute();
       stage.time += 120_000;
       await stage.run();
@@ -197,7 +197,7 @@ eachStore('upkeep', store => {
     test('waits for who records at this moment and does not know the sink yet', async () => {
       const stage = await stageOf();
       const { database } = stage;
-      // The embedded store has one transaction at a time.
+      // SQLite has only one transaction at a time.
       if (database.embedded) return;
       await stage.configure({ name: 'log', type: 'log' });
       await stage.record();
@@ -205,10 +205,10 @@ eachStore('upkeep', store => {
       let release = (): void => undefined;
       const gate = new Promise<void>(resolve => (release = resolve));
       const reached = new Promise<void>(resolve => {
-        database.notify = async (...told) => {
+        database.notify = async (...args) => {
           resolve();
           await gate;
-          await notify(...told);
+          await notify(...args);
         };
       });
       const recording = stage.record();
@@ -219,7 +219,7 @@ eachStore('upkeep', store => {
       const waiting = sql<{
         n: number;
       }>`select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-      // Seen failing with a fill that does not lock the channels.
+      // Fails if the backfill does not lock the channels.
       await until(async () => (await waiting.execute(database.kysely)).rows[0]!.n > 0, 'the fill waits');
       release();
       await filling;
@@ -261,16 +261,16 @@ eachStore('upkeep', store => {
       await stage.attempt(slack!);
       await stage.configure({ name: 'team', type: 'slack', mode: 'report' });
       stage.time += 91 * day;
-      // Or it might be the clock that is wrong.
+      // Confirms the clock.
       await stage.record('b');
       await stage.run();
-      // The older of the two is no longer owed to anybody now, and went at once.
+      // The older one has no pending delivery any more and was deleted in the same run.
       expect((await stage.deliveries(crm)).map(({ state, reason }) => [state, reason])).toEqual([
         ['discarded', stored(['not_configured_for', 90])],
       ]);
       expect(stage.discarded.reduce((sum, [, count]) => sum + count, 0)).toBe(2);
       expect(stage.woken).toEqual(new Set([slack!.id]));
-      // Should it return all the same, its lanes have nothing open.
+      // If it returns anyway, its lanes have nothing open.
       await stage.configure({ name: 'crm' });
       await stage.attempt(crm!);
       const due = stage.database.kysely.selectFrom('lane').select('channel').where('sink', '=', crm!.id).where('due_at', 'is not', null);
@@ -297,7 +297,7 @@ eachStore('upkeep', store => {
       await stage.run();
       const states = (await stage.deliveries()).map(({ state, reason }) => `${state}: ${readExplanation(reason!)}`);
       expect(new Set(states)).toEqual(new Set(['discarded: the sink was replaced: crm is now of type webhook in mode state']));
-      // Its name was configured before, so it is not filled.
+      // Its name was configured before, so it is not backfilled.
       expect(await stage.deliveries(next)).toEqual([]);
       await stage.record();
       expect((await stage.deliveries(next)).map(row => row.state)).toEqual(['pending']);
@@ -328,7 +328,7 @@ eachStore('upkeep', store => {
     expect(await stage.database.kysely.selectFrom('audit').select('id').execute()).toEqual([]);
   });
 
-  // Seen failing when the old row was taken up again, with the accounts of what had been discarded.
+  // Guards against reusing the old row, which includes discarded deliveries in its accounts.
   test('a sink that goes to another mode and back is new each time', async () => {
     const stage = await stageOf();
     const [first] = await stage.configure({ name: 'crm' });
@@ -394,7 +394,7 @@ eachStore('upkeep', store => {
       stage.time += 91 * day;
       await stage.record('b');
       await stage.run();
-      // The newest is both the newest change and the newest revision.
+      // The latest change is also the latest revision.
       expect(await stage.changes()).toHaveLength(2);
       await stage.record('a', first);
       expect(

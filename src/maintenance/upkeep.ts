@@ -4,29 +4,29 @@ import { Database } from '../database/database.js';
 import { latestArrival } from '../database/arrival-times.js';
 import { changesBefore, deleteListed, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
-import { missingFindables } from './findable.js';
+import { fillFindables } from './findable.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 
-const everyMs = 3_600_000;
-const againAfterMs = 10_000;
+const intervalMs = 3_600_000;
+const retryMs = 10_000;
 const dayMs = 86_400_000;
-/** After each page it rests so many times as long as that took: webhooks and deliveries keep nine tenths of the time, or half of it where a sink waits. */
-const restTimes = { calm: 9, awaited: 1 };
+/** Pause after each page, in multiples of its duration: leaves webhooks and deliveries 90 % of the time, or half if a sink is waiting. */
+const pauseFactors = { background: 9, urgent: 1 };
 
-/** Something that is done page by page, with a rest after each, until there is no more. */
+/** A task that runs page by page, with pauses, until `page` returns false. */
 interface Task {
-  what: string;
-  restTimes: number;
+  name: string;
+  pauseFactor: number;
   page: () => Promise<boolean>;
 }
 
 /**
- * The slow work in the background, page by page: owes new state sinks what was before them, discards what sinks are owed that are gone for good, and
- * deletes what is older than RETENTION_DAYS. Cut short anywhere, it goes on where it is needed.
+ * Slow background work, page by page: backfills new state sinks, discards deliveries of retired sinks, and deletes data older than
+ * RETENTION_DAYS. If interrupted, the next run continues.
  */
 @Injectable()
 export class Upkeep {
@@ -41,21 +41,21 @@ export class Upkeep {
   ) {}
 
   works(stop: AbortSignal): RepeatedTask[] {
-    return [{ work: () => this.once(stop), delayMs: everyMs, failureDelayMs: againAfterMs }];
+    return [{ work: () => this.once(stop), delayMs: intervalMs, failureDelayMs: retryMs }];
   }
 
-  /** All that there is to do now, each thing whichever of the others fails. @throws if some did, with what their errors say */
+  /** Runs all tasks, even if some fail. @throws an error with the messages of those that failed */
   async once(stop: AbortSignal): Promise<void> {
     const failed: string[] = [];
-    for (const { what, restTimes, page } of await this.tasks()) {
+    for (const { name, pauseFactor, page } of await this.tasks()) {
       try {
         for (let more = true; more && !stop.aborted;) {
           const startedAt = performance.now();
           more = await page();
-          if (more) await sleep(restTimes * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
+          if (more) await sleep(pauseFactor * (performance.now() - startedAt), undefined, { signal: stop }).catch(() => undefined);
         }
       } catch (error) {
-        failed.push(`${what}: ${(error as Error).message}`);
+        failed.push(`${name}: ${(error as Error).message}`);
       }
     }
     if (failed.length > 0) throw new Error(failed.join('; '));
@@ -63,29 +63,29 @@ export class Upkeep {
 
   private async tasks(): Promise<Task[]> {
     const { database } = this;
-    const old = await this.old();
-    const lacking = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
-    const tasks: Task[] = [{ what: 'channels to be found', restTimes: restTimes.calm, page: missingFindables(database) }];
-    for (const { id, name } of await lacking.where('removed_at', 'is', null).execute())
-      tasks.push({ what: `backfill of ${name}`, restTimes: restTimes.awaited, page: () => this.backfill(id) });
-    for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, old))
-      tasks.push({ what: `${sink.name} (${sink.id})`, restTimes: restTimes.calm, page: () => this.discard(sink) });
-    tasks.push({ what: 'listed channels', restTimes: restTimes.calm, page: () => deleteListed(database) });
-    if (old <= 0) return tasks;
+    const cutoff = await this.cutoff();
+    const incomplete = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
+    const tasks: Task[] = [{ name: 'channels to be found', pauseFactor: pauseFactors.background, page: fillFindables(database) }];
+    for (const { id, name } of await incomplete.where('removed_at', 'is', null).execute())
+      tasks.push({ name: `backfill of ${name}`, pauseFactor: pauseFactors.urgent, page: () => this.backfill(id) });
+    for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, cutoff))
+      tasks.push({ name: `${sink.name} (${sink.id})`, pauseFactor: pauseFactors.background, page: () => this.discard(sink) });
+    tasks.push({ name: 'listed channels', pauseFactor: pauseFactors.background, page: () => deleteListed(database) });
+    if (cutoff <= 0) return tasks;
     for (const table of ['audit', 'alert', 'comparison'] as const)
-      tasks.push({ what: table, restTimes: restTimes.calm, page: () => deleteRecords(database, table, old) });
-    return [...tasks, { what: 'retention', restTimes: restTimes.calm, page: changesBefore(database, old) }];
+      tasks.push({ name: table, pauseFactor: pauseFactors.background, page: () => deleteRecords(database, table, cutoff) });
+    return [...tasks, { name: 'retention', pauseFactor: pauseFactors.background, page: changesBefore(database, cutoff) }];
   }
 
-  /** What was before this time is too old. */
-  private async old(): Promise<number> {
+  /** Data from before this time is deleted. */
+  private async cutoff(): Promise<number> {
     return (await this.clockIsDoubtful()) ? -Infinity : this.clock.now() - this.settings.RETENTION_DAYS * dayMs;
   }
 
-  /** Whether all that is kept would be too old by our clock: then nothing is, until a webhook confirms it, but for a day at most. */
+  /** Whether all data would be too old by our clock. Then nothing is deleted until a webhook confirms the time, or for a day at most. */
   private async clockIsDoubtful(): Promise<boolean> {
-    const newest = await latestArrival(this.database.kysely, 'event_time');
-    if (newest === null || this.clock.now() - newest <= this.settings.RETENTION_DAYS * dayMs) this.doubtedAt = null;
+    const latest = await latestArrival(this.database.kysely, 'event_time');
+    if (latest === null || this.clock.now() - latest <= this.settings.RETENTION_DAYS * dayMs) this.doubtedAt = null;
     else this.doubtedAt ??= performance.now();
     return this.doubtedAt !== null && performance.now() - this.doubtedAt < dayMs;
   }

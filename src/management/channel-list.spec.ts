@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { Stage, never, start } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { folded } from '../channel/findable.js';
-import { missingFindables } from '../maintenance/findable.js';
+import { fillFindables } from '../maintenance/findable.js';
 import { findChannels } from './api/channels/channel-list.js';
 
 eachStore('the list of channels', store => {
@@ -98,7 +98,7 @@ eachStore('the list of channels', store => {
     await kysely.deleteFrom('channel_findable').where('channel_id', '=', 'channel 1').execute();
     await kysely.updateTable('channel_findable').set({ revision: 0, folded: 'old' }).where('channel_id', '=', 'channel 2').execute();
     await kysely.updateTable('channel').set({ state: '{' }).where('channel_id', '=', 'channel 1').execute();
-    const page = missingFindables(stage.database);
+    const page = fillFindables(stage.database);
     while (await page());
     expect(await find('name')).toEqual(['channel 2', 'channel 0']);
     expect(await find('channel 1')).toEqual(['channel 1']);

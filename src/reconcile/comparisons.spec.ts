@@ -11,7 +11,7 @@ import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { type ChannelState, existsIn, profileOf } from '../channel/merge.js';
 import type { Database } from '../database/database.js';
 import { stored } from '../explanations/explanation.js';
-import { missingFindables } from '../maintenance/findable.js';
+import { fillFindables } from '../maintenance/findable.js';
 import { proxiesFrom } from '../outgoing/proxies.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
@@ -574,7 +574,7 @@ eachStore('comparisons', store => {
     vendor.channels.set('a', { Name: 'a' });
     await begin();
     await once();
-    for (const fill = missingFindables(database); await fill(););
+    for (const fill = fillFindables(database); await fill(););
     expect(await database.kysely.selectFrom('channel_findable').selectAll().execute()).toMatchObject([{ exist: 1, folded: 'A\nA' }]);
   });
 

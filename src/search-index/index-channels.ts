@@ -8,34 +8,34 @@ import { filtersFrom, wants } from '../sinks/filters.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import { blanks, deliveryOf, storedEvent } from '../delivery/work.js';
 
-/** A channel in its newest state, as an index should have it. */
+/** A channel's latest state, as it should be in an index. */
 export interface WantedChannel extends ChannelKey {
   channel: number;
   changeId: string;
   position: number;
-  /** True if a delivery is on its way, or the sink's filters left the newest revision out: the index may well have another one. */
+  /** True if a delivery is pending or the sink's filters exclude the latest revision, so that the index may legitimately differ. */
   unsettled: boolean;
-  /** True if its row is damaged: its newest state is unknown, and the delivery has blanks instead. */
+  /** True if its row is damaged: the latest state is unknown, and the delivery is blank. */
   damaged: boolean;
   delivery: Delivery;
 }
 
-/** A page of channels in the order of their keys. */
+/** A page of channels, ordered by key. */
 export interface ChannelPage {
   wanted: WantedChannel[];
-  /** The key of the last channel of the page, wanted or not; `null` if there are no more. */
+  /** Key of the page's last channel, whether wanted or not; `null` on the last page. */
   last: ChannelKey | null;
 }
 
-/** The most bytes of states of one page, unless a single channel has more. */
-const pageBytes = 4 * 1024 * 1024;
+/** Limit for the states of a page; a single channel may exceed it. */
+const maxPageBytes = 4 * 1024 * 1024;
 
-/** As the index orders them: by the bytes of their texts. */
+/** Ordered by bytes, as in the index. */
 const after = (key: ChannelKey): RawBuilder<boolean> => sql`(sdk_app_id, channel_id) > (${key.sdkAppId}, ${key.channelId})`;
 
 /**
- * Reads a page of channels that have a revision.
- * @param newVersions gives each a new version, so that what is written with it wins over whatever the index had
+ * Reads a page of channels with a revision.
+ * @param newVersions assigns each a new version, so that it replaces any document in the index
  */
 export async function channelPage(
   database: Database,
@@ -45,8 +45,8 @@ export async function channelPage(
   newVersions: boolean,
 ): Promise<ChannelPage> {
   return database.kysely.transaction().execute(async trx => {
-    const { filters } = await trx.selectFrom('sink').select('filters').where('id', '=', sink).executeTakeFirstOrThrow();
-    const chosen = filtersFrom(filters);
+    const row = await trx.selectFrom('sink').select('filters').where('id', '=', sink).executeTakeFirstOrThrow();
+    const filters = filtersFrom(row.filters);
     const page = trx
       .selectFrom('channel')
       .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
@@ -57,19 +57,19 @@ export async function channelPage(
       .limit(size);
     const all = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
     const sizes = await sizesOf(database, trx, all);
-    const keys = all.slice(0, fitting(sizes, pageBytes));
-    const ids = keys.filter(key => wants(chosen, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
+    const keys = all.slice(0, fitting(sizes, maxPageBytes));
+    const ids = keys.filter(key => wants(filters, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
     if (newVersions && ids.length > 0) await takeVersions(trx, ids, 0);
-    const rows = ids.length === 0 ? [] : await newestOf(trx, sink, ids);
+    const rows = ids.length === 0 ? [] : await latestOf(trx, sink, ids);
     const last = keys.at(-1);
     return {
-      wanted: rows.map(row => wantedOf(row, sink, chosen.fields !== undefined)),
+      wanted: rows.map(row => wantedOf(row, sink, filters.fields !== undefined)),
       last: last && (keys.length < all.length || all.length === size) ? { sdkAppId: last.sdkAppId, channelId: last.channelId } : null,
     };
   });
 }
 
-/** What the newest states of these channels take, in bytes, in their order. */
+/** The sizes in bytes of these channels' latest states, in the same order. */
 async function sizesOf(database: Database, trx: Trx, channels: readonly { id: number }[]): Promise<number[]> {
   const ids = channels.map(({ id }) => id);
   const { rows } = await sql<{ id: number; bytes: number }>`
@@ -80,14 +80,14 @@ async function sizesOf(database: Database, trx: Trx, channels: readonly { id: nu
   return ids.map(id => bytes.get(id) ?? 0);
 }
 
-async function takeVersions(trx: Trx, ids: number[], least: number): Promise<void> {
-  const next = sql<number>`case when version >= ${sql.lit(least)} then version + 1 else ${sql.lit(least + 1)} end`;
+async function takeVersions(trx: Trx, ids: number[], min: number): Promise<void> {
+  const next = sql<number>`case when version >= ${sql.lit(min)} then version + 1 else ${sql.lit(min + 1)} end`;
   await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();
 }
 
-type Row = Awaited<ReturnType<typeof newestOf>>[number];
+type Row = Awaited<ReturnType<typeof latestOf>>[number];
 
-function newestOf(trx: Trx, sink: number, ids: number[]) {
+function latestOf(trx: Trx, sink: number, ids: number[]) {
   return trx
     .selectFrom('channel')
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
@@ -106,7 +106,7 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
   const { channel, sdk_app_id: sdkAppId, channel_id: channelId, change_id: changeId, position } = row;
   const unsettled = Boolean(row.open) || (choosesFields && row.state === null);
   const keys = { channel, sdkAppId, channelId, changeId, position };
-  // Always whole: what has changed does not matter.
+  // Documents are always complete, so `changes` is irrelevant.
   const delivery = (row: Row): Delivery => deliveryOf(row, sink, { event: storedEvent({ ...row, changes: '[]' }) });
   try {
     return { ...keys, unsettled, damaged: false, delivery: delivery(row) };
@@ -115,20 +115,20 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
   }
 }
 
-/** The channels that have no newer change since they were read and no delivery on its way, so that a difference in the index is real. */
-export async function stillSo(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
+/** The channels without a newer change since they were read and without a pending delivery, so that a difference in the index is real. */
+export async function stillCurrent(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
   const settled = channels.filter(({ unsettled }) => !unsettled);
   if (settled.length === 0) return [];
-  const rows = await database.kysely.transaction().execute(trx => newestOf(trx, sink, channelsOf(settled)));
+  const rows = await database.kysely.transaction().execute(trx => latestOf(trx, sink, channelsOf(settled)));
   const now = new Map(rows.map(row => [row.channel, row]));
   return settled.filter(({ channel, changeId }) => now.get(channel)?.change_id === changeId && !now.get(channel)!.open);
 }
 
-/** An engine remembers the version of a deleted document for a while: that may be greater than ours. */
+/** The engine remembers the version of a deleted document for a while, which may be higher than ours. */
 const tombstoneMargin = 1000;
 
-/** Sends the newest state of these channels once more, under a version greater than what the index has. */
-export async function sendAgain(
+/** Enqueues these channels' latest states again, with versions higher than those in the index. */
+export async function resend(
   database: Database,
   sink: number,
   channels: readonly (WantedChannel & { version: number | null })[],
@@ -136,18 +136,18 @@ export async function sendAgain(
 ): Promise<void> {
   if (channels.length === 0) return;
   await database.kysely.transaction().execute(async trx => {
-    // Everybody locks channels before lanes, so that nobody waits in a circle.
+    // Channels are always locked before lanes, to avoid deadlocks.
     const inOrder = channels.toSorted((one, other) => one.channel - other.channel);
     for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
     await lockLanes(database, trx, sink, channels);
     const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));
     const tail = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null';
     await database.insert(trx, 'lane', lanes, tail);
-    const owed = { sink, enqueued_at: now, updated_at: now };
+    const columns = { sink, enqueued_at: now, updated_at: now };
     await database.insert(
       trx,
       'delivery',
-      channels.map(({ changeId, channel, position }) => ({ change_id: changeId, channel, position, ...owed })),
+      channels.map(({ changeId, channel, position }) => ({ change_id: changeId, channel, position, ...columns })),
       `on conflict (change_id, sink) do update set state = 'pending', open = 1, tries = 0, enqueued_at = excluded.enqueued_at, updated_at = excluded.updated_at,
          failing_since = null, stopped_ms = null, cause = null, reason = null, advice = null`,
     );

@@ -4,7 +4,7 @@ import type { ChannelKey, Difference } from '../sinks/search-sink.js';
 
 export type JobKind = 'verify' | 'rebuild';
 
-/** How far a comparison is. */
+/** Progress and results of a comparison. */
 export interface VerifyProgress {
   repair: boolean;
   after: ChannelKey | null;
@@ -17,7 +17,7 @@ export interface VerifyProgress {
   examples: { sdkAppId: string; channelId: string; kind: Difference['kind'] }[];
 }
 
-/** How far a rebuild is. */
+/** Progress of a rebuild. */
 export interface RebuildProgress {
   index: string | null;
   after: ChannelKey | null;
@@ -35,8 +35,8 @@ export interface Job<P> {
 }
 
 /**
- * Begins a job, unless it is running already; on record if a person asked for it. A comparison that only looks gives way to one that repairs.
- * @returns whether it began
+ * Starts a job unless one of its kind is running; audited if a user requested it. A repair replaces a running comparison without repair.
+ * @returns whether it was started
  */
 export async function beginJob(
   database: Database,
@@ -68,7 +68,7 @@ export async function beginJob(
   });
 }
 
-/** The newest job of a kind; `null` if there was none. */
+/** The latest job of this kind; `null` if there was none. */
 export async function findJob<P>({ kysely }: Pick<Database, 'kysely'>, sink: number, kind: JobKind): Promise<Job<P> | null> {
   const row = await kysely.selectFrom('index_job').selectAll().where('sink', '=', sink).where('kind', '=', kind).executeTakeFirst();
   if (!row) return null;

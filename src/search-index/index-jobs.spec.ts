@@ -17,7 +17,7 @@ const bytes = (one: ChannelKey, other: ChannelKey): number =>
   Buffer.compare(Buffer.from(one.sdkAppId), Buffer.from(other.sdkAppId)) ||
   Buffer.compare(Buffer.from(one.channelId), Buffer.from(other.channelId));
 
-/** An engine in memory that keeps the greatest version, as one with external versions does. */
+/** An in-memory engine that keeps the highest version, as engines with external versions do. */
 class TestIndex implements SearchSink {
   readonly batchSize = 500;
   readonly settleMs = 5000;
@@ -26,7 +26,7 @@ class TestIndex implements SearchSink {
   used = 'v1';
   outdated = false;
   calls: string[] = [];
-  /** What happens in the middle of a call. */
+  /** Runs in the middle of each call. */
   meanwhile: (call: string) => Promise<void> | void = () => undefined;
 
   get documents(): Documents {
@@ -40,7 +40,7 @@ class TestIndex implements SearchSink {
       documents.set(name, { key: { sdkAppId, channelId }, version, revision, name: profile.name });
   }
 
-  /** As a stranger deletes it: the engine remembers that for a minute. */
+  /** Deletes a document from outside; the engine remembers its version for a while. */
   delete(name: string): void {
     this.tombstones.set(name, this.documents.get(name)!.version + 1);
     this.documents.delete(name);
@@ -104,7 +104,7 @@ class TestIndex implements SearchSink {
   }
 }
 
-/** All that there is to do now. */
+/** Runs everything that is due. */
 async function once(jobs: IndexJobs): Promise<void> {
   await Promise.all(jobs.works(new AbortController().signal).map(one => one.work()));
 }
@@ -125,19 +125,19 @@ eachStore('index jobs', store => {
     const [search] = await stage.register({ name: 'search', type: 'opensearch', mode: 'state', filters });
     stage.searchSinks.push({ id: search!.id, name: 'search' });
     const index = new TestIndex();
-    const told: string[] = [];
+    const logged: string[] = [];
     const served = [{ id: search!.id, name: 'search', sink: index }];
     const process = () =>
       new IndexJobs(
         stage.database,
         servedBy(served),
         stage.clock,
-        logTo((message, fields) => void told.push(`${message} ${JSON.stringify(fields)}`)),
+        logTo((message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`)),
         soundEvents(),
       );
     const jobs = process();
     const run = () => once(jobs);
-    /** What the worker would do with all that is due. */
+    /** Delivers everything that is due, as the worker would. */
     const deliver = async (): Promise<void> => {
       await stage.attempt(search!, undefined, works => index.deliverMany(works));
     };
@@ -149,13 +149,13 @@ eachStore('index jobs', store => {
       const { compared, missing, older, newer, surplus, repaired } = job.progress;
       return { compared, missing, older, newer, surplus, repaired };
     };
-    return { stage, search: search!, index, run, deliver, verify, told, process };
+    return { stage, search: search!, index, run, deliver, verify, logged, process };
   };
   const fine = { missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0 };
 
   test('an index that is what the store says has no differences; what was tampered with is found, and repaired under a greater version', async () => {
     const { stage, index, deliver, verify } = await stageOf();
-    // In the order of their bytes, not of any language; more than one of each kind of letter.
+    // Ordered by bytes, not by a locale's collation.
     for (const channelId of ['Zoo', 'apple', 'ähnlich', '@TOA#_b', '深圳', '😀']) await stage.record({ channelId });
     await stage.record({ channelId: 'apple' });
     await stage.record({ channelId: 'other', sdkAppId: '1400000002' });
@@ -199,7 +199,7 @@ eachStore('index jobs', store => {
     expect(await stateOf(search.id)).toBe('running');
     stop.abort();
     await ended;
-    // Any process may go on at once.
+    // Any process may continue at once.
     const left = stage.database.kysely.selectFrom('index_job').select(['lease', 'due_at']).where('sink', '=', search.id);
     expect(await left.executeTakeFirst()).toEqual({ lease: null, due_at: stage.clock.at });
   });
@@ -255,7 +255,7 @@ eachStore('index jobs', store => {
       },
     ]);
     await run();
-    // Nothing is read before every process writes into both.
+    // Nothing is read until every process writes to both indices.
     expect(index.calls).toEqual(['prepare']);
     stage.clock.at += 5000;
     index.meanwhile = async call => {
@@ -275,12 +275,12 @@ eachStore('index jobs', store => {
       error: null,
     });
     expect((await findJob(stage.database, search.id, 'rebuild'))!.finishedAt).toBe(stage.clock.at);
-    // Three pages of channels, on a machine that may be busy.
+    // Three pages of channels on a possibly busy machine.
   }, 20_000);
 
-  // Guards against a time that no calendar has: for an hour, then for good.
+  // Guards against an invalid time in a row, which failed the job for an hour and then for good.
   test('a channel whose row is damaged stops no job: it is no difference, and is left out of a new index', async () => {
-    const { stage, index, run, deliver, verify, told } = await stageOf();
+    const { stage, index, run, deliver, verify, logged } = await stageOf();
     for (const channelId of ['a', 'damaged', 'z']) await stage.record({ channelId });
     await deliver();
     const { kysely } = stage.database;
@@ -292,10 +292,10 @@ eachStore('index jobs', store => {
     stage.clock.at += 5000;
     await run();
     expect([index.used, [...index.documents.keys()]]).toEqual(['v2', ['1400000001:a', '1400000001:z']]);
-    expect(told).toContainEqual(expect.stringMatching(/left out of the new index .*1400000001:damaged/));
+    expect(logged).toContainEqual(expect.stringMatching(/left out of the new index .*1400000001:damaged/));
   });
 
-  // Once 500 channels a page, whatever they hold: of texts of a megabyte half a gigabyte.
+  // Guards against pages of 500 channels regardless of size: half a gigabyte with texts of a megabyte.
   test('a page holds a few megabytes at most', async () => {
     const { stage, search, index, run, verify } = await stageOf();
     for (const channelId of 'abcdef') await stage.record({ channelId, fields: { introduction: 'x'.repeat(1_000_000) } });
@@ -320,14 +320,14 @@ eachStore('index jobs', store => {
     await expect(run()).rejects.toThrow('killed');
     index.meanwhile = () => undefined;
     await once(process());
-    // Where several processes share the store, a living one may hold the lease: its end is waited for.
+    // With PostgreSQL a live process may hold the lease, so it has to expire first.
     expect(index.calls).toHaveLength(stage.database.embedded ? 5 : 2);
     stage.clock.at += 10_000;
     await once(process());
     expect(index.calls).toEqual(['prepare', 'fill 500', 'fill 500', 'fill 100', 'swap']);
   });
 
-  // Seen failing without the renewal.
+  // Fails without the renewal of leases.
   test('however long a page takes, no other process begins it while the first one lives', async () => {
     const { stage, search, index, run, process } = await stageOf();
     await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: null });
@@ -346,7 +346,7 @@ eachStore('index jobs', store => {
     expect((await findJob(stage.database, search.id, 'verify'))!.state).toBe('done');
   }, 20_000);
 
-  // Seen failing with 20 to 40 s from the first failure on.
+  // Guards against delays of 20 to 40 s after the first failure already.
   test('what fails once holds a job up for seconds, what goes on failing for longer and longer', async () => {
     const { stage, search, index, run } = await stageOf();
     index.meanwhile = () => {
@@ -366,7 +366,7 @@ eachStore('index jobs', store => {
   });
 
   test('what the sink says holds a job up, is told once, and after an hour the job has failed', async () => {
-    const { stage, search, index, run, deliver, told } = await stageOf();
+    const { stage, search, index, run, deliver, logged } = await stageOf();
     await stage.record();
     await deliver();
     index.documents.clear();
@@ -374,7 +374,7 @@ eachStore('index jobs', store => {
       throw new TryAgain(['answered', 503], ['wait'], 503);
     };
     await beginJob(stage.database, search.id, 'verify', false, { at: stage.clock.at, actor: 'api' });
-    // Seen failing when the hour was counted from the start: nothing had failed before.
+    // Guards against counting the hour from the start of the job instead of the first failure.
     stage.clock.at += 7_200_000;
     await run();
     await run();
@@ -384,7 +384,7 @@ eachStore('index jobs', store => {
       throw new Misconfigured(['answered', 401], ['as_said', 'Check API_KEY.'], 401);
     };
     await run();
-    expect(told).toEqual([
+    expect(logged).toEqual([
       'verify of the index is held up {"sink":"search","reason":"answered 503","advice":"If it lasts, check the status and the log of the target."}',
       'verify of the index is held up {"sink":"search","reason":"answered 401","advice":"Check API_KEY."}',
     ]);
@@ -398,12 +398,12 @@ eachStore('index jobs', store => {
   });
 
   test('an outdated index is built anew by itself, and every index is compared once a day', async () => {
-    const { stage, search, index, run, deliver, told } = await stageOf();
+    const { stage, search, index, run, deliver, logged } = await stageOf();
     await stage.record();
     await deliver();
     index.outdated = true;
     await run();
-    expect(told[0]).toBe('the index is of another release or analyzer: it is built anew {"sink":"search"}');
+    expect(logged[0]).toBe('the index is of another release or analyzer: it is built anew {"sink":"search"}');
     index.outdated = false;
     stage.clock.at += 5000;
     await run();
@@ -440,7 +440,7 @@ eachStore('index jobs', store => {
     expect(await call('search/verify', 'POST', '{"repair":true}')).toMatchObject({ status: 202, body: { state: 'running' } });
     expect((await call('search/verify')).status).toBe(202);
     expect((await findJob<VerifyProgress>(stage.database, search.id, 'verify'))!.progress.repair).toBe(true);
-    // Seen failing when a comparison that was under way swallowed the wish to repair.
+    // Guards against losing a requested repair because a comparison is running.
     const goesOn = { ...(await findJob<VerifyProgress>(stage.database, search.id, 'verify'))!.progress, compared: 3 };
     const put = (progress: object) =>
       stage.database.kysely
@@ -462,9 +462,9 @@ eachStore('index jobs', store => {
     expect(audit).toEqual([begun, begun]);
   });
 
-  // Seen failing without the look at the lease: the end of the comparison that gave way was told, too.
+  // Fails without the check of the lease: the end of the replaced comparison is logged, too.
   test('a comparison that gives way to one that repairs while it reads the index ends nowhere', async () => {
-    const { stage, search, index, run, deliver, told } = await stageOf();
+    const { stage, search, index, run, deliver, logged } = await stageOf();
     await stage.record({ channelId: 'a' });
     await deliver();
     index.documents.clear();
@@ -475,9 +475,9 @@ eachStore('index jobs', store => {
       expect(await begin(true)).toBe(true);
     };
     await run();
-    expect(told).toEqual([]);
+    expect(logged).toEqual([]);
     await run();
-    expect(told).toEqual([expect.stringMatching(/^verify of the index is done .*"missing":1.*"repaired":1/)]);
+    expect(logged).toEqual([expect.stringMatching(/^verify of the index is done .*"missing":1.*"repaired":1/)]);
   });
 
   test('who clicks on Repair begins a comparison that mends, on record, unless one is under way', async () => {

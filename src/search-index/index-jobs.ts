@@ -12,38 +12,38 @@ import type { ChannelKey, Difference, SearchSink } from '../sinks/search-sink.js
 import { SinkError } from '../sinks/errors.js';
 import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
-import { type WantedChannel, channelPage, sendAgain, stillSo } from './index-channels.js';
+import { type WantedChannel, channelPage, resend, stillCurrent } from './index-channels.js';
 import { backOffMs } from '../delivery/retry.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 
-const lookEveryMs = 2000;
+const pollIntervalMs = 2000;
 const pageSize = 500;
-const examplesKept = 20;
-/** How long a lease lasts; a living process renews it, however long a page takes. */
+const maxExamples = 20;
+/** Duration of a lease. A live process renews it while a page takes longer. */
 const leaseMs = 10_000;
-const renewEveryMs = 3000;
-/** The longest wait of a job that is held up: as often as a stopped sink is probed, since its engine is most likely the reason. */
-const longestHoldUpMs = 15_000;
-/** What fails for this long is given up; it may be asked for again. */
-const givenUpAfterMs = 3_600_000;
-/** An index is compared with the store by itself once a day. */
-const verifyEveryMs = 86_400_000;
-/** How often to look whether a comparison is due, and until it is known whether an index is outdated: only a process of another release can change that. */
-const checkEveryMs = 60_000;
+const renewIntervalMs = 3000;
+/** Maximum delay before a failing job is retried; matches the probe interval of stopped sinks, since the engine is the likely cause. */
+const maxRetryDelayMs = 15_000;
+/** A job that keeps failing for this long is given up; it can be requested again. */
+const giveUpAfterMs = 3_600_000;
+/** Every index is automatically compared once a day. */
+const verifyIntervalMs = 86_400_000;
+/** How often to check whether a comparison is due, and, until known once, whether the index is outdated. */
+const checkIntervalMs = 60_000;
 
 type Row = Selectable<Tables['index_job']>;
 type Update = Updateable<Tables['index_job']>;
 
 /**
- * Compares indices with the store and builds them anew, page by page, while deliveries go on. A job is a row: one process at a time works on it under a
- * lease, and any goes on with it where another was killed.
+ * Compares indices with our store and rebuilds them, page by page, during deliveries. A job is a row that one process at a time holds under
+ * a lease; after a crash, another process continues it.
  */
 @Injectable()
 export class IndexJobs {
   readonly part = 'index jobs';
   private readonly checkedAt = new Map<number, number>();
-  /** The sinks of which it is known whether their index is outdated. */
-  private readonly known = new Set<number>();
+  /** Sinks whose index was checked for being outdated; only another release could change the result. */
+  private readonly checked = new Set<number>();
 
   constructor(
     private readonly database: Database,
@@ -54,46 +54,46 @@ export class IndexJobs {
   ) {}
 
   works(stop: AbortSignal): RepeatedTask[] {
-    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), delayMs: lookEveryMs }));
+    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), delayMs: pollIntervalMs }));
   }
 
   private async turn(one: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
-    // After a jump of the clock the leases of other processes look as if they were over.
+    // After a jump of the clock, leases of other processes may seem expired.
     if (this.database.time.jumpedWithin(leaseMs)) return;
-    await this.beginByItself(one, stop);
+    await this.startAutomatically(one, stop);
     for (const kind of ['rebuild', 'verify'] as const)
       for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
   }
 
-  /** An index that another release made is built anew, and every index is compared once a day. */
-  private async beginByItself({ id, name, sink }: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
-    if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkEveryMs) return;
+  /** Starts a rebuild of an index from another release, and the daily comparison. */
+  private async startAutomatically({ id, name, sink }: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
+    if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkIntervalMs) return;
     this.checkedAt.set(id, this.clock.monotonic());
     const now = this.clock.now();
-    // A failure here shows in the deliveries and the checks, too.
-    const current = this.known.has(id) ? null : await bounded(signal => sink.current(signal), null, stop).catch(() => null);
-    if (current) this.known.add(id);
+    // An error here also shows up in deliveries and checks.
+    const current = this.checked.has(id) ? null : await bounded(signal => sink.current(signal), null, stop).catch(() => null);
+    if (current) this.checked.add(id);
     if (current?.outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
       this.log.info('the index is of another release or analyzer: it is built anew', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
-    // A time to come was written by a clock that was ahead.
-    if (now - last >= verifyEveryMs || last > now) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
+    // A time in the future was written by a clock that was ahead.
+    if (now - last >= verifyIntervalMs || last > now) await beginJob(this.database, id, 'verify', false, { at: now, actor: null });
   }
 
-  /** One page of a job. @returns whether there is more to do at once */
+  /** Processes one page of a job. @returns whether there is more to do now */
   private async step(served: ServedSink<SearchSink>, kind: JobKind, stop: AbortSignal): Promise<boolean> {
     const lease = uuid();
     const row = await this.claim(served, kind, lease);
     if (!row) return false;
     const now = (): number => this.clock.now();
     let values: Update;
-    const renewal = setInterval(() => void this.renew(served, kind, lease), renewEveryMs);
+    const renewal = setInterval(() => void this.renew(served, kind, lease), renewIntervalMs);
     try {
       values = await bounded(signal => this[kind](served, row, signal), null, stop);
     } catch (error) {
       if (stop.aborted) values = { due_at: now() };
-      else if (error instanceof SinkError) values = this.heldUp(served, row, error);
+      else if (error instanceof SinkError) values = this.retryOrFail(served, row, error);
       else throw error;
     } finally {
       clearInterval(renewal);
@@ -103,7 +103,7 @@ export class IndexJobs {
       .where('lease', '=', lease)
       .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .executeTakeFirst();
-    // If the lease was lost, whoever has the job now reports its end.
+    // If the lease was lost, the process that now holds the job reports its end.
     if (values.state === 'done' && numUpdatedRows > 0n) this.logEnd(served, kind, values.progress as string);
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
@@ -117,7 +117,7 @@ export class IndexJobs {
     return (
       this.job(served, kind)
         .where('state', '=', 'running')
-        // The embedded store has one process, which does one step after the other: a lease is what a killed one left.
+        // SQLite has a single process with one step at a time, so any lease was left by a crashed process.
         .where(eb => eb.or([eb('due_at', '<=', now), ...(this.database.embedded ? [eb('lease', 'is not', null)] : [])]))
         .set({ lease, due_at: now + leaseMs })
         .returningAll()
@@ -129,18 +129,18 @@ export class IndexJobs {
     const renewal = this.job(served, kind)
       .where('lease', '=', lease)
       .set({ due_at: this.clock.now() + leaseMs });
-    // If this fails, the update at the end of the page does, too.
+    // If this fails, so will the update at the end of the page.
     await renewal.execute().catch(() => undefined);
   }
 
-  private heldUp({ name }: ServedSink<SearchSink>, row: Row, { message, advice }: SinkError): Update {
+  private retryOrFail({ name }: ServedSink<SearchSink>, row: Row, { message, advice }: SinkError): Update {
     if (message !== row.error)
       this.log.info(`${row.kind} of the index is held up`, { sink: name, reason: message, advice: inEnglish(advice) });
     const now = this.clock.now();
     const since = row.failing_since ?? now;
-    // The wait grows by the time since the first failure, so it doubles each time.
-    const dueAt = now + Math.min(backOffMs(1, this.clock.random()) + Math.max(now - since, 0), longestHoldUpMs);
-    return { error: message, failing_since: since, due_at: dueAt, ...(now - since > givenUpAfterMs && { state: 'failed' }) };
+    // The delay includes the time since the first failure, so it doubles each time.
+    const dueAt = now + Math.min(backOffMs(1, this.clock.random()) + Math.max(now - since, 0), maxRetryDelayMs);
+    return { error: message, failing_since: since, due_at: dueAt, ...(now - since > giveUpAfterMs && { state: 'failed' }) };
   }
 
   private logEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
@@ -155,12 +155,12 @@ export class IndexJobs {
     const deliveries = wanted.map(({ delivery }) => delivery);
     const found = await sink.compare(deliveries, { after: progress.after, until: last }, stop);
     const byKey = new Map(wanted.map(channel => [keyOf(channel), channel]));
-    const known = found.filter(({ kind }) => kind !== 'surplus').flatMap(one => byKey.get(keyOf(one)) ?? []);
-    const still = new Set((await stillSo(this.database, id, known)).map(keyOf));
-    const differences = found.filter(one => one.kind === 'surplus' || still.has(keyOf(one)));
+    const channels = found.filter(({ kind }) => kind !== 'surplus').flatMap(difference => byKey.get(keyOf(difference)) ?? []);
+    const current = new Set((await stillCurrent(this.database, id, channels)).map(keyOf));
+    const differences = found.filter(difference => difference.kind === 'surplus' || current.has(keyOf(difference)));
     for (const { kind, sdkAppId, channelId } of differences) {
       progress[kind] += 1;
-      if (progress.examples.length < examplesKept) progress.examples.push({ sdkAppId, channelId, kind });
+      if (progress.examples.length < maxExamples) progress.examples.push({ sdkAppId, channelId, kind });
     }
     progress.compared += wanted.length;
     if (progress.repair && differences.length > 0) {
@@ -181,7 +181,7 @@ export class IndexJobs {
     const surplus = differences.filter(({ kind }) => kind === 'surplus');
     if (surplus.length > 0) await sink.remove(surplus, stop);
     const channels = differences.flatMap(one => (one.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(one))!, version: one.version }]));
-    await sendAgain(this.database, id, channels, this.clock.now());
+    await resend(this.database, id, channels, this.clock.now());
     this.events.emit('due', [id]);
   }
 
@@ -191,7 +191,7 @@ export class IndexJobs {
     if (index === null) {
       progress.index = await sink.prepare(stop);
       progress.total = await this.countChannels();
-      // A process that has not seen the next index yet writes into the old one alone, so channels are read only after that.
+      // Read channels only after `settleMs`: until then, other processes may not know the next index and write to the old one only.
       return { progress: JSON.stringify(progress), due_at: this.clock.now() + sink.settleMs };
     }
     if (progress.filled) {
@@ -203,7 +203,7 @@ export class IndexJobs {
     if (damaged.length > 0) this.log.info('channels whose stored record is damaged are left out of the new index', { channels: damaged });
     const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
     const results = await sink.fill(index, deliveries, stop);
-    // A document that is refused is refused to its delivery, too, which parks it; all others must be written.
+    // A refused document is skipped: its delivery is refused too, and parked. All others must be written.
     const failed = results.find(result => result !== null && result.outcome !== 'refused');
     if (failed) throw failed;
     progress.done += wanted.length;
