@@ -9,25 +9,25 @@ import { markOf, newIndex, newMark } from './mapping.js';
 import type { Answer, RestClient } from './rest-client.js';
 import type { ClusterSettings } from './search.settings.js';
 
-/** What an engine calls itself in its answer to `GET /`. */
 export interface Product {
+  /** As reported by `GET /`. */
   name: 'OpenSearch' | 'Elasticsearch';
-  /** The oldest major version that works. */
-  least: number;
+  /** The first supported major version. */
+  minMajor: number;
 }
 
-/** One operation of a bulk: its action, and the document that belongs to it. */
+/** One operation of a bulk request. */
 interface Operation {
   action: { _id: string; [more: string]: unknown };
   document?: object;
 }
 
-/** What a bulk answer says of one operation. */
+/** The result of one operation in a bulk response. */
 type Item = object & { status: number };
 
 /**
- * What both OpenSearch and Elasticsearch understand, since the one was made out of the other. The alias is what is searched; a second one, `-next`, leads to the
- * index that is being built.
+ * The API common to OpenSearch and Elasticsearch. Searches use the alias; a second alias, with the suffix `-next`, points to the index
+ * being built.
  */
 export class ClusterEngine implements Engine {
   readonly name: string;
@@ -49,12 +49,12 @@ export class ClusterEngine implements Engine {
 
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.client.call({ method: 'GET', path: '/' }, signal);
-    // Credentials for the index alone may not ask this; the next request shows whether it is a search engine.
+    // Credentials restricted to the index may not read this; the next request shows whether it is a search engine.
     if (answer.status === 403 && errorType(answer.body) === 'security_exception') return;
     const found = productOf(this.bodyOf(answer));
     if (!found) throw noEngine(this.name);
     if (found.name !== this.name) throw wrongEngine(found.name, this.name);
-    if (found.major < this.product.least) throw tooOld(this.name, `${this.name} ${this.product.least}.0`);
+    if (found.major < this.product.minMajor) throw tooOld(this.name, `${this.name} ${this.product.minMajor}.0`);
   }
 
   async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
@@ -64,8 +64,8 @@ export class ClusterEngine implements Engine {
   }
 
   async indices(signal: AbortSignal): Promise<Indices | null> {
-    const used = await this.behind(this.alias, 'INDEX', signal);
-    return used && { used: used.index, outdated: used.outdated, next: await this.behind(this.nextAlias, this.nextAlias, signal) };
+    const used = await this.indexBehind(this.alias, 'INDEX', signal);
+    return used && { used: used.index, outdated: used.outdated, next: await this.indexBehind(this.nextAlias, this.nextAlias, signal) };
   }
 
   async create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void> {
@@ -73,7 +73,7 @@ export class ClusterEngine implements Engine {
     const json = newIndex(as === 'used' ? this.alias : this.nextAlias, this.analyzer);
     const answer = await this.client.call({ method: 'PUT', path: `/${index}`, json }, signal);
     const error = errorType(answer.body);
-    // Another replica was faster.
+    // Another replica has created it.
     if (error === 'resource_already_exists_exception') return;
     if (error === 'mapper_parsing_exception') {
       throw new Misconfigured(['mapping_refused'], ['check_analyzer', this.analyzer], answer.status);
@@ -87,8 +87,8 @@ export class ClusterEngine implements Engine {
   }
 
   /**
-   * By alias, so that it never makes an index, and ends in the right one even while aliases change. The engine itself refuses what is older than the version
-   * that it has.
+   * Writes through the alias, so that no index is created implicitly and the right one is used even while aliases change. The engine
+   * rejects older versions itself.
    */
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const _index = next === null ? this.alias : this.nextAlias;
@@ -109,29 +109,29 @@ export class ClusterEngine implements Engine {
         sort: [{ sdkAppId: 'asc' }, { channelId: 'asc' }],
         ...(after && { search_after: [after.sdkAppId, after.channelId] }),
       };
-      // Otherwise documents of a shard that fails just now would count as missing in the index.
+      // Otherwise the documents of a failing shard would count as missing.
       const query = { allow_partial_search_results: 'false' };
       const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
       const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
       if (Array.isArray(hits)) return hits.flatMap(foundIn);
-      // An answer that was too long has no body here.
+      // No hits: the response was too long.
       if (size === 1) throw unknownAnswer(this.name, answer.status);
       size = Math.ceil(size / 4);
     }
   }
 
-  /** By sequence numbers: what was written since is kept, and, unlike with a version, no index is made if it is gone. */
+  /** Deletes by sequence number: keeps documents written since and, unlike deleting by version, never creates a missing index. */
   async remove(_index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
     if (surplus.length === 0) return;
     const call = { method: 'POST', path: `/${_index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(nameOf) } } as const;
     const answer = await this.client.call(call, signal);
     const documents = member(this.bodyOf(answer), 'docs');
     if (!Array.isArray(documents)) throw unknownAnswer(this.name, answer.status);
-    const versions = new Map(surplus.map(one => [nameOf(one), one.version]));
-    const operations = documents.flatMap((one): Operation[] => {
-      const _id = String(member(one, '_id'));
-      if (member(one, 'found') !== true || member(one, '_version') !== versions.get(_id)) return [];
-      return [{ action: { _index, _id, if_seq_no: member(one, '_seq_no'), if_primary_term: member(one, '_primary_term') } }];
+    const versions = new Map(surplus.map(document => [nameOf(document), document.version]));
+    const operations = documents.flatMap((hit): Operation[] => {
+      const _id = String(member(hit, '_id'));
+      if (member(hit, 'found') !== true || member(hit, '_version') !== versions.get(_id)) return [];
+      return [{ action: { _index, _id, if_seq_no: member(hit, '_seq_no'), if_primary_term: member(hit, '_primary_term') } }];
     });
     if (operations.length === 0) return;
     const items = await this.bulk('delete', operations, signal);
@@ -139,7 +139,7 @@ export class ClusterEngine implements Engine {
     if (error) throw error;
   }
 
-  /** In one call, after a refresh, so that a search finds each document once at any moment. */
+  /** Moves the aliases in one call, after a refresh, so that a search finds each document exactly once at any time. */
   async swap(used: string, next: string, signal: AbortSignal): Promise<void> {
     this.bodyOf(await this.client.call({ method: 'POST', path: `/${next}/_refresh` }, signal));
     const actions = [
@@ -148,7 +148,7 @@ export class ClusterEngine implements Engine {
       { remove: { index: used, alias: this.alias } },
     ];
     const answer = await this.client.call({ method: 'POST', path: '/_aliases', json: { actions } }, signal);
-    // Another process has swapped them; the caller looks up which index is used now.
+    // 404: another process has already swapped them; the caller checks which index is used now.
     if (answer.status !== 404) this.bodyOf(answer);
   }
 
@@ -162,7 +162,7 @@ export class ClusterEngine implements Engine {
     this.client.close();
   }
 
-  /** What the answer says of each operation, in their order. If it is no answer to them, nobody knows what was done. @throws SinkError */
+  /** Sends a bulk request and returns the result of each operation, in order. @throws SinkError, also if the response does not match */
   private async bulk(verb: 'index' | 'delete', operations: readonly Operation[], signal: AbortSignal): Promise<Item[]> {
     const lines = operations.flatMap(({ action, document }) => [{ [verb]: action }, ...(document ? [document] : [])]);
     const answer = await this.client.call(
@@ -175,15 +175,15 @@ export class ClusterEngine implements Engine {
       signal,
     );
     const items = member(this.bodyOf(answer), 'items');
-    const found = (Array.isArray(items) && items.length === operations.length ? items : []).flatMap((one, at): Item[] => {
-      const item = member(one, verb);
+    const found = (Array.isArray(items) && items.length === operations.length ? items : []).flatMap((entry, at): Item[] => {
+      const item = member(entry, verb);
       return typeof member(item, 'status') === 'number' && member(item, '_id') === operations[at]?.action._id ? [item as Item] : [];
     });
     if (found.length !== operations.length) throw unknownAnswer(this.name, answer.status);
     return found;
   }
 
-  /** The mappings of an index, or of all behind an alias, by index; `null` if there is none of this name. */
+  /** The mappings of an index, or of all indices behind an alias, by index; `null` if the name does not exist. */
   private async mappings(name: string, signal: AbortSignal): Promise<object | null> {
     const answer = await this.client.call({ method: 'GET', path: `/${name}/_mapping` }, signal);
     if (errorType(answer.body) === 'index_not_found_exception') return null;
@@ -192,8 +192,12 @@ export class ClusterEngine implements Engine {
     return body;
   }
 
-  /** The one index of ours behind an alias, which errors call `shown`; `null` if there is nothing of this name. @throws Misconfigured if it is anything else */
-  private async behind(alias: string, shown: string, signal: AbortSignal): Promise<{ index: string; outdated: boolean } | null> {
+  /**
+   * The single index of ours behind an alias; `null` if the name does not exist.
+   * @param shown the name for the alias in errors
+   * @throws Misconfigured if the name refers to anything else
+   */
+  private async indexBehind(alias: string, shown: string, signal: AbortSignal): Promise<{ index: string; outdated: boolean } | null> {
     const found = await this.mappings(alias, signal);
     if (found === null) return null;
     const indices = Object.keys(found);
@@ -211,7 +215,7 @@ export class ClusterEngine implements Engine {
     return { index, outdated: JSON.stringify(ours) !== JSON.stringify(newMark(this.analyzer)) };
   }
 
-  /** What the answer to one document means. */
+  /** Maps the result of one document to an error; `null` means written, or already newer. */
   private failure(item: Item): SinkError | null {
     if (item.status === 409 && errorType(item) === 'version_conflict_engine_exception') return null;
     const error = classifyClusterError(item.status, item, null, this.now());
@@ -226,7 +230,7 @@ export class ClusterEngine implements Engine {
   }
 }
 
-/** What answered `GET /`; `null` if it is no search engine that we know. */
+/** The product that answered `GET /`; `null` if it is not a known search engine. */
 function productOf(body: unknown): { name: string; major: number } | null {
   if (member(body, 'status') === 'Meilisearch is running') return { name: 'Meilisearch', major: 0 };
   const version = member(body, 'version');

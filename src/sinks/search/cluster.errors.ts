@@ -8,11 +8,11 @@ const shards: ErrorMeaning = [TryAgain, ['cluster_shard']];
 const starting: ErrorMeaning = [TryAgain, ['cluster_starting']];
 const document: ErrorMeaning = [Refused, ['fix_mapping']];
 
-/** Errors whose status says too little, by their type; with the status behind it where one type has several meanings. */
+/** Error types whose status is not specific enough; followed by the status where a type has several meanings. */
 const meanings: Record<string, ErrorMeaning> = {
   index_not_found_exception: [Gone, ['rebuild_then']],
   index_closed_exception: [Misconfigured, ['open_index']],
-  // Newer engines answer 429 when a disk is too full, older ones 403; all answer 403 when a person blocked the index.
+  // For a full disk newer engines answer 429, older ones 403; for an index blocked by a person all answer 403.
   'cluster_block_exception 429': [TryAgain, ['free_disk']],
   'cluster_block_exception 403': [Misconfigured, ['unblock_writing']],
   'cluster_block_exception 503': starting,
@@ -26,7 +26,7 @@ const meanings: Record<string, ErrorMeaning> = {
   no_shard_available_action_exception: shards,
   master_not_discovered_exception: starting,
   cluster_manager_not_discovered_exception: starting,
-  // Comes with status 400 when an index is to be deleted.
+  // Has status 400 when deleting an index.
   snapshot_in_progress_exception: [TryAgain, ['cluster_snapshot']],
   invalid_index_name_exception: [Misconfigured, ['index_name']],
   mapper_parsing_exception: document,
@@ -35,13 +35,13 @@ const meanings: Record<string, ErrorMeaning> = {
   illegal_argument_exception: document,
 };
 
-/** Limits, whose types have other meanings, too. The reason is matched, never repeated: it may quote the document. */
+/** Limits, whose types are ambiguous. The reason is only matched, never shown: it may quote the document. */
 const limits: [reason: RegExp, ErrorMeaning][] = [
   [/^limit of total fields/i, [Misconfigured, ['cluster_fields']]],
   [/maximum (normal )?shards open/, [Misconfigured, ['cluster_shards']]],
 ];
 
-/** What an answer with this status means, of a whole call or, in a bulk, of one document; `null` is done. */
+/** Maps the response of a call, or of one document in a bulk, to an error; `null` means success. */
 export function classifyClusterError(status: number, answer: unknown, retryAfter: string | null, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
   const type = errorType(answer);
@@ -53,7 +53,7 @@ export function classifyClusterError(status: number, answer: unknown, retryAfter
   return new kind(['as_said', type], advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
 }
 
-/** The type of an error, if it is one word; never its reason, which may quote the document. */
+/** The error type, if it is well-formed; the reason is not used because it may quote the document. */
 export function errorType(answer: unknown): string | null {
   const type = member(member(answer, 'error'), 'type');
   return typeof type === 'string' && /^[a-z_]{1,100}$/.test(type) ? type : null;

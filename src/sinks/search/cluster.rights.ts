@@ -4,7 +4,7 @@ import { member } from './document.js';
 import { type Indices, indexName } from './engine.js';
 import type { RestClient } from './rest-client.js';
 
-/** Whether a search is allowed, and a new index could be made; `null` is yes, or cannot be asked. */
+/** Checks that searching is allowed and a new index could be created; `null` if so, or if it cannot be determined. */
 export async function rightsError(
   client: RestClient,
   { alias, analyzer, asksRights }: { alias: string; analyzer: string; asksRights: boolean },
@@ -17,12 +17,12 @@ export async function rightsError(
     if (error) return error;
   }
   if (!indices || indices.outdated) {
-    // Credentials for the index alone may not ask this; then it is found when the index is made.
+    // Credentials restricted to the index may not call this; a wrong analyzer then shows when the index is created.
     const { status } = await client.call({ method: 'POST', path: '/_analyze', json: { analyzer, text: 'channel' } }, signal);
     if (status === 400) return new Misconfigured(['no_analyzer', analyzer], ['check_analyzer', analyzer], status);
   }
   if (!asksRights) return null;
-  // Rights may be given for the alias or for what is behind it. A cluster without security answers something else: there everything is allowed.
+  // Privileges may be granted on the alias or on the index. A cluster without security does not answer 200: there everything is allowed.
   const names = [alias, indices?.used ?? indexName(alias, 1)];
   const json = { index: [{ names, privileges: indices ? ['read', 'write'] : ['read', 'write', 'manage'] }] };
   const { status, body } = await client.call({ method: 'POST', path: '/_security/user/_has_privileges', json }, signal);

@@ -15,13 +15,13 @@ import { ClusterSettings } from './search.settings.js';
 const engines = { opensearch: 'OpenSearch', elasticsearch: 'Elasticsearch' } as const;
 const types = Object.keys(engines) as (keyof typeof engines)[];
 
-/** What each says of itself. */
+/** The responses to `GET /`. */
 const products = {
   opensearch: { version: { distribution: 'opensearch', number: '3.8.0' } },
   elasticsearch: { version: { number: '8.19.2' }, tagline: 'You Know, for Search' },
 };
 
-/** A bulk answer that says the same of every document. */
+/** A bulk response with the same result for every document. */
 function bulkAnswer(request: ReceivedRequest, status: number, error?: object): Answer {
   const actions = request.body.split('\n').filter((line, index) => index % 2 === 0 && line !== '');
   const items = actions.map(line => {
@@ -33,7 +33,7 @@ function bulkAnswer(request: ReceivedRequest, status: number, error?: object): A
 
 const made = { 'official-channels-v1': newIndex('official-channels', 'cjk') };
 
-/** Answers what belongs to the making of the index as an engine does that has it already. */
+/** Answers calls that create the index like an engine that already has it. */
 function setup(type: keyof typeof engines): (request: ReceivedRequest) => Answer | undefined {
   return ({ path }) => {
     if (path === '/') return { body: products[type] };
@@ -58,7 +58,7 @@ describe.each(types)('%s', type => {
       status < 300
         ? { ...bulkAnswer(request, 201), status }
         : { status, body: { error: { type: 'some_exception', reason: text }, status } },
-    // An answer without a body says nothing of the documents.
+    // A response without a body says nothing about the documents.
     classes: status => (status === 204 ? 'retry' : undefined),
   });
 
@@ -213,14 +213,14 @@ describe.each(types)('%s sink', type => {
       expect(await told(sink)).toBeNull();
       return server.requests.length - 1;
     };
-    // Who is there is asked only once; a clock that was put back must not keep it from looking.
+    // The product is checked only once; a clock set back must not prevent a new look-up of the indices.
     expect(await looks(5000)).toBe(3);
     expect(await looks(5999)).toBe(0);
     expect(await looks(6000)).toBe(2);
     expect(await looks(4000)).toBe(2);
   });
 
-  // Seen failing with the swap unseen: the write was told as delivered, and only the index that goes had it.
+  // Fails if the swap goes unnoticed: the write counts as delivered, but only the retired index has it.
   it('writes again when the indices were swapped between the two writes of a delivery', async () => {
     const fake = new FakeSearch(type);
     let swapping = Promise.resolve();
@@ -240,7 +240,7 @@ describe.each(types)('%s sink', type => {
     expect(fake.documents('official-channels-v1').size).toBe(0);
   });
 
-  // Seen failing without the refresh: on a real engine searches found nothing for a moment.
+  // Fails without the refresh: on a real engine, searches then find nothing for a moment.
   it('lets all that was filled in be found before it swaps', async () => {
     const fake = new FakeSearch(type);
     const server = await fakeServer(request => fake.answer(request));
@@ -252,7 +252,7 @@ describe.each(types)('%s sink', type => {
     expect(writes).toEqual(['/_bulk?require_alias=true', '/official-channels-v2/_refresh', '/_aliases']);
   });
 
-  // Seen failing with partial answers allowed: the channels of the failed shard were told as missing.
+  // Fails if partial responses are allowed: the channels of the failed shard are then reported as missing.
   it('takes no page without what a failed shard has', async () => {
     const error = { type: 'search_phase_execution_exception', reason: 'Partial shards failure' };
     const server = await target(({ path }) => {

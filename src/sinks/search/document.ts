@@ -1,57 +1,57 @@
 import type { ChannelKey, Difference } from '../search-sink.js';
 import type { Delivery, Profile } from '../sink.js';
 
-/** What the index holds of one channel (contract, section 4). */
+/** The document of a channel in the index (contract, section 4). */
 export interface ChannelDocument extends Profile, ChannelKey {
   revision: number | null;
   updatedAt: string;
   deleted: boolean;
 }
 
-/** A document that is to be written. */
+/** A document to write. */
 export interface Entry {
   document: ChannelDocument;
   version: number;
 }
 
-/** A document that an index has: whatever somebody wrote into it. */
+/** A document read from an index; its content is not trusted. */
 export interface Found {
   key: ChannelKey;
   document: Readonly<Record<string, unknown>>;
   version: number;
 }
 
-/** Always the whole document: a partial update cannot carry an external version. */
+/** Builds the whole document: partial updates do not support external versions. */
 export function entryOf({ event: { data }, updatedAt, version }: Delivery): Entry {
   const { sdkAppId, channelId, profile, revision, exists } = data;
   const { name, avatarUrl, introduction, organization } = profile;
   return { document: { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists }, version };
 }
 
-/** Names a channel in maps and as the id of a document; app ids have no colon. */
+/** Identifies a channel in maps and as a document id; unambiguous, since app ids contain no colon. */
 export function nameOf({ sdkAppId, channelId }: ChannelKey): string {
   return `${sdkAppId}:${channelId}`;
 }
 
-/** The order of keywords in an index: by the bytes of UTF-8, unlike JavaScript's own order of strings. */
-export function compareKeys(one: ChannelKey, other: ChannelKey): number {
-  return bytewise(one.sdkAppId, other.sdkAppId) || bytewise(one.channelId, other.channelId);
+/** Compares keys like keyword fields in an index: by UTF-8 bytes, unlike JavaScript strings. */
+export function compareKeys(a: ChannelKey, b: ChannelKey): number {
+  return bytewise(a.sdkAppId, b.sdkAppId) || bytewise(a.channelId, b.channelId);
 }
 
-function bytewise(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+function bytewise(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-/** What is wrong with a document; `null` if nothing is. */
-export function differenceOf(wanted: Entry, { document, version }: Found): Difference['kind'] | null {
-  const [revision, ours] = [Number(document['revision']), Number(wanted.document.revision)];
+/** How a document differs from the expected one; `null` if it does not. */
+export function differenceOf(expected: Entry, { document, version }: Found): Difference['kind'] | null {
+  const [revision, ours] = [Number(document['revision']), Number(expected.document.revision)];
   if (revision !== ours) return revision > ours ? 'newer' : 'older';
-  if (!Object.entries(wanted.document).every(([field, value]) => document[field] === value)) return 'older';
-  // The engine would refuse our next version as an older one.
-  return version > wanted.version ? 'newer' : null;
+  if (!Object.entries(expected.document).every(([field, value]) => document[field] === value)) return 'older';
+  // The engine would reject our next version as older.
+  return version > expected.version ? 'newer' : null;
 }
 
-/** Splits into bulks of at most so many bytes; a document that is larger goes alone. */
+/** Splits entries into bulks of up to `maxBytes`; a larger document gets its own bulk. */
 export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   const bulks: Entry[][] = [];
   let size = Infinity;
@@ -67,7 +67,7 @@ export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   return bulks;
 }
 
-/** A member of a received value of unknown form. */
+/** Reads a property of an untrusted value. */
 export function member(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -3,86 +3,85 @@ import type { ChannelKey, Difference } from '../search-sink.js';
 import { Misconfigured, type Refused, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
 
-/** What became of each entry, in their order; `null` is written, or already newer. */
+/** The result of each entry, in order; `null` means written, or already newer. */
 export type Results = (SinkError | null)[];
 
-/** Which indices of ours there are. Their names end in `-v` and a number that grows with every rebuild. */
+/** Our existing indices. Their names end in `-v` and a number that grows with every rebuild. */
 export interface Indices {
-  /** The one that is searched. */
+  /** The index that is searched. */
   used: string;
-  /** Whether this release, with these settings, would make it differently. */
+  /** Whether this release would create it differently with these settings. */
   outdated: boolean;
-  /** The one that is being built, if there is one. */
+  /** The index that is being built, if any. */
   next: { index: string; outdated: boolean } | null;
 }
 
-/** One kind of search engine. Whatever it throws is a `SinkError`, or the reason of its signal. Only `write` refuses documents. */
+/** A search engine. All methods throw `SinkError`, or the signal's reason once that is aborted. Only `write` refuses documents. */
 export interface Engine {
-  /** What people call it. */
+  /** The product name. */
   readonly name: string;
-  /** Throws unless this engine, in a version that works, is behind the URL. */
+  /** Throws unless the URL leads to this engine in a supported version. */
   check(signal: AbortSignal): Promise<void>;
-  /** Throws unless the rights are there, and what a new index is made with, as far as that can be asked without writing. */
+  /** Throws if permissions or the requirements of a new index are missing, as far as that can be checked without writing. */
   checkRights(indices: Indices | null, signal: AbortSignal): Promise<void>;
-  /** Looks which indices there are; `null` if there is none. Throws if there is something that is not ours. */
+  /** Reads which indices exist; `null` if there is none. Throws if an index or alias of that name is not ours. */
   indices(signal: AbortSignal): Promise<Indices | null>;
-  /** Makes an empty index, unless it is there already: to be used, or as the next one; `anew` if there is a next one that another release began. */
+  /** Creates an empty index unless it exists, as the used or the next one; `anew` replaces a next index begun by another release. */
   create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void>;
-  /** Deletes an index of ours that is not used. */
+  /** Deletes one of our indices that is not in use. */
   drop(index: string, signal: AbortSignal): Promise<void>;
-  /** Writes into the index that is used, or into this next one. If that is gone, each fails with `Gone`; writing never makes an index. */
+  /** Writes to the used index, or to the given next one. If that is gone, each entry fails with `Gone`; writing never creates an index. */
   write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results>;
-  /** Documents of the index that is used, in the order of their keys, at most `size`; none is the end. What was acknowledged is among them. */
+  /** Lists up to `size` documents of the used index in key order, including all acknowledged writes; an empty page is the end. */
   page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]>;
-  /** Takes documents out of the index that is used, unless they have another version by now. */
+  /** Deletes documents from the used index, unless their version has changed. */
   remove(index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
-  /** Makes the next index the one that is used, in one step. */
+  /** Atomically makes the next index the used one. */
   swap(used: string, next: string, signal: AbortSignal): Promise<void>;
-  /** The index that was used before this one, for `drop`, if a swap left it behind. */
+  /** The index that a swap left behind and that can be dropped, if any. */
   leftover(used: string, signal: AbortSignal): Promise<string | null>;
   close(): void;
 }
 
-/** What an error means: its kind, and what to do about it. */
+/** The class of an error and the advice for it. */
 export type ErrorMeaning = [
   kind: new (reason: Explanation, advice: Explanation, status: number | null, retryAfterMs?: number) => SinkError,
   advice: Explanation,
 ];
 
-/** The index that was written to is not there. */
+/** The index to write to does not exist. */
 export class Gone extends TryAgain {}
 
-/** The name of an index of ours. */
 export function indexName(alias: string, number: number): string {
   return `${alias}-v${number}`;
 }
 
-/** The number in the name of an index of ours; `null` if it is not one. */
+/** The number in the name of one of our indices; `null` for any other name. */
 export function indexNumber(alias: string, index: string): number | null {
   const number = index.startsWith(`${alias}-v`) ? index.slice(alias.length + 2) : '';
   return /^[1-9]\d{0,14}$/.test(number) ? Number(number) : null;
 }
 
-/** The refusal of a call that writes no document: no delivery may be parked for it. */
-export function setUpRefused(error: Refused): Misconfigured {
+/** Converts the refusal of a call that writes no document, for which no delivery may be parked. */
+export function setupRefused(error: Refused): Misconfigured {
   return error.as(Misconfigured, ['set_up_refused']);
 }
 
-/** Something else is behind the URL. */
-export function wrongEngine(found: string, wanted: string): Misconfigured {
-  return new Misconfigured(['wrong_engine', found, wanted], ['set_engine']);
+/** The URL leads to another engine. */
+export function wrongEngine(found: string, expected: string): Misconfigured {
+  return new Misconfigured(['wrong_engine', found, expected], ['set_engine']);
 }
 
-export function tooOld(engine: string, least: string): Misconfigured {
-  return new Misconfigured(['engine_too_old', engine], ['upgrade_engine', least]);
+export function tooOld(engine: string, minVersion: string): Misconfigured {
+  return new Misconfigured(['engine_too_old', engine], ['upgrade_engine', minVersion]);
 }
 
-/** The answer to a look-up is not one of this engine. */
-export function noEngine(wanted: string): Misconfigured {
-  return new Misconfigured(['no_engine', wanted], ['check_url_of_engine']);
+/** The response to a read is not one of this engine. */
+export function noEngine(expected: string): Misconfigured {
+  return new Misconfigured(['no_engine', expected], ['check_url_of_engine']);
 }
 
-/** The answer is not one of this engine, so nobody knows what was done. */
+/** The response is not one of this engine, so the result of the call is unknown. */
 export function unknownAnswer(engine: string, status: number | null = null): TryAgain {
   return new TryAgain(['no_engine', engine], ['check_url_leads'], status);
 }

@@ -51,7 +51,7 @@ it('leaves an analyzer of a plugin to its plugin', () => {
 });
 
 it('takes out what nobody sees, and nothing else', () => {
-  // Java and JavaScript read this pattern alike.
+  // Java and JavaScript interpret this pattern identically.
   const pattern = new RegExp(invisible, 'gu');
   for (const code of hidden)
     expect([code, `Cof${String.fromCodePoint(Number.parseInt(code, 16))}fee`.replace(pattern, '')]).toEqual([code, 'Coffee']);

@@ -1,16 +1,16 @@
 import { member } from './document.js';
 
-/** Grows when the mapping changes, so that an index of an older release counts as outdated. */
+/** Incremented when the mapping changes, so that indices of older releases count as outdated. */
 const schema = 3;
 
 /** The key in the mapping's `_meta` that marks an index as ours. */
 const mark = 'channel-sync';
 
 /**
- * `cjk` indexes pairs of Chinese characters, so that a single one finds nothing: that is what the `standard` sub-field is for. `prefix` finds
- * words by how they begin, up to 20 characters; a run of Chinese is a word to it, also right beside Latin letters. `keyword` finds and sorts by the exact text, up
- * to what Lucene takes as one term (32,766 bytes): a longer text must not fail the document. Invisible characters count for none of them but `keyword`, and for an
- * analyzer of a plugin. All of this is in every OpenSearch and Elasticsearch, without plugins.
+ * `cjk` indexes pairs of Chinese characters, so it cannot find a single one; the `standard` sub-field can. `prefix` matches the beginnings
+ * of words, up to 20 characters; a run of Chinese counts as a word, even next to Latin letters. `keyword` is for exact matches and sorting;
+ * it ignores texts over Lucene's term limit (32,766 bytes), which would otherwise fail the document. Invisible characters are ignored by
+ * all but `keyword` and analyzers from plugins. Needs no plugins.
  */
 function text(analyzer: string): object {
   return {
@@ -24,16 +24,16 @@ function text(analyzer: string): object {
   };
 }
 
-/** Analyzers of the engine that are built anew below, since a filter of characters cannot be put before one that is ready-made. */
+/** Built-in analyzers that are redefined below, since a character filter cannot be added to a built-in one. */
 const rebuilt: Record<string, string> = { cjk: 'visible_cjk', standard: 'visible_standard' };
 
-/** What nobody sees and nobody types: soft hyphens, byte-order and direction marks, zero-width joiners and spaces, variation selectors, fillers. */
+/** Invisible characters: soft hyphens, byte-order and direction marks, zero-width joiners and spaces, variation selectors, fillers. */
 export const invisible =
   '[\\p{Cf}\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u3164\\uFE00-\\uFE0F\\uFFA0\\uDB40\\uDD00-\\uDB40\\uDDEF]';
 
 const cjk = '[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsHangul}]';
 
-/** Those of the ready-made `cjk`. */
+/** The stop words of the built-in `cjk` analyzer. */
 const cjkStopWords =
   'a and are as at be but by for if in into is it no not of on or s such t that the their then there these they this to was will with www'.split(
     ' ',
@@ -41,7 +41,7 @@ const cjkStopWords =
 
 const analysis = {
   char_filter: { visible: { type: 'pattern_replace', pattern: invisible, replacement: '' } },
-  // Between what is no letter and no digit, and where Chinese, Japanese or Korean meets another script.
+  // Splits at anything but letters and digits, and between Chinese, Japanese or Korean and other scripts.
   tokenizer: { words: { type: 'pattern', pattern: `[^\\p{L}\\p{N}]+|(?<=${cjk})(?!${cjk})|(?<!${cjk})(?=${cjk})` } },
   filter: {
     prefixes: { type: 'edge_ngram', min_gram: 1, max_gram: 20 },
@@ -61,18 +61,18 @@ const analysis = {
   },
 };
 
-/** What an index of ours says of itself. */
+/** The marker stored in the mapping of our indices. */
 export function newMark(analyzer: string): object {
   return { schema, analyzer };
 }
 
-/** What the answer to `GET /<index>/_mapping` says of that index of ours, as `newMark` would; `null` if it is not one. */
+/** Reads our marker from an index in the response to `GET /<index>/_mapping`; `null` if the index is not ours. */
 export function markOf(definition: unknown): object | null {
   const found = member(member(member(definition, 'mappings'), '_meta'), mark);
   return typeof member(found, 'schema') === 'number' ? (found as object) : null;
 }
 
-/** The body that creates an index together with its alias: in one call, so that no replica ever sees the one without the other. */
+/** The request body that creates an index and its alias in one call, so that no replica sees one without the other. */
 export function newIndex(alias: string, analyzer: string): object {
   return {
     aliases: { [alias]: {} },

@@ -3,10 +3,10 @@ import { responseOf } from '../../outgoing/response.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { type ErrorMeaning, Gone, setUpRefused, unknownAnswer, wrongEngine } from './engine.js';
+import { type ErrorMeaning, Gone, setupRefused, unknownAnswer, wrongEngine } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
-/** A change of an index: Meilisearch only queues it, and does it later. */
+/** An asynchronous change of an index. */
 interface Task {
   uid: number;
   status: string;
@@ -14,56 +14,56 @@ interface Task {
   error?: unknown;
 }
 
-const lookAtTaskEveryMs = 50;
+const taskPollIntervalMs = 50;
 
-/** Meilisearch's REST API, with its tasks. */
+/** Meilisearch's REST API, including its asynchronous tasks. */
 export class MeilisearchApi {
   constructor(
     private readonly client: RestClient,
     private readonly now: () => number,
   ) {}
 
-  /** A call that writes no document: if it is refused, the set-up is wrong. */
+  /** Makes a call that writes no document, so that a refusal means misconfigured. */
   async ask(call: Call, signal: AbortSignal): Promise<unknown> {
     try {
       return await this.call(call, signal);
     } catch (error) {
-      throw error instanceof Refused ? setUpRefused(error) : error;
+      throw error instanceof Refused ? setupRefused(error) : error;
     }
   }
 
-  /** The results of an answer. */
+  /** Makes a call and returns the `results` of its response. */
   async list<T>(call: Call, signal: AbortSignal): Promise<T[]> {
     const results = member(await this.ask(call, signal), 'results');
     if (!Array.isArray(results)) throw unknownAnswer('Meilisearch');
     return results as T[];
   }
 
-  /** Asks for a change, and waits until its task is done. */
-  async change(call: Call, signal: AbortSignal): Promise<void> {
+  /** Requests a change and waits for its task to succeed. */
+  async runTask(call: Call, signal: AbortSignal): Promise<void> {
     const uid = member(await this.call(call, signal), 'taskUid');
     if (typeof uid !== 'number') throw unknownAnswer('Meilisearch');
-    await this.done(uid, signal);
+    await this.waitForSuccess(uid, signal);
   }
 
-  /** Tasks that have not ended. */
-  waiting(query: Record<string, string>, signal: AbortSignal): Promise<Task[]> {
+  /** Lists unfinished tasks. */
+  pendingTasks(query: Record<string, string>, signal: AbortSignal): Promise<Task[]> {
     return this.list<Task>({ method: 'GET', path: '/tasks', query: { ...query, statuses: 'enqueued,processing' } }, signal);
   }
 
-  /** Waits for the end of a task, however long: the signal ends it. */
-  async end(uid: number, signal: AbortSignal): Promise<Task> {
+  /** Waits for a task to end, limited only by the signal. */
+  async waitForEnd(uid: number, signal: AbortSignal): Promise<Task> {
     for (;;) {
       const task = (await this.ask({ method: 'GET', path: `/tasks/${uid}` }, signal)) as Task | undefined;
       if (typeof task?.status !== 'string') throw unknownAnswer('Meilisearch');
       if (task.status !== 'enqueued' && task.status !== 'processing') return task;
-      await sleep(lookAtTaskEveryMs);
+      await sleep(taskPollIntervalMs);
     }
   }
 
-  /** Waits for the end of a task. Throws what it ended in, unless that is success. */
-  async done(uid: number, signal: AbortSignal): Promise<void> {
-    const { status, error } = await this.end(uid, signal);
+  /** Waits for a task to end. @throws SinkError if it failed */
+  async waitForSuccess(uid: number, signal: AbortSignal): Promise<void> {
+    const { status, error } = await this.waitForEnd(uid, signal);
     if (status === 'succeeded') return;
     const type = member(error, 'type');
     const meaning =
@@ -89,7 +89,7 @@ export class MeilisearchApi {
   }
 }
 
-/** Errors of Meilisearch whose status and type say too little, by code. */
+/** Meilisearch error codes whose status and type are not specific enough. */
 const meanings: Record<string, ErrorMeaning> = {
   index_not_found: [Gone, ['rebuild_then']],
   invalid_api_key: [Misconfigured, ['meilisearch_key']],
@@ -100,9 +100,9 @@ const meanings: Record<string, ErrorMeaning> = {
 };
 
 /**
- * What an error means by Meilisearch's own code; its message is never repeated, since it may quote the document.
- * @param answer of a call, or the error of a task
- * @param error what it means without its code
+ * Refines an error by Meilisearch's error code. The message is never used, since it may quote the document.
+ * @param answer the response of a call, or the error of a task
+ * @param error the classification without the code
  */
 export function classifyMeilisearchError(answer: unknown, error: SinkError): SinkError {
   const [code, type] = [member(answer, 'code'), member(answer, 'type')];

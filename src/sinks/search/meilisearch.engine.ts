@@ -4,39 +4,38 @@ import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
-/** Grows when the settings of an index change, so that an index of an older release counts as outdated. */
+/** Incremented when the index settings change, so that indices of older releases count as outdated. */
 const schema = 1;
 
 /**
- * Marks an index as ours, with its schema and its number. It is one of the attributes to filter by, where a name that no document has does no harm: Meilisearch
- * stores no other text of ours with an index, and this one moves along when two indices are swapped.
+ * Marks an index as ours, with its schema and number. Stored as a filterable attribute that no document has, since Meilisearch has no
+ * other place for metadata of an index; it moves along when two indices are swapped.
  */
 const mark = /^channel-sync-schema-(\d+)-v(\d+)$/;
 
-/** The oldest version that sorts documents when they are listed. */
-const least = { major: 1, minor: 16 };
+/** The first version that can sort documents when listing them. */
+const minVersion = { major: 1, minor: 16 };
 
-/** A document with its id and its version. */
+/** A document with its id and version. */
 interface Stored extends Record<string, unknown> {
   id: string;
   version: number;
 }
 
 /**
- * Meilisearch knows neither aliases nor versions. What is searched is always the index called INDEX; the next one is called by its own name, and the two swap
- * their contents.
+ * Meilisearch has neither aliases nor document versions. Searches always use the index named INDEX; the next index has its own name, and a
+ * swap exchanges their contents.
  *
- * Guaranteed: what counts as delivered was read back from the index, after its task had ended, at this version or a newer one. What the index has newer is not
- * overwritten as long as one writer at a time has the channel, which the lanes see to, over all replicas. After a write of which this process does not know what
- * became, the next one of the same channel also waits until everything has ended that had arrived by then, reads again, and writes again what a late write undid.
+ * Guaranteed: a delivered document was read back from the index, after its task had ended, at this version or a newer one. Newer documents
+ * are not overwritten as long as each channel has one writer at a time, which lanes ensure across replicas. After a write with an unknown
+ * result, the next write of the channel waits for all pending tasks, reads again, and repeats what a late write has undone.
  *
- * Not guaranteed: a write that the network held back, or a process that was stopped between its look and its write, so long that it arrives after all this. Verify
- * finds it, and repairs it.
+ * Not guaranteed: a write delayed by the network or a stopped process until after all this. `verify` finds and repairs it.
  */
 export class MeilisearchEngine implements Engine {
   readonly name = 'Meilisearch';
-  /** Index and channel of each write that may still arrive. */
-  private readonly doubtful = new Set<string>();
+  /** Index and channel of writes that may still arrive. */
+  private readonly uncertain = new Set<string>();
 
   constructor(
     private readonly api: MeilisearchApi,
@@ -48,30 +47,30 @@ export class MeilisearchEngine implements Engine {
     try {
       version = member(await this.api.ask({ method: 'GET', path: '/version' }, signal), 'pkgVersion');
     } catch (error) {
-      // A key for the index alone may not ask this.
+      // A key restricted to the index may not read the version.
       if (error instanceof Misconfigured && error.message === 'invalid_api_key') return;
       throw error;
     }
     const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(String(version)) ?? []).map(Number);
     if (major === undefined || minor === undefined) throw noEngine(this.name);
-    if (major < least.major || (major === least.major && minor < least.minor)) {
-      throw tooOld(this.name, `${this.name} ${least.major}.${least.minor}`);
+    if (major < minVersion.major || (major === minVersion.major && minor < minVersion.minor)) {
+      throw tooOld(this.name, `${this.name} ${minVersion.major}.${minVersion.minor}`);
     }
   }
 
   async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
-    await this.api.waiting({ limit: '1' }, signal);
+    await this.api.pendingTasks({ limit: '1' }, signal);
     if (indices) await this.documents(this.uid, ['none'], signal, ['id']);
   }
 
   async indices(signal: AbortSignal): Promise<Indices | null> {
-    const used = await this.marked(this.uid, signal);
+    const used = await this.readMark(this.uid, signal);
     if (used === null) return null;
     if (used === 'foreign') {
       throw new Misconfigured(['foreign_index'], ['other_index_or_rename']);
     }
     const index = indexName(this.uid, used.number + 1);
-    const next = await this.marked(index, signal);
+    const next = await this.readMark(index, signal);
     return {
       used: indexName(this.uid, used.number),
       outdated: used.schema !== schema,
@@ -79,10 +78,10 @@ export class MeilisearchEngine implements Engine {
     };
   }
 
-  /** Settings make an index that is not there, in the same task: no process ever sees it without its mark. */
+  /** Writing settings creates a missing index in the same task, so that no process sees it without its mark. */
   async create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void> {
     const uid = as === 'used' ? this.uid : index;
-    const found = await this.marked(uid, signal);
+    const found = await this.readMark(uid, signal);
     if (found === 'foreign') {
       throw new Misconfigured(['foreign_index_of', uid], ['delete_or_rename']);
     }
@@ -95,14 +94,14 @@ export class MeilisearchEngine implements Engine {
       sortableAttributes: ['id', 'name', 'updatedAt'],
       localizedAttributes: [{ attributePatterns: texts, locales: ['cmn', 'eng'] }],
     };
-    // Emptied, not deleted: the next write of another process would make it without its mark.
-    if (as === 'anew') await this.api.change({ method: 'DELETE', path: `/indexes/${uid}/documents` }, signal);
-    await this.api.change({ method: 'PATCH', path: `/indexes/${uid}/settings`, json }, signal);
+    // Emptied rather than deleted: another process's next write would recreate it without its mark.
+    if (as === 'anew') await this.api.runTask({ method: 'DELETE', path: `/indexes/${uid}/documents` }, signal);
+    await this.api.runTask({ method: 'PATCH', path: `/indexes/${uid}/settings`, json }, signal);
   }
 
   async drop(index: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.api.change({ method: 'DELETE', path: `/indexes/${index}` }, signal);
+      await this.api.runTask({ method: 'DELETE', path: `/indexes/${index}` }, signal);
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
     }
@@ -111,19 +110,19 @@ export class MeilisearchEngine implements Engine {
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const uid = next ?? this.uid;
     const names = entries.map(({ document }) => `${uid}/${nameOf(document)}`);
-    const isDoubtful = names.some(name => this.doubtful.has(name));
+    const isUncertain = names.some(name => this.uncertain.has(name));
     try {
-      await this.writeUntilThere(uid, entries, isDoubtful, signal);
-      for (const name of names) this.doubtful.delete(name);
+      await this.writeUntilStored(uid, entries, isUncertain, signal);
+      for (const name of names) this.uncertain.delete(name);
       return entries.map(() => null);
     } catch (error) {
-      // After anything but a refusal the write may still arrive.
-      if (!(error instanceof Refused || error instanceof Misconfigured)) for (const name of names) this.doubtful.add(name);
+      // Unless it was rejected, the write may still arrive.
+      if (!(error instanceof Refused || error instanceof Misconfigured)) for (const name of names) this.uncertain.add(name);
       throw error;
     }
   }
 
-  /** The ids sort as the keys do. The first of the page is found by binary search, since filters do not compare texts reliably (meilisearch issue 6335). */
+  /** Finds the start of the page by binary search, since filters do not compare texts reliably (meilisearch issue 6335); ids sort like keys. */
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
     const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
@@ -135,37 +134,37 @@ export class MeilisearchEngine implements Engine {
     let high = after ? (await list(0, 1)).total : 0;
     while (after && low < high) {
       const middle = Math.floor((low + high) / 2);
-      const [one] = (await list(middle, 1)).results ?? [];
-      if (one && String(one.id) <= idOf(after)) low = middle + 1;
+      const [document] = (await list(middle, 1)).results ?? [];
+      if (document && String(document.id) <= idOf(after)) low = middle + 1;
       else high = middle;
     }
     for (let limit = size; ; limit = Math.ceil(limit / 4)) {
       const { results } = await list(low, limit);
       if (results) return results.map(foundIn);
-      // An answer that was too long has no body here.
+      // No results: the response was too long.
       if (limit === 1) throw unknownAnswer(this.name);
     }
   }
 
   async remove(_: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
     const found = await this.documents(this.uid, surplus.map(idOf), signal, ['id', 'version']);
-    const known = new Set(found.map(({ id, version }) => `${id} ${version}`));
-    const ids = surplus.filter(one => known.has(`${idOf(one)} ${one.version}`)).map(idOf);
+    const unchanged = new Set(found.map(({ id, version }) => `${id} ${version}`));
+    const ids = surplus.filter(document => unchanged.has(`${idOf(document)} ${document.version}`)).map(idOf);
     if (ids.length === 0) return;
-    await this.api.change({ method: 'POST', path: `/indexes/${this.uid}/documents/delete-batch`, json: ids }, signal);
+    await this.api.runTask({ method: 'POST', path: `/indexes/${this.uid}/documents/delete-batch`, json: ids }, signal);
   }
 
-  /** Two swaps would undo each other: one that still waits is waited for, and a late one finds nothing, since the name of a next index is used only once. */
+  /** A second swap would undo the first: a pending one is awaited instead; a late one fails, since names of next indices are never reused. */
   async swap(_: string, next: string, signal: AbortSignal): Promise<void> {
-    const waiting = await this.api.waiting({ types: 'indexSwap' }, signal);
-    const earlier = waiting.find(({ details }) => details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
-    if (earlier) return this.api.done(earlier.uid, signal);
-    return this.api.change({ method: 'POST', path: '/swap-indexes', json: [{ indexes: [this.uid, next] }] }, signal);
+    const pending = await this.api.pendingTasks({ types: 'indexSwap' }, signal);
+    const earlier = pending.find(({ details }) => details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
+    if (earlier) return this.api.waitForSuccess(earlier.uid, signal);
+    return this.api.runTask({ method: 'POST', path: '/swap-indexes', json: [{ indexes: [this.uid, next] }] }, signal);
   }
 
-  /** A swap exchanges contents: the index with the name of the new one holds what was used before. */
+  /** After a swap the old contents are in the index that has the new one's name. */
   async leftover(used: string, signal: AbortSignal): Promise<string | null> {
-    const left = await this.marked(used, signal);
+    const left = await this.readMark(used, signal);
     return left === null || left === 'foreign' || indexName(this.uid, left.number) === used ? null : used;
   }
 
@@ -173,30 +172,30 @@ export class MeilisearchEngine implements Engine {
     this.api.close();
   }
 
-  /** Reads and writes in turn, until the index has all entries. */
-  private async writeUntilThere(uid: string, entries: readonly Entry[], isDoubtful: boolean, signal: AbortSignal): Promise<void> {
+  /** Alternates between reading and writing until the index has all entries. */
+  private async writeUntilStored(uid: string, entries: readonly Entry[], isUncertain: boolean, signal: AbortSignal): Promise<void> {
     const ours = entries.map(({ document, version }) => ({ id: idOf(document), ...document, version }));
     const ids = ours.map(({ id }) => id);
-    for (let waitFirst = isDoubtful; ;) {
-      const wanted = uid === this.uid ? ours : await this.newest(ours, signal);
+    for (let waitFirst = isUncertain; ;) {
+      const expected = uid === this.uid ? ours : await this.latest(ours, signal);
       const versions = new Map((await this.documents(uid, ids, signal, ['id', 'version'])).map(({ id, version }) => [id, version]));
-      const missing = wanted.filter(({ id, version }) => (versions.get(id) ?? -Infinity) < version);
+      const missing = expected.filter(({ id, version }) => (versions.get(id) ?? -Infinity) < version);
       if (missing.length > 0) {
         const query = { primaryKey: 'id' };
-        await this.api.change({ method: 'POST', path: `/indexes/${uid}/documents`, query, json: missing }, signal);
+        await this.api.runTask({ method: 'POST', path: `/indexes/${uid}/documents`, query, json: missing }, signal);
       } else if (waitFirst) {
-        // An earlier write may be among the tasks of this index.
-        for (const task of await this.api.waiting({ indexUids: uid, limit: '1' }, signal)) await this.api.end(task.uid, signal);
+        // An earlier write may still be among the pending tasks of this index.
+        for (const task of await this.api.pendingTasks({ indexUids: uid, limit: '1' }, signal)) await this.api.waitForEnd(task.uid, signal);
         waitFirst = false;
       } else return;
     }
   }
 
   /**
-   * The next index has two writers per channel: the rebuild, and the lane, which writes into the used index first. So whichever reads last writes what is newest
-   * in the used index.
+   * The next index has two writers per channel: the rebuild, and the lane, which writes to the used index first. Reading from the used
+   * index ensures that the last write has the latest version.
    */
-  private async newest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
+  private async latest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
     const ids = ours.map(({ id }) => id);
     const used = await this.documents(this.uid, ids, signal);
     const newer = new Map(used.map(document => [document.id, document]));
@@ -206,12 +205,12 @@ export class MeilisearchEngine implements Engine {
     });
   }
 
-  /** What the mark of an index says; `null` if the index is not there. */
-  private async marked(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
+  /** Reads the mark of an index; `null` if the index does not exist. */
+  private async readMark(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
     try {
       const attributes = await this.api.ask({ method: 'GET', path: `/indexes/${uid}/settings/filterable-attributes` }, signal);
       if (!Array.isArray(attributes)) throw noEngine(this.name);
-      const found = attributes.map(one => mark.exec(String(one))).find(match => match !== null);
+      const found = attributes.map(attribute => mark.exec(String(attribute))).find(match => match !== null);
       return found ? { schema: Number(found[1]), number: Number(found[2]) } : 'foreign';
     } catch (error) {
       if (error instanceof Gone) return null;
@@ -219,7 +218,7 @@ export class MeilisearchEngine implements Engine {
     }
   }
 
-  /** Documents of an index, by their ids; all of them, or only some fields. */
+  /** Fetches documents of an index by id, in full or only some fields. */
   private documents(uid: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<Stored[]> {
     const json = { filter: `id IN [${ids.map(id => `"${id}"`).join(', ')}]`, limit: ids.length, ...(fields && { fields }) };
     return this.api.list<Stored>({ method: 'POST', path: `/indexes/${uid}/documents/fetch`, json }, signal);
@@ -227,8 +226,8 @@ export class MeilisearchEngine implements Engine {
 }
 
 /**
- * An id may hold letters, digits, hyphens and underscores, and is sorted as if it had no upper case: so it is base32hex, which keeps the order of the bytes. The
- * hyphen sorts before digits, as the end of a text does.
+ * Ids may contain letters, digits, hyphens and underscores and sort case-insensitively, so channel ids are encoded in base32hex, which
+ * preserves byte order. The hyphen sorts before digits, like the end of a text.
  */
 function idOf({ sdkAppId, channelId }: ChannelKey): string {
   const bytes = Buffer.from(channelId);

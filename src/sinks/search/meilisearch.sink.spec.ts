@@ -13,10 +13,10 @@ import { MeilisearchSettings } from './search.settings.js';
 const mark = 'channel-sync-schema-1-v1';
 const signal = new AbortController().signal;
 
-/** What was written, until it is read back. */
+/** Documents written and not yet read back. */
 let written: object[] = [];
 
-/** Answers whatever is not the write itself, as Meilisearch does that has the index already. */
+/** Answers everything but the write itself like a Meilisearch that already has the index. */
 function setup({ method, path }: ReceivedRequest): Answer | undefined {
   if (path === '/version') return { body: { pkgVersion: '1.24.0' } };
   if (path === '/indexes/official-channels/settings/filterable-attributes') return { body: ['id', mark] };
@@ -40,7 +40,7 @@ sinkContract('meilisearch', {
     written = JSON.parse(request.body) as object[];
     return { status, body: { taskUid: 7 } };
   },
-  // An answer without a body says nothing of the task.
+  // A response without a body says nothing about the task.
   classes: status => (status === 204 ? 'retry' : undefined),
 });
 
@@ -132,7 +132,7 @@ describe('meilisearch sink', () => {
     fake.resumeTasks();
     expect(await deliver(sink, channelDelivery('a', 2))).toEqual([null]);
     expect(stored('a')).toMatchObject({ version: 2 });
-    // It was there already.
+    // It existed already.
     expect(writes()).toHaveLength(2);
   });
 
@@ -145,7 +145,7 @@ describe('meilisearch sink', () => {
     const late = fake.letThrough();
     fake.pauseTasks();
     const newer = deliver(sink, channelDelivery('a', 3));
-    // Behind the newer one, before that is done.
+    // Queued behind the newer one, before that has finished.
     await until(() => writes().length === 3, 'the newer write');
     late();
     fake.resumeTasks();
@@ -163,7 +163,7 @@ describe('meilisearch sink', () => {
     fake.letThrough();
     const old = { ...stored('a'), version: 2, name: 'old' };
     fake.requests.length = 0;
-    // It arrives when the newer one was read back already: this is the look for what is under way.
+    // It arrives after the newer one was read back, at the check for pending tasks.
     const { push } = fake.requests;
     fake.requests.push = function (...all) {
       if (all[0]?.path.startsWith('/tasks?') && all[0].path.includes('indexUids')) {
@@ -177,7 +177,7 @@ describe('meilisearch sink', () => {
     expect(await deliver(sink, channelDelivery('a', 3))).toEqual([null]);
     expect(stored('a')).toMatchObject({ version: 3, name: 'NewName' });
     expect(writes()).toHaveLength(2);
-    // All is clear: nothing is waited for any more.
+    // Nothing is uncertain any more, so nothing is waited for.
     fake.requests.length = 0;
     expect(await deliver(sink, channelDelivery('a', 4))).toEqual([null]);
     expect(fake.requests.filter(({ path }) => path.includes('indexUids'))).toEqual([]);
@@ -199,7 +199,7 @@ describe('meilisearch sink', () => {
     expect(stored('a', next)).toMatchObject({ version: 2, revision: 4 });
   });
 
-  // Seen failing with the swap unseen: the write was told as delivered, and only the index that goes had it.
+  // Fails if the swap goes unnoticed: the write counts as delivered, but only the retired index has it.
   it('writes again when the indices were swapped between the two writes of a delivery', async () => {
     const [builder, writer] = [await sinkAt(fake.url, { TIMEOUT_MS: 1000 }), await sinkAt()];
     const next = await builder.prepare(signal);

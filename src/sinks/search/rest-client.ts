@@ -7,7 +7,7 @@ import { exchange } from '../../outgoing/send.js';
 import type { SinkContext } from '../sink-type.js';
 import type { SearchSettings } from './search.settings.js';
 
-/** One call of the API; `json` or `lines` (newline-delimited JSON) is its body. */
+/** An API call; the body is `json` or `lines` (newline-delimited JSON). */
 export interface Call {
   method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   path: string;
@@ -16,19 +16,19 @@ export interface Call {
   lines?: string;
 }
 
-/** What the engine said; `body` is `undefined` if it is not JSON, or too long. */
+/** The engine's response; `body` is `undefined` if it is not JSON or too long. */
 export interface Answer {
   status: number;
   retryAfter: string | null;
   body: unknown;
-  /** The same, as people see it. */
+  /** The body of an error, cleaned and shortened for display. */
   response: string | null;
 }
 
-/** In bytes: many times a bulk answer of 500 documents; a page of documents that is longer is asked for again, smaller. */
-const answerLimit = 16 * 1024 * 1024;
+/** Far above a bulk response for 500 documents; a page of documents that exceeds it is requested again with a smaller size. */
+const maxAnswerBytes = 16 * 1024 * 1024;
 
-/** Calls the REST API of a search engine, on connections that it keeps. */
+/** Calls the REST API of a search engine over persistent connections. */
 export class RestClient {
   private readonly agent: Agent;
   private readonly root: string;
@@ -42,7 +42,7 @@ export class RestClient {
     readonly clean: SinkContext['clean'],
   ) {
     const url = new URL(text);
-    // Its credentials are in the header.
+    // The credentials are sent in the header instead.
     url.username = url.password = '';
     this.root = url.href.replace(/\/+$/, '');
     this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, tunnelTimeoutMs });
@@ -52,11 +52,11 @@ export class RestClient {
   async call({ method, path, query, json, lines }: Call, signal: AbortSignal): Promise<Answer> {
     const url = `${this.root}${path}${query ? `?${new URLSearchParams(query).toString()}` : ''}`;
     const type = lines === undefined ? 'application/json' : 'application/x-ndjson';
-    const sent = lines ?? (json && JSON.stringify(json));
-    const headers = sent === undefined ? this.headers : { ...this.headers, 'content-type': type };
+    const payload = lines ?? (json && JSON.stringify(json));
+    const headers = payload === undefined ? this.headers : { ...this.headers, 'content-type': type };
     const { status, retryAfter, body, contentType } = await exchange(
-      { method, url, headers, body: sent, agent: this.agent, signal },
-      answerLimit,
+      { method, url, headers, body: payload, agent: this.agent, signal },
+      maxAnswerBytes,
     );
     const response = status < 300 ? null : responseOf(body, contentType, this.clean);
     return { status, retryAfter, body: parseJson(body), response };

@@ -9,7 +9,7 @@ import type { SearchSink } from '../search-sink.js';
 import type { Checkable } from '../sink.js';
 
 const signal = new AbortController().signal;
-/** What is answered instead of what the engine would say, by method and path. */
+/** Responses that override the engine's, by method and path. */
 const says: Record<string, { status?: number; body: object }> = {};
 let server: FakeServer;
 let sink: SearchSink & Checkable;
@@ -23,7 +23,7 @@ async function open(type: SearchType): Promise<void> {
   sink = (await openSearchSink(type, server.url, { API_KEY: mark })) as SearchSink & Checkable;
 }
 
-/** What a check says: its problems, or what it looked at. */
+/** The result of a check: its problems, or its summary. */
 async function found(): Promise<string[]> {
   const { problems, summary } = await checkSink(sink, signal);
   for (const problem of problems) expectNoLeak(problem, [mark]);
@@ -63,7 +63,7 @@ describe.each(['opensearch', 'elasticsearch'] as const)('the check of %s', type 
   test('an analyzer that the cluster does not have, before there is an index', async () => {
     says['POST /_analyze'] = no(400, 'illegal_argument_exception');
     expect(await found()).toEqual(['misconfigured: the cluster has no analyzer cjk']);
-    // Credentials for the index alone may not ask.
+    // Credentials restricted to the index may not call this.
     says['POST /_analyze'] = no(403, 'security_exception');
     expect(await found()).toEqual([expect.stringContaining('no index yet')]);
   });
@@ -131,7 +131,7 @@ describe('the check of meilisearch', () => {
     const settings = 'GET /indexes/official-channels/settings/filterable-attributes';
     for (const path of ['GET /version', settings, 'GET /tasks']) says[path] = noKey;
     expect(await found()).toEqual(['misconfigured: invalid_api_key']);
-    // A key for the index alone may not ask for the version.
+    // A key restricted to the index may not read the version.
     delete says[settings];
     delete says['GET /tasks'];
     expect(await found()).toEqual([expect.stringContaining('no index yet')]);

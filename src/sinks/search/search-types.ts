@@ -22,12 +22,12 @@ function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'
 
 export const opensearch = clusterSink({
   name: 'OpenSearch',
-  least: 1,
+  minMajor: 1,
   summary: 'One document per channel in an OpenSearch index, in its newest state.',
 });
 export const elasticsearch = clusterSink({
   name: 'Elasticsearch',
-  least: 8,
+  minMajor: 8,
   summary: 'One document per channel in an Elasticsearch index (8 or 9), in its newest state.',
 });
 

@@ -2,13 +2,13 @@ import { Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
-/** A name that is good for an alias and, with `-v1` behind it, for an index. */
+/** Valid as an alias and, with `-v1` appended, as an index name. */
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
 
-/** Whether these settings are right each by itself. */
+/** Whether each of these settings is valid by itself. */
 type Valid = (...properties: string[]) => boolean;
 
-/** The settings of every search sink. */
+/** Settings common to all search sinks. */
 export class SearchSettings extends SinkSettings {
   @Setting({
     meaning: 'Where the search engine is; of OpenSearch and Elasticsearch it may hold a user name and a password',
@@ -51,7 +51,7 @@ export class SearchSettings extends SinkSettings {
   }
 }
 
-/** Two sinks on one index would each take the documents of the other for surplus. */
+/** Two sinks on one index would each delete the other's documents as surplus. */
 export const exclusiveIndex = {
   setting: 'INDEX',
   on: ({ URL: text, INDEX }: SearchSettings): string | null => {
@@ -78,7 +78,7 @@ export class ClusterSettings extends SearchSettings {
   @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: '$property must be the name of an analyzer, such as cjk' })
   ANALYZER!: string;
 
-  /** Credentials are given in one way only, and whole. */
+  /** Credentials must be complete and given in one way only. */
   static override check(settings: ClusterSettings, valid: Valid): [property: string, message: string][] {
     const { API_KEY, USERNAME, PASSWORD } = settings;
     const mistakes = super.check(settings, valid);
@@ -105,7 +105,7 @@ export class MeilisearchSettings extends SearchSettings {
   }
 }
 
-/** `user:password` out of a URL; `null` if one of them is missing or unreadable. */
+/** `user:password` from a URL; `null` if one is missing or badly encoded. */
 function userInfo({ username, password }: URL): string | null {
   if (username === '' || password === '') return null;
   try {

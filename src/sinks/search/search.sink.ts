@@ -6,23 +6,23 @@ import type { SinkContext } from '../sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
 import type { SearchSettings } from './search.settings.js';
-import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setUpRefused } from './engine.js';
+import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setupRefused } from './engine.js';
 
-/** Proxies in front of a cluster often take no more than 10 MB, and smaller bulks are no slower. */
+/** Proxies in front of a cluster often limit bodies to 10 MB, and smaller bulks are not slower. */
 const maxBulkBytes = 5_000_000;
 
-/** How many documents are read at once, at least and at most. */
-const pageSizes = { least: 100, most: 1000 };
+/** Limits for the number of documents per page. */
+const pageSizes = { min: 100, max: 1000 };
 
-/** How long a process relies on the indices that it last saw. */
-const lookEveryMs = 1000;
+/** How long a process caches which indices exist. */
+const indicesTtlMs = 1000;
 
-/** One document per channel in an index of ours, whatever the engine. */
+/** A search sink with one document per channel, for any engine. */
 export class ChannelIndex implements SearchSink, Checkable {
   readonly batchSize = 500;
   readonly settleMs: number;
-  /** The indices as they were last seen; looked up again when that is old, or when an answer casts doubt on it. */
-  private seen: { at: number; indices: Indices } | null = null;
+  /** The cached indices; dropped when they expire or when a response suggests that they are outdated. */
+  private cache: { at: number; indices: Indices } | null = null;
   private checked = false;
   private hadIndex = false;
 
@@ -31,26 +31,26 @@ export class ChannelIndex implements SearchSink, Checkable {
     private readonly settings: Pick<SearchSettings, 'INDEX' | 'TIMEOUT_MS'>,
     private readonly context: SinkContext,
   ) {
-    // A process that looked just before the change may begin an attempt for as long as it relies on that, and each attempt may take TIMEOUT_MS.
-    this.settleMs = lookEveryMs + settings.TIMEOUT_MS + 1000;
+    // After a change, other processes may start attempts until their cache expires, and each attempt may take TIMEOUT_MS.
+    this.settleMs = indicesTtlMs + settings.TIMEOUT_MS + 1000;
   }
 
   deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
-    return this.inTime(signal, async inTime => {
-      const { used, next } = await this.look(inTime);
+    return this.withTimeout(signal, async inTime => {
+      const { used, next } = await this.indices(inTime);
       const entries = deliveries.map(entryOf);
       let results = await this.write(entries, null, inTime);
       if (next) {
-        await this.writeAlso(next.index, entries, results, inTime);
-        // After a swap between the two writes neither of them is in the index that is used now.
-        if ((await this.lookNow(inTime)).used !== used) results = await this.write(entries, null, inTime);
+        await this.writeToNext(next.index, entries, results, inTime);
+        // After a swap between the two writes, neither went to the index that is used now.
+        if ((await this.refresh(inTime)).used !== used) results = await this.write(entries, null, inTime);
       }
-      return this.lookAgain(results, inTime);
+      return this.recheck(results, inTime);
     });
   }
 
   check(signal: AbortSignal): Promise<CheckResult> {
-    return this.inTime(signal, async inTime => {
+    return this.withTimeout(signal, async inTime => {
       await this.engine.check(inTime);
       const indices = await this.engine.indices(inTime);
       await this.engine.checkRights(indices, inTime);
@@ -59,24 +59,24 @@ export class ChannelIndex implements SearchSink, Checkable {
   }
 
   async current(signal: AbortSignal): Promise<{ index: string; outdated: boolean }> {
-    const { used, outdated } = await this.inTime(signal, inTime => this.lookNow(inTime));
+    const { used, outdated } = await this.withTimeout(signal, inTime => this.refresh(inTime));
     return { index: used, outdated };
   }
 
   async compare(
-    wanted: readonly Delivery[],
+    expected: readonly Delivery[],
     range: { after: ChannelKey | null; until: ChannelKey | null },
     signal: AbortSignal,
   ): Promise<Difference[]> {
-    await this.inTime(signal, inTime => this.look(inTime));
-    const missing = new Map(wanted.map(entryOf).map(entry => [nameOf(entry.document), entry]));
+    await this.withTimeout(signal, inTime => this.indices(inTime));
+    const missing = new Map(expected.map(entryOf).map(entry => [nameOf(entry.document), entry]));
     const differences: Difference[] = [];
     let { after } = range;
     for (;;) {
-      // One more than there should be, to see the end of the range.
-      const size = Math.min(Math.max(missing.size + 1, pageSizes.least), pageSizes.most);
+      // One more than expected, to detect the end of the range.
+      const size = Math.min(Math.max(missing.size + 1, pageSizes.min), pageSizes.max);
       const from = after;
-      const page = await this.inTime(signal, inTime => this.engine.page(from, size, inTime));
+      const page = await this.withTimeout(signal, inTime => this.engine.page(from, size, inTime));
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
@@ -95,76 +95,76 @@ export class ChannelIndex implements SearchSink, Checkable {
   }
 
   remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
-    return this.inTime(signal, async inTime => this.engine.remove((await this.look(inTime)).used, surplus, inTime));
+    return this.withTimeout(signal, async inTime => this.engine.remove((await this.indices(inTime)).used, surplus, inTime));
   }
 
   prepare(signal: AbortSignal): Promise<string> {
-    return this.inTime(signal, async inTime => {
-      const { used, next } = await this.lookNow(inTime);
+    return this.withTimeout(signal, async inTime => {
+      const { used, next } = await this.refresh(inTime);
       if (next && !next.outdated) return next.index;
       const index = next?.index ?? indexName(this.settings.INDEX, (indexNumber(this.settings.INDEX, used) ?? 0) + 1);
       await this.engine.create(index, next ? 'anew' : 'next', inTime);
-      const made = (await this.lookNow(inTime)).next;
-      if (made) return made.index;
+      const created = (await this.refresh(inTime)).next;
+      if (created) return created.index;
       throw new Misconfigured(['index_not_next', index], ['delete_or_rename_next']);
     });
   }
 
   fill(index: string, deliveries: readonly Delivery[], signal: AbortSignal): Promise<Results> {
-    return this.inTime(signal, async inTime => {
-      const { used, next } = await this.look(inTime);
-      if (index !== used && index !== next?.index) throw notThere(index);
+    return this.withTimeout(signal, async inTime => {
+      const { used, next } = await this.indices(inTime);
+      if (index !== used && index !== next?.index) throw indexGone(index);
       return this.write(deliveries.map(entryOf), index === used ? null : index, inTime);
     });
   }
 
   async swap(index: string, signal: AbortSignal): Promise<void> {
-    const old = await this.inTime(signal, async inTime => {
-      const { used, next } = await this.lookNow(inTime);
+    const old = await this.withTimeout(signal, async inTime => {
+      const { used, next } = await this.refresh(inTime);
       if (index !== used) {
-        if (index !== next?.index) throw notThere(index);
+        if (index !== next?.index) throw indexGone(index);
         await this.engine.swap(used, index, inTime);
-        const now = await this.lookNow(inTime);
+        const now = await this.refresh(inTime);
         if (now.used !== index) throw new TryAgain(['other_index_used', now.used, index], ['wait']);
       }
       return this.engine.leftover(index, inTime);
     });
     if (old === null) return;
-    // Searches may still be running there, and a process that has not seen the swap yet may write to it.
+    // Searches may still use the old index, and a process that has not noticed the swap may still write to it.
     await sleep(this.settleMs, undefined, { signal });
-    await this.inTime(signal, inTime => this.engine.drop(old, inTime));
+    await this.withTimeout(signal, inTime => this.engine.drop(old, inTime));
   }
 
   async close(): Promise<void> {
     this.engine.close();
   }
 
-  /** Does something within the time of one attempt. Only what is written can be refused for its documents' sake: other refusals are about the set-up. */
-  private async inTime<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Runs work within the timeout of one attempt. A refusal of the call as a whole concerns the setup, not a document. */
+  private async withTimeout<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
       return await within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain(['timed_out'], ['search_slow']));
     } catch (error) {
-      throw error instanceof Refused ? setUpRefused(error) : error;
+      throw error instanceof Refused ? setupRefused(error) : error;
     }
   }
 
-  /** The indices as they were last seen, if that is recent. */
-  private look(signal: AbortSignal): Promise<Indices> {
-    const age = this.seen ? this.context.now() - this.seen.at : Infinity;
-    return this.seen && age >= 0 && age < lookEveryMs ? Promise.resolve(this.seen.indices) : this.lookNow(signal);
+  /** The indices, from the cache if it is valid. */
+  private indices(signal: AbortSignal): Promise<Indices> {
+    const age = this.cache ? this.context.now() - this.cache.at : Infinity;
+    return this.cache && age >= 0 && age < indicesTtlMs ? Promise.resolve(this.cache.indices) : this.refresh(signal);
   }
 
-  /** The indices as they are; makes the first one if there is none. */
-  private async lookNow(signal: AbortSignal): Promise<Indices> {
+  /** Reads the indices; creates the first one if there is none. */
+  private async refresh(signal: AbortSignal): Promise<Indices> {
     const at = this.context.now();
-    // Two first looks at once both find no index; only one that was seen before can be gone.
+    // Read first: two concurrent first calls both find no index, which must not count as a lost one.
     const { hadIndex } = this;
-    this.seen = null;
+    this.cache = null;
     if (!this.checked) await this.engine.check(signal);
     this.checked = true;
     const indices = (await this.engine.indices(signal)) ?? (await this.create(signal, hadIndex));
     this.hadIndex = true;
-    this.seen = { at, indices };
+    this.cache = { at, indices };
     return indices;
   }
 
@@ -186,48 +186,48 @@ export class ChannelIndex implements SearchSink, Checkable {
     for (const bulk of split(entries, maxBulkBytes)) {
       const answers: Results = failure === null ? await this.send(bulk, next, signal) : bulk.map(() => failure);
       results.push(...answers);
-      // What stops a bulk as a whole would stop the next one, too; only a refusal is about its documents.
+      // Anything but a refusal that fails a whole bulk would fail the next one, too.
       const [first] = answers;
       if (first && !(first instanceof Refused) && answers.every(answer => answer === first)) failure = first;
     }
     return results;
   }
 
-  /** If a bulk fails as a whole, so does each of its documents. */
+  /** Writes one bulk; if it fails as a whole, so does each of its documents. */
   private async send(bulk: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     try {
       return await this.engine.write(bulk, next, signal);
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;
       if (!(error instanceof Refused) || bulk.length === 1) return bulk.map(() => error);
-      // It is too large for a proxy, or one of its documents is refused: no reason to give up the others.
+      // It is too large for a proxy, or one document is refused: split it, so that the others are written.
       const half = Math.ceil(bulk.length / 2);
       return [...(await this.send(bulk.slice(0, half), next, signal)), ...(await this.send(bulk.slice(half), next, signal))];
     }
   }
 
-  /** Writes what the used index took into the next one, too. What fails there alone is not delivered, unless that index is gone by now. */
-  private async writeAlso(next: string, entries: readonly Entry[], results: Results, signal: AbortSignal): Promise<void> {
-    const taken = [...entries.keys()].filter(at => results[at] === null);
-    const also = await this.write(
-      taken.map(at => entries[at]!),
+  /** Repeats successful writes in the next index. A failure there also fails the delivery, unless that index is gone. */
+  private async writeToNext(next: string, entries: readonly Entry[], results: Results, signal: AbortSignal): Promise<void> {
+    const written = [...entries.keys()].filter(at => results[at] === null);
+    const nextResults = await this.write(
+      written.map(at => entries[at]!),
       next,
       signal,
     );
-    for (const [position, at] of taken.entries()) {
-      const error = also[position];
+    for (const [position, at] of written.entries()) {
+      const error = nextResults[position];
       if (!error || error instanceof Gone) continue;
       results[at] = error instanceof TryAgain ? error : new TryAgain(['in_next_index', error.why, next], ['rebuild_stuck'], error.status);
     }
   }
 
-  /** Looks up the indices before documents are given up: if somebody replaced our index, the documents are not at fault. */
-  private async lookAgain(results: Results, signal: AbortSignal): Promise<Results> {
-    if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.seen = null;
+  /** Reads the indices again before documents are refused: if our index was replaced, the documents are not at fault. */
+  private async recheck(results: Results, signal: AbortSignal): Promise<Results> {
+    if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.cache = null;
     if (results.some(result => result instanceof Misconfigured)) this.checked = false;
     if (!results.some(result => result instanceof Refused)) return results;
     try {
-      await this.inTime(signal, inTime => this.lookNow(inTime));
+      await this.withTimeout(signal, inTime => this.refresh(inTime));
       return results;
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;
@@ -236,6 +236,6 @@ export class ChannelIndex implements SearchSink, Checkable {
   }
 }
 
-function notThere(index: string): Misconfigured {
+function indexGone(index: string): Misconfigured {
   return new Misconfigured(['index_gone', index], ['rebuild_again']);
 }
