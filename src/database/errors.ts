@@ -18,7 +18,7 @@ export class UnusableDatabase extends Error {}
 const sqlStates: readonly [RegExp, Fault][] = [
   [/^40/, 'conflict'],
   [/^(22|23|54)/, 'data'],
-  // Read-only; idle in a transaction or in one transaction for too long, after which the server closes the connection.
+  // Read-only; idle in a transaction, or in a transaction for too long: the server then closes the connection.
   [/^(08|25006$|25P0[34]$|57P0)/, 'server'],
   [/^[0-9A-Z]{5}$/, 'database'],
 ];

@@ -43,13 +43,13 @@ export class SharedTime {
 
   /** Processes a reading `at` that was taken between two monotonic times. */
   read(at: number, from: number, until: number): void {
-    const [least, most] = [at - until, at - from];
+    const [min, max] = [at - until, at - from];
     const margin = (until - this.readAt) * drift;
-    const [low, high] = [Math.max(least, this.low - margin), Math.min(most, this.high + margin)];
+    const [low, high] = [Math.max(min, this.low - margin), Math.min(max, this.high + margin)];
     const before = (this.low + this.high) / 2;
     // The overlap with earlier readings is the most precise estimate.
-    [this.low, this.high, this.readAt] = low <= high ? [low, high, until] : [least, most, until];
-    const moved = low <= high ? 0 : Math.round((least + most) / 2 - before);
+    [this.low, this.high, this.readAt] = low <= high ? [low, high, until] : [min, max, until];
+    const moved = low <= high ? 0 : Math.round((min + max) / 2 - before);
     if (Math.abs(moved) < jumpMs) return;
     this.jump += moved;
     this.jumpedAt = until;

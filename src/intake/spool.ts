@@ -181,7 +181,7 @@ export class Spool {
    * Records the oldest file that is due, and removes it once all its webhooks are stored elsewhere. If interrupted, the whole file is
    * recorded again; ids make that idempotent.
    * @param record returns the webhooks that can never be stored. Only its errors are thrown, and leave the file in place
-   * @returns the number of webhooks in the file; `null` if nothing is due
+   * @returns the number of webhooks recorded; `null` if nothing is due
    */
   async drain(record: (webhooks: InboundWebhook[]) => Promise<InboundWebhook[]>): Promise<number | null> {
     const open = this.segment?.path;

@@ -184,14 +184,14 @@ eachStore('upkeep', store => {
       await stage.run();
       over = true;
       await Promise.all(recording);
-      const newest = await stage.database.kysely
+      const latest = await stage.database.kysely
         .selectFrom('change')
         .innerJoin('channel', join => join.onRef('channel.id', '=', 'change.channel').onRef('channel.revision', '=', 'change.revision'))
         .select('change.id')
         .execute();
       const owed = new Set((await stage.deliveries(search)).map(row => row.change_id));
-      expect(newest).toHaveLength(300);
-      expect(newest.filter(({ id }) => !owed.has(id))).toEqual([]);
+      expect(latest).toHaveLength(300);
+      expect(latest.filter(({ id }) => !owed.has(id))).toEqual([]);
     });
 
     test('waits for who records at this moment and does not know the sink yet', async () => {

@@ -137,7 +137,7 @@ export async function resend(
   if (channels.length === 0) return;
   await database.kysely.transaction().execute(async trx => {
     // Channels are always locked before lanes, to avoid deadlocks.
-    const inOrder = channels.toSorted((one, other) => one.channel - other.channel);
+    const inOrder = channels.toSorted((a, b) => a.channel - b.channel);
     for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
     await lockLanes(database, trx, sink, channels);
     const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));

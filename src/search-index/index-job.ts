@@ -52,19 +52,19 @@ export async function beginJob(
   return database.kysely.transaction().execute(async trx => {
     const before = repair ? await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify') : null;
     const givesWay = before?.state === 'running' && !before.progress.repair;
-    const begun = await database.insert<'index_job', { sink: number }>(
+    const inserted = await database.insert<'index_job', { sink: number }>(
       trx,
       'index_job',
       [{ sink, kind, state: 'running', started_at: now, progress: JSON.stringify(progress), due_at: now }],
       `on conflict (sink, kind) do update set state = excluded.state, started_at = excluded.started_at, finished_at = null, progress = excluded.progress,
          error = null, failing_since = null, due_at = excluded.due_at, lease = null ${givesWay ? '' : "where index_job.state <> 'running'"} returning sink`,
     );
-    const hasBegun = (await begun()).length > 0;
-    if (hasBegun && actor !== null) {
+    const isStarted = (await inserted()).length > 0;
+    if (isStarted && actor !== null) {
       const { name } = await trx.selectFrom('sink').select('name').where('id', '=', sink).executeTakeFirstOrThrow();
       await recordAction(trx, { at: now, actor }, kind, { sink: name, ...(kind === 'verify' && { repair }) });
     }
-    return hasBegun;
+    return isStarted;
   });
 }
 

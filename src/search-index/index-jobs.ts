@@ -28,7 +28,7 @@ const maxRetryDelayMs = 15_000;
 const giveUpAfterMs = 3_600_000;
 /** Every index is automatically compared once a day. */
 const verifyIntervalMs = 86_400_000;
-/** How often to check whether a comparison is due, and, until known once, whether the index is outdated. */
+/** How often to check whether a comparison is due and, until that is known, whether the index is outdated. */
 const checkIntervalMs = 60_000;
 
 type Row = Selectable<Tables['index_job']>;
@@ -54,15 +54,15 @@ export class IndexJobs {
   ) {}
 
   works(stop: AbortSignal): RepeatedTask[] {
-    return this.served.searches.map(one => ({ work: () => this.turn(one, stop), delayMs: pollIntervalMs }));
+    return this.served.searches.map(sink => ({ work: () => this.turn(sink, stop), delayMs: pollIntervalMs }));
   }
 
-  private async turn(one: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
+  private async turn(served: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
     // After a jump of the clock, leases of other processes may seem expired.
     if (this.database.time.jumpedWithin(leaseMs)) return;
-    await this.startAutomatically(one, stop);
+    await this.startAutomatically(served, stop);
     for (const kind of ['rebuild', 'verify'] as const)
-      for (let more = true; more && !stop.aborted;) more = await this.step(one, kind, stop);
+      for (let more = true; more && !stop.aborted;) more = await this.step(served, kind, stop);
   }
 
   /** Starts a rebuild of an index from another release, and the daily comparison. */
@@ -180,7 +180,9 @@ export class IndexJobs {
   ): Promise<void> {
     const surplus = differences.filter(({ kind }) => kind === 'surplus');
     if (surplus.length > 0) await sink.remove(surplus, stop);
-    const channels = differences.flatMap(one => (one.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(one))!, version: one.version }]));
+    const channels = differences.flatMap(found =>
+      found.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(found))!, version: found.version }],
+    );
     await resend(this.database, id, channels, this.clock.now());
     this.events.emit('due', [id]);
   }
@@ -199,9 +201,9 @@ export class IndexJobs {
       return { progress: JSON.stringify(progress), state: 'done' };
     }
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, true);
-    const damaged = wanted.filter(one => one.damaged).map(keyOf);
+    const damaged = wanted.filter(channel => channel.damaged).map(keyOf);
     if (damaged.length > 0) this.log.info('channels whose stored record is damaged are left out of the new index', { channels: damaged });
-    const deliveries = wanted.flatMap(one => (one.damaged ? [] : [one.delivery]));
+    const deliveries = wanted.flatMap(channel => (channel.damaged ? [] : [channel.delivery]));
     const results = await sink.fill(index, deliveries, stop);
     // A refused document is skipped: its delivery is refused too, and parked. All others must be written.
     const failed = results.find(result => result !== null && result.outcome !== 'refused');

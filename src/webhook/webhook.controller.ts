@@ -14,7 +14,7 @@ const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) =>
 export class WebhookController {
   constructor(private readonly intake: WebhookIntake) {}
 
-  /** 200 means stored, or ignored because it is not ours. Failures are thrown as a Refusal and answered by the filter. */
+  /** 200 means stored, or ignored because we do not handle its command. The filter turns errors into other answers. */
   @Post()
   @HttpCode(200)
   @UseGuards(SdkAppIdGuard, SignatureGuard)

@@ -62,7 +62,7 @@ function driver(server: PostgresServer, asyncCommit: boolean): Driver {
  * other statements.
  */
 class Connection implements DatabaseConnection {
-  private transaction: 'none' | 'to begin' | 'begun' = 'none';
+  private transaction: 'none' | 'pending' | 'open' = 'none';
   /** The first error of this transaction; later ones only follow from it. */
   private failure: Error | null = null;
   private broken = false;
@@ -92,7 +92,7 @@ class Connection implements DatabaseConnection {
   }
 
   begin(): void {
-    this.transaction = 'to begin';
+    this.transaction = 'pending';
     this.failure = null;
   }
 
@@ -107,14 +107,14 @@ class Connection implements DatabaseConnection {
 
   /** @returns whether a transaction was begun on the server */
   private end(): boolean {
-    const begun = this.transaction === 'begun';
+    const begun = this.transaction === 'open';
     this.transaction = 'none';
     return begun;
   }
 
   private send(text: string, values: readonly unknown[] = []): Promise<pg.QueryResult> {
-    if (this.transaction === 'to begin') {
-      this.transaction = 'begun';
+    if (this.transaction === 'pending') {
+      this.transaction = 'open';
       this.send(this.beginning).catch(() => undefined);
     }
     return this.client.query(text, values as unknown[]).catch((error: Error) => {
