@@ -20,7 +20,7 @@ export async function makeFindable(
   channels: readonly (FoundChannel & { latest: { exists: boolean; profile: Profile } })[],
 ): Promise<void> {
   // Ordered by key, as in the backfill of missing rows, to avoid deadlocks.
-  const sorted = channels.toSorted((one, other) => one.id - other.id);
+  const sorted = channels.toSorted((a, b) => a.id - b.id);
   const rows = sorted.map(channel => findableRow(channel, channel.latest.exists, channel.latest.profile.name));
   await database.insert(trx, 'channel_findable', rows, ifNewer);
 }

@@ -44,30 +44,30 @@ export function stateOf({ command, eventTime, fields }: VendorEvent): ChannelSta
 }
 
 /** The least upper bound of two states; commutative, associative and idempotent. */
-export function join(one: ChannelState, other: ChannelState): ChannelState {
+export function join(a: ChannelState, b: ChannelState): ChannelState {
   const fields: ChannelState['fields'] = {};
   for (const field of fieldNames) {
-    const register = newer(one.fields[field], other.fields[field]);
+    const register = newer(a.fields[field], b.fields[field]);
     if (register) fields[field] = register;
   }
-  return { fields, aliveAt: later(one.aliveAt, other.aliveAt), destroyedAt: later(one.destroyedAt, other.destroyedAt) };
+  return { fields, aliveAt: later(a.aliveAt, b.aliveAt), destroyedAt: later(a.destroyedAt, b.destroyedAt) };
 }
 
-function later(one: number | null, other: number | null): number | null {
-  if (one === null) return other;
-  return other === null || one > other ? one : other;
+function later(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null || a > b ? a : b;
 }
 
-function newer(one: Register | undefined, other: Register | undefined): Register | undefined {
-  if (!one || !other) return one ?? other;
-  if (one.at !== other.at) return one.at > other.at ? one : other;
-  return greater(one.value, other.value) ? one : other;
+function newer(a: Register | undefined, b: Register | undefined): Register | undefined {
+  if (!a || !b) return a ?? b;
+  if (a.at !== b.at) return a.at > b.at ? a : b;
+  return greater(a.value, b.value) ? a : b;
 }
 
 /** Breaks a tie: a destruction beats any value; otherwise the greater value in code-point order wins, which is also UTF-8 byte order. */
-function greater(one: string | null, other: string | null): boolean {
-  if (one === null || other === null) return one === null;
-  return Buffer.compare(Buffer.from(one), Buffer.from(other)) >= 0;
+function greater(a: string | null, b: string | null): boolean {
+  if (a === null || b === null) return a === null;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b)) >= 0;
 }
 
 /** The profile of a channel in this state. */

@@ -66,7 +66,7 @@ export async function lockChannels(
   trx: Trx,
   webhooks: readonly Pick<InboundWebhook, 'sdkAppId' | 'channelId'>[],
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
-  const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([one], [other]) => (one < other ? -1 : 1));
+  const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([a], [b]) => (a < b ? -1 : 1));
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
   const rows = await database.insert<'channel', Row<'channel'>>(
     trx,

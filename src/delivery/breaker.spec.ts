@@ -25,9 +25,9 @@ const verdicts = fc.constantFrom<Verdict>(
 
 test('a sink is down after five "try again" without a success in between, misconfigured after one such answer, and any success heals it', () => {
   fc.assert(
-    fc.property(fc.array(verdicts, { maxLength: 40 }), told => {
-      const health = told.reduce((before, verdict, index) => healthAfter(before, verdict, index), well);
-      const since = told.slice(told.lastIndexOf(null) + 1).filter(verdict => verdict?.outcome !== 'refused');
+    fc.property(fc.array(verdicts, { maxLength: 40 }), sequence => {
+      const health = sequence.reduce((before, verdict, index) => healthAfter(before, verdict, index), well);
+      const since = sequence.slice(sequence.lastIndexOf(null) + 1).filter(verdict => verdict?.outcome !== 'refused');
       const last = since.at(-1);
       const retries = since.filter(verdict => verdict?.outcome === 'retry').length;
       const misconfigured = since.some(verdict => verdict?.outcome === 'misconfigured');

@@ -73,8 +73,8 @@ export async function claimWork(session: Session, row: SinkRow, token: string): 
 /** Claims the next delivery of each lane, in batches. */
 async function claimHeads(session: Session, row: SinkRow, attempts: number, lease: Lease): Promise<Claimed> {
   const { batchSize, bytes } = session.claim;
-  const wanted = attempts * batchSize;
-  const limit = Math.min(wanted, pageRows);
+  const maxLanes = attempts * batchSize;
+  const limit = Math.min(maxLanes, pageRows);
   const channels = lease.probe
     ? await leaseProbe(session, row, lease.lease)
     : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease);
@@ -82,7 +82,7 @@ async function claimHeads(session: Session, row: SinkRow, attempts: number, leas
   const { work, tooLarge } = await loadNext(session, channels, lease, bytes);
   await freeIdle(session, channels, new Set(channelsOf(work)), tooLarge);
   const works = [...chunks(work, batchSize)].map(batch => [...batch]);
-  return { works, more: tooLarge.size > 0 || (limit < wanted && channels.length === limit) };
+  return { works, more: tooLarge.size > 0 || (limit < maxLanes && channels.length === limit) };
 }
 
 /** Releases leased lanes without work to attempt; one whose delivery is too large for now is due again at once. */

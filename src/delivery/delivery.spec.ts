@@ -179,19 +179,19 @@ eachStore('delivery', store => {
     const recorder = recorderAt(database, clock.now, soundEvents(), enqueuer);
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 1000, bytes: 1e6, perSecond: null };
-    const told: Pick<InboundWebhook, 'command' | 'fields'>[] = [
+    const events: Pick<InboundWebhook, 'command' | 'fields'>[] = [
       { command: 'created', fields: { name: 'a "quoted"\n\u0001 name \ud83d\udc27' } },
       { command: 'changed', fields: { name: '', avatarUrl: 'https://example.com/a.png' } },
       { command: 'changed', fields: { name: 'b', introduction: '' } },
       { command: 'destroyed', fields: {} },
       { command: 'changed', fields: { name: 'd', organization: 'c' } },
     ];
-    const record = (one: (typeof told)[number]): Promise<unknown> => {
+    const record = (one: (typeof events)[number]): Promise<unknown> => {
       clock.time += 1;
       const at = { eventTime: clock.time, eventTimeEstimated: false, ...byWebhook, receivedAt: clock.time, body: Buffer.from('{}') };
       return recorder.record({ id: uuid(), sdkAppId: '1', channelId: 'a', operator: 'o', ...at, ...one }, 5000);
     };
-    for (const one of told) {
+    for (const one of events) {
       // Recorded together with a change that the filters exclude, so that the channel is ahead of the delivered change.
       await Promise.all([record(one), record({ command: 'changed', fields: { avatarUrl: `https://example.com/${clock.time}.png` } })]);
       await until(() => handed.length === 1, 'what is handed over');

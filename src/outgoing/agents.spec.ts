@@ -169,19 +169,22 @@ describe.each(names)('%s', name => {
   it.each(['https', 'http'])('tells that the proxy is wrong about a password, is down, or is unknown: %s', async scheme => {
     const [there, between] = [await target(name, scheme === 'https'), await proxy()];
     const variable = `${scheme.toUpperCase()}_PROXY`;
-    const told = async (url: string) => {
+    const outcomeOf = async (url: string) => {
       const error = await attempt(await open(name, there.url, through(url)));
       expectNoLeak(error!, [mark]);
       return error;
     };
-    expect(await told(between.url(`user:${mark}-wrong@`))).toMatchObject({ outcome: 'misconfigured', message: 'the proxy answered 407' });
-    expect(await told(`http://user:${mark}@unknown.invalid:3128`)).toMatchObject({
+    expect(await outcomeOf(between.url(`user:${mark}-wrong@`))).toMatchObject({
+      outcome: 'misconfigured',
+      message: 'the proxy answered 407',
+    });
+    expect(await outcomeOf(`http://user:${mark}@unknown.invalid:3128`)).toMatchObject({
       outcome: 'misconfigured',
       message: 'the proxy cannot be reached: unknown host',
       advice: expect.arrayContaining([variable]),
     });
     await between.close();
-    expect(await told(between.url(credentials))).toMatchObject({
+    expect(await outcomeOf(between.url(credentials))).toMatchObject({
       outcome: 'retry',
       message: 'the proxy cannot be reached: connection refused',
       advice: expect.arrayContaining([variable]),

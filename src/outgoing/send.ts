@@ -61,11 +61,11 @@ export interface Answer {
  * Sends one request and reads the response. A body over the limit is discarded, and its connection closed.
  * @throws SinkError if it fails below HTTP; the signal's reason once that is aborted
  */
-export async function exchange(request: OutgoingRequest, mostBytes: number): Promise<Answer> {
+export async function exchange(request: OutgoingRequest, maxBytes: number): Promise<Answer> {
   try {
     const { status, headers, data } = await send(request);
     const { 'retry-after': retryAfter, 'content-type': contentType } = headers as Record<string, unknown>;
-    const body = await readText(data, mostBytes);
+    const body = await readText(data, maxBytes);
     return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, headers, body, contentType };
   } catch (error) {
     request.signal.throwIfAborted();
@@ -73,12 +73,12 @@ export async function exchange(request: OutgoingRequest, mostBytes: number): Pro
   }
 }
 
-async function readText(answer: Readable, mostBytes: number): Promise<string> {
+async function readText(answer: Readable, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > mostBytes) return '';
+    if (bytes > maxBytes) return '';
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();

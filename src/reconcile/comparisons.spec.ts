@@ -70,9 +70,9 @@ eachStore('comparisons', store => {
         beginComparison(database, { sdkAppId, cause: 'request', ...request }, { at: clock.now(), actor: 'api' }),
       webhook: async (channelId: string, overrides: Partial<InboundWebhook> = {}): Promise<void> => {
         const [receivedAt, eventTime] = [clock.now(), clock.now()];
-        const told = { command: 'changed' as const, fields: { name: channelId }, operator: null, eventTimeEstimated: false };
+        const defaults = { command: 'changed' as const, fields: { name: channelId }, operator: null, eventTimeEstimated: false };
         const arrival = { id: uuid(), receivedAt, body: Buffer.from('{}'), ...byWebhook };
-        await recorder.record({ sdkAppId, channelId, eventTime, ...told, ...arrival, ...overrides }, 5000);
+        await recorder.record({ sdkAppId, channelId, eventTime, ...defaults, ...arrival, ...overrides }, 5000);
       },
     };
   }

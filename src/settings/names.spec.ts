@@ -52,11 +52,11 @@ test.each([
   ['SINK_FILE', 'SINK_FILE is no setting of this version'],
   ['SINK_', 'SINK_ belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name'],
   ['SINK_A\nB', 'SINK_A\ufffdB belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name'],
-])('%j is a mistake that says which was meant', (name, told) => {
+])('%j is a mistake that says which was meant', (name, message) => {
   const path = join(folder, 'value');
   writeFileSync(path, 'planted');
   const { mistakes } = mistakesAndWarnings({ ...minimal, [name]: name.endsWith('_FILE') ? path : 'planted' });
-  expect([mistakes.length, mistakes[0]]).toEqual([1, expect.stringMatching(told)]);
+  expect([mistakes.length, mistakes[0]]).toEqual([1, expect.stringMatching(message)]);
 });
 
 test.each([
@@ -183,11 +183,11 @@ describe('what Kubernetes injects for Services', () => {
   });
 
   test.each(['PORT', 'MANAGEMENT_PORT'])('is told where it takes the place of %s', name => {
-    const told = `${name} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
+    const message = `${name} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
     for (const address of ['tcp://10.0.0.1:3001', ' udp://10.0.0.1:53\n', 'sctp://[fd00::1]:1'])
-      expect(mistakesAndWarnings({ ...minimal, [name]: address }).mistakes).toEqual([told]);
+      expect(mistakesAndWarnings({ ...minimal, [name]: address }).mistakes).toEqual([message]);
     writeFileSync(join(folder, 'port'), 'tcp://10.0.0.1:3001\n');
-    expect(mistakesAndWarnings({ ...minimal, [`${name}_FILE`]: join(folder, 'port') }).mistakes).toEqual([told]);
+    expect(mistakesAndWarnings({ ...minimal, [`${name}_FILE`]: join(folder, 'port') }).mistakes).toEqual([message]);
     expect(mistakesAndWarnings({ ...minimal, ...injected('management', [{ port: 80, protocol: 'tcp' }]) }).mistakes).toHaveLength(1);
   });
 
@@ -230,11 +230,11 @@ describe('near misses', () => {
         fc.pre(base !== '' && !names.includes(base) && base !== 'SINK_CRM_TYPE');
         writeFileSync(join(folder, 'near'), 'planted');
         const { mistakes, warnings } = mistakesAndWarnings({ ...minimal, [near]: asFile ? join(folder, 'near') : 'planted' });
-        const told = [...mistakes, ...warnings];
+        const lines = [...mistakes, ...warnings];
         const ours = /^(SINK|WEBHOOK|MANAGEMENT)_/.test(near);
         const long = name.length >= 8 && distance(base, name) <= 2;
-        expect([near, mistakes.length, told.length]).toEqual([near, Number(ours), Number(ours || long || told.length > 0)]);
-        for (const line of told) expect([line.startsWith(near), line.includes('planted')]).toEqual([true, false]);
+        expect([near, mistakes.length, lines.length]).toEqual([near, Number(ours), Number(ours || long || lines.length > 0)]);
+        for (const line of lines) expect([line.startsWith(near), line.includes('planted')]).toEqual([true, false]);
       }),
       { numRuns: 400 },
     );

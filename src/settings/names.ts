@@ -1,11 +1,11 @@
 /** Edit distance that also counts swapping two adjacent letters as one edit. */
-export function distance(one: string, other: string): number {
-  let [before, row]: [number[], number[]] = [[], Array.from({ length: other.length + 1 }, (_, index) => index)];
-  for (let i = 1; i <= one.length; i += 1) {
+export function distance(a: string, b: string): number {
+  let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, index) => index)];
+  for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
-    for (let j = 1; j <= other.length; j += 1) {
-      const changed = row[j - 1]! + Number(one[i - 1] !== other[j - 1]);
-      const swapped = one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1] ? before[j - 2]! + 1 : Infinity;
+    for (let j = 1; j <= b.length; j += 1) {
+      const changed = row[j - 1]! + Number(a[i - 1] !== b[j - 1]);
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity;
       next.push(Math.min(changed, swapped, row[j]! + 1, next[j - 1]! + 1));
     }
     [before, row] = [row, next];

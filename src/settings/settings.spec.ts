@@ -123,9 +123,9 @@ test('a URL may be long, and its host may end with a dot', () => {
 });
 
 test('a management token has 16 characters or more', () => {
-  const told = 'MANAGEMENT_TOKEN must have 16 characters or more';
+  const message = 'MANAGEMENT_TOKEN must have 16 characters or more';
   for (const MANAGEMENT_TOKEN of ['a', '0123456789abcde', '密'.repeat(15), '😀'.repeat(15)])
-    expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([told]);
+    expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([message]);
   for (const MANAGEMENT_TOKEN of ['0123456789abcdef', '密'.repeat(16), '😀'.repeat(16)])
     expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN })).toEqual([]);
 });
@@ -275,9 +275,9 @@ describe('apps that are compared', () => {
     [{ COMPARE_RATE_PER_SECOND: '0' }, /^COMPARE_RATE_PER_SECOND must be a number above 0/],
     [{ COMPARE_RATE_PER_SECOND: '201' }, /^COMPARE_RATE_PER_SECOND must not be greater than 200/],
     [{ COMPARE_RATE_PER_SECOND: 'fast' }, /^COMPARE_RATE_PER_SECOND must/],
-  ])('%j is a mistake that names the variable and no value', (environment, told) => {
+  ])('%j is a mistake that names the variable and no value', (environment, message) => {
     const mistakes = mistakesOf({ ...minimal, ...environment });
-    expect(mistakes).toEqual([expect.stringMatching(told)]);
+    expect(mistakes).toEqual([expect.stringMatching(message)]);
     expect(mistakes[0]).not.toContain('planted');
   });
 });

@@ -34,7 +34,7 @@ export function isDueSql(now: number): RawBuilder<boolean> {
 }
 
 /** The earlier of two marks. */
-export function sooner(one: ReadMark, other: ReadMark): ReadMark {
-  const { read_at, read_cause, read_tries } = (other.read_at ?? Infinity) < (one.read_at ?? Infinity) ? other : one;
+export function sooner(a: ReadMark, b: ReadMark): ReadMark {
+  const { read_at, read_cause, read_tries } = (b.read_at ?? Infinity) < (a.read_at ?? Infinity) ? b : a;
   return { read_at, read_cause, read_tries };
 }

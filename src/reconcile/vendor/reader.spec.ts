@@ -45,9 +45,9 @@ beforeEach(async () => {
 afterEach(async () => {
   api.close();
   await vendor.close();
-  const told = JSON.stringify(lines);
+  const output = JSON.stringify(lines);
   const secrets = [vendor.key, ...vendor.calls.map(({ userSig }) => userSig)];
-  if (secrets.some(one => told.includes(one))) throw new Error(`the log tells a secret: ${told}`);
+  if (secrets.some(one => output.includes(one))) throw new Error(`the log tells a secret: ${output}`);
 });
 
 const read = (...ids: string[]) => readChannels(api, ids, pace, never);

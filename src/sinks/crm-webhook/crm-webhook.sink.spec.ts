@@ -277,11 +277,11 @@ describe('settings', () => {
     ['CA', '-----BEGIN CERTIFICATE-----\nplanted\n-----END CERTIFICATE-----', 'in PEM'],
     ['CERT', 'planted', 'in PEM'],
     ['KEY', 'planted', 'a private key in PEM'],
-  ])('refuse %s=%s in one line that does not repeat it', (property, text, told) => {
+  ])('refuse %s=%s in one line that does not repeat it', (property, text, message) => {
     // CERT or KEY alone also reports the other one as missing.
     const mistakes = read({ URL, [property]: text }).mistakes.filter(line => !/ is required with /.test(line));
     expect(mistakes).toEqual([expect.stringMatching(new RegExp(`^SINK_CRM_${property} `))]);
-    expect(mistakes[0]).toContain(told);
+    expect(mistakes[0]).toContain(message);
     expect(mistakes[0]).not.toMatch(/planted/i);
   });
 

@@ -17,8 +17,8 @@ describe('a body', () => {
   it('is made of all that a template is given, every key always', () => {
     const all = '{"type":{{type|json}},"timestamp":{{timestamp|json}},"data":{{data|json}},"origin":{{origin|json}}}';
     for (const data of samples) {
-      const { type, timestamp, data: told } = data.event;
-      expect(json(all, data)).toEqual({ type, timestamp, data: { ...told, test: false }, origin: data.origin });
+      const { type, timestamp, data: change } = data.event;
+      expect(json(all, data)).toEqual({ type, timestamp, data: { ...change, test: false }, origin: data.origin });
     }
     expect(json('{{ data.test }}', withProfile({}, { test: true }))).toBe(true);
     expect(json('{% if data.test %}1{% else %}2{% endif %}')).toBe(2);

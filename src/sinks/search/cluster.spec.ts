@@ -84,7 +84,7 @@ describe.each(types)('%s sink', type => {
     open.push(sink);
     return sink;
   }
-  async function told(sink: BulkSink): Promise<string | null> {
+  async function outcomeOf(sink: BulkSink): Promise<string | null> {
     const error = await attempt(sink);
     if (error) expectNoLeak(error, ['quoted-text']);
     return error && `${error.outcome} ${error.status ?? '-'}: ${error.message}`;
@@ -110,7 +110,7 @@ describe.each(types)('%s sink', type => {
     [409, 'something_else', 'refused 409: something_else'],
   ])('takes an item with %i %s as %s', async (status, type, outcome) => {
     const { url } = await target(request => bulkAnswer(request, status, { type, reason: 'quoted-text' }));
-    expect(await told(await sinkAt(url))).toBe(outcome);
+    expect(await outcomeOf(await sinkAt(url))).toBe(outcome);
   });
 
   it('leaves nothing behind in memory with an attempt that has ended, long before its time is up', async () => {
@@ -141,7 +141,7 @@ describe.each(types)('%s sink', type => {
     ['items without a status', () => ({ body: { items: [{ index: { _id: '1400000001:@TOA#_test_OA_for_penn' } }] } })],
   ])('does not know what was done when told %s', async (_, answer) => {
     const { url } = await target(answer);
-    expect(await told(await sinkAt(url))).toBe(`retry 200: the answer is not one of ${engines[type]}`);
+    expect(await outcomeOf(await sinkAt(url))).toBe(`retry 200: the answer is not one of ${engines[type]}`);
   });
 
   it.each<[string, Answer, string]>([
@@ -155,7 +155,7 @@ describe.each(types)('%s sink', type => {
   ])('sends no document when %s is there', async (_, answer, outcome) => {
     const server = await fakeServer(() => answer);
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe(outcome.replace('ENGINE', engines[type]));
+    expect(await outcomeOf(await sinkAt(server.url))).toBe(outcome.replace('ENGINE', engines[type]));
     expect(server.requests.map(({ method }) => method)).toEqual(['GET']);
   });
 
@@ -164,7 +164,7 @@ describe.each(types)('%s sink', type => {
     const fake = await new FakeSearch(other).open();
     open.push(fake);
     const message = `${engines[other!]} is behind the URL, not ${engines[type]}`;
-    expect(await told(await sinkAt(fake.url))).toBe(`misconfigured -: ${message}`);
+    expect(await outcomeOf(await sinkAt(fake.url))).toBe(`misconfigured -: ${message}`);
     expect(fake.documents('official-channels').size).toBe(0);
   });
 
@@ -189,7 +189,7 @@ describe.each(types)('%s sink', type => {
   ])('sends no document when the look-up of the index is answered with %s', async (_, answer, outcome) => {
     const server = await fakeServer(({ path }) => (path === '/' ? { body: products[type] } : answer));
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe(outcome);
+    expect(await outcomeOf(await sinkAt(server.url))).toBe(outcome);
     expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'GET']);
   });
 
@@ -200,7 +200,7 @@ describe.each(types)('%s sink', type => {
         : (setup(type)(request) ?? bulkAnswer(request, 201)),
     );
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBeNull();
+    expect(await outcomeOf(await sinkAt(server.url))).toBeNull();
   });
 
   it('looks at most every second which indices there are', async () => {
@@ -210,7 +210,7 @@ describe.each(types)('%s sink', type => {
     const looks = async (at: number): Promise<number> => {
       now = at;
       server.requests.length = 0;
-      expect(await told(sink)).toBeNull();
+      expect(await outcomeOf(sink)).toBeNull();
       return server.requests.length - 1;
     };
     // The product is checked only once; a clock set back must not prevent a new look-up of the indices.
@@ -335,9 +335,9 @@ describe.each(types)('%s sink', type => {
       tls: { cert: certificate.cert, key: certificate.key },
     });
     open.push(server);
-    expect(await told(await sinkAt(server.url, { CA: ca }))).toBeNull();
-    expect(await told(await sinkAt(server.url))).toMatch(/^misconfigured -: TLS failed/);
-    expect(await told(await sinkAt(server.url.replace('127.0.0.1', 'localhost'), { CA: ca }))).toMatch(/^misconfigured -: TLS failed/);
+    expect(await outcomeOf(await sinkAt(server.url, { CA: ca }))).toBeNull();
+    expect(await outcomeOf(await sinkAt(server.url))).toMatch(/^misconfigured -: TLS failed/);
+    expect(await outcomeOf(await sinkAt(server.url.replace('127.0.0.1', 'localhost'), { CA: ca }))).toMatch(/^misconfigured -: TLS failed/);
   });
 
   it('counts what was answered before a bulk failed, and sends nothing behind it', async () => {
@@ -358,7 +358,7 @@ describe.each(types)('%s sink', type => {
     });
     open.push(server);
     const sink = await sinkAt(`${server.url}/search/`);
-    expect(await told(sink)).toBeNull();
+    expect(await outcomeOf(sink)).toBeNull();
     expect(server.requests[3]?.path).toBe('/search/_bulk?require_alias=true');
     expect(new Set(server.requests.map(({ remotePort }) => remotePort)).size).toBe(1);
   });
@@ -372,7 +372,7 @@ describe.each(types)('%s sink', type => {
       return undefined;
     });
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe('retry -: connection reset');
+    expect(await outcomeOf(await sinkAt(server.url))).toBe('retry -: connection reset');
   });
 
   it('connects to nothing before the first delivery', async () => {

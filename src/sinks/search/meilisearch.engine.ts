@@ -122,7 +122,7 @@ export class MeilisearchEngine implements Engine {
     }
   }
 
-  /** Finds the start of the page by binary search, since filters do not compare texts reliably (meilisearch issue 6335); ids sort like keys. */
+  /** Finds the start of the page by binary search, since filters compare texts unreliably (meilisearch issue 6335). Ids sort like keys. */
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
     const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
@@ -154,7 +154,7 @@ export class MeilisearchEngine implements Engine {
     await this.api.runTask({ method: 'POST', path: `/indexes/${this.uid}/documents/delete-batch`, json: ids }, signal);
   }
 
-  /** A second swap would undo the first: a pending one is awaited instead; a late one fails, since names of next indices are never reused. */
+  /** A second swap would undo the first: a pending one is awaited; a late one fails, since names of next indices are never reused. */
   async swap(_: string, next: string, signal: AbortSignal): Promise<void> {
     const pending = await this.api.pendingTasks({ types: 'indexSwap' }, signal);
     const earlier = pending.find(({ details }) => details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));

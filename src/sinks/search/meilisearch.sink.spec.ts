@@ -58,7 +58,7 @@ describe('meilisearch sink', () => {
     for (const result of results) if (result) expectNoLeak(result, ['quoted-text']);
     return results.map(result => result && `${result.outcome}: ${result.message}`);
   }
-  async function told(sink: SearchSink): Promise<string | null> {
+  async function outcomeOf(sink: SearchSink): Promise<string | null> {
     const error = await attempt(sink);
     if (error) expectNoLeak(error, ['quoted-text']);
     return error && `${error.outcome} ${error.status ?? '-'}: ${error.message}`;
@@ -242,10 +242,10 @@ describe('meilisearch sink', () => {
   it('leaves an index of that name alone, and goes on when it is gone', async () => {
     fake.make('official-channels', [{ id: 'theirs' }]);
     const sink = await sinkAt();
-    expect(await told(sink)).toBe('misconfigured -: INDEX is an index that channel-sync did not create');
+    expect(await outcomeOf(sink)).toBe('misconfigured -: INDEX is an index that channel-sync did not create');
     expect(fake.documents('official-channels')).toEqual([{ id: 'theirs' }]);
     fake.delete('official-channels');
-    expect(await told(sink)).toBeNull();
+    expect(await outcomeOf(sink)).toBeNull();
   });
 
   it('leaves an index of the name of the next one alone', async () => {
@@ -316,7 +316,7 @@ describe('meilisearch sink', () => {
   ])('sends no document when %s is there', async (_, answer, outcome) => {
     const server = await fakeServer(answer);
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe(outcome);
+    expect(await outcomeOf(await sinkAt(server.url))).toBe(outcome);
     expect(server.requests.map(({ method }) => method)).toEqual(['GET']);
   });
 
@@ -324,13 +324,15 @@ describe('meilisearch sink', () => {
     const refusal = { status: 400, body: { message: 'quoted-text', code: 'bad_request', type: 'invalid_request' } };
     const server = await fakeServer(request => (request.path.endsWith(`/official-channels${end}`) ? refusal : setup(request)));
     open.push(server);
-    expect(await told(await sinkAt(server.url))).toBe('misconfigured 400: bad_request');
+    expect(await outcomeOf(await sinkAt(server.url))).toBe('misconfigured 400: bad_request');
   });
 
   it('says so when OpenSearch or Elasticsearch is there', async () => {
     const search = await new FakeSearch().open();
     open.push(search);
-    expect(await told(await sinkAt(search.url))).toBe('misconfigured -: OpenSearch or Elasticsearch is behind the URL, not Meilisearch');
+    expect(await outcomeOf(await sinkAt(search.url))).toBe(
+      'misconfigured -: OpenSearch or Elasticsearch is behind the URL, not Meilisearch',
+    );
   });
 
   it('works with a key that may not ask for the version', async () => {
@@ -342,7 +344,7 @@ describe('meilisearch sink', () => {
       return { status: 202, body: { taskUid: 7 } };
     });
     open.push(server);
-    expect(await told(await sinkAt(server.url, { API_KEY: 'key' }))).toBeNull();
+    expect(await outcomeOf(await sinkAt(server.url, { API_KEY: 'key' }))).toBeNull();
     expect(new Set(server.requests.map(({ headers }) => headers.authorization))).toEqual(new Set(['Bearer key']));
   });
 
@@ -357,8 +359,8 @@ describe('meilisearch sink', () => {
       { tls: { cert: certificate.cert, key: certificate.key } },
     );
     open.push(server);
-    expect(await told(await sinkAt(server.url, { CA: ca }))).toBeNull();
-    expect(await told(await sinkAt(server.url))).toMatch(/^misconfigured -: TLS failed/);
+    expect(await outcomeOf(await sinkAt(server.url, { CA: ca }))).toBeNull();
+    expect(await outcomeOf(await sinkAt(server.url))).toMatch(/^misconfigured -: TLS failed/);
   });
 });
 
