@@ -7,9 +7,16 @@ import { type FakeServer, fakeServer } from './support/fake-server.ts';
 import { mark } from './support/planted.ts';
 import { send, startTestService } from './support/service.ts';
 import { until } from './support/until.ts';
+import { commands, sendWebhook } from './support/vendor.ts';
 
 const managementToken = `${mark}-for-management`;
 const [secret, otherSecret] = [`${mark}-of-one-app`, `${mark}-of-the-other-app`];
+
+function signed(body: string, secret: string) {
+  const time = String(Math.floor(Date.now() / 1000));
+  const signature = `v0=${createHmac('sha256', secret).update(`v0:${time}:${body}`).digest('hex')}`;
+  return { 'x-slack-request-timestamp': time, 'x-slack-signature': signature };
+}
 
 describe('clicks through the whole service', () => {
   let service: Awaited<ReturnType<typeof startTestService>>;
@@ -32,6 +39,11 @@ describe('clicks through the whole service', () => {
       ...bot('TEAM', secret),
       SINK_TEAM_ALLOWED_USERS: 'U0ALICE',
       ...bot('OPS', otherSecret),
+      // Of one app with team, and before it by name.
+      ...bot('ADMIN', secret),
+      SINK_ADMIN_LOCALE: 'zh-CN',
+      SINK_ADMIN_CHANNELS: '@TOA#_tea*',
+      SINK_ADMIN_CARDS: 'none',
     });
   });
   afterAll(async () => {
@@ -50,9 +62,7 @@ describe('clicks through the whole service', () => {
       actions: [{ action_id: action, value: `${sink}:crm` }],
     };
     const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString();
-    const time = String(Math.floor(Date.now() / 1000));
-    const signature = `v0=${createHmac('sha256', signedWith).update(`v0:${time}:${body}`).digest('hex')}`;
-    return { body, headers: { 'x-slack-request-timestamp': time, 'x-slack-signature': signature } };
+    return { body, headers: signed(body, signedWith) };
   }
   const click = async ({ body, headers }: ReturnType<typeof clickOf>): Promise<void> => {
     expect(await send('POST', `${service.url}/slack/interactions`, body, headers)).toMatchObject({ status: 200, text: '' });
@@ -92,6 +102,25 @@ describe('clicks through the whole service', () => {
       'resume slack:U0ALICE',
       'pause slack:U0BOB',
     ]);
+  });
+
+  it('are beside a command, which the first sink by name answers, in its language and by its filters', async () => {
+    for (const channel of ['@TOA#_tea_1', '@TOA#_coffee_tea'])
+      await sendWebhook(
+        { url: `${service.url}/webhooks/tencent-chat`, appId: '1400000001', token: '' },
+        { CallbackCommand: commands.created, Official_Account: channel, EventTime: Date.now(), Name: 'Tea' },
+      );
+    const ask = (text: string, trigger: string) => {
+      const body = new URLSearchParams({ command: '/sync', text, user_id: 'U0EVE', trigger_id: trigger }).toString();
+      return send('POST', `${service.url}/slack/interactions`, body, signed(body, secret));
+    };
+    const answer = await ask('find TEA', 'eighth');
+    const { response_type: seenBy, text } = JSON.parse(answer.text) as { response_type: string; text: string };
+    expect([answer.status, seenBy, text]).toEqual([200, 'ephemeral', '与“TEA”匹配的公众号']);
+    expect(answer.text).toContain('@TOA#_tea_1');
+    expect(answer.text).not.toContain('@TOA#_coffee_tea');
+    // Counts once, here too.
+    expect((await ask('find TEA', 'eighth')).text).toBe('');
   });
 
   it('are taken from who sends a body only when told to', async () => {

@@ -89,7 +89,7 @@ const zhCN: ChangeTexts = {
   results: {
     state: {
       delivered: '已送达',
-      superseded: '已跳过（已发送更新的变更）',
+      superseded: '已跳过（之后的变更已发送）',
       parked: '失败',
       discarded: '已放弃',
       pending: '排队中',

@@ -216,5 +216,5 @@ export const english = {
   vendor_check_url: (app: string) => `Check ${app}_REST_URL.`,
   vendor_list_again: 'Nothing to do: it is read again at the next comparison.',
   check_gone: (app: string) =>
-    `Check that ${app}_REST_URL and ${app}_SECRET_KEY are those of this app. If the channels really are gone, compare again with "destroy": true.`,
+    `Check that ${app}_REST_URL and ${app}_SECRET_KEY are those of this app. If the channels really are gone, compare again through the API with "destroy": true.`,
 };

@@ -188,7 +188,7 @@ export const chinese: Catalogue = {
   channel_back: '公众号再次存在',
   channel_unclear: '应答没有说明是哪个公众号',
   channel_damaged: '此公众号的存储记录已损坏，或无法写入',
-  too_many_gone: (gone, compared) => `腾讯云已没有 ${compared} 个公众号中的 ${gone} 个：均未记为已销毁`,
+  too_many_gone: (gone, compared) => `${compared} 个公众号中有 ${gone} 个在腾讯云已不存在：均未记为已销毁`,
   vendor_check_id: '请检查该 ID：腾讯云不接受它。',
   vendor_check_request: app => `请确认 ${app}_REST_URL 指向腾讯云，且没有代理改动请求；否则请附上错误码反馈此问题。`,
   vendor_check_key: app => `请检查 ${app}_IDENTIFIER 和 ${app}_SECRET_KEY。`,
@@ -206,5 +206,6 @@ export const chinese: Catalogue = {
   vendor_look_up: '如果持续如此，请在腾讯云的错误码表中查询该错误码。',
   vendor_check_url: app => `请检查 ${app}_REST_URL。`,
   vendor_list_again: '无需处理：下次比对时会再次读取。',
-  check_gone: app => `请确认 ${app}_REST_URL 和 ${app}_SECRET_KEY 属于该应用。如果这些公众号确实已不存在，请以 "destroy": true 再次比对。`,
+  check_gone: app =>
+    `请确认 ${app}_REST_URL 和 ${app}_SECRET_KEY 属于该应用。如果这些公众号确实已不存在，请通过 API 以 "destroy": true 再次比对。`,
 };

@@ -627,6 +627,13 @@ eachStore('notices', store => {
     stage.clock.at += 86_400_000;
     await processes[0]!.look();
     expect(told.notices.filter(([{ kind }]) => kind === 'summary')).toHaveLength(1);
+    // What is open is told though nothing has happened since; two days at most are gone through.
+    await record('d');
+    stage.clock.at += 5 * 86_400_000;
+    await processes[0]!.look();
+    const open = { kind: 'summary', since: stage.clock.at - 2 * 86_400_000, until: stage.clock.at, changes: 0, channels: 0 };
+    const summaries = told.notices.map(([notice]) => notice).filter(({ kind }) => kind === 'summary');
+    expect(summaries.slice(1)).toMatchObject([{ ...open, sinks: [{ sink: 'crm', delivered: 0, parked: 0, waiting: 1 }] }]);
   });
 });
 

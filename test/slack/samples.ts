@@ -215,6 +215,23 @@ const incident: Extract<Alert, { kind: 'incident' }> = {
   removed: false,
 };
 
+const compared: Extract<Alert, { kind: 'compared' }> = {
+  kind: 'compared',
+  app: '1400000001',
+  cause: 'schedule',
+  since: now,
+  until: now + minute,
+  total: 1204,
+  compared: 1204,
+  corrected: 3,
+  destroyed: 0,
+  imported: 0,
+  failed: 0,
+  reason: null,
+  advice: null,
+  example: { channelId: '@TOA#_shop_news', field: 'name', ours: 'Shop', theirs: 'Shop news', reason: null },
+};
+
 /** It links to nothing. */
 const messageRefs = { parked: null, waiting: null };
 
@@ -231,7 +248,9 @@ export const notices: readonly Alert[] = [
   },
   { ...incident, sink: 'shop_crm', failures: [], paused: true, by: 'slack:U0ALICE' },
   { ...incident, sink: 'vip_crm', state: 'paused', reason: '', advice: '', failures: [], paused: true, by: 'slack:U0ALICE', waiting: 0 },
+  { ...incident, sink: 'old_crm', state: 'retrying', failures: [], waiting: 0 },
   { ...incident, sink: 'mail_crm', until: now + 85 * minute, failures: [] },
+  { ...incident, sink: 'gone_crm', until: now + 85 * minute, failures: [], removed: true },
   {
     kind: 'parked',
     sink: 'shop_crm',
@@ -253,22 +272,15 @@ export const notices: readonly Alert[] = [
     reason: stored(['vendor_said', 70003, ['vendor_user_sig']]),
     advice: stored(['vendor_check_user_sig', 'APP_1400000001']),
   },
+  compared,
   {
-    kind: 'compared',
-    app: '1400000001',
-    cause: 'schedule',
-    since: now,
-    until: now + minute,
-    total: 1204,
-    compared: 1204,
-    corrected: 3,
-    destroyed: 0,
-    imported: 0,
-    failed: 0,
-    reason: null,
-    advice: null,
-    example: { channelId: '@TOA#_shop_news', field: 'name', ours: 'Shop', theirs: 'Shop news', reason: null },
+    ...compared,
+    corrected: 0,
+    reason: stored(['too_many_gone', 180, 1204]),
+    advice: stored(['check_gone', 'APP_1400000001']),
+    example: { channelId: '@TOA#_shop_news', field: null, ours: null, theirs: null, reason: stored(['channel_gone']) },
   },
+  { ...compared, cause: 'import', total: 40, compared: 39, corrected: 0, imported: 38, failed: 1, example: null },
   { kind: 'rejected', since: now, until: null, counts: { app: 2, signature: 25, clock: 3 }, last: now + 3 * minute },
   {
     kind: 'summary',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import type { ChangeDetails, FailedChange, Lookup, SinkOverview } from '../../src/sinks/lookup.js';
+import type { Report } from '../../src/sinks/report-sink.js';
 import { fakeServer } from '../support/fake-server.ts';
 import { noLookup } from '../support/no-actions.ts';
 import { resultAt } from '../support/slack-rendering.ts';
@@ -26,13 +27,15 @@ function lookupOf(locale: Locale): Lookup {
     { ...calm, sink: 'crm' },
     { ...calm, sink: 'team' },
   ];
-  const failed: FailedChange[] = changes.slice(0, 2).map(change => ({ ...change, failures: [{ sink: 'shop_crm', reason }] }));
-  const [first] = changes;
-  const { name } = first!.event.data.profile;
+  const latest = changes.toReversed();
+  const failed: FailedChange[] = latest.slice(-2).map(change => ({ ...change, failures: [{ sink: 'shop_crm', reason }] }));
+  const [first, renamed, cleared] = changes as [Report, Report, Report];
+  const { profile } = cleared.event.data;
+  const { name } = profile;
   const found = { sdkAppId: '1400000001', channelId: '@TOA#_tea', name, exists: true, updatedAt: now };
   const attempt = { at: now, durationMs: 35, outcome: 'refused', status: 422, error: reason, response: '{"error":"name is too long"}' };
   const details: ChangeDetails = {
-    ...first!,
+    ...renamed,
     origin: { clientIp: '192.0.2.17', platform: 'RESTAPI', owner: 'leckie' },
     webhook: JSON.stringify(
       { CallbackCommand: 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged', Official_Account: '@TOA#_tea', Name: name },
@@ -52,25 +55,25 @@ function lookupOf(locale: Locale): Lookup {
         ],
       },
     ],
-    before: changes.slice(1, 3),
-    after: [],
+    before: [first],
+    after: [cleared],
   };
   return {
     ...noLookup,
     sinks: async () => sinks,
-    latestChanges: async () => changes,
+    latestChanges: async () => latest,
     failedChanges: async () => failed,
     findChannels: async () => ({ channels: [found, { ...found, channelId: '@TOA#_tea_2', exists: false }], more: 3 }),
     channel: async () => [
       {
         ...found,
         revision: 7,
-        profile: first!.event.data.profile,
+        profile,
         sinks: [
           { sink: 'crm', state: 'in_sync', error: null },
           { sink: 'shop_crm', state: 'parked', error: reason },
         ],
-        latest: changes.slice(0, 3),
+        latest: latest.slice(0, 3),
       },
     ],
     change: async () => details,
@@ -82,7 +85,7 @@ function lookupOf(locale: Locale): Lookup {
 export async function drawViews(localSlack: string, browser: Browser): Promise<void> {
   for (const locale of locales) {
     const place = mkdtempSync(join(tmpdir(), 'channel-sync-views-'));
-    const lookup = lookupOf(locale);
+    const lookup: Lookup = { ...noLookup };
     const { payloadOf } = (await load('sinks/slack/clicks/door')) as typeof import('../../src/sinks/slack/clicks/door.js');
     // Not by the door, whose clock is that of the samples.
     const door = await fakeServer(async ({ body }) => {
@@ -102,10 +105,15 @@ export async function drawViews(localSlack: string, browser: Browser): Promise<v
       await page.locator('html').evaluate((html, language) => html.setAttribute('lang', language), locale);
       const side = (name: string) => page.locator('.sidebar-item', { hasText: name });
       await side('channel-sync').click();
-      await page.getByRole('button', { name: /^(Refresh|刷新)$/ }).waitFor();
+      const refresh = page.getByRole('button', { name: /^(Refresh|刷新)$/ });
+      await refresh.waitFor();
+      await takeAll(page, take('home-first'));
+      Object.assign(lookup, lookupOf(locale));
+      await refresh.click();
+      await page.getByText('search').first().waitFor();
       await takeAll(page, take('home'));
       await side('official-channels').click();
-      for (const [index, typed] of ['status', 'find tea', 'channel @TOA#_tea', 'help'].entries()) {
+      for (const [index, typed] of ['status', 'find tea', 'channel @TOA#_tea', 'failed', 'help'].entries()) {
         await page.locator('.composer-input').fill(`/channel-sync ${typed}`);
         await page.locator('.composer-input').press('Enter');
         await page
@@ -116,7 +124,7 @@ export async function drawViews(localSlack: string, browser: Browser): Promise<v
       await takeAll(page, take('command'));
       await page.getByRole('button', { name: /^(Details|详情)$/ }).click();
       await page.locator('.modal').waitFor();
-      await page.setViewportSize({ width: 760, height: 1100 });
+      await page.setViewportSize({ width: 760, height: 1600 });
       await page.locator('.modal').screenshot({ path: take('details'), animations: 'disabled' });
       await drawPage(page, locale, (await lookup.change(''))!, take('page'));
     } finally {

@@ -78,6 +78,12 @@ describe('the alert of an incident', () => {
     const first = alertMessage({ ...incident, state: 'paused', paused: true, by: 'slack:U012AB3CD' }, context, { first: true });
     expect(linesOf(first)).toContain('Paused by someone in Slack.');
     expect(JSON.stringify(first)).not.toContain('U012AB3CD');
+    const chinese = alertMessage(
+      { ...incident, state: 'paused', paused: true, by: 'slack:U012AB3CD' },
+      { ...context, words: zhCN },
+      { first: true },
+    );
+    expect(linesOf(chinese)).toContain('由 Slack 用户暂停。');
   });
 
   it('says of one that is only paused who did it, and nothing of what is wrong', () => {
@@ -114,7 +120,7 @@ describe('the alert of an incident', () => {
     const removed = { ...incident, until, removed: true };
     expect(linesOf(alertMessage(removed, context))).toEqual([
       '⏹️ crm is no longer configured',
-      '1,200 changes are still queued. Configured again within RETENTION_DAYS, it gets them.',
+      '1,200 changes are still queued. If it is configured again within RETENTION_DAYS, they are sent.',
       '*Error was: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);

@@ -101,7 +101,8 @@ function isOpen({ state }: SinkResult): boolean {
 export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies: boolean): RichTextElement[] {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
   if (user === undefined) return [text(phrase(actor === 'api' ? api : clean(actor, 40)))];
-  if (notifies) return [text(phrase(someone))];
+  // Chinese words stand without blanks between them.
+  if (notifies) return [text(phrase(someone).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, ''))];
   const [before = '', after = ''] = phrase('\0').split('\0');
   return [...(before ? [text(before)] : []), { type: 'user', user_id: user }, ...(after ? [text(after)] : [])];
 }

@@ -111,6 +111,14 @@ describe('Home', () => {
       'As of Jan 1, 2026, 10:00:00 UTC',
     ]));
 
+  it('has a search field, whose Enter is heard and whose sink is known', () => {
+    const { blocks, private_metadata: owner } = home();
+    expect(owner).toBe(context.sink);
+    expect(blocks.filter(({ type }) => type === 'input')).toMatchObject([
+      { dispatch_action: true, element: { type: 'plain_text_input', action_id: 'find' } },
+    ]);
+  });
+
   it('has no buttons for who may not act, but Refresh', () => {
     const all = home({ failed: [changeOf()], latest: [changeOf()] }, { buttons: false });
     expect(linesOf(all).filter(line => line.startsWith('['))).toEqual(['[Refresh]']);

@@ -42,7 +42,7 @@ export const alertsEn = {
     waiting: (count: number) =>
       count === 0
         ? 'No changes are queued for it.'
-        : `${upToMost(count, 'change is', 'changes are')} still queued. Configured again within RETENTION_DAYS, it gets them.`,
+        : `${upToMost(count, 'change is', 'changes are')} still queued. If it is configured again within RETENTION_DAYS, they are sent.`,
     parked: (count: number) =>
       `${upToMost(count, 'failed change is', 'failed changes are')} kept, to be retried if it is configured again within RETENTION_DAYS.`,
     index: 'Its index stays as it is.',
