@@ -60,7 +60,7 @@ export interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
   latest: RecordedChange['latest'];
 }
 
-/** Creates missing channel rows and locks all of them, in a fixed order to avoid deadlocks. @returns awaits the rows */
+/** Creates missing channel rows and locks all of them, in a fixed order to avoid deadlocks. @returns a function that awaits them */
 export async function lockChannels(
   database: Database,
   trx: Trx,

@@ -64,7 +64,7 @@ export class Enqueuer {
     this.workers.set(sink, worker);
   }
 
-  /** Reads the sinks that may receive changes. @returns awaits them */
+  /** Reads the sinks that may receive changes. @returns a function that awaits them */
   sinks(trx: Trx): Promise<() => Promise<FedSink[]>> {
     const columns = ['id', 'mode', 'filters', 'state', 'paused_at', 'held_until', 'config_error_seq'] as const;
     return this.database.send(trx, trx.selectFrom('sink').select(columns).where('removed_at', 'is', null).orderBy('id').compile());
@@ -129,7 +129,7 @@ const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;
  * Writes a delivery for each (sink, change) unless it exists. Makes idle lanes of log and state sinks due; report sinks get entries in
  * their refresh queue instead, so that no other sink waits for their locks. Lanes are locked ordered by sink, then by channel.
  * @param leaseOf the lease for a lane if it was idle
- * @returns awaits the lanes that were idle
+ * @returns a function that awaits the lanes that were idle
  */
 export async function writeEnqueued(
   database: Database,

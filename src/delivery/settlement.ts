@@ -5,7 +5,7 @@ import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, maxBackOffMs } from './retry.js';
 import type { LaneWork } from './work.js';
 
-/** A start of failure further ahead than this was written by a wrong clock. */
+/** Tolerated clock difference: a `failing_since` further in the future was written by a wrong clock. */
 const clockToleranceMs = 60_000;
 
 /** The result of one delivery. */

@@ -13,13 +13,13 @@ function versionOf(packageJson: URL): string {
 }
 
 /** Upper limit for Retry-After. */
-const retryAfterCapMs = 3_600_000;
+const maxRetryAfterMs = 3_600_000;
 
 /** Parses `Retry-After` (seconds or a date) to milliseconds from now, one hour at most; 0 if absent, invalid or past. */
 export function retryAfterMs(header: unknown, now: number): number {
   if (typeof header !== 'string' || header.trim() === '') return 0;
   const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), retryAfterCapMs);
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
 }
 
 /** Maps an HTTP status to its outcome (contract, section 5); `null` means delivered. */

@@ -2,19 +2,19 @@ import { TryAgain } from '../sinks/errors.js';
 
 /**
  * Runs work with a timeout in milliseconds, `null` for none. The work's signal is aborted with the given one, or on timeout with the error
- * of `late`; whatever the work then throws is replaced by that reason. Waits for the work to end, so that it can clean up.
+ * of `timeoutError`; any error that the work then throws is replaced by that reason. Waits for the work to end, so that it can clean up.
  * AbortSignal.any and AbortSignal.timeout would cost as much CPU as a request and stay in memory until the timeout.
  */
 export async function within<T>(
-  ms: number | null,
+  timeoutMs: number | null,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
-  late: () => Error,
+  timeoutError: () => Error,
 ): Promise<T> {
   signal.throwIfAborted();
   const attempt = new AbortController();
   const end = (): void => attempt.abort(signal.reason);
-  const timer = ms === null ? undefined : setTimeout(() => attempt.abort(late()), ms);
+  const timer = timeoutMs === null ? undefined : setTimeout(() => attempt.abort(timeoutError()), timeoutMs);
   signal.addEventListener('abort', end, { once: true });
   try {
     return await work(attempt.signal);

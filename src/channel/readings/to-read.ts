@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type InboundWebhook, maxEventTimeAheadMs } from '../inbound-webhook.js';
 
-/** A reading can only confirm values at least this old, since the data it returns may be ten seconds old. */
+/** A reading is conclusive only for values at least this old, since its own data may be ten seconds old. */
 export const readingDelayMs = 12_000;
 
 /** When and why to read a channel from the vendor, as columns of its row; `null` if no reading is planned. */
