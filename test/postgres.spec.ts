@@ -31,7 +31,7 @@ const databases: Database[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'channel-sync-pg-'));
-  server = await startPostgres();
+  server = await startPostgres({ synced: false });
 }, 60_000);
 afterEach(async () => {
   await Promise.all(services.splice(0).map(service => service.kill()));

