@@ -628,10 +628,13 @@ eachStore('comparisons', store => {
 
     test('whoever has the app next leaves a second after a call that arrived late', async () => {
       const database = await store.open();
-      const [one, other] = ['one', 'other'].map(() => new AppTurn(sdkAppId, database, new SharedClock(), 5)) as [AppTurn, AppTurn];
+      let aheadMs = 0;
+      const clock = SharedClock.by(() => Date.now() + aheadMs);
+      clock.monotonic = () => performance.now() + aheadMs;
+      const [one, other] = ['one', 'other'].map(() => new AppTurn(sdkAppId, database, clock, 5)) as [AppTurn, AppTurn];
       expect(await one.take('one')).toBe(true);
       const over = await one.pace(never);
-      await sleep(1100);
+      aheadMs = 1100;
       over();
       const overAt = performance.now();
       await one.release();
@@ -705,14 +708,22 @@ eachStore('comparisons', store => {
   });
 
   describe('by itself', () => {
-    async function running(more: Record<string, string>, then: (database: Database, one: ReturnType<typeof processAt>) => Promise<void>) {
+    /** @param then is given what waits until it has looked twice more for what there is to do */
+    async function running(
+      more: Record<string, string>,
+      then: (database: Database, one: ReturnType<typeof processAt>, looked: () => Promise<void>) => Promise<void>,
+    ) {
       const database = await store.open();
       const one = processAt(database, more);
       one.clock.monotonic = () => performance.now() + offset;
       const stop = new AbortController();
-      const run = repeatedly(one.comparisons.works(stop.signal), () => undefined, stop.signal);
+      let looks = 0;
+      const [look, ...others] = one.comparisons.works(stop.signal);
+      const works = [{ work: () => look!.work().finally(() => (looks += 1)), delayMs: 20 }, ...others];
+      const run = repeatedly(works, () => undefined, stop.signal);
+      const looked = (from = looks): Promise<void> => until(() => looks >= from + 2, 'two more looks');
       try {
-        await then(database, one);
+        await then(database, one, looked);
       } finally {
         stop.abort();
         await run;
@@ -724,10 +735,10 @@ eachStore('comparisons', store => {
     test(
       'by the schedule, counted from the start of the last one, which the database remembers',
       () =>
-        running({ COMPARE_EVERY: '10m' }, async database => {
+        running({ COMPARE_EVERY: '10m' }, async (database, _, looked) => {
           await done(database, 1);
           offset = 9 * minute;
-          await sleep(1500);
+          await looked();
           expect(await all(database)).toHaveLength(1);
           offset = 10 * minute + 2000;
           await done(database, 2);
@@ -739,16 +750,16 @@ eachStore('comparisons', store => {
     test(
       'after webhooks were refused and a minute without, because of what anybody can have refused once an hour',
       () =>
-        running({}, async (database, { events }) => {
+        running({}, async (database, { events }, looked) => {
           events.emit('rejected', sdkAppId, 'unauthorized');
           events.emit('rejected', 'another app', 'unavailable');
-          await sleep(1500);
+          await looked();
           expect(await all(database)).toEqual([]);
           offset = minute;
           await done(database, 1);
           events.emit('rejected', sdkAppId, 'invalid');
           offset = 3 * minute;
-          await sleep(1500);
+          await looked();
           expect(await all(database)).toHaveLength(1);
           events.emit('rejected', sdkAppId, 'unavailable');
           offset = 4 * minute + 1000;
@@ -761,11 +772,11 @@ eachStore('comparisons', store => {
     test(
       'after webhooks were refused while the database was away, as soon as it takes it',
       () =>
-        running({}, async (database, { events }) => {
+        running({}, async (database, { events }, looked) => {
           await sql`alter table comparison rename to away`.execute(database.kysely);
           events.emit('rejected', sdkAppId, 'unavailable');
           offset = minute;
-          await sleep(1500);
+          await looked();
           await sql`alter table away rename to comparison`.execute(database.kysely);
           await done(database, 1);
           expect(await all(database)).toMatchObject([{ cause: 'refused' }]);
