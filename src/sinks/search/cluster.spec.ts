@@ -2,7 +2,7 @@ import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { FakeSearch } from '../../../test/support/fake-search.ts';
 import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
-import { channelDelivery, clusterStories, openSearchSink } from '../../../test/support/opensearch/stories.ts';
+import { channelDelivery, clusterStories, openSearchSink, unsettled } from '../../../test/support/opensearch/stories.ts';
 import { ca, server as certificate } from '../../../test/support/test-certificates.ts';
 import { until } from '../../../test/support/until.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
@@ -80,7 +80,7 @@ describe.each(types)('%s sink', type => {
     return server;
   }
   async function sinkAt(url: string, overrides: Partial<ClusterSettings> = {}, now?: () => number): Promise<SearchSink> {
-    const sink = await openSearchSink(type, url, overrides, now);
+    const sink = unsettled(await openSearchSink(type, url, overrides, now));
     open.push(sink);
     return sink;
   }
@@ -232,7 +232,7 @@ describe.each(types)('%s sink', type => {
       return fake.answer(request);
     });
     open.push(server);
-    const [builder, writer] = [await sinkAt(server.url, { TIMEOUT_MS: 1000 }), await sinkAt(server.url)];
+    const [builder, writer] = [await sinkAt(server.url), await sinkAt(server.url)];
     expect(await builder.prepare(signal)).toBe('official-channels-v2');
     expect(await writer.deliverMany([channelDelivery('a', 2)], signal)).toEqual([null]);
     expect(fake.documents('official-channels-v2').get('1400000001:a')).toMatchObject({ version: 2 });
@@ -245,7 +245,7 @@ describe.each(types)('%s sink', type => {
     const fake = new FakeSearch(type);
     const server = await fakeServer(request => fake.answer(request));
     open.push(server);
-    const sink = await sinkAt(server.url, { TIMEOUT_MS: 500 });
+    const sink = await sinkAt(server.url);
     await sink.fill(await sink.prepare(signal), [channelDelivery('a', 1)], signal);
     await sink.swap('official-channels-v2', signal);
     const writes = server.requests.filter(({ method }) => method === 'POST').map(({ path }) => path);

@@ -1,7 +1,7 @@
 import { FakeMeilisearch } from '../../../test/support/fake-meilisearch.ts';
 import { FakeSearch } from '../../../test/support/fake-search.ts';
 import { type Answer, type ReceivedRequest, fakeServer } from '../../../test/support/fake-server.ts';
-import { channelDelivery, lifeStories, openSearchSink } from '../../../test/support/opensearch/stories.ts';
+import { channelDelivery, lifeStories, openSearchSink, unsettled } from '../../../test/support/opensearch/stories.ts';
 import { ca, server as certificate } from '../../../test/support/test-certificates.ts';
 import { until } from '../../../test/support/until.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
@@ -78,7 +78,7 @@ describe('meilisearch sink', () => {
 
   describe('on the fake', () => {
     lifeStories(
-      () => sinkAt(fake.url, { TIMEOUT_MS: 1000 }, () => 0),
+      async () => unsettled(await sinkAt(fake.url, { TIMEOUT_MS: 1000 }, () => 0)),
       async (index, channelId) => stored(channelId, index),
       () => 'official-channels',
     );
