@@ -203,6 +203,8 @@ test.each(['webhook', 'log'])(
       return text.includes(reason);
     }, 'an attempt, of which the log tells');
     expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status).toBe(200);
+    void service.kill('SIGTERM');
+    await until(async () => (await send('GET', `${managementUrl}/readyz`)).status === 503, 'not ready');
     expect(await service.kill('SIGTERM')).toBe(0);
   },
   30_000,
