@@ -113,21 +113,23 @@ describe.each(types)('%s sink', type => {
     expect(await outcomeOf(await sinkAt(url))).toBe(outcome);
   });
 
-  it('leaves nothing behind in memory with an attempt that has ended, long before its time is up', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
-    const fake = new FakeSearch(type);
-    const server = await fakeServer(request => fake.answer(request));
-    open.push(server);
-    const sink = await sinkAt(server.url, { TIMEOUT_MS: 300_000 });
-    const signals = async (attempts: number): Promise<number> => {
-      for (let version = 1; version <= attempts; version += 1) await attempt(sink, channelDelivery('a', version));
-      for (let turn = 0; turn < 3; turn += 1) await new Promise(resolve => setImmediate(() => resolve(collectGarbage())));
-      return queryObjects(AbortSignal, { format: 'count' });
-    };
-    const before = await signals(20);
-    expect((await signals(200)) - before).toBeLessThan(20);
-  });
+  if (type === 'opensearch')
+    // It takes long, and what runs is the same for both.
+    it('leaves nothing behind in memory with an attempt that has ended, long before its time is up', async () => {
+      setFlagsFromString('--expose-gc');
+      const collectGarbage = runInNewContext('gc') as () => void;
+      const fake = new FakeSearch(type);
+      const server = await fakeServer(request => fake.answer(request));
+      open.push(server);
+      const sink = await sinkAt(server.url, { TIMEOUT_MS: 300_000 });
+      const signals = async (attempts: number): Promise<number> => {
+        for (let version = 1; version <= attempts; version += 1) await attempt(sink, channelDelivery('a', version));
+        for (let turn = 0; turn < 3; turn += 1) await new Promise(resolve => setImmediate(() => resolve(collectGarbage())));
+        return queryObjects(AbortSignal, { format: 'count' });
+      };
+      const before = await signals(20);
+      expect((await signals(200)) - before).toBeLessThan(20);
+    }, 30_000);
 
   it.each<[string, (request: ReceivedRequest) => Answer]>([
     ['HTML', () => ({ body: '<html>quoted-text</html>' })],
