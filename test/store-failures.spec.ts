@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { Database } from '../src/database/database.js';
@@ -42,8 +43,8 @@ async function start(more: Record<string, string> = {}) {
   return { service, ...(await service.listening()) };
 }
 
-/** Webhooks from several connections without a pause, and how each was answered. */
-function load(url: string) {
+/** Webhooks from several connections, and how each was answered. @param restMs of each connection after an answer */
+function load(url: string, restMs = 20) {
   const answers: { name: string; status: number; ms: number; text: string }[] = [];
   let going = true;
   const sender = async (lane: number): Promise<void> => {
@@ -58,6 +59,7 @@ function load(url: string) {
       // It was killed at the end of a test that failed.
       if (status === 0 && text !== '') going = false;
       answers.push({ name, status, ms: performance.now() - at, text });
+      if (restMs > 0) await sleep(restMs);
     }
   };
   const senders = Array.from({ length: 8 }, (_, lane) => sender(lane));
@@ -202,7 +204,7 @@ testWithDisks(
       database = await newDatabase(server.url);
       const { service, url, managementUrl } = await start({ DATABASE_URL: database });
       await service.delivering();
-      const { answers, stop } = load(url);
+      const { answers, stop } = load(url, 0);
       await until(() => answers.length > 100, 'answers');
       const ballast = join(disk.path, 'ballast');
       fill(ballast);
@@ -252,7 +254,7 @@ test('a database that has become read-only takes nothing: the spool does, until 
 test('what killed processes had spooled is taken in by another, also after kills in the middle of taking it in', async () => {
   await proxy.cut();
   const { service: first, url } = await start();
-  const { answers, stop } = load(url);
+  const { answers, stop } = load(url, 0);
   // As fast as the disk is: every group is synced.
   await until(() => answers.length > 3000, 'answers without the database', 40_000);
   await stop();
