@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expectNoSecret } from './planted.ts';
+import { compiled } from './process.ts';
 
 const built = join(import.meta.dirname, '../../dist/cli.js');
 
@@ -51,7 +52,7 @@ export class Cli {
   }
 
   private options(environment: Record<string, string>) {
-    return { cwd: this.cwd, env: { PATH: process.env['PATH'], ...this.environment, ...environment } };
+    return { cwd: this.cwd, env: { PATH: process.env['PATH'], ...compiled, ...this.environment, ...environment } };
   }
 }
 

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { expectNoSecret, plant } from './planted.ts';
 import { until } from './until.ts';
 
+/** Node keeps what it compiled: many processes start the same code. */
+export const compiled = { NODE_COMPILE_CACHE: join(tmpdir(), 'channel-sync-compiled') };
+
 const main = join(import.meta.dirname, '../../dist/main.js');
 
 /** The built service as a process of its own, as a user runs it. Whatever it says must not hold a secret that it was given. */
@@ -20,6 +23,7 @@ export class ServiceProcess {
     this.child = spawn(process.execPath, ['--enable-source-maps', main], {
       env: {
         PATH: process.env['PATH'],
+        ...compiled,
         SDK_APP_IDS: '1400000001',
         PORT: '0',
         MANAGEMENT_PORT: '0',
