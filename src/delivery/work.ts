@@ -112,7 +112,7 @@ export function storedEvent(row: Omit<Read<'change'>, 'estimated' | 'tie' | 'rec
   return { type: row.type as ChangeType, timestamp: readTime(row.event_time), data };
 }
 
-/** The event of a stored change, with the fields that only reports show. @throws if its row is damaged */
+/** The event of a stored change, with its arrival time and merge result. @throws if its row is damaged */
 export function storedChange(row: Read<'change'> & ChangeKeys) {
   readTime(row.received_at);
   return {
