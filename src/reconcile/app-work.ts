@@ -5,7 +5,7 @@ import type { Trx } from '../database/tables.js';
 import { type AppRow, LeaseLost, isHeldBack } from './apps.js';
 import { type Comparison, openComparisons, readComparison, requestedCauses } from './comparison.js';
 import { ComparisonPages } from './comparison-pages.js';
-import type { Reach } from './record-page.js';
+import type { AppContext } from './record-page.js';
 import { type Single, Singles } from './singles.js';
 import { VendorError } from './vendor/error.js';
 
@@ -20,27 +20,27 @@ export class AppWork {
   private readonly singles: Singles;
   private readonly pages: ComparisonPages;
 
-  constructor(private readonly reach: Reach) {
-    this.singles = new Singles(reach);
-    this.pages = new ComparisonPages(reach);
+  constructor(private readonly context: AppContext) {
+    this.singles = new Singles(context);
+    this.pages = new ComparisonPages(context);
   }
 
   /** Does all work that is due, unless another process is doing so. */
   async once(stop: AbortSignal): Promise<void> {
-    const { turn } = this.reach;
-    if (!(await this.due()) || !(await turn.take(uuid()))) return;
+    const { lease } = this.context;
+    if (!(await this.due()) || !(await lease.take(uuid()))) return;
     try {
       for (let due = await this.due(); due && !stop.aborted; due = await this.due()) await this.step(due, stop);
     } catch (error) {
       // The new holder of the lease continues.
       if (!(error instanceof LeaseLost) && !stop.aborted) throw error;
     } finally {
-      await turn.release();
+      await lease.release();
     }
   }
 
   private async due(): Promise<Due | null> {
-    const { database, clock, app } = this.reach;
+    const { database, clock, app } = this.context;
     const { kysely } = database;
     const now = clock.now();
     const row = await kysely.selectFrom('app').selectAll().where('sdk_app_id', '=', app.sdkAppId).executeTakeFirst();
@@ -59,7 +59,7 @@ export class AppWork {
   /** The oldest comparison that failed because of the app's configuration; retrying it shows whether that has been fixed. */
   private async resumable(row: AppRow | undefined) {
     if (row?.state !== 'misconfigured') return undefined;
-    const all = this.reach.database.kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id);
+    const all = this.context.database.kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id);
     return all.where('resumes', '=', 1).orderBy('id').limit(1).executeTakeFirst();
   }
 
@@ -75,12 +75,12 @@ export class AppWork {
 
   /** Handles a failed call: the work is retried later, or, if the app needs attention, the comparison fails until that is fixed. */
   private async failed(error: VendorError, comparison: Comparison | null): Promise<void> {
-    const { app, clock, database, log, turn } = this.reach;
+    const { app, clock, database, log, lease } = this.context;
     const stops = error.kind === 'stop';
     const [reason, advice] = [stored(error.why), stored(error.advice)];
     const before = await database.kysely.transaction().execute(async (trx: Trx) => {
-      const row = await turn.fence(trx);
-      await turn.failed(trx, row, error);
+      const row = await lease.fence(trx);
+      await lease.failed(trx, row, error);
       const ends = stops && { state: 'failed', finished_at: await recordedAt(trx, clock.now()), resumes: 1 };
       if (comparison)
         await trx

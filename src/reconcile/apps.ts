@@ -26,7 +26,7 @@ export type AppRow = Selectable<Tables['app']>;
 export class LeaseLost extends Error {}
 
 /** The lease on an app, which permits its API calls, and their pacing. */
-export class AppTurn {
+export class AppLease {
   /** The end of the last calls; monotonic. */
   private ended: number[] = [];
   private startedAt = -Infinity;

@@ -2,7 +2,7 @@ import { stored } from '../explanations/explanation.js';
 import type { Trx } from '../database/tables.js';
 import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
 import { endOf, logEnd } from './ending.js';
-import { PageRecorder, type Reach } from './record-page.js';
+import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
 import { VendorError } from './vendor/error.js';
 
@@ -20,31 +20,31 @@ interface Page {
 export class ComparisonPages {
   private readonly recorder: PageRecorder;
 
-  constructor(private readonly reach: Reach) {
-    this.recorder = new PageRecorder(reach);
+  constructor(private readonly context: AppContext) {
+    this.recorder = new PageRecorder(context);
   }
 
   /** Runs the next step of a comparison. @throws VendorError if the vendor's API fails */
   async next(comparison: Comparison, stop: AbortSignal): Promise<void> {
     if (comparison.started_at === null || comparison.state !== 'running') return this.start(comparison);
     const { discoverFrom } = comparison.progress;
-    const { DISCOVER_AS: user } = this.reach.app.settings;
+    const { DISCOVER_AS: user } = this.context.app.settings;
     if (user !== undefined && discoverFrom !== null) return this.discover(comparison, user, discoverFrom, stop);
     const page = await this.page(comparison);
     return page ? this.compare(comparison, page, stop) : this.end(comparison);
   }
 
   private async start(comparison: Comparison): Promise<void> {
-    const { app, clock, database, log, turn } = this.reach;
+    const { app, clock, database, log, lease } = this.context;
     const { id, cause, dry_run: dryRun, whole, started_at: startedAt } = comparison;
     const now = clock.now();
     await database.kysely.transaction().execute(async trx => {
-      await turn.fence(trx);
+      await lease.fence(trx);
       const progress = { ...comparison.progress };
       if (whole === 1 && startedAt === null) {
         const known = trx.selectFrom('channel').where('sdk_app_id', '=', app.sdkAppId);
         progress.total = (await known.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
-        if (dryRun === 0) await turn.set(trx, { compared_at: now });
+        if (dryRun === 0) await lease.set(trx, { compared_at: now });
       }
       const runs = { state: 'running', started_at: startedAt ?? now, finished_at: null, resumes: 0 };
       await rowOf(trx, comparison)
@@ -56,12 +56,12 @@ export class ComparisonPages {
 
   /** Lists a page of all channels and adds unknown ones to the comparison. If that fails, the known ones are still compared. */
   private async discover(comparison: Comparison, user: string, offset: number, stop: AbortSignal): Promise<void> {
-    const { api, app, database, turn } = this.reach;
+    const { api, app, database, lease } = this.context;
     const progress = { ...comparison.progress };
     let page: { ids: string[]; next: number | null } = { ids: [], next: null };
     let failure: VendorError | null = null;
     try {
-      page = await listSubscribed(api, user, offset, turn.pace, stop);
+      page = await listSubscribed(api, user, offset, lease.pace, stop);
       Object.assign(progress, { discoverFrom: page.next, discoverTries: 0 });
     } catch (error) {
       if (!(error instanceof VendorError)) throw error;
@@ -73,7 +73,7 @@ export class ComparisonPages {
       }
     }
     await database.kysely.transaction().execute(async trx => {
-      await turn.fence(trx);
+      await lease.fence(trx);
       const known = trx.selectFrom('channel').select('channel_id').where('sdk_app_id', '=', app.sdkAppId);
       const rows = await known.where(database.isAmong('channel_id', page.ids)).execute();
       const knownIds = new Set(rows.map(row => row.channel_id));
@@ -89,7 +89,7 @@ export class ComparisonPages {
 
   /** The next page; `null` if all channels have been compared. */
   private async page({ id, whole, progress }: Comparison): Promise<Page | null> {
-    const { app, database } = this.reach;
+    const { app, database } = this.context;
     if (whole === 1 && progress.after !== null) {
       const known = database.kysely.selectFrom('channel').select('channel_id').where('sdk_app_id', '=', app.sdkAppId);
       const rows = await known.where('channel_id', '>', progress.after).orderBy('channel_id').limit(idsPerCall).execute();
@@ -101,8 +101,8 @@ export class ComparisonPages {
   }
 
   private async compare({ id, cause, dry_run: dryRun }: Comparison, { ids, listed }: Page, stop: AbortSignal): Promise<void> {
-    const { api, database, turn } = this.reach;
-    const readings = await readChannels(api, [...new Set(ids)], turn.pace, stop);
+    const { api, database, lease } = this.context;
+    const readings = await readChannels(api, [...new Set(ids)], lease.pace, stop);
     await this.recorder.record(readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
       // Read inside the transaction, since a page may be recorded in parts.
       const row = await trx.selectFrom('comparison').select('progress').where('id', '=', id).executeTakeFirstOrThrow();
@@ -130,17 +130,17 @@ export class ComparisonPages {
   }
 
   private async end({ id }: Comparison): Promise<void> {
-    const { clock, database, log, turn } = this.reach;
+    const { clock, database, log, lease } = this.context;
     const now = clock.now();
     const ended = await database.kysely.transaction().execute(async trx => {
-      await turn.fence(trx);
+      await lease.fence(trx);
       const row = trx.selectFrom('comparison').selectAll().where('id', '=', id);
       const comparison = readComparison(await row.executeTakeFirstOrThrow());
       const end = await endOf(database, trx, comparison, null, now);
       await rowOf(trx, { id })
         .set({ ...end, progress: JSON.stringify(comparison.progress) })
         .execute();
-      if (comparison.whole === 1 && comparison.dry_run === 0 && end.state === 'done') await turn.set(trx, { compared_all_at: now });
+      if (comparison.whole === 1 && comparison.dry_run === 0 && end.state === 'done') await lease.set(trx, { compared_all_at: now });
       return { ...comparison, ...end };
     });
     logEnd(log, ended);

@@ -19,7 +19,7 @@ import { repeatedly } from '../process/repeatedly.js';
 import { readSettings } from '../settings/settings.js';
 import { registerSinks } from '../sinks/registry.js';
 import { AppWork } from './app-work.js';
-import { AppTurn } from './apps.js';
+import { AppLease } from './apps.js';
 import { type Comparison, type ComparisonRequest, beginComparison, openComparisons, readComparison } from './comparison.js';
 import { Comparisons } from './comparisons.js';
 import { VendorApi } from './vendor/api.js';
@@ -58,8 +58,8 @@ eachStore('comparisons', store => {
     const [app] = settings.apps;
     const api = new VendorApi(app!, proxiesFrom(new Map()).proxies, clock, events, log);
     closing.push(() => api.close());
-    const turn = new AppTurn(sdkAppId, database, clock, settings.COMPARE_RATE_PER_SECOND);
-    const work = new AppWork({ app: app!, api, turn, database, recorder: readings, clock, events, log });
+    const lease = new AppLease(sdkAppId, database, clock, settings.COMPARE_RATE_PER_SECOND);
+    const work = new AppWork({ app: app!, api, lease, database, recorder: readings, clock, events, log });
     return {
       clock,
       events,
@@ -631,7 +631,7 @@ eachStore('comparisons', store => {
       let aheadMs = 0;
       const clock = SharedClock.by(() => Date.now() + aheadMs);
       clock.monotonic = () => performance.now() + aheadMs;
-      const [one, other] = ['one', 'other'].map(() => new AppTurn(sdkAppId, database, clock, 5)) as [AppTurn, AppTurn];
+      const [one, other] = ['one', 'other'].map(() => new AppLease(sdkAppId, database, clock, 5)) as [AppLease, AppLease];
       expect(await one.take('one')).toBe(true);
       const over = await one.pace(never);
       aheadMs = 1100;
@@ -661,9 +661,9 @@ eachStore('comparisons', store => {
         const work = async (one: (typeof both)[number]): Promise<void> => {
           const stop = new AbortController();
           while (!(await done())) {
-            const turn = setTimeout(() => stop.abort(new Error('stopped')), 700);
+            const timer = setTimeout(() => stop.abort(new Error('stopped')), 700);
             await one.once(stop.signal.aborted ? never : stop.signal);
-            clearTimeout(turn);
+            clearTimeout(timer);
             await sleep(20);
           }
         };

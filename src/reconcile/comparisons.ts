@@ -7,7 +7,7 @@ import { Log } from '../process/log.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { AppWork } from './app-work.js';
-import { AppTurn, leaseMs } from './apps.js';
+import { AppLease, leaseMs } from './apps.js';
 import { type Cause, beginComparison, lockApp, openComparisons } from './comparison.js';
 import { type Refusals, isDue, withRefusal } from './refusals.js';
 import { VendorApi } from './vendor/api.js';
@@ -68,14 +68,14 @@ export class Comparisons {
     const works = apps.map(app => {
       const api = new VendorApi(app, proxies, clock, events, log);
       stop.addEventListener('abort', () => api.close(), { once: true });
-      const turn = new AppTurn(app.sdkAppId, database, clock, COMPARE_RATE_PER_SECOND);
-      const work = new AppWork({ app, api, turn, database, recorder, clock, events, log });
-      return { work: () => this.turn(app.sdkAppId, work, stop), delayMs: pollIntervalMs };
+      const lease = new AppLease(app.sdkAppId, database, clock, COMPARE_RATE_PER_SECOND);
+      const work = new AppWork({ app, api, lease, database, recorder, clock, events, log });
+      return { work: () => this.pollApp(app.sdkAppId, work, stop), delayMs: pollIntervalMs };
     });
     return [...works, { work: () => this.saveLastWebhooks(), delayMs: saveIntervalMs }];
   }
 
-  private async turn(sdkAppId: string, work: AppWork, stop: AbortSignal): Promise<void> {
+  private async pollApp(sdkAppId: string, work: AppWork, stop: AbortSignal): Promise<void> {
     // After a jump of the clock the lease of another process may look expired.
     if (this.database.time.jumpedWithin(leaseMs)) return;
     await this.beginByItself(sdkAppId);

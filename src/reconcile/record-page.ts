@@ -10,17 +10,17 @@ import type { SharedClock } from '../process/clock.js';
 import type { EngineEvents } from '../process/engine-events.js';
 import type { Log } from '../process/log.js';
 import type { DeclaredApp } from '../settings/declared-apps.js';
-import type { AppTurn } from './apps.js';
+import type { AppLease } from './apps.js';
 import type { Outcome } from './comparison.js';
 import type { Reading } from './vendor/reader.js';
 import { judge as judgeReading } from './rule.js';
 import { type VendorApi, lagMs } from './vendor/api.js';
 
 /** The dependencies for reading the channels of an app. */
-export interface Reach {
+export interface AppContext {
   app: DeclaredApp;
   api: VendorApi;
-  turn: AppTurn;
+  lease: AppLease;
   database: Database;
   recorder: ReadingRecorder;
   clock: SharedClock;
@@ -45,7 +45,7 @@ const nothing = { ours: null, theirs: null, field: null };
 
 /** Records pages of readings of an app's channels. */
 export class PageRecorder {
-  constructor(private readonly reach: Reach) {}
+  constructor(private readonly context: AppContext) {}
 
   /** Records readings and their outcomes in one transaction; if one of them cannot be recorded, each in its own transaction. */
   async record(readings: ReadonlyMap<string, Reading>, options: Options, withOutcomes: WithOutcomes): Promise<void> {
@@ -69,10 +69,10 @@ export class PageRecorder {
     { confirmed, dryRun }: Options,
     withOutcomes: WithOutcomes,
   ): Promise<void> {
-    const { app, events, log, recorder, turn } = this.reach;
+    const { app, events, log, recorder, lease } = this.context;
     const { outcomes, recovered } = await recorder.transaction(async (trx, record) => {
-      const row = await turn.fence(trx);
-      await turn.succeeded(trx, row);
+      const row = await lease.fence(trx);
+      await lease.succeeded(trx, row);
       const known = await this.known(trx, [...readings.keys()]);
       const outcomes: Outcome[] = [];
       const toRecord: ChannelReading[] = [];
@@ -102,8 +102,8 @@ export class PageRecorder {
     const rows = await trx
       .selectFrom('channel')
       .select(['channel_id', 'state'])
-      .where('sdk_app_id', '=', this.reach.app.sdkAppId)
-      .where(this.reach.database.isAmong('channel_id', ids))
+      .where('sdk_app_id', '=', this.context.app.sdkAppId)
+      .where(this.context.database.isAmong('channel_id', ids))
       .execute();
     return new Map(rows.map(row => [row.channel_id, row.state]));
   }
@@ -119,7 +119,7 @@ export class PageRecorder {
     const found = reading.kind === 'found';
     const { event, state, hiddenBy } = judgeReading(known, found ? reading.fields : null, reading.at);
     const due = hiddenBy === null ? null : hiddenBy + readingDelayMs + reading.behindMs;
-    const againAt = due !== null && due - this.reach.clock.now() <= maxRereadDelayMs ? due : null;
+    const againAt = due !== null && due - this.context.clock.now() <= maxRereadDelayMs ? due : null;
     if (!event) {
       outcomes.push({ channelId, result: 'equal', examples: [] });
       return { event, state, againAt };

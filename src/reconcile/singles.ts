@@ -5,7 +5,7 @@ import type { Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
 import { endOf, logEnd } from './ending.js';
-import { PageRecorder, type Reach } from './record-page.js';
+import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
 
 /** A channel to read, and why. */
@@ -18,16 +18,16 @@ export interface Single {
 export class Singles {
   private readonly recorder: PageRecorder;
 
-  constructor(private readonly reach: Reach) {
-    this.recorder = new PageRecorder(reach);
+  constructor(private readonly context: AppContext) {
+    this.recorder = new PageRecorder(context);
   }
 
   /** The channels that are due, up to the limit of one call. */
   due(now: number): Promise<Single[]> {
-    return this.reach.database.kysely
+    return this.context.database.kysely
       .selectFrom('channel')
       .select(['channel_id', 'read_cause'])
-      .where('sdk_app_id', '=', this.reach.app.sdkAppId)
+      .where('sdk_app_id', '=', this.context.app.sdkAppId)
       .where(isDueSql(now))
       .orderBy('read_at')
       .limit(idsPerCall)
@@ -36,10 +36,10 @@ export class Singles {
 
   /** Reads channels; each cause makes a separate comparison, stored only if it changed something. */
   async read(singles: readonly Single[], stop: AbortSignal): Promise<void> {
-    const { api, app, clock, database, turn } = this.reach;
+    const { api, app, clock, database, lease } = this.context;
     const causeOf = new Map(singles.map(single => [single.channel_id, (single.read_cause ?? 'created') as Cause]));
     const startedAt = clock.now();
-    const readings = await readChannels(api, [...causeOf.keys()], turn.pace, stop);
+    const readings = await readChannels(api, [...causeOf.keys()], lease.pace, stop);
     await this.recorder.record(readings, { confirmed: false, dryRun: false }, async (trx, outcomes) => {
       const failed = outcomes.filter(({ result }) => result === 'failed').map(({ channelId }) => channelId);
       if (failed.length > 0)
@@ -51,7 +51,7 @@ export class Singles {
   }
 
   private async store(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<void> {
-    const { app, clock, database, log } = this.reach;
+    const { app, clock, database, log } = this.context;
     const progress = progressAfter(newProgress(outcomes.length), outcomes);
     const changed = progress.corrected + progress.imported > 0;
     if (!changed && progress.gone === 0) return;
