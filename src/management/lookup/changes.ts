@@ -13,11 +13,11 @@ const loaded = { most: 1000, page: 200 };
 /** So many where every one is wanted. */
 const page = 20;
 
-/** The ids of the latest changes of channels that the filters want, the latest first. */
-export async function latestIds(database: Database, filters: Filters): Promise<string[]> {
+/** The latest changes of channels that the filters want, the latest first. */
+export function latestChanges(database: Database, filters: Filters): Promise<{ id: string }[]> {
   const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(lookedAt);
   const { sdkAppIds, channels } = filters;
-  const ids = await database.kysely
+  return database.kysely
     .selectFrom(latest.as('latest'))
     .innerJoin('channel', 'channel.id', 'latest.channel')
     .select('latest.id')
@@ -26,11 +26,16 @@ export async function latestIds(database: Database, filters: Filters): Promise<s
     .orderBy('latest.id', 'desc')
     .limit(filters.fields ? loaded.most : page)
     .execute();
-  return ids.map(({ id }) => id);
 }
 
 /** The first of these changes that the filters want, in this order. */
-export async function wantedChanges(database: Database, ids: readonly string[], filters: Filters, most: number): Promise<ListedChange[]> {
+export async function wantedChanges(
+  database: Database,
+  changes: readonly { id: string }[],
+  filters: Filters,
+  most: number,
+): Promise<ListedChange[]> {
+  const ids = changes.map(({ id }) => id);
   const wanted: ListedChange[] = [];
   const size = filters.fields || filters.channels || filters.sdkAppIds ? loaded.page : page;
   for (let from = 0; from < ids.length && wanted.length < most; from += size)
@@ -56,12 +61,7 @@ export async function neighbours(
     .orderBy('change.position', order)
     .limit(filters.fields ? page : most)
     .execute();
-  return wantedChanges(
-    database,
-    rows.map(({ id }) => id),
-    filters,
-    most,
-  );
+  return wantedChanges(database, rows, filters, most);
 }
 
 /** As far as it can be known later: what a change named that altered nothing is not kept. */

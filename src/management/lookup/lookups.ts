@@ -21,7 +21,7 @@ import { findWebhook } from '../api/changes/changes.queries.js';
 import { troubleOf } from '../api/sinks/sinks.queries.js';
 import { linkTo } from '../page/key.js';
 import { sinkStates } from '../sink-states.js';
-import { latestIds, neighbours, wantedChanges } from './changes.js';
+import { latestChanges, neighbours, wantedChanges } from './changes.js';
 import { deliveriesOf } from './deliveries.js';
 
 /** So many failed changes of a sink are gone through, the latest first. */
@@ -45,7 +45,7 @@ export class StoredLookups extends Lookups {
     const { database } = this;
     return {
       sinks: () => this.sinks(),
-      latestChanges: async most => wantedChanges(database, await latestIds(database, filters), filters, most),
+      latestChanges: async most => wantedChanges(database, await latestChanges(database, filters), filters, most),
       failedChanges: most => this.failedChanges(filters, most),
       findChannels: async (query, most) => {
         const selection = { query, ...filters };
@@ -79,36 +79,28 @@ export class StoredLookups extends Lookups {
   private async failedChanges(filters: Filters, most: number): Promise<FailedChange[]> {
     const { database } = this;
     const parked = database.kysely.selectFrom('delivery').where('delivery.state', '=', sql.lit('parked'));
-    const failing = await database.kysely
-      .selectFrom('sink')
-      .select('id')
-      .where('removed_at', 'is', null)
-      .where(eb =>
-        eb.exists(
-          eb
-            .selectFrom('delivery')
-            .select('change_id')
-            .whereRef('delivery.sink', '=', 'sink.id')
-            .where('delivery.state', '=', sql.lit('parked')),
-        ),
-      )
-      .execute();
+    const { rows: failing } = await sql<{ id: number }>`
+      select id from sink where removed_at is null and exists (select 1 from delivery where delivery.sink = sink.id and state = 'parked')`.execute(
+      database.kysely,
+    );
     const ids = new Set<string>();
     for (const { id } of failing) {
       // The index has the latest of one sink, not of all.
       const latest = await parked.select('change_id').where('sink', '=', id).orderBy('change_id', 'desc').limit(failedLookedAt).execute();
       for (const { change_id } of latest) ids.add(change_id);
     }
-    const changes = await wantedChanges(database, [...ids].sort().reverse(), filters, most);
+    const newestFirst = [...ids].sort().reverse();
+    const changes = await wantedChanges(
+      database,
+      newestFirst.map(id => ({ id })),
+      filters,
+      most,
+    );
+    const kept = changes.map(({ event }) => event.data.changeId);
     const failures = await parked
       .innerJoin('sink', 'sink.id', 'delivery.sink')
       .select(['change_id', 'sink.name', 'delivery.reason'])
-      .where(
-        database.isAmong(
-          'change_id',
-          changes.map(({ event }) => event.data.changeId),
-        ),
-      )
+      .where(database.isAmong('change_id', kept))
       .orderBy('sink.name')
       .execute();
     return changes.map(change => ({
@@ -123,7 +115,7 @@ export class StoredLookups extends Lookups {
     const { database } = this;
     const { sdkAppId, channelId } = item;
     const channel = (await findChannel(database, sdkAppId, channelId))!;
-    const ids = await database.kysely
+    const latest = await database.kysely
       .selectFrom('change')
       .innerJoin('channel', 'channel.id', 'change.channel')
       .select('change.id')
@@ -139,18 +131,13 @@ export class StoredLookups extends Lookups {
       sinks: channel.sinks
         .filter(({ mode }) => mode !== 'report')
         .map(({ sink, state, lastError }) => ({ sink, state: state as ChannelOverview['sinks'][number]['state'], error: lastError })),
-      latest: await wantedChanges(
-        database,
-        ids.map(({ id }) => id),
-        filters,
-        neighboursShown,
-      ),
+      latest: await wantedChanges(database, latest, filters, neighboursShown),
     };
   }
 
   private async change(changeId: string, filters: Filters): Promise<ChangeDetails | null> {
     const { database } = this;
-    const [change] = await wantedChanges(database, [changeId], filters, 1);
+    const [change] = await wantedChanges(database, [{ id: changeId }], filters, 1);
     if (!change) return null;
     const webhook = await findWebhook(database, changeId);
     return {

@@ -90,8 +90,7 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
       const sink = clean(alert.sink, 60);
       if (alert.removed) return removed(sink, words.explain(alert.reason), words.removed.parked(alert.count), words);
       if (alert.until !== null) return resolved(over(sink), words.lasted(alert.until - alert.since));
-      const todo = labelled(words.todo, words.explain(alert.advice));
-      const lines = [labelled(newest, words.explain(alert.reason)), todo, [text(decide(context.buttons, context.cards !== 'none'))]];
+      const lines = [...trouble(alert, words, newest), [text(decide(context.buttons, context.cards !== 'none'))]];
       return { icon: '❌', title: title(alert.count, sink), lines };
     }
     case 'differences':
@@ -115,9 +114,10 @@ function rejections({ counts, since, until }: Extract<Alert, { kind: 'rejected' 
 
 type Incident = Extract<Alert, { kind: 'incident' }>;
 
-function incident({ sink, state, reason, advice, waiting, paused, by, again }: Incident, words: Words, isNew: boolean): Content {
+function incident(alert: Incident, words: Words, isNew: boolean): Content {
+  const { sink, state, waiting, paused, by, again } = alert;
   const texts = words.incident;
-  const lines = state === 'paused' ? [] : [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice))];
+  const lines = state === 'paused' ? [] : trouble(alert, words);
   lines.push([text(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting))]);
   if (again) lines.push([text(texts.again)]);
   if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew));
@@ -156,10 +156,11 @@ function differences(alert: Extract<Alert, { kind: 'differences' }>, { words, bu
   return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, found), todo, [text(texts.again)]] };
 }
 
-function vendor({ app, state, reason, advice, since, until }: Extract<Alert, { kind: 'vendor' }>, words: Words): Content {
+function vendor(alert: Extract<Alert, { kind: 'vendor' }>, words: Words): Content {
+  const { app, state, since, until } = alert;
   const texts = words.vendor;
   if (until !== null) return resolved(texts.over(app), words.lasted(until - since));
-  const lines = [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice)), [text(texts.harmless)]];
+  const lines = [...trouble(alert, words), [text(texts.harmless)]];
   return { icon: state === 'misconfigured' ? '🔴' : '⚠️', title: texts[state](app), lines };
 }
 
@@ -170,10 +171,8 @@ function compared(alert: Compared, words: Words): Content {
   const texts = words.compared;
   const counts = [text(texts.counts(app, alert.destroyed, alert.imported, alert.failed))];
   const first = example ? [labelled(texts.first, exampleOf(example, words))] : [];
-  if (reason !== null) {
-    const why = [labelled(words.wrong, words.explain(reason)), labelled(words.todo, words.explain(advice ?? ''))];
-    return { icon: '🔴', title: texts.failed(app), lines: [...why, counts, ...first] };
-  }
+  if (reason !== null)
+    return { icon: '🔴', title: texts.failed(app), lines: [...trouble({ reason, advice: advice ?? '' }, words), counts, ...first] };
   if (cause === 'import') return { icon: '📥', title: texts.imported(alert.imported, alert.total), lines: [counts, ...first] };
   const changed = alert.corrected + alert.destroyed + alert.imported;
   return { icon: '🔎', title: texts.corrected(changed, alert.compared), lines: [counts, ...first] };
@@ -185,6 +184,11 @@ function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compa
   if (field === null) return name + colon + words.explain(reason ?? '');
   const shown = (value: string | null): string => (value === null ? change.unknown : clean(value, 60) || change.empty);
   return `${name}${colon}${change.field[field as keyof typeof change.field]} ${shown(ours)} → ${shown(theirs)}`;
+}
+
+/** Why, and what to do. */
+function trouble({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): RichTextElement[][] {
+  return [labelled(label, words.explain(reason)), labelled(words.todo, words.explain(advice))];
 }
 
 /** A text, such as another sink's own, after a label in bold. */
