@@ -1,12 +1,5 @@
 import type { Server } from 'node:http';
-import {
-  type ArgumentMetadata,
-  BadRequestException,
-  type DynamicModule,
-  type INestApplication,
-  Module,
-  ValidationPipe,
-} from '@nestjs/common';
+import { type DynamicModule, type INestApplication, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
@@ -37,14 +30,13 @@ import { Metrics } from './metrics.js';
 import { PageController } from './page/page.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
+import { RequestPipe } from './request.pipe.js';
 
 /** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
 const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, Checks, ServedSinks, Lookups];
 
 /** The longest body: ten thousand ids of 255 bytes, and what JSON adds. */
 const mostBodyBytes = 4 * 1024 * 1024;
-/** No call is given more levels of objects and lists in each other. */
-const mostLevels = 10;
 
 const api = [
   AuditController,
@@ -71,23 +63,10 @@ export class ManagementModule {
       providers: [
         ...shared.map(provide => ({ provide, useValue: main.get<unknown>(provide) })),
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_PIPE, useValue: new ShallowValidationPipe({ transform: true, whitelist: true }) },
+        { provide: APP_PIPE, useClass: RequestPipe },
       ],
     };
   }
-}
-
-/** Goes before the library that reads values into classes, which overflows the stack on deep ones. */
-class ShallowValidationPipe extends ValidationPipe {
-  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (isDeeperThan(mostLevels, value))
-      throw new BadRequestException(`give at most ${mostLevels} levels of objects and lists in each other`);
-    return super.transform(value, metadata);
-  }
-}
-
-function isDeeperThan(levels: number, value: unknown): boolean {
-  return typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some(one => isDeeperThan(levels - 1, one)));
 }
 
 /** What the management port needs besides its module: limits of sockets, the token, documentation. */

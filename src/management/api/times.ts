@@ -17,8 +17,10 @@ export function toDateOrNull(ms: number | null): Date | null {
 export function fromIso(text: unknown): number {
   if (typeof text !== 'string') return Number.NaN;
   // A + that was not percent-encoded in the query arrives as a blank.
-  const written = text.replace(/ (?=\d{2}:?\d{2}$)/, '+');
-  if (!isISO8601(written, { strict: true, strictSeparator: true })) return Number.NaN;
-  const zoned = /(T.*(Z|[+-]\d{2}(:?\d{2})?)|^\d{4}(-\d{2}){0,2})$/i.test(written);
-  return Date.parse(zoned ? written : `${written}Z`);
+  const written = text.replace(/ (?=\d{2}(:?\d{2})?$)/, '+');
+  // Years with days, weeks or a sign are ISO 8601, too, but Date would take them for something else.
+  const [, date, time, zone] = /^(\d{4}(?:-\d{2}){0,2})(?:T([\d:.]+)(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i.exec(written) ?? [];
+  if (date === undefined || !isISO8601(written, { strict: true, strictSeparator: true })) return Number.NaN;
+  if (time === undefined) return Date.parse(date);
+  return Date.parse(`${date}T${time}${zone === undefined ? 'Z' : zone.length === 3 ? `${zone}:00` : zone}`);
 }

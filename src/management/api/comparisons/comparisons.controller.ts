@@ -9,9 +9,7 @@ import {
   Param,
   Post,
   Query,
-  ValidationPipe,
 } from '@nestjs/common';
-import { ApiBody } from '@nestjs/swagger';
 import { Database } from '../../../database/database.js';
 import { readComparison } from '../../../reconcile/comparison.js';
 import { Settings } from '../../../settings/settings.js';
@@ -25,10 +23,6 @@ import {
   ImportRequestDto,
   showComparison,
 } from './comparison.dto.js';
-
-/** A misspelled dryRun must not change anything. */
-const strictly = (expectedType: typeof ComparisonRequestDto | typeof ImportRequestDto): ValidationPipe =>
-  new ValidationPipe({ expectedType, transform: true, whitelist: true, forbidNonWhitelisted: true });
 
 /** The app that is meant, which must have a secret key. */
 function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): string {
@@ -55,9 +49,7 @@ export class ComparisonsController {
   /** Compare all channels of an app, or some, with Tencent and correct what differs @throws {409} The app has no secret key */
   @Post()
   @HttpCode(202)
-  @ApiBody({ type: ComparisonRequestDto })
-  async begin(@Body(strictly(ComparisonRequestDto)) body: object): Promise<ComparisonDto> {
-    const { sdkAppId, ...wanted } = body as ComparisonRequestDto;
+  async begin(@Body() { sdkAppId, ...wanted }: ComparisonRequestDto): Promise<ComparisonDto> {
     return showComparison(await this.actions.compare({ ...wanted, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
   }
 
@@ -101,9 +93,7 @@ export class ImportsController {
    */
   @Post()
   @HttpCode(202)
-  @ApiBody({ type: ImportRequestDto })
-  async begin(@Body(strictly(ImportRequestDto)) body: object): Promise<ComparisonDto> {
-    const { sdkAppId, channelIds } = body as ImportRequestDto;
+  async begin(@Body() { sdkAppId, channelIds }: ImportRequestDto): Promise<ComparisonDto> {
     return showComparison(await this.actions.compare({ channelIds, sdkAppId: appOf(this.settings, sdkAppId), cause: 'import' }, 'api'));
   }
 }

@@ -1,10 +1,6 @@
-import { BadRequestException, Body, Controller, HttpCode, Post, ValidationPipe } from '@nestjs/common';
-import { ApiBody } from '@nestjs/swagger';
+import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AdminActions } from '../../admin-actions.js';
 import { ReplayDto, ReplayedDto } from './replay.dto.js';
-
-/** A misspelled selector must not select everything. */
-const strict = new ValidationPipe({ expectedType: ReplayDto, transform: true, whitelist: true, forbidNonWhitelisted: true });
 
 /** Sending once more. */
 @Controller('api/v1/replays')
@@ -14,9 +10,7 @@ export class ReplaysController {
   /** Send parked (or otherwise ended) deliveries once more, under the same ids; at least one selector must be given */
   @Post()
   @HttpCode(202)
-  @ApiBody({ type: ReplayDto })
-  async replay(@Body(strict) body: object): Promise<ReplayedDto> {
-    const { dryRun = false, ...selection } = body as ReplayDto;
+  async replay(@Body() { dryRun = false, ...selection }: ReplayDto): Promise<ReplayedDto> {
     if (Object.values(selection).every(value => value === undefined))
       throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
     return this.actions.replay(selection, dryRun, 'api');
