@@ -69,6 +69,12 @@ describe('use', () => {
     [['import', '-'], 'has no ids'],
     [['send-webhook', '--command', 'wrong'], 'created, changed or destroyed'],
     [['send-webhook', '--time', 'yesterday'], '--time must be'],
+    [['send-webhook', '--time', '2026-02-30'], '--time must be'],
+    [['changes', '--change', ''], 'must not be empty'],
+    [['deliveries', '--change', ''], 'must not be empty'],
+    [['channels', '--app', '1', '--channel', ''], 'must not be empty'],
+    [['pause', ''], 'must not be empty'],
+    [['verify', ''], 'must not be empty'],
     [['check', '--yes'], 'unknown option'],
   ])(
     'wrong use exits 2 and is told on standard error: %j',
@@ -558,6 +564,25 @@ describe('a running service', () => {
     expect(another).toMatchObject({ code: 1, errors: expect.stringContaining('check --url') as unknown });
     expect(nowhere).toMatchObject({ code: 1, out: '' });
     expect(anywhere).toMatchObject({ code: 2, out: '' });
+  }, 60_000);
+
+  // Once taken for the path of a list: what is no part of a path, and what a URL leaves out.
+  test.each(['..', '.', '%2e%2e', 'a/b', 'a?b#c', 'a%b', '😀 "x"'])(
+    'a channel is found by its id, whatever that is: %s',
+    async id => {
+      expect(await here.run(['send-webhook', '--channel', id, '--name', 'any', '--app', '1400000001'])).toMatchObject({ code: 0 });
+      const { code, out, errors } = await run('channels', '--app', '1400000001', '--channel', id, '--json');
+      expect({ code, errors, channel: json(out) }).toMatchObject({ code: 0, errors: '', channel: { channelId: id, exists: true } });
+      expect((await run('changes', '--change', id)).errors).toBe('no change with this id is kept\n');
+      expect((await run('pause', id)).errors).toBe('no sink has this name\n');
+      expect((await run('discard', id, '--yes')).errors).toBe(`${id}: no delivery with this id is kept\n`);
+    },
+    60_000,
+  );
+
+  test('output that cannot be written is told, and exits 1', async () => {
+    const full = await here.piped(`channels --url ${service.managementUrl} > /dev/full`, 'cat');
+    expect(full).toEqual({ code: 1, out: '', errors: 'the output cannot be written (ENOSPC)\n' });
   }, 60_000);
 });
 

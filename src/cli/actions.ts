@@ -3,7 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { Api } from './api.js';
+import type { AppDto, ComparisonDto } from '../management/api/comparisons/comparison.dto.js';
+import type { ReplayedDto } from '../management/api/deliveries/replay.dto.js';
+import type { RebuildStateDto, VerifyStateDto } from '../management/api/sinks/index-job.dto.js';
+import { Api, segment } from './api.js';
 import { Fault } from './fault.js';
 import { type Called, type Filter, type Options, apiCommand, filters, selectors } from './lists.js';
 import { plain } from './table.js';
@@ -17,26 +20,9 @@ const mostHeldUp = 20;
 const mostIds = 10_000;
 
 type Given = Options & { yes?: true; dryRun?: true; repair?: true; destroy?: true; reason?: string };
-type Counts = Readonly<Record<'matched' | 'replayed' | 'skippedAsStale', number>>;
-type Verified = Job & Readonly<Record<'compared' | 'missing' | 'older' | 'newer' | 'surplus' | 'repaired', number>>;
-interface Job {
-  state: string;
-  error: string | null;
-}
-interface Comparison {
-  id: string;
-  state: string;
-  total: number | null;
-  compared: number;
-}
-interface App {
-  sdkAppId: string;
-  comparisons: string;
-  channels: number;
-}
 
 const show = (given: Called, answer: object): void => (given.json ? printJson(answer) : printRecord(answer));
-const on = (sink: string, what: string): string => `sinks/${encodeURIComponent(sink)}/${what}`;
+const on = (sink: string, what: string): string => `sinks/${segment(sink)}/${what}`;
 
 /** What is done to one sink at once. */
 const onSink: Readonly<Record<string, string>> = {
@@ -88,10 +74,10 @@ const dry = (command: Command, what: string): Command => asking(command).option(
 async function replay(selection: Readonly<Record<string, string>>, given: Given): Promise<void> {
   if (Object.keys(selection).length === 0) throw new Fault('say which deliveries: give at least one of the options that select', 2);
   const api = await Api.at(given.url);
-  const counts = await api.post<Counts>('replays', { ...selection, dryRun: true });
+  const counts = await api.post<ReplayedDto>('replays', { ...selection, dryRun: true });
   if (given.dryRun || counts.replayed === 0) return show(given, counts);
   await agree(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
-  show(given, await api.post<Counts>('replays', selection));
+  show(given, await api.post<ReplayedDto>('replays', selection));
 }
 
 async function discard(ids: readonly string[], given: Given): Promise<void> {
@@ -101,7 +87,7 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
   const done: object[] = [];
   for (const id of unique) {
     try {
-      done.push(await api.post(`deliveries/${encodeURIComponent(id)}/discard`, { reason: given.reason }));
+      done.push(await api.post(`deliveries/${segment(id)}/discard`, { reason: given.reason }));
       if (!given.json) print(plain(`${id} is discarded`));
     } catch (error) {
       // One that cannot be discarded keeps no other from it.
@@ -115,10 +101,10 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
 
 async function verify(sink: string, given: Given): Promise<void> {
   const api = await Api.at(given.url);
-  const run = async (repair: boolean): Promise<Verified> => {
+  const run = async (repair: boolean): Promise<VerifyStateDto> => {
     await api.post(on(sink, 'verify'), { repair });
     return ended(
-      () => api.get<Verified>(on(sink, 'verify')),
+      () => api.get<VerifyStateDto>(on(sink, 'verify')),
       ({ compared }) => `${compared} channels compared`,
     );
   };
@@ -137,10 +123,10 @@ async function rebuild(sink: string, given: Given): Promise<void> {
   const api = await Api.at(given.url);
   // Asked before anybody is: it tells whether there is such an index.
   await api.get(on(sink, 'rebuild'));
-  const channels = (await api.list<App>('apps', {}, mostIds)).reduce((sum, app) => sum + app.channels, 0);
+  const channels = (await api.list<AppDto>('apps', {}, mostIds)).reduce((sum, app) => sum + app.channels, 0);
   await agree(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
   await api.post(on(sink, 'rebuild'));
-  const read = (): Promise<Job & { done: number; total: number }> => api.get(on(sink, 'rebuild'));
+  const read = (): Promise<RebuildStateDto> => api.get(on(sink, 'rebuild'));
   show(given, await ended(read, ({ done, total }) => `${done} of ${total} channels sent`));
 }
 
@@ -150,7 +136,7 @@ async function compare(given: Omit<Given, 'channel'> & { channel?: string[] }): 
   const { sdkAppId, channels } = await appOf(api, given.app);
   const count = many(channelIds?.length ?? channels, 'channel');
   if (!dryRun) await agree(`${count} will be compared; what differs is recorded and sent to the sinks`, given);
-  show(given, await compared(api, await api.post<Comparison>('comparisons', { sdkAppId, channelIds, dryRun, destroy })));
+  show(given, await compared(api, await api.post<ComparisonDto>('comparisons', { sdkAppId, channelIds, dryRun, destroy })));
 }
 
 async function importIds(file: string, given: Given): Promise<void> {
@@ -161,7 +147,7 @@ async function importIds(file: string, given: Given): Promise<void> {
   const done: object[] = [];
   for (let first = 0; first < ids.length; first += mostIds) {
     const channelIds = ids.slice(first, first + mostIds);
-    const one = await compared(api, await api.post<Comparison>('imports', { sdkAppId, channelIds }));
+    const one = await compared(api, await api.post<ComparisonDto>('imports', { sdkAppId, channelIds }));
     done.push(one);
     if (!given.json) printRecord(one);
   }
@@ -169,8 +155,8 @@ async function importIds(file: string, given: Given): Promise<void> {
 }
 
 /** The app that is meant: the only one with a secret key unless another is named. @throws Fault */
-async function appOf(api: Api, named: string | undefined): Promise<App> {
-  const apps = await api.list<App>('apps', {}, mostIds);
+async function appOf(api: Api, named: string | undefined): Promise<AppDto> {
+  const apps = await api.list<AppDto>('apps', {}, mostIds);
   const [app, another] = apps.filter(one => (named === undefined ? one.comparisons === 'on' : one.sdkAppId === named));
   if (app && !another) return app;
   const keyed = apps.filter(one => one.comparisons === 'on').map(one => one.sdkAppId);
@@ -193,10 +179,10 @@ async function idsIn(file: string): Promise<string[]> {
   return lines;
 }
 
-function compared(api: Api, { id }: Comparison): Promise<Comparison & Job> {
+function compared(api: Api, { id }: ComparisonDto): Promise<ComparisonDto> {
   return ended(
-    () => api.get(`comparisons/${encodeURIComponent(id)}`),
-    one => `${one.state}: ${one.compared} of ${one.total ?? '?'} channels compared`,
+    () => api.get(`comparisons/${segment(id)}`),
+    one => `${one.state}: ${one.compared} of ${one.total} channels compared`,
   );
 }
 

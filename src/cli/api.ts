@@ -11,12 +11,18 @@ export interface Page {
 /** The most items of one answer. */
 const mostItems = 500;
 
+/** A name or an id as a part of a path. @throws Fault if it is empty, which would make it the path of a list */
+export function segment(text: string): string {
+  if (text === '') throw new Fault('a name or an id must not be empty', 2);
+  return encodeURIComponent(text);
+}
+
 /** The management API of a running service. */
 export class Api {
   private constructor(
-    private readonly base: string,
+    private readonly base: URL,
     private readonly authorization: string,
-    private readonly request: typeof import('undici').request,
+    private readonly dispatcher: Dispatcher,
   ) {}
 
   /** @throws Fault if the address is none, SettingsError if there is no token */
@@ -28,7 +34,7 @@ export class Api {
     // Node writes headers as latin1.
     const authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
     // Loaded here, so that help comes at once.
-    return new Api(base.href.replace(/\/$/, ''), authorization, (await import('undici')).request);
+    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher());
   }
 
   /** @throws Fault */
@@ -59,7 +65,7 @@ export class Api {
     const { body } = await this.send('GET', '/readyz');
     if (typeof body === 'object' && body !== null && 'status' in body && 'reason' in body)
       return body as { status: string; reason: string | null };
-    throw new Fault(`${this.base} is not the management port of channel-sync`);
+    throw new Fault(`${this.url} is not the management port of channel-sync`);
   }
 
   private async call<T>(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<T> {
@@ -68,10 +74,14 @@ export class Api {
     const detail = typeof body === 'object' && body !== null && 'detail' in body ? String(body.detail) : null;
     if (status === 401) throw new Fault('MANAGEMENT_TOKEN is not the one that the service has', 78);
     if (status === 404 && detail?.startsWith('Cannot '))
-      throw new Fault(`${this.base} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
+      throw new Fault(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
     if (detail === null)
-      throw new Fault(`${this.base} answered ${status}, and not as the management port of channel-sync does: check --url`);
+      throw new Fault(`${this.url} answered ${status}, and not as the management port of channel-sync does: check --url`);
     throw new Fault(detail, status === 400 ? 2 : 1);
+  }
+
+  private get url(): string {
+    return this.base.href.replace(/\/$/, '');
   }
 
   private async send(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<{ status: number; body: unknown }> {
@@ -81,7 +91,10 @@ export class Api {
       ...(payload && { 'content-type': 'application/json' }),
     };
     try {
-      const { statusCode, body } = await this.request(`${this.base}${path}`, {
+      // The path as it is: a URL would drop ids that are dots.
+      const { statusCode, body } = await this.dispatcher.request({
+        origin: this.base.origin,
+        path: this.base.pathname.replace(/\/$/, '') + path,
         method,
         headers,
         body: payload ? JSON.stringify(payload) : null,
@@ -89,7 +102,7 @@ export class Api {
       return { status: statusCode, body: parseJson(await body.text()) };
     } catch (error) {
       const { message } = classifyNetworkError(error);
-      throw new Fault(`${this.base} does not answer (${message}): check that the service runs, and that --url is its management port`);
+      throw new Fault(`${this.url} does not answer (${message}): check that the service runs, and that --url is its management port`);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { Api } from './api.js';
+import { Api, segment } from './api.js';
 import { Fault } from './fault.js';
 import { print, printJson, printRecord, printTable } from './terminal.js';
 
@@ -91,7 +91,7 @@ export function selectors(given: Options, wanted: readonly Filter[]): Record<str
 
 /** @throws Fault */
 function limitOf(text: string): number {
-  if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new Fault('--limit must be a whole number from 1 on', 2);
+  if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new Fault('--limit must be a whole number from 1 to 9999999', 2);
   return Number(text);
 }
 
@@ -134,7 +134,7 @@ function pathOf({ by, path }: NonNullable<List['one']>, all: readonly Filter[], 
   const names = (some: readonly string[]): string => some.map(name => `--${name}`).join(', ');
   if (missing.length > 0) throw new Fault(`--${by[0]} needs ${names(missing)}`, 2);
   if (other.length > 0) throw new Fault(`${names(by)} shows one ${by[0]}: leave out ${names(other)}`, 2);
-  return path(...by.map(name => encodeURIComponent(given[name]!)));
+  return path(...by.map(name => segment(given[name]!)));
 }
 
 /** Whether all is well, at a glance. */

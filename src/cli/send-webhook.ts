@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import type { Settings } from '../settings/settings.js';
+import { fromIso } from '../management/api/times.js';
 import { commands } from '../webhook/commands.js';
 import { Fault } from './fault.js';
 import { settings as readAll } from './settings.js';
@@ -87,7 +88,7 @@ function urlOf(text: string): URL {
 /** A time in milliseconds. @throws Fault */
 function timeOf(text: string | undefined): number {
   if (text === undefined) return Date.now();
-  const ms = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(/T.*(Z|[+-]\d{2}:?\d{2})$|^[^T]*$/i.test(text) ? text : `${text}Z`);
+  const ms = /^(\d{1,3}|\d{5,15})$/.test(text) ? Number(text) : fromIso(text);
   if (Number.isNaN(ms)) throw new Fault('--time must be a time in ISO 8601, such as 2026-01-31T12:00:00Z, or milliseconds since 1970', 2);
   return ms;
 }

@@ -74,12 +74,13 @@ export async function agree(what: string, { yes, json }: { yes?: true; json?: tr
   if (!/^y(es)?$/i.test(answer.trim())) throw new Fault('nothing was done');
 }
 
-/** Whoever reads what we print may stop reading: then nothing more is to be said. */
+/** Whoever reads what we print may stop reading: then nothing more is to be said. A disk that is full is told. */
 export function endQuietly(): void {
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(process.exitCode ?? 0);
+      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+      if (stream === stdout) complain(`the output cannot be written (${error.code})`);
+      process.exit(1);
     });
   }
 }
