@@ -69,7 +69,7 @@ export class Engine {
     const unusable = outage(fields =>
       this.log.error('DATABASE_URL: this database cannot be used as it is; webhooks stay in SPOOL_DIR', fields),
     );
-    const unavailable = outage(fields => this.log.error('PostgreSQL does not take us; trying again until it does', fields));
+    const unavailable = outage(fields => this.log.error('cannot connect to PostgreSQL; retrying', fields));
     while (!this.stopping.signal.aborted) {
       try {
         await this.database.migrate();

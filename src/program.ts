@@ -54,7 +54,7 @@ function drainOnExit(service: Service, log: Log): void {
   const drain = (): void => {
     if (stop) return;
     setTimeout(() => {
-      log.error('stopping took too long: what is under way is given up');
+      log.error('stopping took too long: attempts in progress are abandoned');
       process.exit(exitCode);
     }, stopTimeoutMs);
     stop = service.stop();
@@ -73,7 +73,7 @@ function drainOnExit(service: Service, log: Log): void {
   });
   onUncaught(error => {
     exitCode = 1;
-    log.unexpected('nobody caught this error: stopping', error);
+    log.unexpected('uncaught error: stopping', error);
     drain();
   });
 }

@@ -114,7 +114,7 @@ describe('use', () => {
 
 describe('check', () => {
   const warnings = [
-    'WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks',
+    'WEBHOOK_TOKENS is not set: anyone who knows the URL can send webhooks',
     'no sink is declared (SINK_<NAME>_TYPE): changes go to the log',
   ];
 

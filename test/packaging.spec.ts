@@ -95,7 +95,7 @@ test('the service runs on it, with a sink of each type, and with what an .env be
     expect([...warnings].map(([, message]) => message)).toEqual([
       'webhook_tokens is no setting: did you mean WEBHOOK_TOKENS?',
       'SINK_CHAT_CHANNELS is cut at a # in .env: put its value in quotes',
-      'WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks',
+      'WEBHOOK_TOKENS is not set: anyone who knows the URL can send webhooks',
       'SINK_WEBHOOK_SECRETS is not set: the webhooks of this sink go out unsigned',
     ]);
     expect(output).not.toContain('planted');

@@ -94,7 +94,7 @@ async function expectKept(answers: ReturnType<typeof load>['answers']): Promise<
 }
 
 const messages = ({ lines }: ServiceProcess): unknown[] => lines.map(line => line['msg']);
-const isBack = 'the database takes webhooks again, and has all that were spooled';
+const isBack = 'the database is available again, and all spooled webhooks are recorded';
 
 test('PostgreSQL refuses every connection: webhooks go to the spool, the service stays ready, and all is taken in within 5 s', async () => {
   const { service, url, managementUrl } = await start({ SINK_A_TYPE: 'log', SINK_B_TYPE: 'log', SINK_C_TYPE: 'log' });
@@ -117,9 +117,9 @@ test('PostgreSQL refuses every connection: webhooks go to the spool, the service
   expect(await metric(managementUrl, 'spooled')).toBe(0);
   expect((await send('GET', `${managementUrl}/metrics`)).text).toMatch(/webhooks_total\{command="[^"]+",result="spooled"\} [1-9]/);
   // However many workers there are and however often they try.
-  const ofWorkers = (): unknown[] => messages(service).filter(message => String(message).includes('the workers'));
+  const ofWorkers = (): unknown[] => messages(service).filter(message => String(message).startsWith('delivery:'));
   await until(() => ofWorkers().length === 2, 'a word about the end');
-  expect(ofWorkers()).toEqual(['the database fails the workers; they go on trying', 'the database serves the workers again']);
+  expect(ofWorkers()).toEqual(['delivery: database error; retrying', 'delivery: the database works again']);
 }, 60_000);
 
 test('a firewall forgets the connections without a word: no answer is late, and new connections are made', async () => {
@@ -148,7 +148,7 @@ test('a real PostgreSQL is frozen for 5 s, then restarted', async () => {
     await until(() => messages(service).includes(isBack), 'the thawed database', 5000);
     const told = service.lines.length;
     await server.shutDown();
-    await until(() => service.lines.slice(told).some(line => String(line['msg']).includes('go to SPOOL_DIR')), 'the spool again');
+    await until(() => service.lines.slice(told).some(line => String(line['msg']).includes('kept in SPOOL_DIR')), 'the spool again');
     await server.start();
     await until(() => service.lines.slice(told).some(line => line['msg'] === isBack), 'the restarted database', 5000);
     await stop();
@@ -208,7 +208,7 @@ testWithDisks(
       await until(() => answers.length > 100, 'answers');
       const ballast = join(disk.path, 'ballast');
       fill(ballast);
-      await until(() => messages(service).includes('the database does not take webhooks: they go to SPOOL_DIR'), 'the spool', 30_000);
+      await until(() => messages(service).includes('the database is unavailable: webhooks are kept in SPOOL_DIR'), 'the spool', 30_000);
       const before = answers.length;
       await until(() => answers.length > before + 1000, 'answers while it is full');
       expect(service.lines.some(line => String(line['error']).includes('No space left on device'))).toBe(true);
@@ -284,7 +284,7 @@ test('PostgreSQL is away from the start on: the service starts, says so, keeps w
   const answer = await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'x' }));
   expect(answer.status).toBe(200);
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(200);
-  await until(() => messages(service).includes('PostgreSQL does not take us; trying again until it does'), 'a word about it');
+  await until(() => messages(service).includes('cannot connect to PostgreSQL; retrying'), 'a word about it');
   expect(await service.stop()).toBe(0);
 }, 30_000);
 
@@ -350,9 +350,9 @@ testWithDisks(
       for (let count = 0; count < 3; count++) expect((await post(`kept ${count}`)).status).toBe(200);
       await until(async () => (await countInDatabase()) === 4, 'what was spooled', 5000);
       expect(await metric(managementUrl, 'spooled')).toBe(0);
-      expect(messages(service).filter(message => String(message).includes('SPOOL_DIR cannot be written'))).toHaveLength(1);
+      expect(messages(service).filter(message => String(message).includes('SPOOL_DIR is not writable'))).toHaveLength(1);
       remount('rw');
-      await until(() => messages(service).includes('SPOOL_DIR can be written again'), 'the disk again', 10_000);
+      await until(() => messages(service).includes('SPOOL_DIR is writable again'), 'the disk again', 10_000);
     } finally {
       await Promise.all(running.splice(0).map(one => one.kill()));
       disk.remove();

@@ -36,7 +36,7 @@ describe('what nobody caught', () => {
       await until(() => linesOf(service).length > 0, 'the line');
       expect(linesOf(service)).toHaveLength(1);
       expect(linesOf(service)[0]).toMatchObject({
-        msg: 'nobody caught this error: stopping',
+        msg: 'uncaught error: stopping',
         error: expect.stringMatching(/^Error: thrown on purpose, with \*\*\*\n +at .*throw-on-purpose\.mjs/),
       });
       expect(await send('GET', `${managementUrl}/readyz`)).toMatchObject({ status: 503, text: expect.stringContaining('draining') });
@@ -54,7 +54,7 @@ describe('what nobody caught', () => {
 
   test.concurrent.each([
     ['failure', 'stopping failed'],
-    ['hang', 'stopping took too long: what is under way is given up'],
+    ['hang', 'stopping took too long: attempts in progress are abandoned'],
   ])(
     'a drain that ends in a %s ends with 1, too',
     async (spoiled, msg) => {

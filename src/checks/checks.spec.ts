@@ -81,7 +81,7 @@ eachStore('checks', store => {
     sink.problems = [];
     await after(stage, 60_000);
     expect(await stateOf(stage)).toEqual(ok);
-    expect(linesOf(stage).at(-1)).toBe('a check of the sink finds no problem any more');
+    expect(linesOf(stage).at(-1)).toBe('the check of the sink succeeds again');
     expect(await alerts(0)).toEqual([]);
     // What a later check finds may pass within a minute.
     sink.problems = [busy()];

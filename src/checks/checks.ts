@@ -161,7 +161,7 @@ export class Checks {
     if (problem && (atStart || before.check_state !== state || before.check_reason !== stored(problem.reason)))
       for (const { message: reason, advice } of result.problems)
         this.log.warn('a check of the sink found a problem', { sink, state, reason, advice: inEnglish(advice) });
-    else if (!problem && before.check_state !== null) this.log.info('a check of the sink finds no problem any more', { sink });
+    else if (!problem && before.check_state !== null) this.log.info('the check of the sink succeeds again', { sink });
     else if (!problem && atStart) this.log.info('sink checked', { sink, found: result.summary });
     return result;
   }

@@ -23,7 +23,7 @@ export async function main(words: readonly string[]): Promise<void> {
 /** Whose message may hold anything, such as a secret. */
 function unexpected(error: unknown): string {
   const places = error instanceof Error ? (error.stack ?? '').split('\n').filter(line => /^ +at /.test(line)) : [];
-  return [`something unexpected happened: ${error instanceof Error ? error.name : typeof error}`, ...places].join('\n');
+  return [`unexpected error: ${error instanceof Error ? error.name : typeof error}`, ...places].join('\n');
 }
 
 function fail(message: string, exitCode: number): void {

@@ -49,7 +49,7 @@ export class Dispatcher implements WorkerHost {
     void this.database.listen(
       sinks => this.wake(sinks),
       pollMs =>
-        this.log.warn('PostgreSQL lets no notices through, as poolers do in transaction mode: each sink looks for work by itself', {
+        this.log.warn('PostgreSQL notifications do not arrive (a pooler in transaction mode?): sinks poll for work', {
           pollMs,
         }),
       this.stopping.signal,

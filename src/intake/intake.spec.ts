@@ -49,10 +49,10 @@ describe('keeper', () => {
     root = await mkdtemp(join(tmpdir(), 'channel-sync-keeper-spec-'));
     [logged, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
     const words = {
-      'the database takes': 'back',
-      'the database does not': 'away',
-      'SPOOL_DIR cannot': 'broken',
-      'SPOOL_DIR can': 'well',
+      'the database is available': 'back',
+      'the database is unavailable': 'away',
+      'SPOOL_DIR is not': 'broken',
+      'SPOOL_DIR is writable': 'well',
       'a spooled file': 'stuck',
     };
     const log = logTo(message => logged.push(Object.entries(words).find(([start]) => message.startsWith(start))?.[1] ?? message));

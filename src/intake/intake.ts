@@ -41,9 +41,9 @@ export class WebhookIntake {
     log: Log,
   ) {
     this.reportOutage = outage(
-      fields => log.warn('the database does not take webhooks: they go to SPOOL_DIR', fields),
+      fields => log.warn('the database is unavailable: webhooks are kept in SPOOL_DIR', fields),
       () => {
-        log.info('the database takes webhooks again, and has all that were spooled', { takenIn: this.drained });
+        log.info('the database is available again, and all spooled webhooks are recorded', { takenIn: this.drained });
         this.drained = 0;
       },
     );

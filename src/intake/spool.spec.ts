@@ -163,10 +163,10 @@ describe('spool', () => {
     const spool = new Spool(
       directory,
       logTo((message, { error, file, folder, reason }) => {
-        if (message.startsWith('SPOOL_DIR can be')) problems.push(null);
-        else if (message.startsWith('SPOOL_DIR cannot be')) problems.push(error as string);
+        if (message.startsWith('SPOOL_DIR is writable')) problems.push(null);
+        else if (message.startsWith('SPOOL_DIR is not writable')) problems.push(error as string);
         else if (message.startsWith('SPOOL_DIR')) unsynced.push([folder, reason] as [string, string]);
-        else (message.includes('aside') ? aside : stuck).push([file, reason] as [string, string]);
+        else (message.includes('refused') ? aside : stuck).push([file, reason] as [string, string]);
       }),
       () => now,
       sync,

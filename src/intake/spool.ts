@@ -56,8 +56,8 @@ export class Spool {
     this.heartbeats = new Heartbeats(monotonic);
     this.quarantine = new Quarantine(this.root, folder => this.sync(folder), log);
     this.reportOutage = outage(
-      fields => log.error('SPOOL_DIR cannot be written: webhooks are refused while the database does not answer', fields),
-      () => log.info('SPOOL_DIR can be written again'),
+      fields => log.error('SPOOL_DIR is not writable: webhooks are rejected while the database is unavailable', fields),
+      () => log.info('SPOOL_DIR is writable again'),
     );
   }
 
@@ -235,7 +235,7 @@ export class Spool {
   private reportStuck(path: string, error: unknown): void {
     const fields = { file: path, reason: files.reasonOf(error) };
     if (!files.isMissing(error) && !this.reported.has(path))
-      this.log.error('a spooled file cannot be taken in or removed: it stays and is tried again', fields);
+      this.log.error('a spooled file cannot be read or removed; it stays and is retried', fields);
     this.reported.add(path);
   }
 }

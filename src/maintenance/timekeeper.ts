@@ -44,7 +44,7 @@ export class Timekeeper {
   }
 
   private jumped(whose: 'this machine' | 'PostgreSQL', byMs: number): void {
-    this.log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: what waits goes by the new time`, { byMs });
+    this.log.warn(`the clock of ${whose} was set ${byMs < 0 ? 'back' : 'forward'}: waiting times follow the new time`, { byMs });
   }
 
   works(): RepeatedTask[] {

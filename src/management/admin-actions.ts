@@ -112,7 +112,7 @@ export class AdminActions implements Actions {
   async compare(request: ComparisonRequest, actor: string): Promise<Comparison> {
     const comparison = await beginComparison(this.database, request, this.by(actor));
     const { id, cause, sdk_app_id: app } = comparison;
-    this.log.info('channels are to be compared with Tencent', { app, comparison: id, cause, by: actor });
+    this.log.info('a comparison with Tencent was requested', { app, comparison: id, cause, by: actor });
     return comparison;
   }
 

@@ -5,40 +5,25 @@ import { Log } from '../process/log.js';
 import { outage } from '../database/outage.js';
 import { Metrics } from './metrics.js';
 
-/** The log lines for the start and, where there is one, the end of an outage. */
-const texts: Record<EnginePart, [begins: string, ends?: string]> = {
-  recording: ['the database did not take webhooks'],
-  delivery: ['the database fails the workers; they go on trying', 'the database serves the workers again'],
-  maintenance: ['the database fails the maintenance; it is tried again', 'the database serves the maintenance again'],
-  clock: ['the database does not tell its time; trying again until it does', 'the database tells its time again'],
-  'index jobs': [
-    'the database fails the jobs of search indices; they are tried again',
-    'the database serves the jobs of search indices again',
-  ],
-  checks: ['the database fails the checks of sinks; they are tried again', 'the database serves the checks of sinks again'],
-  comparisons: [
-    'the database fails the comparisons with Tencent; they are tried again',
-    'the database serves the comparisons with Tencent again',
-  ],
-  alerts: ['the database fails the alerts; they are tried again', 'the database serves the alerts again'],
-};
-
 /** Writes what the engine tells into log and metrics. */
 @Injectable()
 export class EngineLog {
   constructor(events: EngineEvents, log: Log, metrics: Metrics) {
     const outages = new Map<EnginePart, (error: Error | null) => void>();
-    for (const [part, [begins, ends]] of Object.entries(texts) as [EnginePart, [string, string?]][])
-      outages.set(
-        part,
+    const outageOf = (part: EnginePart) => {
+      const known =
+        outages.get(part) ??
         outage(
-          fields => log.error(begins, fields),
-          () => ends !== undefined && log.info(ends),
-        ),
-      );
+          fields => log.error(`${part}: database error; retrying`, fields),
+          // Its end is logged by the intake, once the spool is empty.
+          () => part !== 'recording' && log.info(`${part}: the database works again`),
+        );
+      outages.set(part, known);
+      return known;
+    };
     events
-      .on('degraded', (part, error) => outages.get(part)!(error))
-      .on('recovered', part => outages.get(part)!(null))
+      .on('degraded', (part, error) => outageOf(part)(error))
+      .on('recovered', part => outageOf(part)(null))
       .on('ended', (sink, outcome, count) => metrics.deliveries.inc({ sink, outcome }, count))
       .on('delivered', (sink, afterMs) => metrics.deliverySeconds.observe({ sink }, afterMs / 1000))
       .on('compared', (app, result, count) => metrics.compared.inc({ app, result }, count))

@@ -168,7 +168,7 @@ eachStore('management', store => {
     test('a bug is 500 without its words', async () => {
       const stage = await stageOf({});
       stage.readiness.reason = () => Promise.reject(new TypeError('something inside'));
-      const detail = 'something unexpected happened; the log tells more';
+      const detail = 'unexpected error; see the log';
       expect(await stage.call('/readyz')).toMatchObject({
         status: 500,
         body: { type: 'about:blank', title: 'Internal Server Error', status: 500, detail },
@@ -185,9 +185,9 @@ eachStore('management', store => {
         type: 'about:blank',
         title: 'Service Unavailable',
         status: 503,
-        detail: 'the database does not answer just now',
+        detail: 'the database is unavailable',
       });
-      expect(stage.logged.at(-1)).toMatchObject({ level: 'warn', msg: 'the database failed the API' });
+      expect(stage.logged.at(-1)).toMatchObject({ level: 'warn', msg: 'an API call failed: the database is unavailable' });
     });
   });
 

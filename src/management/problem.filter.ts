@@ -26,11 +26,11 @@ export class ProblemFilter implements ExceptionFilter {
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
     // Everything that a handler here waits for is the database.
     if (['conflict', 'server', 'database'].includes(faultOf(error))) {
-      this.log.warn('the database failed the API', { error: stackOf(error) });
-      return { status: 503, detail: 'the database does not answer just now' };
+      this.log.warn('an API call failed: the database is unavailable', { error: stackOf(error) });
+      return { status: 503, detail: 'the database is unavailable' };
     }
     this.log.unexpected('unexpected error', error);
-    return { status: 500, detail: 'something unexpected happened; the log tells more' };
+    return { status: 500, detail: 'unexpected error; see the log' };
   }
 }
 

@@ -56,7 +56,7 @@ export class Comparisons {
     const downForMs = now - (this.clock.monotonic() - this.startedAt) - at;
     if (at === 0 || downForMs <= minDowntimeMs) return;
     for (const { sdkAppId } of this.settings.apps) {
-      this.log.info('no process was there for a while: channels are compared', { app: sdkAppId, forMs: Math.round(downForMs) });
+      this.log.info('the service was down: comparing channels with Tencent', { app: sdkAppId, forMs: Math.round(downForMs) });
       await this.beginWhole(sdkAppId, 'downtime', now);
     }
   }

@@ -165,7 +165,7 @@ export class Alerts {
   ): UpdateObject<Tables, 'alert'> {
     // Only our own errors promise that their text holds no secret.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
-    this.log.warn('an alert could not be shown', { sink: name, reason });
+    this.log.warn('an alert could not be posted; retrying', { sink: name, reason });
     // What is refused counts as shown; the next change of the same alert is tried again.
     if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;

@@ -403,7 +403,7 @@ eachStore('index jobs', store => {
     await deliver();
     index.outdated = true;
     await run();
-    expect(logged[0]).toBe('the index is of another release or analyzer: it is built anew {"sink":"search"}');
+    expect(logged[0]).toBe('the index was made by another release or analyzer: rebuilding it {"sink":"search"}');
     index.outdated = false;
     stage.clock.at += 5000;
     await run();

@@ -74,7 +74,7 @@ export class IndexJobs {
     const current = this.checked.has(id) ? null : await bounded(signal => sink.current(signal), null, stop).catch(() => null);
     if (current) this.checked.add(id);
     if (current?.outdated && (await beginJob(this.database, id, 'rebuild', false, { at: now, actor: null })))
-      this.log.info('the index is of another release or analyzer: it is built anew', { sink: name });
+      this.log.info('the index was made by another release or analyzer: rebuilding it', { sink: name });
     const row = await this.database.kysely.selectFrom('sink').select('registered_at').where('id', '=', id).executeTakeFirst();
     const last = (await findJob(this.database, id, 'verify'))?.startedAt ?? row?.registered_at ?? now;
     // A time in the future was written by a clock that was ahead.

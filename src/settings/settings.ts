@@ -185,7 +185,7 @@ export function examineSettings(environment: Environment, warnings: readonly str
     });
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
-  if (!raw.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: whoever knows the URL can send webhooks');
+  if (!raw.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: anyone who knows the URL can send webhooks');
   if (settings.PUBLIC_URL !== undefined && settings.MANAGEMENT_TOKEN === undefined)
     settings.warnings.push('PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page');
   for (const sink of settings.sinks)

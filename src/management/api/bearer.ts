@@ -10,7 +10,7 @@ export function bearer(token: string) {
     // Node reads headers as latin1.
     if (shown !== undefined && sameSecret(Buffer.from(shown, 'latin1'), expected)) return next();
     response.set('WWW-Authenticate', 'Bearer');
-    next(new UnauthorizedException('show MANAGEMENT_TOKEN in the header Authorization: Bearer …'));
+    next(new UnauthorizedException('send MANAGEMENT_TOKEN in the header Authorization: Bearer …'));
   };
 }
 

@@ -36,7 +36,7 @@ export class PageController {
     if (!isGoodLink(query, id, token, this.clock.now()) && !hasPassword(request.get('authorization'), token)) {
       response.set('WWW-Authenticate', 'Basic realm="channel-sync", charset="UTF-8"');
       throw new UnauthorizedException(
-        'the link is not good, or no longer: press Details in Slack again, or show MANAGEMENT_TOKEN as the password',
+        'this link is invalid or has expired: press Details in Slack again, or sign in with MANAGEMENT_TOKEN as the password',
       );
     }
     const details = uuid.test(id) ? await this.lookups.within({}).change(id) : null;

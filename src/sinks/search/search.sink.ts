@@ -175,7 +175,7 @@ export class ChannelIndex implements SearchSink, Checkable {
     if (!indices) {
       throw new Misconfigured(['alias_elsewhere', index, this.settings.INDEX], ['alias_or_delete']);
     }
-    if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was gone; ${index} is made anew and empty: rebuild it`);
+    if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was missing; ${index} was created empty: rebuild it`);
     return indices;
   }
 

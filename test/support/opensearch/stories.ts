@@ -221,7 +221,7 @@ export function clusterStories(type: 'opensearch' | 'elasticsearch', engine: () 
       'retry: index_not_found_exception',
     ]);
     expect(await deliver(to, channelDelivery('a', 2))).toEqual([null]);
-    expect(warnings).toEqual([`sink search: the index was gone; ${INDEX}-v1 is made anew and empty: rebuild it`]);
+    expect(warnings).toEqual([`sink search: the index was missing; ${INDEX}-v1 was created empty: rebuild it`]);
   });
 
   it('gives no document up when somebody put another index behind the alias', async () => {

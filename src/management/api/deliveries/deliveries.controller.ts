@@ -32,7 +32,7 @@ export class DeliveriesController {
     if (!was) throw new NotFoundException('no delivery with this id is kept');
     if (was !== 'parked') throw new ConflictException(`it is ${was}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);
-    if (!shown) throw new NotFoundException('it went meanwhile, since it is older than RETENTION_DAYS');
+    if (!shown) throw new NotFoundException('it was deleted meanwhile: it is older than RETENTION_DAYS');
     return shown;
   }
 }

@@ -69,7 +69,7 @@ export class SinksController {
   /** Of a sink that this process does not serve. */
   private async unserved(name: string): Promise<never> {
     await this.shown(wellFormed(name), true);
-    throw new ConflictException('this sink is not configured any more: declare it again to use it');
+    throw new ConflictException('this sink is no longer configured: declare it again to use it');
   }
 
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {

@@ -432,8 +432,8 @@ describe('clicks', () => {
     void clicks.take(click(), isNew);
     await until(() => warnings.length === 2, 'another warning');
     expect(warnings).toEqual([
-      'Slack did not take a private word to someone who clicked: it answered 404',
-      'a private word to someone who clicked did not reach Slack: connection refused',
+      'a private message to someone who clicked was not accepted by Slack, which answered 404',
+      'a private message to someone who clicked could not be sent: connection refused',
     ]);
     server = await fakeServer(() => ({}));
   });

@@ -36,9 +36,9 @@ export async function tellPrivately(
     const { status } = await withinTime(settings.TIMEOUT_MS, closing, signal =>
       post(responseUrl, JSON.stringify(privately(words)), headers, signal, proxies),
     );
-    if (status >= 300) warn(`Slack did not take a private word to someone who clicked: it answered ${status}`);
+    if (status >= 300) warn(`a private message to someone who clicked was not accepted by Slack, which answered ${status}`);
   } catch (error) {
     // Never the URL itself: whoever has it can write in the channel.
-    if (error instanceof SinkError) warn(`a private word to someone who clicked did not reach Slack: ${error.message}`);
+    if (error instanceof SinkError) warn(`a private message to someone who clicked could not be sent: ${error.message}`);
   }
 }

@@ -157,7 +157,7 @@ describe('Socket Mode', () => {
     await click('after all');
     expect(warnings).toEqual([
       expect.stringMatching(/^no clicks come in .*APP_TOKEN, which needs the scope connections:write; it is tried again by itself$/),
-      'clicks come in again: Slack takes our connection',
+      'the Socket Mode connection to Slack is open again',
     ]);
     expect(warnings[0]).toContain(`(${reason})`);
   });

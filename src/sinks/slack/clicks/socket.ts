@@ -63,7 +63,7 @@ export class Socket {
         // What Slack has sent down the last one by now is still taken.
         sleep(this.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
         leaveLast = leave;
-        if (failures > 0) this.context.warn('clicks come in again: Slack takes our connection');
+        if (failures > 0) this.context.warn('the Socket Mode connection to Slack is open again');
         failures = 0;
         await ending;
       } catch (error) {
