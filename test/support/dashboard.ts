@@ -53,7 +53,7 @@ export function dashboard(): string {
         `1000 * max(${metric('last_webhook_timestamp_seconds')})`,
       ]),
     )
-    .withPanel(stat('Spooled', 'Webhooks that PostgreSQL does not take yet', 'none', ['', `sum(${metric('spooled')})`]))
+    .withPanel(stat('Spooled', 'Webhooks that wait in the spool for PostgreSQL', 'none', ['', `sum(${metric('spooled')})`]))
     .withPanel(
       stat('Failed changes', 'Deliveries that wait for a person', 'none', ['', `sum(max by (sink, reason) (${metric('parked')}))`]),
     )
