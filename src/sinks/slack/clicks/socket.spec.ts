@@ -181,7 +181,7 @@ describe('Socket Mode', () => {
   // Planted: without the limit the first connection was waited for without end.
   it('does not wait without end for a connection that says nothing', async () => {
     slack.greet(false);
-    socket = open({ timeoutMs: 200 });
+    socket = open({ timeoutMs: 1000 });
     socket.listen();
     await until(() => slack.asked() >= 2, 'another try');
     expect(warnings).toEqual([expect.stringContaining('(it ended before it began)')]);
