@@ -52,7 +52,7 @@ function before(text: RegExp, work: () => Promise<unknown>): void {
 }
 
 eachStore('what happens in between', store => {
-  // Regression: the latest profile was queried separately; if a new one was committed in between, an older one was sent as the newer version.
+  // Regression: the latest profile was queried separately; with a newer revision committed in between, an older state went out as it.
   test('a revision that is committed while a state is loaded leaves that state what it was, under its version', async () => {
     const database = await store.open();
     const sink = await sinkOf(database, { mode: 'state', filters: { fields: ['name'] } });
