@@ -44,7 +44,7 @@ export const alertsZhCN: typeof alertsEn = {
 
   silence: {
     title: ms => `超过 ${duration(ms)}没有收到回调`,
-    calm: '如果没有人修改过资料，则属正常。否则：请在腾讯云即时通信 IM 控制台确认回调地址指向本服务，并且公众号的回调已开启。',
+    calm: '如果没有人修改过资料，则属正常。否则：请在腾讯云即时通信控制台确认回调地址指向本服务，并且公众号的回调已开启。',
     rejected: '有回调到达，但被拒绝：请查看关于被拒绝的回调的告警。',
     over: '已重新收到回调',
     took: ms => `有 ${duration(ms)}没有收到回调。`,
