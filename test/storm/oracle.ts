@@ -1,5 +1,7 @@
 import { commands } from '../support/vendor.ts';
+import type { VendorChannel } from '../support/fake-vendor.ts';
 import type { Look } from './look.ts';
+import type { VendorWorld } from './vendor-world.ts';
 import type { StormWebhook } from './webhooks.ts';
 
 /** What a log sink is told (contract, section 3), as far as it is checked. */
@@ -36,6 +38,27 @@ export function expectedProfile(webhooks: readonly StormWebhook[]): { profile: R
 function rank(one: string | null, other: string | null): number {
   if (one === null || other === null) return Number(one === null) - Number(other === null);
   return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+/** What a channel must be once it was compared with the vendor, and nothing happened since. */
+function trueProfile(channel: VendorChannel | null): ReturnType<typeof expectedProfile> {
+  const profile = Object.entries(fieldOf).map(([name, field]) => [field, channel?.[name] ?? null]);
+  return { profile: Object.fromEntries(profile) as Record<Field, string | null>, exists: channel !== null };
+}
+
+/** A change that was kept. */
+interface Kept {
+  revision: number | null;
+  newest: number;
+  eventTime: number;
+  receivedAt: number;
+  exist: number;
+  profile: string;
+  /** JSON of what it altered. */
+  changes: string;
+  source: string;
+  /** `null` if a reading of the vendor amounted to it. */
+  webhook: StormWebhook | null;
 }
 
 type Documents = ReadonlyMap<string, { source: Record<string, unknown> }>;
@@ -111,25 +134,39 @@ export class Oracle {
    * Everything, once nothing is pending any more.
    * @param logSinks those that report what they took
    * @param documents of the search sink, by id
+   * @param world where the channels are compared with the vendor: then what it has is the truth
    */
-  async check(tables: Look, logSinks: readonly string[], documents: Documents): Promise<string[]> {
+  async check(tables: Look, logSinks: readonly string[], documents: Documents, world: VendorWorld | null = null): Promise<string[]> {
     await this.checkAccounts(tables, [...logSinks, 'search']);
-    const rows = await tables.ask<{ body: Uint8Array; revision: number | null; channel_id: string; newest: number }>(
-      `select change.body, change.revision, channel.channel_id, channel.revision as newest from change join channel on channel.id = change.channel`,
+    const rows = await tables.ask<Kept & { channel_id: string; body: Uint8Array }>(
+      `select change.body, change.revision, change.event_time as "eventTime", change.received_at as "receivedAt", change.exist,
+         change.changes, change.profile, source, channel.channel_id, channel.revision as newest
+       from change join channel on channel.id = change.channel order by channel.id, change.position`,
     );
-    const kept = rows.map(({ body, revision, newest, channel_id: channelId }) => ({
+    const kept = rows.map(({ body, channel_id: channelId, ...row }) => ({
+      ...row,
       channelId,
-      newest: Number(newest),
-      revision: revision === null ? null : Number(revision),
-      webhook: JSON.parse(Buffer.from(body).toString()) as StormWebhook,
+      newest: Number(row.newest),
+      revision: row.revision === null ? null : Number(row.revision),
+      eventTime: Number(row.eventTime),
+      receivedAt: Number(row.receivedAt),
+      webhook: row.source === 'webhook' ? (JSON.parse(Buffer.from(body).toString()) as StormWebhook) : null,
     }));
-    const markers = new Set(kept.map(({ webhook }) => webhook.Operator_Account));
+    const webhooks = kept.flatMap(({ webhook }) => webhook ?? []);
+    const markers = new Set(webhooks.map(webhook => webhook.Operator_Account));
     const lost = [...this.acked].filter(marker => !markers.has(marker));
     if (lost.length > 0) this.breaches.push(`${lost.length} webhooks were answered 200 and are not there: ${lost.slice(0, 5).join(', ')}`);
-    if (markers.size < kept.length) this.breaches.push(`${kept.length - markers.size} webhooks were recorded twice`);
-    const surplus = documents.size - new Set(kept.map(({ channelId }) => channelId)).size;
-    if (surplus > 0) this.breaches.push(`the search index has ${surplus} documents too many`);
-    for (const [channelId, own] of Map.groupBy(kept, row => row.channelId)) this.#checkChannel(channelId, own, logSinks, documents);
+    if (markers.size < webhooks.length) this.breaches.push(`${webhooks.length - markers.size} webhooks were recorded twice`);
+    const channels = Map.groupBy(kept, row => row.channelId);
+    if (documents.size > channels.size) this.breaches.push(`the search index has ${documents.size - channels.size} documents too many`);
+    for (const id of world?.channelIds ?? [])
+      if (world?.channelAt(id) && !channels.has(id)) this.breaches.push(`${id} is at the vendor and was never found`);
+    for (const [channelId, own] of channels) {
+      this.#checkOrder(channelId, own);
+      if (world) this.#checkReadings(channelId, own, world);
+      const truth = world ? trueProfile(world.channelAt(channelId)) : expectedProfile(own.flatMap(({ webhook }) => webhook ?? []));
+      this.#checkChannel(channelId, own, truth, logSinks, documents);
+    }
     const open = await tables.ask<{ name: string; state: string; n: number }>(
       `select name, delivery.state, count(*) as n from delivery join sink on sink.id = delivery.sink
        where delivery.state not in ('delivered', 'superseded') group by name, delivery.state`,
@@ -138,13 +175,44 @@ export class Oracle {
     return this.breaches;
   }
 
+  /** No change altered a field, or the existence, that was known to be newer: whatever told of it, a webhook or a reading of the vendor. */
+  #checkOrder(channelId: string, own: readonly Kept[]): void {
+    const newest = new Map<string, number>();
+    let [alive, destroyed] = [0, -1];
+    let existed = 0;
+    for (const { eventTime, changes, exist, source, webhook } of own) {
+      const altered = (JSON.parse(changes) as { field: string }[]).map(({ field }) => field);
+      const undone = altered.filter(field => eventTime < (newest.get(field) ?? 0));
+      if (exist !== existed && eventTime < (exist === 1 ? destroyed : alive)) undone.push('existence');
+      for (const field of undone) this.breaches.push(`a ${source} as of ${eventTime} undid something newer: the ${field} of ${channelId}`);
+      const ends = webhook ? webhook.CallbackCommand === commands.destroyed : exist === 0;
+      if (ends) destroyed = Math.max(destroyed, eventTime);
+      else alive = Math.max(alive, eventTime);
+      const named = Object.entries(fieldOf).flatMap(([name, field]) => (ends || typeof webhook?.[name] === 'string' ? [field] : []));
+      for (const field of [...named, ...altered]) newest.set(field, Math.max(newest.get(field) ?? 0, eventTime));
+      existed = exist;
+    }
+  }
+
+  /** What a reading altered it made what the channel was like at the vendor, at some moment since that as of which it counts. */
+  #checkReadings(channelId: string, own: readonly Kept[], world: VendorWorld): void {
+    for (const { eventTime, receivedAt, changes, exist, profile, webhook } of own) {
+      if (webhook) continue;
+      const altered = (JSON.parse(changes) as { field: Field }[]).map(({ field }) => field);
+      const moments = world.channelBetween(channelId, eventTime, receivedAt).map(trueProfile);
+      const is = JSON.parse(profile) as Record<Field, string | null>;
+      const fits = moments.some(was => was.exists === (exist === 1) && altered.every(field => was.profile[field] === is[field]));
+      if (!fits) this.breaches.push(`a reading as of ${eventTime} made ${channelId} what it was not at the vendor: ${altered.join(', ')}`);
+    }
+  }
+
   #checkChannel(
     channelId: string,
-    own: readonly { revision: number | null; newest: number; webhook: StormWebhook }[],
+    own: readonly Kept[],
+    { profile, exists }: { profile: Record<Field, string | null>; exists: boolean },
     logSinks: readonly string[],
     documents: Documents,
   ): void {
-    const { profile, exists } = expectedProfile(own.map(({ webhook }) => webhook));
     const newest = own[0]!.newest;
     const revisions = own.flatMap(({ revision }) => revision ?? []).sort((one, other) => one - other);
     if (revisions.some((revision, index) => revision !== index + 1) || revisions.length !== newest)

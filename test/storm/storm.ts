@@ -7,10 +7,12 @@ import { type Answer, type FakeServer, type ReceivedRequest, fakeServer } from '
 import { expectNoSecret, mark, signingSecret } from '../support/planted.ts';
 import { ServiceProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
+import { Comparing, type ComparingReport } from './comparing.ts';
 import { Dice } from './dice.ts';
 import { look } from './look.ts';
 import { type JobState, Oracle, type ToldEvent } from './oracle.ts';
-import { WebhookSource } from './webhooks.ts';
+import { VendorWorld } from './vendor-world.ts';
+import { WebhookSource, type Webhooks } from './webhooks.ts';
 
 /** How many channels there are at a time, and after how many webhooks one of them is followed by another. */
 const channels = 12;
@@ -31,10 +33,12 @@ export interface StormOptions {
   replicas: number;
   /** In the first half of the kills the search index is built anew, again and again; a page of that which a kill cut off is taken up ten seconds later where replicas share the store. */
   rebuild: boolean;
+  /** Webhooks are lost on their way, and the channels are compared with the vendor again and again. */
+  compare: boolean;
   tell?: (line: string) => void;
 }
 
-export interface StormReport {
+export interface StormReport extends Partial<ComparingReport> {
   kills: number;
   webhooks: number;
   acked: number;
@@ -53,13 +57,22 @@ export interface StormReport {
 export class Storm {
   readonly #oracle = new Oracle();
   readonly #dice: Dice;
-  readonly #source: WebhookSource;
   readonly #search = new FakeSearch();
   readonly #running: { service: ServiceProcess; url: string }[] = [];
   #servers: FakeServer[] = [];
+  #source!: Webhooks;
+  #comparing: Comparing | null = null;
   #quiet = false;
   readonly #over = new AbortController();
-  #counts = { kills: 0, webhooks: 0, unanswered: 0, misbehaved: 0, sentAgain: 0, rebuilds: 0, rebuildsCut: 0 };
+  #counts = {
+    kills: 0,
+    webhooks: 0,
+    unanswered: 0,
+    misbehaved: 0,
+    sentAgain: 0,
+    rebuilds: 0,
+    rebuildsCut: 0,
+  };
   #rebuildBegan: string | null = null;
   #ids = new Set<string>();
 
@@ -68,12 +81,14 @@ export class Storm {
   constructor(options: StormOptions) {
     this.#options = options;
     this.#dice = new Dice(options.seed);
-    this.#source = new WebhookSource(new Dice(options.seed + 1), channels, Date.now, silentAfter);
   }
 
   async run(): Promise<StormReport> {
     const { kills, replicas, tell } = this.#options;
-    const faults = new Dice(this.#options.seed + 2);
+    const [source, faults, vendorFaults] = [1, 2, 3].map(more => new Dice(this.#options.seed + more)) as [Dice, Dice, Dice];
+    const world = this.#options.compare ? await VendorWorld.begin(source, channels, silentAfter, vendorFaults) : null;
+    this.#source = world ?? new WebhookSource(source, channels, Date.now, silentAfter);
+    this.#comparing = world && new Comparing(world, (method, path) => this.#call(method, path));
     this.#servers = [
       await fakeServer((request, response) => this.#crm(faults, request, response)),
       await fakeServer((request, response) => this.#index(faults, request, response)),
@@ -90,6 +105,7 @@ export class Storm {
         await this.#kill();
         // A rebuild that ends later would make good what deliveries left out.
         if (this.#options.rebuild) await (this.#counts.kills < kills / 2 ? this.#rebuild() : this.#ended('rebuild'));
+        await this.#comparing?.again();
         if (this.#counts.kills % 10 === 0)
           tell?.(`${this.#counts.kills} of ${kills} kills, ${this.#oracle.acked.size} webhooks answered 200`);
       }
@@ -97,6 +113,8 @@ export class Storm {
       await Promise.all(load);
       // What was spooled by the killed is taken over after a minute of silence.
       this.#quiet = true;
+      await this.#settle();
+      await this.#comparing?.agree();
       await this.#settle();
       this.#oracle.checkJobs({ rebuild: await this.#ended('rebuild'), verify: await this.#verify() }, this.#search.documents(alias));
       this.#over.abort();
@@ -106,6 +124,7 @@ export class Storm {
       this.#over.abort();
       await Promise.all(this.#running.map(({ service }) => service.kill()));
       for (const server of this.#servers) await server.close();
+      await this.#comparing?.world.close();
     }
   }
 
@@ -123,6 +142,7 @@ export class Storm {
       SINK_SEARCH_URL: index!.url,
       SINK_SEARCH_TIMEOUT_MS: '1000',
       SINK_LINES_TYPE: 'log',
+      ...this.#comparing?.environment,
     });
     const { url } = await service.listening();
     await service.delivering();
@@ -222,12 +242,16 @@ export class Storm {
     return job;
   }
 
-  async #job(method: 'GET' | 'POST', kind: 'rebuild' | 'verify'): Promise<JobState> {
+  #job(method: 'GET' | 'POST', kind: 'rebuild' | 'verify'): Promise<JobState> {
+    return this.#call(method, `sinks/search/${kind}`);
+  }
+
+  async #call<T>(method: 'GET' | 'POST', path: string): Promise<T> {
     const { managementUrl } = await this.#running[0]!.service.listening();
-    const answer = await fetch(`${managementUrl}/api/v1/sinks/search/${kind}`, { method, headers: { authorization: `Bearer ${mark}` } });
+    const answer = await fetch(`${managementUrl}/api/v1/${path}`, { method, headers: { authorization: `Bearer ${mark}` } });
     const text = await answer.text();
     expectNoSecret(text);
-    return JSON.parse(text) as JobState;
+    return JSON.parse(text) as T;
   }
 
   /** While it lasts, where the database can be looked at from outside. */
@@ -258,10 +282,12 @@ export class Storm {
     }
     const tables = await look(this.#options.databaseUrl);
     const logSinks = this.#options.replicas > 1 ? ['crm'] : ['crm', 'lines'];
-    const breaches = [...(await this.#oracle.check(tables, logSinks, this.#search.documents(alias)))];
-    await tables.close();
+    const world = this.#comparing?.world ?? null;
+    const breaches = [...(await this.#oracle.check(tables, logSinks, this.#search.documents(alias), world))];
     const { repeats, outOfOrder } = this.#source;
-    const counts = { ...this.#counts, repeats, outOfOrder, acked: this.#oracle.acked.size };
+    const compared = await this.#comparing?.report(tables, breaches);
+    await tables.close();
+    const counts = { ...this.#counts, repeats, outOfOrder, acked: this.#oracle.acked.size, ...compared };
     // A storm in which something did not happen proves nothing.
     for (const [what, count] of Object.entries(counts))
       if (count === 0 && what !== 'unanswered' && (this.#options.rebuild || !what.startsWith('rebuilds')))

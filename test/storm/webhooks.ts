@@ -13,10 +13,24 @@ export interface StormWebhook {
 const fields = ['Name', 'FaceUrl', 'Introduction', 'Organization'];
 /** Few times, so that ties are common; short, so that what is late is common, too. */
 const spreadMs = 20_000;
-const stepMs = 50;
+export const stepMs = 50;
+
+/** Some of the fields, each with a text; now and then it is cleared. */
+export function someFields(dice: Dice): Record<string, string> {
+  const told: Record<string, string> = {};
+  for (const field of fields) if (dice.chance(0.5)) told[field] = dice.chance(0.05) ? '' : `${field} ${dice.below(1000)}`;
+  return told;
+}
+
+/** Where webhooks come from. */
+export interface Webhooks {
+  next(): StormWebhook;
+  readonly repeats: number;
+  readonly outOfOrder: number;
+}
 
 /** Webhooks in no order, of a few channels at a time: changes for the most part, some of them exact repeats, some created and destroyed. */
-export class WebhookSource {
+export class WebhookSource implements Webhooks {
   readonly #sent: StormWebhook[] = [];
   #newest = new Map<string, number>();
   repeats = 0;
@@ -46,8 +60,7 @@ export class WebhookSource {
       EventTime: at - (at % stepMs) - (this.#dice.chance(0.3) ? this.#dice.below(spreadMs / stepMs) * stepMs : 0),
       Operator_Account: `m${this.#sent.length}`,
     };
-    for (const field of fields)
-      if (this.#dice.chance(0.5)) webhook[field] = this.#dice.chance(0.05) ? '' : `${field} ${this.#dice.below(1000)}`;
+    Object.assign(webhook, someFields(this.#dice));
     if (webhook.EventTime < (this.#newest.get(channel) ?? 0)) this.outOfOrder += 1;
     this.#newest.set(channel, Math.max(this.#newest.get(channel) ?? 0, webhook.EventTime));
     this.#sent.push(webhook);
