@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { fakeServer } from '../support/fake-server.ts';
+import { type FakeVendor, fakeVendor } from '../support/fake-vendor.ts';
 import { ServiceProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
 import { commands, sendWebhook } from '../support/vendor.ts';
@@ -50,6 +51,7 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
   const folder = mkdtempSync(join(tmpdir(), 'channel-sync-slack-'));
   const crm = { takes: false };
   const server = await fakeServer(() => (crm.takes ? { status: 204 } : { status: 400 }));
+  const vendor = await fakeVendor(target.appId);
   const slack = new LocalSlack(localSlack, folder, ports.slack, mode);
   const service = new ServiceProcess({
     DATABASE_URL: `sqlite:${join(folder, 'channel-sync.db')}`,
@@ -58,6 +60,8 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
     MANAGEMENT_PORT: String(ports.management),
     MANAGEMENT_TOKEN: managementToken,
     PUBLIC_URL: `http://127.0.0.1:${ports.management}`,
+    ...vendor.environment,
+    COMPARE_EVERY: 'off',
     SINK_CRM_TYPE: 'webhook',
     SINK_CRM_URL: server.url,
     SINK_TEAM_TYPE: 'slack',
@@ -75,6 +79,8 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
     await page.goto(slack.url);
     await clickThrough(page, slack, crm);
     await lookThrough(page);
+    crm.takes = true;
+    await compareAgain(page, vendor);
   } catch (error) {
     await page.screenshot({ path: join(tmpdir(), `channel-sync-slack-${mode.mode}-failed.png`) });
     throw new Error(`the page is in ${tmpdir()}, the service said: ${service.lines.map(line => JSON.stringify(line)).join('\n')}`, {
@@ -85,6 +91,7 @@ async function playOnce(localSlack: string, browser: Browser, mode: Mode): Promi
     await service.stop();
     await slack.stop();
     await server.close();
+    await vendor.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -149,10 +156,28 @@ async function lookThrough(page: Page): Promise<void> {
   );
 }
 
+/** A comparison finds what no webhook told of, and *Compare now* on its message finds what is different since. */
+async function compareAgain(page: Page, vendor: FakeVendor): Promise<void> {
+  const sayThere = (Organization: string) => vendor.channels.set(channelId, { Organization });
+  sayThere('Tea Limited');
+  await call('POST', 'comparisons');
+  await page.getByText('1 of 1 channel differed').first().waitFor();
+  await page.getByText('Tea Limited').first().waitFor();
+  sayThere('Tea Worldwide');
+  await page.getByRole('button', { name: 'Compare now', exact: true }).last().click();
+  await page.getByText('Tea Worldwide').first().waitFor();
+  await until(async () => (await page.getByRole('button', { name: 'Compare now', exact: true }).count()) === 2, 'its own message');
+  const [latest] = await get('comparisons');
+  const [deed] = await get('audit');
+  const seen = JSON.stringify([latest!.cause, latest!.state, deed!.action, deed!.actor]);
+  if (seen !== JSON.stringify(['slack', 'done', 'compare', `slack:${workspace.alice}`])) throw new Error(`it is told as ${seen}`);
+}
+
+const channelId = '@TOA#_tea';
 const target = { url: `http://127.0.0.1:${ports.service}/webhooks/tencent-chat`, appId: '1400000001', token: 'token' };
 
 async function webhook(command: string, fields: Record<string, string>): Promise<void> {
-  const body = { CallbackCommand: command, Official_Account: '@TOA#_tea', Operator_Account: 'leckie', EventTime: Date.now(), ...fields };
+  const body = { CallbackCommand: command, Official_Account: channelId, Operator_Account: 'leckie', EventTime: Date.now(), ...fields };
   const { status } = await sendWebhook(target, body);
   if (status !== 200) throw new Error(`the webhook was answered ${status}`);
 }
@@ -167,11 +192,14 @@ async function deliveries(): Promise<{ state: string }[]> {
 }
 
 /** What the API lists. */
-async function get(what: string): Promise<Record<'name' | 'state' | 'action' | 'actor', string>[]> {
-  const response = await fetch(`http://127.0.0.1:${ports.management}/api/v1/${what}`, {
-    headers: { authorization: `Bearer ${managementToken}` },
-  });
-  return ((await response.json()) as { items: Record<'name' | 'state' | 'action' | 'actor', string>[] }).items;
+async function get(what: string): Promise<Record<'name' | 'state' | 'action' | 'actor' | 'cause', string>[]> {
+  return (await call('GET', what)).items;
+}
+
+async function call(method: 'GET' | 'POST', what: string): Promise<{ items: Awaited<ReturnType<typeof get>> }> {
+  const headers = { authorization: `Bearer ${managementToken}` };
+  const response = await fetch(`http://127.0.0.1:${ports.management}/api/v1/${what}`, { method, headers });
+  return (await response.json()) as { items: Awaited<ReturnType<typeof get>> };
 }
 
 /** Waits until that many cards tell that Alice clicked. */
