@@ -11,6 +11,8 @@ type Json = any; // oxlint-disable-line typescript/no-explicit-any
 const app = '1400000001';
 const management = { authorization: `Bearer ${mark}-management`, 'content-type': 'application/json' };
 
+const byId = (one: Json, other: Json): number => (one.channelId < other.channelId ? -1 : 1);
+
 eachStore('comparing with Tencent', store => {
   let vendor: FakeVendor;
   let service: Awaited<ReturnType<typeof startTestService>>;
@@ -114,6 +116,66 @@ eachStore('comparing with Tencent', store => {
     const { items } = (await call('GET', 'audit')).body;
     expect(items).toMatchObject([{ action: 'import', actor: 'api', details: { sdkAppId: app, channels: 10_000 } }]);
   }, 90_000);
+
+  test('whatever an id is made of, its channel is imported, shown, found, corrected and destroyed', async () => {
+    await start({ COMPARE_EVERY: 'off', COMPARE_RATE_PER_SECOND: '200' });
+    const ids = [
+      '@TOA#_a/b',
+      '50%',
+      '%2F',
+      `"double" 'single'`,
+      ' white space ',
+      '😀 👨‍👩‍👧',
+      'a\\b',
+      '<b>&amp;',
+      '{{ x }}',
+      `'); drop table channel; --`,
+      'é',
+      'e\u0301',
+      'a?b=c&d#e',
+      '*',
+      'x'.repeat(255),
+    ];
+    for (const id of ids) vendor.channels.set(id, { Name: `name of ${id}` });
+    const compare = async (path: string) => ended((await call('POST', path, { sdkAppId: app, channelIds: ids })).body.id);
+    expect(await compare('imports')).toMatchObject({ state: 'done', compared: ids.length, imported: ids.length, failed: 0 });
+    for (const id of ids) expect(await channel(id)).toMatchObject({ channelId: id, exists: true, profile: { name: `name of ${id}` } });
+    for (const id of ids) {
+      const { items } = (await call('GET', `channels?query=${encodeURIComponent(id)}`)).body;
+      expect(items.map(({ channelId }: Json) => channelId)).toContain(id);
+      vendor.channels.set(id, { Name: 'another' });
+    }
+    const corrected = await compare('comparisons');
+    expect(corrected).toMatchObject({ state: 'done', corrected: ids.length, imported: 0, failed: 0 });
+    const examples = ids.map(id => ({ channelId: id, field: 'name', ours: `name of ${id}`, theirs: 'another', reason: null }));
+    expect(corrected.examples.toSorted(byId)).toEqual(examples.toSorted(byId));
+  });
+
+  test('twenty examples at most, and an id that was never heard of becomes a channel whoever asked', async () => {
+    await start({ COMPARE_EVERY: 'off', COMPARE_RATE_PER_SECOND: '200' });
+    const ids = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    for (const id of ids) vendor.channels.set(id, { Name: 'n' });
+    const compare = async () => ended((await call('POST', 'comparisons', { channelIds: [...ids, 'none'] })).body.id);
+    expect(await compare()).toMatchObject({ state: 'done', total: 31, compared: 31, imported: 30, corrected: 0, examples: [] });
+    expect((await call('GET', 'changes?source=import')).body.items[0]).toMatchObject({ type: 'channel.created', source: 'import' });
+    expect((await call('GET', `channels/${app}/none`)).status).toBe(404);
+    for (const id of ids) vendor.channels.set(id, { Name: 'm' });
+    const { corrected, examples } = await compare();
+    expect([corrected, examples.length]).toEqual([30, 20]);
+  });
+
+  test('a key that was mended: what failed goes on at the next start', async () => {
+    const DATABASE_URL = await store.url();
+    await start({ DATABASE_URL, COMPARE_EVERY: 'off', [`APP_${app}_SECRET_KEY`]: `${mark}-another` });
+    vendor.channels.set('a', { Name: 'A' });
+    const { id } = (await call('POST', 'imports', { sdkAppId: app, channelIds: ['a'] })).body;
+    expect(await ended(id)).toMatchObject({ state: 'failed', reason: expect.stringContaining('70009') });
+    await service.stop();
+    await start({ DATABASE_URL, COMPARE_EVERY: 'off' });
+    await until(async () => (await call('GET', `comparisons/${id}`)).body.state === 'done', 'it goes on');
+    expect((await call('GET', 'apps')).body.items[0]).toMatchObject({ state: 'ok', reason: null });
+    expect((await channel('a')).profile.name).toBe('A');
+  });
 
   test('what is asked for wrongly is an error that says why', async () => {
     await start({ COMPARE_EVERY: 'off' });

@@ -18,6 +18,8 @@ type Due = { singles: Single[]; comparison: null } | { singles: null; comparison
 /** Reads channels of one app from the vendor: due single channels first, then a comparison page by page. */
 export class AppWork {
   private readonly singles: Singles;
+  /** Whether this process has called the API: one that has just begun may have other settings than those with which that failed. */
+  private called = false;
   private readonly pages: ComparisonPages;
 
   constructor(private readonly context: AppContext) {
@@ -44,7 +46,7 @@ export class AppWork {
     const { kysely } = database;
     const now = clock.now();
     const row = await kysely.selectFrom('app').selectAll().where('sdk_app_id', '=', app.sdkAppId).executeTakeFirst();
-    const held = row !== undefined && isHeldBack(row, now);
+    const held = row !== undefined && isHeldBack(row, now) && (this.called || row.state !== 'misconfigured');
     const singles = held ? [] : await this.singles.due(now);
     if (singles.length > 0) return { singles, comparison: null };
     const open = await openComparisons(kysely, app.sdkAppId).execute();
@@ -64,6 +66,7 @@ export class AppWork {
   }
 
   private async step({ singles, comparison }: Due, stop: AbortSignal): Promise<void> {
+    this.called = true;
     try {
       if (singles) await this.singles.read(singles, stop);
       else await this.pages.next(comparison, stop);

@@ -372,11 +372,12 @@ eachStore('comparisons', store => {
       vendor.channels.set('known', { Name: 'known' });
       const ids = Array.from({ length: 250 }, (_, index) => `n${index}`);
       for (const id of ids) vendor.channels.set(id, { Name: id });
-      vendor.subscribed.set('everyone', ['known', ...ids, 'not there']);
+      // That a known one is not listed says nothing about it.
+      vendor.subscribed.set('everyone', [...ids, 'not there']);
       const comparison = await begin();
       await once();
       expect(await found(database, comparison)).toMatchObject({ state: 'done', progress: { total: 252, compared: 252, imported: 250 } });
-      expect(await channels(database)).toHaveLength(251);
+      expect((await channels(database)).filter(({ exists }) => exists)).toHaveLength(251);
       expect(vendor.calls.filter(({ command }) => command === 'get_subscribed_official_account_list')).toHaveLength(2);
     });
 
@@ -547,6 +548,30 @@ eachStore('comparisons', store => {
       await once();
       expect(vendor.calls).toHaveLength(2);
     });
+  });
+
+  test.each([
+    ['an hour ahead', 60 * minute],
+    ['an hour back', -60 * minute],
+  ])('a clock that jumps %s in the middle of a comparison: it goes on, by the earlier of both clocks', async (_, by) => {
+    const database = await store.open();
+    const { webhook, begin, once } = processAt(database);
+    const ids = Array.from({ length: 120 }, (_, index) => `c${String(index).padStart(3, '0')}`);
+    await Promise.all(ids.map(id => webhook(id, ago(2 * 60 * minute))));
+    for (const id of ids) vendor.channels.set(id, { Name: `${id}!` });
+    const comparison = await begin();
+    vendor.fault = ({ ids }) => void (ids.includes('c050') && (offset = by));
+    await once();
+    offset = 0;
+    await once();
+    expect(await found(database, comparison)).toMatchObject({ state: 'done', progress: { total: 120, compared: 120, corrected: 120 } });
+    expect(vendor.calls).toHaveLength(3);
+    const [early, late] = (await changesOf(database))
+      .filter(({ source }) => source === 'comparison')
+      .map(one => one.event_time - Date.now())
+      .toSorted((one, other) => one - other)
+      .filter((_, index) => index % 119 === 0);
+    expect([early! > Math.min(by, 0) - minute, late! > -minute, late! < 0]).toEqual([true, true, true]);
   });
 
   test('what ended while the clock was years behind is of the time that the vendor confirmed, so that it is kept as long', async () => {
