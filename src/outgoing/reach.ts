@@ -3,6 +3,7 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { proxyConnectionError } from './agents.js';
 import { classifyNetworkError } from './http.js';
 import { type Proxies, proxyFor } from './proxies.js';
+import { unlessAborted } from './within.js';
 
 /** How long to wait for a server to reject our client certificate: in TLS 1.3 that happens after the handshake. */
 const rejectionTimeoutMs = 500;
@@ -40,12 +41,9 @@ async function connect({ protocol, hostname, port }: URL, certificates: Connecti
     .on('error', (error: NodeJS.ErrnoException) => (timer && error.code === 'ECONNRESET' ? resolve() : reject(error)))
     .once('close', resolve);
   socket.once('secureConnect', () => (timer = setTimeout(resolve, rejectionTimeoutMs))).once('session', () => timer && resolve());
-  const end = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', end, { once: true });
   try {
-    await promise;
+    await unlessAborted(promise, signal);
   } finally {
-    signal.removeEventListener('abort', end);
     clearTimeout(timer);
     socket.destroy();
   }

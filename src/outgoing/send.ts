@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
 import { throwIfProxyRefused } from './agents.js';
 import { classifyNetworkError, userAgent } from './http.js';
+import type { TargetAnswer } from './response.js';
 
 export interface OutgoingRequest {
   method: string;
@@ -46,15 +47,10 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
   return response;
 }
 
-/** A complete response. */
-export interface Answer {
-  status: number;
-  retryAfter: string | null;
+/** A complete response; the body is empty if it exceeded the limit. */
+export interface Answer extends TargetAnswer {
   /** Keyed by lower-case name. */
   headers: Readonly<Record<string, unknown>>;
-  /** Empty if it exceeded the limit. */
-  body: string;
-  contentType: unknown;
 }
 
 /**
@@ -65,8 +61,7 @@ export async function exchange(request: OutgoingRequest, maxBytes: number): Prom
   try {
     const { status, headers, data } = await send(request);
     const { 'retry-after': retryAfter, 'content-type': contentType } = headers as Record<string, unknown>;
-    const body = await readText(data, maxBytes);
-    return { status, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, headers, body, contentType };
+    return { status, retryAfter, headers, body: await readText(data, maxBytes), contentType };
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);

@@ -27,6 +27,18 @@ export async function within<T>(
   }
 }
 
+/** The result of a promise, or the signal's reason once that is aborted: for work that may ignore the signal, or that others wait for too. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const end = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
 /**
  * Like `within`, for calls that may ignore their signal, such as a sink's: does not wait for the call after a timeout or an abort.
  * Not built on AbortSignal.any, whose listeners stay in memory as long as the followed signal.
@@ -34,11 +46,6 @@ export async function within<T>(
  * @throws TryAgain on timeout; the reason of `stop` once that is aborted; otherwise the error of the call
  */
 export function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs: number | null, stop: AbortSignal): Promise<T> {
-  const orAborted = (signal: AbortSignal): Promise<T> => {
-    const aborted = new Promise<never>((_, reject) =>
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
-    );
-    return Promise.race([call(signal), aborted]);
-  };
+  const orAborted = (signal: AbortSignal): Promise<T> => unlessAborted(call(signal), signal);
   return within(timeoutMs, stop, orAborted, () => new TryAgain(['timed_out'], ['check_answers']));
 }

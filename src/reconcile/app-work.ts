@@ -13,14 +13,14 @@ import { VendorError } from './vendor/error.js';
 const maxWaitMs = 60_000;
 
 /** The next step for an app; single channels take precedence over the next page of a comparison. */
-type Due = { singles: Single[]; comparison: null } | { singles: null; comparison: Comparison };
+type Due = Single[] | Comparison;
 
 /** Reads channels of one app from the vendor: due single channels first, then a comparison page by page. */
 export class AppWork {
   private readonly singles: Singles;
-  /** Whether this process has called the API: one that has just begun may have other settings than those with which that failed. */
-  private called = false;
   private readonly pages: ComparisonPages;
+  /** Whether this process has called the API: after a restart the settings may have been corrected. */
+  private called = false;
 
   constructor(private readonly context: AppContext) {
     this.singles = new Singles(context);
@@ -48,14 +48,14 @@ export class AppWork {
     const row = await kysely.selectFrom('app').selectAll().where('sdk_app_id', '=', app.sdkAppId).executeTakeFirst();
     const held = row !== undefined && isHeldBack(row, now) && (this.called || row.state !== 'misconfigured');
     const singles = held ? [] : await this.singles.due(now);
-    if (singles.length > 0) return { singles, comparison: null };
+    if (singles.length > 0) return singles;
     const open = await openComparisons(kysely, app.sdkAppId).execute();
     const next = open.find(({ due_at: dueAt, cause }) => {
       const isTime = dueAt <= now || dueAt > now + maxWaitMs;
       return isTime && (!held || (row.state === 'misconfigured' && requestedCauses.includes(cause)));
     });
     const comparison = next ?? (held ? undefined : await this.resumable(row));
-    return comparison ? { singles: null, comparison: readComparison(comparison) } : null;
+    return comparison ? readComparison(comparison) : null;
   }
 
   /** The oldest comparison that failed because of the app's configuration; retrying it shows whether that has been fixed. */
@@ -65,14 +65,14 @@ export class AppWork {
     return all.where('resumes', '=', 1).orderBy('id').limit(1).executeTakeFirst();
   }
 
-  private async step({ singles, comparison }: Due, stop: AbortSignal): Promise<void> {
+  private async step(due: Due, stop: AbortSignal): Promise<void> {
     this.called = true;
     try {
-      if (singles) await this.singles.read(singles, stop);
-      else await this.pages.next(comparison, stop);
+      if (Array.isArray(due)) await this.singles.read(due, stop);
+      else await this.pages.next(due, stop);
     } catch (error) {
       if (!(error instanceof VendorError) || stop.aborted) throw error;
-      await this.failed(error, comparison);
+      await this.failed(error, Array.isArray(due) ? null : due);
     }
   }
 

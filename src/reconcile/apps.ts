@@ -136,16 +136,9 @@ export class AppLease {
     const state = kind === 'stop' ? 'misconfigured' : 'retrying';
     const jitter = 0.5 + this.clock.random() / 2;
     const backOffMs = Math.round(jitter * Math.min(maxBackOffMs, minBackOffMs * 2 ** Math.min(row.failures, 10)));
-    const since = row.state === state ? row.state_since : now;
-    const retryAt = now + (kind === 'stop' ? stoppedRetryMs : Math.max(waitMs, backOffMs));
-    await this.set(trx, {
-      state,
-      state_since: since,
-      reason: stored(why),
-      advice: stored(advice),
-      failures: row.failures + 1,
-      retry_at: retryAt,
-    });
+    const retry_at = now + (kind === 'stop' ? stoppedRetryMs : Math.max(waitMs, backOffMs));
+    const health = { state, state_since: row.state === state ? row.state_since : now, reason: stored(why), advice: stored(advice) };
+    await this.set(trx, { ...health, failures: row.failures + 1, retry_at });
   }
 }
 

@@ -136,7 +136,7 @@ export class ComparisonPages {
       await lease.fence(trx);
       const row = trx.selectFrom('comparison').selectAll().where('id', '=', id);
       const comparison = readComparison(await row.executeTakeFirstOrThrow());
-      const end = await endOf(database, trx, comparison, null, now);
+      const end = await endOf(trx, comparison, now);
       await rowOf(trx, { id })
         .set({ ...end, progress: JSON.stringify(comparison.progress) })
         .execute();

@@ -47,21 +47,10 @@ export interface Progress {
   examples: Example[];
 }
 
-const nothingYet = {
-  compared: 0,
-  corrected: 0,
-  destroyed: 0,
-  imported: 0,
-  failed: 0,
-  gone: 0,
-  after: '',
-  discoverTries: 0,
-  undiscovered: null,
-};
-
-export const newProgress = (total: number, whole = false): Progress => {
-  return { total, ...nothingYet, discoverFrom: whole ? 0 : null, examples: [] };
-};
+export function newProgress(total: number, whole = false): Progress {
+  const counts = { compared: 0, corrected: 0, destroyed: 0, imported: 0, failed: 0, gone: 0 };
+  return { total, ...counts, after: '', discoverFrom: whole ? 0 : null, discoverTries: 0, undiscovered: null, examples: [] };
+}
 
 export type ComparisonRow = Selectable<Tables['comparison']>;
 
@@ -138,11 +127,10 @@ export async function beginComparison(
     const invalid = channelIds?.filter(id => !isChannelId(id)) ?? [];
     progress.failed = invalid.length;
     const refused = { field: null, ours: null, theirs: null, reason: stored(['no_channel_id']) };
+    const asText = (id: unknown): string => (typeof id === 'string' ? id : JSON.stringify(id)).slice(0, 255);
     addExamples(
       progress,
-      invalid
-        .slice(0, maxExamples)
-        .map(id => ({ ...refused, channelId: (typeof id === 'string' ? id : JSON.stringify(id)).slice(0, 255) })),
+      invalid.map(id => ({ ...refused, channelId: asText(id) })),
     );
     const rules = { dry_run: Number(dryRun), destroy: Number(destroy), whole: Number(!channelIds), due_at: now };
     const state = open.some(row => row.due_at <= now) ? 'waiting' : 'running';

@@ -23,9 +23,8 @@ const minDowntimeMs = 60_000;
 export class Comparisons {
   readonly part = 'comparisons';
   private readonly refused = new Map<string, Refusals>();
-  /** When this process recorded the last webhook of each app. */
+  /** When this process recorded the last webhook of each app, until that is saved. */
   private readonly webhookAt = new Map<string, number>();
-  private readonly saved = new Map<string, number>();
   /** When this process started; monotonic. */
   private readonly startedAt: number;
 
@@ -113,12 +112,11 @@ export class Comparisons {
 
   private async saveLastWebhooks(): Promise<void> {
     for (const [sdkAppId, at] of this.webhookAt) {
-      if (this.saved.get(sdkAppId) === at) continue;
       await this.database.asyncCommit(async trx => {
         const { webhook_at: before } = await lockApp(this.database, trx, sdkAppId);
         if (at > (before ?? 0)) await trx.updateTable('app').set({ webhook_at: at }).where('sdk_app_id', '=', sdkAppId).execute();
       });
-      this.saved.set(sdkAppId, at);
+      if (this.webhookAt.get(sdkAppId) === at) this.webhookAt.delete(sdkAppId);
     }
   }
 }

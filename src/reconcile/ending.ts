@@ -2,11 +2,10 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { inEnglishOrNull, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import type { Log } from '../process/log.js';
 import { variablesOf } from './vendor/error.js';
-import { type Comparison, type ComparisonRow, addChannels, newProgress } from './comparison.js';
+import { type Comparison, type ComparisonRow, newProgress } from './comparison.js';
 
 /** Delay before missing channels are read a second time. */
 const rereadDelayMs = 60_000;
@@ -19,14 +18,13 @@ type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'dest
 type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 
 /**
- * Ends a comparison. Missing channels are read again a minute later by a new comparison, unless they are implausibly many.
- * @param gone the missing channels; `null` if they are listed in the database
+ * Ends a comparison. The channels it has listed as missing are read again a minute later by a new comparison, unless they are implausibly many.
  * @returns the columns to update
  */
-export async function endOf(database: Database, trx: Trx, comparison: Ending, gone: readonly string[] | null, now: number): Promise<End> {
+export async function endOf(trx: Trx, comparison: Ending, now: number): Promise<End> {
   const { id, sdk_app_id: sdkAppId, cause, dry_run: dryRun, destroy, progress } = comparison;
   const finishedAt = await recordedAt(trx, now);
-  const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(database, trx, comparison, gone));
+  const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(trx, comparison));
   if (!isPlausible)
     return {
       state: 'failed',
@@ -43,27 +41,18 @@ export async function endOf(database: Database, trx: Trx, comparison: Ending, go
       .insertInto('comparison')
       .values({ ...row, due_at: now + rereadDelayMs, progress: progressOfAgain })
       .execute();
-    if (gone) await addChannels(database, trx, again, gone);
-    else await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
+    await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
   }
   const failure = progress.undiscovered;
   return { state: failure ? 'failed' : 'done', reason: failure?.reason ?? null, advice: failure?.advice ?? null, finished_at: finishedAt };
 }
 
-async function isTooMany(
-  database: Database,
-  trx: Trx,
-  { id, sdk_app_id: sdkAppId, progress }: Ending,
-  gone: readonly string[] | null,
-): Promise<boolean> {
+async function isTooMany(trx: Trx, { id, sdk_app_id: sdkAppId, progress }: Ending): Promise<boolean> {
   if (progress.gone > maxGone && progress.gone > progress.compared * maxGoneShare) return true;
   if (progress.gone < 2) return false;
   // Too many also if no other channel of the app would be left.
-  const listed = gone
-    ? database.isAmong('channel_id', gone)
-    : sql<boolean>`channel_id in (select channel_id from comparison_channel where comparison = ${id} and gone = 1)`;
-  const { rows } = await sql`
-      select 1 from channel_findable where sdk_app_id = ${sdkAppId} and exist = 1 and not (${listed}) limit 1`.execute(trx);
+  const { rows } = await sql`select 1 from channel_findable where sdk_app_id = ${sdkAppId} and exist = 1
+      and channel_id not in (select channel_id from comparison_channel where comparison = ${id} and gone = 1) limit 1`.execute(trx);
   return rows.length === 0;
 }
 

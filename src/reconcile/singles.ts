@@ -3,7 +3,7 @@ import { v7 as uuid } from 'uuid';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
-import { type Cause, type Outcome, newProgress, progressAfter } from './comparison.js';
+import { type Cause, type Outcome, addChannels, newProgress, progressAfter } from './comparison.js';
 import { endOf, logEnd } from './ending.js';
 import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
@@ -60,7 +60,8 @@ export class Singles {
     const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: startedAt, started_at: startedAt };
     const comparison = { id, sdk_app_id: app.sdkAppId, cause, ...rules, progress };
     const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
-    const ended = { ...comparison, ...(await endOf(database, trx, comparison, gone, now)) };
+    await addChannels(database, trx, id, gone, 1);
+    const ended = { ...comparison, ...(await endOf(trx, comparison, now)) };
     if (ended.state === 'failed') logEnd(log, ended);
     if (!changed) return;
     await trx

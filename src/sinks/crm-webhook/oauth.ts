@@ -4,7 +4,7 @@ import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js';
 import { withResponse } from '../../outgoing/response.js';
 import { type Answer, exchange } from '../../outgoing/send.js';
-import { within } from '../../outgoing/within.js';
+import { unlessAborted, within } from '../../outgoing/within.js';
 import { Misconfigured, NotSent, type SinkError, TryAgain } from '../errors.js';
 import type { SinkContext } from '../sink-type.js';
 import type { CrmWebhookSettings } from './crm-webhook.settings.js';
@@ -52,14 +52,7 @@ export class OAuthToken {
     const { token } = this;
     if (token && (token.renewAt === null || this.context.now() < token.renewAt)) return token.text;
     this.fetching ??= this.fetch().finally(() => (this.fetching = null));
-    const aborted = Promise.withResolvers<never>();
-    const end = (): void => aborted.reject(signal.reason as Error);
-    signal.addEventListener('abort', end, { once: true });
-    try {
-      return (await Promise.race([this.fetching, aborted.promise])).text;
-    } finally {
-      signal.removeEventListener('abort', end);
-    }
+    return (await unlessAborted(this.fetching, signal)).text;
   }
 
   /** Prepares an attempt that sends a token; on a 401 it is repeated once with a new token. */

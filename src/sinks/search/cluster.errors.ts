@@ -42,7 +42,7 @@ const limits: [reason: RegExp, ErrorMeaning][] = [
 ];
 
 /** Maps the response of a call, or of one document in a bulk, to an error; `null` means success. */
-export function classifyClusterError(status: number, answer: unknown, retryAfter: string | null, now: number): SinkError | null {
+export function classifyClusterError(status: number, answer: unknown, retryAfter: unknown, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
   const type = errorType(answer);
   if (byStatus === null || type === null) return byStatus;

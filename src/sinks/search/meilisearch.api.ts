@@ -107,11 +107,11 @@ const meanings: Record<string, ErrorMeaning> = {
 export function classifyMeilisearchError(answer: unknown, error: SinkError): SinkError {
   const [code, type] = [member(answer, 'code'), member(answer, 'type')];
   if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
-  const { advice, status } = error;
-  const reason = ['as_said', code] as const;
-  if (Object.hasOwn(meanings, code)) return new meanings[code]![0](reason, meanings[code]![1], status);
-  if (type === 'system') return new TryAgain(reason, ['check_disk'], status);
-  if (error instanceof TryAgain) return new TryAgain(reason, advice, status, error.retryAfterMs);
-  if (error instanceof Misconfigured) return new Misconfigured(reason, advice, status);
-  return new Refused(reason, ['see_tasks_of_document'], status);
+  const byStatus: ErrorMeaning = [
+    error.constructor as ErrorMeaning[0],
+    error instanceof Refused ? ['see_tasks_of_document'] : error.advice,
+  ];
+  const bySystem: ErrorMeaning = [TryAgain, ['check_disk']];
+  const [kind, advice] = Object.hasOwn(meanings, code) ? meanings[code]! : type === 'system' ? bySystem : byStatus;
+  return new kind(['as_said', code], advice, error.status, error instanceof TryAgain ? error.retryAfterMs : 0);
 }

@@ -19,7 +19,7 @@ export interface Call {
 /** The engine's response; `body` is `undefined` if it is not JSON or too long. */
 export interface Answer {
   status: number;
-  retryAfter: string | null;
+  retryAfter: unknown;
   body: unknown;
   /** The body of an error, cleaned and shortened for display. */
   response: string | null;
