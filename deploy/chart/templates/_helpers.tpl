@@ -104,7 +104,7 @@ projected:
 {{- if and (eq .Values.store "postgres") (not (has "DATABASE_URL" $secrets)) }}{{ fail "DATABASE_URL: with store: postgres set it in `secrets`, or list it in existingSecret.keys" }}{{ end }}
 {{- if and (eq .Values.store "sqlite") (has "DATABASE_URL" $secrets) }}{{ fail "DATABASE_URL: with store: sqlite the chart sets it; set store: postgres to use your database" }}{{ end }}
 {{- if and (eq .Values.store "sqlite") (eq .Values.volume.kind "shared") }}{{ fail "volume.kind: a sqlite store has a volume of its own (perReplica)" }}{{ end }}
-{{- /* Helm takes names of releases that no Service may have. */}}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "channel-sync.fullname" .)) }}{{ fail (printf "%s: name the release with lower-case letters, digits and hyphens, a letter first" .Release.Name) }}{{ end }}
+{{- /* Helm takes names of releases that no Service may have; it refuses capitals itself. */}}
+{{- if not (regexMatch "^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$" (include "channel-sync.fullname" .)) }}{{ fail (printf "%s: name the release with lower-case letters, digits and hyphens, a letter first" .Release.Name) }}{{ end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}{{ fail "ingress.host: set the public host name" }}{{ end }}
 {{- end }}
