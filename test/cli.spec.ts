@@ -200,7 +200,7 @@ describe('doctor', () => {
       settings: 'ok: no mistakes',
       database: `ok: SQLite ${process.versions['sqlite']}, ${join(folder, 'data/channel-sync.db')} is not there yet: the service makes it`,
       spool: 'ok: not needed: SQLite keeps all',
-      clock: 'ok: not compared: nothing that was reached told its time',
+      clock: 'ok: not compared: no target reported its time',
       'sink log': expect.stringMatching(/^ok: /) as unknown,
     });
     expect(postgres).toMatchObject({
@@ -314,7 +314,7 @@ describe('doctor', () => {
     expect(found).toEqual(
       wrong.map(
         ([SPOOL_DIR, reason]) =>
-          `failure: ${SPOOL_DIR} cannot be written (${reason}) -> Let SPOOL_DIR be a folder on a disk with room that the user of the service may write to.`,
+          `failure: ${SPOOL_DIR} cannot be written (${reason}) -> Set SPOOL_DIR to a folder that the service's user may write to, on a disk with free space.`,
       ),
     );
   }, 60_000);

@@ -46,7 +46,7 @@ export function addActions(program: Command): void {
   const selecting: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
   for (const name of selecting) replays.option(filters[name].flags, filters[name].what);
   dry(replays, 'only count').action((given: Given) => replay(selectors(given, selecting), given));
-  asking(apiCommand(program, 'discard', 'Give up parked deliveries for good'))
+  asking(apiCommand(program, 'discard', 'Discard parked deliveries'))
     .argument('<id...>', 'ids of deliveries')
     .option('--reason <text>', 'why, for the record')
     .action(discard);

@@ -17,7 +17,7 @@ export class AppSettings {
   @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters' })
   SECRET_KEY!: string;
 
-  @Setting({ meaning: 'An admin account of the app, which reads in its name', default: 'administrator' })
+  @Setting({ meaning: 'An admin account of the app, used for reading', default: 'administrator' })
   @NoControls
   IDENTIFIER!: string;
 
@@ -32,7 +32,8 @@ export class AppSettings {
   REST_URL!: string;
 
   @Setting({
-    meaning: 'A user who is subscribed to every channel of the app: what it lists and we do not know is imported at each comparison',
+    meaning:
+      'A user who is subscribed to every channel of the app: channels of its list that are not known yet are imported at each comparison',
     example: 'channel-sync',
   })
   @NoControls

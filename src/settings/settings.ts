@@ -22,13 +22,18 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** All settings, validated. */
 export class Settings extends TracingSettings {
-  @Setting({ meaning: 'Comma-separated ids (digits) of the apps that we answer to', parse: list, example: '1400000001', required: true })
+  @Setting({
+    meaning: 'Comma-separated ids (digits) of the apps whose webhooks are accepted',
+    parse: list,
+    example: '1400000001',
+    required: true,
+  })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS!: string[];
 
   @Setting({
     meaning:
-      'Comma-separated authentication tokens of the webhook console: the current and, while rotating, the previous. Without one anybody who knows the URL can send (a warning at start)',
+      'Comma-separated authentication tokens of the webhook console: the current and, while rotating, the previous. Without one, anyone who knows the URL can send webhooks (a warning at start)',
     parse: list,
     secret: true,
     example: 'the-token-of-the-console',
@@ -40,7 +45,7 @@ export class Settings extends TracingSettings {
   @Whole(1, 86_400)
   WEBHOOK_SIGN_WINDOW_SECONDS!: number;
 
-  @Setting({ meaning: 'The path that the vendor calls', default: '/webhooks/tencent-chat' })
+  @Setting({ meaning: 'The path of the webhook URL', default: '/webhooks/tencent-chat' })
   // Clients remove `.` and `..` segments from a path.
   @Matches(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+\/?$/, {
     message: '$property must be a path such as /webhooks/tencent-chat, of letters, digits and . _ ~ -',
@@ -55,11 +60,15 @@ export class Settings extends TracingSettings {
   @Whole(1024, 64 * 1024 * 1024, { message: '$property must be bytes, or a number and kb or mb, such as 65536 or 1mb' })
   WEBHOOK_BODY_LIMIT!: number;
 
-  @Setting({ meaning: 'Where webhooks come in; 0 takes a free port', default: '3000', parse: port })
+  @Setting({ meaning: 'The port for webhooks; 0 takes a free one', default: '3000', parse: port })
   @Whole(0, 65_535, { message: isPort })
   PORT!: number;
 
-  @Setting({ meaning: 'Where health, metrics and the API are; keep it inside. 0 takes a free port', default: '3001', parse: port })
+  @Setting({
+    meaning: 'The port for health, metrics and the API; keep it inside your network. 0 takes a free one',
+    default: '3001',
+    parse: port,
+  })
   @Whole(0, 65_535, { message: isPort })
   MANAGEMENT_PORT!: number;
 
@@ -99,14 +108,14 @@ export class Settings extends TracingSettings {
 
   @Setting({
     meaning:
-      'With PostgreSQL only: where webhooks are kept, fsynced, while the database does not answer; taken in when it does. Processes may share it',
+      'With PostgreSQL only: the folder where webhooks are stored, fsynced, while the database is unavailable; they are recorded when it is back. Processes may share it',
     default: 'data/spool',
   })
   SPOOL_DIR!: string;
 
   @Setting({
     meaning:
-      'After how many days webhooks, changes, deliveries and attempts go, unless one of them is still pending or parked; profiles and the newest change of each channel stay',
+      'Webhooks, changes, deliveries and attempts are deleted after this many days, unless a delivery is still pending or parked; profiles and the latest change of each channel stay',
     default: '90',
     parse: wholeNumber,
   })
@@ -114,7 +123,7 @@ export class Settings extends TracingSettings {
   RETENTION_DAYS!: number;
 
   @Setting({
-    meaning: 'Tell the Slack sinks when no webhook came for this long: a whole number and s, m, h or d; off unless set',
+    meaning: 'Alert in Slack when no webhook has arrived for this long: a whole number and s, m, h or d; off unless set',
     parse: duration,
     example: '6h',
   })

@@ -14,12 +14,15 @@ function headers(text: string): Record<string, string> | string {
 
 /** OpenTelemetry's own variables. Extends the comparison settings because all variables are read as one class. */
 export class TracingSettings extends ComparisonSettings {
-  @Setting({ meaning: 'Where traces are sent, over OTLP/HTTP: `/v1/traces` is added. Off unless set', example: 'http://127.0.0.1:4318' })
+  @Setting({ meaning: 'Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', example: 'http://127.0.0.1:4318' })
   @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_ENDPOINT?: string;
 
-  @Setting({ meaning: 'The whole URL where traces are sent, instead of the former', example: 'http://127.0.0.1:4318/v1/traces' })
+  @Setting({
+    meaning: 'The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT',
+    example: 'http://127.0.0.1:4318/v1/traces',
+  })
   @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;

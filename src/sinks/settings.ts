@@ -24,11 +24,11 @@ export class SinkSettings {
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS?: string[];
 
-  @Setting({ meaning: "One attempt's total time in milliseconds", default: '10000', parse: wholeNumber })
+  @Setting({ meaning: 'Time limit of one attempt, in milliseconds', default: '10000', parse: wholeNumber })
   @Whole(1, 300_000)
   TIMEOUT_MS!: number;
 
-  @Setting({ meaning: 'Attempts at once, per process', default: '16', parse: wholeNumber })
+  @Setting({ meaning: 'Concurrent attempts, per process', default: '16', parse: wholeNumber })
   @Whole(1, 1000)
   CONCURRENCY!: number;
 

@@ -34,7 +34,7 @@ export function readDates(clocks: Clocks, now: () => number): () => void {
 
 /** @param windowSeconds the allowed distance of the vendor's clock from ours */
 export function judge(clocks: Clocks, windowSeconds: number): Finding {
-  if (clocks.size === 0) return ok('clock', 'not compared: nothing that was reached told its time');
+  if (clocks.size === 0) return ok('clock', 'not compared: no target reported its time');
   const said = [...clocks].map(([name, ms]) => {
     const seconds = Math.round(Math.abs(ms) / 1000);
     return seconds <= 1 ? `${name} agrees` : `${name} is ${seconds} s ${ms > 0 ? 'ahead of' : 'behind'} ours`;

@@ -40,7 +40,7 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   end();
   for (const { close } of opened) await close();
   const [database, spool, ...others] = found as [Finding, Finding, ...Finding[]];
-  const ofSettings = warnings.map(message => warning('settings', message, 'See to it, or leave it if that is meant.'));
+  const ofSettings = warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
     database,
@@ -56,7 +56,7 @@ async function ofDatabase(url: string, clocks: Clocks): Promise<Finding> {
     if (aheadMs !== null) clocks.set('database', aheadMs);
     return ok('database', found);
   } catch (error) {
-    if (error instanceof UnusableDatabase) return failure('database', error.message, 'Correct DATABASE_URL, or what it leads to.');
+    if (error instanceof UnusableDatabase) return failure('database', error.message, 'Fix DATABASE_URL, or the database that it names.');
     const { error: message, advice } = explain(error as Error);
     return failure('database', message, `${advice ?? 'See the log of the database'}.`);
   }

@@ -20,12 +20,12 @@ export async function examineSpool(directory: string): Promise<Finding> {
       return warning(
         'spool',
         `${folder} is writable, but cannot sync folders (${reason})`,
-        'A power cut may cost webhooks: use a local disk.',
+        'A power cut may lose webhooks: use a local disk.',
       );
     return failure(
       'spool',
       `${folder} cannot be written (${reason})`,
-      'Let SPOOL_DIR be a folder on a disk with room that the user of the service may write to.',
+      "Set SPOOL_DIR to a folder that the service's user may write to, on a disk with free space.",
     );
   } finally {
     for (const one of [file, `${file}.new`]) await rm(one, { force: true }).catch(() => undefined);

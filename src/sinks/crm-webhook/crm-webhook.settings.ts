@@ -33,7 +33,7 @@ const ownHeaders = new Set([
 export class CrmWebhookSettings extends SinkSettings {
   @Setting({
     meaning:
-      'Where changes are sent to; its path and query may hold Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
+      'The URL that changes are sent to; its path and query may contain Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
     example: 'https://crm.example.com/hooks/channels',
     required: true,
     secret: true,
@@ -46,12 +46,15 @@ export class CrmWebhookSettings extends SinkSettings {
   METHOD!: string;
 
   @Setting({
-    meaning: 'A Liquid text that makes the body instead, usually in a file; `skip` sends nothing. See docs/recipes',
+    meaning: 'A Liquid template for the body, usually in a file; if it renders `skip`, nothing is sent. See docs/recipes',
     example: '{"id":{{ data.channelId | json }},"name":{{ data.profile.name | json }}}',
   })
   TEMPLATE?: string;
 
-  @Setting({ meaning: 'The content type of the body; with one of JSON, what `TEMPLATE` makes must be JSON', default: 'application/json' })
+  @Setting({
+    meaning: 'The content type of the body; if it is a JSON type, the rendered `TEMPLATE` must be JSON',
+    default: 'application/json',
+  })
   @Matches(/^[\w.+-]+\/[\w.+-]+(\s*;\s*(?!charset)[\w-]+=[\w.-]+|\s*;\s*charset="?utf-8"?)*$/i, {
     message: '$property must be a content type in UTF-8, such as application/json',
   })
@@ -76,7 +79,12 @@ export class CrmWebhookSettings extends SinkSettings {
   )
   SECRETS?: string[];
 
-  @Setting({ meaning: 'More headers, as a JSON object of texts', example: '{"Authorization":"Bearer …"}', parse: jsonOrText, secret: true })
+  @Setting({
+    meaning: 'Additional headers, as a JSON object of strings',
+    example: '{"Authorization":"Bearer …"}',
+    parse: jsonOrText,
+    secret: true,
+  })
   @Must('a JSON object of header names and texts that HTTP can carry', isHeaders)
   @Must(
     'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
@@ -84,15 +92,15 @@ export class CrmWebhookSettings extends SinkSettings {
   )
   HEADERS?: Record<string, string>;
 
-  @Setting({ meaning: '`log`: every change in its order; `state`: the newest state only, skipping what it supersedes', default: 'log' })
+  @Setting({ meaning: '`log`: every change in order; `state`: only the latest state, skipping superseded changes', default: 'log' })
   @IsIn(['log', 'state'])
   MODE!: 'log' | 'state';
 
-  @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
+  @Setting({ meaning: "Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs" })
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
-  @Setting({ meaning: 'Our certificate (PEM, with its chain) for mutual TLS' })
+  @Setting({ meaning: 'The client certificate (PEM, with its chain) for mutual TLS' })
   @Must('one or more certificates in PEM', isCertificates)
   CERT?: string;
 
@@ -101,17 +109,17 @@ export class CrmWebhookSettings extends SinkSettings {
   KEY?: string;
 
   @Setting({
-    meaning: 'Where OAuth 2 tokens come from (client credentials); every delivery then carries one',
+    meaning: 'The token endpoint for OAuth 2 client credentials; every delivery then carries a token',
     example: 'https://login.example.com/oauth/token',
     secret: true,
   })
   @Must('an http or https URL', isHttpUrl)
   OAUTH_TOKEN_URL?: string;
 
-  @Setting({ meaning: 'The id of our OAuth client', example: 'channel-sync' })
+  @Setting({ meaning: 'The id of the OAuth client', example: 'channel-sync' })
   OAUTH_CLIENT_ID?: string;
 
-  @Setting({ meaning: 'The secret of our OAuth client', secret: true, example: 'the-secret-of-the-client' })
+  @Setting({ meaning: 'The secret of the OAuth client', secret: true, example: 'the-secret-of-the-client' })
   OAUTH_CLIENT_SECRET?: string;
 
   @Setting({ meaning: 'The OAuth scope to ask for', example: 'contacts.write' })

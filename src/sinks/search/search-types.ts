@@ -23,17 +23,17 @@ function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'
 export const opensearch = clusterSink({
   name: 'OpenSearch',
   minMajor: 1,
-  summary: 'One document per channel in an OpenSearch index, in its newest state.',
+  summary: 'One document per channel in an OpenSearch index, in its latest state',
 });
 export const elasticsearch = clusterSink({
   name: 'Elasticsearch',
   minMajor: 8,
-  summary: 'One document per channel in an Elasticsearch index (8 or 9), in its newest state.',
+  summary: 'One document per channel in an Elasticsearch index (8 or 9), in its latest state',
 });
 
 export const meilisearch = defineSink({
   type: 'meilisearch',
-  summary: 'One document per channel in a Meilisearch index, in its newest state.',
+  summary: 'One document per channel in a Meilisearch index, in its latest state',
   settings: MeilisearchSettings,
   mode: () => 'state',
   exclusiveTarget: exclusiveIndex,

@@ -20,7 +20,7 @@ export class SearchSettings extends SinkSettings {
   URL!: string;
 
   @Setting({
-    meaning: 'The name to search by; the index behind it is made, versioned and swapped by us',
+    meaning: 'The name to search by; the service creates, versions and swaps the index behind it',
     default: 'official-channels',
   })
   @Matches(aliasName, {
@@ -36,11 +36,11 @@ export class SearchSettings extends SinkSettings {
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
   API_KEY?: string;
 
-  @Setting({ meaning: 'Certificates (PEM) of a private CA that the target may be signed by, instead of the public ones' })
+  @Setting({ meaning: "Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs" })
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
-  @Setting({ meaning: 'Attempts at once, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })
+  @Setting({ meaning: 'Concurrent attempts, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })
   @Whole(1, 1000)
   override CONCURRENCY = 2;
 

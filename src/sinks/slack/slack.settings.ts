@@ -80,7 +80,7 @@ export class SlackSettings extends SinkSettings {
   @IsIn(['all', 'problems', 'none'], { message: '$property must be all, problems or none' })
   CARDS!: 'all' | 'problems' | 'none';
 
-  @Setting({ meaning: 'Whether stopped sinks, failed changes and other trouble are posted: `on` or `off`', default: 'on' })
+  @Setting({ meaning: 'Whether alerts (stopped sinks, failed changes and so on) are posted: `on` or `off`', default: 'on' })
   @IsIn(['on', 'off'], { message: '$property must be on or off' })
   ALERTS!: 'on' | 'off';
 
@@ -111,7 +111,7 @@ export class SlackSettings extends SinkSettings {
   @Must('a time zone by its IANA name, such as Asia/Shanghai', isTimeZone)
   TIMEZONE!: string;
 
-  @Setting({ meaning: 'When to post a summary of the time since the last one, each day; none: no summary', example: '09:00' })
+  @Setting({ meaning: 'When to post a daily summary; none unless set', example: '09:00' })
   @Matches(/^([01]\d|2[0-3]):[0-5]\d$/, { message: '$property must be a time of the day, such as 09:00' })
   DAILY_SUMMARY?: string;
 
@@ -120,7 +120,7 @@ export class SlackSettings extends SinkSettings {
   @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment' })
   API_URL?: string;
 
-  @Setting({ meaning: 'Attempts at once, per process', default: '2', parse: wholeNumber })
+  @Setting({ meaning: 'Concurrent attempts, per process', default: '2', parse: wholeNumber })
   declare CONCURRENCY: number;
 
   @Setting({

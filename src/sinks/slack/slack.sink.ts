@@ -12,7 +12,7 @@ import { zhCN } from './words/zh-cn.js';
 
 export const slack = defineSink({
   type: 'slack',
-  summary: 'Shows each change as a card in a Slack channel, with its result at every other sink.',
+  summary: 'Posts each change as a card in a Slack channel, with its result at every other sink',
   settings: SlackSettings,
   mode: () => 'report',
   async open(settings, context) {
