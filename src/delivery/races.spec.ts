@@ -52,7 +52,7 @@ function before(text: RegExp, work: () => Promise<unknown>): void {
 }
 
 eachStore('what happens in between', store => {
-  // Regression: the latest profile was queried separately; with a newer revision committed in between, an older state went out as it.
+  // Regression: a second query missed a revision committed in between, and an older profile went out under the newer version.
   test('a revision that is committed while a state is loaded leaves that state what it was, under its version', async () => {
     const database = await store.open();
     const sink = await sinkOf(database, { mode: 'state', filters: { fields: ['name'] } });
