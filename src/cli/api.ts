@@ -10,6 +10,9 @@ export interface Page {
 
 /** The most items of one answer. */
 const mostItems = 500;
+/** How long an answer is waited for, in milliseconds: one attempt at a sink may take five minutes, and so may many replays. */
+const waitMs = { GET: 60_000, POST: 330_000 };
+type Method = keyof typeof waitMs;
 
 /** A name or an id as a part of a path. @throws Fault if it is empty, which would make it the path of a list */
 export function segment(text: string): string {
@@ -23,10 +26,11 @@ export class Api {
     private readonly base: URL,
     private readonly authorization: string,
     private readonly dispatcher: Dispatcher,
+    private readonly waits: typeof waitMs,
   ) {}
 
   /** @throws Fault if the address is none, SettingsError if there is no token */
-  static async at(url: string): Promise<Api> {
+  static async at(url: string, waits = waitMs): Promise<Api> {
     const base = URL.parse(url);
     // What a URL may hold beside the address, such as a password, is not repeated.
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
@@ -34,7 +38,7 @@ export class Api {
     // Node writes headers as latin1.
     const authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
     // Loaded here, so that help comes at once.
-    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher());
+    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher(), waits);
   }
 
   /** @throws Fault */
@@ -54,9 +58,10 @@ export class Api {
     for (let cursor: string | undefined; ;) {
       const limit = String(Math.min(most - items.length, mostItems));
       const page = await this.get<Page>(path, { ...query, limit, cursor });
+      if (!Array.isArray(page.items)) throw new Fault(`${this.url} is not the management port of channel-sync: check --url`);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
-      if (cursor === undefined || items.length >= most) return items as T[];
+      if (cursor === undefined || page.items.length === 0 || items.length >= most) return items as T[];
     }
   }
 
@@ -68,7 +73,7 @@ export class Api {
     throw new Fault(`${this.url} is not the management port of channel-sync`);
   }
 
-  private async call<T>(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<T> {
+  private async call<T>(method: Method, path: string, payload?: object): Promise<T> {
     const { status, body } = await this.send(method, `/api/v1/${path}`, payload);
     if (status >= 200 && status < 300 && typeof body === 'object' && body !== null) return body as T;
     const detail = typeof body === 'object' && body !== null && 'detail' in body ? String(body.detail) : null;
@@ -84,7 +89,7 @@ export class Api {
     return this.base.href.replace(/\/$/, '');
   }
 
-  private async send(method: Dispatcher.HttpMethod, path: string, payload?: object): Promise<{ status: number; body: unknown }> {
+  private async send(method: Method, path: string, payload?: object): Promise<{ status: number; body: unknown }> {
     const headers = {
       authorization: this.authorization,
       'user-agent': userAgent,
@@ -98,11 +103,15 @@ export class Api {
         method,
         headers,
         body: payload ? JSON.stringify(payload) : null,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+        signal: AbortSignal.timeout(this.waits[method]),
       });
       return { status: statusCode, body: parseJson(await body.text()) };
     } catch (error) {
-      const { message } = classifyNetworkError(error);
-      throw new Fault(`${this.url} does not answer (${message}): check that the service runs, and that --url is its management port`);
+      const isLate = error instanceof DOMException;
+      const why = isLate ? `nothing in ${this.waits[method] / 1000} s` : classifyNetworkError(error).message;
+      throw new Fault(`${this.url} does not answer (${why}): check that the service runs, and that --url is its management port`);
     }
   }
 }
