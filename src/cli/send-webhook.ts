@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
+import { SettingsError } from '../settings/environment.js';
 import type { Settings } from '../settings/settings.js';
 import { fromIso } from '../management/api/times.js';
 import { commands } from '../webhook/commands.js';
 import { Fault } from './fault.js';
-import { settings as readAll } from './settings.js';
+import { examine } from './settings.js';
 import { plain } from './table.js';
 import { print } from './terminal.js';
 
@@ -26,7 +27,8 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
   const [word] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
   if (word === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
   const eventTime = timeOf(given['time']);
-  const settings = readAll();
+  const { settings, mistakes } = examine();
+  if (mistakes.length > 0) throw new SettingsError(mistakes);
   const url = given['url'] === undefined ? ownUrl(settings) : urlOf(given['url']);
   const requestTime = String(Math.floor(Date.now() / 1000));
   const [token] = settings.WEBHOOK_TOKENS ?? [];

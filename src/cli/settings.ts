@@ -1,15 +1,9 @@
 import { env } from 'node:process';
 import { withEnvFile } from '../settings/env-file.js';
-import { type Settings, examineSettings, readSettings } from '../settings/settings.js';
+import { type Settings, examineSettings } from '../settings/settings.js';
 
 /** All settings with all mistakes, of the environment and `.env`: if there are any the settings are not to be used. @throws SettingsError if `.env` cannot be read */
 export function examine(): { settings: Settings; mistakes: string[] } {
   const { variables, warnings } = withEnvFile(env);
   return examineSettings(variables, warnings);
-}
-
-/** All settings. @throws SettingsError */
-export function settings(): Settings {
-  const { variables, warnings } = withEnvFile(env);
-  return readSettings(variables, warnings);
 }

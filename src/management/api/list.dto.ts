@@ -1,12 +1,15 @@
 import { BadRequestException, applyDecorators } from '@nestjs/common';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsIn, IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
 import { type Source, sources, wellFormed } from '../../channel/origin.js';
 import { fromIso } from './times.js';
 
 /** Not given: an absent one and `null` are the same. */
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
+
+/** A yes or no that may be given. */
+export const Flag = (): PropertyDecorator => applyDecorators(NullIsAbsent(), IsOptional(), IsBoolean());
 
 /** A text that may be given, as the store has it. */
 export const Word = (): PropertyDecorator =>

@@ -98,6 +98,8 @@ const examples: Readonly<Record<string, unknown>> = { boolean: true, integer: 3,
 function describe(name: string, described: { description?: string }, schema: Schema): void {
   const [description, example] = known[name] ?? [];
   if (description !== undefined) described.description ??= description;
+  // The compiler tells the members of a union in no certain order.
+  for (const one of [schema, schema.items as Schema | undefined]) if (one?.enum) one.enum = one.enum.map(String).toSorted();
   if (schema.type === undefined) return;
   const types = [schema.type].flat().map(type => (type === 'number' && !name.endsWith('Seconds') ? 'integer' : type));
   schema.type = types.length === 1 ? types[0]! : types;

@@ -1,9 +1,9 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { ArrayMaxSize, ArrayMinSize, IsArray, IsBoolean, IsOptional } from 'class-validator';
+import { ArrayMaxSize, ArrayMinSize, IsArray, IsOptional } from 'class-validator';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { appStates } from '../../../reconcile/apps.js';
 import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
-import { NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
+import { Flag, NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
 import { toDateOrNull } from '../times.js';
 
 const idsMost = 10_000;
@@ -24,15 +24,11 @@ export class ComparisonRequestDto {
   channelIds?: unknown[];
 
   /** Record nothing, only count */
-  @NullIsAbsent()
-  @IsOptional()
-  @IsBoolean()
+  @Flag()
   dryRun?: boolean = false;
 
   /** Record channels that are gone as destroyed, however many they are */
-  @NullIsAbsent()
-  @IsOptional()
-  @IsBoolean()
+  @Flag()
   destroy?: boolean = false;
 }
 

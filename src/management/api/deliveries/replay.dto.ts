@@ -1,7 +1,7 @@
 import { ApiPropertyOptional, OmitType } from '@nestjs/swagger';
-import { IsBoolean, IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
+import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
 import { DeliveriesQuery, type DeliveryState, deliveryStates } from './delivery.dto.js';
-import { NullIsAbsent, Word } from '../list.dto.js';
+import { Flag, NullIsAbsent, Word } from '../list.dto.js';
 
 /** Which deliveries are to be sent once more; all that is given must fit, and something must be given. */
 export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'state']) {
@@ -17,9 +17,7 @@ export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'st
   state?: Exclude<DeliveryState, 'pending'>;
 
   /** Only count */
-  @NullIsAbsent()
-  @IsOptional()
-  @IsBoolean()
+  @Flag()
   dryRun?: boolean = false;
 }
 

@@ -1,11 +1,10 @@
-import { IsBoolean, IsOptional } from 'class-validator';
+import { Flag } from '../list.dto.js';
 
 /** How an index is to be compared. */
 export class VerifyDto {
   /** Send once more what differs, and take out what is surplus */
-  @IsOptional()
-  @IsBoolean()
-  repair?: boolean | null = false;
+  @Flag()
+  repair?: boolean = false;
 }
 
 /** Since when a job runs, and until when it ran. */
