@@ -27,9 +27,9 @@ const on = (sink: string, what: string): string => `sinks/${segment(sink)}/${wha
 /** What is done to one sink at once. */
 const onSink: Readonly<Record<string, string>> = {
   test: 'Send one sample change, marked as a test, to a sink',
-  pause: 'Stop a sink on all replicas; what it is owed is kept',
-  resume: 'Let a paused sink go on',
-  probe: 'Try a stopped sink at once',
+  pause: 'Pause a sink on all replicas; its changes are queued',
+  resume: 'Resume a paused sink',
+  probe: 'Retry a stopped sink at once',
 };
 
 export function addActions(program: Command): void {
@@ -42,7 +42,7 @@ export function addActions(program: Command): void {
         if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
       });
   }
-  const replays = apiCommand(program, 'replay', 'Send ended deliveries once more, under their ids; parked ones unless --state is given');
+  const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given');
   const selecting: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
   for (const name of selecting) replays.option(filters[name].flags, filters[name].what);
   dry(replays, 'only count').action((given: Given) => replay(selectors(given, selecting), given));
@@ -54,15 +54,15 @@ export function addActions(program: Command): void {
     .argument('<sink>', 'its name')
     .option('--repair', 'send what differs again, and delete what is surplus')
     .action(verify);
-  asking(apiCommand(program, 'rebuild', 'Build the index of a search sink anew, then use the new one'))
+  asking(apiCommand(program, 'rebuild', 'Rebuild the index of a search sink, then switch to the new one'))
     .argument('<sink>', 'its name')
     .action(rebuild);
-  dry(apiCommand(program, 'compare', "Compare channels with the vendor's profiles, and record what differs"), 'record nothing')
+  dry(apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs'), 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
     .option('--destroy', 'record as destroyed what is gone there, however much it is')
     .action(compare);
-  asking(apiCommand(program, 'import', 'Take in channels that exist at the vendor by their ids'))
+  asking(apiCommand(program, 'import', 'Import channels from Tencent by their ids'))
     .argument('<file>', 'a text with an id in each line; - is standard input')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .action(importIds);

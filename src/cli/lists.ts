@@ -19,8 +19,8 @@ export const filters = {
   source: { flags: '--source <source>', field: 'source', what: 'only from webhook, comparison or import' },
   query: { flags: '--query <text>', field: 'query', what: 'only with this text in the name or id' },
   exists: { flags: '--exists <true or false>', field: 'exists', what: 'only channels that exist, or do not' },
-  since: { flags: '--since <time>', field: 'since', what: 'only what arrived then or later (ISO 8601, UTC without a zone)' },
-  until: { flags: '--until <time>', field: 'until', what: 'only what arrived before' },
+  since: { flags: '--since <time>', field: 'since', what: 'only what arrived at this time or later (ISO 8601; UTC without a zone)' },
+  until: { flags: '--until <time>', field: 'until', what: 'only what arrived before this time' },
 } as const;
 export type Filter = keyof typeof filters;
 export type Options = Called & { [name in Filter]?: string };
@@ -39,46 +39,46 @@ interface List {
 export const lists: readonly List[] = [
   {
     name: 'sinks',
-    summary: 'The sinks, their states and accounts',
+    summary: 'List the sinks with their states and accounts',
     filters: [],
     columns: 'name type mode state since lagSeconds counts.pending counts.parked counts.delivered reason advice',
   },
   {
     name: 'channels',
-    summary: 'The channels; with --app and --channel one of them in full',
+    summary: 'List the channels; with --app and --channel show one in full',
     filters: ['app', 'channel', 'query', 'exists'],
     columns: 'sdkAppId channelId exists revision failed updatedAt verifiedAt name',
     one: { by: ['channel', 'app'], path: (channel, app) => `channels/${app}/${channel}` },
   },
   {
     name: 'changes',
-    summary: 'The changes, the latest first; with --change one of them in full',
+    summary: 'List the changes, the latest first; with --change show one in full',
     filters: ['app', 'channel', 'change', 'source', 'since', 'until'],
     columns: 'id receivedAt sdkAppId channelId type revision source operator changes',
     one: { by: ['change'], path: id => `changes/${id}` },
   },
   {
     name: 'deliveries',
-    summary: 'What became of the changes at the sinks; --state is pending, delivered, superseded, parked or discarded',
+    summary: 'List deliveries; --state is pending, delivered, superseded, parked or discarded',
     filters: ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'],
     columns: 'id sink state sdkAppId channelId revision tries nextAttemptAt updatedAt reason advice',
     one: { by: ['change'], path: id => `changes/${id}`, part: 'deliveries' },
   },
   {
     name: 'audit',
-    summary: 'Who did what, the latest first',
+    summary: 'List who did what, the latest first',
     filters: ['since', 'until'],
     columns: 'at actor action changeId details',
   },
   {
     name: 'apps',
-    summary: 'The apps and how their comparisons with the vendor fare',
+    summary: 'List the apps and the state of their comparisons with Tencent',
     filters: [],
     columns: 'sdkAppId comparisons state channels lastWebhookAt lastComparisonAt reason advice',
   },
   {
     name: 'comparisons',
-    summary: "The comparisons with the vendor's profiles, the latest first",
+    summary: 'List the comparisons with Tencent, the latest first',
     filters: ['app'],
     columns: 'id sdkAppId cause state dryRun startedAt finishedAt total compared corrected destroyed imported failed reason',
   },
@@ -103,11 +103,11 @@ export function apiCommand(program: Command, name: string, summary: string): Com
     .description(`${summary}.`)
     .option('--url <url>', 'the management port of the service', 'http://127.0.0.1:3001')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nNeeds MANAGEMENT_TOKEN, the one that the service has.');
+    .addHelpText('after', '\nNeeds the MANAGEMENT_TOKEN of the service.');
 }
 
 export function addLists(program: Command): void {
-  apiCommand(program, 'status', 'Whether webhooks can be kept, and how sinks and apps fare').action(status);
+  apiCommand(program, 'status', 'Show whether webhooks can be recorded, and the state of sinks and apps').action(status);
   for (const list of lists) {
     const command = apiCommand(program, list.name, list.summary);
     for (const name of list.filters) command.option(filters[name].flags, filters[name].what);

@@ -33,20 +33,20 @@ function fail(message: string, exitCode: number): void {
 
 function program(): Command {
   const program = new Command('channel-sync').version(version).exitOverride().showSuggestionAfterError();
-  program.description('Looks after a channel-sync service. Reads .env in the current folder, as the service does.');
+  program.description('Operates a channel-sync service. Reads .env in the current folder, as the service does.');
   program
     .command('check')
-    .description('Read the settings, and tell all mistakes and warnings.')
+    .description('Check the settings; print all mistakes and warnings.')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./check.js')).check(given));
   program
     .command('doctor')
-    .description('Read the settings, and try whatever they lead to; nothing is sent to a sink or written.')
+    .description('Check the settings and everything they connect to; sends nothing to a sink.')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./doctor/doctor.js')).doctor(given));
   program
     .command('send-webhook')
-    .description('Send a webhook as the vendor would, signed with a token of the settings.')
+    .description('Send a webhook as Tencent Chat would, signed with a token of the settings.')
     .option('--url <url>', 'where to; otherwise PORT and WEBHOOK_PATH of the settings, on this machine')
     .option('--command <command>', 'created, changed or destroyed', 'changed')
     .option('--app <id>', 'the app; otherwise the first of SDK_APP_IDS')

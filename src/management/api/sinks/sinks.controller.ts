@@ -36,14 +36,14 @@ export class SinksController {
     return this.shown(name, await this.actions.pause(wellFormed(name), 'api'));
   }
 
-  /** Let a paused sink go on; the time paused does not count towards RETRY_MAX_AGE */
+  /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE */
   @Post(':name/resume')
   @HttpCode(200)
   async resume(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
   }
 
-  /** Try a stopped sink at once, and not only at its next turn */
+  /** Retry a stopped sink at once, and not only at its next turn */
   @Post(':name/probe')
   @HttpCode(200)
   async probe(@Param('name') name: string): Promise<SinkDto> {
