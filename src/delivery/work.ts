@@ -148,21 +148,7 @@ export function laneWork(
   damaged = false,
 ): LaneWork {
   const { channel, lane_tries, config_error_seq, change_id, position, tries, failing_since, stopped_ms, lost, moved } = row;
-  const lane = { ...lease, channel, lane_tries, config_error_seq };
-  const doubt = row.doubt || Number(lost > 0);
-  const state = row.state as LaneWork['state'];
-  return {
-    ...lane,
-    change_id,
-    position,
-    tries,
-    failing_since,
-    stopped_ms,
-    doubt,
-    moved,
-    state,
-    delivery,
-    bytes: overheadBytes + bytes,
-    damaged,
-  };
+  const lane = { ...lease, channel, lane_tries, config_error_seq, change_id, position };
+  const progress = { tries, failing_since, stopped_ms, doubt: row.doubt || Number(lost > 0), moved, state: row.state as LaneWork['state'] };
+  return { ...lane, ...progress, delivery, bytes: overheadBytes + bytes, damaged };
 }
