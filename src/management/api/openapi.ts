@@ -27,14 +27,14 @@ const known: Readonly<Record<string, [description: string, example: unknown]>> =
   id: ['Its id', aChange],
   name: ['Its name', 'crm'],
   sink: ["The sink's name", 'crm'],
-  status: ['The HTTP status', 422],
+  status: ['The HTTP status of a failure, if there was one', 422],
   durationMs: ['How long it took, in milliseconds', 120],
   startedAt: ['When it began', instant],
   finishedAt: ['When it ended', instant],
   reason: ['Why it is so, in plain words', 'it answered 422'],
   error: ['Why it failed, in plain words', 'it answered 422'],
   lastError: ['Why it failed, in plain words', 'it answered 422'],
-  response: ['What the target answered', 'name is too long'],
+  response: ['What the target answered to a failure, without secrets, 500 characters at most', 'name is too long'],
   advice: ['What a person can do about it', 'Fix the cause at the target, then replay.'],
 };
 

@@ -24,11 +24,9 @@ export class AttemptDto {
   durationMs!: number;
   /** What the answer means */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured';
-  /** The HTTP status of a failure, if there was one */
   status!: number | null;
   /** Why it failed, in plain words */
   error!: string | null;
-  /** What the target answered to a failed try, without secrets, 500 characters at most */
   response!: string | null;
 }
 

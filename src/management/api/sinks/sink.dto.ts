@@ -63,12 +63,10 @@ export class CheckDto {
 export class TestDto {
   /** What the answer means; cancelled: the service stops */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
-  /** The HTTP status of a failure, if there was one */
   status!: number | null;
   durationMs!: number;
   /** Why it failed, in plain words */
   reason!: string | null;
   advice!: string | null;
-  /** What the target answered to it, without secrets, 500 characters at most */
   response!: string | null;
 }
