@@ -73,7 +73,8 @@ export class PageRecorder {
     const { outcomes, recovered } = await recorder.transaction(async (trx, record) => {
       const row = await lease.fence(trx);
       await lease.succeeded(trx, row);
-      const known = await this.known(trx, [...readings.keys()]);
+      const isKnownNeeded = dryRun || [...readings.values()].some(({ kind }) => kind === 'gone');
+      const known = isKnownNeeded ? await this.known(trx, [...readings.keys()]) : new Map<string, string>();
       const outcomes: Outcome[] = [];
       const toRecord: ChannelReading[] = [];
       for (const [channelId, reading] of readings) {
