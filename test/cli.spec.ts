@@ -432,7 +432,7 @@ describe('a running service', () => {
     expect(out).toMatch(/^channelId +@TOA#_a$/m);
     expect(out).toMatch(/ refused +422 /);
     expect(deliveries).toMatchObject([{ sink: 'crm', state: 'parked', changeId: id }]);
-    expect(unknown).toEqual({ code: 1, out: '', errors: 'no change with this id is kept\n' });
+    expect(unknown).toEqual({ code: 1, out: '', errors: 'there is no change with this id\n' });
   }, 60_000);
 
   test('pause and resume', async () => {
@@ -469,7 +469,7 @@ describe('a running service', () => {
     const [one] = await listed('deliveries', '--state', 'parked');
     const id = String(one!['id']);
     const { code, out, errors } = await run('discard', id, 'nonsense', id, '--yes', '--reason', 'by hand');
-    expect({ code, errors }).toEqual({ code: 1, errors: 'nonsense: no delivery with this id is kept\n' });
+    expect({ code, errors }).toEqual({ code: 1, errors: 'nonsense: there is no delivery with this id\n' });
     expect(out).toBe(`2 deliveries will be given up for good.\n${id} is discarded\n`);
     expect(await listed('deliveries', '--state', 'discarded')).toMatchObject([{ id, reason: 'by hand' }]);
   }, 60_000);
@@ -573,9 +573,9 @@ describe('a running service', () => {
       expect(await here.run(['send-webhook', '--channel', id, '--name', 'any', '--app', '1400000001'])).toMatchObject({ code: 0 });
       const { code, out, errors } = await run('channels', '--app', '1400000001', '--channel', id, '--json');
       expect({ code, errors, channel: json(out) }).toMatchObject({ code: 0, errors: '', channel: { channelId: id, exists: true } });
-      expect((await run('changes', '--change', id)).errors).toBe('no change with this id is kept\n');
+      expect((await run('changes', '--change', id)).errors).toBe('there is no change with this id\n');
       expect((await run('pause', id)).errors).toBe('no sink has this name\n');
-      expect((await run('discard', id, '--yes')).errors).toBe(`${id}: no delivery with this id is kept\n`);
+      expect((await run('discard', id, '--yes')).errors).toBe(`${id}: there is no delivery with this id\n`);
     },
     60_000,
   );
@@ -780,7 +780,7 @@ describe('what takes long, and the calls of other services, by the shapes of the
     expect(await heldUp).toMatchObject({
       code: 1,
       out: '',
-      errors: expect.stringMatching(/^connection refused\. The service goes on trying/) as unknown,
+      errors: expect.stringMatching(/^connection refused\. The service keeps trying/) as unknown,
     });
   }, 60_000);
 });

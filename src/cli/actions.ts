@@ -193,7 +193,7 @@ async function ended<T extends { state: string; error?: string | null }>(read: (
     if (now.state === 'failed') process.exitCode = 1;
     if (now.state !== 'running' && now.state !== 'waiting') return now;
     heldUp = now.error ? heldUp + 1 : 0;
-    if (heldUp > mostHeldUp) throw new Fault(`${now.error}. The service goes on trying; this command does not wait for it any longer`);
+    if (heldUp > mostHeldUp) throw new Fault(`${now.error}. The service keeps trying; this command stops waiting`);
     progress(now.error ? `${said(now)}, held up: ${now.error}` : said(now));
     await sleep(lookEveryMs);
   }

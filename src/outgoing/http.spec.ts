@@ -75,7 +75,7 @@ describe('failures below HTTP', () => {
     ['ECONNREFUSED', TryAgain, 'connection refused'],
     ['ECONNRESET', TryAgain, 'connection reset'],
     ['ETIMEDOUT', TryAgain, 'timed out'],
-    ['EAI_AGAIN', TryAgain, 'the host name could not be looked up just now'],
+    ['EAI_AGAIN', TryAgain, 'the host name cannot be looked up at the moment'],
     ['EMFILE', TryAgain, 'network error'],
     ['constructor', TryAgain, 'network error'],
     ['ENOTFOUND', Misconfigured, 'unknown host'],

@@ -41,7 +41,7 @@ test('a port that nothing listens on, an unknown host', async () => {
   await server.close();
   expect(await outcomeOf(server.url)).toBe('retry: connection refused');
   expect(await outcomeOf(`http://${mark}.invalid/`)).toMatch(
-    /^(misconfigured: unknown host|retry: the host name could not be looked up just now)$/,
+    /^(misconfigured: unknown host|retry: the host name cannot be looked up at the moment)$/,
   );
 });
 

@@ -155,7 +155,7 @@ describe('as people type them', () => {
     ]) {
       expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN: quoted, WEBHOOK_TOKENS: quoted, SINK_A_TYPE: quoted })).toEqual(
         ['MANAGEMENT_TOKEN', 'WEBHOOK_TOKENS', 'SINK_A_TYPE'].map(
-          name => `${name} stands in quotes, which count as part of it: leave them out`,
+          name => `${name} is in quotes, which count as part of the value: remove them`,
         ),
       );
     }

@@ -97,5 +97,5 @@ export function envFile(): string | null {
 /** Rejects quoted values: `docker run --env-file` keeps quotes, and as part of a secret or URL they only show up as failed requests. */
 function valueText(text: string): Read {
   const quoted = /^(["'`])[^]*\1$|^[“”„‘«「『][^]*[“”’»」』]$/.test(text);
-  return quoted ? { problem: 'stands in quotes, which count as part of it: leave them out' } : { text };
+  return quoted ? { problem: 'is in quotes, which count as part of the value: remove them' } : { text };
 }

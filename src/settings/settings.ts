@@ -151,7 +151,7 @@ export class Settings extends TracingSettings {
       ? [['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']]
       : [];
     if (/^\/slack\/interactions\/?$/.test(settings.WEBHOOK_PATH))
-      mistakes.push(['WEBHOOK_PATH', 'must not be where Slack tells of clicks: choose another path']);
+      mistakes.push(['WEBHOOK_PATH', 'must be another path: Slack sends clicks to this one']);
     return mistakes;
   }
 }

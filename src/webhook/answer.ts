@@ -59,8 +59,7 @@ export class Refusal extends Error {
   static invalid = (message: string): Refusal => Refusal.withCause(400, 120003, 'invalid', 'invalid', message);
   static tooLarge = (limit: number): Refusal =>
     Refusal.withCause(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
-  static unavailable = (): Refusal =>
-    Refusal.withCause(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be kept just now');
+  static unavailable = (): Refusal => Refusal.withCause(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be stored');
   static notFound = (): Refusal => new Refusal(404, 120006, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
 }
 

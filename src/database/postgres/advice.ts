@@ -18,7 +18,7 @@ const advice: readonly [RegExp, string][] = [
   [/^ERR_SSL|^EPROTO/, 'Check that it speaks TLS on this port, and that sslcert and sslkey of DATABASE_URL are of a CA that it knows'],
   [/^28/, 'Check user and password in DATABASE_URL, a client certificate (sslcert, sslkey) if it wants one, and pg_hba.conf'],
   [/^3D000/, 'Create this database, or correct its name in DATABASE_URL'],
-  [/^42P01/, 'Its tables are gone: restore them, or restart channel-sync, which makes them anew and takes in what was spooled'],
+  [/^42P01/, 'Its tables are missing: restore them, or restart channel-sync, which creates them again and records what was spooled'],
   [
     /^53300|no more connections|timeout exceeded/,
     'Allow this user more connections: max_connections, the limit of the role or the database, or the sizes of the pooler',

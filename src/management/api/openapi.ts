@@ -16,7 +16,7 @@ const contentOf = (dto: typeof EventDto | typeof ProblemDto, type: string) => ({
 const everywhere = {
   400: 'A part of the request is not what it should be',
   401: 'The bearer token is missing or wrong',
-  503: 'The database does not answer just now',
+  503: 'The database is unavailable',
 };
 
 /** What is called the same everywhere: its description, unless a comment has another, and an example. */

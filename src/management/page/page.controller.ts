@@ -40,7 +40,7 @@ export class PageController {
       );
     }
     const details = uuid.test(id) ? await this.lookups.within({}).change(id) : null;
-    if (!details) throw new NotFoundException('no change with this id is kept');
+    if (!details) throw new NotFoundException('there is no change with this id');
     response.type('html');
     return changePage(details, languageOf(query.lang, request), this.clock.now());
   }

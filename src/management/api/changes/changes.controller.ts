@@ -25,7 +25,7 @@ export class ChangesController {
   @Get(':id')
   async one(@Param('id') id: string): Promise<ChangeDetailDto> {
     const change = uuid.test(id) ? await findChange(this.database, id) : null;
-    if (!change) throw new NotFoundException('no change with this id is kept');
+    if (!change) throw new NotFoundException('there is no change with this id');
     return { ...change, deliveries: await deliveriesOf(this.database, id) };
   }
 
@@ -36,7 +36,7 @@ export class ChangesController {
   @Header('X-Content-Type-Options', 'nosniff')
   async webhook(@Param('id') id: string): Promise<StreamableFile> {
     const body = uuid.test(id) ? await findWebhook(this.database, id) : null;
-    if (!body) throw new NotFoundException('no webhook of a change with this id is kept');
+    if (!body) throw new NotFoundException('there is no webhook of a change with this id');
     return new StreamableFile(body, { type: 'application/octet-stream', disposition: 'attachment', length: body.length });
   }
 }

@@ -25,7 +25,7 @@ export class ChannelsController {
   @Get(':sdkAppId/:channelId')
   async one(@Param('sdkAppId') sdkAppId: string, @Param('channelId') channelId: string): Promise<ChannelDto> {
     const channel = await findChannel(this.database, sdkAppId, channelId);
-    if (!channel) throw new NotFoundException('no webhook of this channel was kept');
+    if (!channel) throw new NotFoundException('there is no channel with this id');
     return channel;
   }
 }

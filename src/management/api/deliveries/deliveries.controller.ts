@@ -29,7 +29,7 @@ export class DeliveriesController {
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
     const was = key && (await this.actions.discardOne(key, reason?.trim() ? ['as_said', wellFormed(reason.trim())] : ['discarded'], 'api'));
-    if (!was) throw new NotFoundException('no delivery with this id is kept');
+    if (!was) throw new NotFoundException('there is no delivery with this id');
     if (was !== 'parked') throw new ConflictException(`it is ${was}: only a parked delivery can be discarded`);
     const shown = await findDelivery(this.database, key);
     if (!shown) throw new NotFoundException('it was deleted meanwhile: it is older than RETENTION_DAYS');
