@@ -244,6 +244,7 @@ describe('doctor', () => {
         /^failure: password authentication failed.* -> Check user and password/,
       ],
       [`postgres://127.0.0.1:1/x`, /^failure: .*ECONNREFUSED.* -> Check that it runs/],
+      ['postgres:///x?host=/no/such/folder', /^failure: connect ENOENT .* -> Check that it runs, and the folder of its socket/],
     ] as const;
     const found = await Promise.all(wrong.map(async ([DATABASE_URL]) => [DATABASE_URL, (await findings({ DATABASE_URL }, 1))['database']]));
     expect(found).toEqual(wrong.map(([DATABASE_URL, told]) => [DATABASE_URL, expect.stringMatching(told)]));

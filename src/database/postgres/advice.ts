@@ -11,6 +11,7 @@ const advice: readonly [RegExp, string][] = [
   [/ALTNAME_INVALID|HOSTNAME_MISMATCH/, 'Put a host name into DATABASE_URL that its certificate is for'],
   [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, 'Renew its certificate; if that is valid, set the clock of this machine'],
   [/does not support SSL/, 'Turn TLS on there (ssl = on), or use sslmode=disable where the network can be trusted'],
+  [/^(ENOENT|EACCES) connect /, 'Check that it runs, and the folder of its socket in DATABASE_URL'],
   [
     /^(ENOENT|EACCES|EPERM|EISDIR|ENOTDIR|ERR_OSSL)|PEM/,
     'Put PEM files that can be read where sslrootcert, sslcert and sslkey of DATABASE_URL point',
