@@ -141,12 +141,13 @@ test('two releases side by side: both owe what the newer one registered, in orde
   const search = await new FakeSearch().open();
   const audit = await new CrmCatcher(signingSecret).open();
   const tables = await look(environment['DATABASE_URL']!);
+  let going = true;
   try {
     const index = { SINK_INDEX_TYPE: 'opensearch', SINK_INDEX_URL: search.url };
     const newer = { SINK_CRM_CHANNELS: 'wanted*', SINK_AUDIT_TYPE: 'webhook', SINK_AUDIT_URL: audit.url };
     const old = await replica(index);
     const replicas = [old];
-    let [going, sent] = [true, 0];
+    let sent = 0;
     const senders = ['wanted 0', 'wanted 1', 'wanted 2', 'other 0', 'other 1', 'other 2'].map(async channel => {
       for (let turn = 0; going; turn++, sent++) {
         expect(await change([replicas[turn % replicas.length]!.url], channel)).toBe(true);
@@ -212,6 +213,7 @@ test('two releases side by side: both owe what the newer one registered, in orde
       newest([...revisions(audit).values()].map(taken => taken.at(-1))),
     );
   } finally {
+    going = false;
     await tables.close();
     await audit.close();
     await search.close();
