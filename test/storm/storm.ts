@@ -109,6 +109,8 @@ export class Storm {
         if (this.#counts.kills % 10 === 0)
           tell?.(`${this.#counts.kills} of ${kills} kills, ${this.#oracle.acked.size} webhooks answered 200`);
       }
+      // On a slow machine no sink may have been asked often enough.
+      await until(() => this.#counts.misbehaved > 0, 'a sink that misbehaves', 30_000);
       going = false;
       await Promise.all(load);
       // What was spooled by the killed is taken over after a minute of silence.
