@@ -1,9 +1,8 @@
 import '../support/node-version.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { differences } from './play.ts';
 import { type Change, type Stage, openStage } from './stage.ts';
 import { playStory } from './story.ts';
-import { Teller, paint, printable, same } from './teller.ts';
+import { Teller, differences, paint, printable, same } from './teller.ts';
 
 const help = `npm run demo [-- --once]
 

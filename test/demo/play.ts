@@ -1,16 +1,10 @@
 import { type WebhookBody, commands, sendWebhook } from '../support/vendor.ts';
 import { type SlackMessage, linesOf } from './slack.ts';
 import type { Change, ChangeEvent, SinkAccounts, Stage } from './stage.ts';
-import { type Teller, matches, patienceMs, printable, same } from './teller.ts';
+import { type Teller, differences, matches, patienceMs, printable, same, shown } from './teller.ts';
 
 const channel = '@TOA#_cloud_tea_house';
 const channelQuery = `changes?channelId=${encodeURIComponent(channel)}`;
-const shown = (value: string | null) => (value === null ? '—' : `“${printable(value)}”`);
-
-/** What differs, for a reader. */
-export const differences = (changes: Change['changes']) =>
-  changes.map(({ field, from, to }) => `${field}: ${shown(from)} → ${shown(to)}`).join(', ');
-
 /** What a step's webhook should lead to. */
 interface Expected {
   type: string;
@@ -176,37 +170,30 @@ export class Play {
     });
   }
 
-  /** The last webhook is parked at the CRM, with a button to send it again; it is pressed by who looks, in the end by us. */
+  /** The last webhook is parked at the CRM. Retry is pressed by who looks, in the end by us; who did is on record. */
   async isParked(alone: boolean): Promise<void> {
     await this.#cardSays(/crm.* failed/, 'a card with Retry and Discard');
     await this.#teller.check('crm', async () => {
       const { changeId: id, reason } = await this.#teller.until('a parked delivery', () => this.#parked());
-      const minute = patienceMs / 1000;
-      if (!alone) this.#teller.say('you', `press Retry on the card at ${this.#stage.url} (or wait ${minute} s, and it is pressed for you)`);
-      const byHand = !alone && (await this.#teller.isSoon(async () => (await this.#parked()) === undefined));
-      if (!byHand) await this.#press('retry', id);
-      return `parked: ${reason}. Retry was pressed${byHand ? ' by you' : ''}`;
-    });
-  }
-
-  /** Who clicked is on record. */
-  wasClicked(): Promise<void> {
-    return this.#teller.check('record', async () => {
+      const isReplayed = async () => (await this.#parked()) === undefined;
+      if (!alone)
+        this.#teller.say(
+          'you',
+          `press Retry on the card at ${this.#stage.url} (or wait ${patienceMs / 1000} s, and it is pressed for you)`,
+        );
+      const byHand = !alone && (await this.#teller.isSoon(isReplayed));
+      const { ts } = await this.#teller.until('its card', () => this.#lastCard(/./));
+      if (!byHand) await this.#stage.click({ ts, action: 'retry', value: `slack:${id}` });
+      await this.#teller.until('a replay', isReplayed);
       const { items } = await this.#stage.api<{ items: { action: string; actor: string }[] }>('audit?limit=1');
-      matches('the latest entry', { action: 'replay', actor: 'slack:U0DEMO' }, items[0]);
-      return 'GET /api/v1/audit: a replay by slack:U0DEMO';
+      matches('the latest entry of the audit', { action: 'replay', actor: 'slack:U0DEMO' }, items[0]);
+      return `parked: ${reason}. Retry was pressed${byHand ? ' by you' : ''}, which the audit says`;
     });
   }
 
   async #parked() {
     const path = 'deliveries?sink=crm&state=parked&limit=1';
     return (await this.#stage.api<{ items: { changeId: string; reason: string }[] }>(path)).items[0];
-  }
-
-  /** Presses a button of a card, as the page does. */
-  async #press(action: string, target: string): Promise<void> {
-    const { ts } = await this.#teller.until('its card', () => this.#lastCard(/./));
-    await this.#stage.click({ ts, action, value: `slack:${target}` });
   }
 
   /** The card of the last webhook, if a line of it says that. */
@@ -222,11 +209,7 @@ export class Play {
       const { items } = await this.#stage.api<{ items: Change[] }>(`${channelQuery}&limit=1`);
       matches('the newest change', { revision: null, stale: [field] }, items[0]);
       const { deliveries } = await this.#stage.api<Change>(`changes/${items[0]!.id}`);
-      same(
-        'the sinks that it is owed to',
-        ['slack'],
-        deliveries.map(({ sink }) => sink),
-      );
+      same('the sinks that get it', 'slack', deliveries.map(({ sink }) => sink).join());
       return `kept without a revision, ${field} is stale: CRM, search index and log do not hear of it`;
     });
     await this.#cardSays(/Ignored: older than the current profile/, 'a card');

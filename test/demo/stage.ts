@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { type CrmBody, CrmCatcher } from '../support/crm-catcher.ts';
 import { type FakeVendor, fakeVendor } from '../support/fake-vendor.ts';
 import { FakeSearch } from '../support/fake-search.ts';
-import { type Target, commands, curlCommand, sendWebhook } from '../support/vendor.ts';
-import { drawBlocks, drawMessages, escape } from './blocks.ts';
-import { type Link, crmPage, drawStory, landingPage, searchPage } from './page.ts';
+import { type Target, commands, curlCommand } from '../support/vendor.ts';
+import type { Link } from './page.ts';
+import { routesOf } from './routes.ts';
 import { Service, freePort } from './service.ts';
-import { type Routes, Site } from './site.ts';
+import { Site } from './site.ts';
 import { type SlackWorkspace, openSlack } from './slack.ts';
-import { type Clicked, type Shown, SlackClient } from './slack-client.ts';
+import { type Clicked, SlackClient } from './slack-client.ts';
 import type { Step } from './teller.ts';
 
 /** What a log line and a CRM get told of a change (contract, section 3). */
@@ -89,10 +89,21 @@ export async function openStage(over: AbortSignal, steps: readonly Step[]): Prom
     const managementToken = randomBytes(16).toString('hex');
     const target: Target = { url: `http://127.0.0.1:${port}/webhooks/tencent-chat`, appId, token: 'demo-token' };
     const management = `http://127.0.0.1:${managementPort}`;
-    site.routes.posts['/slack/api/'] = async (method, body, { headers }) => {
-      const { authorization = '', 'content-type': type = '' } = headers;
-      return client.api(method, { authorization, 'content-type': type }, body);
-    };
+    const links = [
+      { name: 'The search index', url: `${site.origin}/search` },
+      { name: 'What the CRM took', url: `${site.origin}/crm` },
+      { name: 'API documentation', url: `${management}/docs`, hint: `authorize with ${managementToken}` },
+      { name: 'Metrics', url: `${management}/metrics` },
+      { name: "Slack's inspector", url: slack.inspectorUrl },
+    ];
+    const curl = curlCommand(target, {
+      CallbackCommand: commands.changed,
+      Official_Account: '@TOA#_my_channel',
+      Operator_Account: 'me',
+      Name: '我的频道',
+      Introduction: 'Sent from my own terminal',
+    });
+    site.routes = routesOf({ service: `http://127.0.0.1:${port}`, target, crm, search, slack, client, links, curl, steps });
     const service = new Service(folder, {
       SDK_APP_IDS: appId,
       WEBHOOK_TOKENS: target.token,
@@ -135,54 +146,6 @@ export async function openStage(over: AbortSignal, steps: readonly Step[]): Prom
       if (!response.ok) throw new Error(`${path} answered ${response.status} ${await response.text()}`);
       return response;
     };
-    const links = [
-      { name: 'The search index', url: `${site.origin}/search` },
-      { name: 'What the CRM took', url: `${site.origin}/crm` },
-      { name: 'API documentation', url: `${management}/docs`, hint: `authorize with ${managementToken}` },
-      { name: 'Metrics', url: `${management}/metrics` },
-      { name: "Slack's inspector", url: slack.inspectorUrl },
-    ];
-    const curl = curlCommand(target, {
-      CallbackCommand: commands.changed,
-      Official_Account: '@TOA#_my_channel',
-      Operator_Account: 'me',
-      Name: '我的频道',
-      Introduction: 'Sent from my own terminal',
-    });
-    const documents = () => [...search.documents('official-channels').values()].map(({ source }) => source);
-    site.routes.pages = {
-      '/': nonce => landingPage(nonce, links, curl),
-      '/search': nonce => searchPage(nonce, documents(), `${search.url}/official-channels/_search`),
-      '/crm': nonce => crmPage(nonce, crm.events),
-    };
-    site.routes.json['/live'] = async () => ({ story: drawStory(steps), cards: drawMessages(await slack.messages()) });
-    Object.assign(site.routes.posts, {
-      '/slack/said/': async (trigger, body) => {
-        client.said(trigger, body);
-        return { body: '' };
-      },
-      '/click': async (_, body) => {
-        const shown = await client.click(`http://127.0.0.1:${port}`, JSON.parse(body) as Clicked);
-        return { body: JSON.stringify({ html: shown ? drawShown(shown) : '' }) };
-      },
-      '/send': async (_, body) => {
-        const { channel = '', name = '' } = JSON.parse(body) as Record<string, string>;
-        const webhook = {
-          CallbackCommand: commands.changed,
-          Official_Account: channel,
-          Operator_Account: 'you',
-          Name: name,
-          EventTime: Date.now(),
-        };
-        const { status, body: answer } = await sendWebhook(target, webhook);
-        return { body: JSON.stringify({ html: status === 200 ? '' : escape(`It was answered ${status}: ${answer.ErrorInfo}`) }) };
-      },
-      '/crm': async (_, body) => {
-        const status = Number((JSON.parse(body) as { answers: string }).answers);
-        crm.failing = status === 204 ? null : { status, error: 'you told me to' };
-        return { body: '{}' };
-      },
-    } satisfies Routes['posts']);
     return {
       service,
       target,
@@ -206,11 +169,6 @@ export async function openStage(over: AbortSignal, steps: readonly Step[]): Prom
     await close();
     throw error;
   }
-}
-
-function drawShown(shown: Shown): string {
-  if ('said' in shown) return escape(shown.said);
-  return `<h2>${escape(shown.view.title.text)}</h2>${drawBlocks(shown.view.blocks)}`;
 }
 
 function resultsOf(metrics: string): Map<string, number> {

@@ -120,7 +120,6 @@ export async function playStory(stage: Stage, teller: Teller, alone: boolean): P
     },
     2,
   );
-  await play.wasClicked();
 
   teller.step('The channel is destroyed', 'Its last known values are sent once more; after that all are unknown.');
   await play.send('destroyed', 8, { Name: names[3] });

@@ -21,6 +21,13 @@ export function matches(what: string, expected: object, came: object | undefined
 /** Text from outside, for a terminal: without what would move its cursor or turn its lines round. */
 export const printable = (text: string) => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, '�');
 
+/** A value of a profile, for a reader. */
+export const shown = (value: string | null) => (value === null ? '—' : `“${printable(value)}”`);
+
+/** What differs, for a reader. */
+export const differences = (changes: readonly { field: string; from: string | null; to: string | null }[]) =>
+  changes.map(({ field, from, to }) => `${field}: ${shown(from)} → ${shown(to)}`).join(', ');
+
 const holdMs = 30_000;
 /** A person may have to find a button first. */
 export const patienceMs = 60_000;
