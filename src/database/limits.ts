@@ -19,9 +19,9 @@ export function* chunks<T>(list: readonly T[], size: number): Generator<readonly
   for (let from = 0; from < list.length; from += size) yield list.slice(from, from + size);
 }
 
-/** How many of these sizes, from the first on, fit into `maxBytes` together; at least one, whatever its size. */
-export function fitting(sizes: readonly number[], maxBytes: number): number {
-  let left = maxBytes;
+/** How many of these sizes, from the first on, fit into `max` together; at least one, whatever its size. */
+export function fitting(sizes: readonly number[], max: number): number {
+  let left = max;
   const over = sizes.findIndex((size, index) => (left -= size) < 0 && index > 0);
   return over < 0 ? sizes.length : over;
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { arrivalOf } from '../database/arrival-times.js';
-import { pageRows } from '../database/limits.js';
+import { fitting, pageRows } from '../database/limits.js';
 import type { LocalClock } from '../database/shared-time.js';
 import type { EngineEvents, SinkHealth } from '../process/engine-events.js';
 import type { RegisteredSink } from '../sinks/registry.js';
@@ -130,9 +130,8 @@ export class Worker implements LocalWorker {
   /** Takes as many finished attempts as one transaction settles. */
   private takeEnded(): Ended[] {
     const { ended } = this.attempts;
-    let count = 0;
-    const last = ended.findIndex(({ answers }) => (count += answers.length) >= pageRows);
-    return ended.splice(0, last < 0 ? ended.length : last + 1);
+    const sizes = ended.map(({ answers }) => answers.length);
+    return ended.splice(0, fitting(sizes, pageRows));
   }
 
   /** Settles finished attempts and claims new work. @returns when to run the next turn; `null` to wait for a wake-up */

@@ -1,3 +1,5 @@
+import { fitting } from '../database/limits.js';
+
 /** Limit for one write; a single record may exceed it. */
 const maxGroupBytes = 4 * 1024 * 1024;
 
@@ -30,10 +32,8 @@ export class WriteQueue {
   }
 
   private async writeGroup(): Promise<void> {
-    let [bytes, count] = [0, 0];
-    while (count < this.waiting.length && (count === 0 || bytes + this.waiting[count]!.record.length <= maxGroupBytes))
-      bytes += this.waiting[count++]!.record.length;
-    const group = this.waiting.splice(0, count);
+    const sizes = this.waiting.map(({ record }) => record.length);
+    const group = this.waiting.splice(0, fitting(sizes, maxGroupBytes));
     if (this.waiting.length > 0) void this.exclusive(() => this.writeGroup());
     try {
       await this.write(group.map(({ record }) => record));
