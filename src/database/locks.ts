@@ -26,3 +26,8 @@ export function isOneOf(database: Database, column: 'channel' | 'id' | 'change_i
   const name = sql.ref(column);
   return database.embedded ? sql`${name} in (select ${name} from ${chosen})` : sql`${name} = any(array(select ${name} from ${chosen}))`;
 }
+
+/** Whether there is such a row; found by its keys: for `exists`, PostgreSQL reads all that could be one beforehand where its statistics are older than a backlog. */
+export function isThere(rows: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql`((select 1 ${rows} limit 1) is not null)`;
+}

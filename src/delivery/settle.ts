@@ -68,8 +68,9 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
 /** For state sinks: deliveries before this position are superseded, by the one that just ended or an earlier one. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
 async function freeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
+  // Not by `exists`, see `isThere`.
   const open = (where: string): string =>
-    `exists (select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where})`;
+    `(select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where} limit 1) is not null`;
   const ofState = mode.supersedes;
   const rows = settlements.map(({ work, delivery: { state }, lane, tryAgainAt }) => {
     const sent = ofState && state === 'delivered' ? work : null;

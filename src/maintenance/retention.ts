@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { idFrom } from '../database/arrival-times.js';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
+import { isThere } from '../database/locks.js';
 
 /** Changes scanned per transaction. */
 const pageSize = 200;
@@ -19,7 +20,7 @@ export function changesBefore(database: Database, before: number): () => Promise
       // Also compares EventTime, since a slow clock of ours may have stamped an arrival too early.
       const { rows } = await sql<{ id: string; kept: boolean | number | null }>`
         select change.id, change.position = channel.position or change.revision = channel.revision
-          or exists (select 1 from delivery where change_id = change.id and state in ('pending', 'parked')) as kept
+          or ${isThere(sql`from delivery where change_id = change.id and state in ('pending', 'parked')`)} as kept
         from change join channel on channel.id = change.channel
         where change.id > ${after} and change.id < ${idFrom(before)} and change.event_time < ${before}
         order by change.id limit ${sql.lit(pageSize)}`.execute(trx);

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
+import { isThere } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { Session } from '../delivery/modes/mode.js';
@@ -21,8 +22,10 @@ const showsFailures = (report: Shows): boolean => report?.holdMs === null && rep
 /** Whether this change waits for a result of some other sink. */
 export function waits(changeId: RawBuilder<unknown>, report: Shows): RawBuilder<boolean> {
   const has = (state: string) =>
-    sql`exists (select 1 from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = ${sql.lit(state)} and s.mode <> 'report')`;
-  return showsFailures(report) ? sql`(${has('pending')} and not ${has('parked')})` : sql`${has('pending')}`;
+    isThere(
+      sql`from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = ${sql.lit(state)} and s.mode <> 'report'`,
+    );
+  return showsFailures(report) ? sql`(${has('pending')} and not ${has('parked')})` : has('pending');
 }
 
 /** Those of these changes that wait for a result of some other sink. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */

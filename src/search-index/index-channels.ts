@@ -5,7 +5,7 @@ import type { Trx } from '../database/tables.js';
 import type { ChannelKey } from '../sinks/search-sink.js';
 import type { Delivery } from '../sinks/sink.js';
 import { filtersFrom, wants } from '../sinks/filters.js';
-import { channelsOf, lockLanes } from '../database/locks.js';
+import { channelsOf, isThere, lockLanes } from '../database/locks.js';
 import { blanks, deliveryOf, storedEvent } from '../delivery/work.js';
 
 /** A channel's latest state, as it should be in an index. */
@@ -95,7 +95,7 @@ function latestOf(trx: Trx, sink: number, ids: number[]) {
     .select(['channel.id as channel', 'sdk_app_id', 'channel_id', 'version', 'channel.updated_at', 'change.id as change_id'])
     .select(['change.position', 'change.revision', 'type', 'source', 'operator', 'client_ip', 'platform', 'owner', 'event_time'])
     .select(['exist', 'profile', 'delivery.state'])
-    .select(sql`exists (select 1 from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1)`.as('open'))
+    .select(isThere(sql`from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1`).as('open'))
     .where('channel.id', 'in', ids)
     .orderBy('channel.sdk_app_id')
     .orderBy('channel.channel_id')

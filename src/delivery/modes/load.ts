@@ -50,27 +50,29 @@ async function load(
   lease: Lease,
 ): Promise<{ work: LaneWork[]; tooLarge: Set<number> }> {
   const { database, trx, sink } = session;
-  const from = (chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+  const from = (deliveries: RawBuilder<unknown>, chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
       from lane
-      join delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
+      join ${deliveries} delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
       join change on change.id = delivery.change_id
       join channel on channel.id = lane.channel
       where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)} order by change.id`;
   const tooLarge = new Set<number>();
-  let loaded = which;
+  let [before, loaded] = [sql``, from(sql`delivery`, which)];
   if (count > uncheckedRows) {
     const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
         select change.id, lane.channel,
           octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
-        ${from(which)}`.execute(trx);
+        ${loaded}`.execute(trx);
     const rowBytes = sizes.map(row => overheadBytes + row.bytes);
     const fits = fitting(rowBytes, bytes);
     for (const { channel } of sizes.slice(fits)) tooLarge.add(channel);
     const ids = sizes.slice(0, fits).map(({ id }) => id);
-    loaded = database.isAmong('delivery.change_id', ids);
+    // Looked up first: PostgreSQL looked for each of them in each lane.
+    before = sql`with chosen as materialized (select * from delivery where sink = ${sink.id} and ${database.isAmong('change_id', ids)})`;
+    loaded = from(sql`chosen`, sql`true`);
   }
   const { rows } = await sql<DeliveryRow>`
-      select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${from(loaded)}`.execute(trx);
+      ${before} select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${loaded}`.execute(trx);
   return { work: await workOf(session, rows, lease), tooLarge };
 }
 

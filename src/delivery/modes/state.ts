@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { unknownProfile } from '../../channel/profile.js';
 import { readProfile } from '../../channel/stored.js';
 import { pageRows } from '../../database/limits.js';
-import { channelsOf, isOneOf, skipLocked } from '../../database/locks.js';
+import { channelsOf, isOneOf, isThere, skipLocked } from '../../database/locks.js';
 import { type DeliveryRow, type LatestState, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
@@ -70,6 +70,6 @@ export async function supersedePage({ database, trx, sink: { id }, now }: Sessio
       returning change_id as "changeId", channel`.execute(trx);
   await sql`
       update lane set superseded_before = null
-      where sink = ${id} and ${chosen} and not exists (select 1 from delivery older where ${older})`.execute(trx);
+      where sink = ${id} and ${chosen} and not ${isThere(sql`from delivery older where ${older}`)}`.execute(trx);
   return { superseded, more: superseded.length === pageRows || lanes.length === supersedingLanes };
 }
