@@ -35,20 +35,23 @@ const { default: EmbeddedPostgres } = (await import(
  */
 export async function startPostgres({ disk = tmpdir(), synced = true } = {}): Promise<TestPostgres> {
   const databaseDir = mkdtempSync(join(disk, 'channel-sync-postgres-'));
+  const on = (port: number) =>
+    new EmbeddedPostgres({
+      databaseDir,
+      port,
+      user: 'postgres',
+      password: mark,
+      persistent: false,
+      // PostgreSQL refuses to run as root.
+      createPostgresUser: process.getuid?.() === 0,
+      postgresFlags: ['listen_addresses=127.0.0.1', 'max_connections=200', ...(synced ? [] : unsynced)].flatMap(setting => ['-c', setting]),
+      onLog: () => undefined,
+      onError: () => undefined,
+    });
+  await on(0).initialise();
+  // Only now: somebody else could take the port in the seconds that this took.
   const port = await freePort();
-  const server = new EmbeddedPostgres({
-    databaseDir,
-    port,
-    user: 'postgres',
-    password: mark,
-    persistent: false,
-    // PostgreSQL refuses to run as root.
-    createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: ['listen_addresses=127.0.0.1', 'max_connections=200', ...(synced ? [] : unsynced)].flatMap(setting => ['-c', setting]),
-    onLog: () => undefined,
-    onError: () => undefined,
-  });
-  await server.initialise();
+  const server = on(port);
   await server.start();
   const postmaster = (): number => Number(readFileSync(join(databaseDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
   return {
