@@ -156,7 +156,9 @@ describe('Socket Mode', () => {
     await connected();
     await click('after all');
     expect(warnings).toEqual([
-      expect.stringMatching(/^no clicks come in .*APP_TOKEN, which needs the scope connections:write; it is tried again by itself$/),
+      expect.stringMatching(
+        /^clicks do not arrive: cannot connect to Slack .*APP_TOKEN, which needs the scope connections:write; retrying$/,
+      ),
       'the Socket Mode connection to Slack is open again',
     ]);
     expect(warnings[0]).toContain(`(${reason})`);

@@ -69,7 +69,7 @@ export class Socket {
       } catch (error) {
         if (failures === 0 && !signal.aborted)
           this.context.warn(
-            `no clicks come in while Slack does not take our connection (${reasonOf(error)}): check that Slack can be reached from here, and APP_TOKEN, which needs the scope connections:write; it is tried again by itself`,
+            `clicks do not arrive: cannot connect to Slack (${reasonOf(error)}): check that Slack can be reached from here, and APP_TOKEN, which needs the scope connections:write; retrying`,
           );
         failures += 1;
       }
