@@ -11,7 +11,6 @@ const settleWithinMs = 120_000;
 /** What the API says of a comparison. */
 interface Comparison {
   id: string;
-  cause: string;
   state: string;
   finishedAt: string | null;
   corrected: number;
@@ -32,11 +31,11 @@ export interface ComparingReport {
 /** Has the service compare its channels with the vendor again and again, and in the end until nothing differs. */
 export class Comparing {
   readonly world: VendorWorld;
-  readonly #call: <T>(method: 'GET' | 'POST', path: string) => Promise<T>;
+  readonly #call: <T>(method: 'GET' | 'POST', path: string, body?: object) => Promise<T>;
   #cut = 0;
 
   /** @param call of the service's management API */
-  constructor(world: VendorWorld, call: <T>(method: 'GET' | 'POST', path: string) => Promise<T>) {
+  constructor(world: VendorWorld, call: <T>(method: 'GET' | 'POST', path: string, body?: object) => Promise<T>) {
     [this.world, this.#call] = [world, call];
   }
 
@@ -46,28 +45,23 @@ export class Comparing {
 
   /** After a kill: whether a comparison was under way, and another one if none waits. */
   async again(): Promise<void> {
-    if ((await this.#open()).some(({ state }) => state === 'running')) this.#cut += 1;
+    const { items } = await this.#call<{ items: Comparison[] }>('GET', 'comparisons?limit=500');
+    if (items.some(({ state }) => state === 'running')) this.#cut += 1;
     await this.#call('POST', 'comparisons');
   }
 
-  /** Once nothing happens any more: compares until nothing differs, a second reading of what is gone included. */
+  /** Once nothing happens any more: waits until dry runs find no difference, and nothing that is gone and not recorded as destroyed. */
   async agree(): Promise<void> {
     this.world.quiet = true;
     await sleep(judgedAfterMs);
     const agreed = async (): Promise<boolean> => {
-      let one = await this.#call<Comparison>('POST', 'comparisons');
+      let one = await this.#call<Comparison>('POST', 'comparisons', { dryRun: true });
       const over = async (): Promise<boolean> => (one = await this.#call<Comparison>('GET', `comparisons/${one.id}`)).finishedAt !== null;
       await until(over, 'the end of a comparison', settleWithinMs);
       const { state, corrected, destroyed, imported, failed } = one;
-      const isEqual = state === 'done' && corrected + destroyed + imported + failed === 0;
-      return isEqual && !(await this.#open()).some(({ cause }) => cause === 'gone');
+      return state === 'done' && corrected + destroyed + imported + failed === 0;
     };
     await until(agreed, 'a comparison in which nothing differs', settleWithinMs);
-  }
-
-  async #open(): Promise<Comparison[]> {
-    const { items } = await this.#call<{ items: Comparison[] }>('GET', 'comparisons?limit=500');
-    return items.filter(({ finishedAt }) => finishedAt === null);
   }
 
   /** What happened; there are never more calls in a second than the service is told to make, whoever makes them, also across kills. */
