@@ -10,52 +10,52 @@ import { messageRefsOf } from './alerts/summary.js';
 import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';
 import { card, fullTexts, hasCard, noCard } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
-import { notOfApi } from './slack-errors.js';
+import { unexpectedApiAnswer } from './slack-errors.js';
 import { callApi, sendMessage, withinTime } from './slack-http.js';
 import type { SlackSettings } from './slack.settings.js';
 
-/** Where a message stands, as we remember it. */
+/** Location and state of a posted message, stored as its messageRef. */
 interface MessageRef {
   channel: string;
   ts: string;
-  /** Slack could not fetch its image, so that edits need not find that out again. */
+  /** Slack could not fetch its image; edits leave it out. */
   image?: false;
-  /** Its thread is complete. */
+  /** All replies in its thread have been posted. */
   thread?: true;
-  /** It is an alert that could not be posted to ALERT_CHANNEL. */
+  /** An alert posted to CHANNEL because ALERT_CHANNEL failed. */
   fallback?: true;
 }
 
-/** What is to stand in the channel. */
-interface Shown {
+/** A message to post or edit. */
+interface MessageSpec {
   channel: string;
-  /** As a new message, in which names of people would notify them, or as an edit. */
+  /** Renders it. Names in a new message notify people; names in an edit do not. */
   message: (isNew: boolean) => Message;
-  /** What goes into its thread, once. */
+  /** Replies in its thread, posted once. */
   thread: Message[];
-  /** What its metadata carry, so that it is found again. */
+  /** Stored in the message's metadata, to find the message again. */
   key: { name: 'delivery_id' | 'digest_id' | 'alert_id'; value: string };
   messageRef: MessageRef | null;
-  /** From when on it may stand there without our knowing, in milliseconds; `null` if it cannot. */
+  /** Earliest time (ms) at which a lost attempt may have posted it; `null` if there was none. */
   possiblyPostedSince: number | null;
 }
 
-/** Errors of an edit after which the message cannot be edited any more. */
+/** Errors of an edit that mean the message can no longer be edited. */
 const lostMessage = new Set(['message_not_found', 'edit_window_closed', 'cant_update_message', 'block_mismatch']);
-/** These too, if it stands in another channel than the one set now. */
+/** Also these, if the message is in another channel than the configured one. */
 const lostChannel = new Set(['channel_not_found', 'is_archived', 'not_in_channel']);
 
 const eventType = 'channel_sync';
-/** Each is a call. */
-const mostLinks = 10;
-/** By how much Slack's clock may differ from ours, in milliseconds. */
-const clockMs = 60_000;
+/** Each link takes one API call. */
+const maxLinks = 10;
+/** Maximum difference between Slack's clock and ours, in milliseconds. */
+const maxClockSkewMs = 60_000;
 
-/** Messages by a bot token: posted once, then edited. */
+/** Posts messages with a bot token and edits them later. */
 export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   readonly holdMs: number | null;
   readonly edits: boolean;
-  /** Channels that the token may not read: there is no use in asking again. */
+  /** Channels whose history the token may not read; they are not tried again. */
   private readonly unreadable = new Set<string>();
 
   constructor(
@@ -69,25 +69,25 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   }
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    const known = readMessageRef(report.messageRef);
-    if (!hasCard(report, this.rendering) && known === null) return noCard;
-    const shown: Shown = {
+    const existing = readMessageRef(report.messageRef);
+    if (!hasCard(report, this.rendering) && existing === null) return noCard;
+    const spec: MessageSpec = {
       channel: this.settings.CHANNEL,
       message: isNew => card(report, this.rendering, this.context.now(), isNew),
       thread: fullTexts(report, this.rendering),
       key: { name: 'delivery_id', value: report.id },
-      messageRef: known,
+      messageRef: existing,
       possiblyPostedSince: report.possiblyPostedSince,
     };
-    return JSON.stringify(await this.show(shown, signal, countCall));
+    return JSON.stringify(await this.show(spec, signal, countCall));
   }
 
   async digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string> {
     if (this.rendering.cards !== 'all') return noCard;
-    // The same set of changes is the same digest, in whatever order they come.
+    // The same set of changes has the same id in any order.
     const ids = reports.map(({ id }) => id).sort();
     const since = reports.map(report => report.possiblyPostedSince).filter(time => time !== null);
-    const shown: Shown = {
+    const spec: MessageSpec = {
       channel: this.settings.CHANNEL,
       message: () => digest(reports, this.rendering),
       thread: digestThread(reports, this.rendering),
@@ -95,52 +95,52 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
       messageRef: null,
       possiblyPostedSince: since.length > 0 ? Math.min(...since) : null,
     };
-    const { channel, ts } = await this.show(shown, signal, countCall);
-    // Of each change in it, which has no card of its own.
+    const { channel, ts } = await this.show(spec, signal, countCall);
+    // Stored for each change of the digest; none of them has a card of its own.
     return JSON.stringify({ channel, ts, digest: true });
   }
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
     const isSummary = alert.kind === 'summary';
-    // Half of the time for the links, half for the message.
+    // For a summary, half of the time limit is for the links, half for the message.
     const timeoutMs = Math.ceil(this.settings.TIMEOUT_MS / (isSummary ? 2 : 1));
     const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : new Map<string, string>();
     const { CHANNEL, ALERT_CHANNEL = CHANNEL } = this.settings;
-    const known = readMessageRef(messageRef);
+    const existing = readMessageRef(messageRef);
     const show = async (channel: string, fallback: boolean): Promise<MessageRef> => {
-      const shown: Shown = {
+      const spec: MessageSpec = {
         channel,
-        message: isNew => alertMessage(alert, this.rendering, { first: known === null, isNew, fallback, links }),
+        message: isNew => alertMessage(alert, this.rendering, { first: existing === null, isNew, fallback, links }),
         thread: failures(alert, this.rendering),
         key: { name: 'alert_id', value: keyOf(alert) },
-        messageRef: known,
-        // Alerts are few, so that each new one may cost one look.
+        messageRef: existing,
+        // Alerts are rare, so each new one may search the history.
         possiblyPostedSince: alert.since,
       };
-      const { fallback: _, ...ref } = await this.show(shown, signal, countCall, timeoutMs);
+      const { fallback: _, ...ref } = await this.show(spec, signal, countCall, timeoutMs);
       return { ...ref, ...(fallback && { fallback }) };
     };
-    const fell = known?.fallback === true;
+    const usedFallback = existing?.fallback === true;
     try {
-      return JSON.stringify(await show(isSummary || fell ? CHANNEL : ALERT_CHANNEL, fell));
+      return JSON.stringify(await show(isSummary || usedFallback ? CHANNEL : ALERT_CHANNEL, usedFallback));
     } catch (error) {
-      // A wrong channel of alerts must not hide them; a wrong token fails here, too.
-      if (isSummary || fell || ALERT_CHANNEL === CHANNEL || !(error instanceof Misconfigured)) throw error;
+      // An invalid ALERT_CHANNEL must not hide alerts. With an invalid token, the second call fails too.
+      if (isSummary || usedFallback || ALERT_CHANNEL === CHANNEL || !(error instanceof Misconfigured)) throw error;
       countCall?.();
       return JSON.stringify(await show(CHANNEL, true));
     }
   }
 
-  /** Where messages stand, as far as Slack says in time: a message is as good without links. */
+  /** Permalinks by messageRef, as far as Slack returns them in time; a message works without links. */
   private async links(messageRefs: string[], timeoutMs: number, signal: AbortSignal, countCall?: () => void): Promise<Map<string, string>> {
     const links = new Map<string, string>();
     try {
       await withinTime(timeoutMs, signal, async within => {
-        for (const text of messageRefs.slice(0, mostLinks)) {
-          const known = readMessageRef(text);
-          if (!known) continue;
+        for (const text of messageRefs.slice(0, maxLinks)) {
+          const existing = readMessageRef(text);
+          if (!existing) continue;
           countCall?.();
-          const where = { channel: known.channel, message_ts: known.ts };
+          const where = { channel: existing.channel, message_ts: existing.ts };
           const { permalink } = await this.call<ChatGetPermalinkResponse>('chat.getPermalink', where, within);
           if (permalink !== undefined) links.set(text, permalink);
         }
@@ -152,14 +152,14 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     return links;
   }
 
-  private show(shown: Shown, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
+  private show(spec: MessageSpec, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
     return withinTime(timeoutMs, signal, async within => {
-      const known = shown.messageRef ?? (await this.find(shown, within));
-      const edited = known && (await this.edit(shown, known, within));
-      const metadata = { event_type: eventType, event_payload: { [shown.key.name]: shown.key.value } };
-      const fresh = { channel: shown.channel, ...postOptions, metadata };
-      const standing = edited ?? (await this.send('chat.postMessage', shown.message(true), fresh, within));
-      return this.reply(shown.thread, standing, within, countCall);
+      const existing = spec.messageRef ?? (await this.find(spec, within));
+      const edited = existing && (await this.edit(spec, existing, within));
+      const metadata = { event_type: eventType, event_payload: { [spec.key.name]: spec.key.value } };
+      const options = { channel: spec.channel, ...postOptions, metadata };
+      const posted = edited ?? (await this.send('chat.postMessage', spec.message(true), options, within));
+      return this.reply(spec.thread, posted, within, countCall);
     });
   }
 
@@ -167,16 +167,16 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     return callApi<T>(method, args, this.settings, this.context, signal);
   }
 
-  /** Looks for a message that a former attempt may have posted without hearing of it. */
-  private async find({ channel, key, possiblyPostedSince }: Shown, signal: AbortSignal): Promise<MessageRef | null> {
+  /** Searches the channel for a message that an earlier attempt may have posted without receiving the answer. */
+  private async find({ channel, key, possiblyPostedSince }: MessageSpec, signal: AbortSignal): Promise<MessageRef | null> {
     if (this.unreadable.has(channel) || possiblyPostedSince === null) return null;
     const now = this.context.now();
     try {
-      // Without the second bound it would be the oldest of a long time, not the newest.
-      // Since a time to come only by a clock that was ahead.
-      const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - clockMs), latest: seconds(now + clockMs) };
-      const asked = { channel, ...bounds, limit: 100, include_all_metadata: true };
-      const { messages } = await this.call<ConversationsHistoryResponse>('conversations.history', asked, signal);
+      // With `oldest` alone, Slack returns the first messages after it; with `latest` as well, the last ones before that.
+      // `possiblyPostedSince` is in the future if it was written by a clock that was ahead.
+      const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - maxClockSkewMs), latest: seconds(now + maxClockSkewMs) };
+      const args = { channel, ...bounds, limit: 100, include_all_metadata: true };
+      const { messages } = await this.call<ConversationsHistoryResponse>('conversations.history', args, signal);
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
         return payload[key.name] === key.value;
@@ -186,52 +186,56 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     } catch (error) {
       const word = wordOf(error);
       if (word === '' || /^rate_?limited$/.test(word)) throw error;
-      // The scope for it is optional: without, a message may rarely stand there twice.
+      // The scope for reading is optional; without it, a message may in rare cases be posted twice.
       if (error instanceof Misconfigured) this.unreadable.add(channel);
       return null;
     }
   }
 
-  /** `null` if the message is lost and a fresh one must be posted. */
-  private async edit({ message: render, channel: wanted }: Shown, known: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
-    const { channel, ts, image } = known;
+  /** `null` if the message can no longer be edited and a new one must be posted. */
+  private async edit(
+    { message: render, channel: configured }: MessageSpec,
+    existing: MessageRef,
+    signal: AbortSignal,
+  ): Promise<MessageRef | null> {
+    const { channel, ts, image } = existing;
     const message = render(false);
-    const shown = image === false ? (withoutImage(message) ?? message) : message;
+    const content = image === false ? (withoutImage(message) ?? message) : message;
     try {
-      const edited = await this.send('chat.update', shown, { channel, ts, ...editOptions }, signal);
-      return { ...known, ...(edited.image === false && { image: false }) };
+      const edited = await this.send('chat.update', content, { channel, ts, ...editOptions }, signal);
+      return { ...existing, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== wanted)) return null;
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== configured)) return null;
       throw error;
     }
   }
 
-  /** The message stands: what goes wrong in its thread may not have it posted again, so that a later edit completes the thread. */
-  private async reply(thread: readonly Message[], known: MessageRef, signal: AbortSignal, countCall?: () => void): Promise<MessageRef> {
-    if (thread.length === 0 || known.thread) return known;
-    const { channel, ts } = known;
+  /** Only logs errors: the message itself is posted and must not be posted again. A later edit completes the thread. */
+  private async reply(thread: readonly Message[], existing: MessageRef, signal: AbortSignal, countCall?: () => void): Promise<MessageRef> {
+    if (thread.length === 0 || existing.thread) return existing;
+    const { channel, ts } = existing;
     try {
       for (const message of thread) {
         countCall?.();
         await this.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...postOptions }, signal);
       }
-      return { ...known, thread: true };
+      return { ...existing, thread: true };
     } catch (error) {
       this.context.warn(`could not add to the thread of a message: ${classifyNetworkError(error).message}`);
-      return known;
+      return existing;
     }
   }
 
   private async send(method: string, message: Message, args: object, signal: AbortSignal): Promise<MessageRef> {
-    const sent = await sendMessage(message, one => this.call<ChatPostMessageResponse>(method, { ...one, ...args }, signal));
+    const sent = await sendMessage(message, variant => this.call<ChatPostMessageResponse>(method, { ...variant, ...args }, signal));
     const { channel, ts } = sent.answer;
-    if (typeof channel !== 'string' || typeof ts !== 'string') throw notOfApi(200);
+    if (typeof channel !== 'string' || typeof ts !== 'string') throw unexpectedApiAnswer(200);
     return { channel, ts, ...(sent.imageless && { image: false }) };
   }
 }
 
-/** A time as Slack's history knows it. */
+/** Whole seconds, as conversations.history expects them. */
 function seconds(ms: number): string {
   return String(Math.floor(ms / 1000));
 }
@@ -240,7 +244,7 @@ function wordOf(error: unknown): string {
   return error instanceof SinkError ? error.word : '';
 }
 
-/** `null` for what is not of a message of its own, such as the messageRef of an incoming webhook that this sink was before. */
+/** `null` if it is not of a single bot message, but of a digest, or of an incoming webhook that this sink used before. */
 function readMessageRef(text: string | null): MessageRef | null {
   const { channel, ts, image, thread, fallback, digest } = Object(parseJson(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
   if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;

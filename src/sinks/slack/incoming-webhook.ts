@@ -9,12 +9,12 @@ import { digest } from './card/digest.js';
 import { classifyWebhookAnswer } from './slack-errors.js';
 import { post, sendMessage, withinTime } from './slack-http.js';
 
-/** An incoming webhook says nothing of what it posted, so that the messageRef only says that it did. */
+/** Slack does not return a reference to the message, so the messageRef only records that it was posted. */
 const posted = JSON.stringify({ posted: true });
-/** Also that an alert is over: one that is opened again is posted again. */
+/** Also records that an alert has ended: if it reopens, it is posted again. */
 const over = JSON.stringify({ posted: true, over: true });
 
-/** Messages by an incoming-webhook URL: each posted once; of an alert that ends, its end too. */
+/** Posts messages to an incoming-webhook URL, each once; the end of an alert is a second message. */
 export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   readonly holdMs: number | null;
   readonly edits = false;
@@ -45,7 +45,7 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alert
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {
-    await withinTime(this.timeoutMs, signal, within => sendMessage(message, one => this.send(one, within)));
+    await withinTime(this.timeoutMs, signal, within => sendMessage(message, variant => this.send(variant, within)));
     return messageRef;
   }
 

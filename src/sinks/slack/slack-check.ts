@@ -4,53 +4,53 @@ import { reach } from '../../outgoing/reach.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { CheckResult } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
-import { asIfAnswered } from './slack-errors.js';
+import { apiError } from './slack-errors.js';
 import { askApi, withinTime } from './slack-http.js';
 import type { SlackSettings } from './slack.settings.js';
 
-/** Calls a method of the Web API. @throws SinkError unless Slack says that it is done */
+/** Calls a Web API method. @throws SinkError unless Slack reports success */
 type Ask = (method: string, args: object) => Promise<{ channel?: NonNullable<ConversationsInfoResponse['channel']> }>;
-/** The scopes of the token; `null` if Slack did not tell them. */
+/** The scopes of the token; `null` if Slack did not send them. */
 type Scopes = ReadonlySet<string> | null;
 
-/** An incoming webhook can be asked nothing without posting. */
+/** Checks only the connection: anything more would post a message. */
 export async function checkHook(url: string, { proxies }: SinkContext, signal: AbortSignal): Promise<CheckResult> {
   const reached = await reach(url, proxies, {}, signal);
   const where = reached === 'proxy' ? 'its proxy is reachable; Slack and the path' : 'reachable; the path';
   return { problems: [], summary: `${where} of WEBHOOK_URL are not tried until the first message or \`test\`` };
 }
 
-/** The token, its scopes, and the channel with the bot's membership, as far as the scopes let it ask. Nothing is posted. */
+/** Checks the token, its scopes, and the bot's access to the channel as far as the scopes allow. Posts nothing. */
 export function checkBot(settings: SlackSettings, context: SinkContext, signal: AbortSignal): Promise<CheckResult> {
   return withinTime(settings.TIMEOUT_MS, signal, async within => {
     const { headers } = await askApi('auth.test', {}, settings, context, within);
-    const told = headers['x-oauth-scopes'];
-    const scopes = typeof told === 'string' ? new Set(told.split(/[\s,]+/)) : null;
+    const header = headers['x-oauth-scopes'];
+    const scopes = typeof header === 'string' ? new Set(header.split(/[\s,]+/)) : null;
     const ask: Ask = async (method, args) => parseJson((await askApi(method, args, settings, context, within)).body) as object;
     const problems: SinkError[] = [];
     if (scopes && !['chat:write', 'chat:write:bot', 'bot'].some(scope => scopes.has(scope)))
-      problems.push(asIfAnswered('missing_scope', ['slack_lacks_scope']));
+      problems.push(apiError('missing_scope', ['slack_lacks_scope']));
     const found = await checkChannel(settings.CHANNEL ?? '', 'CHANNEL', scopes, ask);
     if (found instanceof SinkError) problems.push(found);
     const alerts = settings.ALERT_CHANNEL === undefined ? '' : await checkChannel(settings.ALERT_CHANNEL, 'ALERT_CHANNEL', scopes, ask);
-    // It stops no cards.
+    // A failing ALERT_CHANNEL does not stop cards.
     if (alerts instanceof SinkError) context.warn(`alerts go to CHANNEL, since ALERT_CHANNEL cannot be posted to: ${alerts.message}`);
-    const known = [found, alerts].filter(one => typeof one === 'string' && one !== '');
-    return { problems, summary: ['the token is accepted', ...(known.length > 0 ? known : ['the channel was looked at'])].join('; ') };
+    const facts = [found, alerts].filter(fact => typeof fact === 'string' && fact !== '');
+    return { problems, summary: ['the token is accepted', ...(facts.length > 0 ? facts : ['the channel was looked at'])].join('; ') };
   });
 }
 
-/** Asks what tells most, then what needs fewer scopes; the last needs none. @returns what is wrong, or what is known */
+/** Tries the most informative call first, then calls that need fewer scopes; the last needs none. @returns the problem, or what is known */
 async function checkChannel(channel: string, setting: string, scopes: Scopes, ask: Ask): Promise<SinkError | string> {
-  // A channel by its name and a user can be posted to, but not looked up so.
+  // A channel name or a user id can be posted to, but not looked up.
   if (!/^[CDG][A-Z0-9]{5,}$/.test(channel)) return `${setting} is not an id and cannot be looked up`;
   const may = (what: string): boolean => scopes === null || ['channels', 'groups', 'im'].some(kind => scopes.has(`${kind}:${what}`));
-  const notMember = asIfAnswered('not_in_channel', ['slack_not_member', setting]);
+  const notMember = apiError('not_in_channel', ['slack_not_member', setting]);
   const uninvited = scopes?.has('chat:write.public') === true;
   if (may('read')) {
     const answer = await ask('conversations.info', { channel }).catch(unlessAnswered);
     const { is_archived, is_member, is_im, is_private } = answer instanceof SinkError ? {} : (answer.channel ?? {});
-    if (is_archived === true) return asIfAnswered('is_archived', ['slack_channel_archived', setting]);
+    if (is_archived === true) return apiError('is_archived', ['slack_channel_archived', setting]);
     if (is_member === false && is_im !== true && !(uninvited && is_private !== true)) return notMember;
     if (is_member === true) return `the bot is in the channel of ${setting}`;
   }
@@ -65,7 +65,7 @@ async function checkChannel(channel: string, setting: string, scopes: Scopes, as
   return `the channel of ${setting} ${exists ? 'exists; whether the bot is in it was not asked' : 'cannot be looked up'}`;
 }
 
-/** What Slack's word for it tells; what fails otherwise fails the check. */
+/** Returns Slack's own errors; any other error fails the check. */
 function unlessAnswered(error: unknown): SinkError {
   if (error instanceof SinkError && error.word !== '') return error;
   throw error;

@@ -3,10 +3,10 @@ import { classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js'
 import type { Answer } from '../../outgoing/send.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 
-/** Nothing else of Slack's answers gets into our errors: a word of Slack's vocabulary holds neither secrets nor profile text. */
+/** Only Slack's error codes (its "words") go into our errors: they contain no secrets and no profile text. */
 const wordPattern = /^[a-z_]{1,60}$/;
 
-/** What a person must do about words of Slack that nobody can wait out. */
+/** What to do about error codes that retries cannot resolve. */
 type Advice = readonly (readonly [advice: Explanation, words: RegExp])[];
 
 const apiAdvice: Advice = [
@@ -31,14 +31,14 @@ const webhookAdvice: Advice = [
   ...apiAdvice.map(([, words]) => [['slack_webhook_gone'], words] as const),
 ];
 
-/** Words about the message itself: the same message will never be taken. */
+/** Error codes about the message itself: Slack would refuse the same message every time. */
 const aboutMessage =
   /^(invalid_(blocks|arg|array_arg|json|form|charset|post|payload|metadata|text)|missing_(text|post|charset|arg)|no_text|metadata_|msg_|markdown_|too_many_|too_long|cannot_parse|block_mismatch|slack_connect_|duplicate_message|as_user_not|message_not_found|cant_|edit_window)/;
 
-/** The message was refused, perhaps for its image alone: Slack fetches images while it handles the call, and has no word of its own for a failure of that. */
+/** The message was refused, possibly only for its image: Slack fetches images during the call and has no error code for a failed fetch. */
 export class ImageRefused extends Refused {}
 
-/** What a word means that is known to us; `null` for others. */
+/** The error for a known code; `null` for others. */
 function classifyWord(word: string, advice: Advice, reason: Explanation, status: number, mayBeImage: boolean): SinkError | null {
   const todo = advice.find(([, words]) => words.test(word))?.[0];
   if (todo !== undefined) return new Misconfigured(reason, todo, status);
@@ -47,21 +47,21 @@ function classifyWord(word: string, advice: Advice, reason: Explanation, status:
   return new kind(reason, ['slack_message'], status);
 }
 
-/** As if the Web API had answered with this word. */
-export function asIfAnswered(word: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
+/** The error for this code, as if the Web API had returned it. */
+export function apiError(word: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
   return classifyWord(word, apiAdvice, reason, 200, false)!;
 }
 
 /**
- * What an answer of the Web API means; `null` is done. Slack hardly uses any status but 200 and 429, so that with others it is mostly a proxy that
- * speaks. A word unknown to us is tried again: Slack adds words for its own troubles now and then, and a delivery that is tried too long is parked anyway.
+ * The error in a Web API answer; `null` if the call succeeded. Slack rarely uses a status other than 200 and 429, so others mostly come
+ * from a proxy. Unknown error codes are retried: Slack adds codes for its own failures, and a delivery that is retried too long is parked.
  */
 export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: number): SinkError | null {
   const answer = fieldsOf(body);
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && answer.ok === true) return null;
   const word = byStatus || answer.ok === false ? slackWord(answer.error) : null;
-  if (word === null || (status >= 300 && status < 400)) return byStatus ?? notOfApi(status);
+  if (word === null || (status >= 300 && status < 400)) return byStatus ?? unexpectedApiAnswer(status);
   const reason = ['slack_answered', word] as const;
   const explanation = JSON.stringify([answer.response_metadata?.messages ?? [], answer.errors ?? []]);
   const byWord = classifyWord(word, apiAdvice, reason, status, explanation === '[[],[]]' || /image/i.test(explanation));
@@ -69,31 +69,31 @@ export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: num
   return Object.assign(byWord ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now)), { word });
 }
 
-/** An answer that Slack would not give. */
-export function notOfApi(status: number): TryAgain {
+/** For an answer that is not from the Slack API. */
+export function unexpectedApiAnswer(status: number): TryAgain {
   return new TryAgain(['not_slack_api'], ['slack_api_url_or_way'], status);
 }
 
-/** What an incoming webhook's answer means; `null` is posted, which Slack says with the body `ok` and nothing else. */
+/** The error in an incoming webhook's answer; `null` if it was posted, which Slack confirms with the exact body `ok`. */
 export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && body.trim() === 'ok') return null;
-  // Mostly a bare word, at times as the Web API says it.
+  // Usually the bare error code, sometimes JSON as in the Web API.
   const word = slackWord(body.trim()) ?? slackWord(fieldsOf(body).error);
   if (word === null || (status >= 300 && status < 400)) {
     return byStatus ?? new TryAgain(['not_slack_webhook'], ['slack_webhook_or_way'], status);
   }
   const reason = ['answered_word', status, word] as const;
-  // It does not say what is wrong with the blocks; the image is the one part whose fate is not ours.
+  // Slack does not say what is wrong with the blocks; the image is the only part that can fail through no fault of ours.
   const byWord = classifyWord(word, webhookAdvice, reason, status, true);
   if (byWord) return byWord;
-  // A word that nobody knows leaves it to the status.
+  // For an unknown code, the status decides.
   if (byStatus instanceof Misconfigured) return new Misconfigured(reason, ['slack_webhook_gone'], status);
   if (byStatus instanceof Refused) return new Refused(reason, ['slack_message'], status);
   return byStatus ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now));
 }
 
-/** Slack's word for what is wrong, if a text is nothing but such a word. */
+/** Slack's error code, if the text is nothing else. */
 function slackWord(text: unknown): string | null {
   return typeof text === 'string' && wordPattern.test(text) ? text : null;
 }

@@ -10,10 +10,10 @@ import { type Message, withoutImage } from './card/blocks.js';
 import { ImageRefused, classifyApiAnswer } from './slack-errors.js';
 import type { SlackSettings } from './slack.settings.js';
 
-/** As much of an answer as is read: Slack's are a word, a message sent back, or the newest messages of a channel, each of up to some 60 kB. */
-const mostBytes = 8 * 1024 * 1024;
+/** Limit for one response. The largest are the latest messages of a channel, up to about 60 kB each. */
+const maxResponseBytes = 8 * 1024 * 1024;
 
-/** One POST. The connection is not kept, since one that the other side just closed would cost a card sent twice. */
+/** Sends one POST on a new connection: reusing one that Slack has just closed could post a card twice. */
 export async function post(
   url: string,
   body: string,
@@ -23,7 +23,7 @@ export async function post(
 ): Promise<Answer> {
   const agent = agentFor(url, proxies, { keepAlive: false });
   try {
-    return await exchange({ method: 'POST', url, headers, body, agent, signal }, mostBytes);
+    return await exchange({ method: 'POST', url, headers, body, agent, signal }, maxResponseBytes);
   } finally {
     agent.destroy();
   }
@@ -32,7 +32,7 @@ export async function post(
 type ApiSettings = Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>;
 type ApiContext = Pick<SinkContext, 'now' | 'proxies' | 'clean'>;
 
-/** Calls a method of the Web API. @throws SinkError unless Slack says that it is done */
+/** Calls a Web API method. @throws SinkError unless Slack reports success */
 export async function callApi<T>(
   method: string,
   args: object,
@@ -43,7 +43,7 @@ export async function callApi<T>(
   return parseJson((await askApi(method, args, settings, context, signal)).body) as T;
 }
 
-/** As `callApi`. @returns the whole answer */
+/** Like `callApi`. @returns the whole HTTP answer */
 export async function askApi(
   method: string,
   args: object,
@@ -57,7 +57,7 @@ export async function askApi(
   return postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, context, signal);
 }
 
-/** Posts to the Web API. @returns what it answers to a call that is done */
+/** Posts to the Web API. @returns the answer of a successful call @throws SinkError unless Slack reports success */
 export async function postToApi(
   url: string,
   body: string,
@@ -71,13 +71,13 @@ export async function postToApi(
   return answer;
 }
 
-/** Bounds the total time of one attempt, however many requests it takes. */
+/** Limits the total time of one attempt, across all its requests. */
 export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   return within(timeoutMs, signal, work, () => new TryAgain(['timed_out'], ['slack_slow']));
 }
 
-/** Sends a message, once more without its image if that may be what Slack did not like. @returns also whether it went without */
-export async function sendMessage<T>(message: Message, send: (one: Message) => Promise<T>): Promise<{ answer: T; imageless: boolean }> {
+/** Sends a message; if Slack may have refused its image, sends it again without. @returns also whether the image was left out */
+export async function sendMessage<T>(message: Message, send: (variant: Message) => Promise<T>): Promise<{ answer: T; imageless: boolean }> {
   try {
     return { answer: await send(message), imageless: false };
   } catch (error) {

@@ -2,14 +2,14 @@ import { IsIn, Matches } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
-/** A URL that `fetch` takes: it refuses user info. */
+/** A URL that `fetch` accepts: it rejects user info. */
 const IsFetchUrl = (): PropertyDecorator =>
   Must(
     'an http or https URL without user name and password',
     value => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value)),
   );
 
-/** Offsets such as +08:00 are left out, since they know no summer time. */
+/** Offsets such as +08:00 are excluded because they have no daylight saving time. */
 function isTimeZone(value: unknown): boolean {
   try {
     return /^[a-z]/i.test(new Intl.DateTimeFormat('en', { timeZone: String(value) }).resolvedOptions().timeZone);
@@ -18,7 +18,7 @@ function isTimeZone(value: unknown): boolean {
   }
 }
 
-/** The settings of a Slack sink. The rules for those that all sinks share are inherited, only their defaults are not. */
+/** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
   @Setting({
     meaning:
@@ -141,7 +141,7 @@ export class SlackSettings extends SinkSettings {
         'ALERT_CHANNEL',
         'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out',
       ],
-      // Whoever has an app with Socket Mode has its bot token too, and cards that show what a click has done.
+      // An app with Socket Mode also has a bot token, with which cards can show the result of a click.
       [hook && APP_TOKEN !== undefined, 'APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL'],
       [!hook && !token && !channel, 'BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both'],
       [!hook && !token && channel, 'BOT_TOKEN', 'is required, since CHANNEL is set'],

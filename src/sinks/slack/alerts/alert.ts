@@ -7,36 +7,36 @@ import { clean, escape } from '../card/card-text.js';
 import type { Words } from '../words/en.js';
 import { summaryLines, summaryPhrase } from './summary.js';
 
-/** What an alert says: an icon and a title, then lines, of which the first says most. */
+/** Icon, title and lines of an alert; the first line is the most important. */
 interface Content {
   icon: string;
   title: string;
   lines: RichTextElement[][];
 }
 
-/** What goes beside an alert itself. */
-export interface Beside {
-  /** Whether it is the first message of this alert, so that whom it names is notified. */
+/** How an alert is posted. */
+export interface AlertOptions {
+  /** Whether it is the first message of this alert; only that one mentions people. */
   first?: boolean;
-  /** Whether it is posted and not edited, so that names of people would notify them; its first message is. */
+  /** Whether it is posted rather than edited: names in new messages notify people. Defaults to `first`. */
   isNew?: boolean;
-  /** Whether it stands where it does because it could not be posted to ALERT_CHANNEL. */
+  /** Whether it is in CHANNEL because it could not be posted to ALERT_CHANNEL. */
   fallback?: boolean;
-  /** Where other alerts stand, by their messageRefs. */
+  /** Permalinks of other alerts by their messageRefs. */
   links?: ReadonlyMap<string, string>;
 }
 
-/** The message of an alert. Its kinds of blocks stay the same when it is over, but for its buttons. */
+/** The message of an alert. Its block types, except for buttons, stay the same when it ends, so that it can be edited. */
 export function alertMessage(
   alert: Alert,
   context: RenderContext,
-  { first, isNew = first, fallback, links = new Map() }: Beside = {},
+  { first, isNew = first, fallback, links = new Map() }: AlertOptions = {},
 ): Message {
   const { icon, title, lines } = contentOf(alert, context, links, isNew === true);
   const beside = [...(fallback ? [[text(context.words.fallback, { italic: true })]] : []), ...(first ? mentionLine(alert, context) : [])];
-  const most = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
+  const firstLine = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
   return {
-    text: escape(context.words.notification(`${icon} ${title}`, most)),
+    text: escape(context.words.notification(`${icon} ${title}`, firstLine)),
     blocks: [
       header(`${icon} ${title}`),
       richText([...lines, ...beside]),
@@ -47,17 +47,17 @@ export function alertMessage(
   };
 }
 
-/** Mentions people, if the alert is urgent: a sink stopped by itself, no webhooks, or lost ones. */
+/** Mentions people if the alert is urgent: a sink stopped by itself, or webhooks are missing or were rejected. */
 function mentionLine(alert: Alert, { mention }: RenderContext): RichTextElement[][] {
   const urgent =
     (alert.kind === 'incident' && !alert.paused && alert.state !== 'retrying') || alert.kind === 'silence' || alert.kind === 'rejected';
   if (!urgent || alert.until !== null || mention.length === 0) return [];
-  return [mention.flatMap((one, index) => [...(index > 0 ? [text(' ')] : []), mentionOf(one)])];
+  return [mention.flatMap((person, index) => [...(index > 0 ? [text(' ')] : []), mentionOf(person)])];
 }
 
-function mentionOf(one: string): RichTextElement {
-  if (one === 'here' || one === 'channel') return { type: 'broadcast', range: one };
-  return one.startsWith('S') ? { type: 'usergroup', usergroup_id: one } : { type: 'user', user_id: one };
+function mentionOf(person: string): RichTextElement {
+  if (person === 'here' || person === 'channel') return { type: 'broadcast', range: person };
+  return person.startsWith('S') ? { type: 'usergroup', usergroup_id: person } : { type: 'user', user_id: person };
 }
 
 /** The latest failures of a sink, for the thread of its incident. */
@@ -68,7 +68,7 @@ export function failures(alert: Alert, context: RenderContext): Message[] {
   return [{ text: words.failures, blocks: [richText([[text(words.failures, { bold: true })], ...lines])] }];
 }
 
-/** What tells an alert from all others. */
+/** Identifies an alert. */
 export function keyOf(alert: Alert): string {
   return [alert.kind, ...('sink' in alert ? [alert.sink] : 'app' in alert ? [alert.app] : []), alert.since].join(':');
 }
@@ -140,7 +140,7 @@ function resolved(title: string, took: string): Content {
   return { icon: '✅', title, lines: [[text(took)]] };
 }
 
-/** It ended without having recovered. */
+/** The sink was removed before it recovered. */
 function removed(sink: string, wasWrong: string, left: string, words: Words): Content {
   return { icon: '⏹️', title: words.removed.title(sink), lines: [[text(left)], labelled(words.wasWrong, wasWrong)] };
 }
@@ -186,12 +186,12 @@ function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compa
   return `${name}${colon}${change.field[field as keyof typeof change.field]} ${shown(ours)} → ${shown(theirs)}`;
 }
 
-/** Why, and what to do. */
+/** The reason and the advice. */
 function trouble({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): RichTextElement[][] {
   return [labelled(label, words.explain(reason)), labelled(words.todo, words.explain(advice))];
 }
 
-/** A text, such as another sink's own, after a label in bold. */
+/** A text, such as another sink's error, after a bold label. */
 function labelled(label: string, content: string): RichTextElement[] {
   return [text(label, { bold: true }), text(clean(content) || '–')];
 }

@@ -5,9 +5,9 @@ import type { Words } from '../words/en.js';
 
 type Summary = Extract<Alert, { kind: 'summary' }>;
 
-const mostLines = 20;
+const maxLines = 20;
 
-/** A day in a phrase. */
+/** The day in one phrase. */
 export function summaryPhrase({ changes, channels, sinks }: Summary, { summary: words }: Words): string {
   const parked = sinks.reduce((total, one) => total + one.parked, 0);
   const waiting = sinks.reduce((total, one) => total + one.waiting, 0);
@@ -20,8 +20,8 @@ export function messageRefsOf({ sinks }: Summary): string[] {
 }
 
 /**
- * One line per sink. Of too many, those that have nothing open are left out first.
- * @param links where alerts stand, by their messageRefs
+ * One line per sink. If there are too many, sinks with nothing open are left out first.
+ * @param links permalinks of alerts by their messageRefs
  */
 export function summaryLines({ sinks }: Summary, { summary: words, next }: Words, links: ReadonlyMap<string, string>): RichTextElement[][] {
   const linked = (phrase: string, messageRef: string | null): RichTextElement => {
@@ -29,7 +29,7 @@ export function summaryLines({ sinks }: Summary, { summary: words, next }: Words
     return url === undefined ? text(phrase) : { type: 'link', url, text: phrase };
   };
   const isOpen = ({ parked, waiting }: Summary['sinks'][number]): boolean => parked > 0 || waiting > 0;
-  const kept = new Set([...sinks.filter(isOpen), ...sinks.filter(one => !isOpen(one))].slice(0, mostLines));
+  const kept = new Set([...sinks.filter(isOpen), ...sinks.filter(one => !isOpen(one))].slice(0, maxLines));
   const lines = sinks
     .filter(one => kept.has(one))
     .map(({ sink, delivered, slowestMs, parked, waiting, messageRefs }): RichTextElement[] => {

@@ -35,7 +35,7 @@ export interface RenderContext {
 }
 
 /** The most that the texts of one message may add up to: Slack refuses messages from about 11,000 characters on. */
-export const mostInAll = 9000;
+export const maxMessageLength = 9000;
 
 /** Text as data. */
 export function text(content: string, style?: NonNullable<RichTextText['style']>): RichTextText {

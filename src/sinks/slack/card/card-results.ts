@@ -19,9 +19,9 @@ export const icons: Record<State, string> = {
 const order = Object.keys(icons) as State[];
 
 /** How much all lines together may take up. */
-const mostUnits = 1400;
-const mostLines = 20;
-const mostActions = 5;
+const maxUnits = 1400;
+const maxLines = 20;
+const maxActions = 5;
 
 /** One line if all is well; else what there is to know, a line for each sink that is not well, and one for those that are; then what people did. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
@@ -29,13 +29,13 @@ export function results({ results: all, auditActions }: Report, context: RenderC
   const well = all.filter(isWell);
   const bad = all.filter(result => !isWell(result)).sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
   const wellLine = wellTexts(well, words).join(words.next);
-  const earlier = auditActions.length - mostActions;
+  const earlier = auditActions.length - maxActions;
   return richText([
     headOf(all, wellLine, context),
     ...badLines(bad, context, now),
     ...(bad.length > 0 && wellLine !== '' ? [[emoji('white_check_mark'), text(` ${wellLine}`)]] : []),
     ...moreLine(earlier, words.results.actionsBefore),
-    ...auditActions.slice(-mostActions).map(action => auditLine(action, context, isNew)),
+    ...auditActions.slice(-maxActions).map(action => auditLine(action, context, isNew)),
   ]);
 }
 
@@ -67,8 +67,8 @@ function headOf(all: readonly SinkResult[], wellLine: string, context: RenderCon
 /** If there are too many, the most harmless ones become one line. */
 function badLines(bad: readonly SinkResult[], context: RenderContext, now: number): RichTextElement[][] {
   const { words } = context;
-  const all = bad.map(result => standingLine(result, context, now));
-  const lines = firstFitting(all, mostUnits, mostLines);
+  const all = bad.map(result => resultLine(result, context, now));
+  const lines = firstFitting(all, maxUnits, maxLines);
   const folded = bad.slice(lines.length);
   return [...lines, ...moreLine(folded.length, count => words.results.folded(count, counts(folded, words)))];
 }
@@ -81,7 +81,7 @@ function wellTexts(well: readonly SinkResult[], words: Words): string[] {
     const how = skipped ? texts.skipped : state === 'superseded' ? texts.state.superseded : took;
     return `${clean(sink, 60)} ${how}`;
   });
-  const shown = all.slice(0, mostLines).filter((_, index) => all.slice(0, index + 1).join('').length < mostUnits / 2);
+  const shown = all.slice(0, maxLines).filter((_, index) => all.slice(0, index + 1).join('').length < maxUnits / 2);
   const more = well.slice(shown.length);
   return more.length === 0 ? shown : [...shown, texts.folded(more.length, counts(more, words))];
 }
@@ -115,7 +115,7 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
 }
 
 /** How a sink stands to a change: if it does not have it why, with what its target answered, and when it is tried next. */
-export function standingLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
+export function resultLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
   const { words } = context;
   const { status, why, next } = statusOf(result, words, now);
   const reason = clean(why, 200);

@@ -1,8 +1,8 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
 /** The most that is shown of one value: whole graphemes, and UTF-16 units, since one grapheme may be endless. */
-const mostGraphemes = 300;
-const mostUnits = 500;
+const maxGraphemes = 300;
+const maxUnits = 500;
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
@@ -10,9 +10,9 @@ const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
  * Text from outside, made fit for one line of a message: no control or bidi-control characters, which could reorder or break up what stands
  * around it, no line breaks, and cut with an ellipsis. Empty if there is nothing to see in it.
  */
-export function clean(text: string, graphemes = mostGraphemes): string {
+export function clean(text: string, graphemes = maxGraphemes): string {
   const line = toLine(text);
-  return isVisible(line) ? cut(line, graphemes, Math.min(mostUnits, graphemes * 4)) : '';
+  return isVisible(line) ? cut(line, graphemes, Math.min(maxUnits, graphemes * 4)) : '';
 }
 
 /** Whether `clean` has to cut a text. */

@@ -2,7 +2,7 @@ import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichT
 import type { ChangeType, FieldChange } from '../../sink.js';
 import { type ListedChange, effectOf, lastNameOf, notesOf as changeNotes } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import { type Message, type RenderContext, buttonBlock, dateMarkup, mostInAll, plain, richText, text } from './blocks.js';
+import { type Message, type RenderContext, buttonBlock, dateMarkup, maxMessageLength, plain, richText, text } from './blocks.js';
 import { results, summary } from './card-results.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import type { Words } from '../words/en.js';
@@ -63,7 +63,7 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
   ]);
   const long = values.filter(({ value }) => isLong(value));
   if (event.data.revision === null || long.length === 0) return [];
-  const units = Math.floor(mostInAll / long.length) - 100;
+  const units = Math.floor(maxMessageLength / long.length) - 100;
   const elements = long.flatMap(({ label, value }): (RichTextSection | RichTextQuote)[] => {
     const kept = cleanLines(value, units);
     const rest = kept === cleanLines(value, value.length + 1) ? [] : [text(`\n${words.card.cut}`, { italic: true })];
@@ -103,12 +103,12 @@ export function changeLine({ field, from, to }: FieldChange, type: ChangeType, w
 }
 
 /** A longer URL is shown cut, as any other text: it counts as a part of the message. */
-const longestLink = 500;
+const maxLinkLength = 500;
 
 /** An avatar as a link with a word of ours; `null` if Slack may not be told its URL. */
 function linkTo(avatarUrl: string | null, word: string): RichTextElement | null {
   const url = publicImageUrl(avatarUrl);
-  return url === null || url.length > longestLink ? null : { type: 'link', url, text: word };
+  return url === null || url.length > maxLinkLength ? null : { type: 'link', url, text: word };
 }
 
 /** Who did it, as far as the vendor says. */

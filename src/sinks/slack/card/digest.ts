@@ -1,16 +1,27 @@
 import type { RichTextElement } from '@slack/types';
 import { type ListedChange, effectOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import { type Message, type RenderContext, date, firstFitting, header, moreLine, mostInAll, period, richText, text } from './blocks.js';
+import {
+  type Message,
+  type RenderContext,
+  date,
+  firstFitting,
+  header,
+  moreLine,
+  maxMessageLength,
+  period,
+  richText,
+  text,
+} from './blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from './card.js';
 import { clean, escape } from './card-text.js';
 import type { Words } from '../words/en.js';
 
-const mostLines = 20;
+const maxLines = 20;
 /** How much the lines of the first message may take up. */
-const mostUnits = 7000;
+const maxUnits = 7000;
 /** Slack allows short bursts only: with the message itself these are four calls. */
-const mostParts = 3;
+const maxParts = 3;
 
 /** Many changes that every sink has, in one message. */
 export function digest(reports: readonly Report[], context: RenderContext): Message {
@@ -41,8 +52,8 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
   ]);
   const parts: RichTextElement[][][] = [];
   let rest = lines;
-  while (rest.length > 0 && parts.length < mostParts) {
-    const part = firstFitting(rest, mostInAll);
+  while (rest.length > 0 && parts.length < maxParts) {
+    const part = firstFitting(rest, maxMessageLength);
     parts.push(part);
     rest = rest.slice(part.length);
   }
@@ -52,8 +63,8 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
 
 /** What the message itself shows: the first changes, in short. */
 function firstLines(reports: readonly Report[], context: RenderContext): RichTextElement[][] {
-  const lines = reports.slice(0, mostLines).map(report => lineOf(report, context, 40));
-  return firstFitting(lines, mostUnits);
+  const lines = reports.slice(0, maxLines).map(report => lineOf(report, context, 40));
+  return firstFitting(lines, maxUnits);
 }
 
 export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): RichTextElement[] {

@@ -2,10 +2,10 @@ import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import type { RenderContext } from '../card/blocks.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { interactionHandlerOf } from './door.js';
+import { interactionHandlerOf } from './http-signature.js';
 import { Interactions } from './interactions.js';
 
-/** The part of a sink that takes what people click and type: over HTTP with a signing secret, over Socket Mode with an app token. */
+/** Receives interactions: over HTTP with a signing secret, over Socket Mode with an app token. */
 export async function buttons(
   settings: SlackSettings,
   rendering: RenderContext,

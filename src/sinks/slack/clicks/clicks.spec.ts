@@ -9,10 +9,10 @@ import { detailsOf } from '../../../../test/support/slack-lookups.ts';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Actions } from '../../sink.js';
-import { challengeOf, idsOf, isSignedBySlack, payloadOf } from './door.js';
+import { challengeOf, idsOf, isSignedBySlack, payloadOf } from './http-signature.js';
 import { interactionsOf } from './interaction.js';
 import { Interactions } from './interactions.js';
-import { isSlacks } from './private-words.js';
+import { isSlackUrl } from './ephemeral.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import { SlackSettings } from '../slack.settings.js';
@@ -188,7 +188,7 @@ test.each([
   ['http://169.254.169.254/', false],
   ['file:///etc/passwd', false],
   ['actions', false],
-])('a response_url %s is of Slack: %s', (url, is) => expect(isSlacks(url, 'http://127.0.0.1:4010/api/')).toBe(is));
+])('a response_url %s is of Slack: %s', (url, is) => expect(isSlackUrl(url, 'http://127.0.0.1:4010/api/')).toBe(is));
 
 test('both languages say something of everything', () => {
   for (const texts of [en.clicks, zhCN.clicks]) {

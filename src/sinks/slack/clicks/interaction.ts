@@ -1,29 +1,29 @@
 import type { Actions } from '../../sink.js';
 import type { SlackSettings } from '../slack.settings.js';
 
-/** Who clicked, opened or typed something. */
+/** The user behind an interaction. */
 export interface Person {
   /** The id of the Slack user. */
   user: string;
-  /** True if the user is of another workspace than the app: one that shares the channel. */
+  /** True if the user is from another workspace than the app's, in a shared channel. */
   stranger: boolean;
 }
 
-/** What somebody clicked, opened or typed. */
+/** A click, an opened Home tab, a search or a slash command. */
 export interface Interaction extends Person {
-  /** A button's name; `refresh` is also that Home was opened, `find` its search field, `command` the slash command. */
+  /** The button's name; also `refresh` when Home is opened, `find` for its search field, `command` for the slash command. */
   action: keyof Actions | 'refresh' | 'find' | 'details' | 'command';
-  /** The name of the Slack sink whose message or Home it was on; `null` for what is of the app as a whole. */
+  /** The Slack sink whose message or Home it was on; `null` if it concerns the app as a whole. */
   sink: string | null;
-  /** The id of a change (retry, discard, details) or of an app (compareNow), the name of a sink (other buttons), or what was typed. */
+  /** Id of a change (retry, discard, details) or of an app (compareNow), name of a sink (other buttons), or the typed text. */
   target: string;
-  /** By what name the manifest calls the slash command: `/channel-sync`; empty for anything else. */
+  /** The slash command as named in the manifest, such as `/channel-sync`; empty for other actions. */
   command: string;
-  /** What lets us open a modal, for three seconds. */
+  /** Needed to open a modal; valid for three seconds. */
   triggerId: string;
-  /** True if it was in Home, where the answer goes, too. */
+  /** True if it was in Home; the result is shown there too. */
   inHome: boolean;
-  /** Where Slack takes a message for this user alone, for 30 minutes. */
+  /** Accepts ephemeral messages to this user for 30 minutes. */
   responseUrl: string | null;
 }
 
@@ -32,11 +32,11 @@ const buttonNames: readonly string[] = [
   ...(['refresh', 'details'] satisfies Interaction['action'][]),
 ];
 
-/** What people did by what Slack sends, whatever else that is or holds: anybody with the app's own tools can make up a value. */
+/** The interactions in a payload. Every value is validated: users can forge them with the app's own tools. */
 export function interactionsOf(payload: unknown): Interaction[] {
   const { type, command, text, user_id: typist, event, trigger_id: trigger, response_url: url } = fieldsOf(payload);
   const responseUrl = typeof url === 'string' ? url : null;
-  // Whoever has Home or the command has installed the app.
+  // Home and the command exist only where the app is installed.
   const byApp = { sink: null, stranger: false, command: '', triggerId: String(trigger), inHome: false, responseUrl };
   if (typeof command === 'string' && command.startsWith('/') && isUser(typist))
     return [{ ...byApp, action: 'command', command, target: typeof text === 'string' ? text : '', user: typist }];
@@ -54,7 +54,7 @@ function clicksOf({ user, team, message, view, actions }: Record<string, unknown
   const stranger = teams.some(one => homeTeam !== undefined && one !== undefined && one !== homeTeam);
   const click = { ...byApp, user: id, stranger, inHome: viewType === 'home' };
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }): Interaction[] => {
-    // What is typed has no room for the name of a sink.
+    // A typed value carries no sink name; the view's metadata does.
     if (action === 'find' && click.inHome && typeof owner === 'string')
       return [{ ...click, action, sink: owner, target: typeof value === 'string' ? value : '' }];
     const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
@@ -63,12 +63,12 @@ function clicksOf({ user, team, message, view, actions }: Record<string, unknown
   });
 }
 
-/** Whether somebody may do what the buttons do. */
+/** Whether the user may use the action buttons. */
 export function mayAct({ user, stranger }: Person, { ALLOWED_USERS }: Pick<SlackSettings, 'ALLOWED_USERS'>): boolean {
   return ALLOWED_USERS?.includes(user) ?? !stranger;
 }
 
-/** Whether somebody may look things up. */
+/** Whether the user may look things up. */
 export function mayRead({ user }: Person, { READERS, ALLOWED_USERS }: Pick<SlackSettings, 'READERS' | 'ALLOWED_USERS'>): boolean {
   return READERS === 'everyone' || ALLOWED_USERS?.includes(user) === true;
 }
@@ -77,7 +77,7 @@ function isUser(id: unknown): id is string {
   return typeof id === 'string' && /^\w{1,64}$/.test(id);
 }
 
-/** What Slack sends may be anything. */
+/** Reads fields of an untrusted value. */
 export function fieldsOf(value: unknown): Record<string, unknown> {
   return Object(value) as Record<string, unknown>;
 }

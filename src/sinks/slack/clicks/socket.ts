@@ -8,11 +8,11 @@ import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { idsOf } from './door.js';
+import { idsOf } from './http-signature.js';
 
 const silent = () => {};
 
-/** For Slack's SDK: its own logs print payloads, and URLs that let one in. */
+/** Silences Slack's SDK: its logs contain payloads, and URLs that grant access. */
 const silentLogger = {
   debug: silent,
   info: silent,
@@ -23,19 +23,19 @@ const silentLogger = {
   getLevel: () => 'error',
 } as unknown as Logger;
 
-const longestPauseMs = 60_000;
-/** The envelopes with something for us in them. */
+const maxPauseMs = 60_000;
+/** The envelope types that we handle. */
 const envelopes = new Set(['interactive', 'slash_commands', 'events_api']);
 
 /**
- * Interactions over a connection that we open (Socket Mode), for where Slack cannot reach us. It is opened again for as long as it takes, one client of
- * the SDK for each: the SDK's own reconnecting leaves a rejection unhandled when a token is refused after the first connection, which would end
- * the process.
+ * Receives interactions over Socket Mode, a connection that we open, where Slack cannot reach us. Reconnects without limit, with a new
+ * SDK client each time: the SDK's own reconnecting leaves a rejection unhandled when a token is refused after the first connection,
+ * which would end the process.
  */
 export class Socket {
   private readonly closing = new AbortController();
 
-  /** @param pauseMs before the first new try; doubled with each that fails, up to a minute */
+  /** @param pauseMs delay before the first retry; doubles with each failure, up to a minute */
   constructor(
     private readonly appToken: string,
     private readonly settings: Pick<SlackSettings, 'API_URL' | 'TIMEOUT_MS'>,
@@ -47,7 +47,7 @@ export class Socket {
     void this.stayConnected();
   }
 
-  /** Takes no more clicks. Waits for nobody: Slack tells the one who clicked of what it has not got an ack for. */
+  /** Takes no more interactions. Does not wait: Slack shows users an error for those that were not acknowledged. */
   close(): void {
     this.closing.abort();
   }
@@ -60,7 +60,7 @@ export class Socket {
       const startedAt = performance.now();
       try {
         const { ending, leave } = await this.connect();
-        // What Slack has sent down the last one by now is still taken.
+        // The previous connection stays open a little longer: Slack may still have sent something on it.
         sleep(this.pauseMs, undefined, { signal }).then(leaveLast, () => undefined);
         leaveLast = leave;
         if (failures > 0) this.context.warn('the Socket Mode connection to Slack is open again');
@@ -73,16 +73,16 @@ export class Socket {
           );
         failures += 1;
       }
-      // After one that held for hours at once; but one that Slack ends as soon as it begins must not keep us busy.
-      const pauseMs = Math.min(this.pauseMs * 2 ** failures, longestPauseMs) - (performance.now() - startedAt);
+      // Reconnect at once after a long connection, but do not spin if Slack closes each one as soon as it opens.
+      const pauseMs = Math.min(this.pauseMs * 2 ** failures, maxPauseMs) - (performance.now() - startedAt);
       if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
   /**
    * Opens a connection.
-   * @returns how to leave it, and what resolves when it is over or Slack asks for another one, until when it goes on
-   * @throws if there is none
+   * @returns `ending`, which resolves when it ends or Slack asks for a new one; after such a request it works until `leave` is called
+   * @throws if it cannot be opened
    */
   private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
     const { appToken } = this;
@@ -109,20 +109,20 @@ export class Socket {
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
     client.on('slack_event', ({ type, body, ack }: { type: string; body: unknown; ack: (answer?: object) => Promise<void> }) => {
       const answer = envelopes.has(type) ? this.context.interaction(body, appToken, idsOf(body)) : Promise.resolve('');
-      // If it fails the connection is lost, which is seen anyway.
-      answer.then(said => ack(typeof said === 'string' ? undefined : said)).catch(() => undefined);
+      // A failed ack means that the connection is lost, which is noticed anyway.
+      answer.then(content => ack(typeof content === 'string' ? undefined : content)).catch(() => undefined);
     });
     const ending = new Promise<void>(resolve => {
       client.once('disconnected', () => resolve());
-      // The SDK would end the connection as soon as Slack asks for another one.
-      const taken = client.listeners('ws_message');
+      // The SDK would close the connection as soon as Slack asks for a new one.
+      const handlers = client.listeners('ws_message');
       client.removeAllListeners('ws_message').on('ws_message', (...message: unknown[]) => {
         if (asksForAnother(message[0])) resolve();
-        else for (const take of taken) take.apply(client, message);
+        else for (const handle of handlers) handle.apply(client, message);
       });
     });
     signal.addEventListener('abort', leave);
-    const late = setTimeout(leave, TIMEOUT_MS);
+    const timer = setTimeout(leave, TIMEOUT_MS);
     try {
       await client.start();
       if (signal.aborted) leave();
@@ -132,27 +132,27 @@ export class Socket {
       leave();
       throw error;
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
     }
   }
 }
 
-/** Slack warns before it ends a connection, unless Socket Mode itself was turned off. */
+/** Whether Slack asks for a new connection, as it does before it closes one, unless Socket Mode was turned off. */
 function asksForAnother(message: unknown): boolean {
   const { type, reason } = Object(typeof message === 'string' ? parseJson(message) : null) as { type?: unknown; reason?: unknown };
   return type === 'disconnect' && reason !== 'link_disabled';
 }
 
 /**
- * Connects as the SDK does by itself, but through proxies.
- * @param signal ends the wait for a tunnel
- * @param made takes the connection, which the SDK then cannot end by force
+ * Connects like the SDK itself, but through proxies.
+ * @param signal aborts the wait for a tunnel
+ * @param onConnected receives the connection, which the SDK then cannot destroy
  */
-function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => void): buildConnector.connector {
+function connector(proxies: Proxies, signal: AbortSignal, onConnected: (link: Link) => void): buildConnector.connector {
   const direct = buildConnector({ allowH2: false });
   return (to, done) => {
     const connected: typeof done = (...result) => {
-      if (result[1]) made(result[1]);
+      if (result[1]) onConnected(result[1]);
       done(...result);
     };
     const secure = to.protocol === 'https:';
@@ -165,7 +165,7 @@ function connector(proxies: Proxies, signal: AbortSignal, made: (link: Link) => 
   };
 }
 
-/** Without the text of any error, which may hold an URL that lets one in. */
+/** Leaves out error texts, which may contain a URL that grants access. */
 function reasonOf(error: unknown): string {
   if (error === undefined) return 'it ended before it began';
   const { statusCode } = Object(error) as { statusCode?: number };

@@ -1,17 +1,17 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
 import type { ChannelOverview, FailedChange, Lookup } from '../../lookup.js';
 import { fieldNames } from '../../sink.js';
-import { type RenderContext, buttonBlock, moreLine, mostInAll, richText, sinkLine, text } from '../card/blocks.js';
+import { type RenderContext, buttonBlock, moreLine, maxMessageLength, richText, sinkLine, text } from '../card/blocks.js';
 import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
-import type { PrivateWords } from '../clicks/private-words.js';
+import type { EphemeralMessage } from '../clicks/ephemeral.js';
 import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
 
-const mostSinks = 20;
-const mostItems = 10;
+const maxSinks = 20;
+const maxItems = 10;
 
 /** What somebody is told who typed the slash command. @param name by which the manifest calls it @param typed all that stands behind it */
-export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
   const [, verb = '', rest = ''] = /^\s*(\S*)\s?(.*)$/s.exec(typed) ?? [];
   const about = rest.trim();
   switch (verb.toLowerCase()) {
@@ -29,11 +29,11 @@ export async function answerTo(name: string, typed: string, lookup: Lookup, cont
   }
 }
 
-function say(title: string, lines: readonly RichTextElement[][], rest: KnownBlock[] = []): PrivateWords {
+function say(title: string, lines: readonly RichTextElement[][], rest: KnownBlock[] = []): EphemeralMessage {
   return { text: escape(title), blocks: [richText([[text(title, { bold: true })], ...fitting(lines)]), ...rest] };
 }
 
-function help(name: string, { words }: RenderContext): PrivateWords {
+function help(name: string, { words }: RenderContext): EphemeralMessage {
   const { title, usage } = words.lookup.help;
   return say(
     title,
@@ -41,37 +41,43 @@ function help(name: string, { words }: RenderContext): PrivateWords {
   );
 }
 
-function missing(usage: string, { words }: RenderContext): PrivateWords {
+function missing(usage: string, { words }: RenderContext): EphemeralMessage {
   return say(words.lookup.giveText(`${clean(usage, 60)} …`), []);
 }
 
-async function status(lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+async function status(lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
   const sinks = await lookup.sinks();
-  const rest = sinks.slice(mostSinks);
-  const lines = sinks.slice(0, mostSinks).flatMap(sink => sinkLines(sink, context));
+  const rest = sinks.slice(maxSinks);
+  const lines = sinks.slice(0, maxSinks).flatMap(sink => sinkLines(sink, context));
   return say(phraseOf(sinks, context), rest.length > 0 ? [...lines, restLine(rest, context)] : lines);
 }
 
 /** The channels that match, a line each. */
-export async function found(typed: string, lookup: Lookup, context: RenderContext): Promise<{ title: string; lines: RichTextElement[][] }> {
-  const { channels, more } = await lookup.findChannels(typed, mostItems);
+export async function findChannels(
+  typed: string,
+  lookup: Lookup,
+  context: RenderContext,
+): Promise<{ title: string; lines: RichTextElement[][] }> {
+  const { channels, more } = await lookup.findChannels(typed, maxItems);
   const texts = context.words.lookup;
   const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
   const lines = [...channels.map(channel => channelItem(channel, context, apps)), ...moreLine(more, texts.more)];
   return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed, context)), lines };
 }
 
-async function findCommand(typed: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
-  const { title, lines } = await found(typed, lookup, context);
+async function findCommand(typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
+  const { title, lines } = await findChannels(typed, lookup, context);
   return say(title, lines);
 }
 
-async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
+async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
   // An id may begin or end with a blank, and so may what somebody typed.
   const exact = await lookup.channel(channelId);
   const channels = exact.length > 0 ? exact : await lookup.channel(channelId.trim());
   const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
-  const [first, ...others] = channels.map(channel => richText(fitting(channelLines(channel, context, apps), mostInAll / channels.length)));
+  const [first, ...others] = channels.map(channel =>
+    richText(fitting(channelLines(channel, context, apps), maxMessageLength / channels.length)),
+  );
   if (!first) return say(context.words.lookup.noChannel(quoted(channelId, context)), []);
   return { text: escape(quoted(channelId, context)), blocks: [first, ...others] };
 }
@@ -84,7 +90,7 @@ function channelLines(channel: ChannelOverview, context: RenderContext, apps: bo
     const shown = value === null ? change.unknown : value === '' ? change.empty : clean(value) || card.blank;
     return [text(change.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
   });
-  const sinks = channel.sinks.slice(0, mostSinks).map(({ sink, state, error }) => {
+  const sinks = channel.sinks.slice(0, maxSinks).map(({ sink, state, error }) => {
     if (state === 'in_sync') return sinkLine(icons.delivered, sink, ` ${texts.sinks.state.ok}`);
     const why = error === null ? '' : colon + clean(explain(error), 150);
     return sinkLine(icons[state], sink, ` ${results.state[state]}${why}`);
@@ -99,19 +105,19 @@ function channelLines(channel: ChannelOverview, context: RenderContext, apps: bo
   ];
 }
 
-async function failedCommand(lookup: Lookup, context: RenderContext): Promise<PrivateWords> {
-  const changes = await lookup.failedChanges(mostItems + 1);
+async function failedCommand(lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
+  const changes = await lookup.failedChanges(maxItems + 1);
   const texts = context.words.lookup;
   if (changes.length === 0) return say(texts.noneFailed, []);
-  return say(texts.failed, changes.length > mostItems ? [[text(texts.moreFailed, { italic: true })]] : [], failedBlocks(changes, context));
+  return say(texts.failed, changes.length > maxItems ? [[text(texts.moreFailed, { italic: true })]] : [], failedBlocks(changes, context));
 }
 
 /** Failed changes, each with what there is to do. */
 export function failedBlocks(changes: readonly FailedChange[], context: RenderContext): KnownBlock[] {
   const apps = severalApps(changes.map(({ event }) => event.data.sdkAppId));
-  const shown = changes.slice(0, mostItems);
+  const shown = changes.slice(0, maxItems);
   return shown.flatMap(change => [
-    richText(fitting(failedItem(change, context, apps), mostInAll / shown.length)),
+    richText(fitting(failedItem(change, context, apps), maxMessageLength / shown.length)),
     ...buttonBlock(['retry', 'discard'], change.event.data.changeId, context),
   ]);
 }

@@ -3,12 +3,12 @@ import { type ChangeDetails, type ListedChange, type AttemptDetails, effectOf } 
 import { type RenderContext, date, firstFitting, header, lengthOf, moreLine, plain, richText, text } from '../card/blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
-import { standingLine } from '../card/card-results.js';
+import { resultLine } from '../card/card-results.js';
 import { channelChange } from './lines.js';
 
 /** How much the sinks, their attempts and the raw webhook may take up: a view is refused when it is far larger than a message. */
-const mostUnits = { sinks: 3000, attempts: 4000, webhook: 2500 };
-const mostResponse = 200;
+const maxUnits = { sinks: 3000, attempts: 4000, webhook: 2500 };
+const maxResponse = 200;
 
 /**
  * All that is known of a change, in a modal. Without the avatar's picture: Slack would fetch it while it opens the modal, and refuse all if it cannot.
@@ -56,10 +56,10 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
 function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, now: number): KnownBlock {
   const { words } = context;
   if (all.length === 0) return richText([[text(words.results.none)]]);
-  let left = mostUnits.attempts;
+  let left = maxUnits.attempts;
   const shown = firstFitting(
-    all.map(delivery => standingLine(delivery, context, now)),
-    mostUnits.sinks,
+    all.map(delivery => resultLine(delivery, context, now)),
+    maxUnits.sinks,
   );
   const elements = shown.flatMap((line, index): RichTextBlock['elements'] => {
     const { attempts } = all[index]!;
@@ -92,7 +92,7 @@ function attemptLine({ at, durationMs, outcome, status, error, response }: Attem
     ...(status === null ? [] : [`HTTP ${status}`]),
     ...(error === null ? [] : [clean(words.explain(error), 150)]),
   ];
-  const answer = response === null ? '' : clean(response, mostResponse);
+  const answer = response === null ? '' : clean(response, maxResponse);
   return [
     date(at, context),
     text(words.next + parts.join(words.next)),
@@ -102,7 +102,7 @@ function attemptLine({ at, durationMs, outcome, status, error, response }: Attem
 
 function webhook(body: string | null, { words }: RenderContext): KnownBlock {
   if (body === null) return richText([[text(words.details.noWebhook)]]);
-  const kept = cleanLines(body, mostUnits.webhook);
+  const kept = cleanLines(body, maxUnits.webhook);
   const isCut = kept !== cleanLines(body, body.length + 1);
   const shown = { type: 'rich_text_preformatted' as const, elements: [text(kept || words.card.blank)] };
   const rest = section([text(words.lookup.details.cut, { italic: true })]);

@@ -6,9 +6,9 @@ import { failedBlocks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
 import { changeItem, fitting, needsAttention, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
 
-const mostSinks = 20;
+const maxSinks = 20;
 /** How many of each list Home shows. */
-export const mostChanges = 10;
+export const maxChanges = 10;
 
 /** What Home shows. */
 export interface HomeContent {
@@ -20,7 +20,7 @@ export interface HomeContent {
 }
 
 /** A view with nothing but a word, for who may not look, and for when nothing can be looked up. */
-export function homeWord(word: string): HomeView {
+export function homeText(word: string): HomeView {
   return { type: 'home', blocks: [{ type: 'section', text: plain(word) }] };
 }
 
@@ -28,7 +28,7 @@ export function homeWord(word: string): HomeView {
 export function homeView({ sinks, latest, failed, outcome }: HomeContent, context: RenderContext, now: number): HomeView {
   const { words } = context;
   const texts = words.lookup;
-  const rest = sinks.slice(mostSinks);
+  const rest = sinks.slice(maxSinks);
   const apps = severalApps(latest.map(({ event }) => event.data.sdkAppId));
   const changes = latest.map(change => changeItem(change, context, apps));
   const first = texts.home.first.map(line => [text(line)]);
@@ -39,11 +39,11 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
       type: 'actions',
       elements: [{ type: 'button', action_id: 'refresh', text: plain(texts.home.refresh), value: `${context.sink}:home` }],
     },
-    ...sinks.slice(0, mostSinks).flatMap(sink => sinkBlocks(sink, context)),
+    ...sinks.slice(0, maxSinks).flatMap(sink => sinkBlocks(sink, context)),
     ...(rest.length > 0 ? [richText([restLine(rest, context)])] : []),
     header(failed.length > 0 ? texts.failed : texts.noneFailed),
     ...failedBlocks(failed, context),
-    ...(failed.length > mostChanges ? [richText([[text(texts.moreFailed, { italic: true })]])] : []),
+    ...(failed.length > maxChanges ? [richText([[text(texts.moreFailed, { italic: true })]])] : []),
     header(texts.latest),
     richText(changes.length > 0 ? fitting(changes) : first),
     {

@@ -1,6 +1,6 @@
 import type { RichTextElement } from '@slack/types';
 import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../../lookup.js';
-import { type RenderContext, date, firstFitting, moreLine, mostInAll, sinkLine, text } from '../card/blocks.js';
+import { type RenderContext, date, firstFitting, moreLine, maxMessageLength, sinkLine, text } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
 import { idOf, operatorOf } from '../card/card.js';
 import { lineOf, whatChanged } from '../card/digest.js';
@@ -96,7 +96,7 @@ export function channelItem(channel: FoundChannel, context: RenderContext, apps:
 }
 
 /** As many lines as a message has room for. */
-export function fitting(lines: readonly RichTextElement[][], units = mostInAll): RichTextElement[][] {
+export function fitting(lines: readonly RichTextElement[][], units = maxMessageLength): RichTextElement[][] {
   const kept = firstFitting(lines, units);
   return kept.length === lines.length ? kept : [...kept, [text('…')]];
 }

@@ -11,7 +11,7 @@ import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import { answerTo } from './command.js';
 import { detailsView } from './details.js';
-import { homeView, homeWord } from './home.js';
+import { homeView, homeText } from './home.js';
 
 const context = renderContext(en);
 const hostile = '<!channel> *a* _b_ `c` https://evil.example <b>&amp; :smile: @here\u202e\n> x';
@@ -137,7 +137,7 @@ describe('Home', () => {
     expect(lines).toContain('_… and 30 more: 26 up to date and 4 retrying_');
   });
 
-  it('says in a word who may not look', () => expect(linesOf(homeWord('No.') as { blocks: KnownBlock[] })).toEqual(['No.']));
+  it('says in a word who may not look', () => expect(linesOf(homeText('No.') as { blocks: KnownBlock[] })).toEqual(['No.']));
 });
 
 describe('Details', () => {

@@ -5,7 +5,7 @@ const { number, counted, duration, list } = formatsOf('en');
 const upToMost = (count: number, one: string, other: string) =>
   count > maxCounted ? `More than ${counted(maxCounted, one, other)}` : counted(count, one, other);
 
-/** What alerts and the daily summary say in English, and the type that each other language has to satisfy. */
+/** Texts of alerts and the daily summary in English; their type applies to every other language. */
 export const alertsEn = {
   wrong: 'Error: ',
   wasWrong: 'Error was: ',
@@ -36,7 +36,7 @@ export const alertsEn = {
     failures: 'Latest errors',
   },
 
-  /** Of a sink that had an alert. */
+  /** The sink of an open alert was removed. */
   removed: {
     title: (sink: string) => `${sink} is no longer configured`,
     waiting: (count: number) =>

@@ -5,7 +5,7 @@ import type { alertsEn } from './alerts-en.js';
 const { number, duration } = formatsOf('zh-CN');
 const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 
-/** What alerts and the daily summary say in Simplified Chinese. */
+/** Texts of alerts and the daily summary in Simplified Chinese. */
 export const alertsZhCN: typeof alertsEn = {
   wrong: '错误：',
   wasWrong: '当时的错误：',

@@ -8,7 +8,7 @@ const formats = formatsOf('en');
 const { number, counted, list } = formats;
 const texts = changeTexts.en;
 
-/** Every text of our messages in English, and the type that each other language has to satisfy. */
+/** Texts of our messages in English; their type applies to every other language. */
 export const en = {
   ...texts,
   formats,
@@ -67,7 +67,7 @@ export const en = {
     repair: 'Repair',
     compareNow: 'Compare now',
   },
-  /** What the buttons that ask first say. */
+  /** Confirmation dialogs of buttons. */
   confirm: {
     retryAll: {
       title: 'Retry all failed changes?',
@@ -101,7 +101,7 @@ export const en = {
     rest: (count: number) => `… and ${number(count)} more; see the API`,
   },
 
-  /** Seen by who clicked alone. */
+  /** Ephemeral messages to the user who clicked. */
   clicks: {
     notAllowed: "You don't have permission. Ask an admin to add you to ALLOWED_USERS.",
     nothingLeft: {

@@ -5,7 +5,7 @@ import { formatsOf } from '../card/formats.js';
 const { number, counted, duration, list } = formatsOf('en');
 const upToMost = (count: number) => (count > maxCounted ? `more than ${number(maxCounted)}` : number(count));
 
-/** What Home, Details and the slash command say in English, and the type that each other language has to satisfy. */
+/** Texts of Home, Details and the slash command in English; their type applies to every other language. */
 export const lookupEn = {
   help: {
     title: 'What you can ask',

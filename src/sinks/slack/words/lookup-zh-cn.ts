@@ -5,7 +5,7 @@ import type { lookupEn } from './lookup-en.js';
 const { number, duration, list } = formatsOf('zh-CN');
 const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 
-/** What Home, Details and the slash command say in Simplified Chinese. */
+/** Texts of Home, Details and the slash command in Simplified Chinese. */
 export const lookupZhCN: typeof lookupEn = {
   help: {
     title: '可用命令',

@@ -8,7 +8,7 @@ const formats = formatsOf('zh-CN');
 const { number } = formats;
 const texts = changeTexts['zh-CN'];
 
-/** Every text of our messages in Simplified Chinese. */
+/** Texts of our messages in Simplified Chinese. */
 export const zhCN: Words = {
   ...texts,
   formats,

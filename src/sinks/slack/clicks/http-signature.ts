@@ -6,7 +6,7 @@ import { fieldsOf } from './interaction.js';
 
 const windowSeconds = 300;
 
-/** Takes over HTTP what is signed with the secret of the app. */
+/** Accepts HTTP requests signed with the app's signing secret. */
 export function interactionHandlerOf(secret: string, { now, interaction }: Pick<SinkContext, 'now' | 'interaction'>): InteractionHandler {
   return {
     accepts: headers => stampOf(headers, now()) !== null,
@@ -21,9 +21,9 @@ export function interactionHandlerOf(secret: string, { now, interaction }: Pick<
 }
 
 /**
- * Slack's v0 signature and its time, if both have their form. What is older than 5 minutes could be a replay; what is from the future by more than that
- * could be replayed for longer.
- * @param headers as Node has them: what was repeated is joined by a comma, which matches neither pattern
+ * Time and v0 signature from the headers; `null` if malformed or more than 5 minutes off. An older request may be a replay;
+ * one from the future could be replayed for longer.
+ * @param headers as Node has them: repeated ones are joined by a comma, which matches neither pattern
  */
 function stampOf(headers: Headers, nowMs: number): { time: string; signature: string } | null {
   const time = headers['x-slack-request-timestamp'];
@@ -41,20 +41,20 @@ export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, 
   return timingSafeEqual(expected, Buffer.from(stamp.signature.slice('v0='.length), 'hex'));
 }
 
-/** What a request says: a body of JSON (events), the JSON in the field `payload` of a form (clicks), or the form itself (commands); `null` for anything else. */
+/** Parses a body: JSON (events), JSON in the form field `payload` (clicks), or a form (commands); `null` for anything else. */
 export function payloadOf(body: string): unknown {
   if (body.startsWith('{')) return parseJson(body) ?? null;
   const form = new URLSearchParams(body);
   return form.has('command') ? Object.fromEntries(form) : (parseJson(form.get('payload') ?? '') ?? null);
 }
 
-/** The ids that Slack gives to what happened once, whichever way and however often it reports it. */
+/** Slack's ids of an interaction or event: the same for every delivery of it, over HTTP and Socket Mode. */
 export function idsOf(payload: unknown): string[] {
   const { trigger_id: trigger, event_id: event } = fieldsOf(payload);
   return [trigger, event].filter(id => typeof id === 'string');
 }
 
-/** What Slack wants back when it asks whether this address is ours; `null` if it does not ask. */
+/** The challenge to return when Slack verifies the request URL; `null` for other requests. */
 export function challengeOf(payload: unknown): string | null {
   const { type, challenge } = fieldsOf(payload);
   return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
