@@ -12,7 +12,7 @@ import type { Sink } from '../sinks/sink-type.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import type { Report, ReportSink } from '../sinks/report-sink.js';
 import { SinkSettings } from '../sinks/settings.js';
-import { moveSink } from '../management/pause.js';
+import { applySinkAction } from '../management/pause.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from '../sinks/registry.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
@@ -529,19 +529,19 @@ eachStore('delivery', store => {
       if (event.data.channelId === 'refused') throw new Refused(['answered', 422], ['as_said', 'look'], 422);
     };
     await serve({ crm: ['log', crm], cards: ['report', cards] });
-    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     // Two of them share a channel: a lane may contribute several.
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 6, 'all at the crm');
-    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => cards.got.length === 6, 'five are shown one by one');
     expect(cards.digests).toEqual([]);
 
-    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'e', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 7, 'all at the crm');
-    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await settled();
     expect(cards.digests.map(reports => reports.map(one => one.event.data.channelId))).toEqual([['a', 'a', 'b', 'c', 'd', 'e']]);
@@ -584,9 +584,9 @@ eachStore('delivery', store => {
         throw new Refused(['as_said', 'answered invalid_blocks'], ['as_said', 'report it']);
     };
     await serve({ cards: ['report', cards] });
-    await moveSink(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'b', 'c', 'd', 'e', 'f']) await change({ channelId });
-    await moveSink(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => cards.digests.length === 1, 'the digest');
     for (let tries = 0; tries < 3; tries++) {
@@ -643,10 +643,10 @@ eachStore('delivery', store => {
       },
     };
     await serve({ index: ['state', index] }, { TIMEOUT_MS: 20_000 });
-    await moveSink(database, 'index', 'pause', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'index', 'pause', { at: clock.time, actor: 'api' });
     const channels = Array.from({ length: 1200 }, (_, number) => `channel ${number}`);
     await Promise.all(channels.map(channelId => change({ channelId })));
-    await moveSink(database, 'index', 'resume', { at: clock.time, actor: 'api' });
+    await applySinkAction(database, 'index', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => inFlight === channels.length, 'all under way');
     release();
@@ -875,9 +875,9 @@ eachStore('delivery', store => {
     const tries = async () => (await database.kysely.selectFrom('delivery').select('tries').executeTakeFirstOrThrow()).tries;
     // Wait until it is settled, so that it does not see the pause and resume.
     await until(async () => (await tries()) === 1, 'the first try');
-    await moveSink(database, 'crm', 'pause', { at: clock.now(), actor: 'api' });
+    await applySinkAction(database, 'crm', 'pause', { at: clock.now(), actor: 'api' });
     later(864_000_000);
-    await moveSink(database, 'crm', 'resume', { at: clock.now(), actor: 'api' });
+    await applySinkAction(database, 'crm', 'resume', { at: clock.now(), actor: 'api' });
     later(0);
     await until(async () => (await tries()) === 2, 'a try after ten days');
     expect(await states()).toEqual(['pending']);

@@ -12,9 +12,9 @@ import type { Actions } from '../sinks/sink.js';
 import { Log } from '../process/log.js';
 import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
 import type { ReplayedDto } from './api/deliveries/replay.dto.js';
-import { type SinkMove, moveSink } from './pause.js';
+import { type SinkAction, applySinkAction } from './pause.js';
 
-/** Does what a person asks for, through the API or by a button in Slack: records and logs who it was, and wakes the workers. */
+/** Runs the actions of people, from the API or Slack: records and logs who did it, and wakes the workers. */
 @Injectable()
 export class AdminActions implements Actions {
   constructor(
@@ -24,7 +24,7 @@ export class AdminActions implements Actions {
     private readonly events: EngineEvents,
   ) {}
 
-  /** Sends ended deliveries once more. */
+  /** Replays ended deliveries. */
   async replay(selection: ReplaySelection, dryRun: boolean, actor: string): Promise<ReplayedDto> {
     const counts = await replay(this.database, selection, dryRun, this.by(actor), this.wake);
     if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...selection, ...counts });
@@ -39,7 +39,7 @@ export class AdminActions implements Actions {
     return (await this.replay({ sink }, false, actor)).replayed;
   }
 
-  /** Gives up a delivery if it is parked. @returns the state that it was in; `null` if there is no such delivery */
+  /** Discards a delivery if it is parked. @returns its state before; `null` if there is no such delivery */
   async discardOne(key: DeliveryKey, reason: Explanation, actor: string): Promise<string | null> {
     const done = await discard(this.database, key, reason, this.by(actor));
     if (done?.was !== 'parked') return done && done.was;
@@ -63,22 +63,22 @@ export class AdminActions implements Actions {
   }
 
   pause(sink: string, actor: string): Promise<boolean | null> {
-    return this.move(sink, 'pause', actor);
+    return this.applyToSink(sink, 'pause', actor);
   }
 
   resume(sink: string, actor: string): Promise<boolean | null> {
-    return this.move(sink, 'resume', actor);
+    return this.applyToSink(sink, 'resume', actor);
   }
 
   probe(sink: string, actor: string): Promise<boolean | null> {
-    return this.move(sink, 'probe', actor);
+    return this.applyToSink(sink, 'probe', actor);
   }
 
-  private async move(sink: string, action: SinkMove, actor: string): Promise<boolean | null> {
-    const done = await moveSink(this.database, sink, action, this.by(actor));
+  private async applyToSink(sink: string, action: SinkAction, actor: string): Promise<boolean | null> {
+    const done = await applySinkAction(this.database, sink, action, this.by(actor));
     if (done && action !== 'pause') this.wake([done.id]);
-    if (done?.moved) this.log.info(`sink ${action}d`, { sink, by: actor });
-    return done && done.moved;
+    if (done?.applied) this.log.info(`sink ${action}d`, { sink, by: actor });
+    return done && done.applied;
   }
 
   async repair(sink: string, actor: string): Promise<boolean | null> {
@@ -93,22 +93,22 @@ export class AdminActions implements Actions {
     return compared ? this.beginJob(compared.id, sink, 'verify', true, actor) : null;
   }
 
-  /** Begins to verify or rebuild the index of a search sink. @returns false if that is under way already */
+  /** Starts to verify or rebuild the index of a search sink. @returns false if that is already running */
   async beginJob(sink: number, name: string, kind: JobKind, repair: boolean, actor: string): Promise<boolean> {
-    const begun = await beginJob(this.database, sink, kind, repair, this.by(actor));
-    if (begun) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
-    return begun;
+    const started = await beginJob(this.database, sink, kind, repair, this.by(actor));
+    if (started) this.log.info(`${kind} of the index begins`, { sink: name, repair, by: actor });
+    return started;
   }
 
   async compareNow(sdkAppId: string, actor: string): Promise<boolean> {
-    // Whoever has the app's own tools can make up a value; of an app that was never compared nothing would come.
+    // The value comes from Slack and could be made up: only apps that were compared before are accepted.
     const compared = this.database.kysely.selectFrom('comparison').select('id').where('sdk_app_id', '=', sdkAppId).limit(1);
     if (!(await compared.executeTakeFirst())) return false;
     await this.compare({ sdkAppId, cause: 'slack' }, actor);
     return true;
   }
 
-  /** Begins to compare channels with the vendor, or to import them. */
+  /** Starts to compare channels with the vendor, or to import them. */
   async compare(request: ComparisonRequest, actor: string): Promise<Comparison> {
     const comparison = await beginComparison(this.database, request, this.by(actor));
     const { id, cause, sdk_app_id: app } = comparison;

@@ -5,21 +5,21 @@ import { Log } from '../process/log.js';
 import { outage } from '../database/outage.js';
 import { Metrics } from './metrics.js';
 
-/** Writes what the engine tells into log and metrics. */
+/** Logs the events of the engine and counts them in metrics. */
 @Injectable()
 export class EngineLog {
   constructor(events: EngineEvents, log: Log, metrics: Metrics) {
     const outages = new Map<EnginePart, (error: Error | null) => void>();
     const outageOf = (part: EnginePart) => {
-      const known =
+      const partOutage =
         outages.get(part) ??
         outage(
           fields => log.error(`${part}: database error; retrying`, fields),
-          // Its end is logged by the intake, once the spool is empty.
+          // For recordings the intake logs the recovery, once the spool is empty.
           () => part !== 'recording' && log.info(`${part}: the database works again`),
         );
-      outages.set(part, known);
-      return known;
+      outages.set(part, partOutage);
+      return partOutage;
     };
     events
       .on('degraded', (part, error) => outageOf(part)(error))

@@ -7,10 +7,10 @@ import { Log } from '../process/log.js';
 import { Metrics } from './metrics.js';
 import { Readiness } from './readiness.js';
 
-/** How long a metric may take to be collected: scrapers give up after 10 s. */
-const collectWithinMs = 5000;
+/** Timeout for collecting a metric; must be below the 10 s after which scrapers give up. */
+const collectTimeoutMs = 5000;
 
-/** Probes and metrics; open, since the management port is not for the outside. */
+/** Probes and metrics, without authentication because the management port is internal. */
 @ApiTags('health')
 @Controller()
 export class HealthController {
@@ -21,22 +21,22 @@ export class HealthController {
   ) {}
 
   @Get('livez')
-  @ApiOperation({ summary: '200 while the process works' })
+  @ApiOperation({ summary: 'Liveness probe: 200 while the process works' })
   live(): { status: string } {
     return { status: 'ok' };
   }
 
   @Get('readyz')
-  @ApiOperation({ summary: '200 if webhooks can be kept; sinks never matter' })
-  @ApiResponse({ status: 200, description: 'webhooks can be kept' })
-  @ApiResponse({ status: 503, description: 'webhooks cannot be kept, or the service is draining' })
+  @ApiOperation({ summary: 'Readiness probe: 200 if webhooks can be recorded, whatever the state of the sinks' })
+  @ApiResponse({ status: 200, description: 'Webhooks can be recorded' })
+  @ApiResponse({ status: 503, description: 'Webhooks cannot be recorded, or the service is draining' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<{ status: string; reason: string | null }> {
     const reason = await this.readiness.reason();
     response.status(reason === null ? 200 : 503);
     return { status: reason === null ? 'ready' : 'not ready', reason };
   }
 
-  /** What needs the database is left out while that does not answer. */
+  /** Metrics that need the database are omitted while it does not answer. */
   @Get('metrics')
   @ApiOperation({ summary: 'Metrics for Prometheus' })
   @ApiProduces('text/plain')
@@ -48,10 +48,10 @@ export class HealthController {
     return `${texts.filter(text => text !== null).join('\n\n')}\n`;
   }
 
-  /** One by one: while the database is away the others are wanted most. */
+  /** Collected separately, so that a failing metric does not hide the others. */
   private async textOf(registry: Registry, name: string): Promise<string | null> {
     try {
-      return await bounded(() => registry.getSingleMetricAsString(name), collectWithinMs, new AbortController().signal);
+      return await bounded(() => registry.getSingleMetricAsString(name), collectTimeoutMs, new AbortController().signal);
     } catch (error) {
       this.log.debug('a metric could not be collected', { metric: name, error: (error as Error).message });
       return null;

@@ -32,11 +32,11 @@ import { ProblemFilter } from './problem.filter.js';
 import { Readiness } from './readiness.js';
 import { RequestPipe } from './request.pipe.js';
 
-/** What both applications of this process use; the public one makes it. A lifecycle hook of one of these would run in both. */
+/** Providers of the public application that this one shares. They must have no lifecycle hooks, which would run in both. */
 const shared = [Settings, Database, Metrics, Readiness, SharedClock, Log, AdminActions, Checks, ServedSinks, Lookups];
 
-/** The longest body: ten thousand ids of 255 bytes, and what JSON adds. */
-const mostBodyBytes = 4 * 1024 * 1024;
+/** Fits ten thousand ids of 255 bytes, with the overhead of JSON. */
+const maxBodyBytes = 4 * 1024 * 1024;
 
 const api = [
   AuditController,
@@ -52,10 +52,10 @@ const api = [
   ImportsController,
 ];
 
-/** Health, metrics and API: an application of its own on a port of its own, so that no mistake in routing can put it on the public one. */
+/** Health, metrics and API: a separate application on its own port, so that no routing mistake can expose it on the public one. */
 @Module({})
 export class ManagementModule {
-  /** Without MANAGEMENT_TOKEN there is no API. */
+  /** @param main the public application. Without MANAGEMENT_TOKEN there is no API. */
   static beside(main: Pick<INestApplication, 'get'>): DynamicModule {
     return {
       module: ManagementModule,
@@ -69,7 +69,7 @@ export class ManagementModule {
   }
 }
 
-/** What the management port needs besides its module: limits of sockets, the token, documentation. */
+/** Sets up socket limits, authentication and API documentation. */
 export function configureManagement(app: NestExpressApplication): void {
   const [settings, log] = [app.get(Settings), app.get(Log)];
   const express = app.getHttpAdapter().getInstance() as Application;
@@ -85,8 +85,8 @@ export function configureManagement(app: NestExpressApplication): void {
   const { MANAGEMENT_TOKEN: token } = settings;
   if (token === undefined) return;
   app.use('/api/v1', bearer(token));
-  // Whatever its type: a body that is passed over would make a dry run a real one.
-  app.useBodyParser('json', { limit: mostBodyBytes, type: () => true });
-  // Built when it is first asked for: the start should not wait for it.
+  // Parse bodies of any content type: ignoring one would turn a dry run into a real one.
+  app.useBodyParser('json', { limit: maxBodyBytes, type: () => true });
+  // Built at the first request, so that it does not delay the start.
   SwaggerModule.setup('docs', app, () => openApiOf(app), { raw: ['json'], customSiteTitle: 'channel-sync' });
 }

@@ -72,8 +72,8 @@ export class Metrics {
       ['app'],
       async () => {
         const rows = await database.kysely.selectFrom('app').select(['sdk_app_id', 'compared_all_at']).execute();
-        const known = rows.filter(row => row.compared_all_at !== null && apps.some(one => one.sdkAppId === row.sdk_app_id));
-        return known.map(row => [{ app: row.sdk_app_id }, Math.max(0, clock.now() - row.compared_all_at!) / 1000]);
+        const compared = rows.filter(row => row.compared_all_at !== null && apps.some(app => app.sdkAppId === row.sdk_app_id));
+        return compared.map(row => [{ app: row.sdk_app_id }, Math.max(0, clock.now() - row.compared_all_at!) / 1000]);
       },
     );
     this.gauge('last_webhook_timestamp_seconds', 'When the last webhook of ours was kept; absent before the first', [], async () => {
@@ -85,9 +85,9 @@ export class Metrics {
       [{}, intake.spooled],
     ]);
     const ofSinks = async (values: (sink: SinkStatus) => Value[] | Promise<Value[]>): Promise<Value[]> => {
-      const found: Value[] = [];
-      for (const sink of await sinkStates(database, clock.now())) found.push(...(await values(sink)));
-      return found;
+      const all: Value[] = [];
+      for (const sink of await sinkStates(database, clock.now())) all.push(...(await values(sink)));
+      return all;
     };
     this.gauge('pending', 'Deliveries that wait, by sink', ['sink'], () =>
       ofSinks(async ({ id, name, state }) => (state === 'removed' ? [] : [[{ sink: name }, await countPending(database, id)]])),
@@ -99,11 +99,11 @@ export class Metrics {
       ofSinks(async ({ id, name }) => Array.from(await countParked(database, id), ([reason, count]) => [{ sink: name, reason }, count])),
     );
     this.gauge('sink_state', '1 for the state that a sink is in, 0 for the others', ['sink', 'state'], () =>
-      ofSinks(({ name, state }) => sinkStateNames.map(one => [{ sink: name, state: one }, Number(one === state)])),
+      ofSinks(({ name, state }) => sinkStateNames.map(other => [{ sink: name, state: other }, Number(other === state)])),
     );
   }
 
-  /** A gauge that has these values whenever it is asked for. */
+  /** Registers a gauge whose values are read at each scrape. */
   private gauge(name: string, help: string, labelNames: string[], values: () => Promise<Value[]>): void {
     new Gauge({
       ...this.common,
@@ -113,7 +113,7 @@ export class Metrics {
       async collect() {
         const found = await values();
         this.reset();
-        // Without labels it would be 0 now, also where it has no value.
+        // A gauge without labels is 0 after the reset, even if it has no value.
         if (labelNames.length === 0) this.remove();
         for (const [labels, value] of found) this.set(labels, value);
       },

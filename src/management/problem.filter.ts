@@ -5,7 +5,7 @@ import { faultOf } from '../database/errors.js';
 import { Log, stackOf } from '../process/log.js';
 import type { ProblemDto } from './api/problem.dto.js';
 
-/** Turns whatever goes wrong on the management port into a problem. Its details never tell what is inside. */
+/** Answers errors of the management port as RFC 9457 problems, without internal details. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   constructor(private readonly log: Log) {}
@@ -15,16 +15,16 @@ export class ProblemFilter implements ExceptionFilter {
     const { status, detail } = this.causeOf(error);
     if (response.headersSent || response.destroyed) return;
     const problem: ProblemDto = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail };
-    // Not .json(): that would say application/json.
+    // Not .json(), which would set application/json.
     response.status(status).type('application/problem+json').send(JSON.stringify(problem));
   }
 
   private causeOf(error: unknown): { status: number; detail: string } {
     if (error instanceof HttpException) return { status: error.getStatus(), detail: detailOf(error) };
-    // Body parsers and the router throw errors of their own, with a status, where the caller is to blame.
+    // Body parsers and the router throw errors with a 4xx status for bad requests.
     const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
-    // Everything that a handler here waits for is the database.
+    // Handlers here depend only on the database.
     if (['conflict', 'server', 'database'].includes(faultOf(error))) {
       this.log.warn('an API call failed: the database is unavailable', { error: stackOf(error) });
       return { status: 503, detail: 'the database is unavailable' };
@@ -34,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-/** The validation pipe gives a list of what is wrong. */
+/** The validation pipe reports a list of messages. */
 function detailOf(error: HttpException): string {
   const body = error.getResponse();
   const message = typeof body === 'object' && 'message' in body ? body.message : error.message;

@@ -3,42 +3,41 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { WebhookIntake } from '../intake/intake.js';
 
-/** How long the database may take to answer a ping. */
 const pingTimeoutMs = 1000;
-/** How long an answer is believed, so that probes cost nothing however often they come. */
-const believedMs = 1000;
+/** How long the result of a ping is reused, so that frequent probes put no load on the database. */
+const cacheMs = 1000;
 
-/** Why webhooks should not be sent here now. */
+/** Why this process should not receive webhooks now. */
 export type NotReady = 'draining' | 'starting' | 'database does not answer';
 
-/** Whether webhooks can be kept. Sinks never matter: a dead one is no reason to turn webhooks away. */
+/** Whether webhooks can be recorded. Does not depend on sinks: a failing one is no reason to reject webhooks. */
 @Injectable()
 export class Readiness {
-  /** Why no webhooks should come in, whatever could be kept. */
+  /** Set while the process must not receive webhooks, even if it could record them. */
   closed: 'starting' | 'draining' | null = null;
   private answer: Promise<boolean> = Promise.resolve(false);
-  private askedAt = -Infinity;
-  private asking = false;
+  private pingedAt = -Infinity;
+  private pinging = false;
 
   constructor(
     private readonly database: Database,
     private readonly intake: WebhookIntake,
   ) {}
 
-  /** @returns why we are not ready; `null` if we are */
+  /** @returns `null` if ready */
   async reason(): Promise<NotReady | null> {
     if (this.closed) return this.closed;
-    // Webhooks can be kept without the database.
+    // With a working spool webhooks are accepted without the database.
     if (this.intake.spoolWorks) return null;
     if (!this.database.ready) return 'starting';
     return (await this.databaseAnswers()) ? null : 'database does not answer';
   }
 
   private databaseAnswers(): Promise<boolean> {
-    // While a ping hangs no other is sent: it would only use up the connections.
-    if (this.asking || performance.now() - this.askedAt < believedMs) return this.answer;
-    [this.asking, this.askedAt] = [true, performance.now()];
-    const ping = this.database.ping().finally(() => (this.asking = false));
+    // Send no second ping while one hangs, since each occupies a connection.
+    if (this.pinging || performance.now() - this.pingedAt < cacheMs) return this.answer;
+    [this.pinging, this.pingedAt] = [true, performance.now()];
+    const ping = this.database.ping().finally(() => (this.pinging = false));
     const answers = ping.then(
       () => true,
       () => false,

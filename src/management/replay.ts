@@ -11,15 +11,15 @@ import { selectedChanges } from './api/changes/changes.queries.js';
 import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
 import type { ReplayDto, ReplayedDto } from './api/deliveries/replay.dto.js';
 
-/** How many deliveries go into one transaction: webhooks that are recorded meanwhile wait for no more than one. */
+/** Deliveries per transaction; recording of webhooks has to wait for one transaction at most. */
 const pageSize = 500;
 
 export type ReplaySelection = Omit<ReplayDto, 'dryRun'>;
 
 /**
- * Makes ended deliveries pending again, under their ids, to be sent as soon as their sinks take them; on record if there are any. A page a transaction:
- * one that is cut short may be asked for again. Sinks that are not configured are left out.
- * @param wake called after each page with the sinks that have something to do
+ * Makes ended deliveries pending again, under the same ids, and records the action if there are any. Skips sinks that are not configured.
+ * Each page is a transaction of its own, so an interrupted replay can be repeated.
+ * @param wake called after each page with the sinks that have work
  */
 export async function replay(
   database: Database,
@@ -57,7 +57,7 @@ export async function replay(
 interface Page {
   matched: number;
   stale: number;
-  /** Where the next page begins; `null` at the end. */
+  /** The change after which the next page starts; `null` at the end. */
   last: string | null;
   sinks: number[];
 }
@@ -95,12 +95,12 @@ async function replayPage(
   await lockLanes(database, trx, sink.id, fresh);
   const { numUpdatedRows } = await trx
     .updateTable('delivery')
-    .set({ state: 'pending', open: 1, tries: 0, enqueued_at: now, updated_at: now, ...calm })
+    .set({ state: 'pending', open: 1, tries: 0, enqueued_at: now, updated_at: now, ...noFailure })
     .where('sink', '=', sink.id)
     .where('state', '=', state)
     .where(database.isAmong('change_id', changeIds))
     .executeTakeFirst();
-  // What is asked for is attempted, also in a lane that is not through with what it superseded. A lane at work looks by itself for what is open when it is done.
+  // Clearing superseded_before keeps replayed deliveries from being superseded. A leased lane finds them when it is settled.
   await sql`
       update lane set superseded_before = null, due_at = case when lease is null then ${now} else due_at end,
         tries = case when lease is null then 0 else tries end, config_error_seq = case when lease is null then null else config_error_seq end
@@ -108,16 +108,16 @@ async function replayPage(
   const reports = sink.mode === 'report' ? [] : await enqueueRefreshes(trx, fresh);
   const sinks = [sink.id, ...reports];
   await database.notify(trx, sinks);
-  // Somebody else may have been faster with some of them.
+  // A concurrent replay may already have updated some of them.
   return { ...page, matched: Number(numUpdatedRows) + page.stale, sinks };
 }
 
-/** As if it had never failed. */
-const calm = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
+/** Column values of a delivery that has not failed. */
+const noFailure = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
 
 /**
- * Gives up a parked delivery for good, on record with who did it.
- * @returns the state that it was in: only if it was parked it is discarded now, and these report sinks have to show it; `null` if there is no such delivery
+ * Discards a delivery if it is parked, and records the action.
+ * @returns `was`: its state before; `reports`: the report sinks to update; `null` if there is no such delivery
  */
 export async function discard(
   database: Database,

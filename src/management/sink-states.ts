@@ -2,24 +2,24 @@ import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { type Selectable, sql } from 'kysely';
 
-/** The states that a sink can be in, as the API and metrics call them. */
+/** The states of a sink in API and metrics. */
 export const sinkStateNames = ['ok', 'retrying', 'misconfigured', 'down', 'paused', 'removed'] as const;
 export type SinkState = (typeof sinkStateNames)[number];
 
-/** A registered sink and how it is. */
+/** A registered sink with its state. */
 export interface SinkStatus extends Selectable<Tables['sink']> {
   state: SinkState;
   /** Age of its oldest pending delivery, 0 if there is none; `null` if it was removed. */
   lagSeconds: number | null;
 }
 
-/** How every sink is, the newest first; one for each name: where type or mode changed, the current one, which is the newest. One query that counts nothing. */
+/** All sinks with their states, latest first; of sinks whose type or mode was changed only the latest row. One query without counts. */
 export async function sinkStates(database: Database, now: number): Promise<SinkStatus[]> {
   const rows = await database.kysely
     .selectFrom('sink')
     .selectAll()
     .select(eb => [
-      // Lanes with nothing open are not failing. The others have an index of their own: a sink may have very many that only wait.
+      // Lanes without open deliveries are not failing. Reads an index of failing lanes: a sink may have very many waiting ones.
       eb
         .selectFrom('lane')
         .select('lane.channel')
@@ -50,7 +50,7 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
   }));
 }
 
-/** What attempts found goes before what a check found. */
+/** The outcome of attempts takes precedence over that of checks. */
 function stateOf(sink: Selectable<Tables['sink']>, failing: boolean): SinkState {
   if (sink.removed_at !== null) return 'removed';
   if (sink.paused_at !== null) return 'paused';

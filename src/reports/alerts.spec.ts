@@ -10,7 +10,7 @@ import type { RegisteredSink } from '../sinks/registry.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import type { Alert } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
-import { moveSink } from '../management/pause.js';
+import { applySinkAction } from '../management/pause.js';
 import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
 import { type Heard, pausedOrResumed } from './watch.js';
@@ -146,7 +146,7 @@ eachStore('notices', store => {
     }
     await look();
     expect(told.notices).toHaveLength(2);
-    await moveSink(stage.database, 'crm', 'pause', { at: stage.clock.at, actor: 'api' });
+    await applySinkAction(stage.database, 'crm', 'pause', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ paused: true, by: 'api' }, 'message 1']);
     await stage.database.kysely.updateTable('sink').set({ paused_at: null }).where('id', '=', crm.id).execute();
@@ -188,7 +188,7 @@ eachStore('notices', store => {
     const { stage, crm, told, process, stop } = await stageOf();
     const { look } = process();
     for (const action of ['pause', 'resume'] as const) {
-      await moveSink(stage.database, 'crm', action, { at: stage.clock.at, actor: 'api' });
+      await applySinkAction(stage.database, 'crm', action, { at: stage.clock.at, actor: 'api' });
       stage.clock.at += 61_000;
       await look();
     }
@@ -218,7 +218,7 @@ eachStore('notices', store => {
     const { stage, told, process } = await stageOf();
     const { look } = process();
     const since = stage.clock.at;
-    await moveSink(stage.database, 'crm', 'pause', { at: since, actor: 'slack:U0ALICE' });
+    await applySinkAction(stage.database, 'crm', 'pause', { at: since, actor: 'slack:U0ALICE' });
     await stage.record();
     stage.clock.at = since + 59_999;
     await look();
@@ -228,7 +228,7 @@ eachStore('notices', store => {
     expect(told.notices).toMatchObject([
       [{ kind: 'incident', state: 'paused', since, until: null, paused: true, by: 'slack:U0ALICE', waiting: 1, failures: [] }, null],
     ]);
-    await moveSink(stage.database, 'crm', 'resume', { at: stage.clock.at, actor: 'api' });
+    await applySinkAction(stage.database, 'crm', 'resume', { at: stage.clock.at, actor: 'api' });
     await look();
     expect(told.last).toMatchObject([{ state: 'paused', until: stage.clock.at }, 'message 1']);
   });
@@ -236,7 +236,7 @@ eachStore('notices', store => {
   test('who paused a sink is looked up by a key, however much is on record', async () => {
     const { stage } = await stageOf();
     const { database } = stage;
-    await moveSink(database, 'crm', 'pause', { at: start, actor: 'slack:U0ALICE' });
+    await applySinkAction(database, 'crm', 'pause', { at: start, actor: 'slack:U0ALICE' });
     await database.kysely.transaction().execute(async trx => {
       // In a small table PostgreSQL would not look at indices.
       if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);

@@ -5,20 +5,20 @@ import { ChangeDto, ProfileDto } from './changes/change.dto.js';
 
 class EventDataDto extends PickType(ChangeDto, ['sdkAppId', 'channelId', 'revision', 'operator', 'source', 'changes']) {
   changeId!: string;
-  /** Whether the channel exists after it */
+  /** Whether the channel exists after the change */
   exists!: boolean;
-  /** The whole profile after it */
+  /** The complete profile after the change */
   profile!: ProfileDto;
-  /** True on the sample that a person sends to try the sink; not there on all others */
+  /** True on the sample that a person sends to test the sink; absent otherwise */
   test?: true;
 }
 
-/** The body that a `webhook` sink posts, unless it has a template. */
+/** The body that a `webhook` sink without a template posts. */
 export class EventDto implements ChangeEvent {
-  /** By the effect on the channel */
+  /** The effect on the channel */
   type!: ChangeType;
   /** The vendor's EventTime, ISO 8601 @example "2026-01-31T12:00:00.000Z" */
   timestamp!: string;
-  /** What happened to the channel */
+  /** The change */
   data!: EventDataDto;
 }

@@ -5,13 +5,13 @@ import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } fr
 import { type Source, sources, wellFormed } from '../../channel/origin.js';
 import { fromIso } from './times.js';
 
-/** Not given: an absent one and `null` are the same. */
+/** Treats `null` like an absent value. */
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
 
-/** A yes or no that may be given. */
+/** An optional boolean. */
 export const Flag = (): PropertyDecorator => applyDecorators(NullIsAbsent(), IsOptional(), IsBoolean());
 
-/** A text that may be given, as the store has it. */
+/** An optional non-empty text, made well-formed like stored texts. */
 export const Word = (): PropertyDecorator =>
   applyDecorators(
     Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : (value ?? undefined))),
@@ -20,7 +20,7 @@ export const Word = (): PropertyDecorator =>
     IsNotEmpty(),
   );
 
-/** A time that may be given, in milliseconds. */
+/** An optional time, parsed to milliseconds. */
 const Time = (): PropertyDecorator =>
   applyDecorators(
     ApiPropertyOptional({ type: String, format: 'date-time' }),
@@ -29,60 +29,60 @@ const Time = (): PropertyDecorator =>
     IsInt({ message: '$property must be a time in ISO 8601' }),
   );
 
-/** Which part of a list is wanted. Unknown parameters are ignored. */
+/** Paging of a list. Unknown parameters are ignored. */
 export class PageQuery {
-  /** The most items of one answer */
+  /** Maximum number of items in the response */
   @ApiPropertyOptional()
-  // Anything but digits, such as a repeated parameter, becomes NaN, which the rules refuse.
+  // Anything but digits, such as a repeated parameter, becomes NaN, which validation rejects.
   @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN))
   @IsInt({ message: 'limit must be a whole number from 1 to 500' })
   @Min(1)
   @Max(500)
   limit: number = 50;
 
-  /** The nextCursor of the answer before: the list goes on after it @example "17" */
+  /** The nextCursor of the previous page @example "17" */
   @IsOptional()
   @IsString({ message: 'cursor must be given once' })
   cursor?: string;
 }
 
-/** Which part of a list, of a time. */
+/** Paging and a period. */
 export class PeriodQuery extends PageQuery {
-  /** Only what arrived or was done at this time or later, ISO 8601; without a zone it is UTC */
+  /** Only items that arrived or were done at or after this time, ISO 8601; UTC if no time zone is given */
   @Time()
   since?: number;
 
-  /** Only what arrived or was done before this time, ISO 8601; without a zone it is UTC */
+  /** Only items that arrived or were done before this time, ISO 8601; UTC if no time zone is given */
   @Time()
   until?: number;
 }
 
-/** What arrived when, and of whom; all that is given must fit. */
+/** Filters by period, app and channel; all given ones must match. */
 export class ArrivalsQuery extends PeriodQuery {
-  /** Only of this app */
+  /** Only items of this app */
   @Word()
   sdkAppId?: string;
 
-  /** Only of channels with this id */
+  /** Only items of channels with this id */
   @Word()
   channelId?: string;
 }
 
-/** Which changes are wanted. */
+/** Filters for changes. */
 export class ChangesQuery extends ArrivalsQuery {
-  /** Only of this source */
+  /** Only changes from this source */
   @IsOptional()
   @IsIn(sources)
   source?: Source;
 }
 
-/** One part of a list, beside its items. */
+/** A page of a list; `items` are declared by the subclasses. */
 export class PageDto {
-  /** Give it as cursor to get what comes next; null at the end @example "17" */
+  /** Pass it as cursor to get the next page; null at the end @example "17" */
   nextCursor!: string | null;
 }
 
-/** The page of rows that were asked for with one more than the limit. @param idOf the id of an item of this list, which serves as the cursor */
+/** Makes a page of rows that were queried with one more than the limit. @param idOf returns the id of a row, which serves as the cursor */
 export function pageFrom<Row>(
   rows: readonly Row[],
   limit: number,
@@ -93,9 +93,9 @@ export function pageFrom<Row>(
 }
 
 /**
- * The key of the item that a cursor names.
- * @param parse gives `null` for what cannot be an id of this list
- * @throws BadRequestException
+ * The key of the item that a cursor refers to.
+ * @param parse returns `null` for an invalid id
+ * @throws BadRequestException if the cursor is invalid
  */
 export function afterCursor<Key>(cursor: string | undefined, parse: (id: string) => Key | null): Key | null {
   const key = cursor === undefined ? null : parse(cursor);

@@ -12,15 +12,15 @@ const aChange = '0198c0de-7a5b-7000-8000-00000000002a';
 const instant = '2026-01-31T12:00:00.000Z';
 const contentOf = (dto: typeof EventDto | typeof ProblemDto, type: string) => ({ [type]: { schema: { $ref: getSchemaPath(dto) } } });
 
-/** What every call of the API may be answered. */
-const everywhere = {
-  400: 'A part of the request is not what it should be',
+/** Error responses that every API call may return. */
+const commonErrors = {
+  400: 'The request is invalid',
   401: 'The bearer token is missing or wrong',
   503: 'The database is unavailable',
 };
 
-/** What is called the same everywhere: its description, unless a comment has another, and an example. */
-const known: Readonly<Record<string, [description: string, example: unknown]>> = {
+/** Properties and parameters that mean the same everywhere: the default description, and an example. */
+const commonFields: Readonly<Record<string, [description: string, example: unknown]>> = {
   sdkAppId: ['The app', '1400000001'],
   channelId: ['The channel', '@TOA#_shop_news'],
   changeId: ['The change', aChange],
@@ -29,41 +29,43 @@ const known: Readonly<Record<string, [description: string, example: unknown]>> =
   sink: ["The sink's name", 'crm'],
   status: ['The HTTP status of a failure, if there was one', 422],
   durationMs: ['How long it took, in milliseconds', 120],
-  startedAt: ['When it began', instant],
+  startedAt: ['When it started', instant],
   finishedAt: ['When it ended', instant],
-  reason: ['Why it is so, in plain words', 'it answered 422'],
-  error: ['Why it failed, in plain words', 'it answered 422'],
-  lastError: ['Why it failed, in plain words', 'it answered 422'],
-  response: ['What the target answered to a failure, without secrets, 500 characters at most', 'name is too long'],
-  advice: ['What a person can do about it', 'Fix the cause at the target, then replay.'],
+  reason: ['The reason', 'it answered 422'],
+  error: ['Why it failed', 'it answered 422'],
+  lastError: ['Why it failed', 'it answered 422'],
+  response: ['The answer of the target to a failed attempt, without secrets, at most 500 characters', 'name is too long'],
+  advice: ['What to do about it', 'Fix the cause at the target, then replay.'],
 };
 
-/** The headers of what a `webhook` sink is sent. */
-const headers: typeof known = {
-  'webhook-id': ['The id of the delivery, the same on every try and replay', `${aChange}_1`],
+/** The request headers sent to a `webhook` sink. */
+const headers: typeof commonFields = {
+  'webhook-id': ['The id of the delivery, the same on every attempt and replay', `${aChange}_1`],
   'webhook-timestamp': ['When it was sent, in seconds since 1970', '1769860800'],
-  'webhook-signature': ['By Standard Webhooks, one for each secret of the sink; not there without secrets', 'v1,bm9ldXIrtw…'],
+  'webhook-signature': ['Signatures as of Standard Webhooks, one per secret of the sink; absent without secrets', 'v1,bm9ldXIrtw…'],
   'idempotency-key': ['The same as webhook-id', `${aChange}_1`],
 };
 
 const event: Operation = {
   operationId: 'change',
-  summary: 'What a webhook sink without a template is sent for each change',
+  summary: 'The request sent to a webhook sink without a template for each change',
   tags: ['sinks'],
   security: [],
   parameters: Object.entries(headers).map(([name, [description, example]]) => {
     return { name, in: 'header', description, schema: { type: 'string', example } };
   }),
   requestBody: { required: true, content: contentOf(EventDto, 'application/json') },
-  responses: { '2XX': { description: 'It is delivered' }, '4XX': { description: 'It is refused, or the sink is not set up right' } },
+  responses: { '2XX': { description: 'Delivered' }, '4XX': { description: 'Refused, or the sink is misconfigured' } },
 };
 
-/** Describes the API: what the plugin of @nestjs/swagger reads in types and comments (nest-cli.json), and what holds of all calls. */
+/** Builds the OpenAPI document from what @nestjs/swagger reads in types and comments (nest-cli.json), and common parts. */
 export function openApiOf(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('channel-sync')
-    .setDescription('What became of the changes of official channels. Ids are strings, times are ISO 8601, errors are RFC 9457 problems.')
+    .setDescription(
+      'Changes of official channels and their deliveries to sinks. Ids are strings, times are ISO 8601, errors are RFC 9457 problems.',
+    )
     .setVersion('1')
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/', 'The management port')
@@ -77,13 +79,13 @@ export function openApiOf(app: INestApplication): OpenAPIObject {
   return document;
 }
 
-/** Adds what holds of all calls below `/api/v1`; health is not below it. */
+/** Adds what applies to all calls below `/api/v1`; health checks are not below it. */
 function complete(path: string, call: Operation): void {
   const [, list] = /^\/api\/v1\/(\w+)/.exec(path) ?? [];
   const { responses } = call;
   call.tags = [list ?? 'health'];
   call.security = list === undefined ? [] : [{ bearer: [] }];
-  const may = { ...everywhere, ...(path.includes('{') && { 404: 'There is none of this name or id, or it is not kept any more' }) };
+  const may = { ...commonErrors, ...(path.includes('{') && { 404: 'The name or id is unknown, or the object is no longer stored' }) };
   if (list !== undefined) for (const [status, description] of Object.entries(may)) responses[status] = { description };
   for (const [status, response] of Object.entries(responses) as [string, { description: string; content?: object }][]) {
     response.description ||= STATUS_CODES[status]!;
@@ -94,12 +96,12 @@ function complete(path: string, call: Operation): void {
 
 const examples: Readonly<Record<string, unknown>> = { boolean: true, integer: 3, number: 1.5 };
 
-/** Describes what is called the same everywhere. Numbers are whole, but for those in seconds. What has no example of its own gets one by its type. */
+/** Adds the default description and an example. All numbers are integers except those in seconds. */
 function describe(name: string, described: { description?: string }, schema: Schema): void {
-  const [description, example] = known[name] ?? [];
+  const [description, example] = commonFields[name] ?? [];
   if (description !== undefined) described.description ??= description;
-  // The compiler tells the members of a union in no certain order.
-  for (const one of [schema, schema.items as Schema | undefined]) if (one?.enum) one.enum = one.enum.map(String).toSorted();
+  // The compiler lists the members of a union in no fixed order.
+  for (const part of [schema, schema.items as Schema | undefined]) if (part?.enum) part.enum = part.enum.map(String).toSorted();
   if (schema.type === undefined) return;
   const types = [schema.type].flat().map(type => (type === 'number' && !name.endsWith('Seconds') ? 'integer' : type));
   schema.type = types.length === 1 ? types[0]! : types;

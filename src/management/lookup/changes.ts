@@ -3,53 +3,53 @@ import type { Database } from '../../database/database.js';
 import { changeColumns, storedChange } from '../../delivery/work.js';
 import { type Filters, wants } from '../../sinks/filters.js';
 import type { ListedChange } from '../../sinks/lookup.js';
-import { fits } from '../api/channels/matching.js';
-import { orElse } from '../api/changes/changes.queries.js';
+import { matches } from '../api/channels/matching.js';
+import { orElse } from '../api/or-else.js';
 
-/** So many of the latest changes are gone through for those that a sink's filters want. */
-const lookedAt = 5000;
-/** Whether a change touches a field shows only in itself: so many are loaded for that, and so many at once. */
-const loaded = { most: 1000, page: 200 };
-/** So many where every one is wanted. */
-const page = 20;
+/** How many of the latest changes are searched for those that pass a sink's filters. */
+const maxSearched = 5000;
+/** Limits where changes have to be loaded before the filters can be applied. */
+const filtered = { max: 1000, page: 200 };
+/** How many are loaded at once without filters. */
+const pageSize = 20;
 
-/** The latest changes of channels that the filters want, the latest first. */
+/** Changes of channels that pass the filters, latest first. */
 export function latestChanges(database: Database, filters: Filters): Promise<{ id: string }[]> {
-  const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(lookedAt);
+  const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(maxSearched);
   const { sdkAppIds, channels } = filters;
   return database.kysely
     .selectFrom(latest.as('latest'))
     .innerJoin('channel', 'channel.id', 'latest.channel')
     .select('latest.id')
     .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
-    .$if(channels !== undefined, found => found.where(fits(database, 'channel_id', channels!)))
+    .$if(channels !== undefined, found => found.where(matches(database, 'channel_id', channels!)))
     .orderBy('latest.id', 'desc')
-    .limit(filters.fields ? loaded.most : page)
+    .limit(filters.fields ? filtered.max : pageSize)
     .execute();
 }
 
-/** The first of these changes that the filters want, in this order. */
+/** The first of these changes that pass the filters, in the given order. */
 export async function wantedChanges(
   database: Database,
   changes: readonly { id: string }[],
   filters: Filters,
-  most: number,
+  limit: number,
 ): Promise<ListedChange[]> {
   const ids = changes.map(({ id }) => id);
   const wanted: ListedChange[] = [];
-  const size = filters.fields || filters.channels || filters.sdkAppIds ? loaded.page : page;
-  for (let from = 0; from < ids.length && wanted.length < most; from += size)
+  const size = filters.fields || filters.channels || filters.sdkAppIds ? filtered.page : pageSize;
+  for (let from = 0; from < ids.length && wanted.length < limit; from += size)
     for (const change of await loadChanges(database, ids.slice(from, from + size))) if (isWanted(change, filters)) wanted.push(change);
-  return wanted.slice(0, most);
+  return wanted.slice(0, limit);
 }
 
-/** The changes next to one of its channel, those nearest to it first. */
+/** The changes of the same channel before or after a change, nearest first. */
 export async function neighbours(
   database: Database,
   changeId: string,
   side: 'before' | 'after',
   filters: Filters,
-  most: number,
+  limit: number,
 ): Promise<ListedChange[]> {
   const order = side === 'before' ? 'desc' : 'asc';
   const rows = await database.kysely
@@ -59,12 +59,12 @@ export async function neighbours(
     .where('this.id', '=', changeId)
     .whereRef('change.position', side === 'before' ? '<' : '>', 'this.position')
     .orderBy('change.position', order)
-    .limit(filters.fields ? page : most)
+    .limit(filters.fields ? pageSize : limit)
     .execute();
-  return wantedChanges(database, rows, filters, most);
+  return wantedChanges(database, rows, filters, limit);
 }
 
-/** As far as it can be known later: what a change named that altered nothing is not kept. */
+/** An approximation for a change that altered nothing: which fields its webhook named is not stored. */
 function isWanted({ event, stale }: ListedChange, filters: Filters): boolean {
   const { sdkAppId, channelId, revision, changes } = event.data;
   const fields = revision === null ? stale : changes.map(({ field }) => field);
@@ -72,7 +72,7 @@ function isWanted({ event, stale }: ListedChange, filters: Filters): boolean {
   return wants(filters, { sdkAppId, channelId, existenceChanged, fields });
 }
 
-/** These changes in this order; those that are gone or damaged are left out. */
+/** Loads changes in the given order, without deleted and damaged ones. */
 async function loadChanges(database: Database, ids: readonly string[]): Promise<ListedChange[]> {
   const rows = await database.kysely
     .selectFrom('change')

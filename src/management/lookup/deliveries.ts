@@ -2,10 +2,10 @@ import type { Database } from '../../database/database.js';
 import { knownOf } from '../../reports/results.js';
 import type { ChangeDetails } from '../../sinks/lookup.js';
 
-/** So many tries of a change are shown, the latest of them. */
-const attemptsShown = 100;
+/** How many of the latest attempts of a change are shown. */
+const maxAttempts = 100;
 
-/** What became of a change at every sink that reports no results itself, with its tries, the first first. */
+/** The deliveries of a change to every sink except report sinks, with their attempts, oldest first. */
 export async function deliveriesOf(database: Database, changeId: string): Promise<ChangeDetails['deliveries']> {
   const { results } = await database.kysely.transaction().execute(trx => knownOf({ database, trx }, [changeId]));
   const attempts = await database.kysely
@@ -15,11 +15,11 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .where('change_id', '=', changeId)
     .where('sink.mode', '<>', 'report')
     .orderBy('at', 'desc')
-    .limit(attemptsShown)
+    .limit(maxAttempts)
     .execute();
-  const first = attempts.toReversed();
+  const oldestFirst = attempts.toReversed();
   return (results.get(changeId) ?? []).map(result => ({
     ...result,
-    attempts: first.filter(({ name }) => name === result.sink),
+    attempts: oldestFirst.filter(({ name }) => name === result.sink),
   }));
 }

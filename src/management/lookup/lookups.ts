@@ -18,19 +18,19 @@ import { countChannels, findChannels } from '../api/channels/channel-list.js';
 import type { ListedChannelDto } from '../api/channels/channel.dto.js';
 import { findChannel } from '../api/channels/channels.queries.js';
 import { findWebhook } from '../api/changes/changes.queries.js';
-import { troubleOf } from '../api/sinks/sinks.queries.js';
+import { stateDetailsOf } from '../api/sinks/sinks.queries.js';
 import { linkTo } from '../page/key.js';
 import { sinkStates } from '../sink-states.js';
 import { latestChanges, neighbours, wantedChanges } from './changes.js';
 import { deliveriesOf } from './deliveries.js';
 
-/** So many failed changes of a sink are gone through, the latest first. */
-const failedLookedAt = 100;
+/** How many of the latest failed changes of each sink are searched. */
+const maxFailedSearched = 100;
 const neighboursShown = 5;
-/** What needs a person first comes first. */
+/** Sinks that need attention come first. */
 const urgency: readonly SinkOverview['state'][] = ['misconfigured', 'down', 'paused', 'retrying', 'ok'];
 
-/** What people look up in Slack, out of the database. */
+/** Answers lookups of people in Slack from the database. */
 @Injectable()
 export class StoredLookups extends Lookups {
   constructor(
@@ -45,11 +45,11 @@ export class StoredLookups extends Lookups {
     const { database } = this;
     return {
       sinks: () => this.sinks(),
-      latestChanges: async most => wantedChanges(database, await latestChanges(database, filters), filters, most),
-      failedChanges: most => this.failedChanges(filters, most),
-      findChannels: async (query, most) => {
+      latestChanges: async max => wantedChanges(database, await latestChanges(database, filters), filters, max),
+      failedChanges: max => this.failedChanges(filters, max),
+      findChannels: async (query, max) => {
         const selection = { query, ...filters };
-        const { items, next } = await findChannels(database, selection, most, null);
+        const { items, next } = await findChannels(database, selection, max, null);
         return { channels: items.map(shown), more: next ? (await countChannels(database, selection)) - items.length : 0 };
       },
       channel: async channelId => {
@@ -68,7 +68,7 @@ export class StoredLookups extends Lookups {
     for (const sink of await sinkStates(database, this.clock.now())) {
       const { id, name, state, lagSeconds } = sink;
       if (state === 'removed') continue;
-      const { since, reason, advice } = await troubleOf(database, sink);
+      const { since, reason, advice } = await stateDetailsOf(database, sink);
       const { queued, failed } = countsOf(id);
       all.push({ sink: name, state, since, reason, advice, lagMs: (lagSeconds ?? 0) * 1000, queued, failed });
     }
@@ -76,7 +76,7 @@ export class StoredLookups extends Lookups {
     return all.sort((one, other) => rank(one) - rank(other) || (one.sink < other.sink ? -1 : 1));
   }
 
-  private async failedChanges(filters: Filters, most: number): Promise<FailedChange[]> {
+  private async failedChanges(filters: Filters, max: number): Promise<FailedChange[]> {
     const { database } = this;
     const parked = database.kysely.selectFrom('delivery').where('delivery.state', '=', sql.lit('parked'));
     const { rows: failing } = await sql<{ id: number }>`
@@ -85,22 +85,27 @@ export class StoredLookups extends Lookups {
     );
     const ids = new Set<string>();
     for (const { id } of failing) {
-      // The index has the latest of one sink, not of all.
-      const latest = await parked.select('change_id').where('sink', '=', id).orderBy('change_id', 'desc').limit(failedLookedAt).execute();
+      // Query by sink, because the index orders the changes of one sink, not of all.
+      const latest = await parked
+        .select('change_id')
+        .where('sink', '=', id)
+        .orderBy('change_id', 'desc')
+        .limit(maxFailedSearched)
+        .execute();
       for (const { change_id } of latest) ids.add(change_id);
     }
-    const newestFirst = [...ids].sort().reverse();
+    const latestFirst = [...ids].sort().reverse();
     const changes = await wantedChanges(
       database,
-      newestFirst.map(id => ({ id })),
+      latestFirst.map(id => ({ id })),
       filters,
-      most,
+      max,
     );
-    const kept = changes.map(({ event }) => event.data.changeId);
+    const changeIds = changes.map(({ event }) => event.data.changeId);
     const failures = await parked
       .innerJoin('sink', 'sink.id', 'delivery.sink')
       .select(['change_id', 'sink.name', 'delivery.reason'])
-      .where(database.isAmong('change_id', kept))
+      .where(database.isAmong('change_id', changeIds))
       .orderBy('sink.name')
       .execute();
     return changes.map(change => ({

@@ -4,12 +4,12 @@ import type { Request, Response } from 'express';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
 import { Lookups } from '../../sinks/lookup.js';
-import { uuid } from '../api/changes/changes.controller.js';
+import { uuidPattern } from '../api/uuid.js';
 import { type PageLink, hasPassword, isGoodLink } from './key.js';
 import { changePage, contentSecurityPolicy } from './page.js';
 import { type Language, pageTexts } from './texts.js';
 
-/** The page of a change, for people: by a link from Slack, or with the management token as the password. */
+/** The page of a change, opened by a link from Slack or with the management token as the password. */
 @ApiExcludeController()
 @Controller('changes')
 export class PageController {
@@ -39,16 +39,16 @@ export class PageController {
         'this link is invalid or has expired: press Details in Slack again, or sign in with MANAGEMENT_TOKEN as the password',
       );
     }
-    const details = uuid.test(id) ? await this.lookups.within({}).change(id) : null;
+    const details = uuidPattern.test(id) ? await this.lookups.within({}).change(id) : null;
     if (!details) throw new NotFoundException('there is no change with this id');
     response.type('html');
     return changePage(details, languageOf(query.lang, request), this.clock.now());
   }
 }
 
-/** That of the link, or what the browser prefers. */
-function languageOf(asked: string | undefined, request: Request): Language {
-  const known = Object.keys(pageTexts) as Language[];
+/** The language of the link, or else the one that the browser prefers. */
+function languageOf(requested: string | undefined, request: Request): Language {
+  const languages = Object.keys(pageTexts) as Language[];
   const preferred = request.acceptsLanguages(['en', 'zh', 'zh-CN']) || 'en';
-  return known.find(one => one === asked) ?? (preferred.startsWith('zh') ? 'zh-CN' : 'en');
+  return languages.find(language => language === requested) ?? (preferred.startsWith('zh') ? 'zh-CN' : 'en');
 }

@@ -10,37 +10,37 @@ th, td { text-align: start; vertical-align: top; padding: .3rem .75rem .3rem 0; 
 th, .time { white-space: nowrap } th { font-weight: 600 } td { min-width: 4rem } pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: #8881; border-radius: 4px }
 bdi { white-space: pre-wrap } .quiet { opacity: .65 }`;
 
-/** Nothing but this style may be loaded or done, and no other page may hold this one. */
+/** Allows this inline style and nothing else: no scripts, no resources, no framing. */
 export const contentSecurityPolicy = [
   `default-src 'none'`,
   `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
-  ...['base-uri', 'form-action', 'frame-ancestors'].map(one => `${one} 'none'`),
+  ...['base-uri', 'form-action', 'frame-ancestors'].map(directive => `${directive} 'none'`),
 ].join('; ');
 
-/** What is ready to stand in a page: only `markup` makes it. */
+/** HTML that is safe to output; created only by `markup`. */
 class Markup {
   constructor(readonly text: string) {}
 }
 
 type Part = Markup | string | number | readonly Markup[];
 
-/** Mark-up with texts in it, which are only ever shown: escaped. */
+/** A template tag for HTML that escapes all interpolated texts. */
 function markup(parts: TemplateStringsArray, ...values: readonly Part[]): Markup {
   return new Markup(parts.reduce((all, part, index) => all + markupOf(values[index - 1]!) + part));
 }
 
 function markupOf(part: Part): string {
   if (part instanceof Markup) return part.text;
-  return typeof part === 'object' ? part.map(one => one.text).join('') : escaped(String(part));
+  return typeof part === 'object' ? part.map(({ text }) => text).join('') : escaped(String(part));
 }
 
 function escaped(text: string): string {
-  // A control character would be a fault in a page; this shows that there is one.
+  // Control characters are invalid in HTML: replace them visibly.
   const shown = text.toWellFormed().replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
   return shown.replace(/[&<>"']/g, sign => `&#${sign.charCodeAt(0)};`);
 }
 
-/** Text that came from outside: a direction of its own. */
+/** Text from outside, isolated so that its direction does not affect the rest of the page. */
 const data = (text: string): Markup => markup`<bdi>${text}</bdi>`;
 const quiet = (text: string): Markup => markup`<span class="quiet">${text}</span>`;
 const time = (iso: string): Markup => markup`<span class="time">${iso.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')}</span>`;
@@ -48,11 +48,10 @@ const time = (iso: string): Markup => markup`<span class="time">${iso.replace('T
 const th = (title: string): Markup => markup`<th>${title}</th>`;
 const td = (part: Part): Markup => markup`<td>${part}</td>`;
 const tr = (...cells: readonly Markup[]): Markup => markup`<tr>${cells}</tr>`;
-/** With a line of titles above its rows. */
 const table = (titles: Record<string, string>, rows: readonly Markup[]): Markup =>
   markup`<table>${[tr(...Object.values(titles).map(th)), ...rows]}</table>`;
 
-/** The page of a change: what Details shows, whole. Times are UTC. */
+/** The page of a change, with everything that Details in Slack shows, uncut. Times are UTC. */
 export function changePage(details: ChangeDetails, language: Language, now: number): string {
   const texts = pageTexts[language];
   const { event, origin, deliveries, webhook } = details;
@@ -72,10 +71,10 @@ export function changePage(details: ChangeDetails, language: Language, now: numb
     received: time(toDate(details.receivedAt).toISOString()),
   };
   const factRows = (Object.keys(facts) as (keyof typeof facts)[]).map(fact => {
-    const known = facts[fact];
+    const value = facts[fact];
     return tr(
       th(texts.facts[fact]),
-      td(known === null ? quiet(texts.change.unknown) : known instanceof Markup ? known : data(String(known))),
+      td(value === null ? quiet(texts.change.unknown) : value instanceof Markup ? value : data(String(value))),
     );
   });
   return markup`<!doctype html>
@@ -94,7 +93,7 @@ ${notesOf(details, texts).map(note => markup`<p>${note}</p>`)}
 ${change.revision === null ? '' : fields(change.changes, texts)}
 <table>${factRows}</table>
 <h2>${texts.details.deliveries}</h2>
-${deliveries.length === 0 ? quiet(texts.results.none) : deliveries.map(one => delivery(one, texts, now))}
+${deliveries.length === 0 ? quiet(texts.results.none) : deliveries.map(result => delivery(result, texts, now))}
 <h2>${texts.details.webhook}</h2>
 ${webhook === null ? quiet(texts.details.noWebhook) : markup`<pre>${data(webhook)}</pre>`}
 <h2>${texts.details.before}</h2>

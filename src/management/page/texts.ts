@@ -42,7 +42,7 @@ const zhCN: typeof en = {
   changeColumns: { at: '时间', what: '变更', operator: '操作者' },
 };
 
-/** The page's languages, by the tag of each. */
+/** The texts of the page by language tag. */
 export const pageTexts = { en, 'zh-CN': zhCN };
 export type Language = keyof typeof pageTexts;
 export type PageTexts = typeof en;

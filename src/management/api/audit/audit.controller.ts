@@ -1,17 +1,17 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import type { Action } from '../../../database/audit.js';
-import { orElse } from '../changes/changes.queries.js';
 import { PeriodQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { orElse } from '../or-else.js';
 import { toDate } from '../times.js';
 import { AuditPageDto } from './audit.dto.js';
 
-/** What people did, through the API or in Slack. */
+/** The audit log. */
 @Controller('api/v1/audit')
 export class AuditController {
   constructor(private readonly database: Database) {}
 
-  /** What people did, the latest first */
+  /** List the actions of people through the API and in Slack, latest first */
   @Get()
   async list(@Query() { since, until, limit, cursor }: PeriodQuery): Promise<AuditPageDto> {
     const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));

@@ -1,23 +1,23 @@
 import type { Action } from '../../../database/audit.js';
 import { PageDto } from '../list.dto.js';
 
-/** Something that a person did. */
+/** An action of a person. */
 export class AuditActionDto {
-  /** Counts up @example "17" */
+  /** Ascending @example "17" */
   id!: string;
-  /** When */
+  /** When it was done */
   at!: Date;
-  /** api, or slack: and the id of a Slack user @example "slack:U0123ABCD" */
+  /** `api`, or `slack:` and the id of the Slack user @example "slack:U0123ABCD" */
   actor!: string;
   /** What was done */
   action!: Action;
-  /** The change that it was about; null if it was about no single one */
+  /** The change concerned; null if it is not about a single change */
   changeId!: string | null;
-  /** What exactly: names, ids and settings of the call, no profile texts @example { "sink": "crm" } */
+  /** Names, ids and parameters of the action; no profile texts @example { "sink": "crm" } */
   details!: object;
 }
 
 export class AuditPageDto extends PageDto {
-  /** The latest first */
+  /** Latest first */
   items!: AuditActionDto[];
 }

@@ -4,71 +4,71 @@ import type { FieldName } from '../../../channel/profile.js';
 import { DeliveryWithAttemptsDto } from '../deliveries/delivery.dto.js';
 import { PageDto } from '../list.dto.js';
 
-/** A channel's profile; null is unknown, an empty text was cleared. */
+/** A channel's profile; null means unknown, an empty text means cleared. */
 export class ProfileDto {
   /** Its name @example "Shop news" */
   name!: string | null;
-  /** The address of its picture @example "https://img.example.com/shop.png" */
+  /** The URL of its avatar @example "https://img.example.com/shop.png" */
   avatarUrl!: string | null;
-  /** What it says of itself @example "All that is new in our shop" */
+  /** Its introduction @example "All that is new in our shop" */
   introduction!: string | null;
-  /** To whom it belongs @example "Shop Ltd." */
+  /** Its organization @example "Shop Ltd." */
   organization!: string | null;
 }
 
-/** One field that differs. */
+/** A changed field. */
 export class FieldChangeDto {
-  /** Which one */
+  /** The name of the field */
   field!: FieldName;
-  /** The value before; null if it was unknown @example "Shop" */
+  /** The old value; null if unknown @example "Shop" */
   from!: string | null;
-  /** The value after; null if it is unknown @example "Shop news" */
+  /** The new value; null if unknown @example "Shop news" */
   to!: string | null;
 }
 
-/** What one kept webhook did to its channel. */
+/** The effect of a webhook, or of a comparison or import, on a channel. */
 export class ChangeDto {
-  /** Given on arrival */
+  /** Assigned on arrival */
   id!: string;
   sdkAppId!: string;
   channelId!: string;
-  /** By its effect; of one that altered nothing, what the webhook was about */
+  /** Its effect on the channel; if it altered nothing, the type of the webhook */
   type!: ChangeType;
-  /** The channel's revision that it made; null if it altered nothing */
+  /** The revision that it created; null if it altered nothing */
   revision!: number | null;
-  /** webhook, or what a reading of the vendor's REST API led to: comparison, or import of a channel never heard of */
+  /** webhook; or found through Tencent's REST API: comparison, or import of an unknown channel */
   source!: Source;
-  /** Who asked for it; null if the webhook did not tell @example "administrator" */
+  /** Who made the change; null if unknown @example "administrator" */
   operator!: string | null;
-  /** The address of whoever made it, as the vendor tells it @example "203.0.113.7" */
+  /** The operator's IP address, as reported by Tencent @example "203.0.113.7" */
   clientIp!: string | null;
-  /** The platform on which it was made, as the vendor writes it @example "RESTAPI" */
+  /** The platform on which it was made, as reported by Tencent @example "RESTAPI" */
   platform!: string | null;
-  /** The channel's owner, as the vendor tells it @example "administrator" */
+  /** The channel's owner, as reported by Tencent @example "administrator" */
   owner!: string | null;
   /** When it happened */
   eventTime!: Date;
-  /** True if the webhook told no usable time, so that its arrival stands in */
+  /** True if the webhook carried no valid time, so that eventTime is its arrival */
   eventTimeEstimated!: boolean;
-  /** True if a field had another value of the very same time */
+  /** True if a field already had another value with the same timestamp */
   tie!: boolean;
   /** When the webhook arrived */
   receivedAt!: Date;
-  /** The fields that differ */
+  /** The fields that it changed */
   changes!: FieldChangeDto[];
-  /** Fields of the webhook that were older than what was known and were not applied */
+  /** Fields that were not applied, because newer values were already known */
   stale!: FieldName[];
 }
 
-/** A change with the profile that it made and what became of it. */
+/** A change with its resulting profile and its deliveries. */
 export class ChangeDetailDto extends ChangeDto {
-  /** The whole profile after it */
+  /** The complete profile after the change */
   profile!: ProfileDto;
-  /** One for each sink that is owed it, in the order of their names */
+  /** One per sink that receives the change, by sink name */
   deliveries!: DeliveryWithAttemptsDto[];
 }
 
 export class ChangePageDto extends PageDto {
-  /** The newest arrival first */
+  /** Latest arrival first */
   items!: ChangeDto[];
 }

@@ -5,37 +5,36 @@ import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
 import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { uuidPattern } from '../uuid.js';
 
-export const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** What happened to channels. */
+/** Changes of channels. */
 @Controller('api/v1/changes')
 export class ChangesController {
   constructor(private readonly database: Database) {}
 
-  /** Changes, the newest arrival first */
+  /** List changes, latest arrival first */
   @Get()
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
-    const after = afterCursor(query.cursor, id => (uuid.test(id) ? id : null));
+    const after = afterCursor(query.cursor, id => (uuidPattern.test(id) ? id : null));
     const { changes, limit } = await findChanges(this.database, query, after);
     return pageFrom(changes, limit, change => change.id);
   }
 
-  /** One change with every try at every sink */
+  /** Get a change with all its deliveries and attempts */
   @Get(':id')
   async one(@Param('id') id: string): Promise<ChangeDetailDto> {
-    const change = uuid.test(id) ? await findChange(this.database, id) : null;
+    const change = uuidPattern.test(id) ? await findChange(this.database, id) : null;
     if (!change) throw new NotFoundException('there is no change with this id');
     return { ...change, deliveries: await deliveriesOf(this.database, id) };
   }
 
-  /** The body of its webhook, byte for byte, after Content-Encoding was undone */
+  /** Download the body of its webhook, byte for byte, after decompression */
   @Get(':id/webhook')
   @ApiProduces('application/octet-stream')
   @ApiOkResponse({ schema: { type: 'string', format: 'binary' } })
   @Header('X-Content-Type-Options', 'nosniff')
   async webhook(@Param('id') id: string): Promise<StreamableFile> {
-    const body = uuid.test(id) ? await findWebhook(this.database, id) : null;
+    const body = uuidPattern.test(id) ? await findWebhook(this.database, id) : null;
     if (!body) throw new NotFoundException('there is no webhook of a change with this id');
     return new StreamableFile(body, { type: 'application/octet-stream', disposition: 'attachment', length: body.length });
   }

@@ -7,6 +7,7 @@ import type { Tables } from '../../../database/tables.js';
 import { changeColumns } from '../../../delivery/work.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
+import { orElse } from '../or-else.js';
 import { toDate } from '../times.js';
 
 type Row = Awaited<ReturnType<ReturnType<typeof selectChanges>['execute']>>[number];
@@ -41,21 +42,12 @@ function showChange(row: Row): ChangeDto {
   };
 }
 
-/** A damaged row is shown as far as it can be: one must not fail a list. */
-export function orElse<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
-}
-
-/** The most bytes of texts in one answer, unless a single change has more. */
-const pageBytes = 4 * 1024 * 1024;
+/** Maximum bytes of text in one answer; a single change may exceed it. */
+const maxPageBytes = 4 * 1024 * 1024;
 
 /**
- * The changes that fit, the newest arrival first, after the one with the id `after`.
- * @returns also how many of them one answer has: those behind are only to tell that there are more
+ * The changes that match, latest arrival first, starting after the id `after`.
+ * @returns `limit`: how many of them belong to the page; one more means that there is a next page
  */
 export async function findChanges(
   database: Database,
@@ -72,30 +64,30 @@ export async function findChanges(
     .limit(query.limit + 1)
     .execute();
   const sizes = found.map(({ bytes }) => bytes);
-  const limit = Math.min(query.limit, fitting(sizes, pageBytes));
+  const limit = Math.min(query.limit, fitting(sizes, maxPageBytes));
   const ids = found.slice(0, limit + 1).map(({ id }) => id);
   const rows = await selectChanges(database).where(database.isAmong('change.id', ids)).orderBy('change.id', 'desc').execute();
   return { changes: rows.map(showChange), limit };
 }
 
-/** The bytes of a change's webhook as they came, inflated; `null` if there was none, or there is no change of this id. */
+/** The decompressed body of a change's webhook; `null` if there is no such change or it came from no webhook. */
 export async function findWebhook(database: Database, id: string): Promise<Uint8Array | null> {
   const change = database.kysely.selectFrom('change').select('body').where('id', '=', id).where('source', '=', 'webhook');
   return (await change.executeTakeFirst())?.body ?? null;
 }
 
-/** One change with the profile that it made; `null` if there is none of this id. */
+/** A change with its resulting profile; `null` if the id is unknown. */
 export async function findChange(database: Database, id: string): Promise<(ChangeDto & { profile: ProfileDto }) | null> {
   const row = await selectChanges(database).where('change.id', '=', id).executeTakeFirst();
   return row ? { ...showChange(row), profile: orElse(() => readProfile(row.profile), unknownProfile) } : null;
 }
 
-/** The ids of the changes that the query selects, for use inside another query; `null` if it selects all. */
+/** A subquery for the ids of the matching changes; `null` if the query has no filter. */
 export function selectedChanges(
   database: Database,
   { sdkAppId, channelId, source, since, until }: Omit<ChangesQuery, 'limit' | 'cursor'>,
 ): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
-  if ([sdkAppId, channelId, source, since, until].every(one => one === undefined)) return null;
+  if ([sdkAppId, channelId, source, since, until].every(filter => filter === undefined)) return null;
   const channels = database.kysely
     .selectFrom('channel')
     .select('channel.id')
@@ -107,7 +99,7 @@ export function selectedChanges(
       .select('change.id')
       .$if(sdkAppId !== undefined || channelId !== undefined, found => found.where('change.channel', 'in', channels))
       .$if(source !== undefined, found => found.where('change.source', '=', sql.lit(source!)))
-      // Their index leaves out webhooks, which are nearly all.
+      // Lets the database use a partial index, which leaves out webhooks because nearly all changes come from them.
       .$if(source !== undefined && source !== 'webhook', found => found.where('change.source', '<>', sql.lit('webhook')))
       .$if(since !== undefined, found => found.where('change.received_at', '>=', since!))
       .$if(until !== undefined, found => found.where('change.received_at', '<', until!))

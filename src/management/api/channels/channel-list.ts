@@ -6,12 +6,12 @@ import type { Database } from '../../../database/database.js';
 import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
 import type { Filters } from '../../../sinks/filters.js';
-import { orElse } from '../changes/changes.queries.js';
+import { orElse } from '../or-else.js';
 import { toDateOrNull } from '../times.js';
-import { contains, fits } from './matching.js';
+import { contains, matches } from './matching.js';
 import type { ChannelsQuery, ListedChannelDto } from './channel.dto.js';
 
-/** Where a channel stands in the list: the one that was altered last comes first. */
+/** The position of a channel in the list, which is ordered by latest update. */
 export interface ChannelPlace {
   updatedAt: number;
   channel: number;
@@ -20,8 +20,8 @@ export interface ChannelPlace {
 type Selection = Pick<ChannelsQuery, 'sdkAppId' | 'query' | 'exists'> & Pick<Filters, 'channels' | 'sdkAppIds'> & { channelId?: string };
 type Findable = SelectQueryBuilder<Tables, 'channel_findable', object>;
 
-/** The most bytes of states that are read for one answer, unless a single channel has more. */
-const pageBytes = 4 * 1024 * 1024;
+/** Maximum bytes of channel states in one answer; a single channel may exceed it. */
+const maxPageBytes = 4 * 1024 * 1024;
 
 function selectFindable(database: Database, { sdkAppId, channelId, query, exists, channels, sdkAppIds }: Selection): Findable {
   return database.kysely
@@ -30,13 +30,13 @@ function selectFindable(database: Database, { sdkAppId, channelId, query, exists
     .$if(channelId !== undefined, found => found.where('channel_id', '=', channelId!))
     .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
     .$if(exists !== undefined, found => found.where('exist', '=', Number(exists)))
-    .$if(channels !== undefined, found => found.where(fits(database, 'channel_id', channels!)))
+    .$if(channels !== undefined, found => found.where(matches(database, 'channel_id', channels!)))
     .$if(query !== undefined, found => found.where(contains(database, 'folded', folded(query!))));
 }
 
 /**
- * The channels that fit, those that were altered last first, after `after`.
- * @returns also where the list goes on; `null` at its end
+ * The channels that match, latest update first, starting after `after`.
+ * @returns `next`: the last position of this page; `null` if there is no next page
  */
 export async function findChannels(
   database: Database,
@@ -59,13 +59,13 @@ export async function findChannels(
     .select(['id', sql<number>`octet_length(state)`.as('bytes')])
     .where(database.isAmong('id', ids))
     .execute();
-  const bytes = new Map(sizes.map(one => [one.id, one.bytes]));
+  const bytes = new Map(sizes.map(row => [row.id, row.bytes]));
   const ordered = ids.map(id => bytes.get(id) ?? 0);
-  const shown = ids.slice(0, fitting(ordered, pageBytes));
+  const shown = ids.slice(0, fitting(ordered, maxPageBytes));
   return { items: await listedChannels(database, shown), next: places.length > shown.length ? places[shown.length - 1]! : null };
 }
 
-/** How many channels fit. */
+/** How many channels match. */
 export async function countChannels(database: Database, selection: Selection): Promise<number> {
   const count = selectFindable(database, selection).select(({ fn }) => fn.countAll<number>().as('n'));
   return (await count.executeTakeFirstOrThrow()).n;
@@ -96,7 +96,7 @@ async function listedChannels(database: Database, ids: readonly number[]): Promi
   });
 }
 
-/** What a stored state says; of a damaged one nothing. */
+/** Parses a stored state; a damaged one yields an unknown profile that does not exist. */
 export function readState(json: string): { exists: boolean; profile: Profile } {
   return orElse(
     () => {

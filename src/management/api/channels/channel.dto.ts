@@ -4,34 +4,34 @@ import type { Mode } from '../../../sinks/sink.js';
 import { PageDto, PageQuery, Word } from '../list.dto.js';
 import { ProfileDto } from '../changes/change.dto.js';
 
-/** How one sink stands to one channel. */
+/** The state of a channel at a sink. */
 export class ChannelSinkDto {
   sink!: string;
-  /** How the sink is fed */
+  /** The mode of the sink */
   mode!: Mode;
-  /** The newest revision that the sink has; null if none */
+  /** The latest revision that the sink has; null if none */
   revision!: number | null;
-  /** How many changes of this channel still wait */
+  /** How many changes of this channel are pending */
   pending!: number;
-  /** retrying: the next one failed at least once; parked: nothing waits, but something was refused or given up */
+  /** retrying: the next delivery has failed at least once; parked: nothing is pending, but a delivery is parked */
   state!: 'in_sync' | 'pending' | 'retrying' | 'parked';
-  /** null if nothing waits, it is being tried now, or the sink is paused or removed */
+  /** When the next attempt is due; null if nothing is pending, an attempt is in progress, or the sink is paused or removed */
   nextAttemptAt!: Date | null;
-  /** Why the last one failed that is still pending or parked */
+  /** The latest error of a delivery that is still pending or parked */
   lastError!: string | null;
 }
 
-/** Which channels are wanted; all that is given must fit. */
+/** Filters for channels; all given ones must match. */
 export class ChannelsQuery extends PageQuery {
-  /** Only of this app */
+  /** Only channels of this app */
   @Word()
   sdkAppId?: string;
 
-  /** Only those with this in their name or id, whatever its case @example "shop" */
+  /** Only channels with this text in their name or id, ignoring case @example "shop" */
   @Word()
   query?: string;
 
-  /** Only those that exist, or only those that were destroyed */
+  /** true: only channels that exist; false: only destroyed ones */
   @Transform(({ value }: { value: unknown }) => ({ true: true, false: false })[String(value)] ?? value)
   @IsOptional()
   @IsBoolean({ message: 'exists must be true or false' })
@@ -41,33 +41,33 @@ export class ChannelsQuery extends PageQuery {
 class KnownChannelDto {
   sdkAppId!: string;
   channelId!: string;
-  /** False once it was destroyed */
+  /** False if it was destroyed */
   exists!: boolean;
-  /** Counts the changes that altered it */
+  /** Counts the changes that altered the channel */
   revision!: number;
-  /** The newest time of a change that altered it */
+  /** The latest time of a change that altered it */
   updatedAt!: Date | null;
-  /** As of when Tencent last told of it */
+  /** The time of the latest data from Tencent about it */
   verifiedAt!: Date | null;
 }
 
-/** One channel of a list. */
+/** A channel in a list. */
 export class ListedChannelDto extends KnownChannelDto {
-  /** null is unknown, an empty text was cleared @example "Shop news" */
+  /** null means unknown, an empty text means cleared @example "Shop news" */
   name!: string | null;
-  /** How many deliveries of its changes are parked, at all sinks */
+  /** How many deliveries of its changes are parked, across all sinks */
   failed!: number;
 }
 
 export class ChannelPageDto extends PageDto {
-  /** The one that was altered last first */
+  /** Latest update first */
   items!: ListedChannelDto[];
 }
 
-/** One channel as it is now. */
+/** The current state of a channel. */
 export class ChannelDto extends KnownChannelDto {
-  /** What is known of it */
+  /** Its current profile */
   profile!: ProfileDto;
-  /** In the order of their names */
+  /** By sink name */
   sinks!: ChannelSinkDto[];
 }

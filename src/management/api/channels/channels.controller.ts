@@ -5,12 +5,12 @@ import { ChannelDto, ChannelPageDto, ChannelsQuery } from './channel.dto.js';
 import { findChannels } from './channel-list.js';
 import { findChannel } from './channels.queries.js';
 
-/** Channels as they are now. */
+/** The current state of channels. */
 @Controller('api/v1/channels')
 export class ChannelsController {
   constructor(private readonly database: Database) {}
 
-  /** Channels, the one that was altered last first */
+  /** List channels, latest update first */
   @Get()
   async list(@Query() { limit, cursor, ...selection }: ChannelsQuery): Promise<ChannelPageDto> {
     const after = afterCursor(cursor, id => {
@@ -21,7 +21,7 @@ export class ChannelsController {
     return { items, nextCursor: next && `${next.updatedAt}_${next.channel}` };
   }
 
-  /** One channel and how every sink stands to it */
+  /** Get a channel and its state at every sink */
   @Get(':sdkAppId/:channelId')
   async one(@Param('sdkAppId') sdkAppId: string, @Param('channelId') channelId: string): Promise<ChannelDto> {
     const channel = await findChannel(this.database, sdkAppId, channelId);

@@ -8,7 +8,7 @@ import { readState } from './channel-list.js';
 import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { toDateOrNull } from '../times.js';
 
-/** One channel and how every sink stands to it; `null` if it was never heard of. */
+/** A channel and its state at every sink; `null` if it is unknown. */
 export async function findChannel(database: Database, sdkAppId: string, channelId: string): Promise<ChannelDto | null> {
   const row = await database.kysely
     .selectFrom('channel')
@@ -33,7 +33,7 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
 
 type Row = Awaited<ReturnType<typeof selectSinks>>[number];
 
-/** Every sink with its lane of this channel. Each part reads an index from its right end: channels may have very many changes. */
+/** Every sink with its lane of this channel. Each subquery reads only the end of an index, because channels may have very many changes. */
 function selectSinks(database: Database, channel: number) {
   return database.kysely
     .selectFrom('sink')
@@ -73,7 +73,7 @@ function selectSinks(database: Database, channel: number) {
 }
 
 function pendingOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
-  // What is pending is open, and the index is of the open ones.
+  // `open` is implied by `pending`, and lets the database use its partial index.
   return deliveriesOf(eb, channel).where('delivery.open', '=', sql.lit(1)).where('delivery.state', '=', 'pending');
 }
 
@@ -89,7 +89,7 @@ function showSink(row: Row): ChannelSinkDto {
   return {
     sink: row.name,
     mode: row.mode,
-    // A state sink is sent the newest state, which may be newer than the change that it was owed.
+    // A state sink gets the latest state, which may be newer than the revision of the delivered change.
     revision: row.sent_revision ?? row.delivered,
     pending: row.pending,
     state: stateOf(row),

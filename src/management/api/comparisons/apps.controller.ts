@@ -6,7 +6,7 @@ import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { toDateOrNull } from '../times.js';
 import { type AppDto, AppPageDto } from './comparison.dto.js';
 
-/** The apps whose webhooks we answer. */
+/** The apps whose webhooks are accepted. */
 @Controller('api/v1/apps')
 export class AppsController {
   constructor(
@@ -14,7 +14,7 @@ export class AppsController {
     private readonly settings: Settings,
   ) {}
 
-  /** Apps, and how comparing their channels with Tencent fares */
+  /** List apps and the state of their comparisons with Tencent */
   @Get()
   async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
     const { apps, SDK_APP_IDS } = this.settings;
@@ -27,15 +27,15 @@ export class AppsController {
     const counted = kysely.selectFrom('channel').select(['sdk_app_id', ({ fn }) => fn.countAll<number>().as('n')]);
     const counts = await counted.where(isShown).groupBy('sdk_app_id').execute();
     const shown = items.map((sdkAppId): AppDto => {
-      const row = rows.find(one => one.sdk_app_id === sdkAppId);
-      const on = apps.some(one => one.sdkAppId === sdkAppId);
+      const row = rows.find(row => row.sdk_app_id === sdkAppId);
+      const on = apps.some(app => app.sdkAppId === sdkAppId);
       return {
         sdkAppId,
         comparisons: on ? 'on' : 'off',
         state: on ? (row?.state ?? 'ok') : 'off',
         reason: on ? inEnglishOrNull(row?.reason ?? null) : null,
         advice: on ? inEnglishOrNull(row?.advice ?? null) : null,
-        channels: counts.find(one => one.sdk_app_id === sdkAppId)?.n ?? 0,
+        channels: counts.find(count => count.sdk_app_id === sdkAppId)?.n ?? 0,
         lastWebhookAt: toDateOrNull(row?.webhook_at ?? null),
         lastComparisonAt: toDateOrNull(row?.compared_all_at ?? null),
       };

@@ -6,62 +6,62 @@ import type { Cause, Comparison, comparisonStates } from '../../../reconcile/com
 import { Flag, NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
 import { toDateOrNull } from '../times.js';
 
-const idsMost = 10_000;
+const maxIds = 10_000;
 
-/** What is to be compared with Tencent. */
+/** A request to compare channels with Tencent. */
 export class ComparisonRequestDto {
   /** The app; may be left out if only one app has a secret key */
   @Word()
   sdkAppId?: string;
 
-  /** Only these channels; what cannot be an id counts as failed */
-  @ApiPropertyOptional({ type: [String], minItems: 1, maxItems: idsMost, example: ['@TOA#_shop_news'] })
+  /** Only these channels; invalid ids count as failed */
+  @ApiPropertyOptional({ type: [String], minItems: 1, maxItems: maxIds, example: ['@TOA#_shop_news'] })
   @NullIsAbsent()
   @IsOptional()
   @IsArray()
   @ArrayMinSize(1)
-  @ArrayMaxSize(idsMost)
+  @ArrayMaxSize(maxIds)
   channelIds?: unknown[];
 
-  /** Record nothing, only count */
+  /** Only count the differences, without recording them */
   @Flag()
   dryRun?: boolean = false;
 
-  /** Record channels that are gone as destroyed, however many they are */
+  /** Record missing channels as destroyed, however many there are */
   @Flag()
   destroy?: boolean = false;
 }
 
-/** Channels that are to be imported. */
+/** A request to import channels. */
 export class ImportRequestDto {
   /** The app; may be left out if only one app has a secret key */
   @Word()
   sdkAppId?: string;
 
-  /** What cannot be an id counts as failed */
-  @ApiProperty({ type: [String], minItems: 1, maxItems: idsMost, example: ['@TOA#_shop_news'] })
+  /** The ids of the channels; invalid ones count as failed */
+  @ApiProperty({ type: [String], minItems: 1, maxItems: maxIds, example: ['@TOA#_shop_news'] })
   @IsArray()
   @ArrayMinSize(1)
-  @ArrayMaxSize(idsMost)
+  @ArrayMaxSize(maxIds)
   channelIds!: unknown[];
 }
 
-/** Which comparisons are wanted. */
+/** Filters for comparisons. */
 export class ComparisonsQuery extends PageQuery {
-  /** Only of this app */
+  /** Only comparisons of this app */
   @Word()
   sdkAppId?: string;
 }
 
 class ComparisonExampleDto {
   channelId!: string;
-  /** What differed; null if it is about the channel as a whole @example "name" */
+  /** The field that differed; null if the example is about the channel as a whole @example "name" */
   field!: string | null;
-  /** What we have, cut to 500 characters @example "Shop" */
+  /** Our value, cut to 500 characters @example "Shop" */
   ours!: string | null;
-  /** What Tencent has, cut to 500 characters @example "Shop news" */
+  /** Tencent's value, cut to 500 characters @example "Shop news" */
   theirs!: string | null;
-  /** Why the channel could not be compared, or what became of it */
+  /** Why the channel could not be compared, or the result for the channel */
   reason!: string | null;
 }
 
@@ -69,35 +69,35 @@ class ComparisonExampleDto {
 export class ComparisonDto {
   id!: string;
   sdkAppId!: string;
-  /** Why; created, tie, estimated and again are of single channels, and listed only if they changed something */
+  /** Why it was started; created, tie, estimated and again concern single channels, and are listed only if something changed */
   cause!: Cause;
-  /** waiting: another one of this app runs */
+  /** waiting: another comparison of this app is running */
   state!: (typeof comparisonStates)[number];
-  /** Whether it only counts */
+  /** Whether it only counts differences */
   dryRun!: boolean;
   startedAt!: Date | null;
   finishedAt!: Date | null;
-  /** Channels that are to be compared; of an import the ids that were given */
+  /** Channels to compare; for an import the number of given ids */
   total!: number;
-  /** Channels that Tencent told of, or said that they do not exist */
+  /** Channels that Tencent returned or reported as missing */
   compared!: number;
-  /** Channels that differed; of a dry run, that would be corrected */
+  /** Channels corrected; in a dry run, channels that would be corrected */
   corrected!: number;
-  /** Channels that do not exist any more */
+  /** Channels that no longer exist */
   destroyed!: number;
-  /** Channels that we had never heard of */
+  /** Channels that were unknown before */
   imported!: number;
   /** Channels that could not be compared */
   failed!: number;
-  /** Why it failed, or what holds it up */
+  /** Why it failed or is held up */
   reason!: string | null;
   advice!: string | null;
-  /** 20 at most */
+  /** At most 20 */
   examples!: ComparisonExampleDto[];
 }
 
 export class ComparisonPageDto extends PageDto {
-  /** The latest first */
+  /** Latest first */
   items!: ComparisonDto[];
 }
 
@@ -111,22 +111,22 @@ export function showComparison({ id, sdk_app_id: app, reason, advice, progress, 
   return { id, sdkAppId: app, ...kind, dryRun: row.dry_run === 1, startedAt, finishedAt, ...counts, ...why, examples: shown };
 }
 
-/** An app, and how comparing its channels with Tencent fares. */
+/** An app and the state of its comparisons with Tencent. */
 export class AppDto {
   /** Its id */
   sdkAppId!: string;
   /** off: it has no secret key */
   comparisons!: 'on' | 'off';
-  /** How comparing fares */
+  /** The state of its comparisons */
   state!: (typeof appStates)[number];
   /** Why it is not ok */
   reason!: string | null;
   advice!: string | null;
-  /** Channels that are known, those that were destroyed too */
+  /** Known channels, including destroyed ones */
   channels!: number;
-  /** When its last webhook was kept */
+  /** When its latest webhook was recorded */
   lastWebhookAt!: Date | null;
-  /** When the last comparison of all channels was done */
+  /** When the latest comparison of all channels was completed */
   lastComparisonAt!: Date | null;
 }
 

@@ -24,7 +24,7 @@ import {
   showComparison,
 } from './comparison.dto.js';
 
-/** The app that is meant, which must have a secret key. */
+/** The requested app, or the only one with a secret key. @throws HttpException if there is none */
 function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): string {
   if (sdkAppId === undefined && apps.length !== 1) {
     const none = 'no app has a secret key: set APP_<SDKAPPID>_SECRET_KEY';
@@ -32,12 +32,12 @@ function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): s
   }
   const id = sdkAppId ?? apps[0]!.sdkAppId;
   if (!SDK_APP_IDS.includes(id)) throw new ConflictException('this app is not one of SDK_APP_IDS, and has no APP_<SDKAPPID>_SECRET_KEY');
-  if (!apps.some(one => one.sdkAppId === id))
+  if (!apps.some(app => app.sdkAppId === id))
     throw new ConflictException(`this app is not compared with Tencent: set APP_${id}_SECRET_KEY`);
   return id;
 }
 
-/** Comparing channels with Tencent over its REST API. */
+/** Comparisons of channels with Tencent through its REST API. */
 @Controller('api/v1/comparisons')
 export class ComparisonsController {
   constructor(
@@ -46,14 +46,14 @@ export class ComparisonsController {
     private readonly actions: AdminActions,
   ) {}
 
-  /** Compare all channels of an app, or some, with Tencent and correct what differs @throws {409} The app has no secret key */
+  /** Compare all or some channels of an app with Tencent, and correct the differences @throws {409} The app has no secret key */
   @Post()
   @HttpCode(202)
-  async begin(@Body() { sdkAppId, ...wanted }: ComparisonRequestDto): Promise<ComparisonDto> {
-    return showComparison(await this.actions.compare({ ...wanted, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
+  async begin(@Body() { sdkAppId, ...options }: ComparisonRequestDto): Promise<ComparisonDto> {
+    return showComparison(await this.actions.compare({ ...options, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
   }
 
-  /** Comparisons, the latest first */
+  /** List comparisons, latest first */
   @Get()
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
     const after = afterCursor(cursor, id => (/^[0-9a-f-]{36}$/.test(id) ? id : null));
@@ -69,7 +69,7 @@ export class ComparisonsController {
     return { items: items.map(row => showComparison(readComparison(row))), nextCursor };
   }
 
-  /** How far a comparison is, and what it found */
+  /** Get the progress and result of a comparison */
   @Get(':id')
   async one(@Param('id') id: string): Promise<ComparisonDto> {
     const isId = /^[0-9a-f-]{36}$/.test(id);
@@ -79,7 +79,7 @@ export class ComparisonsController {
   }
 }
 
-/** Channels that are not known yet. */
+/** Imports of channels that are not known yet. */
 @Controller('api/v1/imports')
 export class ImportsController {
   constructor(
@@ -88,7 +88,7 @@ export class ImportsController {
   ) {}
 
   /**
-   * Import channels by their ids: those that exist become channels; ids that are nonsense refuse none of the others
+   * Import channels by their ids; invalid or nonexistent ids do not affect the others
    * @throws {409} The app has no secret key
    */
   @Post()

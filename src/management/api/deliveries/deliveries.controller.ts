@@ -8,7 +8,7 @@ import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js
 import { afterCursor, pageFrom } from '../list.dto.js';
 import { DiscardDto } from './replay.dto.js';
 
-/** What became of changes at sinks. */
+/** Deliveries of changes to sinks. */
 @Controller('api/v1/deliveries')
 export class DeliveriesController {
   constructor(
@@ -16,14 +16,14 @@ export class DeliveriesController {
     private readonly actions: AdminActions,
   ) {}
 
-  /** Deliveries, those of the newest change first */
+  /** List deliveries, latest change first */
   @Get()
   async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
     const deliveries = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
     return pageFrom(deliveries, query.limit, delivery => delivery.id);
   }
 
-  /** Give up a parked delivery @throws {409} It is not parked */
+  /** Discard a parked delivery @throws {409} The delivery is not parked */
   @Post(':id/discard')
   @HttpCode(200)
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {

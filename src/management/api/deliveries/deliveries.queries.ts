@@ -6,7 +6,7 @@ import { selectedChanges } from '../changes/changes.queries.js';
 import type { AttemptDto, DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
 import { toDate, toDateOrNull } from '../times.js';
 
-/** The key of a delivery, by which the list is ordered. */
+/** The key of a delivery; lists are ordered by it. */
 export interface DeliveryKey {
   changeId: string;
   sink: number;
@@ -44,10 +44,10 @@ function showDelivery(row: Row): DeliveryDto {
   };
 }
 
-/** The deliveries that fit, those of the newest change first, after `after`; one more than the limit if there are more. */
+/** The deliveries that match, latest change first, starting after `after`; one more than the limit if there is a next page. */
 export async function findDeliveries(database: Database, query: DeliveriesQuery, after: DeliveryKey | null): Promise<DeliveryDto[]> {
   const changes = selectedChanges(database, query);
-  // The page is cut from the deliveries alone, in the order of their key, and only then joined: in one query SQLite joins all of them first.
+  // Select the page before joining: in a single query SQLite would join all deliveries first.
   const keys = await database.kysely
     .selectFrom('delivery')
     .select(['change_id', 'sink'])
@@ -68,7 +68,7 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
   return keys.flatMap(key => byId.get(deliveryId(key.change_id, key.sink)) ?? []);
 }
 
-/** One delivery; `null` if there is none of this key. */
+/** One delivery; `null` if the key is unknown. */
 export async function findDelivery(database: Database, { changeId, sink }: DeliveryKey): Promise<DeliveryDto | null> {
   const row = await selectDeliveries(database)
     .where('delivery.change_id', '=', changeId)
@@ -77,7 +77,7 @@ export async function findDelivery(database: Database, { changeId, sink }: Deliv
   return row ? showDelivery(row) : null;
 }
 
-/** What became of one change at every sink, in the order of their names, with all tries. */
+/** The deliveries of a change with their attempts, by sink name. */
 export async function deliveriesOf(database: Database, changeId: string): Promise<DeliveryWithAttemptsDto[]> {
   const rows = await selectDeliveries(database)
     .where('delivery.change_id', '=', changeId)

@@ -1,65 +1,65 @@
 import { IsIn, IsOptional } from 'class-validator';
 import { ArrivalsQuery, PageDto, Word } from '../list.dto.js';
 
-/** What can become of a delivery. */
+/** The states of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
 export type DeliveryState = (typeof deliveryStates)[number];
 
-/** Which deliveries are wanted; all that is given must fit. */
+/** Filters for deliveries; all given ones must match. */
 export class DeliveriesQuery extends ArrivalsQuery {
-  /** Only of the sink with this name */
+  /** Only deliveries to the sink with this name */
   @Word()
   sink?: string;
 
-  /** Only in this state */
+  /** Only deliveries in this state */
   @IsOptional()
   @IsIn(deliveryStates)
   state?: DeliveryState;
 }
 
-/** One try. */
+/** An attempt to send a delivery. */
 export class AttemptDto {
-  /** When it began */
+  /** When it started */
   at!: Date;
   durationMs!: number;
-  /** What the answer means */
+  /** The result of the attempt */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured';
   status!: number | null;
-  /** Why it failed, in plain words */
+  /** Why it failed */
   error!: string | null;
   response!: string | null;
 }
 
-/** What becomes of one change at one sink. */
+/** The delivery of a change to a sink. */
 export class DeliveryDto {
-  /** The same on every try and replay; a CRM gets it as webhook-id @example "0198c0de-7a5b-7000-8000-00000000002a_1" */
+  /** The same on every attempt and replay; sent as webhook-id @example "0198c0de-7a5b-7000-8000-00000000002a_1" */
   id!: string;
   sink!: string;
-  /** What became of it */
+  /** Its state */
   state!: DeliveryState;
   sdkAppId!: string;
   channelId!: string;
   changeId!: string;
-  /** The revision that the change made; null if it altered nothing */
+  /** The revision that the change created; null if it altered nothing */
   revision!: number | null;
-  /** How often it was tried */
+  /** The number of attempts since it became pending */
   tries!: number;
-  /** Why it failed, was parked or discarded */
+  /** Why it failed, was parked or was discarded */
   reason!: string | null;
   advice!: string | null;
-  /** When its channel is tried next at this sink; null if it is not pending, is being tried now, or the sink is paused or removed */
+  /** When the next attempt for its channel is due; null if not pending, during an attempt, or if the sink is paused or removed */
   nextAttemptAt!: Date | null;
-  /** When its state or tries last moved */
+  /** When its state or tries last changed */
   updatedAt!: Date;
 }
 
-/** A delivery with all its tries. */
+/** A delivery with its attempts. */
 export class DeliveryWithAttemptsDto extends DeliveryDto {
-  /** The first try first */
+  /** Oldest first */
   attempts!: AttemptDto[];
 }
 
 export class DeliveryPageDto extends PageDto {
-  /** Those of the newest change first */
+  /** Latest change first */
   items!: DeliveryDto[];
 }

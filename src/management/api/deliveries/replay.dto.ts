@@ -3,37 +3,37 @@ import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
 import { DeliveriesQuery, type DeliveryState, deliveryStates } from './delivery.dto.js';
 import { Flag, NullIsAbsent, Word } from '../list.dto.js';
 
-/** Which deliveries are to be sent once more; all that is given must fit, and something must be given. */
+/** Filters for deliveries to replay; all given ones must match, and at least one is required. */
 export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'state']) {
-  /** Only of this change */
+  /** Only deliveries of this change */
   @Word()
   changeId?: string;
 
-  /** The state that they are in */
+  /** Only deliveries in this state */
   @ApiPropertyOptional({ default: 'parked' })
   @NullIsAbsent()
   @IsOptional()
   @IsIn(deliveryStates.filter(state => state !== 'pending'))
   state?: Exclude<DeliveryState, 'pending'>;
 
-  /** Only count */
+  /** Only count the deliveries */
   @Flag()
   dryRun?: boolean = false;
 }
 
-/** What a replay did, or would do. */
+/** The result of a replay or dry run. */
 export class ReplayedDto {
-  /** How many deliveries fit */
+  /** How many deliveries match */
   matched!: number;
-  /** How many of them are pending again, under their ids */
+  /** How many of them are pending again, under the same ids */
   replayed!: number;
-  /** How many were left out: their state sink has something newer */
+  /** How many were skipped, because their `state` sink already has a newer revision */
   skippedAsStale!: number;
 }
 
-/** Why a delivery is given up. */
+/** Why a delivery is discarded. */
 export class DiscardDto {
-  /** For the record @example "corrected in the CRM by hand" */
+  /** Stored with the delivery @example "corrected in the CRM by hand" */
   @NullIsAbsent()
   @IsOptional()
   @IsString()

@@ -2,12 +2,12 @@ import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/c
 import { AdminActions } from '../../admin-actions.js';
 import { ReplayDto, ReplayedDto } from './replay.dto.js';
 
-/** Sending once more. */
+/** Replays of deliveries. */
 @Controller('api/v1/replays')
 export class ReplaysController {
   constructor(private readonly actions: AdminActions) {}
 
-  /** Send parked (or otherwise ended) deliveries once more, under the same ids; at least one selector must be given */
+  /** Replay parked (or otherwise ended) deliveries under the same ids; at least one filter is required */
   @Post()
   @HttpCode(202)
   async replay(@Body() { dryRun = false, ...selection }: ReplayDto): Promise<ReplayedDto> {

@@ -1,54 +1,54 @@
 import { Flag } from '../list.dto.js';
 
-/** How an index is to be compared. */
+/** Options of a comparison of an index. */
 export class VerifyDto {
-  /** Send once more what differs, and take out what is surplus */
+  /** Send missing and outdated documents again, and delete surplus ones */
   @Flag()
   repair?: boolean = false;
 }
 
-/** Since when a job runs, and until when it ran. */
+/** A verification or rebuild of an index. */
 export class JobDto {
-  /** idle: it was never asked for */
+  /** idle: it was never started */
   state!: 'idle' | 'running' | 'done' | 'failed';
   startedAt!: Date | null;
   finishedAt!: Date | null;
-  /** Why it failed, or what holds it up */
+  /** Why it failed or is held up */
   error!: string | null;
 }
 
-/** One document that is not what the store says. */
+/** A document that differs from the store. */
 class IndexExampleDto {
   sdkAppId!: string;
   channelId!: string;
-  /** What is wrong with it */
+  /** How it differs */
   kind!: 'missing' | 'older' | 'newer' | 'surplus';
 }
 
-/** The newest comparison of an index with the store. */
+/** The latest comparison of an index with the store. */
 export class VerifyStateDto extends JobDto {
-  /** Channels that were looked at */
+  /** Channels compared so far */
   compared!: number;
-  /** Channels that the index does not have */
+  /** Channels without a document in the index */
   missing!: number;
-  /** Behind, or with other texts at the same revision */
+  /** Documents behind the store, or with other texts at the same revision */
   older!: number;
-  /** Ahead of the store, as after a loss of the database */
+  /** Documents ahead of the store, such as after the database was restored from a backup */
   newer!: number;
-  /** Of channels that the store does not know or the filters do not want */
+  /** Documents of channels that are not in the store or excluded by the filters */
   surplus!: number;
-  /** Sent once more or taken out */
+  /** Documents sent again or deleted */
   repaired!: number;
-  /** Some of them */
+  /** Some of the documents that differ */
   examples!: IndexExampleDto[];
 }
 
-/** The newest building of an index beside the one that is used. */
+/** The latest rebuild of an index. */
 export class RebuildStateDto extends JobDto {
-  /** Channels that are in the next index */
+  /** Channels written to the new index so far */
   done!: number;
-  /** Channels that there were when it began */
+  /** Channels in total when it started */
   total!: number;
-  /** The name of the next index; it is used from the end on @example "official-channels-2" */
+  /** The name of the new index, which is used once the rebuild is done @example "official-channels-2" */
   index!: string | null;
 }

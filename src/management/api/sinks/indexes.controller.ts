@@ -7,7 +7,7 @@ import { AdminActions } from '../../admin-actions.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
 import { toDate, toDateOrNull } from '../times.js';
 
-/** The indices of search sinks: whether they are what the store says, and building them anew. */
+/** Verifies and rebuilds the indexes of search sinks. */
 @Controller('api/v1/sinks')
 export class IndexesController {
   constructor(
@@ -17,9 +17,9 @@ export class IndexesController {
   ) {}
 
   /**
-   * Compare every channel of the store with the index of a search sink
-   * @remarks Begins unless that is under way; anew if it is to repair and the one under way does not.
-   * @throws {409} It is no search sink
+   * Compare the index of a search sink with the store
+   * @remarks Starts unless it is already running; starts again if repair is requested and the running one does not repair.
+   * @throws {409} The sink is not a search sink
    */
   @Post(':name/verify')
   @HttpCode(202)
@@ -29,16 +29,16 @@ export class IndexesController {
     return this.verifyState(id);
   }
 
-  /** How far the newest comparison is, and what it found @throws {409} It is no search sink */
+  /** Get the progress and result of the latest comparison @throws {409} The sink is not a search sink */
   @Get(':name/verify')
   async verify(@Param('name') name: string): Promise<VerifyStateDto> {
     return this.verifyState((await this.sink(name)).id);
   }
 
   /**
-   * Build the index of a search sink anew beside the one that is used, then use the new one
-   * @remarks Begins unless that is under way.
-   * @throws {409} It is no search sink
+   * Rebuild the index of a search sink beside the current one, then switch to the new one
+   * @remarks Starts unless it is already running.
+   * @throws {409} The sink is not a search sink
    */
   @Post(':name/rebuild')
   @HttpCode(202)
@@ -48,7 +48,7 @@ export class IndexesController {
     return this.rebuildState(id);
   }
 
-  /** How far the newest building of the index is @throws {409} It is no search sink */
+  /** Get the progress of the latest rebuild @throws {409} The sink is not a search sink */
   @Get(':name/rebuild')
   async rebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     return this.rebuildState((await this.sink(name)).id);

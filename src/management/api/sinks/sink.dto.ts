@@ -2,70 +2,70 @@ import type { Mode } from '../../../sinks/sink.js';
 import type { SinkState } from '../../sink-states.js';
 import { PageDto } from '../list.dto.js';
 
-/** The accounts of a sink: owed is always the sum of the others. */
+/** Counts of a sink's deliveries by state; `owed` is always the sum of the others. */
 export class CountsDto {
-  /** Every change that the sink was ever owed and that is still kept */
+  /** All deliveries to the sink that are still stored */
   owed!: number;
-  /** Still to be sent */
+  /** Waiting to be sent */
   pending!: number;
-  /** What the sink has */
+  /** Accepted by the sink */
   delivered!: number;
-  /** Not sent, since a newer state made it superfluous */
+  /** Not sent, because a newer state was sent instead */
   superseded!: number;
-  /** Refused or given up; waits for a person */
+  /** Refused, or failed for too long; has to be replayed or discarded */
   parked!: number;
-  /** Dropped by a person or because the sink is gone */
+  /** Discarded by a person, or because the sink was removed */
   discarded!: number;
 }
 
-/** One sink and how it is. */
+/** A sink and its state. */
 export class SinkDto {
   /** Its name in the settings, lower case */
   name!: string;
   /** Its `SINK_<NAME>_TYPE` @example "webhook" */
   type!: string;
-  /** log: every change in order; state: the newest state; report: each change with its results */
+  /** log: every change in order; state: the latest state; report: each change with its results */
   mode!: Mode;
-  /** How it is */
+  /** Its state */
   state!: SinkState;
   /** Since when it is in this state; null if it is ok */
   since!: Date | null;
-  /** Why it is not ok, in plain words */
+  /** Why it is not ok */
   reason!: string | null;
   advice!: string | null;
   /** Age of its oldest pending delivery, in seconds; 0 if there is none, null if the sink was removed */
   lagSeconds!: number | null;
-  /** What it is owed, and what became of that */
+  /** Its deliveries by state */
   counts!: CountsDto;
 }
 
 export class SinkPageDto extends PageDto {
-  /** The newest first */
+  /** Latest first */
   items!: SinkDto[];
 }
 
 class ProblemFoundDto {
-  /** What is wrong, in plain words @example "connection refused" */
+  /** The problem @example "connection refused" */
   problem!: string;
   advice!: string;
 }
 
-/** What a check found. */
+/** The result of a check. */
 export class CheckDto {
-  /** Whether there is no problem; what cannot be asked without sending is none */
+  /** True if no problem was found; not everything can be checked without sending */
   ok!: boolean;
-  /** The gravest first */
+  /** Most severe first */
   problems!: ProblemFoundDto[];
   durationMs!: number;
 }
 
-/** What became of a sample change. */
+/** The result of a test. */
 export class TestDto {
-  /** What the answer means; cancelled: the service stops */
+  /** The result; cancelled: the service was stopping */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
   status!: number | null;
   durationMs!: number;
-  /** Why it failed, in plain words */
+  /** Why it failed */
   reason!: string | null;
   advice!: string | null;
   response!: string | null;

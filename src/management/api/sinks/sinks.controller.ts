@@ -5,7 +5,7 @@ import { SharedClock } from '../../../process/clock.js';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
-import { sinkStates } from '../../sink-states.js';
+import { type SinkStatus, sinkStates } from '../../sink-states.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { CheckDto, SinkDto, SinkPageDto, TestDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
@@ -20,7 +20,7 @@ export class SinksController {
     private readonly checks: Checks,
   ) {}
 
-  /** Sinks with their state and accounts, the newest first */
+  /** List sinks with their state and delivery counts, latest first */
   @Get()
   async list(@Query() { limit, cursor }: PageQuery): Promise<SinkPageDto> {
     const after = afterCursor(cursor, id => (/^\d{1,15}$/.test(id) ? Number(id) : null));
@@ -29,7 +29,7 @@ export class SinksController {
     return { items: await showSinks(this.database, items), nextCursor };
   }
 
-  /** Stop a sink on all replicas, across restarts; what it is owed waits */
+  /** Pause a sink on all replicas, also across restarts; its deliveries are queued */
   @Post(':name/pause')
   @HttpCode(200)
   async pause(@Param('name') name: string): Promise<SinkDto> {
@@ -43,14 +43,14 @@ export class SinksController {
     return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
   }
 
-  /** Retry a stopped sink at once, and not only at its next turn */
+  /** Retry a stopped sink at once, without waiting for the next scheduled probe */
   @Post(':name/probe')
   @HttpCode(200)
   async probe(@Param('name') name: string): Promise<SinkDto> {
     return this.shown(name, await this.actions.probe(wellFormed(name), 'api'));
   }
 
-  /** Check a sink: nothing is sent or written. What is found is its state @throws {409} The sink is not configured any more */
+  /** Check a sink without sending or writing anything, and update its state @throws {409} The sink is no longer configured */
   @Post(':name/check')
   @HttpCode(200)
   async check(@Param('name') name: string): Promise<CheckDto> {
@@ -59,26 +59,32 @@ export class SinksController {
     return { ok: shown.length === 0, problems: shown, durationMs };
   }
 
-  /** Send a sample change to this sink alone, marked as a test; of it nothing is kept @throws {409} The sink is not configured any more */
+  /** Send a sample change, marked as a test, to this sink only; nothing of it is stored @throws {409} The sink is no longer configured */
   @Post(':name/test')
   @HttpCode(200)
   async test(@Param('name') name: string): Promise<TestDto> {
     return (await this.checks.test(name, 'api')) ?? this.unserved(name);
   }
 
-  /** Of a sink that this process does not serve. */
+  /** @throws an error that says why this process does not serve the sink */
   private async unserved(name: string): Promise<never> {
-    await this.shown(wellFormed(name), true);
+    await this.find(wellFormed(name));
     throw new ConflictException('this sink is no longer configured: declare it again to use it');
   }
 
+  /** @param done the result of the action; `null` if there is no such sink */
   private async shown(name: string, done: boolean | null): Promise<SinkDto> {
-    const sinks = done === null ? [] : await sinkStates(this.database, this.clock.now());
-    const [shown] = await showSinks(
-      this.database,
-      sinks.filter(one => one.name === name),
-    );
-    if (!shown) throw new NotFoundException('no sink has this name');
-    return shown;
+    if (done === null) throw noSuchSink();
+    const [shown] = await showSinks(this.database, [await this.find(wellFormed(name))]);
+    return shown!;
+  }
+
+  private async find(name: string): Promise<SinkStatus> {
+    const sinks = await sinkStates(this.database, this.clock.now());
+    const sink = sinks.find(sink => sink.name === name);
+    if (!sink) throw noSuchSink();
+    return sink;
   }
 }
+
+const noSuchSink = (): NotFoundException => new NotFoundException('no sink has this name');

@@ -6,15 +6,15 @@ import type { SinkStatus } from '../../sink-states.js';
 import type { CountsDto, SinkDto } from './sink.dto.js';
 import { toDateOrNull } from '../times.js';
 
-/** What is wrong with a sink, since when and what to do. */
-type Trouble = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
+/** Why a sink is in its state, since when, and what to do. */
+type StateDetails = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
 
-/** Sinks as the API shows them, with their accounts. */
+/** Sinks as the API shows them, with their delivery counts. */
 export async function showSinks(database: Database, sinks: readonly SinkStatus[]): Promise<SinkDto[]> {
   const counts = await countsOf(database, sinks);
   return Promise.all(
     sinks.map(async sink => {
-      const { since, reason, advice } = await troubleOf(database, sink);
+      const { since, reason, advice } = await stateDetailsOf(database, sink);
       const { id, name, type, state, lagSeconds } = sink;
       const why = { reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
       return {
@@ -42,15 +42,15 @@ async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promi
       .groupBy(['sink', 'state'])
       .execute();
     for (const { sink, state, count } of rows) {
-      const account = counts.get(sink)!;
-      account[state as keyof CountsDto] += count;
-      account.owed += count;
+      const sinkCounts = counts.get(sink)!;
+      sinkCounts[state as keyof CountsDto] += count;
+      sinkCounts.owed += count;
     }
   });
   return counts;
 }
 
-export async function troubleOf(database: Database, sink: SinkStatus): Promise<Trouble> {
+export async function stateDetailsOf(database: Database, sink: SinkStatus): Promise<StateDetails> {
   switch (sink.state) {
     case 'ok':
       return { since: null, reason: null, advice: null };
@@ -74,12 +74,12 @@ export async function troubleOf(database: Database, sink: SinkStatus): Promise<T
   }
 }
 
-function foundByCheck({ check_since: since, check_reason: reason, check_advice: advice }: SinkStatus): Trouble {
+function foundByCheck({ check_since: since, check_reason: reason, check_advice: advice }: SinkStatus): StateDetails {
   return { since, reason, advice };
 }
 
-/** Of all pending deliveries that failed the one owed for longest, which the index has first: a sink that is dead has very many. */
-async function longestFailing(database: Database, sink: number): Promise<Trouble | null> {
+/** The oldest pending delivery that has failed. Reads only the start of an index, because a failing sink may have very many. */
+async function longestFailing(database: Database, sink: number): Promise<StateDetails | null> {
   const failing = database.kysely
     .selectFrom('delivery')
     .select(['failing_since as since', 'reason', 'advice'])
@@ -87,6 +87,6 @@ async function longestFailing(database: Database, sink: number): Promise<Trouble
     .where('failing_since', 'is not', null)
     .limit(1);
   const pending = await failing.where('state', '=', sql.lit('pending')).orderBy('enqueued_at').executeTakeFirst();
-  // Of a report that was shown already, only the edit may be failing.
+  // A report that was already posted may be failing only to be edited.
   return pending ?? (await failing.where('open', '=', sql.lit(1)).orderBy('failing_since').executeTakeFirst()) ?? null;
 }
