@@ -193,20 +193,16 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   }
 
   /** `null` if the message can no longer be edited and a new one must be posted. */
-  private async edit(
-    { message: render, channel: configured }: MessageSpec,
-    existing: MessageRef,
-    signal: AbortSignal,
-  ): Promise<MessageRef | null> {
-    const { channel, ts, image } = existing;
+  private async edit({ message: render, channel: target }: MessageSpec, ref: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
+    const { channel, ts, image } = ref;
     const message = render(false);
     const content = image === false ? (withoutImage(message) ?? message) : message;
     try {
       const edited = await this.send('chat.update', content, { channel, ts, ...editOptions }, signal);
-      return { ...existing, ...(edited.image === false && { image: false }) };
+      return { ...ref, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== configured)) return null;
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== target)) return null;
       throw error;
     }
   }

@@ -7,7 +7,7 @@ import type { Words } from '../words/en.js';
 
 type State = SinkResult['state'];
 
-/** An icon for each state. Those that want a person come first: they are the last to be folded. */
+/** An icon for each state. States that need attention come first and are folded last. */
 export const icons: Record<State, string> = {
   parked: 'x',
   retrying: 'warning',
@@ -18,12 +18,12 @@ export const icons: Record<State, string> = {
 };
 const order = Object.keys(icons) as State[];
 
-/** How much all lines together may take up. */
+/** Maximum total length of all lines. */
 const maxUnits = 1400;
 const maxLines = 20;
 const maxActions = 5;
 
-/** One line if all is well; else what there is to know, a line for each sink that is not well, and one for those that are; then what people did. */
+/** One line if all sinks are fine; otherwise a summary, a line per failing sink and one for the rest. Then the actions of users. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
   const { words } = context;
   const well = all.filter(isWell);
@@ -39,7 +39,7 @@ export function results({ results: all, auditActions }: Report, context: RenderC
   ]);
 }
 
-/** All sinks in one phrase. */
+/** The results of all sinks in one phrase. */
 export function summary(all: readonly SinkResult[], words: Words): string {
   const texts = words.results;
   const open = all.filter(isOpen).length;
@@ -49,7 +49,7 @@ export function summary(all: readonly SinkResult[], words: Words): string {
   return all.every(isWell) ? texts.all : texts.finished(counts(all, words));
 }
 
-/** In bold what it comes to, and behind it, if all is well, how each sink did. A card that is there for a failure says since when there is none. */
+/** The summary in bold; if all sinks are fine, also each sink's result. A card shown only because of a failure says when it was fixed. */
 function headOf(all: readonly SinkResult[], wellLine: string, context: RenderContext): RichTextElement[] {
   const { words, cards } = context;
   const isDone = all.length > 0 && all.every(isWell);
@@ -64,7 +64,7 @@ function headOf(all: readonly SinkResult[], wellLine: string, context: RenderCon
   ];
 }
 
-/** If there are too many, the most harmless ones become one line. */
+/** If there are too many, the least important ones are folded into one line. */
 function badLines(bad: readonly SinkResult[], context: RenderContext, now: number): RichTextElement[][] {
   const { words } = context;
   const all = bad.map(result => resultLine(result, context, now));
@@ -73,7 +73,7 @@ function badLines(bad: readonly SinkResult[], context: RenderContext, now: numbe
   return [...lines, ...moreLine(folded.length, count => words.results.folded(count, counts(folded, words)))];
 }
 
-/** Each sink that has a change, and how long that took. */
+/** Each sink that has the change, and how long that took. */
 function wellTexts(well: readonly SinkResult[], words: Words): string[] {
   const { results: texts, formats } = words;
   const all = well.map(({ sink, state, skipped, durationMs }) => {
@@ -95,13 +95,13 @@ function isOpen({ state }: SinkResult): boolean {
 }
 
 /**
- * Our words around who did something. A user of Slack is shown by name where that notifies nobody, as in an edit.
- * @param notifies whether a name would
+ * A phrase around the user who acted. Slack users are mentioned only where that does not notify them, as in an edit.
+ * @param notifies whether a mention would notify
  */
 export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies: boolean): RichTextElement[] {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
   if (user === undefined) return [text(phrase(actor === 'api' ? api : clean(actor, 40)))];
-  // Chinese words stand without blanks between them.
+  // Chinese is written without spaces between words.
   if (notifies) return [text(phrase(someone).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, ''))];
   const [before = '', after = ''] = phrase('\0').split('\0');
   return [...(before ? [text(before)] : []), { type: 'user', user_id: user }, ...(after ? [text(after)] : [])];
@@ -114,7 +114,7 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
   });
 }
 
-/** How a sink stands to a change: if it does not have it why, with what its target answered, and when it is tried next. */
+/** A sink's result for a change: its state, why it failed, and when the next attempt is due. */
 export function resultLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
   const { words } = context;
   const { status, why, next } = statusOf(result, words, now);

@@ -1,27 +1,27 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
-/** The most that is shown of one value: whole graphemes, and UTF-16 units, since one grapheme may be endless. */
+/** Limits for one value, in graphemes and in UTF-16 units, because a single grapheme can be arbitrarily long. */
 const maxGraphemes = 300;
 const maxUnits = 500;
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /**
- * Text from outside, made fit for one line of a message: no control or bidi-control characters, which could reorder or break up what stands
- * around it, no line breaks, and cut with an ellipsis. Empty if there is nothing to see in it.
+ * Makes external text safe for one line of a message: removes line breaks and control and bidi-control characters, which could reorder or
+ * break up the text around it, and truncates it with an ellipsis. Empty if nothing in it is visible.
  */
 export function clean(text: string, graphemes = maxGraphemes): string {
   const line = toLine(text);
   return isVisible(line) ? cut(line, graphemes, Math.min(maxUnits, graphemes * 4)) : '';
 }
 
-/** Whether `clean` has to cut a text. */
+/** Whether `clean` truncates a text. */
 export function isLong(text: string): boolean {
   const line = toLine(text);
   return isVisible(line) && clean(text) !== line;
 }
 
-/** As `clean`, with its line breaks, and as long as may be. */
+/** Like `clean`, but keeps line breaks and limits only UTF-16 units. */
 export function cleanLines(text: string, units: number): string {
   return cut(toLines(text), Infinity, units);
 }
@@ -44,12 +44,12 @@ function isVisible(line: string): boolean {
 }
 
 function cut(line: string, graphemes: number, units: number): string {
-  // A grapheme has one unit at least. Taking texts apart is what most of the time of a digest went into.
+  // A grapheme has at least one unit, so the text fits. Skips segmentation, which dominated the time to render a digest.
   if (line.length <= Math.min(graphemes, units)) return line;
   let kept = '';
   let short = '';
   let count = 0;
-  // The rest is never shown, and taking megabytes of it apart would take long.
+  // The rest is never shown, and segmenting megabytes of it would take long.
   for (const { segment } of segmenter.segment(line.slice(0, units * 4))) {
     if (count === graphemes || kept.length + segment.length > units) {
       return `${(short || line.slice(0, units - 1).replace(/[\uD800-\uDBFF]$/, '')).trimEnd()}…`;
@@ -61,13 +61,13 @@ function cut(line: string, graphemes: number, units: number): string {
   return kept;
 }
 
-/** What marks become where they could format, or name an emoji: a sign that looks like it. */
+/** Similar characters to replace those that could format text or name an emoji. */
 const lookalikes: Record<string, string> = { '*': '\u2217', '~': '\u223c', '`': '\u02cb', _: '\u02cd', ':': '\u2236', '>': '\u203a' };
 
 /**
- * A text made dead for a message's own `text`, which is mrkdwn to Slack where a message is edited: nothing in it mentions, links, formats or names an emoji. An
- * underscore can only close what it opened before something else than a letter or digit, so that ids mostly stay as they are; a word keeps its first colon alone,
- * since an emoji's name may have letters of any language.
+ * Escapes a text for a message's own `text`, which Slack treats as mrkdwn in edits: nothing in it mentions, links, formats or names an
+ * emoji. An underscore is replaced only where it could close italics, so most ids stay as they are. Only the first colon of a word is kept,
+ * because the name of an emoji may contain letters of any language.
  */
 export function escape(text: string): string {
   return text
@@ -87,10 +87,10 @@ const reservedIpv4 = [
   '203.0.113.0/24',
   '224.0.0.0/3',
 ];
-/** Of IPv6 only 2000::/3 is given out; the last four are parts of it for documentation, Teredo and ORCHID, and 6to4. */
+/** Only 2000::/3 of IPv6 is allocated; the last four are ranges in it for documentation, Teredo and ORCHID, and 6to4. */
 const reservedIpv6 = ['::/3', '4000::/2', '8000::/1', '2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
 
-// A list for each, since IPv4 counts as a part of ::/3.
+// One list per family, because IPv4 counts as a part of ::/3.
 const notPublic = { ipv4: blockList([...privateIpv4, ...reservedIpv4], 'ipv4'), ipv6: blockList(reservedIpv6, 'ipv6') };
 
 function blockList(subnets: string[], family: 'ipv4' | 'ipv6'): BlockList {
@@ -102,8 +102,8 @@ function blockList(subnets: string[], family: 'ipv4' | 'ipv6'): BlockList {
 const privateName = /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|invalid|example|onion)$/;
 
 /**
- * An avatar's URL as Slack may be told it, or `null`. Slack fetches images while it handles the call and refuses the whole message if it
- * cannot, so what it cannot reach from outside is left out; so is user info, which would be shown to everybody.
+ * An avatar URL that Slack may be given, or `null`. Slack fetches images during the call and refuses the whole message if it cannot, so
+ * hosts that it cannot reach from outside are left out; so is user info, which everyone would see.
  */
 export function publicImageUrl(text: string | null): string | null {
   if (text === null || text.length > 3000 || !URL.canParse(text)) return null;

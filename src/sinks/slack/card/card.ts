@@ -8,10 +8,10 @@ import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.j
 import type { Words } from '../words/en.js';
 
 /**
- * The card of a change. What comes from webhooks only ever goes into plain_text and rich_text, where it cannot mention, link or format; mrkdwn is for our
- * own numbers. The one exception are the URLs of avatars: of the picture, and of links with words of ours. The kinds of blocks and their order depend on the change alone, not on its results, since Slack refuses
- * edits that change them; only the buttons at the end come and go.
- * @param isNew whether it is posted and not edited, so that names of people would notify them
+ * The card of a change. Webhook data only goes into plain_text and rich_text, where it cannot mention, link or format; mrkdwn is only for
+ * our own text. Avatar URLs are the exception: as an image, and as links labelled with our words. Block types and their order depend on the
+ * change alone, not on its results, because Slack refuses edits that change them; only the buttons at the end come and go.
+ * @param isNew whether it is posted rather than edited: names in new messages notify people
  */
 export function card(report: Report, context: RenderContext, now: number, isNew = false): Message {
   const { words } = context;
@@ -33,20 +33,20 @@ export function card(report: Report, context: RenderContext, now: number, isNew 
   };
 }
 
-/** An incoming webhook opens nothing, and nothing is kept of a test. */
+/** Incoming webhooks cannot open modals, and test changes are not stored. */
 function detailsOf({ event }: Report, { threads }: RenderContext): 'details'[] {
   return threads && event.data.test !== true ? ['details'] : [];
 }
 
-/** The messageRef of a change that has no card. */
+/** The messageRef of a change without a card. */
 export const noCard = JSON.stringify({ card: false });
 
-/** Whether a change that was not shown before is shown. */
+/** Whether a change that has not been shown yet gets a card. */
 export function hasCard({ event, results: all }: Report, { cards }: RenderContext): boolean {
   return cards === 'all' || event.data.test === true || (cards === 'problems' && all.some(({ state }) => state === 'parked'));
 }
 
-/** What is seen on a locked phone: first what wants a person. */
+/** The text on a locked phone: failures come first. */
 function notificationOf(report: Report, effect: string, words: Words): string {
   const { channelId, revision } = report.event.data;
   const what = words.card.notification(clean(nameOf(report, words), 100), clean(channelId, 100), effect);
@@ -55,7 +55,7 @@ function notificationOf(report: Report, effect: string, words: Words): string {
   return report.results.some(({ state }) => state === 'parked') ? words.card.attention(end, what) : words.card.attention(what, end);
 }
 
-/** The texts that the card had to cut, for its thread. */
+/** The values that the card truncates, for its thread. */
 export function fullTexts({ event }: Report, { words }: RenderContext): Message[] {
   const values = event.data.changes.flatMap(({ field, from, to }) => [
     { label: words.card.before(words.change.field[field]), value: from ?? '' },
@@ -75,18 +75,18 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
   return [{ text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] }];
 }
 
-/** The channel's name; of a destroyed one the last that was known. */
+/** The channel's name; for a destroyed channel, the last known one. */
 export function nameOf(change: ListedChange, { change: texts, card }: Words): string {
   const name = lastNameOf(change);
   return name === null ? texts.nameUnknown : clean(name) || card.noName;
 }
 
-/** A channel's id, as data. */
+/** A channel's id, in code style. */
 export function idOf(channelId: string, { card: words }: Words, graphemes?: number): RichTextText {
   return text(clean(channelId, graphemes) || words.blank, { code: true });
 }
 
-/** One field: what it was and what it is. Of a new channel and of one that is gone there is only one of the two. */
+/** One field before and after the change; new and destroyed channels have only one of the two. */
 export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextElement[] {
   const { card: texts, change, colon } = words;
   const isAvatar = field === 'avatarUrl';
@@ -102,16 +102,16 @@ export function changeLine({ field, from, to }: FieldChange, type: ChangeType, w
   ];
 }
 
-/** A longer URL is shown cut, as any other text: it counts as a part of the message. */
+/** Longer URLs are shown as truncated text, because they count towards the message's length. */
 const maxLinkLength = 500;
 
-/** An avatar as a link with a word of ours; `null` if Slack may not be told its URL. */
+/** An avatar as a link with our label; `null` if Slack must not get its URL, or it is too long. */
 function linkTo(avatarUrl: string | null, word: string): RichTextElement | null {
   const url = publicImageUrl(avatarUrl);
   return url === null || url.length > maxLinkLength ? null : { type: 'link', url, text: word };
 }
 
-/** Who did it, as far as the vendor says. */
+/** Who made the change, as far as the vendor says. */
 export function operatorOf({ event }: ListedChange, { card: texts, details }: Words, graphemes?: number): string {
   const { operator, source } = event.data;
   if (source !== 'webhook') return details.source[source];
@@ -125,14 +125,14 @@ function changeLines({ event }: Report, { words, threads }: RenderContext): Rich
   ]);
 }
 
-/** A value, or in italics the word for one that cannot be seen. */
+/** A value, or a placeholder in italics if nothing in it is visible. */
 function valueOf(value: string | null, { change: words, card }: Words, graphemes?: number): RichTextText {
   const visible = clean(value ?? '', graphemes);
   if (visible !== '') return text(visible);
   return text(value === null ? words.unknown : value === '' ? words.empty : card.blank, { italic: true });
 }
 
-/** One small line: the avatar, who, from where, when. */
+/** One small line: avatar, operator, platform and time; then revision and app. */
 function factsOf(report: Report, context: RenderContext): KnownBlock {
   const { sdkAppId, revision, profile } = report.event.data;
   const { words } = context;

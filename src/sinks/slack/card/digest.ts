@@ -18,12 +18,12 @@ import { clean, escape } from './card-text.js';
 import type { Words } from '../words/en.js';
 
 const maxLines = 20;
-/** How much the lines of the first message may take up. */
+/** Maximum total length of the first message's lines. */
 const maxUnits = 7000;
-/** Slack allows short bursts only: with the message itself these are four calls. */
+/** Slack allows only short bursts; with the message itself these are four calls. */
 const maxParts = 3;
 
-/** Many changes that every sink has, in one message. */
+/** One message for many changes that every sink has. */
 export function digest(reports: readonly Report[], context: RenderContext): Message {
   const { words, threads } = context;
   const kept = firstLines(reports, context);
@@ -41,7 +41,7 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
   };
 }
 
-/** The same changes in full, for the thread, if the message itself could not take them all. */
+/** The full list for the thread, if the message itself does not hold all changes. */
 export function digestThread(reports: readonly Report[], context: RenderContext): Message[] {
   const { words, threads } = context;
   if (!threads || firstLines(reports, context).length === reports.length) return [];
@@ -61,7 +61,7 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
   return parts.map((part, index) => ({ text: words.digest.part(index + 1, parts.length), blocks: [richText(part)] }));
 }
 
-/** What the message itself shows: the first changes, in short. */
+/** The changes that the message itself shows, in short. */
 function firstLines(reports: readonly Report[], context: RenderContext): RichTextElement[][] {
   const lines = reports.slice(0, maxLines).map(report => lineOf(report, context, 40));
   return firstFitting(lines, maxUnits);
@@ -77,7 +77,7 @@ export function lineOf(report: ListedChange, { words }: RenderContext, graphemes
   ];
 }
 
-/** Of an update each field; of anything else what it did. */
+/** The changed fields of an update; the effect of any other change. */
 export function whatChanged(change: ListedChange, words: Words, graphemes?: number): RichTextElement[] {
   const { changes, revision } = change.event.data;
   if (revision === null || change.event.type !== 'channel.profile.updated') return [text(effectOf(change, words))];

@@ -1,4 +1,4 @@
-/** How numbers, durations and times are written in one language. */
+/** Formats of numbers, durations and times in one language. */
 export function formatsOf(locale: string) {
   const numbers = new Intl.NumberFormat(locale);
   const plurals = new Intl.PluralRules(locale);
@@ -14,10 +14,10 @@ export function formatsOf(locale: string) {
   const unit = (name: string, value: number) => spaced(units[name]?.format(value) ?? '');
   return {
     number: (value: number) => numbers.format(value),
-    /** A number with what it counts. */
+    /** A number with its noun, singular or plural. */
     counted: (value: number, one: string, other: string) => `${numbers.format(value)} ${plurals.select(value) === 'one' ? one : other}`,
     list: (all: readonly string[]) => words.format(all),
-    /** A span in its one or two greatest units. */
+    /** A duration in its one or two largest units. */
     duration: (ms: number): string => {
       if (ms < 999.5) return unit('millisecond', Math.round(ms));
       if (ms < 59_950) return unit('second', ms / 1000);
@@ -32,7 +32,7 @@ export function formatsOf(locale: string) {
       return spaced(spans.format(parts.slice(first, first + 2).flatMap(([name, value]) => (value > 0 ? [unit(name, value)] : []))));
     },
     time: (ms: number, timeZone: string): string => {
-      // Making one takes longer than all the rest of a message.
+      // Creating a formatter takes longer than rendering the rest of a message.
       const format = times.get(timeZone) ?? timeFormat(locale, timeZone);
       times.set(timeZone, format);
       return format(ms);
@@ -40,12 +40,12 @@ export function formatsOf(locale: string) {
   };
 }
 
-/** With blanks between numbers and Chinese words, as in all our texts. */
+/** Adds spaces between numbers and Chinese words, as in all our texts. */
 function spaced(text: string): string {
   return text.replace(/(?<=\d)(?=\p{Script=Han})|(?<=\p{Script=Han})(?=\d)/gu, ' ');
 }
 
-/** The zone comes last: by itself, Chinese puts it between the day and the time of the day. */
+/** Puts the zone last; the default in Chinese is between the date and the time. */
 function timeFormat(locale: string, timeZone: string): (ms: number) => string {
   const time = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', timeZone });
   const zone = new Intl.DateTimeFormat(locale, { timeZoneName: 'short', timeZone });

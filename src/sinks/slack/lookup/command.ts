@@ -10,7 +10,7 @@ import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, rest
 const maxSinks = 20;
 const maxItems = 10;
 
-/** What somebody is told who typed the slash command. @param name by which the manifest calls it @param typed all that stands behind it */
+/** The answer to a slash command. @param name the command as named in the manifest @param typed everything after it */
 export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
   const [, verb = '', rest = ''] = /^\s*(\S*)\s?(.*)$/s.exec(typed) ?? [];
   const about = rest.trim();
@@ -52,7 +52,7 @@ async function status(lookup: Lookup, context: RenderContext): Promise<Ephemeral
   return say(phraseOf(sinks, context), rest.length > 0 ? [...lines, restLine(rest, context)] : lines);
 }
 
-/** The channels that match, a line each. */
+/** The channels that match, one line each. */
 export async function findChannels(
   typed: string,
   lookup: Lookup,
@@ -71,7 +71,7 @@ async function findCommand(typed: string, lookup: Lookup, context: RenderContext
 }
 
 async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
-  // An id may begin or end with a blank, and so may what somebody typed.
+  // Ids may start or end with spaces, and so may typed text.
   const exact = await lookup.channel(channelId);
   const channels = exact.length > 0 ? exact : await lookup.channel(channelId.trim());
   const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
@@ -112,7 +112,7 @@ async function failedCommand(lookup: Lookup, context: RenderContext): Promise<Ep
   return say(texts.failed, changes.length > maxItems ? [[text(texts.moreFailed, { italic: true })]] : [], failedBlocks(changes, context));
 }
 
-/** Failed changes, each with what there is to do. */
+/** Failed changes, each with its buttons. */
 export function failedBlocks(changes: readonly FailedChange[], context: RenderContext): KnownBlock[] {
   const apps = severalApps(changes.map(({ event }) => event.data.sdkAppId));
   const shown = changes.slice(0, maxItems);

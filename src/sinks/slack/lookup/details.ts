@@ -6,13 +6,13 @@ import { clean, cleanLines } from '../card/card-text.js';
 import { resultLine } from '../card/card-results.js';
 import { channelChange } from './lines.js';
 
-/** How much the sinks, their attempts and the raw webhook may take up: a view is refused when it is far larger than a message. */
+/** Length limits for the sinks, their attempts and the raw webhook: Slack refuses views that are far larger than a message. */
 const maxUnits = { sinks: 3000, attempts: 4000, webhook: 2500 };
 const maxResponse = 200;
 
 /**
- * All that is known of a change, in a modal. Without the avatar's picture: Slack would fetch it while it opens the modal, and refuse all if it cannot.
- * @param link to the page with the same, if people's browsers can reach that
+ * All details of a change, in a modal. Has no avatar image: Slack fetches images while it opens a modal, and refuses it if one fails.
+ * @param link to the page with the same details, if browsers can reach it
  */
 export function detailsView(details: ChangeDetails, context: RenderContext, link: string | null, now: number): ModalView {
   const { words } = context;
@@ -63,7 +63,7 @@ function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, 
   );
   const elements = shown.flatMap((line, index): RichTextBlock['elements'] => {
     const { attempts } = all[index]!;
-    // The latest tries say most.
+    // The latest attempts are the most informative.
     const kept = firstFitting(
       attempts.toReversed().map(attempt => attemptLine(attempt, context)),
       left,
@@ -82,7 +82,7 @@ function section(elements: RichTextElement[]): RichTextSection {
   return { type: 'rich_text_section', elements };
 }
 
-/** When, how it ended and how long it took; of a failure what the target said. */
+/** Time, outcome and duration of an attempt; for a failure, also the target's answer. */
 function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): RichTextElement[] {
   const { words } = context;
   const { outcome: outcomes } = words.details;

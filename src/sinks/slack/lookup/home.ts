@@ -7,24 +7,24 @@ import { cleanLines } from '../card/card-text.js';
 import { changeItem, fitting, needsAttention, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
 
 const maxSinks = 20;
-/** How many of each list Home shows. */
+/** How many changes each list of Home shows. */
 export const maxChanges = 10;
 
-/** What Home shows. */
+/** The content of Home. */
 export interface HomeContent {
   sinks: readonly SinkOverview[];
   latest: readonly ListedChange[];
   failed: readonly FailedChange[];
-  /** What came of a click there. */
+  /** The result of a click in Home. */
   outcome: RichTextElement[][];
 }
 
-/** A view with nothing but a word, for who may not look, and for when nothing can be looked up. */
+/** A view with only a text, for users who may not look things up and for failed lookups. */
 export function homeText(word: string): HomeView {
   return { type: 'home', blocks: [{ type: 'section', text: plain(word) }] };
 }
 
-/** The app's Home tab: what needs attention comes first. At most some 90 blocks of the 100 that Slack takes. */
+/** The app's Home tab, sinks first. It has at most about 90 of the 100 blocks that Slack allows. */
 export function homeView({ sinks, latest, failed, outcome }: HomeContent, context: RenderContext, now: number): HomeView {
   const { words } = context;
   const texts = words.lookup;
@@ -58,12 +58,12 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
   return { type: 'home', private_metadata: context.sink, blocks };
 }
 
-/** A sink with its buttons: beside it where all is well. */
+/** A sink with its buttons: beside its line if all is well, otherwise below. */
 function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
   const lines = sinkLines(sink, context);
   const [buttons] = buttonBlock(actionsOf(sink), sink.sink, context);
   if (buttons?.type !== 'actions' || needsAttention(sink)) return [richText(lines), ...(buttons ? [buttons] : [])];
-  const words = lines.flat().map(one => ('text' in one ? one.text : one.type === 'emoji' && one.name === 'warning' ? '⚠️' : '✅'));
+  const words = lines.flat().map(part => ('text' in part ? part.text : part.type === 'emoji' && part.name === 'warning' ? '⚠️' : '✅'));
   const [accessory] = buttons.elements;
   return [{ type: 'section', text: plain(cleanLines(words.join(''), 500)), ...(accessory?.type === 'button' && { accessory }) }];
 }

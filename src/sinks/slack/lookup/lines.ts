@@ -13,15 +13,15 @@ const icons: Record<SinkOverview['state'], string> = {
   ok: 'white_check_mark',
 };
 
-/** How much of a value a line shows. */
+/** Maximum length of a value in a line. */
 const graphemes = 40;
 
-/** Whether a person has something to do about a sink. */
+/** Whether someone has to act on this sink. */
 export function needsAttention({ state, failed }: SinkOverview): boolean {
   return failed > 0 || (state !== 'ok' && state !== 'retrying');
 }
 
-/** How a sink is in one line; why and what to do in two more if it needs that. */
+/** A sink's state in one line; if it needs attention, reason and advice in two more. */
 export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTextElement[][] {
   const { state, queued, failed, lagMs, reason, advice } = sink;
   const texts = words.lookup.sinks;
@@ -36,15 +36,15 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTex
   return advice === null ? [line, why] : [line, why, [text(words.todo, { bold: true }), text(clean(words.explain(advice)) || '–')]];
 }
 
-/** Many sinks in one line: how many there are in each state. */
+/** Many sinks in one line: how many are in each state. */
 export function restLine(sinks: readonly SinkOverview[], { words }: RenderContext): RichTextElement[] {
   const { more, state: states } = words.lookup.sinks;
   const counts = Object.entries(Object.groupBy(sinks, ({ state }) => state)) as [SinkOverview['state'], SinkOverview[]][];
-  const phrases = counts.map(([state, some]) => `${words.formats.number(some.length)} ${states[state]}`);
+  const phrases = counts.map(([state, group]) => `${words.formats.number(group.length)} ${states[state]}`);
   return [text(more(sinks.length, phrases), { italic: true })];
 }
 
-/** All sinks in a phrase. */
+/** The state of all sinks in one phrase. */
 export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContext): string {
   const texts = words.lookup.sinks;
   const urgent = sinks.filter(needsAttention).length;
@@ -52,7 +52,7 @@ export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContex
   return `✅ ${sinks.every(({ state, queued }) => state === 'ok' && queued === 0) ? texts.well : texts.busy}`;
 }
 
-/** A change in one line: the channel, what changed, who did it and when. */
+/** A change in one line: channel, changed fields, operator and time. */
 export function changeItem(change: ListedChange, context: RenderContext, apps: boolean): RichTextElement[] {
   const { sdkAppId } = change.event.data;
   const facts = [...(apps ? [context.words.card.app(clean(sdkAppId, graphemes))] : []), operatorOf(change, context.words, graphemes)];
@@ -63,7 +63,7 @@ export function changeItem(change: ListedChange, context: RenderContext, apps: b
   ];
 }
 
-/** A change in one line among others of its channel. */
+/** A change in one line of its channel's list. */
 export function channelChange(change: ListedChange, context: RenderContext): RichTextElement[] {
   const { words } = context;
   return [
@@ -74,14 +74,14 @@ export function channelChange(change: ListedChange, context: RenderContext): Ric
   ];
 }
 
-/** A change as `changeItem` has it, and which sinks did not take it. */
+/** A change as in `changeItem`, and the sinks where it failed. */
 export function failedItem(change: FailedChange, context: RenderContext, apps: boolean): RichTextElement[][] {
   const { explain, colon, lookup: texts } = context.words;
   const lines = change.failures.slice(0, 5).map(({ sink, reason }) => sinkLine('x', sink, colon + (clean(explain(reason), 150) || '–')));
   return [changeItem(change, context, apps), ...lines, ...moreLine(change.failures.length - lines.length, texts.more)];
 }
 
-/** A channel that was found. */
+/** A channel in one line. */
 export function channelItem(channel: FoundChannel, context: RenderContext, apps: boolean): RichTextElement[] {
   const { words } = context;
   const { name, channelId, exists, sdkAppId, updatedAt } = channel;
@@ -95,18 +95,18 @@ export function channelItem(channel: FoundChannel, context: RenderContext, apps:
   ];
 }
 
-/** As many lines as a message has room for. */
+/** As many lines as fit into a message. */
 export function fitting(lines: readonly RichTextElement[][], units = maxMessageLength): RichTextElement[][] {
   const kept = firstFitting(lines, units);
   return kept.length === lines.length ? kept : [...kept, [text('…')]];
 }
 
-/** Whether the app is worth a word. */
+/** Whether lines should name the app. */
 export function severalApps(ids: readonly string[]): boolean {
   return new Set(ids).size > 1;
 }
 
-/** What somebody typed, as data. */
+/** Typed text, cleaned and quoted. */
 export function quoted(typed: string, { words }: RenderContext): string {
   return words.lookup.quoted(clean(typed, graphemes));
 }
