@@ -124,7 +124,7 @@ const way = [
   'delivery/lanes.ts',
   'delivery/settlement.ts',
   'delivery/breaker.ts',
-  'delivery/settle.ts',
+  'delivery/write-settlements.ts',
 ];
 
 test('the way of a webhook to its CRM is short, and knows nothing of Slack or search', () => {

@@ -48,7 +48,7 @@ export interface SinkContract {
   cases?: ContractCase[];
 }
 
-/** The table of contract, section 5, written down a second time. */
+/** The table "What to answer" of docs/crm.md, written down a second time. */
 function outcomeOf(status: number): Outcome {
   if (status < 300) return 'delivered';
   if (status < 400 || [401, 403, 404, 410].includes(status)) return 'misconfigured';
@@ -243,7 +243,7 @@ class Bench {
   }
 }
 
-/** What every sink that talks HTTP must do, whatever it sends: call it once in the sink's spec. The promises are contract, section 5, and P8. */
+/** What every sink that talks HTTP must do, whatever it sends: call it once in the sink's spec. */
 export function sinkContract(type: string, contract: SinkContract): void {
   describe(`sink contract: ${type}`, () => {
     const bench = new Bench(contract);

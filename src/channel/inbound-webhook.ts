@@ -23,7 +23,7 @@ export interface InboundWebhook extends VendorEvent {
 }
 
 /**
- * Detects exact repeats (contract, section 2): a hash of app, command, channel, EventTime, operator and profile fields. A webhook with
+ * Detects exact repeats: a hash of app, command, channel, EventTime, operator and profile fields. A webhook with
  * an estimated time is never a repeat, so its own id is used.
  */
 export function fingerprint(webhook: InboundWebhook): string {

@@ -79,7 +79,8 @@ export async function lockChannels(
     new Map(
       (await rows()).map(({ state, ...row }) => {
         const latest = { revision: null, exists: false, profile: unknownProfile, version: row.version, updatedAt: row.updated_at };
-        return [`${row.sdk_app_id} ${row.channel_id}`, { ...row, known: JSON.parse(state) as ChannelState, touched: false, latest }];
+        const key = keyOf({ sdkAppId: row.sdk_app_id, channelId: row.channel_id });
+        return [key, { ...row, known: JSON.parse(state) as ChannelState, touched: false, latest }];
       }),
     );
 }

@@ -104,7 +104,7 @@ interface LaneTable {
   lease: string | null;
   /** Consecutive failures. */
   tries: Generated<number>;
-  /** Attempts with unknown outcome since the last that finished: their process died or cancelled them. */
+  /** Leases since the last settlement that expired, with or without an attempt, or whose attempt was cancelled. */
   lost: Generated<number>;
   /** The sink's config_error_seq at this lane's first configuration error since its last success. */
   config_error_seq: number | null;

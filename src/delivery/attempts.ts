@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { LocalClock } from '../database/shared-time.js';
+import type { Clock } from '../process/clock.js';
 import { bounded } from '../outgoing/within.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { Report, ReportSink } from '../sinks/report-sink.js';
@@ -42,7 +42,7 @@ export class Attempts {
   constructor(
     private readonly sink: Sink,
     private readonly settings: SinkSettings,
-    private readonly clock: LocalClock,
+    private readonly clock: Pick<Clock, 'monotonic'>,
     private readonly onEnd: (cancelled: readonly LaneWork[], durationMs: number) => void,
     private readonly stop: AbortSignal,
   ) {}

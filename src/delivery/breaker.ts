@@ -1,6 +1,6 @@
 import type { Row } from '../database/tables.js';
 import { stored } from '../explanations/explanation.js';
-import type { SinkError } from '../sinks/errors.js';
+import type { Misconfigured, TryAgain } from '../sinks/errors.js';
 
 /** The health of a sink, as columns of its row, shared by all processes. Times in milliseconds. */
 export interface Health
@@ -10,8 +10,8 @@ export interface Health
   state: 'ok' | 'misconfigured' | 'down';
 }
 
-/** What an attempt means for the sink as a whole; `null` means success. */
-export type Verdict = Pick<SinkError, 'outcome' | 'reason' | 'advice'> | null;
+/** What an attempt means for the sink as a whole; `null` means success. A refused delivery says nothing about its sink. */
+export type Verdict = TryAgain | Misconfigured | null;
 
 /** The sink is down after this many "try again" in a row. */
 const downThreshold = 5;
@@ -27,7 +27,6 @@ export function healthAfter(health: Health, verdict: Verdict, now: number): Heal
     return { ...health, ...ok, ...clock, failures: 0 };
   }
   const { outcome } = verdict;
-  if (outcome === 'refused') return health;
   const failures = outcome === 'retry' ? health.failures + 1 : health.failures;
   const state = outcome === 'misconfigured' ? 'misconfigured' : failures >= downThreshold ? 'down' : health.state;
   if (state === 'ok') return { ...health, failures };
@@ -44,8 +43,8 @@ export function stoppedMs({ stopped_since: since, stopped_ms: before }: Pick<Hea
 }
 
 /**
- * When the next probe may start after a failed one, or after the sink stopped (contract, section 5: 15 s with jitter; within 1 s for a
- * lane that has not failed yet).
+ * When the next probe may start after a failed one, or after the sink stopped: after 15 s with jitter, or within 1 s for a lane that
+ * has not failed yet (see docs/failures.md).
  * @param fresh true after the probe of a lane that had not failed before, which does not count as a turn of the round-robin
  */
 export function nextProbe(

@@ -9,7 +9,7 @@ import type { RegisteredSink } from '../sinks/registry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork, Lease } from './work.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
-import { plausibleTime, maxAhead, maxPaceLeadMs, paceFree, paceNextAt, paceTake } from './retry.js';
+import { leaseMs, plausibleTime, maxAhead, maxPaceLeadMs, paceFree, paceNextAt, paceTake } from './retry.js';
 
 /** The part of a sink's row that its worker uses. */
 export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to' | 'check_state'>;
@@ -102,7 +102,7 @@ export async function freeLanes({ database, trx, sink }: Session, channels: read
 
 /** After a jump of the shared clock valid leases may look expired until their workers renew them, so only unleased lanes are taken. */
 function leaseAvailable({ time }: Database): RawBuilder<unknown> {
-  return time.jumpedWithin(maxAhead.leaseMs) ? sql`and lease is null` : sql``;
+  return time.jumpedWithin(leaseMs) ? sql`and lease is null` : sql``;
 }
 
 /** @returns the channels of the leased lanes */

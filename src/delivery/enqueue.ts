@@ -10,7 +10,7 @@ import { EngineEvents } from '../process/engine-events.js';
 import { type Filterable, filtersFrom, wants } from '../sinks/filters.js';
 import type { ChangeEvent, Mode } from '../sinks/sink.js';
 import { modes } from './modes/modes.js';
-import { maxAhead } from './retry.js';
+import { leaseMs } from './retry.js';
 import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, newDelivery } from './work.js';
 
 /** A change being recorded. */
@@ -80,7 +80,7 @@ export class Enqueuer {
     const byChannel = changes.toSorted((a, b) => a.channel - b.channel);
     const lease = uuid();
     // Counted from `now`: this transaction may have waited for locks since.
-    const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + maxAhead.leaseMs;
+    const leasedUntil = this.clock.monotonic() - (this.clock.now() - now) + leaseMs;
     const due = new Set<number>();
     const leased = new Map<string, { sink: FedSink; change: RecordedChange }>();
     const enqueued: Enqueued[] = [];
@@ -93,7 +93,7 @@ export class Enqueuer {
       let room = firstOf ? this.roomAt(sink, now) : 0;
       for (const lane of Map.groupBy(own, change => change.channel).values()) {
         if (room-- <= 0) due.add(sink.id);
-        else leased.set(keyOf(sink.id, lane[0]!.channel), { sink, change: firstOf!(lane) });
+        else leased.set(laneKey(sink.id, lane[0]!.channel), { sink, change: firstOf!(lane) });
       }
     }
     const lanes = await writeEnqueued(this.database, trx, enqueued, now, key => (leased.has(key) ? lease : null));
@@ -104,7 +104,7 @@ export class Enqueuer {
       // Lanes that already had work did not take our lease.
       const ours = (await lanes()).filter(lane => lane.lease === lease);
       for (const [id, sinkLanes] of Map.groupBy(ours, lane => lane.sink)) {
-        const works = sinkLanes.flatMap(lane => workOf(lane, leased.get(keyOf(id, lane.channel))!) ?? []);
+        const works = sinkLanes.flatMap(lane => workOf(lane, leased.get(laneKey(id, lane.channel))!) ?? []);
         this.workers.get(id)!.accept(works, leasedUntil);
       }
     };
@@ -123,7 +123,7 @@ function isOwed(mode: Mode, { event }: RecordedChange): boolean {
   return mode === 'report' ? source !== 'import' : revision !== null;
 }
 
-const keyOf = (sink: number, channel: number): string => `${sink} ${channel}`;
+const laneKey = (sink: number, channel: number): string => `${sink} ${channel}`;
 
 /**
  * Writes a delivery for each (sink, change) unless it exists. Makes idle lanes of log and state sinks due; report sinks get entries in
@@ -140,10 +140,10 @@ export async function writeEnqueued(
 ): Promise<() => Promise<LeasedLane[]>> {
   const lanes = new Map<string, Pick<Row<'lane'>, 'sink' | 'channel' | 'due_at' | 'lease'>>();
   for (const { sink, change } of enqueued) {
-    const key = keyOf(sink.id, change.channel);
+    const key = laneKey(sink.id, change.channel);
     if (sink.mode === 'report' || lanes.has(key)) continue;
     const lease = leaseOf(key);
-    lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + maxAhead.leaseMs, lease });
+    lanes.set(key, { sink: sink.id, channel: change.channel, due_at: lease === null ? now : now + leaseMs, lease });
   }
   // Lanes first: their lock ensures that a worker settling now either sees the new deliveries, or has left the lane idle for us to see.
   const idle = await database.insert<'lane', LeasedLane>(

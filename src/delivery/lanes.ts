@@ -8,7 +8,7 @@ import { modes } from './modes/modes.js';
 import { Leases, recoverPage } from './leases.js';
 import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
-import { type Freed, writeSettlements } from './settle.js';
+import { type Freed, writeSettlements } from './write-settlements.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 

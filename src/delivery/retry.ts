@@ -40,14 +40,15 @@ function burst(perSecond: number): number {
   return Math.max(1, Math.floor(perSecond / 20));
 }
 
+/** The duration of a lease; running workers renew it in time. */
+export const leaseMs = 10_000;
+
 /** How far ahead of now each stored time can be set at most. */
 export const maxAhead = {
   /** The next attempt of a lane: back-off and Retry-After. */
   laneMs: 3_600_000 + maxBackOffMs,
   /** A sink held back by Retry-After. */
   holdMs: 3_600_000,
-  /** The duration of a lease; running workers renew it in time. */
-  leaseMs: 10_000,
   /** The next round-robin probe of a stopped sink. */
   probeMs: 18_000,
 };

@@ -1,6 +1,6 @@
 import type { Row } from '../database/tables.js';
 import { stored } from '../explanations/explanation.js';
-import { NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
+import { Misconfigured, NotSent, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import { type Health, healthAfter, stoppedMs } from './breaker.js';
 import { backOffMs, maxBackOffMs } from './retry.js';
 import type { LaneWork } from './work.js';
@@ -84,9 +84,10 @@ function judged({ config_error_seq: configErrorSeq, doubt }: LaneWork, answer: A
 }
 
 /** One failure of each kind that concerns the sink as a whole. */
-function failuresOf(answers: readonly Answer[]): SinkError[] {
+function failuresOf(answers: readonly Answer[]): (TryAgain | Misconfigured)[] {
   const failures = answers.flatMap(answer => ('failure' in answer && answer.failure.status !== conflict ? [answer.failure] : []));
-  return (['retry', 'misconfigured'] as const).flatMap(outcome => failures.find(failure => failure.outcome === outcome) ?? []);
+  const firsts = [failures.find(failure => failure instanceof TryAgain), failures.find(failure => failure instanceof Misconfigured)];
+  return firsts.filter(failure => failure !== undefined);
 }
 
 function settlementOf(

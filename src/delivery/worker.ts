@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { arrivalOf } from '../database/arrival-times.js';
 import { fitting, pageRows } from '../database/limits.js';
-import type { LocalClock } from '../database/shared-time.js';
+import type { SharedClock } from '../process/clock.js';
 import type { EngineEvents, SinkHealth } from '../process/engine-events.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { SinkSettings } from '../sinks/settings.js';
@@ -9,7 +9,7 @@ import type { Sink } from '../sinks/sink-type.js';
 import { type AnswerOrNone, Attempts, overrunMs } from './attempts.js';
 import type { LocalWorker } from './enqueue.js';
 import { ClockJumped, type Lanes, type Turn } from './lanes.js';
-import { maxAhead } from './retry.js';
+import { leaseMs } from './retry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
@@ -23,7 +23,6 @@ export interface WorkerHost {
 
 /** How often a worker renews its leases. */
 const renewIntervalMs = 3000;
-const { leaseMs } = maxAhead;
 const databasePauseMs = 1000;
 /** Maximum size of one claim. */
 const maxClaimBytes = 4 * 1024 * 1024;
@@ -52,8 +51,8 @@ export class Worker implements LocalWorker {
     private readonly settings: SinkSettings,
     private readonly lanes: Lanes,
     private readonly events: EngineEvents,
-    /** Waits and durations use monotonic time; times in the database use the shared clock. */
-    private readonly clock: LocalClock,
+    /** `now` for times in the database, `monotonic` for waits and durations. */
+    private readonly clock: Pick<SharedClock, 'now' | 'monotonic'>,
     private readonly host: WorkerHost,
   ) {
     const onEnd = (cancelled: readonly LaneWork[], durationMs: number): void => {

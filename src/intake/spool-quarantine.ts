@@ -33,6 +33,6 @@ export class Quarantine {
     if (await lstat(file).catch(() => null)) return;
     await writeWhole(file, bytes);
     await this.sync(this.folder);
-    this.log.error('spooled webhooks cannot be read and were moved to SPOOL_DIR/refused', { file, reason });
+    this.log.error('spooled webhooks cannot be recorded and were moved to SPOOL_DIR/refused', { file, reason });
   }
 }

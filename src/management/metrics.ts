@@ -13,7 +13,7 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5
 
 type Value = [labels: Record<string, string>, value: number];
 
-/** Every metric, in one list (contract, section 7). */
+/** Every metric, in one list (docs/metrics.md). */
 @Injectable()
 export class Metrics {
   readonly registry = new Registry();

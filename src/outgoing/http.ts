@@ -22,7 +22,7 @@ export function retryAfterMs(header: unknown, now: number): number {
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
 }
 
-/** Maps an HTTP status to its outcome (contract, section 5); `null` means delivered. */
+/** Maps an HTTP status to its outcome (docs/crm.md, "What to answer"); `null` means delivered. */
 export function classifyStatus(status: number, retryAfter: unknown, now: number): SinkError | null {
   if (status >= 200 && status < 300) return null;
   const reason = ['answered', status] as const;

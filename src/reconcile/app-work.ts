@@ -2,7 +2,7 @@ import { v4 as uuid } from 'uuid';
 import { inEnglish, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
-import { type AppRow, LeaseLost, isHeldBack } from './apps.js';
+import { type AppRow, LeaseLost, isHeldBack } from './app-lease.js';
 import { type Comparison, openComparisons, readComparison, requestedCauses } from './comparison.js';
 import { ComparisonPages } from './comparison-pages.js';
 import type { AppContext } from './record-page.js';

@@ -1,7 +1,7 @@
 import { stored } from '../explanations/explanation.js';
 import type { Trx } from '../database/tables.js';
 import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
-import { endOf, logEnd } from './ending.js';
+import { finishComparison, logEnd } from './ending.js';
 import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
 import { VendorError } from './vendor/error.js';
@@ -136,7 +136,7 @@ export class ComparisonPages {
       await lease.fence(trx);
       const row = trx.selectFrom('comparison').selectAll().where('id', '=', id);
       const comparison = readComparison(await row.executeTakeFirstOrThrow());
-      const end = await endOf(trx, comparison, now);
+      const end = await finishComparison(trx, comparison, now);
       await rowOf(trx, { id })
         .set({ ...end, progress: JSON.stringify(comparison.progress) })
         .execute();

@@ -19,7 +19,7 @@ import { repeatedly } from '../process/repeatedly.js';
 import { readSettings } from '../settings/settings.js';
 import { registerSinks } from '../sinks/registry.js';
 import { AppWork } from './app-work.js';
-import { AppLease } from './apps.js';
+import { AppLease } from './app-lease.js';
 import { type Comparison, type ComparisonRequest, beginComparison, openComparisons, readComparison } from './comparison.js';
 import { Comparisons } from './comparisons.js';
 import { VendorApi } from './vendor/api.js';
@@ -33,10 +33,11 @@ eachStore('comparisons', store => {
   /** How far the service's clock is ahead of this machine's; the fake vendor's clock only where a test says so. */
   let offset: number;
   let logged: string[];
+  let lines: [message: string, fields: Record<string, unknown>][];
   const closing: (() => void)[] = [];
   beforeEach(async () => {
     vendor = await fakeVendor();
-    [offset, logged] = [0, []];
+    [offset, logged, lines] = [0, [], []];
   });
   afterEach(async () => {
     for (const close of closing.splice(0)) close();
@@ -51,7 +52,10 @@ eachStore('comparisons', store => {
     events.on('compared', (_, result, count) => counts.set(result, (counts.get(result) ?? 0) + count));
     const recorder = recorderAt(database, () => clock.now(), events);
     const readings = new ReadingRecorder(database, clock, new Enqueuer(database, clock, events));
-    const log = logTo(message => logged.push(message));
+    const log = logTo((message, fields) => {
+      logged.push(message);
+      lines.push([message, fields]);
+    });
     const fast = { COMPARE_RATE_PER_SECOND: '200', COMPARE_EVERY: 'off' };
     const settings = readSettings({ SDK_APP_IDS: sdkAppId, ...fast, ...vendor.environment, ...more });
     const comparisons = new Comparisons(database, readings, settings, clock, events, log);
@@ -238,6 +242,21 @@ eachStore('comparisons', store => {
       expect.objectContaining({ id: 'tie', name: 'one', revision: 3, readAt: null }),
     ]);
     expect(await all(database)).toMatchObject([{ cause: 'tie' }]);
+  });
+
+  test('single channels that fail and changed nothing are logged without an id, since no such comparison is listed', async () => {
+    const database = await store.open();
+    const { webhook, once } = processAt(database);
+    await webhook('a', { command: 'created', fields: { name: 'A' } });
+    await webhook('b', { command: 'created', fields: { name: 'B' } });
+    // The vendor knows none of them, and the app has no other channel: that is too many to believe.
+    offset = 14_000;
+    vendor.http.prependListener('request', (_, response) => response.setHeader('date', new Date(Date.now() + offset).toUTCString()));
+    await once();
+    expect(await all(database)).toEqual([]);
+    const failures = lines.filter(([message]) => message === 'comparing channels with Tencent failed');
+    expect(failures).toEqual([[expect.any(String), expect.objectContaining({ app: sdkAppId, cause: 'created', compared: 2 })]]);
+    expect(failures[0]![1]).not.toHaveProperty('comparison');
   });
 
   test('a reading that something newer hides is repeated when it can judge, three times at most', async () => {

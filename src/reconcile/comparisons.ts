@@ -7,7 +7,7 @@ import { Log } from '../process/log.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { AppWork } from './app-work.js';
-import { AppLease, leaseMs } from './apps.js';
+import { AppLease, leaseMs } from './app-lease.js';
 import { type Cause, beginComparison, lockApp, openComparisons } from './comparison.js';
 import { type Refusals, isDue, withRefusal } from './refusals.js';
 import { VendorApi } from './vendor/api.js';

@@ -15,13 +15,15 @@ const maxGoneShare = 0.1;
 
 /** A comparison that has read all its channels. */
 type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'destroy' | 'progress'>;
+type Logged = Omit<Ending, 'id'> & End & { id: string | undefined };
 type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 
 /**
- * Ends a comparison. The channels it has listed as missing are read again a minute later by a new comparison, unless they are implausibly many.
+ * Finishes a comparison: for the channels it has listed as missing, adds a comparison that reads them again a minute later, unless they are
+ * implausibly many. In a dry run it adds them to `progress.destroyed` instead.
  * @returns the columns to update
  */
-export async function endOf(trx: Trx, comparison: Ending, now: number): Promise<End> {
+export async function finishComparison(trx: Trx, comparison: Ending, now: number): Promise<End> {
   const { id, sdk_app_id: sdkAppId, cause, dry_run: dryRun, destroy, progress } = comparison;
   const finishedAt = await recordedAt(trx, now);
   const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(trx, comparison));
@@ -56,8 +58,8 @@ async function isTooMany(trx: Trx, { id, sdk_app_id: sdkAppId, progress }: Endin
   return rows.length === 0;
 }
 
-/** Logs the end of a comparison. */
-export function logEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Ending & End): void {
+/** Logs the end of a comparison, without its id if it is not kept. */
+export function logEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Logged): void {
   const { total, compared, corrected, destroyed, imported, failed } = progress;
   const fields = { app, comparison: id, cause, total, compared, corrected, destroyed, imported, failed };
   if (state === 'done') log.info('channels compared with Tencent', fields);

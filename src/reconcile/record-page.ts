@@ -10,7 +10,7 @@ import type { SharedClock } from '../process/clock.js';
 import type { EngineEvents } from '../process/engine-events.js';
 import type { Log } from '../process/log.js';
 import type { DeclaredApp } from '../settings/declared-apps.js';
-import type { AppLease } from './apps.js';
+import type { AppLease } from './app-lease.js';
 import type { Outcome } from './comparison.js';
 import type { Reading } from './vendor/reader.js';
 import { judge as judgeReading } from './rule.js';

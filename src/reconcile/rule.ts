@@ -15,7 +15,7 @@ export interface Judgement {
 }
 
 /**
- * Converts a reading to an event (contract, section 9): *changed* if the channel exists, *created* if it was unknown before,
+ * Converts a reading to an event (docs/tencent-api.md): *changed* if the channel exists, *created* if it was unknown before,
  * *destroyed* if it is gone; an unknown channel that does not exist has no event.
  * @param at the time as of which the reading is valid (ms)
  */

@@ -4,7 +4,7 @@ import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, addChannels, newProgress, progressAfter } from './comparison.js';
-import { endOf, logEnd } from './ending.js';
+import { finishComparison, logEnd } from './ending.js';
 import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
 
@@ -61,8 +61,8 @@ export class Singles {
     const comparison = { id, sdk_app_id: app.sdkAppId, cause, ...rules, progress };
     const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
     await addChannels(database, trx, id, gone, 1);
-    const ended = { ...comparison, ...(await endOf(trx, comparison, now)) };
-    if (ended.state === 'failed') logEnd(log, ended);
+    const ended = { ...comparison, ...(await finishComparison(trx, comparison, now)) };
+    if (ended.state === 'failed') logEnd(log, { ...ended, id: changed ? id : undefined });
     if (!changed) return;
     await trx
       .insertInto('comparison')

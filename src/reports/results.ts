@@ -9,7 +9,7 @@ import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 
 type Shows = RegisteredSink['report'];
 
-/** How long a change waits for its results before it is shown first, in milliseconds. */
+/** How long a change waits for its results before it is shown first, in milliseconds; without limit if `holdMs` is `null`. */
 export const holdMsOf = (report: Shows): number => (report ? (report.holdMs ?? Infinity) : 0);
 
 /** When a lane looks again for a change that was enqueued then and waits for its results: one that nothing limits is looked for each hour. */

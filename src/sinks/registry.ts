@@ -10,7 +10,7 @@ export interface RegisteredSink {
   name: string;
   type: string;
   mode: Mode;
-  /** Set for report sinks: how they show changes. By default at once, with an update whenever a result changes. */
+  /** For report sinks: how they show changes. If missing: at once, with an update whenever a result changes. */
   report?: Pick<ReportSink, 'holdMs' | 'edits'>;
 }
 

@@ -14,7 +14,7 @@ import { type SlackWorkspace, openSlack } from './slack.ts';
 import { type Clicked, SlackClient } from './slack-client.ts';
 import type { Step } from './teller.ts';
 
-/** What a log line and a CRM get told of a change (contract, section 3). */
+/** What a log line and a CRM get told of a change (docs/crm.md). */
 export type ChangeEvent = CrmBody;
 
 /** One item of the management API's list of changes; with its deliveries when asked for by id. */

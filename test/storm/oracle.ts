@@ -4,7 +4,7 @@ import type { Look } from './look.ts';
 import type { VendorWorld } from './vendor-world.ts';
 import type { StormWebhook } from './webhooks.ts';
 
-/** What a log sink is told (contract, section 3), as far as it is checked. */
+/** What a log sink is told (docs/crm.md), as far as it is checked. */
 export interface ToldEvent {
   data: { changeId: string; channelId: string; revision: number; exists: boolean; profile: Record<string, string | null> };
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Webhook } from 'standardwebhooks';
 
-/** The body of a CRM webhook (contract, section 3). */
+/** The body of a CRM webhook (docs/crm.md). */
 export interface CrmBody {
   type: string;
   timestamp: string;

@@ -4,7 +4,7 @@ import type { Generated, GeneratedAlways } from 'kysely';
 export interface ComparedChannel {
   /** Time of the latest successful reading. */
   verified_at: number | null;
-  /** When and why to read it from the vendor, `null` if not needed; and the number of failed readings in a row. */
+  /** When and why to read it from the vendor, `null` if not needed; and how many rereads inconclusive readings have caused in a row. */
   read_at: number | null;
   read_cause: string | null;
   read_tries: Generated<number>;

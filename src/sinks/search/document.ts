@@ -1,7 +1,7 @@
 import type { ChannelKey, Difference } from '../search-sink.js';
 import type { Delivery, Profile } from '../sink.js';
 
-/** The document of a channel in the index (contract, section 4). */
+/** The document of a channel in the index (docs/search.md). */
 export interface ChannelDocument extends Profile, ChannelKey {
   revision: number | null;
   updatedAt: string;

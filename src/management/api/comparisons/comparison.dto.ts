@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { ArrayMaxSize, ArrayMinSize, IsArray, IsOptional } from 'class-validator';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
-import type { appStates } from '../../../reconcile/apps.js';
+import type { appStates } from '../../../reconcile/app-lease.js';
 import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
 import { Flag, NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
 import { toDateOrNull } from '../times.js';

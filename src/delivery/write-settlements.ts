@@ -45,6 +45,12 @@ async function pruneAttempts({ trx, sink }: Session, { change_id: changeId }: La
   await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
 }
 
+/** The columns that a settlement sets, except `open`. */
+const settledColumns = [
+  ...(['state', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'cause', 'reason', 'advice'] as const),
+  ...(['updated_at', 'duration_ms', 'message_ref'] as const),
+];
+
 /** The rows exist; an upsert sets different values per row in one statement on both dialects. */
 async function writeDeliveries({ database, trx, sink, now }: Session, settlements: readonly Settlement[]): Promise<void> {
   const rows = settlements.map(({ work, delivery, tryAgainAt, attempt }) => {
@@ -53,25 +59,24 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
     const open = Number(delivery.state === 'pending' || tryAgainAt !== null);
     return { ...key, ...delivery, open, updated_at: now, duration_ms: attempt?.duration_ms ?? null };
   });
-  await database.insert(
-    trx,
-    'delivery',
-    rows,
-    // A report whose results changed while it was being sent stays open if it can be edited.
-    `on conflict (change_id, sink) do update set state = excluded.state,
-       open = case when excluded.open = 1 or (${sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved"}) then 1 else 0 end,
-       tries = excluded.tries, failing_since = excluded.failing_since, stopped_ms = excluded.stopped_ms, doubt = excluded.doubt, cause = excluded.cause, reason = excluded.reason, advice = excluded.advice,
-       updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, message_ref = excluded.message_ref`,
-  );
+  // A report whose results changed while it was being sent stays open if it can be edited.
+  const moved = sink.report?.edits === false ? 'false' : "excluded.state = 'delivered' and delivery.moved <> excluded.moved";
+  const open = `case when excluded.open = 1 or (${moved}) then 1 else 0 end`;
+  const settled = settledColumns.map(column => `${column} = excluded.${column}`).join(', ');
+  await database.insert(trx, 'delivery', rows, `on conflict (change_id, sink) do update set open = ${open}, ${settled}`);
 }
 
 /** For state sinks: deliveries before this position are superseded, by the one that just ended or an earlier one. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
+
 async function freeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
   // Not by `exists`, see `isThere`.
-  const open = (where: string): string =>
-    `(select 1 from delivery where delivery.sink = lane.sink and delivery.channel = lane.channel and delivery.open = 1${where} limit 1) is not null`;
+  const hasOpen = (where = ''): string =>
+    `(select 1 from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1${where} limit 1) is not null`;
+  const hasSuperseded = hasOpen(` and d.position < ${supersededBefore}`);
   const ofState = mode.supersedes;
+  const hasWork = hasOpen(ofState ? ` and d.position >= ${supersededBefore}` : '');
+  const supersede = ofState ? `superseded_before = case when ${hasSuperseded} then ${supersededBefore} end,` : '';
   const rows = settlements.map(({ work, delivery: { state }, lane, tryAgainAt }) => {
     const sent = ofState && state === 'delivered' ? work : null;
     const sentNow = {
@@ -88,8 +93,7 @@ async function freeLanes({ database, trx, sink, mode, now }: Session, settlement
     [...new Map(rows.map(row => [row.channel, row])).values()],
     `on conflict (sink, channel) do update set lease = null, lost = 0, tries = excluded.tries, config_error_seq = excluded.config_error_seq,
        sent_revision = coalesce(excluded.sent_revision, lane.sent_revision), sent_profile = coalesce(excluded.sent_profile, lane.sent_profile),
-       ${ofState ? `superseded_before = case when ${open(` and delivery.position < ${supersededBefore}`)} then ${supersededBefore} end,` : ''}
-       due_at = case when ${open(ofState ? ` and delivery.position >= ${supersededBefore}` : '')} then excluded.due_at end
+       ${supersede} due_at = case when ${hasWork} then excluded.due_at end
      returning due_at, superseded_before`,
   );
   const lanes = await freed();
