@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { readSettings } from '../src/settings/settings.js';
 import { freePort } from './support/postgres.js';
+import { nodeOptions } from './support/process.ts';
 import { send } from './support/service.js';
 import { until } from './support/until.js';
 
@@ -84,6 +85,7 @@ describe('Dockerfile', () => {
     expect(text).toMatch(new RegExp(`^ARG RUN_IMAGE=gcr\\.io/distroless/nodejs${wanted}-debian\\d+:nonroot$`, 'm'));
     expect([...text.matchAll(/^FROM (.+)$/gm)].map(match => match[1])).toEqual(['${BUILD_IMAGE} AS build', '${RUN_IMAGE}']);
     expect(text).toContain('COPY --from=build /app/package.json ./');
+    expect(text).toContain(`CMD ${JSON.stringify([...nodeOptions, 'dist/main.js']).replaceAll(',', ', ')}\n`);
     for (const [, source] of text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)) {
       for (const path of source!.split(' ')) {
         expect(existsSync(join(root, path))).toBe(true);
@@ -132,7 +134,7 @@ testInJail(
       '--chdir',
       root,
     ];
-    const child = spawn('bwrap', [...jail, process.execPath, '--enable-source-maps', 'dist/main.js'], {
+    const child = spawn('bwrap', [...jail, process.execPath, ...nodeOptions, 'dist/main.js'], {
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

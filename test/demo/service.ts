@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { nodeOptions } from '../support/process.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One line of the service's standard output. */
@@ -28,7 +29,7 @@ export class Service {
   constructor(folder: string, settings: Record<string, string>) {
     const base = Object.fromEntries(inherited.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
     const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-    this.#child = spawn(process.execPath, ['--enable-source-maps', main], {
+    this.#child = spawn(process.execPath, [...nodeOptions, main], {
       cwd: folder,
       env: { ...base, ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],

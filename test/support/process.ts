@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expectNoSecret, plant } from './planted.ts';
@@ -9,6 +9,9 @@ import { until } from './until.ts';
 export const compiled = { NODE_COMPILE_CACHE: join(tmpdir(), 'channel-sync-compiled') };
 
 const main = join(import.meta.dirname, '../../dist/main.js');
+const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { scripts: { start: string } };
+/** Those of `npm start`. */
+export const nodeOptions = scripts.start.split(' ').slice(1, -1);
 
 /** The built service as a process of its own, as a user runs it. Whatever it says must not hold a secret that it was given. */
 export class ServiceProcess {
@@ -20,7 +23,7 @@ export class ServiceProcess {
 
   constructor(environment: Record<string, string>) {
     const spool = mkdtempSync(join(tmpdir(), 'channel-sync-spool-'));
-    this.child = spawn(process.execPath, ['--enable-source-maps', main], {
+    this.child = spawn(process.execPath, [...nodeOptions, main], {
       env: {
         PATH: process.env['PATH'],
         ...compiled,
