@@ -2,15 +2,16 @@ import { asSinkError } from '../delivery/attempts.js';
 import { bounded } from '../outgoing/within.js';
 import type { CheckResult, Checkable } from '../sinks/sink.js';
 
-/** The longest that a check may take, in milliseconds. */
-export const checkMs = 8000;
+export const checkTimeoutMs = 8000;
 
-/** Checks a sink; needs nothing of the engine. @returns its problems, the gravest first @throws the reason of `stop` once that is aborted */
+/** Checks a sink, independently of the engine. @returns its problems, most severe first @throws the reason of `stop` if aborted */
 export async function checkSink(sink: Checkable, stop: AbortSignal): Promise<CheckResult> {
   try {
-    const { problems, summary } = await bounded(signal => sink.check(signal), checkMs, stop);
-    const [passing = [], lasting = []] = [true, false].map(is => problems.filter(({ outcome }) => (outcome === 'retry') === is));
-    return { problems: [...lasting, ...passing], summary };
+    const { problems, summary } = await bounded(signal => sink.check(signal), checkTimeoutMs, stop);
+    const [transient = [], permanent = []] = [true, false].map(isRetry =>
+      problems.filter(({ outcome }) => (outcome === 'retry') === isRetry),
+    );
+    return { problems: [...permanent, ...transient], summary };
   } catch (error) {
     stop.throwIfAborted();
     const problem = asSinkError(error);

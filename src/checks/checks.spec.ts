@@ -10,13 +10,13 @@ import type { ServedSink } from '../sinks/served-sinks.js';
 const wrongToken = (): SinkError => new Misconfigured(['answered', 401], ['check_credentials'], 401);
 const busy = (): SinkError => new TryAgain(['answered', 503], ['wait'], 503);
 
-/** A sink whose checks find what it says, and whose deliveries end in what it says. */
+/** A sink with configurable results of checks and deliveries. */
 class Scripted {
   checks = 0;
   problems: SinkError[] = [];
   failure: SinkError | null = null;
   readonly got: Delivery[] = [];
-  /** Called while a check is under way. */
+  /** Called during a check. */
   meanwhile: () => unknown = () => undefined;
 
   async check() {
@@ -37,7 +37,7 @@ eachStore('checks', store => {
     for (const stage of open.splice(0)) await stage.close();
   });
 
-  /** A process that serves one sink called crm. */
+  /** A process that serves a sink named crm. */
   async function stageOf<S extends object = Scripted>(sink: S = new Scripted() as never, mode: 'log' | 'state' = 'log') {
     const stage = new Stage(await store.open());
     await stage.open();
@@ -51,7 +51,7 @@ eachStore('checks', store => {
     return { state, since, reason, advice };
   };
   const linesOf = (stage: Stage): unknown[] => stage.logged.filter(({ level }) => level !== 'debug').map(({ msg }) => msg);
-  /** Lets this much time go by, then looks once. */
+  /** Advances the clock, then runs the due checks once. */
   const after = async (stage: Stage, ms: number): Promise<void> => {
     stage.clock.at += ms;
     await stage.checks.once();
@@ -75,7 +75,7 @@ eachStore('checks', store => {
       return [...seen.values()];
     };
     expect(await alerts(0)).toMatchObject([{ kind: 'incident', sink: 'crm', state: 'misconfigured', waiting: 0, failures: [] }]);
-    // The same again is not told again.
+    // An unchanged problem is not logged again.
     await after(stage, 60_000);
     expect(sink.checks).toBe(2);
     expect(stage.logged).toHaveLength(2);
@@ -84,7 +84,7 @@ eachStore('checks', store => {
     expect(await stateOf(stage)).toEqual(ok);
     expect(linesOf(stage).at(-1)).toBe('the check of the sink succeeds again');
     expect(await alerts(0)).toEqual([]);
-    // What a later check finds may pass within a minute.
+    // A problem found by a later check may disappear within a minute.
     sink.problems = [busy()];
     await after(stage, 600_000);
     expect(await stateOf(stage)).toMatchObject({ state: 'retrying', reason: 'answered 503' });
@@ -100,7 +100,7 @@ eachStore('checks', store => {
     await stage.record({ channelId: 'b' });
     const got: Delivery[] = [];
     await stage.attempt(crm, undefined, async deliveries => got.push(...deliveries));
-    // Both at once, as of a sink that is well.
+    // Both at once, as for a healthy sink.
     expect(got).toHaveLength(2);
     expect(await stateOf(stage)).toEqual(ok);
     await after(stage, 60_000);
@@ -137,7 +137,7 @@ eachStore('checks', store => {
     await stage.checks.once();
     for (let minute = 1; minute <= 30; minute++) await after(stage, 60_000);
     expect(sink.checks).toBe(4);
-    // An attempt is as good as a check.
+    // An attempt replaces a check.
     stage.clock.at += 300_000;
     stage.events.emit('attempt', { sink: 'crm', outcome: 'refused', durationMs: 1 } as never);
     for (let minute = 0; minute < 9; minute++) await after(stage, 60_000);
@@ -181,7 +181,7 @@ eachStore('checks', store => {
     open.push(other);
     other.servedSinks.push(...stage.servedSinks);
     await Promise.all([stage.checks.once(), other.checks.once()]);
-    // SQLite has one process only: whoever starts is it.
+    // SQLite has a single process, which always checks at its start.
     expect(sink.checks).toBe(stage.database.embedded ? 2 : 1);
     sink.checks = 0;
     for (let minute = 1; minute <= 20; minute++) {
@@ -237,7 +237,7 @@ eachStore('checks', store => {
         event: { type: 'channel.profile.updated', data: { sdkAppId: '1400000001', channelId: '@TOA#_channel-sync-test', test: true } },
       });
       expect(second!.id).not.toBe(first!.id);
-      // Paused is what it still is; below that it has recovered.
+      // It is still paused, but has recovered underneath.
       expect((await stateOf(stage)).state).toBe('paused');
       await post(stage, 'crm/resume');
       expect((await stateOf(stage)).state).toBe('retrying');
@@ -254,7 +254,7 @@ eachStore('checks', store => {
         ['test', { sink: 'crm' }],
       ]);
       expect((await post(stage, 'nobody/test')).status).toBe(404);
-      // What waited goes out in its order, as after any success.
+      // Queued deliveries are sent in order, as after any success.
       const waited: Delivery[] = [];
       await stage.attempt(crm);
       await stage.attempt(crm, undefined, async deliveries => waited.push(...deliveries));
@@ -298,7 +298,7 @@ eachStore('checks', store => {
       stage.clock.at += 1000;
       const tried: Delivery[] = [];
       await stage.attempt(crm, wrongToken(), async deliveries => tried.push(...deliveries));
-      // Its turn comes in 12 s.
+      // The next scheduled probe is due in 12 s.
       expect(tried).toEqual([]);
       expect(await post(stage, 'crm/probe')).toMatchObject({ status: 200, body: { state: 'misconfigured' } });
       expect(stage.woken.at(-1)).toEqual([crm.id]);
@@ -306,7 +306,7 @@ eachStore('checks', store => {
       await stage.attempt(crm, undefined, async deliveries => tried.push(...deliveries));
       expect(tried).toHaveLength(1);
       expect((await stateOf(stage)).state).toBe('ok');
-      // What a check found is checked again.
+      // A problem found by a check is checked again.
       sink.problems = [wrongToken()];
       await post(stage, 'crm/check');
       sink.problems = [];

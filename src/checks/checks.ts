@@ -13,27 +13,27 @@ import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
 import type { CheckResult } from '../sinks/sink.js';
-import { checkMs, checkSink } from './check-sink.js';
+import { checkTimeoutMs, checkSink } from './check-sink.js';
 import { type TestResult, testSink } from './test-sink.js';
 
-const lookEveryMs = 5000;
-/** How often an idle sink is checked, while all is well and while it is not. */
-const everyMs = { good: 600_000, bad: 60_000 };
-/** How long after its time a check counts as lost, so that another process may check. */
+const pollIntervalMs = 5000;
+/** How often an idle sink is checked, after a good and after a bad check. */
+const checkIntervalMs = { good: 600_000, bad: 60_000 };
+/** How long after its timeout a check counts as lost, so that another process may run it. */
 const graceMs = 5000;
-/** Replicas that start together need not all check. */
-const togetherMs = 3000;
+/** Of replicas that start within this time only one checks a sink. */
+const startWindowMs = 3000;
 
 /**
- * Checks the sinks: each at the start, and while it is idle now and then, one process for all. What that finds is how the sink is until an attempt or another
- * check shows better; it holds back no delivery. Also what a person asks for: a check, or a test with a sample change.
+ * Checks each sink at the start, and periodically while it is idle; one replica checks for all. The result is shown as the sink's state until an
+ * attempt or another check succeeds, but holds back no delivery. Also runs the checks and tests that people request.
  */
 @Injectable()
 export class Checks {
   readonly part = 'checks';
   private readonly stopping = new AbortController();
   private started = false;
-  /** When an attempt of this process last ended at each sink, and when one last succeeded. */
+  /** When this process last finished an attempt at each sink, and when one last succeeded. */
   private readonly attemptedAt = new Map<string, number>();
   private readonly deliveredAt = new Map<string, number>();
 
@@ -54,39 +54,39 @@ export class Checks {
 
   works(stop: AbortSignal): RepeatedTask[] {
     stop.addEventListener('abort', () => this.stopping.abort(stop.reason), { once: true });
-    return this.served.all.length === 0 ? [] : [{ work: () => this.once(), delayMs: lookEveryMs }];
+    return this.served.all.length === 0 ? [] : [{ work: () => this.once(), delayMs: pollIntervalMs }];
   }
 
-  /** All that there is to check now. */
+  /** Runs all checks that are due. */
   async once(): Promise<void> {
     const due = this.started ? await this.claimDue() : await this.claimAtStart();
-    const checks = this.served.all.filter(({ id }) => due.has(id)).map(one => this.checkOne(one, !this.started));
+    const checks = this.served.all.filter(({ id }) => due.has(id)).map(sink => this.checkOne(sink, !this.started));
     await Promise.all(checks).catch((error: unknown) => {
       if (!this.stopping.signal.aborted) throw error;
     });
     this.started = true;
   }
 
-  /** Checks a sink of this process because a person asks; what it finds is told at once. @returns `null` if there is no such sink */
+  /** Checks a sink at the request of a person, and updates its state at once. @returns `null` if it is not served here */
   async check(name: string): Promise<(CheckResult & { durationMs: number }) | null> {
-    const one = this.served.all.find(sink => sink.name === name);
-    if (!one) return null;
+    const served = this.served.all.find(sink => sink.name === name);
+    if (!served) return null;
     const startedAt = this.clock.monotonic();
-    await this.sinks([one.id]).set(this.begun(true)).execute();
-    const result = await this.checkOne(one, false);
+    await this.sinks([served.id]).set(this.claimed(true)).execute();
+    const result = await this.checkOne(served, false);
     return { ...result, durationMs: Math.round(this.clock.monotonic() - startedAt) };
   }
 
-  /** Sends a sample change to a sink of this process, whatever its state, pace and filters; on record. @returns `null` if there is no such sink */
+  /** Sends a sample change to a sink, ignoring its state, rate and filters, and records the action. @returns `null` if it is not served here */
   async test(name: string, actor: string): Promise<TestResult | null> {
-    const one = this.served.all.find(sink => sink.name === name);
-    if (!one) return null;
+    const served = this.served.all.find(sink => sink.name === name);
+    if (!served) return null;
     const at = this.clock.now();
     await recordAction(this.database.kysely, { at, actor }, 'test', { sink: name });
-    const result = await testSink(one, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
+    const result = await testSink(served, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
     const { outcome, status, durationMs } = result;
     this.log.info('sink tested', { sink: name, by: actor, outcome, status, durationMs });
-    if (outcome === 'delivered') await this.heal(one);
+    if (outcome === 'delivered') await this.heal(served);
     return result;
   }
 
@@ -94,55 +94,55 @@ export class Checks {
     return this.database.kysely.updateTable('sink').where(this.database.isAmong('id', ids));
   }
 
-  private begun(atOnce: boolean): { next_check_at: number; start_check_at?: number } {
+  private claimed(marksStart: boolean): { next_check_at: number; start_check_at?: number } {
     const now = this.clock.now();
-    return { next_check_at: now + checkMs + graceMs, ...(atOnce && { start_check_at: now }) };
+    return { next_check_at: now + checkTimeoutMs + graceMs, ...(marksStart && { start_check_at: now }) };
   }
 
   private async claimAtStart(): Promise<Set<number>> {
     const now = this.clock.now();
-    const isOthers = (eb: ExpressionBuilder<Tables, 'sink'>) => eb.between('start_check_at', now - togetherMs, now);
+    const isRecent = (eb: ExpressionBuilder<Tables, 'sink'>) => eb.between('start_check_at', now - startWindowMs, now);
     const rows = await this.sinks(this.served.all.map(({ id }) => id))
-      .set(this.begun(true))
-      .$if(!this.database.embedded, sinks => sinks.where(eb => eb.or([eb('start_check_at', 'is', null), eb.not(isOthers(eb))])))
+      .set(this.claimed(true))
+      .$if(!this.database.embedded, sinks => sinks.where(eb => eb.or([eb('start_check_at', 'is', null), eb.not(isRecent(eb))])))
       .returning('id')
       .execute();
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** Those that are idle and not paused. A time further ahead than it can have been set was set by a clock that was wrong. */
+  /** Claims idle, unpaused sinks that are due. A time too far in the future can only come from a wrong clock. */
   private async claimDue(): Promise<Set<number>> {
     const now = this.clock.now();
-    for (const one of this.served.all) await this.postpone(one);
+    for (const sink of this.served.all) await this.postpone(sink);
     const rows = await this.sinks(this.served.all.map(({ id }) => id))
-      .set(this.begun(false))
+      .set(this.claimed(false))
       .where('paused_at', 'is', null)
-      .where(eb => eb.or([eb('next_check_at', '<=', now), eb('next_check_at', '>', now + everyMs.good + everyMs.bad)]))
+      .where(eb => eb.or([eb('next_check_at', '<=', now), eb('next_check_at', '>', now + checkIntervalMs.good + checkIntervalMs.bad)]))
       .where(sql<boolean>`not exists (select 1 from delivery where delivery.sink = sink.id and delivery.state = 'pending')`)
       .returning('id')
       .execute();
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** Attempts tell more than checks: an idle sink is one without either. Written once a minute at most. */
+  /** An attempt makes a check unnecessary for a while. Written at most once a minute. */
   private async postpone({ id, name }: ServedSink): Promise<void> {
     const at = this.attemptedAt.get(name);
     if (at === undefined) return;
     this.attemptedAt.delete(name);
     await this.sinks([id])
-      .set({ next_check_at: at + everyMs.good })
+      .set({ next_check_at: at + checkIntervalMs.good })
       .where('check_state', 'is', null)
-      .where('next_check_at', '<', at + everyMs.good - everyMs.bad)
+      .where('next_check_at', '<', at + checkIntervalMs.good - checkIntervalMs.bad)
       .execute();
   }
 
-  private async checkOne(one: ServedSink, atStart: boolean): Promise<CheckResult> {
-    const { id, name: sink } = one;
+  private async checkOne(served: ServedSink, atStart: boolean): Promise<CheckResult> {
+    const { id, name: sink } = served;
     const startedAt = this.clock.now();
-    const result = await checkSink(one.sink, this.stopping.signal);
-    // A delivery that came through meanwhile has shown better.
-    const shownBetter = (this.deliveredAt.get(sink) ?? -Infinity) >= startedAt;
-    const problem = shownBetter ? undefined : result.problems[0];
+    const result = await checkSink(served.sink, this.stopping.signal);
+    // A delivery that succeeded meanwhile overrides the result.
+    const hasDelivered = (this.deliveredAt.get(sink) ?? -Infinity) >= startedAt;
+    const problem = hasDelivered ? undefined : result.problems[0];
     const state = problem ? (problem.outcome === 'retry' ? 'retrying' : 'misconfigured') : null;
     const now = this.clock.now();
     const before = await this.database.kysely.transaction().execute(async trx => {
@@ -150,7 +150,7 @@ export class Checks {
       const row = await query.$call(this.database.lock).executeTakeFirstOrThrow();
       const found = problem && { check_reason: stored(problem.reason), check_advice: stored(problem.advice) };
       const since = state === row.check_state ? row.check_since : now;
-      const next = { next_check_at: now + (state ? everyMs.bad : everyMs.good) };
+      const next = { next_check_at: now + (state ? checkIntervalMs.bad : checkIntervalMs.good) };
       await trx
         .updateTable('sink')
         .set({ check_state: state, check_since: since, ...found, ...next })
@@ -166,7 +166,7 @@ export class Checks {
     return result;
   }
 
-  /** The success of a test is that of an attempt, though no lane had it. */
+  /** A successful test counts like a successful attempt. */
   private async heal({ id }: ServedSink): Promise<void> {
     await this.database.kysely.transaction().execute(async trx => {
       const query = trx.selectFrom('sink').select(healthColumns).where('id', '=', id);

@@ -8,38 +8,38 @@ import type { Report } from '../sinks/report-sink.js';
 import type { ServedSink } from '../sinks/served-sinks.js';
 import type { Sink } from '../sinks/sink-type.js';
 
-/** What became of a test. */
+/** The result of a test. */
 export interface TestResult {
   outcome: 'delivered' | SinkError['outcome'] | 'cancelled';
-  /** The HTTP status of a failure, if there was one. */
+  /** The HTTP status of a failed attempt, if any. */
   status: number | null;
   durationMs: number;
   reason: string | null;
   advice: string | null;
-  /** What the target answered to a failure, cleaned of secrets. */
+  /** The target's answer to a failed attempt, without secrets. */
   response: string | null;
 }
 
 const testChannel = '@TOA#_channel-sync-test';
 
-/** Sends a sample change to one sink, at once; keeps nothing of it, neither here nor in an index. */
-export async function testSink(one: ServedSink, sdkAppId: string, now: number, stop: AbortSignal): Promise<TestResult> {
+/** Sends a sample change to a sink at once. Nothing of it is stored, and a test document in an index is removed. */
+export async function testSink(served: ServedSink, sdkAppId: string, now: number, stop: AbortSignal): Promise<TestResult> {
   const startedAt = performance.now();
-  const sample = sampleFor(one.id, sdkAppId, now);
+  const sample = sampleFor(served.id, sdkAppId, now);
   let skipped = false;
   let failure: SinkError | null = null;
   try {
-    skipped = await bounded(signal => send(one.sink, sample, signal), one.settings.TIMEOUT_MS + overrunMs, stop);
+    skipped = await bounded(signal => send(served.sink, sample, signal), served.settings.TIMEOUT_MS + overrunMs, stop);
   } catch (error) {
     failure = stop.aborted ? null : asSinkError(error);
   }
-  const kept = failure || stop.aborted ? null : await takeOut(one.sink, sample, stop);
+  const leftover = failure || stop.aborted ? null : await removeDocument(served.sink, sample, stop);
   const durationMs = Math.round(performance.now() - startedAt);
-  const error = failure ?? kept;
+  const error = failure ?? leftover;
   const outcome = stop.aborted ? 'cancelled' : (error?.outcome ?? 'delivered');
   const why = skipped ? inEnglish(['not_sent']) : null;
   if (!error) return { outcome, status: null, durationMs, reason: why, advice: null, response: null };
-  const reason: Explanation = kept ? ['test_document_left', kept.reason] : error.reason;
+  const reason: Explanation = leftover ? ['test_document_left', leftover.reason] : error.reason;
   return {
     outcome,
     status: error.status,
@@ -50,7 +50,7 @@ export async function testSink(one: ServedSink, sdkAppId: string, now: number, s
   };
 }
 
-/** What a log or state sink needs of it, and what a report sink does. */
+/** A sample with the data that sinks of any mode need. */
 function sampleFor(sink: number, sdkAppId: string, now: number): Report {
   const changeId = uuid();
   const timestamp = new Date(now).toISOString();
@@ -78,7 +78,7 @@ function sampleFor(sink: number, sdkAppId: string, now: number): Report {
   };
 }
 
-/** @returns whether the sink's template leaves it out */
+/** @returns true if the sink's template skips it */
 async function send(sink: Sink, sample: Report, signal: AbortSignal): Promise<boolean> {
   if ('deliverMany' in sink) {
     const [failure] = await sink.deliverMany([sample], signal);
@@ -88,8 +88,8 @@ async function send(sink: Sink, sample: Report, signal: AbortSignal): Promise<bo
   return false;
 }
 
-/** The document of a search index. @returns why it is still there */
-async function takeOut(sink: Sink, { event, version }: Report, stop: AbortSignal): Promise<SinkError | null> {
+/** Removes the test document from a search index. @returns the error if it could not be removed */
+async function removeDocument(sink: Sink, { event, version }: Report, stop: AbortSignal): Promise<SinkError | null> {
   if (!('compare' in sink)) return null;
   const { sdkAppId, channelId } = event.data;
   return bounded(signal => sink.remove([{ sdkAppId, channelId, kind: 'surplus', version }], signal), null, stop).then(

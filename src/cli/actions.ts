@@ -12,20 +12,20 @@ import { type Called, type Filter, type Options, apiCommand, filters, selectors 
 import { plain } from './table.js';
 import { agree, complain, print, printJson, printRecord, progress } from './terminal.js';
 
-/** How often something that takes long is looked at. */
-const lookEveryMs = 500;
-/** After so many looks in a row that find it held up nobody waits any longer. */
-const mostHeldUp = 20;
-/** How many ids one call takes. */
-const mostIds = 10_000;
+const pollIntervalMs = 500;
+/** The command stops waiting after this many polls in a row that find the job held up. */
+const maxHeldUpPolls = 20;
+/** Maximum ids per request of the API. */
+const maxIds = 10_000;
+const maxApps = 10_000;
 
 type Given = Options & { yes?: true; dryRun?: true; repair?: true; destroy?: true; reason?: string };
 
 const show = (given: Called, answer: object): void => (given.json ? printJson(answer) : printRecord(answer));
-const on = (sink: string, what: string): string => `sinks/${segment(sink)}/${what}`;
+const sinkPath = (sink: string, action: string): string => `sinks/${segment(sink)}/${action}`;
 
-/** What is done to one sink at once. */
-const onSink: Readonly<Record<string, string>> = {
+/** Commands that call an action of one sink. */
+const sinkCommands: Readonly<Record<string, string>> = {
   test: 'Send one sample change, marked as a test, to a sink',
   pause: 'Pause a sink on all replicas; its changes are queued',
   resume: 'Resume a paused sink',
@@ -33,11 +33,11 @@ const onSink: Readonly<Record<string, string>> = {
 };
 
 export function addActions(program: Command): void {
-  for (const [name, summary] of Object.entries(onSink)) {
+  for (const [name, summary] of Object.entries(sinkCommands)) {
     apiCommand(program, name, summary)
       .argument('<sink>', 'its name')
       .action(async (sink: string, given: Given) => {
-        const answer = await (await Api.at(given.url)).post<{ outcome?: string }>(on(sink, name));
+        const answer = await (await Api.at(given.url)).post<{ outcome?: string }>(sinkPath(sink, name));
         show(given, answer);
         if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
       });
@@ -90,7 +90,7 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
       done.push(await api.post(`deliveries/${segment(id)}/discard`, { reason: given.reason }));
       if (!given.json) print(plain(`${id} is discarded`));
     } catch (error) {
-      // One that cannot be discarded keeps no other from it.
+      // Go on with the others.
       if (!(error instanceof Fault) || error.exitCode === 78) throw error;
       complain(`${id}: ${error.message}`);
       process.exitCode = 1;
@@ -102,9 +102,9 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
 async function verify(sink: string, given: Given): Promise<void> {
   const api = await Api.at(given.url);
   const run = async (repair: boolean): Promise<VerifyStateDto> => {
-    await api.post(on(sink, 'verify'), { repair });
+    await api.post(sinkPath(sink, 'verify'), { repair });
     return ended(
-      () => api.get<VerifyStateDto>(on(sink, 'verify')),
+      () => api.get<VerifyStateDto>(sinkPath(sink, 'verify')),
       ({ compared }) => `${compared} channels compared`,
     );
   };
@@ -121,12 +121,12 @@ async function verify(sink: string, given: Given): Promise<void> {
 
 async function rebuild(sink: string, given: Given): Promise<void> {
   const api = await Api.at(given.url);
-  // Asked before anybody is: it tells whether there is such an index.
-  await api.get(on(sink, 'rebuild'));
-  const channels = (await api.list<AppDto>('apps', {}, mostIds)).reduce((sum, app) => sum + app.channels, 0);
+  // Fails before the confirmation if there is no such index.
+  await api.get(sinkPath(sink, 'rebuild'));
+  const channels = (await api.list<AppDto>('apps', {}, maxApps)).reduce((sum, app) => sum + app.channels, 0);
   await agree(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
-  await api.post(on(sink, 'rebuild'));
-  const read = (): Promise<RebuildStateDto> => api.get(on(sink, 'rebuild'));
+  await api.post(sinkPath(sink, 'rebuild'));
+  const read = (): Promise<RebuildStateDto> => api.get(sinkPath(sink, 'rebuild'));
   show(given, await ended(read, ({ done, total }) => `${done} of ${total} channels sent`));
 }
 
@@ -145,25 +145,25 @@ async function importIds(file: string, given: Given): Promise<void> {
   const { sdkAppId } = await appOf(api, given.app);
   await agree(`${many(ids.length, 'id')} will be read at the vendor; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
-  for (let first = 0; first < ids.length; first += mostIds) {
-    const channelIds = ids.slice(first, first + mostIds);
-    const one = await compared(api, await api.post<ComparisonDto>('imports', { sdkAppId, channelIds }));
-    done.push(one);
-    if (!given.json) printRecord(one);
+  for (let first = 0; first < ids.length; first += maxIds) {
+    const channelIds = ids.slice(first, first + maxIds);
+    const result = await compared(api, await api.post<ComparisonDto>('imports', { sdkAppId, channelIds }));
+    done.push(result);
+    if (!given.json) printRecord(result);
   }
   if (given.json) printJson(done);
 }
 
-/** The app that is meant: the only one with a secret key unless another is named. @throws Fault */
+/** The named app, or the only one with a secret key. @throws Fault if there is none or several */
 async function appOf(api: Api, named: string | undefined): Promise<AppDto> {
-  const apps = await api.list<AppDto>('apps', {}, mostIds);
-  const [app, another] = apps.filter(one => (named === undefined ? one.comparisons === 'on' : one.sdkAppId === named));
+  const apps = await api.list<AppDto>('apps', {}, maxApps);
+  const [app, another] = apps.filter(app => (named === undefined ? app.comparisons === 'on' : app.sdkAppId === named));
   if (app && !another) return app;
-  const keyed = apps.filter(one => one.comparisons === 'on').map(one => one.sdkAppId);
+  const keyed = apps.filter(app => app.comparisons === 'on').map(app => app.sdkAppId);
   throw new Fault(`--app must be one of the apps with a secret key: ${keyed.join(', ') || 'there is none'}`, 2);
 }
 
-/** @throws Fault */
+/** @throws Fault if the file is unreadable or has no ids */
 async function idsIn(file: string): Promise<string[]> {
   const bytes = await (file === '-' ? buffer(process.stdin) : readFile(file)).catch((error: NodeJS.ErrnoException) => {
     throw new Fault(`${file} cannot be read (${error.code})`, 2);
@@ -182,23 +182,23 @@ async function idsIn(file: string): Promise<string[]> {
 function compared(api: Api, { id }: ComparisonDto): Promise<ComparisonDto> {
   return ended(
     () => api.get(`comparisons/${segment(id)}`),
-    one => `${one.state}: ${one.compared} of ${one.total} channels compared`,
+    ({ state, compared, total }) => `${state}: ${compared} of ${total} channels compared`,
   );
 }
 
-/** Waits for the end of what the service does. @throws Fault once it is held up for long, which the service may wait out */
-async function ended<T extends { state: string; error?: string | null }>(read: () => Promise<T>, said: (now: T) => string): Promise<T> {
+/** Waits until a job of the service has ended. @throws Fault if it is held up for long, though the service keeps trying */
+async function ended<T extends { state: string; error?: string | null }>(read: () => Promise<T>, describe: (job: T) => string): Promise<T> {
   for (let heldUp = 0; ;) {
-    const now = await read();
-    if (now.state === 'failed') process.exitCode = 1;
-    if (now.state !== 'running' && now.state !== 'waiting') return now;
-    heldUp = now.error ? heldUp + 1 : 0;
-    if (heldUp > mostHeldUp) throw new Fault(`${now.error}. The service keeps trying; this command stops waiting`);
-    progress(now.error ? `${said(now)}, held up: ${now.error}` : said(now));
-    await sleep(lookEveryMs);
+    const job = await read();
+    if (job.state === 'failed') process.exitCode = 1;
+    if (job.state !== 'running' && job.state !== 'waiting') return job;
+    heldUp = job.error ? heldUp + 1 : 0;
+    if (heldUp > maxHeldUpPolls) throw new Fault(`${job.error}. The service keeps trying; this command stops waiting`);
+    progress(job.error ? `${describe(job)}, held up: ${job.error}` : describe(job));
+    await sleep(pollIntervalMs);
   }
 }
 
-function many(count: number, one: string, more = `${one}s`): string {
-  return `${count} ${count === 1 ? one : more}`;
+function many(count: number, singular: string, plural = `${singular}s`): string {
+  return `${count} ${count === 1 ? singular : plural}`;
 }

@@ -8,42 +8,42 @@ export interface Page {
   nextCursor?: string | null;
 }
 
-/** The most items of one answer. */
-const mostItems = 500;
-/** How long an answer is waited for, in milliseconds: one attempt at a sink may take five minutes, and so may many replays. */
-const waitMs = { GET: 60_000, POST: 330_000 };
-type Method = keyof typeof waitMs;
+/** Maximum items per page of a list. */
+const maxPageItems = 500;
+/** Response timeouts in milliseconds: an attempt at a sink may take five minutes, and so may a large replay. */
+const defaultTimeouts = { GET: 60_000, POST: 330_000 };
+type Method = keyof typeof defaultTimeouts;
 
-/** A name or an id as a part of a path. @throws Fault if it is empty, which would make it the path of a list */
+/** Encodes a name or id as a path segment. @throws Fault if it is empty, because the path would be that of the list */
 export function segment(text: string): string {
   if (text === '') throw new Fault('a name or an id must not be empty', 2);
   return encodeURIComponent(text);
 }
 
-/** The management API of a running service. */
+/** A client of the management API of a running service. */
 export class Api {
   private constructor(
     private readonly base: URL,
     private readonly authorization: string,
     private readonly dispatcher: Dispatcher,
-    private readonly waits: typeof waitMs,
+    private readonly timeouts: typeof defaultTimeouts,
   ) {}
 
-  /** @throws Fault if the address is none, SettingsError if there is no token */
-  static async at(url: string, waits = waitMs): Promise<Api> {
+  /** @throws Fault if the URL is invalid, SettingsError if there is no token */
+  static async at(url: string, timeouts = defaultTimeouts): Promise<Api> {
     const base = URL.parse(url);
-    // What a URL may hold beside the address, such as a password, is not repeated.
+    // The message does not repeat the URL, which may contain a password.
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
       throw new Fault('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
-    // Node writes headers as latin1.
+    // Node encodes headers as latin1.
     const authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
-    // Loaded here, so that help comes at once.
-    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher(), waits);
+    // Loaded lazily, so that --help is fast.
+    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher(), timeouts);
   }
 
   /** @throws Fault */
   get<T = object>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
-    const given = Object.entries(query).filter((one): one is [string, string] => one[1] !== undefined);
+    const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
     return this.call('GET', given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`);
   }
 
@@ -52,20 +52,20 @@ export class Api {
     return this.call('POST', path, body);
   }
 
-  /** The first items of a list. @throws Fault */
-  async list<T extends object>(path: string, query: Readonly<Record<string, string | undefined>>, most: number): Promise<T[]> {
+  /** The first `max` items of a list. @throws Fault */
+  async list<T extends object>(path: string, query: Readonly<Record<string, string | undefined>>, max: number): Promise<T[]> {
     const items: object[] = [];
     for (let cursor: string | undefined; ;) {
-      const limit = String(Math.min(most - items.length, mostItems));
+      const limit = String(Math.min(max - items.length, maxPageItems));
       const page = await this.get<Page>(path, { ...query, limit, cursor });
       if (!Array.isArray(page.items)) throw new Fault(`${this.url} is not the management port of channel-sync: check --url`);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
-      if (cursor === undefined || page.items.length === 0 || items.length >= most) return items as T[];
+      if (cursor === undefined || page.items.length === 0 || items.length >= max) return items as T[];
     }
   }
 
-  /** Whether webhooks can be kept, and if not why. @throws Fault */
+  /** Whether the service can record webhooks, and if not why. @throws Fault */
   async ready(): Promise<{ status: string; reason: string | null }> {
     const { body } = await this.send('GET', '/readyz');
     if (typeof body === 'object' && body !== null && 'status' in body && 'reason' in body)
@@ -96,7 +96,7 @@ export class Api {
       ...(payload && { 'content-type': 'application/json' }),
     };
     try {
-      // The path as it is: a URL would drop ids that are dots.
+      // Not a URL object, which would remove ids that consist of dots.
       const { statusCode, body } = await this.dispatcher.request({
         origin: this.base.origin,
         path: this.base.pathname.replace(/\/$/, '') + path,
@@ -105,12 +105,12 @@ export class Api {
         body: payload ? JSON.stringify(payload) : null,
         headersTimeout: 0,
         bodyTimeout: 0,
-        signal: AbortSignal.timeout(this.waits[method]),
+        signal: AbortSignal.timeout(this.timeouts[method]),
       });
       return { status: statusCode, body: parseJson(await body.text()) };
     } catch (error) {
       const isLate = error instanceof DOMException;
-      const why = isLate ? `nothing in ${this.waits[method] / 1000} s` : classifyNetworkError(error).message;
+      const why = isLate ? `nothing in ${this.timeouts[method] / 1000} s` : classifyNetworkError(error).message;
       throw new Fault(`${this.url} does not answer (${why}): check that the service runs, and that --url is its management port`);
     }
   }

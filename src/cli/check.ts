@@ -3,7 +3,7 @@ import { openSinks } from './sinks.js';
 import { plain } from './table.js';
 import { print, printJson, printTable } from './terminal.js';
 
-/** Tells all that is wrong with the settings, and what should be looked at. */
+/** Prints all mistakes and warnings of the settings. */
 export async function check({ json }: { json?: true }): Promise<void> {
   const { settings, mistakes } = examine();
   const { warnings } = settings;

@@ -1,6 +1,6 @@
-/** Why a command ends: told on standard error, a line each; the process exits with the code. Its text holds no secret. */
+/** Ends a command: the message, which contains no secret, is printed to standard error, and the process exits with `exitCode`. */
 export class Fault extends Error {
-  /** @param exitCode 1: it did not work; 2: wrong use; 78: wrong settings */
+  /** @param exitCode 1: failed; 2: wrong usage; 78: wrong settings */
   constructor(
     message: string,
     readonly exitCode: 1 | 2 | 78 = 1,

@@ -3,13 +3,13 @@ import { Api, segment } from './api.js';
 import { Fault } from './fault.js';
 import { print, printJson, printRecord, printTable } from './terminal.js';
 
-/** What was given to a command that calls the service. */
+/** Options of every command that calls the service. */
 export interface Called {
   url: string;
   json?: true;
 }
 
-/** The API's filters by the options that give them. */
+/** Filters of the API by their command-line options. */
 export const filters = {
   sink: { flags: '--sink <name>', field: 'sink', what: 'only of this sink' },
   app: { flags: '--app <id>', field: 'sdkAppId', what: 'only of this app' },
@@ -29,10 +29,10 @@ interface List {
   name: string;
   summary: string;
   filters: readonly Filter[];
-  /** What a table shows of an item: paths of its fields. */
+  /** The columns of its table: paths of fields. */
   columns: string;
-  /** What is shown instead if the first of these filters is given, to which the others belong: one thing, or a part of it. */
-  one?: { by: readonly Filter[]; path: (...given: string[]) => string; part?: string };
+  /** Shown instead of the list if the first filter of `by` is given, which requires the others: a single object, or one of its fields. */
+  single?: { by: readonly Filter[]; path: (...given: string[]) => string; part?: string };
 }
 
 /** Every list of the API, by the last part of its path. */
@@ -48,21 +48,21 @@ export const lists: readonly List[] = [
     summary: 'List the channels; with --app and --channel show one in full',
     filters: ['app', 'channel', 'query', 'exists'],
     columns: 'sdkAppId channelId exists revision failed updatedAt verifiedAt name',
-    one: { by: ['channel', 'app'], path: (channel, app) => `channels/${app}/${channel}` },
+    single: { by: ['channel', 'app'], path: (channel, app) => `channels/${app}/${channel}` },
   },
   {
     name: 'changes',
     summary: 'List the changes, the latest first; with --change show one in full',
     filters: ['app', 'channel', 'change', 'source', 'since', 'until'],
     columns: 'id receivedAt sdkAppId channelId type revision source operator changes',
-    one: { by: ['change'], path: id => `changes/${id}` },
+    single: { by: ['change'], path: id => `changes/${id}` },
   },
   {
     name: 'deliveries',
     summary: 'List deliveries; --state is pending, delivered, superseded, parked or discarded',
     filters: ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'],
     columns: 'id sink state sdkAppId channelId revision tries nextAttemptAt updatedAt reason advice',
-    one: { by: ['change'], path: id => `changes/${id}`, part: 'deliveries' },
+    single: { by: ['change'], path: id => `changes/${id}`, part: 'deliveries' },
   },
   {
     name: 'audit',
@@ -84,9 +84,9 @@ export const lists: readonly List[] = [
   },
 ];
 
-/** The API's fields for what was given. */
-export function selectors(given: Options, wanted: readonly Filter[]): Record<string, string> {
-  return Object.fromEntries(wanted.flatMap(name => (given[name] === undefined ? [] : [[filters[name].field, given[name]]])));
+/** The query parameters for the given options. */
+export function selectors(given: Options, allowed: readonly Filter[]): Record<string, string> {
+  return Object.fromEntries(allowed.flatMap(name => (given[name] === undefined ? [] : [[filters[name].field, given[name]]])));
 }
 
 /** @throws Fault */
@@ -115,29 +115,29 @@ export function addLists(program: Command): void {
   }
 }
 
-async function show({ name, columns, one, ...list }: List, given: Options & { limit: string }): Promise<void> {
-  const most = limitOf(given.limit);
-  const path = one && pathOf(one, list.filters, given);
+async function show({ name, columns, single, ...list }: List, given: Options & { limit: string }): Promise<void> {
+  const limit = limitOf(given.limit);
+  const path = single && pathOf(single, list.filters, given);
   const api = await Api.at(given.url);
   const found = path ? await api.get<Record<string, object>>(path) : null;
-  const shown = found ? (one!.part ? found[one!.part]! : found) : await api.list(name, selectors(given, list.filters), most);
+  const shown = found ? (single!.part ? found[single!.part]! : found) : await api.list(name, selectors(given, list.filters), limit);
   if (given.json) printJson(shown);
   else if (Array.isArray(shown)) printTable(shown as object[], columns);
   else printRecord(shown);
 }
 
-/** The path of one thing, if that is what is asked for. @throws Fault */
-function pathOf({ by, path }: NonNullable<List['one']>, all: readonly Filter[], given: Options): string | null {
+/** The path of the single object; `null` if the list is requested. @throws Fault if the options do not fit together */
+function pathOf({ by, path }: NonNullable<List['single']>, all: readonly Filter[], given: Options): string | null {
   if (given[by[0]!] === undefined) return null;
   const missing = by.filter(name => given[name] === undefined);
   const other = all.filter(name => given[name] !== undefined && !by.includes(name));
-  const names = (some: readonly string[]): string => some.map(name => `--${name}`).join(', ');
+  const names = (options: readonly string[]): string => options.map(name => `--${name}`).join(', ');
   if (missing.length > 0) throw new Fault(`--${by[0]} needs ${names(missing)}`, 2);
   if (other.length > 0) throw new Fault(`${names(by)} shows one ${by[0]}: leave out ${names(other)}`, 2);
   return path(...by.map(name => segment(given[name]!)));
 }
 
-/** Whether all is well, at a glance. */
+/** An overview of the service, its sinks and apps. */
 async function status(given: Called): Promise<void> {
   const api = await Api.at(given.url);
   const { status: state, reason } = await api.ready();

@@ -6,13 +6,13 @@ import { Fault } from './fault.js';
 import { addLists } from './lists.js';
 import { complain, endQuietly } from './terminal.js';
 
-/** Runs one command; the exit code says how it went: 0 well, 1 not, 2 wrong use, 78 wrong settings. */
+/** Runs one command. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong settings. */
 export async function main(words: readonly string[]): Promise<void> {
   endQuietly();
   try {
     await program().parseAsync(words, { from: 'user' });
   } catch (error) {
-    // Its own texts are out by then.
+    // Commander has already printed the message.
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
     else if (error instanceof Fault) fail(error.message, error.exitCode);
     else if (error instanceof SettingsError) fail(error.message, 78);
@@ -20,7 +20,7 @@ export async function main(words: readonly string[]): Promise<void> {
   }
 }
 
-/** Whose message may hold anything, such as a secret. */
+/** Leaves out the message, which may contain a secret. */
 function unexpected(error: unknown): string {
   const places = error instanceof Error ? (error.stack ?? '').split('\n').filter(line => /^ +at /.test(line)) : [];
   return [`unexpected error: ${error instanceof Error ? error.name : typeof error}`, ...places].join('\n');

@@ -10,7 +10,7 @@ import { examine } from './settings.js';
 import { plain } from './table.js';
 import { print } from './terminal.js';
 
-/** What the vendor calls the fields that may be given. */
+/** The vendor's names of the optional fields. */
 const fields = {
   name: 'Name',
   avatar: 'FaceUrl',
@@ -19,10 +19,10 @@ const fields = {
   operator: 'Operator_Account',
 } as const;
 
-/** The longest wait for an answer; the vendor waits for 2 s. */
-const waitMs = 10_000;
+/** Longer than the vendor's own timeout of 2 s. */
+const timeoutMs = 10_000;
 
-/** Plays the vendor: one webhook, its answer, and how long that took. @throws Fault */
+/** Sends a webhook as the vendor does, and prints the response with its duration. @throws Fault */
 export async function sendWebhook(given: Readonly<Record<string, string | undefined>>): Promise<void> {
   const [word] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
   if (word === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
@@ -46,11 +46,11 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
     }),
   };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  const told = Object.entries(fields).filter(([option]) => given[option] !== undefined);
+  const present = Object.entries(fields).filter(([option]) => given[option] !== undefined);
   const body = {
     CallbackCommand: word,
     Official_Account: given['channel'],
-    ...Object.fromEntries(told.map(([option, field]) => [field, given[option]])),
+    ...Object.fromEntries(present.map(([option, field]) => [field, given[option]])),
     EventTime: eventTime,
   };
   await post(url, JSON.stringify(body));
@@ -60,26 +60,26 @@ async function post(url: URL, body: string): Promise<void> {
   const from = performance.now();
   const headers = { 'content-type': 'application/json', 'user-agent': userAgent };
   try {
-    const answer = await request(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(waitMs) });
+    const answer = await request(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(timeoutMs) });
     const text = await answer.body.text();
     print(`${answer.statusCode} ${plain(text.slice(0, 1000))} in ${Math.round(performance.now() - from)} ms`);
     const packet = parseJson(text);
     const kept = typeof packet === 'object' && packet !== null && 'ErrorCode' in packet && packet.ErrorCode === 0;
     if (answer.statusCode !== 200 || !kept) process.exitCode = 1;
   } catch (error) {
-    const why = error instanceof DOMException ? `no answer in ${waitMs / 1000} s` : classifyNetworkError(error).message;
+    const why = error instanceof DOMException ? `no answer in ${timeoutMs / 1000} s` : classifyNetworkError(error).message;
     throw new Fault(`${url.origin}${url.pathname} does not answer (${why}): check that the service runs, and --url`);
   }
 }
 
-/** @throws Fault */
+/** @throws Fault if PORT is 0 */
 function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
   if (PORT === 0) throw new Fault('PORT is 0, so that any may be in use: say which by --url', 2);
   const here = /^(0\.0\.0\.0|::|\[::\])$/.test(HOST) ? '127.0.0.1' : HOST;
   return new URL(`http://${here.includes(':') ? `[${here}]` : here}:${PORT}${WEBHOOK_PATH}`);
 }
 
-/** @throws Fault */
+/** @throws Fault if it is no URL of a webhook endpoint */
 function urlOf(text: string): URL {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password)
@@ -87,7 +87,7 @@ function urlOf(text: string): URL {
   return url;
 }
 
-/** A time in milliseconds. @throws Fault */
+/** Parses `--time` to milliseconds; the default is now. @throws Fault if it is invalid */
 function timeOf(text: string | undefined): number {
   if (text === undefined) return Date.now();
   const ms = /^(\d{1,3}|\d{5,15})$/.test(text) ? Number(text) : fromIso(text);

@@ -2,7 +2,7 @@ import { env } from 'node:process';
 import { withEnvFile } from '../settings/env-file.js';
 import { type Settings, examineSettings } from '../settings/settings.js';
 
-/** All settings with all mistakes, of the environment and `.env`: if there are any the settings are not to be used. @throws SettingsError if `.env` cannot be read */
+/** Reads all settings; they must not be used if there are mistakes. @throws SettingsError if `.env` is unreadable */
 export function examine(): { settings: Settings; mistakes: string[] } {
   const { variables, warnings } = withEnvFile(env);
   return examineSettings(variables, warnings);

@@ -9,7 +9,7 @@ export interface OpenedSink {
   close: () => Promise<void>;
 }
 
-/** Makes the configured sinks, to be asked how they are. */
+/** Opens the configured sinks, to check them. */
 export async function openSinks(settings: Settings, warn: (message: string) => void): Promise<OpenedSink[]> {
   const clean = cleaner(secretsOf(settings));
   return Promise.all(
@@ -23,7 +23,7 @@ export async function openSinks(settings: Settings, warn: (message: string) => v
         proxies,
         clean,
       };
-      // The rest is for sinks that are clicked in.
+      // The omitted parts are used only by interactive sinks.
       const sink = await type.open(own, context as SinkContext);
       return { name, sink, close: async () => sink.close?.() };
     }),

@@ -4,26 +4,26 @@ import { env, stderr, stdin, stdout } from 'node:process';
 import { Fault } from './fault.js';
 import { plain, record, table } from './table.js';
 
-/** The words that stand out, whole cells of tables. */
-const words = {
+/** Table cells that are highlighted. */
+const highlights = {
   green: /^(ok|ready|delivered|done)$/,
   yellow: /^(warning|retrying|paused|not ready)$/,
   red: /^(mistake|failure|failed|refused|misconfigured|down|parked)$/,
 } as const;
 
-/** Whether a cursor can be moved. */
-const smart = stdout.isTTY && env['TERM'] !== 'dumb';
-const colourful = smart && !env['NO_COLOR'];
+/** Whether the terminal supports cursor movement. */
+const interactive = stdout.isTTY && env['TERM'] !== 'dumb';
+const colourful = interactive && !env['NO_COLOR'];
 
 function colour(text: string): string {
-  const [name] = Object.entries(words).find(([, one]) => one.test(text)) ?? [];
-  return name === undefined ? text : styleText(name as keyof typeof words, text);
+  const [name] = Object.entries(highlights).find(([, pattern]) => pattern.test(text)) ?? [];
+  return name === undefined ? text : styleText(name as keyof typeof highlights, text);
 }
 
-/** What a terminal makes of a cell; whatever else reads the output gets it as it is. */
+/** Styles table cells on a terminal; `undefined` if the output is redirected. */
 const look = stdout.isTTY ? (text: string): string => (colourful ? colour(text) : text) : undefined;
 
-/** Results, on standard output. Texts from outside go through `plain` first. */
+/** Prints results to standard output. Pass texts from outside through `plain` first. */
 export function print(text: string): void {
   progress('');
   stdout.write(`${text}\n`);
@@ -37,30 +37,30 @@ export function printRecord(thing: object): void {
   print(record(thing, look));
 }
 
-/** As it is, for programs. */
+/** Prints a value unmodified, for programs. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
 let shown = false;
 
-/** What is going on, on the last line of a terminal, until something else is printed. */
+/** Shows progress on the last line of a terminal, until something else is printed. */
 export function progress(text: string): void {
-  if (!smart || (!shown && text === '')) return;
+  if (!interactive || (!shown && text === '')) return;
   stdout.write(`\r\u001b[K${plain(text)}`);
   shown = text !== '';
 }
 
-/** What went wrong, on standard error. */
+/** Prints an error to standard error. */
 export function complain(text: string): void {
   progress('');
   stderr.write(`${text.split('\n').map(plain).join('\n')}\n`);
 }
 
 /**
- * Says what is about to be done, and asks whether it may be.
- * @param given with `yes` nobody is asked, with `json` programs read what is printed
- * @throws Fault if it may not
+ * Prints what is about to be done, and asks for confirmation.
+ * @param options `yes` skips the question; with `yes` and `json` nothing is printed
+ * @throws Fault if it is not confirmed
  */
 export async function agree(what: string, { yes, json }: { yes?: true; json?: true }): Promise<void> {
   const canAsk = stdin.isTTY && stdout.isTTY;
@@ -74,7 +74,7 @@ export async function agree(what: string, { yes, json }: { yes?: true; json?: tr
   if (!/^y(es)?$/i.test(answer.trim())) throw new Fault('nothing was done');
 }
 
-/** Whoever reads what we print may stop reading: then nothing more is to be said. A disk that is full is told. */
+/** Exits silently when the reader of the output closes the pipe, such as `head`; reports other write errors, such as a full disk. */
 export function endQuietly(): void {
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -5,9 +5,9 @@ import { tokenRules } from '../settings/management-token.js';
 
 const name = 'MANAGEMENT_TOKEN';
 
-/** The token of the management API; no other setting is looked at, or loaded. @throws SettingsError */
+/** Reads the token of the management API, without loading the other settings. @throws SettingsError */
 export function managementToken(): string {
-  const { texts, unreadable, mistakes } = textsOf({ ...parse(envFile() ?? ''), ...env }, one => one === name);
+  const { texts, unreadable, mistakes } = textsOf({ ...parse(envFile() ?? ''), ...env }, variable => variable === name);
   if (unreadable.size + mistakes.length > 0) throw new SettingsError([...unreadable.values(), ...mistakes]);
   const token = texts.get(name);
   if (token === undefined) throw new SettingsError([`${name} is required: the one that the service has`]);

@@ -28,7 +28,7 @@ eachStore('the list of channels', store => {
     await stage.attempt(crm!, never());
     await stage.record({ channelId: 'c', command: 'destroyed' });
     await stage.record({ channelId: 'a', fields: { introduction: 'Green' } });
-    // It alters nothing.
+    // This change alters nothing.
     await stage.record({ channelId: 'b', name: 'Coffee' });
     expect((await list()).items).toEqual([
       { sdkAppId: '1400000001', channelId: 'a', name: 'Tea', exists: true, revision: 2, updatedAt: at(4), verifiedAt: null, failed: 1 },
@@ -64,7 +64,7 @@ eachStore('the list of channels', store => {
       expect([text, await find(text)]).toEqual([text, ['@TOA#_one']]);
     for (const text of ['οδος', 'δοσ', "'", '\\', '#_TWO']) expect([text, await find(text)]).toEqual([text, ['@toa#_two']]);
     expect(await find('@toa')).toEqual(['@toa#_two', '@TOA#_one']);
-    // No part reaches from the name into the id.
+    // No match spans the name and the id.
     for (const text of ['茶馆\n@', '茶馆@', 'x', '1*', '_o_e', '\0']) expect([text, await find(text)]).toEqual([text, []]);
   });
 

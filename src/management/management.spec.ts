@@ -55,7 +55,7 @@ eachStore('management', store => {
           ]);
           expect(body).toEqual({ type: 'about:blank', title: 'Unauthorized', status: 401, detail: expect.stringContaining('Bearer') });
         }
-        // Nothing of what is sent is looked at.
+        // The request is not read before it is authorized.
         for (const sent of ['', '{', `"${'x'.repeat(200_000)}"`])
           for (const call of ['/api/v1/sinks/crm/pause', '/api/v1/sinks/crm/resume', '/api/v1/%zz', '/api/v1/channels/1/%zz'])
             expect((await stage.call(call, { method: 'POST', authorization, body: sent })).status).toBe(401);
@@ -101,7 +101,7 @@ eachStore('management', store => {
       expect(await detail('/api/v1/imports', '{"channelIds":"x"}')).toBe('channelIds must be an array');
     });
 
-    // Once 500: the library that validates overflowed the stack.
+    // Regression: class-transformer overflowed the stack, answered with 500.
     test('a body that is nested deeply is 400, wherever it is sent', async () => {
       const stage = await stageOf();
       const id = await stage.record();
@@ -219,7 +219,7 @@ eachStore('management', store => {
       expect((await stage.call('/api/v1/changes?limit=500')).body.items).toHaveLength(60);
     });
 
-    // Once all in one answer: hundreds of megabytes, for which webhooks waited for seconds.
+    // Regression: an answer of hundreds of megabytes delayed webhooks for seconds.
     test('what is large comes in more pages, of one change each at least', async () => {
       const stage = await stageOf();
       const ids: string[] = [];
@@ -262,7 +262,7 @@ eachStore('management', store => {
       expect(items[0]).toMatchObject({ revision: null, operator: null, changes: [], stale: ['name'] });
     });
 
-    // Guards against a time that no calendar has: 500 for the whole list.
+    // Regression: an invalid stored time made the whole list fail with 500.
     test('a damaged row is shown as far as it can be, and fails no list', async () => {
       const stage = await stageOf();
       await stage.register({ name: 'crm' });
@@ -325,7 +325,7 @@ eachStore('management', store => {
         'since=',
         'since=2026-13-01',
         'since=2026-02-30',
-        // The twelfth day of a year was taken for its twelfth month, the year 2026 BC for ours.
+        // Regression: ordinal dates were read as months, and negative years as positive ones.
         'since=2026-012',
         'since=-2026-01-01',
         'since=2026-W03-1',
@@ -510,7 +510,7 @@ eachStore('management', store => {
       const names = async (): Promise<string[]> => (await stage.call(path)).body.sinks.map(({ sink }: { sink: string }) => sink);
       expect(await names()).toEqual(['crm', 'log']);
       expect((await stage.call(path)).body.sinks[0]).toMatchObject({ pending: 1, nextAttemptAt: null });
-      // It returns, gets it, and goes again.
+      // The sink is declared again, gets the change, and is removed again.
       await stage.register({ name: 'crm' }, { name: 'log', type: 'log' });
       await stage.attempt(crm!);
       await stage.register({ name: 'log', type: 'log' });

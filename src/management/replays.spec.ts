@@ -40,7 +40,7 @@ eachStore('replays', store => {
     expect(body.items).toMatchObject(
       ids.toReversed().map(changeId => ({ changeId, id: `${changeId}_${crm!.id}`, tries: 0, reason: null, advice: null })),
     );
-    // Lag counts from when it became pending anew.
+    // Lag counts from when the delivery became pending again.
     expect((await stage.call('/api/v1/sinks')).body.items[0].lagSeconds).toBe(0);
     await stage.attempt(crm!);
     expect(await states(stage, 'crm')).toEqual(['delivered', 'pending', 'delivered']);
@@ -103,7 +103,7 @@ eachStore('replays', store => {
     expect(await states(stage, 'search')).toEqual(['parked', 'superseded', 'delivered', 'parked']);
     expect((await replay(stage, { sink: 'search' })).body).toEqual({ matched: 2, replayed: 1, skippedAsStale: 1 });
     expect((await replay(stage, { sink: 'search', state: 'superseded' })).body).toEqual({ matched: 1, replayed: 0, skippedAsStale: 1 });
-    // The newest may be sent again, such as after a loss at the sink.
+    // The latest revision may be sent again, for example after the sink lost data.
     expect((await replay(stage, { sink: 'search', state: 'delivered' })).body).toEqual({ matched: 1, replayed: 1, skippedAsStale: 0 });
     expect(await states(stage, 'search')).toEqual(['parked', 'superseded', 'pending', 'pending']);
   });
@@ -152,7 +152,7 @@ eachStore('replays', store => {
     expect((await discard(second.id, { reason: 7 })).status).toBe(400);
     expect(await counts(stage, 'crm')).toEqual({ owed: 3, pending: 1, delivered: 0, superseded: 0, parked: 0, discarded: 2 });
     expect((await stage.call('/metrics')).body).toContain('channel_sync_deliveries_total{sink="crm",outcome="discarded"} 2');
-    // A change of mind is a replay.
+    // A discard can be undone by a replay.
     expect((await replay(stage, { state: 'discarded' })).body.replayed).toBe(2);
   });
 
@@ -162,7 +162,7 @@ eachStore('replays', store => {
     await stage.record();
     await stage.attempt(crm!, never());
     await replay(stage, { sink: 'crm', dryRun: true });
-    // Seen failing with a record of each: of those who ask at the same time one does it, and the last asks too late.
+    // Of concurrent replays only one takes effect and is recorded, and a later one finds nothing.
     for (const { body } of await Promise.all([1, 2, 3].map(() => replay(stage, { sink: 'crm', channelId }))))
       expect(body.replayed).toBeLessThan(2);
     expect((await replay(stage, { sink: 'crm', channelId })).body.matched).toBe(0);
@@ -180,7 +180,7 @@ eachStore('replays', store => {
     expect(stage.logged.filter(({ by }) => by === 'api')).toHaveLength(4);
   });
 
-  // Seen failing with a record that is written after the discard.
+  // Fails if the audit record is written after the discard, outside its transaction.
   test('what cannot be put on record is not done', async () => {
     const stage = await stageOf();
     const [crm] = await stage.register({ name: 'crm' });
@@ -221,7 +221,7 @@ eachStore('replays', store => {
     over = true;
     await webhooks;
     expect([status, body]).toEqual([202, { matched: 100_000, replayed: 100_000, skippedAsStale: 0 }]);
-    // Webhooks go between the pages.
+    // Webhooks are recorded between the pages.
     expect(kept).toBeGreaterThan(100);
     expect(await counts(stage, 'crm')).toMatchObject({ pending: 100_000 + kept, parked: 0 });
   }, 60_000);

@@ -9,10 +9,10 @@ import { readChannels } from '../../reconcile/vendor/reader.js';
 import type { DeclaredApp } from '../../settings/declared-apps.js';
 import { type Finding, failure, ok } from './finding.js';
 
-/** Read by nobody else; whether it exists does not matter. */
+/** Does not need to exist. */
 const channel = '@TOA#_channel-sync-test';
 
-/** Whether Tencent's REST API answers for an app: one channel is read, as a comparison would. */
+/** Checks that Tencent's REST API accepts an app's credentials, by reading one channel as a comparison does. */
 export async function examineApp(app: DeclaredApp, proxies: Proxies): Promise<Finding> {
   const what = `app ${app.sdkAppId}`;
   const silent = new Log('error', Date.now, () => undefined);

@@ -2,13 +2,13 @@ import diagnostics from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Finding, failure, ok, warning } from './finding.js';
 
-/** A distance that is worth a word: `Date` counts whole seconds, and an answer takes its time. */
-const wordMs = 5000;
+/** Smaller differences are not reported: `Date` has whole seconds, and responses take time. */
+const warningMs = 5000;
 
-/** How far the clocks of others are ahead of ours, in milliseconds, by their names. */
+/** How far other clocks are ahead of ours, in milliseconds, by host name. */
 export type Clocks = Map<string, number>;
 
-/** Reads the `Date` of every answer over HTTP that comes meanwhile, whoever asks. @returns ends it */
+/** Reads the `Date` header of all HTTP responses of this process. @returns a function that stops reading */
 export function readDates(clocks: Clocks, now: () => number): () => void {
   const read = (host: unknown, date: unknown): void => {
     const ms = typeof date === 'string' ? Date.parse(date) - now() : Number.NaN;
@@ -32,16 +32,16 @@ export function readDates(clocks: Clocks, now: () => number): () => void {
   };
 }
 
-/** @param windowSeconds the allowed distance of the vendor's clock from ours */
+/** @param windowSeconds the allowed difference between the vendor's clock and ours */
 export function judge(clocks: Clocks, windowSeconds: number): Finding {
   if (clocks.size === 0) return ok('clock', 'not compared: no target reported its time');
-  const said = [...clocks].map(([name, ms]) => {
+  const differences = [...clocks].map(([name, ms]) => {
     const seconds = Math.round(Math.abs(ms) / 1000);
     return seconds <= 1 ? `${name} agrees` : `${name} is ${seconds} s ${ms > 0 ? 'ahead of' : 'behind'} ours`;
   });
   const worst = Math.max(...[...clocks.values()].map(Math.abs));
   const advice = 'Set the clock of this machine by NTP; if only one of several differs, that one.';
   if (worst > windowSeconds * 1000)
-    return failure('clock', said.join(', '), `${advice} The vendor's webhooks are refused while ours is off.`);
-  return worst > wordMs ? warning('clock', said.join(', '), advice) : ok('clock', said.join(', '));
+    return failure('clock', differences.join(', '), `${advice} The vendor's webhooks are refused while ours is off.`);
+  return worst > warningMs ? warning('clock', differences.join(', '), advice) : ok('clock', differences.join(', '));
 }

@@ -8,17 +8,16 @@ import { tableNames, throwIfNewer } from '../../database/migrations.js';
 import { checkPostgres } from '../../database/postgres/preconditions.js';
 import { succeeds } from '../../settings/setting.js';
 
-/** What a database is found to be that the service could use. */
+/** A database that the service can use. */
 export interface Examined {
-  /** In plain words. */
   found: string;
-  /** How far its clock is ahead of ours, in milliseconds; `null` for the embedded store, which goes by ours. */
+  /** How far its clock is ahead of ours, in milliseconds; `null` for SQLite, which uses ours. */
   aheadMs: number | null;
 }
 
 /**
- * Finds out whether the store of `DATABASE_URL` can be used, without writing anything or keeping the service from it.
- * @throws UnusableDatabase, or whatever the database answers
+ * Checks whether the database of `DATABASE_URL` can be used, without writing to it or blocking a running service.
+ * @throws UnusableDatabase, or the error of the database
  */
 export async function examineDatabase(url: string): Promise<Examined> {
   if (url.startsWith('sqlite:')) return { found: await examineSqlite(url.slice('sqlite:'.length)), aheadMs: null };
@@ -31,7 +30,7 @@ export async function examineDatabase(url: string): Promise<Examined> {
       select current_setting('transaction_read_only') = 'on' as standby, to_regclass('migration') is not null as tables`.execute(
       database.kysely,
     );
-    // The code that it would answer to whoever writes.
+    // The code of the error that a write would cause.
     if (rows[0]!.standby) throw Object.assign(new Error('it is read-only'), { code: '25006' });
     if (rows[0]!.tables) {
       const applied = await sql<{ version: string }>`select version from migration`.execute(database.kysely);
@@ -48,19 +47,19 @@ export async function examineDatabase(url: string): Promise<Examined> {
 
 const sqlite = `SQLite ${process.versions['sqlite']}`;
 
-/** Takes no lock but a reader's, for a moment, and makes no file. @throws UnusableDatabase */
+/** Takes only a short read lock, and creates no file. @throws UnusableDatabase */
 async function examineSqlite(path: string): Promise<string> {
   if (path === ':memory:') return `${sqlite} in memory: all is lost when the service stops`;
   const file = resolve(path);
-  const folder = nearest(dirname(file));
+  const folder = nearestExisting(dirname(file));
   const isThere = existsSync(file);
-  const [wrong] = [fault(folder, 'isDirectory'), isThere && fault(file, 'isFile')].filter(one => typeof one === 'string');
-  if (wrong) throw new UnusableDatabase(wrong);
+  const [problem] = [fault(folder, 'isDirectory'), isThere && fault(file, 'isFile')].filter(result => typeof result === 'string');
+  if (problem) throw new UnusableDatabase(problem);
   if (!isThere) return `${sqlite}, ${file} is not there yet: the service makes it`;
   const encoding = encodingOf(file);
   const found = `${sqlite}, ${encoding}, ${file}`;
   try {
-    // Fails where a killed service left more beside the file, which is the next one's to take in: then what is in the file itself has to do.
+    // Fails if a killed service left a write-ahead log, which only the next start may recover. Then read the file without the log.
     await readVersions(file, 'readonly_shm=1').catch((error: Error) => {
       if (!/unable to open/i.test(error.message)) throw error;
       return readVersions(file, 'immutable=1');
@@ -73,7 +72,7 @@ async function examineSqlite(path: string): Promise<string> {
   }
 }
 
-/** @throws whatever SQLite says, and UnusableDatabase if a newer release was here */
+/** @throws the error of SQLite, or UnusableDatabase if a newer release has migrated the database */
 async function readVersions(file: string, how: string): Promise<void> {
   const { DatabaseSync } = await import('node:sqlite');
   const database = new DatabaseSync(Object.assign(pathToFileURL(file), { search: how }), { readOnly: true, timeout: 0 });
@@ -86,19 +85,19 @@ async function readVersions(file: string, how: string): Promise<void> {
   }
 }
 
-/** The folder, or the nearest above it that there is. */
-function nearest(folder: string): string {
-  return existsSync(folder) ? folder : nearest(dirname(folder));
+/** The folder, or its nearest ancestor that exists. */
+function nearestExisting(folder: string): string {
+  return existsSync(folder) ? folder : nearestExisting(dirname(folder));
 }
 
-/** What keeps us from using a path as what it must be; `null` if nothing does. */
+/** Why a path cannot be used as a file or folder; `null` if it can. */
 function fault(path: string, kind: 'isFile' | 'isDirectory'): string | null {
   if (!statSync(path)[kind]()) return `${path} is no ${kind === 'isFile' ? 'file' : 'folder'}`;
-  const may = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
-  return may ? null : `${path} cannot be read and written: give the user of the service the right to`;
+  const isAccessible = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
+  return isAccessible ? null : `${path} cannot be read and written: give the user of the service the right to`;
 }
 
-/** By the header of a SQLite file (https://www.sqlite.org/fileformat.html), which needs no lock. @throws UnusableDatabase */
+/** Reads the header of a SQLite file (https://www.sqlite.org/fileformat.html), which needs no lock. @throws UnusableDatabase */
 function encodingOf(file: string): string {
   const header = Buffer.alloc(100);
   const handle = openSync(file, 'r');

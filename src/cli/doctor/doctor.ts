@@ -12,7 +12,7 @@ import { examineDatabase } from './database.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 import { examineSpool } from './spool.js';
 
-/** Tries all that the settings lead to, and says what to do. */
+/** Checks the settings and everything that they connect to, and prints findings with advice. */
 export async function doctor({ json }: { json?: true }): Promise<void> {
   const { settings, mistakes } = examine();
   const findings =
@@ -28,18 +28,18 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   progress('Looking …');
   const { warnings } = settings;
   const clocks: Clocks = new Map();
-  const end = readDates(clocks, () => Date.now());
+  const stopReading = readDates(clocks, () => Date.now());
   const opened = await openSinks(settings, message => warnings.push(message));
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
-  const found = await Promise.all([
+  const findings = await Promise.all([
     ofDatabase(settings.DATABASE_URL, clocks),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : examineSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
     ...settings.apps.map(app => examineApp(app, settings.proxies)),
   ]);
-  end();
+  stopReading();
   for (const { close } of opened) await close();
-  const [database, spool, ...others] = found as [Finding, Finding, ...Finding[]];
+  const [database, spool, ...others] = findings as [Finding, Finding, ...Finding[]];
   const ofSettings = warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),

@@ -1,9 +1,9 @@
-/** What was found out about one thing that the service needs. */
+/** The state of one dependency of the service. */
 export interface Finding {
   what: string;
   state: 'ok' | 'warning' | 'failure';
   message: string;
-  /** What to do; `null` if there is nothing to. */
+  /** What to do; `null` if nothing. */
   advice: string | null;
 }
 

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { makeFolder, reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 
-/** Whether webhooks could be kept in SPOOL_DIR: writes a file there as the spool does, and takes it away again, with the folders that it needed. */
+/** Checks that SPOOL_DIR is usable: writes a file as the spool does, then removes it with the folders that were created for it. */
 export async function examineSpool(directory: string): Promise<Finding> {
   const folder = resolve(directory);
   const file = join(folder, `doctor-${randomUUID()}`);
@@ -28,8 +28,9 @@ export async function examineSpool(directory: string): Promise<Finding> {
       "Set SPOOL_DIR to a folder that the service's user may write to, on a disk with free space.",
     );
   } finally {
-    for (const one of [file, `${file}.new`]) await rm(one, { force: true }).catch(() => undefined);
-    // A service that has begun to use one of them keeps it: none that holds anything is removed.
-    if (made !== undefined) for (let one = folder; one.length >= made.length; one = dirname(one)) await rmdir(one).catch(() => undefined);
+    for (const path of [file, `${file}.new`]) await rm(path, { force: true }).catch(() => undefined);
+    // rmdir fails for a folder that a service has started to use.
+    if (made !== undefined)
+      for (let path = folder; path.length >= made.length; path = dirname(path)) await rmdir(path).catch(() => undefined);
   }
 }

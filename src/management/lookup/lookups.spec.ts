@@ -53,7 +53,7 @@ eachStore('what people look up', store => {
       await stage.record({ channelId: 'a', fields: { name: 'x' } }),
       await stage.record({ channelId: 'b', fields: { introduction: 'x' } }),
       await stage.record({ channelId: 'c', sdkAppId: '1400000002', command: 'destroyed' }),
-      // It alters nothing.
+      // This change alters nothing.
       await stage.record({ channelId: 'a', fields: { name: 'x' } }),
     ];
     expect(idsOf(await all.latestChanges(10))).toEqual(ids.toReversed());
@@ -78,7 +78,7 @@ eachStore('what people look up', store => {
     expect(idsOf(await all.failedChanges(1))).toEqual([two]);
   });
 
-  // Measured with 50 sinks and 5,000,000 deliveries; this keeps it from going through them.
+  // Measured with 50 sinks and 5,000,000 deliveries; this test rules out a scan of them.
   it('shows Home by indices: nothing goes through all deliveries, changes or lanes', async () => {
     const sinks = await stage.register({ name: 'crm' }, { name: 'shop' }, { name: 'team', mode: 'report' });
     for (const channelId of ['a', 'b']) await stage.record({ channelId });
@@ -92,7 +92,7 @@ eachStore('what people look up', store => {
     asked.mockRestore();
     expect(queries.length).toBeGreaterThan(10);
     const plans = await kysely.transaction().execute(async trx => {
-      // In small tables PostgreSQL would not look at indices.
+      // PostgreSQL would not use indexes for small tables.
       if (!embedded) await sql`set local enable_seqscan = off`.execute(trx);
       const explain = ({ sql: text, parameters }: (typeof queries)[number]) =>
         trx.executeQuery(CompiledQuery.raw(`${embedded ? 'explain query plan' : 'explain'} ${text}`, [...parameters]));
