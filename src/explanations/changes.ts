@@ -8,14 +8,14 @@ type Fields = readonly FieldName[];
 const andEn = new Intl.ListFormat('en', { type: 'conjunction' });
 const fieldsEn = (all: Fields) => andEn.format(all.map(one => fieldEn[one].toLowerCase()));
 const inBracketsEn = (all: Fields) => (all.length > 0 ? ` (${fieldsEn(all)})` : '');
-/** At the beginning of a sentence. */
+/** Capitalizes the first letter. */
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const en = {
   colon: ': ',
-  /** A reason or a piece of advice, as it is stored. */
+  /** A stored reason or piece of advice as text. */
   explain: (text: string) => readExplanation(text, english),
-  /** What a change did. */
+  /** The effect of a change. */
   change: {
     field: fieldEn,
     created: 'Channel created',
@@ -34,7 +34,7 @@ const en = {
     unknown: 'unknown',
     empty: '(empty)',
   },
-  /** How the sinks stand to it. */
+  /** The results at the sinks. */
   results: {
     state: {
       delivered: 'delivered',
@@ -49,7 +49,7 @@ const en = {
     held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
     none: 'No other sinks configured',
   },
-  /** All that is known of it. */
+  /** The details of a change. */
   details: {
     source: { webhook: 'received by webhook', comparison: 'found by comparison with Tencent Chat', import: 'imported' },
     outcome: { delivered: 'delivered', retry: 'failed, to be retried', refused: 'rejected', misconfigured: 'failed: check its settings' },
@@ -112,6 +112,6 @@ const zhCN: ChangeTexts = {
   },
 };
 
-/** What messages and pages alike say of a change. */
+/** Texts about a change that messages and pages share. */
 export type ChangeTexts = typeof en;
 export const changeTexts = { en, 'zh-CN': zhCN };

@@ -1,12 +1,12 @@
-/** The English text of every reason and every piece of advice of our own, by its code. Codes are stored: a code never changes what it means. */
+/** The English text of every reason and every piece of advice, by its code. Codes are stored: a code never changes its meaning. */
 export const english = {
-  /** What another system or a person said, as it is. */
+  /** A text from another system or a person, unchanged. */
   as_said: (text: string) => text,
 
   answered: (status: string) => `answered ${status}`,
   answered_word: (status: string, word: string) => `answered ${status}, ${word}`,
   redirected: (status: string) => `answered ${status}, a redirect`,
-  /** Why, and the beginning of what the target answered. */
+  /** The reason, and the start of the target's answer. */
   with_answer: (why: string, answer: string) => `${why} — ${answer}`,
   gave_up: (reason: string) => `gave up: ${reason}`,
   timed_out: 'timed out',

@@ -4,7 +4,7 @@ import { type Code, type Explanation, inEnglish, readExplanation, stored } from 
 import { chinese } from './zh-cn.js';
 
 const codes = Object.keys(english) as Code[];
-/** Every code with parts that a text cannot hold by itself. */
+/** Every code, with parts that no text contains by itself. */
 const samples = codes.map(code => [code, '<1>', '<2>', '<3>'] as unknown as Explanation);
 
 test('each has a text in both languages, which names the same parts', () => {

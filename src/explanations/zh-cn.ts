@@ -1,6 +1,6 @@
 import type { Catalogue } from './explanation.js';
 
-/** The same in Simplified Chinese. */
+/** The same texts in Simplified Chinese. */
 export const chinese: Catalogue = {
   as_said: text => text,
 

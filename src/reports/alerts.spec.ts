@@ -13,8 +13,8 @@ import type { ReportSink } from '../sinks/report-sink.js';
 import { applySinkAction } from '../management/pause.js';
 import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
-import { type Heard, pausedOrResumed } from './watch.js';
-import { moveOn } from './write-alerts.js';
+import { type LocalSignals, pausedOrResumed } from './watch.js';
+import { nextAlert } from './write-alerts.js';
 import { logTo } from '../../test/support/engine.js';
 import type { ServedSinks } from '../sinks/served-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
@@ -44,14 +44,14 @@ class Told implements ReportSink {
   }
 }
 
-const heardBefore: Heard = { webhookAt: null, startedAt: start, rejected: {} };
+const heardBefore: LocalSignals = { webhookAt: null, startedAt: start, rejected: {} };
 const unauthorized401 = () => new Misconfigured(['answered', 401], ['as_said', 'Check SECRETS.'], 401);
 
 /** @param failed told of each alert that a sink did not take */
 function alertsOf(
   { database, clock }: Stage,
   reports: object[],
-  heard: Heard,
+  heard: LocalSignals,
   silenceAfterMs: number | null,
   failed: (sink: string, reason: string) => void = () => undefined,
 ): Alerts {
@@ -640,7 +640,7 @@ eachStore('notices', store => {
 test('rejected webhooks are one story until an hour without', () => {
   const before: Alert = { kind: 'rejected', since: 0, until: null, counts: { app: 3 }, last: 1000 };
   const seen = { kind: 'rejected' as const, counts: { app: 2, clock: 1 }, last: 0 };
-  expect(moveOn(before, seen, 5000)).toEqual({ ...before, counts: { app: 5, clock: 1 }, last: 5000 });
-  expect(moveOn(before, undefined, 3_600_999)).toEqual(before);
-  expect(moveOn(before, undefined, 3_601_000)).toEqual({ ...before, until: 3_601_000 });
+  expect(nextAlert(before, seen, 5000)).toEqual({ ...before, counts: { app: 5, clock: 1 }, last: 5000 });
+  expect(nextAlert(before, undefined, 3_600_999)).toEqual(before);
+  expect(nextAlert(before, undefined, 3_601_000)).toEqual({ ...before, until: 3_601_000 });
 });

@@ -15,30 +15,31 @@ import { backOffMs, plausibleTime, maxAhead, maxPaceLeadMs, paceTake } from '../
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
-import { failingApps, tellComparisons } from './comparisons.js';
+import { failingApps, reportComparisons } from './comparisons.js';
 import { summarize, summaryDue } from './summary.js';
-import { type Heard, combine, observe } from './watch.js';
+import { type LocalSignals, combine, observe } from './watch.js';
 import { writeAlerts } from './write-alerts.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 
-const lookEveryMs = 5000;
-/** How often each report sink is shown what has changed. */
-const showEveryMs = 1000;
-/** How long after its time-out an attempt counts as lost, so that another process may try. */
+const observeIntervalMs = 5000;
+/** How often changed alerts are sent to each report sink. */
+const sendIntervalMs = 1000;
+/** How long after its timeout an attempt counts as lost, so that another process may retry. */
 const graceMs = 10_000;
-/** How soon a message is edited again if only numbers in it have changed. */
-const editEveryMs = 30_000;
-/** An alert that failed is tried again no later than this: nothing waits behind it, and people wait for it. */
-const longestPauseMs = 60_000;
+/** How soon a message is edited again if only its numbers have changed. */
+const editIntervalMs = 30_000;
+/** Maximum backoff of a failed alert: nothing is queued behind it, and people wait for it. */
+const maxBackOffMs = 60_000;
 
 /**
- * Shows report sinks how the service itself is: stopped sinks, parked deliveries, indices that are out of sync, silence, rejected webhooks, and each day's
- * summary. One process at a time looks; each alert is a row that follows what is known, and is shown again whenever it has changed, until it is over.
+ * Sends alerts about the service itself to report sinks: stopped sinks, parked deliveries, search indices out of sync, missing or rejected
+ * webhooks; also the daily summary. One process at a time observes. Each alert is a row that is updated from every observation and sent
+ * again whenever it has changed, until it is over.
  */
 @Injectable()
 export class Alerts {
   readonly part = 'alerts';
-  private rejectedBefore: Heard['rejected'] = {};
+  private rejectedBefore: LocalSignals['rejected'] = {};
   private readonly startedAt: number;
 
   constructor(
@@ -53,44 +54,44 @@ export class Alerts {
     this.startedAt = clock.monotonic();
   }
 
-  /** A report sink that hangs holds up neither the looks nor the others. */
+  /** A report sink that hangs delays neither the observations nor other report sinks. */
   works(stop: AbortSignal): RepeatedTask[] {
-    const turns = this.served.reports.map(one => ({ work: () => this.turn(one, stop), delayMs: showEveryMs }));
-    return turns.length === 0 ? [] : [{ work: () => this.look(), delayMs: lookEveryMs }, ...turns];
+    const turns = this.served.reports.map(served => ({ work: () => this.turn(served, stop), delayMs: sendIntervalMs }));
+    return turns.length === 0 ? [] : [{ work: () => this.observe(), delayMs: observeIntervalMs }, ...turns];
   }
 
-  private async turn(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<void> {
-    // After a jump of the clock the leases of other processes look as if they were over.
+  private async turn(served: ServedSink<ReportSink>, stop: AbortSignal): Promise<void> {
+    // After a clock jump, leases of other processes may look expired.
     if (this.database.time.jumpedWithin(graceMs)) return;
-    await this.sumUp(one);
-    for (let more = true; more && !stop.aborted;) more = await this.showNext(one, stop);
+    await this.writeSummary(served);
+    for (let more = true; more && !stop.aborted;) more = await this.sendNext(served, stop);
   }
 
-  private hear(): Heard {
+  private localSignals(): LocalSignals {
     const startedAt = this.clock.now() - (this.clock.monotonic() - this.startedAt);
     return { webhookAt: this.intake.lastKeptAt, rejected: { ...this.rejections.counts }, startedAt };
   }
 
-  private async look(): Promise<void> {
+  private async observe(): Promise<void> {
     const now = this.clock.now();
-    const heard = this.hear();
-    const rejected = combine(heard.rejected, this.rejectedBefore, (all, before) => all - before);
-    const apps = this.settings.apps.map(one => one.sdkAppId);
-    const ids = this.served.reports.filter(one => one.sink.alerts).map(one => one.id);
-    const looked = await this.database.kysely.transaction().execute(async trx => {
+    const local = this.localSignals();
+    const rejected = combine(local.rejected, this.rejectedBefore, (all, before) => all - before);
+    const apps = this.settings.apps.map(app => app.sdkAppId);
+    const ids = this.served.reports.filter(served => served.sink.alerts).map(served => served.id);
+    const isObserver = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
-      const observed = await observe(trx, { ...heard, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
+      const observed = await observe(trx, { ...local, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
       for (const [key, failing] of await failingApps(trx, apps, now)) observed.set(key, failing);
       await writeAlerts(trx, ids, observed, now);
-      await tellComparisons(trx, ids, now);
+      await reportComparisons(trx, ids, now);
       return true;
     });
-    // While another process looks, what was rejected here is kept for the next look.
-    if (looked) this.rejectedBefore = heard.rejected;
+    // While another process observes, rejections counted here are kept for the next time.
+    if (isObserver) this.rejectedBefore = local.rejected;
   }
 
-  /** Writes the day's summary once; that of a day without anything is written as if it was shown. */
-  private async sumUp({ id, sink }: ServedSink<ReportSink>): Promise<void> {
+  /** Writes the daily summary once; if there is nothing to report, it is marked as already sent. */
+  private async writeSummary({ id, sink }: ServedSink<ReportSink>): Promise<void> {
     const now = this.clock.now();
     const date = sink.summary ? summaryDue(sink.summary, now) : null;
     if (date === null) return;
@@ -101,11 +102,11 @@ export class Alerts {
       .where('key', 'like', 'summary %')
       .execute();
     if (rows.some(row => row.key === `summary ${date}`)) return;
-    // One that was written by a clock that was ahead would let the next ones begin too late.
+    // A summary written by a clock that was ahead would make the next ones start too late.
     const last = Math.max(0, ...rows.map(row => row.resolved_at ?? 0).filter(at => at <= now));
     const summary = await summarize(this.database, id, last > 0 ? last : null, now);
     const payload = JSON.stringify(summary);
-    const quiet = summary.changes === 0 && summary.sinks.every(one => one.parked + one.waiting === 0);
+    const quiet = summary.changes === 0 && summary.sinks.every(sink => sink.parked + sink.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
       await this.database.advisoryLock(trx, 'notices');
       const key = `summary ${date}`;
@@ -125,22 +126,22 @@ export class Alerts {
     });
   }
 
-  /** Shows one alert that has changed since it was shown. @returns whether there may be another */
-  private async showNext(one: ServedSink<ReportSink>, stop: AbortSignal): Promise<boolean> {
+  /** Sends one alert that has changed since it was last sent. @returns whether there may be another */
+  private async sendNext(served: ServedSink<ReportSink>, stop: AbortSignal): Promise<boolean> {
     const lease = uuid();
-    const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, one, lease));
+    const row = await this.database.kysely.transaction().execute(trx => this.claim(trx, served, lease));
     if (!row) return false;
     let values: UpdateObject<Tables, 'alert'>;
     let extraCalls = 0;
     try {
       const alert = JSON.parse(row.payload) as Alert;
-      const show = (signal: AbortSignal) => one.sink.alert(alert, row.message_ref, signal, () => (extraCalls += 1));
-      const messageRef = await bounded(show, one.settings.TIMEOUT_MS + graceMs / 2, stop);
+      const send = (signal: AbortSignal) => served.sink.alert(alert, row.message_ref, signal, () => (extraCalls += 1));
+      const messageRef = await bounded(send, served.settings.TIMEOUT_MS + graceMs / 2, stop);
       const now = this.clock.now();
-      const next = sql<number>`case when resolved_at is null then ${sql.lit(now + editEveryMs)} else ${sql.lit(now)} end`;
+      const next = sql<number>`case when resolved_at is null then ${sql.lit(now + editIntervalMs)} else ${sql.lit(now)} end`;
       values = { sent_payload: row.payload, message_ref: messageRef, tries: 0, due_at: next };
     } catch (error) {
-      values = stop.aborted ? { due_at: this.clock.now() } : this.failure(one, row, error);
+      values = stop.aborted ? { due_at: this.clock.now() } : this.failure(served, row, error);
     }
     await this.database.kysely
       .updateTable('alert')
@@ -148,12 +149,12 @@ export class Alerts {
       .where('id', '=', row.id)
       .where('lease', '=', lease)
       .execute();
-    const { RATE_PER_SECOND: perSecond } = one.settings;
+    const { RATE_PER_SECOND: perSecond } = served.settings;
     if (perSecond !== undefined && extraCalls > 0)
       await this.database.kysely
         .updateTable('sink')
         .set(eb => ({ paced_at: eb('paced_at', '+', (extraCalls * 1000) / perSecond) }))
-        .where('id', '=', one.id)
+        .where('id', '=', served.id)
         .execute();
     return true;
   }
@@ -163,19 +164,19 @@ export class Alerts {
     { payload, tries }: Selectable<Tables['alert']>,
     error: unknown,
   ): UpdateObject<Tables, 'alert'> {
-    // Only our own errors promise that their text holds no secret.
+    // Only our own errors are guaranteed to contain no secrets.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
     this.log.warn('an alert could not be posted; retrying', { sink: name, reason });
-    // What is refused counts as shown; the next change of the same alert is tried again.
+    // A refused alert counts as sent; its next change is sent again.
     if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
     const held = error instanceof TryAgain ? error.retryAfterMs : 0;
     return {
       tries: tries + 1,
-      due_at: this.clock.now() + Math.max(held, Math.min(backOffMs(tries + 1, this.clock.random()), longestPauseMs)),
+      due_at: this.clock.now() + Math.max(held, Math.min(backOffMs(tries + 1, this.clock.random()), maxBackOffMs)),
     };
   }
 
-  /** The oldest alert that is due, unless the sink is stopped, paused or held. It starts whatever the sink's rate says; the cards after it wait the longer. */
+  /** The oldest alert that is due, unless the sink is stopped, paused or held. Ignores the rate limit; cards after it wait longer instead. */
   private async claim(
     trx: Transaction<Tables>,
     { id, settings, sink: shows }: ServedSink<ReportSink>,

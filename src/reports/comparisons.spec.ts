@@ -3,7 +3,7 @@ import { stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
 import { type Cause, beginComparison, newProgress } from '../reconcile/comparison.js';
 import { registerSinks } from '../sinks/registry.js';
-import { failingApps, tellComparisons } from './comparisons.js';
+import { failingApps, reportComparisons } from './comparisons.js';
 
 const now = Date.UTC(2026, 0, 1);
 const app = '1400000001';
@@ -20,7 +20,7 @@ eachStore('alerts of comparisons', store => {
     return id;
   }
   const tell = (database: Database, sinks: number[], at = now + 1000) =>
-    database.kysely.transaction().execute(trx => tellComparisons(trx, sinks, at));
+    database.kysely.transaction().execute(trx => reportComparisons(trx, sinks, at));
   const told = (database: Database) => database.kysely.selectFrom('alert').selectAll().orderBy('id').execute();
 
   test('each comparison that corrected something, failed, or was an import is told once, to each sink', async () => {

@@ -5,16 +5,16 @@ import { readComparison } from '../reconcile/comparison.js';
 import type { Alert } from '../sinks/alert.js';
 import type { Observed } from './watch.js';
 
-/** Comparisons that ended longer ago are told nobody any more. */
-const toldWithinMs = 86_400_000;
-/** An API that fails for less than this is not worth a message. */
-const failingForMs = 60_000;
+/** Comparisons that finished longer ago are not reported. */
+const maxAgeMs = 86_400_000;
+/** An API that fails for less than this is not reported. */
+const minFailingMs = 60_000;
 
-/** Whose API does not work, of the apps that are compared, by the key of their alert. */
+/** The alerts for compared apps whose API does not work, by alert key. */
 export async function failingApps(trx: Transaction<Tables>, apps: readonly string[], now: number): Promise<Map<string, Observed>> {
   const rows = await trx.selectFrom('app').selectAll().where('state', '<>', 'ok').execute();
   const failing = rows.filter(
-    row => apps.includes(row.sdk_app_id) && (row.state === 'misconfigured' || now - (row.state_since ?? now) >= failingForMs),
+    row => apps.includes(row.sdk_app_id) && (row.state === 'misconfigured' || now - (row.state_since ?? now) >= minFailingMs),
   );
   return new Map(failing.map(row => [`vendor ${row.sdk_app_id}`, observedOf(row)]));
 }
@@ -24,12 +24,15 @@ function observedOf({ sdk_app_id: app, state, state_since: since, reason, advice
   return { kind: 'vendor', app, state: shown, reason: reason ?? '', advice: advice ?? '', ...(since !== null && { since }) };
 }
 
-/** Tells each report sink once of each comparison that changed something or failed, and of each import; what completes single channels is not told. */
-export async function tellComparisons(trx: Transaction<Tables>, reportSinks: readonly number[], now: number): Promise<void> {
+/**
+ * Adds one alert per report sink for each comparison that changed something or failed, and for each import; comparisons of single channels
+ * are not reported.
+ */
+export async function reportComparisons(trx: Transaction<Tables>, reportSinks: readonly number[], now: number): Promise<void> {
   const rows = await trx
     .selectFrom('comparison')
     .selectAll()
-    .where('finished_at', '>', now - toldWithinMs)
+    .where('finished_at', '>', now - maxAgeMs)
     .where('resumes', '=', 0)
     .where('dry_run', '=', 0)
     .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])

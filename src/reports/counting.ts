@@ -4,12 +4,12 @@ import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
 import { maxCounted } from '../sinks/alert.js';
 
-/** How many rows are counted at once: the embedded store counts in our own thread, where webhooks wait meanwhile. */
-const countedAtOnce = 20_000;
+/** Rows counted per query: the embedded store counts in our own thread, which blocks webhooks. */
+const countPageSize = 20_000;
 
 type Deliveries = SelectQueryBuilder<Tables, 'delivery', object>;
 
-/** Counts deliveries in parts, along a column that an index of theirs has in order, from its least value on. */
+/** Counts deliveries in parts, in the order of an indexed column, from its lowest value on. */
 export async function countInParts(
   deliveries: Deliveries,
   [column, least]: ['enqueued_at', number] | ['change_id', string],
@@ -17,15 +17,15 @@ export async function countInParts(
 ): Promise<void> {
   for (let from: string | number | null = least; from !== null; await nextTurn()) {
     const rest: Deliveries = deliveries.where(column, '>=', from);
-    const beyond = await rest.select(column).orderBy(column).offset(countedAtOnce).limit(1).executeTakeFirst();
-    // Were all of them of one key, the next part would begin where this one did.
+    const beyond = await rest.select(column).orderBy(column).offset(countPageSize).limit(1).executeTakeFirst();
+    // If all rows of this part have the same key, the next part would start at the same place.
     const until: string | number | null = beyond && beyond[column] > from ? beyond[column] : null;
     await count(until === null ? rest : rest.where(column, '<', until));
     from = until;
   }
 }
 
-/** How many deliveries are pending at a sink. */
+/** The number of pending deliveries of a sink. */
 export async function countPending({ kysely }: Database, sink: number): Promise<number> {
   const pending = kysely.selectFrom('delivery').where('sink', '=', sink).where('state', '=', sql.lit('pending'));
   let count = 0;
@@ -35,7 +35,7 @@ export async function countPending({ kysely }: Database, sink: number): Promise<
   return count;
 }
 
-/** How many deliveries are parked at a sink, by cause. */
+/** The number of parked deliveries of a sink, by cause. */
 export async function countParked({ kysely }: Database, sink: number): Promise<Map<string, number>> {
   const parked = kysely.selectFrom('delivery').where('sink', '=', sink).where('state', '=', sql.lit('parked'));
   const counts = new Map<string, number>();
@@ -50,10 +50,10 @@ export async function countParked({ kysely }: Database, sink: number): Promise<M
 }
 
 /**
- * What is queued for each configured sink and what failed, counted no further than people are shown: a sink that was down for long has very many, and
- * whoever looks would count them all.
+ * Queued and failed changes of each configured sink, counted only up to `maxCounted` plus one: a sink that was down for long has very
+ * many, and every reader would count them all.
  */
-export async function countUpToMost(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
+export async function countUpToMax(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
   const upToMost = (state: string) =>
     sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(maxCounted + 1)}) few)`;
   const { rows } = await sql<{ id: number; queued: number; failed: number }>`

@@ -5,21 +5,21 @@ import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
 import type { Moved } from '../delivery/modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
-import { lookAgainAt, waitingOf } from './results.js';
+import { recheckAt, waitingOf } from './results.js';
 
 /** How many changes one statement names. */
 const statementSize = 1000;
 
 /**
- * Asks the report sinks to show again what moved, in the transaction that moved it. Only their own workers lock their lanes, so that no other sink
- * ever waits for one.
- * @returns the report sinks
+ * Asks the report sinks to update their reports of these changes, in the transaction that moved them. Only a report sink's own workers
+ * lock its lanes, so no other sink ever waits for one.
+ * @returns the ids of the report sinks
  */
 export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
   const sinks = new Set<number>();
-  // A state sink that was down for long supersedes very many at once.
-  for (const some of chunks(moved, statementSize)) {
-    const values = some.map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
+  // A state sink that was down for a long time supersedes very many changes at once.
+  for (const page of chunks(moved, statementSize)) {
+    const values = page.map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
     const { rows } = await sql<{ sink: number }>`
         insert into report_refresh (sink, change_id, channel)
         select sink.id, moved.column1, moved.column2 from sink cross join (values ${sql.join(values)}) as moved
@@ -31,20 +31,20 @@ export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promi
 }
 
 /**
- * Takes in the refreshes of a report sink, a page a transaction: opens the reports that it is about, and makes their lanes due unless they are at work or
- * backing off: at once, or while a change that was never shown still lacks results, once it was held long enough.
+ * Drains the refreshes of a report sink, one page per transaction: reopens the reports and makes their lanes due, unless these are leased
+ * or backing off. They are due at once; a change that was never shown and still lacks results is due when its hold time ends.
  */
 export async function drainRefreshQueue(database: Database, sink: RegisteredSink, now: number): Promise<void> {
   for (let drained = statementSize; drained === statementSize;)
     drained = await database.asyncCommit(trx => drainPage(database, trx, sink, now));
 }
 
-/** @returns how many refreshes it took in */
+/** @returns how many refreshes it drained */
 async function drainPage(database: Database, trx: Trx, { id, report }: RegisteredSink, now: number): Promise<number> {
   const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
   if (refreshes.length === 0) return 0;
   const lanes = [...new Set(channelsOf(refreshes))].sort((one, other) => one - other).map(channel => ({ sink: id, channel }));
-  // The lanes come first: their lock makes a worker that settles at this moment see what is opened, or us see the lane that it left idle.
+  // Lanes first: their lock makes a worker that settles now see what is reopened, or this transaction see the lane it left idle.
   await database.insert(trx, 'lane', lanes, 'on conflict (sink, channel) do update set due_at = lane.due_at where lane.due_at is null');
   const changes = [...new Set(refreshes.map(one => one.changeId))];
   const opens = report?.edits === false ? sql`state = 'pending'` : sql`state in ('pending', 'delivered')`;
@@ -57,8 +57,8 @@ async function drainPage(database: Database, trx: Trx, { id, report }: Registere
   const waiting = await waitingOf(database, trx, hidden, report);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, enqueuedAt } of opened) {
-    // In the order in which they were enqueued.
-    const at = state === 'delivered' ? now : waiting.has(changeId) ? lookAgainAt(report, enqueuedAt, now) : enqueuedAt;
+    // Due in the order in which they were enqueued.
+    const at = state === 'delivered' ? now : waiting.has(changeId) ? recheckAt(report, enqueuedAt, now) : enqueuedAt;
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
   await database.insert(
@@ -71,7 +71,7 @@ async function drainPage(database: Database, trx: Trx, { id, report }: Registere
   return refreshes.length;
 }
 
-/** Those that another transaction takes at this moment are left to it: nobody waits in a circle. */
+/** Deletes refreshes and returns them. Rows that another transaction has locked are left to it, which avoids deadlocks. */
 export async function acknowledgeRefreshes(database: Database, trx: Trx, which: RawBuilder<unknown>): Promise<Moved[]> {
   const { rows } = await sql<Moved>`
       with taken as materialized (

@@ -7,20 +7,20 @@ import type { Session } from '../delivery/modes/mode.js';
 import { nextAttemptAt, nextAttemptColumns } from '../delivery/retry.js';
 import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 
-type Shows = RegisteredSink['report'];
+type ReportOptions = RegisteredSink['report'];
 
-/** How long a change waits for its results before it is shown first, in milliseconds; without limit if `holdMs` is `null`. */
-export const holdMsOf = (report: Shows): number => (report ? (report.holdMs ?? Infinity) : 0);
+/** How long a change waits for its results before it is first shown, in milliseconds; without limit if `holdMs` is `null`. */
+export const holdMsOf = (report: ReportOptions): number => (report ? (report.holdMs ?? Infinity) : 0);
 
-/** When a lane looks again for a change that was enqueued then and waits for its results: one that nothing limits is looked for each hour. */
-export const lookAgainAt = (report: Shows, enqueuedAt: number, now: number): number =>
+/** When a lane checks again for the results of a change that was enqueued then: at the end of its hold time, at most an hour from now. */
+export const recheckAt = (report: ReportOptions, enqueuedAt: number, now: number): number =>
   Math.min(enqueuedAt + holdMsOf(report), now + 3_600_000);
 
-/** Whether a failure is shown at once, and nothing else before all results are known. */
-const showsFailures = (report: Shows): boolean => report?.holdMs === null && report.edits;
+/** Whether the sink shows a failure at once, but nothing else before all results are known. */
+const showsFailures = (report: ReportOptions): boolean => report?.holdMs === null && report.edits;
 
-/** Whether this change waits for a result of some other sink. */
-export function waits(changeId: RawBuilder<unknown>, report: Shows): RawBuilder<boolean> {
+/** Whether this change waits for a result of another sink. */
+export function waits(changeId: RawBuilder<unknown>, report: ReportOptions): RawBuilder<boolean> {
   const has = (state: string) =>
     isThere(
       sql`from delivery r join sink s on s.id = r.sink where r.change_id = ${changeId} and r.state = ${sql.lit(state)} and s.mode <> 'report'`,
@@ -28,8 +28,11 @@ export function waits(changeId: RawBuilder<unknown>, report: Shows): RawBuilder<
   return showsFailures(report) ? sql`(${has('pending')} and not ${has('parked')})` : has('pending');
 }
 
-/** Those of these changes that wait for a result of some other sink. Asked by their keys: as a condition of another query PostgreSQL went through all that is pending. */
-export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[], report?: Shows): Promise<Set<string>> {
+/**
+ * Those of these changes that wait for a result of another sink. A query of its own, by key: as a subquery, PostgreSQL scanned all
+ * pending deliveries.
+ */
+export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[], report?: ReportOptions): Promise<Set<string>> {
   if (changeIds.length === 0) return new Set();
   const rows = await trx
     .selectFrom('delivery')
@@ -44,7 +47,7 @@ export async function waitingOf(database: Database, trx: Trx, changeIds: readonl
   return new Set(those('pending').filter(id => !failed.has(id)));
 }
 
-/** Those of these changes that not every sink has: some other one still owes a result, or it was parked or discarded somewhere. */
+/** Those of these changes that not every other sink has: a result is missing, or it was parked or discarded somewhere. */
 export async function unfinishedOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
   const rows = await trx
     .selectFrom('delivery')
@@ -55,16 +58,19 @@ export async function unfinishedOf(database: Database, trx: Trx, changeIds: read
   return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
 }
 
-/** What is known of changes beyond themselves, by their ids. */
-export interface Known {
+/** Results and audit actions of changes, by change id. */
+export interface ReportData {
   results: Map<string, SinkResult[]>;
   auditActions: Map<string, AuditAction[]>;
 }
 
-/** What reports of these changes tell beside the changes; forgets the refreshes of them. */
-export async function knownOf({ database, trx }: Pick<Session, 'database' | 'trx'>, changeIds: readonly string[]): Promise<Known> {
+/** Loads the results and audit actions of these changes. */
+export async function loadReportData(
+  { database, trx }: Pick<Session, 'database' | 'trx'>,
+  changeIds: readonly string[],
+): Promise<ReportData> {
   if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
-  const done = await trx
+  const actions = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
     .where(database.isAmong('change_id', changeIds))
@@ -72,7 +78,7 @@ export async function knownOf({ database, trx }: Pick<Session, 'database' | 'trx
     .orderBy('id')
     .execute();
   const auditActions = new Map<string, AuditAction[]>();
-  for (const { change_id, at, actor, action } of done)
+  for (const { change_id, at, actor, action } of actions)
     auditActions.set(change_id!, [...(auditActions.get(change_id!) ?? []), { at, actor, action: action as AuditAction['action'] }]);
   return { results: await resultsOf(database, trx, changeIds), auditActions };
 }
@@ -111,8 +117,8 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
   for (const { change_id, name, state, tries, reason, duration_ms, cause, response, updated_at, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
     const next = state === 'pending' ? nextAttemptAt(lane) : null;
-    const told = { sink: name, state: shown, reason, response, durationMs: duration_ms, skipped: cause === 'skipped' };
-    const result = { ...told, endedAt: state === 'pending' ? null : updated_at, nextAttemptAt: next, held: heldBy(lane) };
+    const base = { sink: name, state: shown, reason, response, durationMs: duration_ms, skipped: cause === 'skipped' };
+    const result = { ...base, endedAt: state === 'pending' ? null : updated_at, nextAttemptAt: next, held: heldBy(lane) };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;

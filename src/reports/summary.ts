@@ -10,27 +10,27 @@ type Summary = Extract<Alert, { kind: 'summary' }>;
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
-/** A summary that is later than this is left to the next day. */
-const latestMs = 120 * minuteMs;
-/** About how many rows one statement goes through. */
+/** A summary that is delayed for longer than this is skipped. */
+const maxDelayMs = 120 * minuteMs;
+/** Approximate number of rows that one statement reads. */
 const pageRows = 10_000;
 
 /**
- * The local date whose summary is due now, at its time or up to two hours later; `null` if none is. A time that comes twice, when clocks are put back,
- * is due when it comes first; one that is skipped, when they are put forward, at the first minute after it.
+ * The local date whose summary is due now, from its time until two hours later; `null` if none is. If the time occurs twice because clocks
+ * are put back, the first one counts; if it is skipped because they are put forward, the first minute after it does.
  */
 export function summaryDue({ hour, minute, timeZone }: NonNullable<ReportSink['summary']>, now: number): string | null {
   const wall = wallClock(timeZone);
-  // What was due before midnight is of the day before, and may still come.
-  for (const at of [now, now - latestMs]) {
+  // A summary that was due before midnight belongs to the previous day and may still be sent.
+  for (const at of [now, now - maxDelayMs]) {
     const day = Math.floor(wall(at) / dayMs) * dayMs;
     const due = firstAt(wall, day + (hour * 60 + minute) * minuteMs);
-    if (due <= now && now - due < latestMs) return new Date(day).toISOString().slice(0, 10);
+    if (due <= now && now - due < maxDelayMs) return new Date(day).toISOString().slice(0, 10);
   }
   return null;
 }
 
-/** What clocks on the wall show at a time, to the minute, as the time at which UTC would show that. */
+/** Converts a time to local wall-clock time, to the minute, represented as if it were UTC. */
 function wallClock(timeZone: string): (ms: number) => number {
   const numeric = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric' } as const;
   const format = new Intl.DateTimeFormat('en', { timeZone, hourCycle: 'h23', ...numeric });
@@ -40,9 +40,9 @@ function wallClock(timeZone: string): (ms: number) => number {
   };
 }
 
-/** The first minute at which the clocks show this time, or a later one if they never do. */
+/** The first minute at which local clocks show this time, or a later one if they skip it. */
 function firstAt(wall: (ms: number) => number, shown: number): number {
-  // By the distances from UTC before and after any change of them nearby.
+  // Candidates by the UTC offsets before and after a clock change nearby.
   const [one, other] = [shown - dayMs, shown + dayMs].map(at => shown - (wall(at) - at)) as [number, number];
   let [before, first] = [Math.min(one, other), Math.max(one, other)];
   if (wall(before) === shown) return before;
@@ -55,8 +55,8 @@ function firstAt(wall: (ms: number) => number, shown: number): number {
 }
 
 /**
- * What happened since the summary before, or in a day if there was none. Reads page by page, so that webhooks go between.
- * @param reportSink for which it is: it links to its own alerts
+ * Sums up the time since the previous summary, at most two days; one day if there was none. Reads page by page to let webhooks through.
+ * @param reportSink the sink that gets it: its own alerts are linked
  */
 export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
   const { kysely } = database;
@@ -90,8 +90,8 @@ export async function summarize(database: Database, reportSink: number, lastUnti
         select sink, count(*) as n, max(updated_at - enqueued_at) as slowest from delivery
         where change_id > ${after} and change_id <= ${last} and state = 'delivered' group by sink`.execute(kysely);
     for (const { sink, n, slowest } of rows) {
-      const one = delivered.get(sink);
-      if (one) Object.assign(one, { delivered: one.delivered + n, slowestMs: Math.max(one.slowestMs ?? 0, slowest) });
+      const totals = delivered.get(sink);
+      if (totals) Object.assign(totals, { delivered: totals.delivered + n, slowestMs: Math.max(totals.slowestMs ?? 0, slowest) });
     }
     after = last;
   }
@@ -106,7 +106,7 @@ export async function summarize(database: Database, reportSink: number, lastUnti
   return { kind: 'summary', since, until: now, changes, channels: channels.size, sinks: counted };
 }
 
-/** Of the open alerts of a report sink, by their keys. */
+/** The messageRefs of a report sink's open alerts, by key. */
 async function messageRefsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
   const rows = await kysely
     .selectFrom('alert')

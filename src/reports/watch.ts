@@ -3,46 +3,50 @@ import { latestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import type { Alert } from '../sinks/alert.js';
-import { countUpToMost } from './counting.js';
+import { countUpToMax } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
-/** An alert as one look sees it, before it is known since when there is reason for it. */
+/** An alert as observed, without its end; it may be unknown since when its cause has existed. */
 export type Observed = Alert extends infer N ? (N extends Alert ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
 
-/** What this process heard itself. */
-export interface Heard {
-  /** When the last webhook came; `null` before the first. */
+/** What this process knows from its own memory. */
+export interface LocalSignals {
+  /** When the last webhook arrived; `null` before the first. */
   webhookAt: number | null;
   startedAt: number;
-  /** Webhooks that were rejected, by cause. */
+  /** Rejected webhooks, by cause. */
   rejected: Partial<Record<RejectionCause, number>>;
 }
 
-/** A sink that is stopped for less than this is not worth a message. */
-const stoppedForMs = 60_000;
-/** More than a check takes. */
-const longestCheckMs = 15_000;
+/** Sinks that are stopped for less than this are not reported. */
+const minStoppedMs = 60_000;
+/** Longer than a check takes. */
+const maxCheckMs = 15_000;
 const failuresShown = 3;
 
-/** Combines two counts of each cause; causes that come to nothing are left out. */
-export function combine(one: Heard['rejected'], other: Heard['rejected'], by: (one: number, other: number) => number): Heard['rejected'] {
+/** Combines two counts per cause; causes with no count left are omitted. */
+export function combine(
+  one: LocalSignals['rejected'],
+  other: LocalSignals['rejected'],
+  by: (one: number, other: number) => number,
+): LocalSignals['rejected'] {
   const causes = Object.keys({ ...one, ...other }) as RejectionCause[];
   const counts = causes.map(cause => [cause, by(one[cause] ?? 0, other[cause] ?? 0)] as const);
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** What one look sees: an alert, `unknown` where one that is open stays as it is, or `removed` where its sink is no longer configured. */
+/** The result of an observation: an alert, `unknown` if an open one stays as it is, or `removed` if its sink is no longer configured. */
 export type Seen = Observed | 'unknown' | 'removed';
 
-/** What there is to alert people of now, by the alert's key; of rejected webhooks, those since the last look. */
+/** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
   trx: Transaction<Tables>,
-  heard: Heard,
+  local: LocalSignals,
   silenceAfterMs: number | null,
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
-  const countsOf = await countUpToMost(trx);
+  const countsOf = await countUpToMax(trx);
   for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
     if (sink.removed_at !== null) {
@@ -51,35 +55,35 @@ export async function observe(
     }
     const stopped = stopOf(sink);
     const { queued: waiting, failed: count } = countsOf(id);
-    if (stopped && (now - stopped.since >= stoppedForMs || isToldAtOnce(sink)))
+    if (stopped && (now - stopped.since >= minStoppedMs || isReportedAtOnce(sink)))
       found.set(`incident ${id}`, {
         kind: 'incident',
         sink: name,
         ...stopped,
         waiting,
-        failures: await newestFailures(trx, id),
+        failures: await latestFailures(trx, id),
         paused: pausedAt !== null,
         by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
         removed: false,
       });
-    const newest = count > 0 ? await newestParked(trx, id) : null;
-    if (newest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count, ...newest, removed: false });
+    const latest = count > 0 ? await latestParked(trx, id) : null;
+    if (latest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count, ...latest, removed: false });
     const differences = await differencesOf(trx, id, name);
     if (differences) found.set(`differences ${id}`, differences);
   }
-  if (Object.keys(heard.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: heard.rejected, last: now });
+  if (Object.keys(local.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: local.rejected, last: now });
   if (silenceAfterMs !== null) {
-    // A time to come was written while our clock was ahead.
-    const known = [await latestArrival(trx, 'received_at', now), heard.webhookAt].filter(at => at !== null && at <= now);
-    const since = Math.max(0, ...(known as number[])) || heard.startedAt;
+    // A time in the future was written while our clock was ahead.
+    const arrivals = [await latestArrival(trx, 'received_at', now), local.webhookAt].filter(at => at !== null && at <= now);
+    const since = Math.max(0, ...(arrivals as number[])) || local.startedAt;
     if (now - since >= silenceAfterMs)
-      found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, heard) });
+      found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, local) });
   }
   return found;
 }
 
-/** Whether webhooks came since then that were rejected. */
-async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: Heard): Promise<boolean> {
+/** Whether webhooks were rejected since then. */
+async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: LocalSignals): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
   const alert = await trx
     .selectFrom('alert')
@@ -91,7 +95,7 @@ async function wereRejected(trx: Transaction<Tables>, since: number, { rejected 
   return alert !== undefined && (JSON.parse(alert.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
 }
 
-/** Why a sink is stopped, or what a check of it found, and since when; `null` if it is well. */
+/** Why and since when a sink is stopped, or what a check of it found; `null` if it is fine. */
 function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt, ...checked }: Selectable<Tables['sink']>) {
   if ((state === 'misconfigured' || state === 'down') && since !== null)
     return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
@@ -102,14 +106,19 @@ function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt
   return { state: shown, since: foundAt, reason: check_reason ?? '', advice: check_advice ?? '' } as const;
 }
 
-/** What the check at a start finds, or one that a person asked for. */
-function isToldAtOnce({ state, paused_at: pausedAt, check_since: since, start_check_at: startedAt }: Selectable<Tables['sink']>): boolean {
+/** Whether the problem was found by the check at startup or by one that a person requested; these are reported without delay. */
+function isReportedAtOnce({
+  state,
+  paused_at: pausedAt,
+  check_since: since,
+  start_check_at: startedAt,
+}: Selectable<Tables['sink']>): boolean {
   if (state !== 'ok' || pausedAt !== null || since === null || startedAt === null) return false;
-  return since >= startedAt && since - startedAt <= longestCheckMs;
+  return since >= startedAt && since - startedAt <= maxCheckMs;
 }
 
-/** Of the delivery that has waited longest, which is the one that is probed. */
-async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
+/** The latest failures of the delivery that has waited longest, which is the one that is probed. */
+async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
   const failing = trx
     .selectFrom('delivery')
     .select('change_id')
@@ -130,7 +139,7 @@ async function newestFailures(trx: Transaction<Tables>, sink: number): Promise<{
     .execute();
 }
 
-async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
+async function latestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
   const row = await trx
     .selectFrom('delivery')
     .select(['reason', 'advice'])
@@ -142,11 +151,11 @@ async function newestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
-/** `null` if the index is in sync or was never compared; unknown while it is compared, and after a comparison that failed. */
+/** `null` if the index is in sync or was never compared; `unknown` during a comparison and after a failed one. */
 async function differencesOf(trx: Transaction<Tables>, sink: number, name: string): Promise<Seen | null> {
   const verify = await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify');
   const rebuild = await findJob({ kysely: trx }, sink, 'rebuild');
-  // An index that was rebuilt since then is in sync.
+  // An index that was rebuilt since is in sync.
   if (!verify || (rebuild?.state === 'done' && rebuild.finishedAt! > (verify.finishedAt ?? Infinity))) return null;
   if (verify.state !== 'done') return 'unknown';
   const { missing, older, newer, surplus, repaired } = verify.progress;
@@ -155,7 +164,7 @@ async function differencesOf(trx: Transaction<Tables>, sink: number, name: strin
     : null;
 }
 
-/** Who paused or resumed a sink last. The condition on the action is worded as in the index that has these alone. */
+/** Who last paused or resumed a sink. The condition on the action is worded as in its partial index. */
 export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
   return trx
     .selectFrom('audit')

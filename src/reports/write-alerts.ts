@@ -4,12 +4,12 @@ import type { Tables } from '../database/tables.js';
 import type { Alert } from '../sinks/alert.js';
 import { type Observed, type Seen, combine } from './watch.js';
 
-/** A sink that stops again so soon after it has recovered has the same alert as before. */
-const reopenedWithinMs = 15 * 60_000;
-/** Rejected webhooks belong to one alert until none came for so long. */
-const calmMs = 3_600_000;
+/** A sink that stops again within this time after its recovery reopens its previous alert. */
+const reopenWindowMs = 15 * 60_000;
+/** An alert about rejected webhooks ends after this time without any. */
+const rejectionQuietMs = 3_600_000;
 
-/** Opens, updates and ends the alerts of these report sinks by what was observed. */
+/** Opens, updates and ends the alerts of these report sinks, according to what was observed. */
 export async function writeAlerts(
   trx: Transaction<Tables>,
   reportSinks: readonly number[],
@@ -22,7 +22,7 @@ export async function writeAlerts(
       const seen = observed.get(row.key);
       if (seen === 'unknown') continue;
       const before = JSON.parse(row.payload) as Alert;
-      const after = moveOn(before, seen, now);
+      const after = nextAlert(before, seen, now);
       const payload = JSON.stringify(after);
       if (payload === row.payload) continue;
       const urgent = isUrgent(before, after) && row.lease === null;
@@ -32,22 +32,22 @@ export async function writeAlerts(
         .where('id', '=', row.id)
         .execute();
     }
-    const known = new Set(rows.map(row => row.key));
-    for (const [key, one] of observed) {
-      if (typeof one === 'string' || known.has(key)) continue;
-      const former = one.kind === 'incident' && !one.paused ? await formerIncident(trx, sink, key, one.since!) : null;
+    const openKeys = new Set(rows.map(row => row.key));
+    for (const [key, alert] of observed) {
+      if (typeof alert === 'string' || openKeys.has(key)) continue;
+      const former = alert.kind === 'incident' && !alert.paused ? await formerIncident(trx, sink, key, alert.since!) : null;
       if (former) {
-        const payload = JSON.stringify({ ...one, since: former.alert.since, again: true, until: null });
+        const payload = JSON.stringify({ ...alert, since: former.alert.since, again: true, until: null });
         await trx.updateTable('alert').set({ payload, resolved_at: null, due_at: now }).where('id', '=', former.id).execute();
         continue;
       }
-      const payload = JSON.stringify({ ...one, since: one.since ?? now, until: null });
+      const payload = JSON.stringify({ ...alert, since: alert.since ?? now, until: null });
       await trx.insertInto('alert').values({ sink, key, opened_at: now, payload, due_at: now }).execute();
     }
   }
 }
 
-/** The alert of a sink that stopped by itself and had recovered shortly before it stopped once more. */
+/** The previous alert of a sink that stopped by itself, recovered, and has stopped again shortly after. */
 async function formerIncident(
   trx: Transaction<Tables>,
   sink: number,
@@ -59,7 +59,7 @@ async function formerIncident(
     .select(['id', 'payload'])
     .where('sink', '=', sink)
     .where('key', '=', key)
-    .where('resolved_at', '>=', since - reopenedWithinMs)
+    .where('resolved_at', '>=', since - reopenWindowMs)
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
@@ -67,19 +67,19 @@ async function formerIncident(
   return alert && !alert.removed && alert.state !== 'paused' ? { id: row.id, alert } : null;
 }
 
-/** An alert after another look: without `seen` there is no reason for it any more. */
-export function moveOn(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
+/** An alert after another observation; without `seen`, its cause is gone. */
+export function nextAlert(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
   if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
-    return now - before.last < calmMs ? before : { ...before, until: now };
+    return now - before.last < rejectionQuietMs ? before : { ...before, until: now };
   }
-  // It keeps its first failures: with those of every probe it would be edited as often.
+  // Keeps the first failures: otherwise every probe would edit the message.
   const failures = before.kind === 'incident' && before.failures.length > 0 && { failures: before.failures };
   return { ...before, ...seen, ...failures, since: before.since, until: seen ? null : now } as Alert;
 }
 
-/** Whether people should see it at once: it is over, or more than its numbers has changed. */
+/** Whether to show the update at once: the alert is over, or more than its numbers has changed. */
 function isUrgent(before: Alert, after: Alert): boolean {
   if (after.until !== null) return true;
   if (before.kind === 'rejected' && after.kind === 'rejected')

@@ -1,5 +1,5 @@
 import type { Database } from '../../database/database.js';
-import { knownOf } from '../../reports/results.js';
+import { loadReportData } from '../../reports/results.js';
 import type { ChangeDetails } from '../../sinks/lookup.js';
 
 /** How many of the latest attempts of a change are shown. */
@@ -7,7 +7,7 @@ const maxAttempts = 100;
 
 /** The deliveries of a change to every sink except report sinks, with their attempts, oldest first. */
 export async function deliveriesOf(database: Database, changeId: string): Promise<ChangeDetails['deliveries']> {
-  const { results } = await database.kysely.transaction().execute(trx => knownOf({ database, trx }, [changeId]));
+  const { results } = await database.kysely.transaction().execute(trx => loadReportData({ database, trx }, [changeId]));
   const attempts = await database.kysely
     .selectFrom('attempt')
     .innerJoin('sink', 'sink.id', 'attempt.sink')

@@ -4,7 +4,7 @@ import { recordAction } from '../../database/audit.js';
 import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
-import { countUpToMost } from '../../reports/counting.js';
+import { countUpToMax } from '../../reports/counting.js';
 import type { Filters } from '../../sinks/filters.js';
 import {
   type ChangeDetails,
@@ -64,7 +64,7 @@ export class StoredLookups extends Lookups {
   private async sinks(): Promise<SinkOverview[]> {
     const { database } = this;
     const all: SinkOverview[] = [];
-    const countsOf = await countUpToMost(database.kysely);
+    const countsOf = await countUpToMax(database.kysely);
     for (const sink of await sinkStates(database, this.clock.now())) {
       const { id, name, state, lagSeconds } = sink;
       if (state === 'removed') continue;

@@ -1,4 +1,4 @@
-// The way of an interaction, each step calling the next:
+// The path of an interaction, each step calling the next:
 // 1. Over HTTP: SlackInteractionsController, then `handle` in http-signature.ts, which verifies the signature. Over Socket Mode: socket.ts.
 // 2. `SinkContext.interaction`, implemented in served-sinks.ts: offers it to every sink until one returns an answer.
 // 3. `ReportSink.interaction`, implemented in buttons.ts: compares the signing secret or app token with the sink's own.
