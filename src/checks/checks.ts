@@ -21,12 +21,12 @@ const pollIntervalMs = 5000;
 const checkIntervalMs = { good: 600_000, bad: 60_000 };
 /** How long after its timeout a check counts as lost, so that another process may run it. */
 const graceMs = 5000;
-/** Of replicas that start within this time only one checks a sink. */
+/** Only one of the replicas that start within this time checks a sink. */
 const startWindowMs = 3000;
 
 /**
- * Checks each sink at the start, and periodically while it is idle; one replica checks for all. The result is shown as the sink's state until an
- * attempt or another check succeeds, but holds back no delivery. Also runs the checks and tests that people request.
+ * Checks each sink at the start, and periodically while it is idle; one replica checks for all. The result is the sink's state until
+ * an attempt or another check succeeds, but holds back no delivery. Also runs the checks and tests that people request.
  */
 @Injectable()
 export class Checks {
@@ -77,7 +77,7 @@ export class Checks {
     return { ...result, durationMs: Math.round(this.clock.monotonic() - startedAt) };
   }
 
-  /** Sends a sample change to a sink, ignoring its state, rate and filters, and records the action. @returns `null` if it is not served here */
+  /** Sends a sample change to a sink, ignoring its state, rate and filters; audited. @returns `null` if it is not served here */
   async test(name: string, actor: string): Promise<TestResult | null> {
     const served = this.served.all.find(sink => sink.name === name);
     if (!served) return null;

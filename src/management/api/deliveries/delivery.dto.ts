@@ -49,7 +49,7 @@ export class DeliveryDto {
   advice!: string | null;
   /** When the next attempt for its channel is due; null if not pending, during an attempt, or if the sink is paused or removed */
   nextAttemptAt!: Date | null;
-  /** When its state or tries last changed */
+  /** When its state or number of attempts last changed */
   updatedAt!: Date;
 }
 

@@ -70,7 +70,7 @@ export async function stateDetailsOf(database: Database, sink: SinkStatus): Prom
     case 'down':
       return sink.state_since === null ? foundByCheck(sink) : { ...sink, since: sink.state_since };
     case 'retrying':
-      return (await longestFailing(database, sink.id)) ?? foundByCheck(sink);
+      return (await oldestFailing(database, sink.id)) ?? foundByCheck(sink);
   }
 }
 
@@ -79,7 +79,7 @@ function foundByCheck({ check_since: since, check_reason: reason, check_advice: 
 }
 
 /** The oldest pending delivery that has failed. Reads only the start of an index, because a failing sink may have very many. */
-async function longestFailing(database: Database, sink: number): Promise<StateDetails | null> {
+async function oldestFailing(database: Database, sink: number): Promise<StateDetails | null> {
   const failing = database.kysely
     .selectFrom('delivery')
     .select(['failing_since as since', 'reason', 'advice'])
