@@ -21,7 +21,7 @@ import type { WebhookIntake } from '../intake/intake.js';
 import type { Settings } from '../settings/settings.js';
 import type { Rejections } from '../webhook/rejections.js';
 
-/** A report sink that remembers what it was told. */
+/** A report sink that records what it was sent. */
 class Told implements ReportSink {
   alerts = true;
   readonly holdMs = 0;
@@ -47,7 +47,7 @@ class Told implements ReportSink {
 const heardBefore: LocalSignals = { webhookAt: null, startedAt: start, rejected: {} };
 const unauthorized401 = () => new Misconfigured(['answered', 401], ['as_said', 'Check SECRETS.'], 401);
 
-/** @param failed told of each alert that a sink did not take */
+/** @param failed called for each alert that a sink did not accept */
 function alertsOf(
   { database, clock }: Stage,
   reports: object[],
@@ -93,7 +93,7 @@ eachStore('notices', store => {
       };
       return { look };
     };
-    /** Fails until the sink stands still. */
+    /** Fails until the sink is stopped. */
     const stop = async (sink: RegisteredSink) => {
       await stage.record();
       await stage.attempt(sink, unauthorized401());
@@ -132,14 +132,14 @@ eachStore('notices', store => {
         null,
       ],
     ]);
-    // Numbers alone are edited now and then, news at once.
+    // Changed numbers are edited after a while, other changes at once.
     await stage.record({ channelId: 'another' });
     await look();
     expect(told.notices).toHaveLength(1);
     stage.clock.at += 30_000;
     await look();
     expect(told.last).toMatchObject([{ waiting: 2, since }, 'message 1']);
-    // More failures are no news: a probe of the new lane, then one of the first.
+    // More failures cause no edit: a probe of the new lane, then one of the first.
     for (let probes = 0; probes < 3; probes++) {
       stage.clock.at += 20_000;
       await stage.attempt(crm, unauthorized401());
@@ -154,7 +154,7 @@ eachStore('notices', store => {
     await stage.attempt(crm);
     await look();
     expect(told.last).toMatchObject([{ kind: 'incident', since, until: stage.clock.at }, 'message 1']);
-    // Soon after that it is the same message again. What it refuses meanwhile is told besides.
+    // Shortly afterwards it is the same message again. Rejections in between are reported separately.
     const incident = () => told.notices.findLast(([{ kind }]) => kind === 'incident')!;
     stage.clock.at += 14 * 60_000;
     await stop(crm);
@@ -238,7 +238,7 @@ eachStore('notices', store => {
     const { database } = stage;
     await applySinkAction(database, 'crm', 'pause', { at: start, actor: 'slack:U0ALICE' });
     await database.kysely.transaction().execute(async trx => {
-      // In a small table PostgreSQL would not look at indices.
+      // In a small table PostgreSQL would not use indices.
       if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);
       const plan = await pausedOrResumed(trx, 'crm').explain(undefined, database.embedded ? sql`query plan` : undefined);
       expect(JSON.stringify(plan)).toMatch(/audit_of_sink( \(details=\?\)|.*Index Cond: \(details = )/);
@@ -307,7 +307,7 @@ eachStore('notices', store => {
       [{ kind: 'incident', sink: 'crm', removed: true, until, waiting: 2 }, 'message 1'],
       [{ kind: 'parked', sink: 'crm', removed: true, until, count: 1 }, 'message 2'],
     ]);
-    // It is no alarm from then on.
+    // It is no longer urgent from then on.
     stage.clock.at += 61_000;
     await look();
     expect(told.notices).toHaveLength(2);
@@ -318,7 +318,7 @@ eachStore('notices', store => {
     const { look } = process();
     const slack = { name: 'team', type: 'slack', mode: 'report' as const };
     const [, search] = await stage.register(slack, { name: 'search', type: 'opensearch', mode: 'state' });
-    /** As the job would write it. */
+    /** In the form that the job writes. */
     const compare = async (state: string, found: object, kind: 'verify' | 'rebuild' = 'verify') => {
       await beginJob(stage.database, search!.id, kind, false, { at: stage.clock.at, actor: null });
       const progress = JSON.stringify({ missing: 0, older: 0, newer: 0, surplus: 0, repaired: 0, ...found });
@@ -337,7 +337,7 @@ eachStore('notices', store => {
     const since = stage.clock.at;
     const counts = { missing: 3, older: 0, newer: 0, surplus: 1 };
     expect(told.notices).toEqual([[{ kind: 'differences', sink: 'search', since, until: null, ...counts, removed: false }, null]]);
-    // Neither one that is under way nor one that failed says anything.
+    // Neither a running one nor a failed one says anything.
     stage.clock.at += 86_400_000;
     for (const state of ['running', 'failed']) await compare(state, {});
     expect(told.notices).toHaveLength(1);
@@ -353,7 +353,7 @@ eachStore('notices', store => {
     await compare('done', {}, 'rebuild');
     expect(told.last).toMatchObject([{ surplus: 1, until: stage.clock.at }, 'message 4']);
     stage.clock.at += 1000;
-    // The end of a sink ends it, too, even in the middle of a comparison.
+    // Removing the sink ends it, too, even during a comparison.
     await compare('done', { newer: 1 });
     await stage.register(slack);
     await compare('running', {});
@@ -370,7 +370,7 @@ eachStore('notices', store => {
     stage.clock.at += 1;
     await look();
     expect(told.last).toEqual([{ kind: 'silence', since: start, until: null, afterMs: 3_600_000, rejected: false }, null]);
-    // A repeat is no change, and yet a webhook.
+    // A repeat is not a change, but still a webhook.
     heard.webhookAt = stage.clock.at;
     await look();
     expect(told.last).toMatchObject([{ kind: 'silence', until: stage.clock.at }, 'message 1']);
@@ -404,7 +404,7 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ counts: { signature: 5, app: 2 }, until: stage.clock.at }, 'message 1']);
   });
 
-  // Guards against a silence that was called normal.
+  // Guards against reporting silence as normal.
   test('silence tells that webhooks were rejected meanwhile, also hours ago and by another process', async () => {
     const { stage, told, process, heard } = await stageOf();
     const [one, other] = [process(told, 6 * 3_600_000), process(told, 6 * 3_600_000)];
@@ -421,7 +421,7 @@ eachStore('notices', store => {
       ['silence', true],
     ]);
     expect(told.last).toMatchObject([{ rejected: true }, null]);
-    // Those before the last webhook that was kept are another story.
+    // Those before the last stored webhook do not count.
     await stage.record();
     await other.look();
     stage.clock.at += 6 * 3_600_000;
@@ -442,7 +442,7 @@ eachStore('notices', store => {
     heard.rejected = { app: 3 };
     await database.kysely.transaction().execute(async trx => {
       expect(await database.tryAdvisoryLock(trx, 'notices')).toBe(true);
-      // Who looked nevertheless would wait here.
+      // A second observer would wait here.
       await sql`lock table delivery in access exclusive mode`.execute(trx);
       await look();
     });
@@ -540,7 +540,7 @@ eachStore('notices', store => {
     stage.clock.at = fiveAfterMidnight;
     for (const { look } of [process(), process(), process()]) await look();
     const due = start + 86_400_000 + 23.5 * 3_600_000;
-    // What a clock that was ten years ahead has left behind.
+    // A summary from a clock that was ten years ahead.
     const payload = JSON.stringify({ kind: 'summary' });
     const ahead = { opened_at: start * 2, resolved_at: start * 2, due_at: start * 2, payload, sent_payload: payload };
     await stage.database.kysely
@@ -597,7 +597,7 @@ eachStore('notices', store => {
     await until(() => asked > 0 && told.notices.length === 1, 'a message to the other sink while the first hangs');
     stop.abort();
     await ended;
-    // Any process may tell the first sink at once.
+    // Any process may notify the first sink at once.
     expect(await stage.database.kysely.selectFrom('alert').select('lease').execute()).toEqual([{ lease: null }, { lease: null }]);
   });
 
@@ -622,12 +622,12 @@ eachStore('notices', store => {
     expect(told.notices).toEqual([
       [{ kind: 'summary', since: start + 3_600_000 - 86_400_000, until: start + 3_600_000, changes: 3, channels: 3, sinks }, null],
     ]);
-    // The next day begins where this one ended; a day without anything says nothing.
+    // The next day begins where this one ended; a day without events has no summary.
     await sql`delete from delivery`.execute(stage.database.kysely);
     stage.clock.at += 86_400_000;
     await processes[0]!.look();
     expect(told.notices.filter(([{ kind }]) => kind === 'summary')).toHaveLength(1);
-    // What is open is told though nothing has happened since; two days at most are gone through.
+    // Open alerts are listed though nothing has happened since; it covers two days at most.
     await record('d');
     stage.clock.at += 5 * 86_400_000;
     await processes[0]!.look();

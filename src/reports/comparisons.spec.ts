@@ -33,7 +33,7 @@ eachStore('alerts of comparisons', store => {
     await ended(database, 'schedule', { compared: 5 });
     await ended(database, 'created', { corrected: 1 });
     await ended(database, 'request', { corrected: 1 }, { dry_run: 1 });
-    // It goes on once the app is well, which has an alert of its own.
+    // It resumes once the app works again; the app has its own alert.
     await ended(database, 'request', {}, { state: 'failed', reason: stored(['vendor_plan']), resumes: 1 });
     for (let looks = 0; looks < 2; looks += 1) await tell(database, ids);
     const rows = await told(database);

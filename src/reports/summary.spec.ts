@@ -9,7 +9,7 @@ function wallIn(timeZone: string): (ms: number) => string {
   return ms => format.format(ms);
 }
 
-/** When the clocks of a zone are changed in a year, to the hour before; in one that never does it, a day like any other. */
+/** When the clocks of a zone change in a year, to the hour before; in a zone without changes, an ordinary day. */
 function changesOf(timeZone: string): number[] {
   const wall = wallIn(timeZone);
   const found: number[] = [];
@@ -18,7 +18,7 @@ function changesOf(timeZone: string): number[] {
   return found.length > 0 ? found : [Date.UTC(2026, 2, 29)];
 }
 
-/** What the clocks show in each minute of the days around a change. */
+/** The local times in each minute of the days around a change. */
 function minutesAround(change: number, timeZone: string): { start: number; shown: string[] } {
   const [start, wall] = [change - 60 * hourMs, wallIn(timeZone)];
   return { start, shown: Array.from({ length: 120 * 60 }, (_, minute) => wall(start + minute * minuteMs)) };
@@ -51,11 +51,11 @@ describe('the summary of a day', () => {
     expect(at(2, '2026-03-29T03:00:00Z')).toBeNull();
     expect(at(2, '2026-10-25T00:30:00Z')).toBe('2026-10-25');
     expect(at(2, '2026-10-25T02:29:59Z')).toBe('2026-10-25');
-    // An hour and a half after it came for the second time.
+    // An hour and a half after its second occurrence.
     expect(at(2, '2026-10-25T03:00:00Z')).toBeNull();
   });
 
-  // They are changed by one, half an hour and two hours, at and around midnight, on both halves of the earth, or never.
+  // Changes of one, half an hour and two hours, at and around midnight, in both hemispheres, or none.
   it.each([
     'Europe/Berlin',
     'America/New_York',
@@ -86,7 +86,7 @@ describe('the summary of a day', () => {
           date,
           at: shown.findIndex(one => one >= `${date} ${clock}`),
         }));
-        // Of the first two days it may be that their time was before.
+        // In the first two days, the time may have been earlier.
         const known = dues.slice(1).filter(({ at }) => at > 0);
         const near = known.flatMap(({ at }) => [at - 1, at, at + 60, at + 119, at + 120]).filter(at => at < 7200);
         for (const at of [...near, ...looks].filter(look => look >= known[0]!.at - 1)) {

@@ -115,7 +115,7 @@ const ended = { since: time, until: fc.option(time) };
 const alerts: fc.Arbitrary<Alert> = fc.oneof(
   fc.record({
     kind: fc.constant('incident' as const),
-    // It is the value of a button, which must be whole.
+    // Used as the value of a button, which must not be truncated.
     sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
     state: fc.constantFrom('misconfigured' as const, 'down' as const, 'paused' as const),
     ...ended,
@@ -146,7 +146,7 @@ const alerts: fc.Arbitrary<Alert> = fc.oneof(
   }),
   fc.record({
     kind: fc.constant('differences' as const),
-    // As an incident's.
+    // As in an incident.
     sink: fc.stringMatching(/^[a-z0-9_]{1,200}$/),
     ...ended,
     missing: count,
@@ -193,7 +193,7 @@ function all(...messages: Message[]): Message[] {
   return messages.flatMap(one => [one, withoutImage(one)]).filter(one => one !== null);
 }
 
-/** Every message that we may send, whatever it tells of. */
+/** Every kind of message that we may send. */
 const messages: fc.Arbitrary<Message[]> = fc.oneof(
   {
     weight: 3,
@@ -242,7 +242,7 @@ describe('any message', () => {
         for (const { text: top, blocks } of many) {
           expect(top).not.toMatch(/[<>]/);
           expect(top.replaceAll(/&(amp|lt|gt);/g, '')).not.toContain('&');
-          // A quote, marks that could end what another one began, and names of emoji.
+          // A quote, characters that could close markup opened earlier, and names of emoji.
           expect(top).not.toMatch(/^&gt;|[*~`]|\S_(?![A-Za-z0-9])|:[^\s:]+:/);
           expect(blocks.flatMap(liveParts)).toEqual([]);
         }
@@ -359,10 +359,13 @@ function manySinks(sink: string): Extract<Alert, { kind: 'summary' }>['sinks'] {
 
 const linkTexts = [en, zhCN].flatMap(({ card: { formerAvatar, newAvatar } }) => [formerAvatar, newAvatar]);
 
-/** What could be live: rich text holds text, emoji of ours and dates alone; mrkdwn, which only contexts have, nothing but a few words of ours around dates. */
+/**
+ * Checks for active content: rich text may only hold text, our own emoji and dates; mrkdwn, allowed in context blocks only, a few of our
+ * words around dates.
+ */
 function liveParts(block: Message['blocks'][number]): unknown[] {
   if (block.type === 'rich_text') {
-    // Neither who clicked nor whom the settings mention is data of webhooks; of that, only URLs of avatars are links, with words of ours.
+    // Users who clicked or are named in settings are not webhook data; of that, only avatar URLs become links, with our labels.
     const isDead = (one: object) =>
       ('type' in one && (one.type === 'text' || one.type === 'date')) ||
       ('name' in one && /^[a-z_]+$/.test(String(one.name))) ||
@@ -382,7 +385,7 @@ describe.each([
   ['en', en],
   ['zh-CN', zhCN],
 ] as const)('the texts in %s', (locale, words) => {
-  /** Messages that need every text; what is data in them has no letters, so that all letters are of our texts. */
+  /** Messages that use every text. Their data contains no letters, so all letters come from our texts. */
   function everyMessage(messages: Words): Message[] {
     const context = renderContext(messages);
     const bare = { ...context, threads: false, buttons: false };
@@ -498,7 +501,7 @@ describe.each([
     ];
   }
 
-  /** The same of Home, Details and the command. */
+  /** The same for Home, Details and the command. */
   async function everyView(messages: Words): Promise<unknown[]> {
     const context = renderContext(messages);
     const sinks = [
@@ -539,7 +542,7 @@ describe.each([
 
   it('are all used', async () => {
     const { marked, marks } = mark(words);
-    // Private words and the first line of Home are the business of clicks.spec and views.spec.
+    // clicks.spec and views.spec cover ephemeral messages and the first line of Home.
     const elsewhere = ['clicks.', 'lookup.home.done.', 'lookup.details.gone'].map(path => `⟦${path}`);
     const shown = JSON.stringify([everyMessage(marked as Words), await everyView(marked as Words)]);
     expect(marks.length).toBeGreaterThan(100);
@@ -561,7 +564,7 @@ function profileOf(name: string | null): Report['event']['data']['profile'] {
   return { name, avatarUrl: 'https://1.1.1.1/', introduction: '8', organization: '8' };
 }
 
-/** The same texts, each with a mark in it. */
+/** The same texts, each with a marker in it. */
 function mark(value: unknown, path = ''): { marked: unknown; marks: string[] } {
   const own = `⟦${path}⟧`;
   if (typeof value === 'string') return { marked: own + value, marks: [own] };

@@ -23,7 +23,7 @@ const context: SinkContext = {
 };
 const signal = new AbortController().signal;
 let server: FakeServer;
-/** What each method answers; all others are not known. */
+/** The answer of each method; all others are unknown. */
 let says: Record<string, object>;
 let scopes: string | null;
 beforeEach(() => void (warned = []));
@@ -85,7 +85,7 @@ test('with the scope to read messages', async () => {
   expect(await told()).toEqual(['the token is accepted; the bot is in the channel of CHANNEL']);
   says['conversations.history'] = no('not_in_channel');
   expect(await told()).toEqual(['misconfigured: the bot is not in the channel of CHANNEL']);
-  // Perhaps it is of a kind that this scope is not for.
+  // It may be of a kind that this scope does not cover.
   says['conversations.history'] = no('channel_not_found');
   says['chat.getPermalink'] = no('message_not_found');
   expect(await told()).toEqual([expect.stringContaining('exists')]);

@@ -6,7 +6,7 @@ import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 /** Only Slack's error codes (its "words") go into our errors: they contain no secrets and no profile text. */
 const wordPattern = /^[a-z_]{1,60}$/;
 
-/** What to do about error codes that retries cannot resolve. */
+/** The advice for error codes that retries cannot resolve. */
 type Advice = readonly (readonly [advice: Explanation, words: RegExp])[];
 
 const apiAdvice: Advice = [

@@ -48,7 +48,7 @@ function hook(origin: string, overrides: object = {}): Promise<ReportSink> {
 
 const result = (state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult => resultAt('crm', state, rest);
 
-/** A change whose card has something for its thread. */
+/** A change whose card has a reply in its thread. */
 function longReport(rest: Partial<Report> = {}): Report {
   const changes = [{ field: 'introduction' as const, from: '', to: 'long '.repeat(200) }];
   return exampleReport({ event: exampleEvent({ changes }), ...rest });
@@ -80,7 +80,7 @@ const parked: Alert = {
   removed: false,
 };
 
-/** A day after which something is parked, as this alert says. */
+/** The daily summary after an alert about parked changes, with its messageRef. */
 function summaryOf(messageRef: string): Alert {
   const crm = { sink: 'crm', delivered: 9, slowestMs: 12, parked: 3, waiting: 0, messageRefs: { parked: messageRef, waiting: null } };
   return { kind: 'summary', since: Date.now() - 86_400_000, until: Date.now(), changes: 12, channels: 4, sinks: [crm] };
@@ -267,7 +267,7 @@ describe('against a Slack API server', () => {
     const messageRef = await sink.alert(incident, null, never);
     expect(JSON.parse(messageRef)).toMatchObject({ channel: ALERT_CHANNEL });
     expect(JSON.stringify((await history(ALERT_CHANNEL))[0]?.blocks)).toContain('S012AB3CD');
-    // People are called once.
+    // People are mentioned once.
     expect(await sink.alert({ ...incident, waiting: 9 }, messageRef, never)).toBe(messageRef);
     expect(JSON.stringify((await history(ALERT_CHANNEL))[0]?.blocks)).not.toContain('S012AB3CD');
     expect(JSON.parse(await sink.report(exampleReport(), never))).toMatchObject({ channel: 'C000000001' });
@@ -575,7 +575,7 @@ describe('with a Slack that', () => {
       reply_count: number;
     }
 
-    /** As much of Slack as keeps messages. Answers are lost while `loses` says so. */
+    /** A fake Slack that stores messages. Answers are lost while `loses` says so. */
     function keeping(loses: (posted: Posted[]) => boolean, historyAnswer?: Answer): { posted: Posted[]; handler: Handler } {
       const posted: Posted[] = [];
       const handler: Handler = ({ path, body }, response) => {
@@ -607,7 +607,7 @@ describe('with a Slack that', () => {
       const { posted, handler } = keeping(all => all.length === 2);
       const sink = await bot(await target(handler));
       const reports = [longReport(), ...Array.from({ length: 24 }, () => exampleReport())];
-      // Another one stands there, too.
+      // Another message is in the channel, too.
       await sink.report(exampleReport(), never);
       await expect(show(sink, reports, null)).rejects.toBeInstanceOf(TryAgain);
       const messageRef = await show(sink, reports, Date.now());
@@ -716,7 +716,7 @@ describe('with a Slack that', () => {
     expect(server?.requests.map(({ body }) => JSON.parse(body) as unknown)).toEqual([1, 2, 3].map(() => expect.objectContaining(dead)));
   });
 
-  // Seen failing: people were called by cards and reopened alerts that told what they had done.
+  // Seen failing: cards and reopened alerts mentioned the people whose actions they showed.
   it('gets names of people, which would notify them, in edits alone', async () => {
     const origin = await target(({ path }) => (path === hookPath ? { body: 'ok' } : ok));
     const [edited, posted] = [await bot(origin), await hook(origin)];
@@ -802,7 +802,7 @@ describe('with a Slack that', () => {
   });
 });
 
-/** Digests and alerts obey the same rules: here each is what `report` does. */
+/** Digests and alerts follow the same rules: this runs the tests of `report` with one of them instead. */
 async function instead(sink: Promise<ReportSink>, report: (sink: ReportSink) => ReportSink['report']): Promise<ReportSink> {
   const opened = await sink;
   return Object.assign(Object.create(opened) as ReportSink, { report: report(opened) });
@@ -822,14 +822,14 @@ const botContract: Omit<SinkContract, 'open'> = {
     status,
     body: status < 300 ? { ok: true, channel: 'C000000001', ts: '1.1', text } : { ok: false, error: text },
   }),
-  // It carries no body, so that nothing tells where the card stands.
+  // It has no body, so the card's location is unknown.
   classes: status => (status === 204 ? 'retry' : undefined),
   setup: ({ path }) => (path.endsWith('history') ? { body: { ok: true, messages: [] } } : undefined),
 };
 const hookContract: Omit<SinkContract, 'open'> = {
   secrets: ['T0SECRET1', 'B0SECRET2', 'TheTokenOfTheHook'],
   answer: (status, text) => ({ status, body: status < 300 ? 'ok' : text }),
-  // It carries no body, and so not the one that means posted.
+  // It has no body, so not the one that means posted.
   classes: status => (status === 204 ? 'retry' : undefined),
 };
 const statuses = [200, 204, 302, 400, 401, 403, 404, 408, 410, 422, 429, 500, 503];

@@ -196,7 +196,7 @@ describe('an alert', () => {
     ]);
   });
 
-  // Guards against words that all is well, while every webhook was refused.
+  // Guards against saying that all is well while every webhook was rejected.
   it('of silence does not say that it is normal while webhooks are rejected', () => {
     const shown = (rejected: boolean): string | undefined => linesOf(alertMessage({ ...others[0]!, rejected } as Alert, context))[1];
     expect(shown(false)).toMatch(/^Normal if no profile was edited. Otherwise: check /);
@@ -210,7 +210,7 @@ describe('an alert', () => {
       'None is lost. Retry all of them here, or retry or discard each one on its card or through the API.',
     ]);
     expect(linesOf(alertMessage(others[2]!, context)).at(-1)).toBe('[Retry all]');
-    // Nothing is promised that is not there.
+    // Promises nothing that does not exist.
     const decide = (rest: Partial<RenderContext>) => linesOf(alertMessage(others[2]!, { ...context, ...rest }))[3];
     expect(decide({ buttons: false })).toBe('None is lost. Retry or discard each one through the API.');
     expect(decide({ cards: 'none' })).toBe('None is lost. Retry all of them here, or retry or discard each one through the API.');
@@ -293,7 +293,7 @@ describe('the alert of an index', () => {
   });
 });
 
-/** What an alert's button asks before it does anything, or nothing. */
+/** The confirmation text of an alert's button, or nothing. */
 function askedBy(alert: Alert, words = en): (string | undefined)[] {
   const { blocks } = alertMessage(alert, { ...context, words });
   const { elements } = blocks.at(-1) as { elements: Button[] };

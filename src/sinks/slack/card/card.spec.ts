@@ -87,7 +87,7 @@ describe('card', () => {
     expect(line(null)).not.toContain('2022');
   });
 
-  // Planted: "skipped: a newer change was sent: answered 503" told of what was over.
+  // Planted: "skipped: a newer change was sent: answered 503" showed an obsolete error.
   it('says why what waits is not tried, and nothing of what failed before something newer arrived', () => {
     const failed = { reason: 'answered 503' };
     const shown = reportOf(
@@ -200,7 +200,7 @@ describe('card', () => {
   ] as [SinkResult['state'][], string, string?][])('sums up %j', (states, phrase, each = '') => {
     const shown = cardOf(reportOf({}, { results: states.map((state, index) => result(`s${index}`, state)) }), { buttons: false });
     expect(linesOf(shown)[3]).toMatch(new RegExp(`^:[a-z_]+: \\*${phrase}\\*${each}$`));
-    // What wants a person comes first on a locked phone.
+    // Failures come first on a locked phone.
     expect(shown.text).toMatch(phrase.startsWith('Needs') ? new RegExp(`^${phrase}\\. NewName`) : new RegExp(`\\. ${phrase}$`));
   });
 

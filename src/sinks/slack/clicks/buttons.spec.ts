@@ -18,7 +18,7 @@ const payload = {
   actions: [{ action_id: 'retry', value: 'team:change-1' }],
 };
 const done: string[] = [];
-/** By what each request counts once. */
+/** The ids that identify each request. */
 const keysOfClicks: (readonly string[])[] = [];
 beforeEach(() => {
   done.length = 0;
@@ -114,7 +114,7 @@ it('obeys ALLOWED_USERS', async () => {
   expect(done).toEqual([]);
 });
 
-// Seen failing when the sink that the click came to did it: its list counted for the messages of the other one.
+// Seen failing when the sink that received the click performed it: its ALLOWED_USERS applied to the other sink's messages.
 it('obeys the ALLOWED_USERS of the sink whose message it was, wherever the click arrives', async () => {
   const other = await open({ SIGNING_SECRET: 'secret' }, 'ops');
   const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
@@ -138,7 +138,7 @@ it('takes what comes down its own connection, and ends that when it is closed', 
   await slack.close();
 });
 
-// Seen failing when every sink of the process was handed what any of them had taken: the other secret got past the list of this sink.
+// Seen failing when every sink of the process got what any of them had received: the other secret bypassed this sink's ALLOWED_USERS.
 it('does nothing that another credential than its own brings', async () => {
   const slack = await fakeSocketMode('xapp-2');
   const sink = await open({ SIGNING_SECRET: 'secret', APP_TOKEN: 'xapp-1', API_URL: slack.apiUrl });

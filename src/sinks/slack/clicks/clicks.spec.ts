@@ -74,7 +74,7 @@ describe('the signature', () => {
   });
 });
 
-/** What Slack sends for a click, with more around it than we look at. */
+/** A click as Slack sends it, with more fields than we read. */
 function blockActions(action: object, rest: object = {}): object {
   return {
     type: 'block_actions',
@@ -210,7 +210,7 @@ describe('clicks', () => {
   });
   afterEach(() => server.close());
 
-  /** Actions that remember who asked for what, and then do as `outcome` says. */
+  /** Actions that record who requested what, and return `outcome`. */
   function actions(outcome: () => number | Promise<number>): Actions {
     const act = async (action: string, value: string, actor: string) => (calls.push([action, value, actor]), outcome());
     return {
@@ -243,7 +243,7 @@ describe('clicks', () => {
   const click = (action: object = retry, rest: object = {}) => blockActions(action, { response_url: `${server.url}/private`, ...rest });
   const replies = () =>
     server.requests.filter(({ path }) => path === '/private').map(({ path, body }) => [path, JSON.parse(body) as unknown]);
-  /** To whom what was shown, in the order of the people. */
+  /** What was shown to whom, ordered by user. */
   const shown = () =>
     server.requests
       .filter(({ path }) => path.startsWith('/api/views.'))
@@ -411,7 +411,7 @@ describe('clicks', () => {
     expect(done).toBe(true);
   });
 
-  // Planted: without the check the first one got the private word.
+  // Planted: without the check the first one got the ephemeral message.
   it('never call a response_url that is not of Slack', async () => {
     const slack = await fakeServer(() => ({ body: 'ok' }));
     const clicks = open(() => 0, { API_URL: `${slack.url}/api/` });

@@ -41,7 +41,7 @@ describe('Socket Mode', () => {
   }
 
   const connected = () => until(() => slack.connections.length === 1, 'a connection');
-  /** Takes part in what a click needs: it came through if it is taken. */
+  /** Sends a click and checks that it was received and acknowledged. */
   async function click(id: string): Promise<void> {
     slack.send({ type: 'interactive', envelope_id: id, payload: { type: 'block_actions', id }, accepts_response_payload: false });
     await until(() => taken.length > 0 && slack.received.length > 0, 'a click and its ack');
@@ -205,7 +205,7 @@ describe('Socket Mode', () => {
     await until(() => slack.asked() === 1, 'being asked');
     socket.close();
     answer();
-    // What comes now is the next one's.
+    // Anything from now on belongs to the next one.
     socket = open();
     socket.listen();
     await connected();

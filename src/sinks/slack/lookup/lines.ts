@@ -95,7 +95,7 @@ export function channelItem(channel: FoundChannel, context: RenderContext, apps:
   ];
 }
 
-/** As many lines as fit into a message. */
+/** The lines that fit into a message; an ellipsis stands for the rest. */
 export function fitting(lines: readonly RichTextElement[][], units = maxMessageLength): RichTextElement[][] {
   const kept = firstFitting(lines, units);
   return kept.length === lines.length ? kept : [...kept, [text('…')]];

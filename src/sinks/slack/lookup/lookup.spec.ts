@@ -168,7 +168,7 @@ describe('Details', () => {
       'None',
     ]);
     expect(JSON.stringify(detailsView(details, context, null, now))).not.toContain('"link"');
-    // Cut, both URLs are the same text; as links they are not shown.
+    // Truncated, both URLs are the same text; as links their URLs are not shown.
     const [from, to] = ['old', 'new'].map(name => `https://cdn.example.com/avatars/of/the/tea/house/${name}.png`) as [string, string];
     const before = changeOf();
     before.event.data.changes = [{ field: 'avatarUrl', from, to }];
@@ -179,7 +179,7 @@ describe('Details', () => {
 describe('Details', () => {
   const linesWith = (more: Partial<ChangeDetails>) => linesOf(detailsView(detailsOf('Tea', 0, more), context, null, now));
 
-  // Guards against "delivered" without any attempt of what the template left out, and against an old error of what was skipped.
+  // Guards against "delivered" without an attempt for changes that the template skipped, and against old errors of skipped ones.
   it('say of each sink what its card says', () => {
     const failed = { reason: 'answered 503' };
     const results = [
@@ -215,7 +215,7 @@ describe('Details', () => {
     expect(linesOf(home({ latest: [{ ...changeOf(), event: imported }] })).join()).toContain(' · imported · ');
   });
 
-  // Slack fetches pictures while it opens a window, for which it has three seconds, and opens none if one of them cannot be had.
+  // Slack fetches images while it opens a modal, within three seconds, and opens none if one of them fails.
   it('have no picture', () => {
     const { event } = changeOf();
     const profile = { ...event.data.profile, avatarUrl: 'https://cdn.example.com/gone.png' };

@@ -53,7 +53,7 @@ describe('what opens in Slack', () => {
     return buttons(Object.assign(new SlackSettings(), all, settings), renderContext(en), context);
   }
 
-  /** What Slack was asked to show, and to whom. */
+  /** The views that Slack was asked to show, and to whom. */
   async function shownBy(sink: Pick<ReportSink, 'interaction'>, payload: object): Promise<{ path: string; to: string; lines: string[] }> {
     const before = slack.requests.length;
     expect(await sink.interaction!(payload, 's', Promise.resolve(true))).toBe('');
