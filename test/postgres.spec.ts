@@ -329,7 +329,7 @@ describe('mistakes of who set it up', () => {
     const { database } = await openReady(await newDatabase(shared));
     await sql`drop table change`.execute(database.kysely);
     const error = await sql`select 1 from change`.execute(database.kysely).catch((failure: Error) => failure);
-    expect(explain(error as Error).advice).toMatch(/^Its tables are gone: .* restart channel-sync/);
+    expect(explain(error as Error).advice).toMatch(/^Its tables are missing: .* restart channel-sync/);
   });
 
   test('a mistake that is found when the ports are open is told, nothing is migrated, and the spool goes on', async () => {
