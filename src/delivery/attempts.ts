@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../process/clock.js';
+import { TurnBudget } from '../process/turn-budget.js';
 import { bounded } from '../outgoing/within.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { Report, ReportSink } from '../sinks/report-sink.js';
@@ -11,8 +12,8 @@ import type { LaneWork } from './work.js';
 
 /** How long after its own timeout a sink's attempt is aborted from outside. */
 export const overrunMs = 2000;
-/** How many attempts start per turn of the event loop, which accepts one connection per turn. */
-const startsPerTurn = 4;
+/** Attempts that start per turn of the event loop, over all sinks: webhooks are accepted and answered in between. */
+const starts = new TurnBudget(12);
 /** Maximum size of the deliveries held for a sink; a single delivery may exceed it. */
 const maxHeldBytes = 8 * 1024 * 1024;
 /** Up to this many times CONCURRENCY attempts are held, so that the next one can start as soon as one ends. */
@@ -101,7 +102,11 @@ export class Attempts {
     this.starting = true;
     // Let the webhooks just recorded be answered first.
     await nextTurn();
-    for (let started = 1; this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect; started++) {
+    while (this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect) {
+      if (!starts.take()) {
+        await starts.next();
+        continue;
+      }
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
       // If this process was blocked for long, other processes may have taken some of these lanes.
@@ -109,7 +114,6 @@ export class Attempts {
       for (const work of expired!) this.leases.delete(work);
       if (expired!.length > 0) this.onEnd([], 0);
       if (ours!.length > 0) void this.attempt(ours!);
-      if (started % startsPerTurn === 0) await nextTurn();
     }
     this.starting = false;
   }

@@ -4,6 +4,7 @@ import { SinkSettings } from '../sinks/settings.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { LaneWork } from './work.js';
 import { EngineEvents, type AttemptEnd } from '../process/engine-events.js';
+import { Attempts } from './attempts.js';
 import { Worker } from './worker.js';
 import { host } from '../../test/support/engine.js';
 
@@ -49,6 +50,23 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
     ['delivery 1', 'delivered'],
   ]);
   await worker.drain(0);
+});
+
+// Fails if each sink starts some per turn: webhooks waited for the attempts of a hundred sinks.
+test('a turn of the event loop starts a dozen attempts at most, however many sinks there are', async () => {
+  let started = 0;
+  const clock = { monotonic: () => 0 };
+  const sink = { deliver: () => Promise.resolve(void (started += 1)) };
+  const sinks = Array.from({ length: 50 }, () => new Attempts(sink, settings, clock, () => undefined, new AbortController().signal));
+  for (const attempts of sinks) for (const work of works(4)) attempts.take(work, Infinity);
+  for (const attempts of sinks) void attempts.start();
+  const perTurn: number[] = [];
+  for (let before = 0; started < 200; before = started) {
+    await nextTurn();
+    perTurn.push(started - before);
+  }
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(12);
+  expect(perTurn.length).toBeLessThanOrEqual(40);
 });
 
 // Fails if the lease is checked only at every fourth start.
