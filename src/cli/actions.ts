@@ -187,14 +187,19 @@ function compared(api: Api, { id }: ComparisonDto): Promise<ComparisonDto> {
 }
 
 /** Waits until a job of the service has ended. @throws Fault if it is held up for long, though the service keeps trying */
-async function ended<T extends { state: string; error?: string | null }>(read: () => Promise<T>, describe: (job: T) => string): Promise<T> {
+async function ended<T extends { state: string; error?: string | null; reason?: string | null }>(
+  read: () => Promise<T>,
+  describe: (job: T) => string,
+): Promise<T> {
   for (let heldUp = 0; ;) {
     const job = await read();
     if (job.state === 'failed') process.exitCode = 1;
     if (job.state !== 'running' && job.state !== 'waiting') return job;
-    heldUp = job.error ? heldUp + 1 : 0;
-    if (heldUp > maxHeldUpPolls) throw new Fault(`${job.error}. The service keeps trying; this command stops waiting`);
-    progress(job.error ? `${describe(job)}, held up: ${job.error}` : describe(job));
+    // Jobs of an index have an error, comparisons a reason.
+    const obstacle = job.error ?? job.reason;
+    heldUp = obstacle ? heldUp + 1 : 0;
+    if (heldUp > maxHeldUpPolls) throw new Fault(`${obstacle}. The service keeps trying; this command stops waiting`);
+    progress(obstacle ? `${describe(job)}, held up: ${obstacle}` : describe(job));
     await sleep(pollIntervalMs);
   }
 }
