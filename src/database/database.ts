@@ -56,9 +56,7 @@ export class Database {
   /** Runs a query for one row that selects `this.clock` as `clock`, and updates our estimate from it. */
   async timed<R extends { clock: number }>(db: Kysely<Tables>, query: RawBuilder<R>): Promise<R> {
     const from = this.local.monotonic();
-    const row = (await query.execute(db)).rows[0]!;
-    if (!this.embedded) this.time.read(row.clock, from, this.local.monotonic());
-    return row;
+    return this.time.readFrom((await query.execute(db)).rows, from)[0]!;
   }
 
   /** Reads the shared clock. @throws the database's error */
@@ -149,16 +147,17 @@ export class Database {
 
   /**
    * Sends a statement without waiting for its result, saving a round trip. If it fails, so does the transaction, at the latest on commit.
-   * @returns a function that waits for the rows
+   * @returns a function that waits for the rows, and updates our estimate of the shared clock if they select it
    */
-  async send<R>(trx: Trx, query: CompiledQuery<R>): Promise<() => Promise<R[]>> {
+  async send<R extends object>(trx: Trx, query: CompiledQuery<R>): Promise<() => Promise<R[]>> {
     if (this.embedded) {
       const { rows } = await trx.executeQuery(query);
       return () => Promise.resolve(rows);
     }
+    const from = this.local.monotonic();
     const ahead: SentAhead<R> = { ...query, ahead: true };
     const { rows } = await trx.executeQuery<Promise<R[]>>(ahead);
-    return () => rows[0] as Promise<R[]>;
+    return async () => this.time.readFrom((await rows[0]) as R[], from);
   }
 
   /**
@@ -166,7 +165,7 @@ export class Database {
    * @param tail SQL after the values, such as `on conflict …` or `returning …`
    * @returns a function that waits for the returned rows; see `send`
    */
-  async insert<T extends keyof Tables, R = never>(
+  async insert<T extends keyof Tables, R extends object = never>(
     trx: Trx,
     table: T,
     rows: readonly Insertable<Tables[T]>[],

@@ -55,6 +55,13 @@ export class SharedTime {
     this.jumpedAt = until;
   }
 
+  /** Processes the column `clock` of rows that were requested at a monotonic time, if they have it. */
+  readFrom<R extends object>(rows: R[], from: number): R[] {
+    const { clock } = (rows[0] ?? {}) as { clock?: number | null };
+    if (typeof clock === 'number') this.read(clock, from, this.clock.monotonic());
+    return rows;
+  }
+
   /** Applies this much of the jump to `now()`. */
   adopt(jump: number): void {
     this.jump -= jump;

@@ -67,7 +67,9 @@ export class Enqueuer {
   /** Reads the sinks that may receive changes. @returns a function that awaits them */
   sinks(trx: Trx): Promise<() => Promise<FedSink[]>> {
     const columns = ['id', 'mode', 'filters', 'state', 'paused_at', 'held_until', 'config_error_seq'] as const;
-    return this.database.send(trx, trx.selectFrom('sink').select(columns).where('removed_at', 'is', null).orderBy('id').compile());
+    // With the shared clock: after a jump that we have not noticed, a lease of ours would be over for the others.
+    const query = trx.selectFrom('sink').select(columns).select(this.database.clock.as('clock'));
+    return this.database.send(trx, query.where('removed_at', 'is', null).orderBy('id').compile());
   }
 
   /**

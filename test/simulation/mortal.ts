@@ -21,7 +21,16 @@ export class Mortal {
       look();
       return row;
     };
+    const send: Database['send'] = async (trx, query) => {
+      const rows = await shared.send(trx, query);
+      return async () => {
+        const found = await rows();
+        if (found[0] && 'clock' in found[0]) look();
+        return found;
+      };
+    };
     this.database = Object.create(shared, {
+      send: { value: send },
       time: { value: time },
       timed: { value: timed },
       readClock: { value: async () => look() },
