@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../process/clock.js';
-import { TurnBudget } from '../process/turn-budget.js';
+import type { TurnBudget } from '../process/turn-budget.js';
 import { bounded } from '../outgoing/within.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { Report, ReportSink } from '../sinks/report-sink.js';
@@ -12,8 +12,6 @@ import type { LaneWork } from './work.js';
 
 /** How long after its own timeout a sink's attempt is aborted from outside. */
 export const overrunMs = 2000;
-/** Attempts that start per turn of the event loop, over all sinks: webhooks are accepted and answered in between. */
-const starts = new TurnBudget(12);
 /** Maximum size of the deliveries held for a sink; a single delivery may exceed it. */
 const maxHeldBytes = 8 * 1024 * 1024;
 /** Up to this many times CONCURRENCY attempts are held, so that the next one can start as soon as one ends. */
@@ -39,6 +37,7 @@ export class Attempts {
   /**
    * @param onEnd called when an attempt has ended, and when work was dropped because its lease may have expired
    * @param stop cancels the attempts in progress
+   * @param starts what all sinks of the process may start per turn of the event loop
    */
   constructor(
     private readonly sink: Sink,
@@ -46,6 +45,7 @@ export class Attempts {
     private readonly clock: Pick<Clock, 'monotonic'>,
     private readonly onEnd: (cancelled: readonly LaneWork[], durationMs: number) => void,
     private readonly stop: AbortSignal,
+    private readonly starts: TurnBudget,
   ) {}
 
   /** Maximum number of deliveries per attempt. */
@@ -103,8 +103,8 @@ export class Attempts {
     // Let the webhooks just recorded be answered first.
     await nextTurn();
     while (this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect) {
-      if (!starts.take()) {
-        await starts.next();
+      if (!this.starts.take()) {
+        await this.starts.next();
         continue;
       }
       const works = this.queue.shift()!;

@@ -7,12 +7,14 @@ import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import { combineFailures } from '../process/repeatedly.js';
+import { TurnBudget } from '../process/turn-budget.js';
 import { Enqueuer } from './enqueue.js';
 import { Lanes } from './lanes.js';
 import { Worker, type WorkerHost } from './worker.js';
 
 /** Window for measuring event loop utilization. */
 const sampleMs = 100;
+const startsPerTurn = 12;
 const busyFrom = 0.6;
 const restMs = 4;
 
@@ -21,6 +23,8 @@ const restMs = 4;
 export class Dispatcher implements WorkerHost {
   private readonly workers = new Map<number, Worker>();
   private readonly stopping = new AbortController();
+  /** Over all sinks: webhooks are accepted and answered in between. */
+  readonly starts = new TurnBudget(startsPerTurn);
   private sample = performance.eventLoopUtilization();
   private share = 0;
 

@@ -4,6 +4,7 @@ import { SinkSettings } from '../sinks/settings.js';
 import type { Lanes, Turn } from './lanes.js';
 import type { LaneWork } from './work.js';
 import { EngineEvents, type AttemptEnd } from '../process/engine-events.js';
+import { TurnBudget } from '../process/turn-budget.js';
 import { Attempts } from './attempts.js';
 import { Worker } from './worker.js';
 import { host } from '../../test/support/engine.js';
@@ -57,7 +58,9 @@ test('a turn of the event loop starts a dozen attempts at most, however many sin
   let started = 0;
   const clock = { monotonic: () => 0 };
   const sink = { deliver: () => Promise.resolve(void (started += 1)) };
-  const sinks = Array.from({ length: 50 }, () => new Attempts(sink, settings, clock, () => undefined, new AbortController().signal));
+  const { signal } = new AbortController();
+  const starts = new TurnBudget(12);
+  const sinks = Array.from({ length: 50 }, () => new Attempts(sink, settings, clock, () => undefined, signal, starts));
   for (const attempts of sinks) for (const work of works(4)) attempts.take(work, Infinity);
   for (const attempts of sinks) void attempts.start();
   const perTurn: number[] = [];

@@ -3,6 +3,7 @@ import { arrivalOf } from '../database/arrival-times.js';
 import { fitting, pageRows } from '../database/limits.js';
 import type { SharedClock } from '../process/clock.js';
 import type { EngineEvents, SinkHealth } from '../process/engine-events.js';
+import type { TurnBudget } from '../process/turn-budget.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { SinkSettings } from '../sinks/settings.js';
 import type { Sink } from '../sinks/sink-type.js';
@@ -15,6 +16,8 @@ import type { LaneWork } from './work.js';
 
 /** What a worker needs from its process. */
 export interface WorkerHost {
+  /** Bounds the attempts that start per turn of the event loop. */
+  readonly starts: TurnBudget;
   /** Resolves when the process has capacity for deliveries. */
   giveWay(): Promise<void>;
   /** Reports a database error of a sink's worker, which keeps trying; `null` after each successful turn. */
@@ -59,7 +62,7 @@ export class Worker implements LocalWorker {
       for (const work of cancelled) this.meter(work, { cancelled: true }, this.clock.monotonic() - durationMs, durationMs);
       this.notify?.();
     };
-    this.attempts = new Attempts(sink, settings, clock, onEnd, this.stop.signal);
+    this.attempts = new Attempts(sink, settings, clock, onEnd, this.stop.signal, host.starts);
   }
 
   start(): void {

@@ -7,6 +7,7 @@ export interface Code {
   Enqueuer: typeof import('../../src/delivery/enqueue.js').Enqueuer;
   EngineEvents: typeof import('../../src/process/engine-events.js').EngineEvents;
   repeatedly: typeof import('../../src/process/repeatedly.js').repeatedly;
+  TurnBudget: typeof import('../../src/process/turn-budget.js').TurnBudget;
   Lanes: typeof import('../../src/delivery/lanes.js').Lanes;
   Worker: typeof import('../../src/delivery/worker.js').Worker;
   registerSinks: typeof import('../../src/sinks/registry.js').registerSinks;
@@ -26,6 +27,7 @@ export async function loadCode(): Promise<Code> {
     'delivery/enqueue',
     'process/engine-events',
     'process/repeatedly',
+    'process/turn-budget',
     'delivery/lanes',
     'delivery/worker',
     'sinks/registry',

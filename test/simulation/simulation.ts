@@ -152,6 +152,7 @@ export class Simulation {
       Enqueuer,
       EngineEvents,
       Lanes,
+      TurnBudget,
       Worker,
       registerSinks,
       Timekeeper,
@@ -204,9 +205,10 @@ export class Simulation {
       CONCURRENCY: 16,
       RETRY_MAX_AGE: 24 * hourMs,
     }) as SinkSettings;
+    const starts = new TurnBudget(12);
     for (const one of registered) {
       const paced = one.name === 'cards' ? Object.assign(new sinks.SinkSettings(), settings, { RATE_PER_SECOND: 5 }) : settings;
-      const host = { giveWay: () => Promise.resolve(), trouble: (_: string, error: Error | null) => trouble(error) };
+      const host = { starts, giveWay: () => Promise.resolve(), trouble: (_: string, error: Error | null) => trouble(error) };
       const worker = new Worker(one, this.#sink(one.name), paced, lanes, events, clock, host);
       replica.workers.set(one.id, worker);
       enqueuer.serve(one.id, worker);

@@ -5,6 +5,7 @@ import type { WorkerHost } from '../../src/delivery/worker.js';
 import { SharedClock } from '../../src/process/clock.js';
 import { EngineEvents } from '../../src/process/engine-events.js';
 import { Log } from '../../src/process/log.js';
+import { TurnBudget } from '../../src/process/turn-budget.js';
 
 /** Events of an engine that nothing may fail. */
 export function soundEvents(): EngineEvents {
@@ -25,6 +26,7 @@ export function recorderAt(
 
 /** A process that always has time for its workers, and whose database serves them. */
 export const host: WorkerHost = {
+  starts: new TurnBudget(12),
   giveWay: () => Promise.resolve(),
   trouble: (_, error) => {
     if (error) throw error;
