@@ -1,6 +1,7 @@
 import { Stage } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
+import { countUpToMax } from '../reports/counting.js';
 import { observe } from '../reports/watch.js';
 import type { SinkSettings } from '../sinks/settings.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
@@ -71,7 +72,9 @@ eachStore('checks', store => {
     ]);
     const alerts = async (atMs: number) => {
       const heard = { webhookAt: null, startedAt: stage.clock.at, rejected: {} };
-      const seen = await stage.database.kysely.transaction().execute(trx => observe(trx, heard, null, stage.clock.at + atMs));
+      const seen = await stage.database.kysely
+        .transaction()
+        .execute(async trx => observe(trx, await countUpToMax(trx), heard, null, stage.clock.at + atMs));
       return [...seen.values()];
     };
     expect(await alerts(0)).toMatchObject([{ kind: 'incident', sink: 'crm', state: 'misconfigured', waiting: 0, failures: [] }]);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { stored } from '../explanations/explanation.js';
@@ -449,6 +450,25 @@ eachStore('notices', store => {
     expect(told.notices).toEqual([]);
     await look();
     expect(told.last).toMatchObject([{ kind: 'rejected', counts: { app: 3 } }, null]);
+  });
+
+  test('webhooks go between while what is queued and what failed is counted, sink by sink', async () => {
+    const { stage, process } = await stageOf();
+    const { kysely, embedded } = stage.database;
+    // PostgreSQL counts in a process of its own.
+    if (!embedded) return;
+    await stage.record();
+    const order: string[] = [];
+    const looked = process()
+      .look()
+      .then(() => order.push('looked'));
+    for (const webhook of ['first', 'second', 'third']) {
+      await nextTurn();
+      await kysely.selectFrom('change').select('id').execute();
+      order.push(webhook);
+    }
+    await looked;
+    expect(order).toEqual(['first', 'second', 'third', 'looked']);
   });
 
   test('a message that failed is tried again, one that was refused is left out; both are logged without what they say', async () => {

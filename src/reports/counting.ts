@@ -51,13 +51,19 @@ export async function countParked({ kysely }: Database, sink: number): Promise<M
 
 /**
  * Queued and failed changes of each configured sink, counted only up to `maxCounted` plus one: a sink that was down for long has very
- * many, and every reader would count them all.
+ * many, and every reader would count them all. One short statement per count; outside a transaction, webhooks go between.
  */
 export async function countUpToMax(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
-  const upToMost = (state: string) =>
-    sql`(select count(*) from (select 1 from delivery where delivery.sink = sink.id and state = ${sql.lit(state)} limit ${sql.lit(maxCounted + 1)}) few)`;
-  const { rows } = await sql<{ id: number; queued: number; failed: number }>`
-    select id, ${upToMost('pending')} as queued, ${upToMost('parked')} as failed from sink where removed_at is null`.execute(db);
-  const counts = new Map(rows.map(({ id, ...count }) => [id, count]));
+  const upToMax = async (sink: number, state: string): Promise<number> => {
+    const { rows } = await sql<{ n: number }>`
+      select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(maxCounted + 1)}) few`.execute(
+      db,
+    );
+    await nextTurn();
+    return rows[0]!.n;
+  };
+  const counts = new Map<number, { queued: number; failed: number }>();
+  for (const { id } of await db.selectFrom('sink').select('id').where('removed_at', 'is', null).execute())
+    counts.set(id, { queued: await upToMax(id, 'pending'), failed: await upToMax(id, 'parked') });
   return sink => counts.get(sink) ?? { queued: 0, failed: 0 };
 }

@@ -3,7 +3,7 @@ import { latestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import type { Alert } from '../sinks/alert.js';
-import { countUpToMax } from './counting.js';
+import type { countUpToMax } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 
 /** An alert as observed, without its end; it may be unknown since when its cause has existed. */
@@ -41,12 +41,12 @@ export type Seen = Observed | 'unknown' | 'removed';
 /** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
   trx: Transaction<Tables>,
+  countsOf: Awaited<ReturnType<typeof countUpToMax>>,
   local: LocalSignals,
   silenceAfterMs: number | null,
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
-  const countsOf = await countUpToMax(trx);
   for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
     if (sink.removed_at !== null) {
