@@ -471,6 +471,28 @@ eachStore('notices', store => {
     expect(order).toEqual(['first', 'second', 'third', 'looked']);
   });
 
+  test.each([999, 1000])(
+    'of a paused sink the oldest 1,000 changes alone are searched for one that failed, here the one after %i',
+    async before => {
+      const { stage, crm, told, process } = await stageOf();
+      const { kysely } = stage.database;
+      await stage.record();
+      await stage.attempt(crm, never());
+      await sql`update delivery set state = 'pending', failing_since = ${start}, enqueued_at = ${start} where sink = ${crm.id}`.execute(
+        kysely,
+      );
+      await sql`insert into delivery (change_id, sink, channel, position, enqueued_at, updated_at)
+        with recursive n(i) as (select 1 union all select i + 1 from n where i < ${sql.lit(before)})
+        select 'change ' || i, ${sql.lit(crm.id)}, 1, -i, i, i from n`.execute(kysely);
+      await kysely.updateTable('sink').set({ paused_at: start }).where('id', '=', crm.id).execute();
+      stage.clock.at = start + 120_000;
+      await process().look();
+      const failures = before < 1000 ? [{ error: stored(['as_said', 'it answered 422']) }] : [];
+      const paused = told.notices.filter(([{ kind }]) => kind === 'incident');
+      expect(paused).toMatchObject([[{ state: 'paused', waiting: before + 1, failures }, null]]);
+    },
+  );
+
   test('a message that failed is tried again, one that was refused is left out; both are logged without what they say', async () => {
     const { stage, crm, told, failed, process } = await stageOf();
     const { look } = process();

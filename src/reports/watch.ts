@@ -23,6 +23,8 @@ const minStoppedMs = 60_000;
 /** Longer than a check takes. */
 const maxCheckMs = 15_000;
 const failuresShown = 3;
+/** How many of a sink's oldest pending deliveries are searched for one that has failed. */
+const maxFailuresSearched = 1000;
 
 /** Combines two counts per cause; causes with no count left are omitted. */
 export function combine(
@@ -117,13 +119,21 @@ function isReportedAtOnce({
   return since >= startedAt && since - startedAt <= maxCheckMs;
 }
 
-/** The latest failures of the delivery that has waited longest, which is the one that is probed. */
+/**
+ * The latest failures of the delivery that has waited longest, which is the one that is probed. Reads only the start of an index: at a sink
+ * that was paused while it worked, very many may wait and none has failed.
+ */
 async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
-  const failing = trx
+  const oldest = trx
     .selectFrom('delivery')
-    .select('change_id')
+    .select(['change_id', 'failing_since', 'enqueued_at'])
     .where('sink', '=', sink)
     .where('state', '=', sql.lit('pending'))
+    .orderBy('enqueued_at')
+    .limit(maxFailuresSearched);
+  const failing = trx
+    .selectFrom(oldest.as('oldest'))
+    .select('change_id')
     .where('failing_since', 'is not', null)
     .orderBy('enqueued_at')
     .limit(1);
