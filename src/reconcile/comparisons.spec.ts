@@ -100,6 +100,7 @@ eachStore('comparisons', store => {
     readComparison(await database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
   const all = async (database: Database): Promise<Comparison[]> =>
     (await database.kysely.selectFrom('comparison').selectAll().orderBy('id').execute()).map(readComparison);
+  const listed = (database: Database) => database.kysely.selectFrom('comparison_channel').selectAll().execute();
   const ago = (ms: number) => ({ eventTime: Date.now() + offset - ms });
 
   test('all channels of the app: what differs is corrected, what is equal is verified, and nothing is recorded twice', async () => {
@@ -253,7 +254,7 @@ eachStore('comparisons', store => {
     offset = 14_000;
     vendor.http.prependListener('request', (_, response) => response.setHeader('date', new Date(Date.now() + offset).toUTCString()));
     await once();
-    expect(await all(database)).toEqual([]);
+    expect([await all(database), await listed(database)]).toEqual([[], []]);
     const failures = lines.filter(([message]) => message === 'comparing channels with Tencent failed');
     expect(failures).toEqual([[expect.any(String), expect.objectContaining({ app: sdkAppId, cause: 'created', compared: 2 })]]);
     expect(failures[0]![1]).not.toHaveProperty('comparison');
@@ -367,6 +368,7 @@ eachStore('comparisons', store => {
       offset += minute + 1000;
       await once();
       expect(await count()).toBe(gone);
+      expect(await listed(database)).toEqual([]);
     },
     30_000,
   );

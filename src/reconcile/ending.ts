@@ -27,15 +27,7 @@ export async function finishComparison(trx: Trx, comparison: Ending, now: number
   const { id, sdk_app_id: sdkAppId, cause, dry_run: dryRun, destroy, progress } = comparison;
   const finishedAt = await recordedAt(trx, now);
   const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(trx, comparison));
-  if (!isPlausible)
-    return {
-      state: 'failed',
-      reason: stored(['too_many_gone', progress.gone, progress.compared]),
-      advice: stored(['check_gone', variablesOf(sdkAppId)]),
-      finished_at: finishedAt,
-    };
-  if (dryRun === 1) progress.destroyed += progress.gone;
-  else if (progress.gone > 0) {
+  if (isPlausible && dryRun === 0 && progress.gone > 0) {
     const again = uuid({ msecs: finishedAt });
     const row = { id: again, sdk_app_id: sdkAppId, cause: 'gone', state: 'waiting', dry_run: 0, destroy: 0, whole: 0 };
     const progressOfAgain = JSON.stringify(newProgress(progress.gone));
@@ -45,6 +37,16 @@ export async function finishComparison(trx: Trx, comparison: Ending, now: number
       .execute();
     await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
   }
+  // What is still listed will not be read again.
+  await trx.deleteFrom('comparison_channel').where('comparison', '=', id).execute();
+  if (!isPlausible)
+    return {
+      state: 'failed',
+      reason: stored(['too_many_gone', progress.gone, progress.compared]),
+      advice: stored(['check_gone', variablesOf(sdkAppId)]),
+      finished_at: finishedAt,
+    };
+  if (dryRun === 1) progress.destroyed += progress.gone;
   const failure = progress.undiscovered;
   return { state: failure ? 'failed' : 'done', reason: failure?.reason ?? null, advice: failure?.advice ?? null, finished_at: finishedAt };
 }
