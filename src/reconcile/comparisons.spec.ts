@@ -260,6 +260,32 @@ eachStore('comparisons', store => {
     expect(failures[0]![1]).not.toHaveProperty('comparison');
   });
 
+  test.each([
+    ['once, after the transaction that is repeated', '40001', 'done', 1],
+    ['not at all if it is rolled back', '57P01', 'fault', 0],
+  ])('a failure of single channels is logged %s', async (_, code, end, times) => {
+    const database = await store.open();
+    const { webhook, once } = processAt(database);
+    for (const id of ['a', 'b']) await webhook(id, { command: 'created' });
+    offset = 14_000;
+    vendor.http.prependListener('request', (_, response) => response.setHeader('date', new Date(Date.now() + offset).toUTCString()));
+    const asyncCommit = database.asyncCommit.bind(database);
+    let faults = 1;
+    database.asyncCommit = work =>
+      asyncCommit(async trx => {
+        const result = await work(trx);
+        // Only what is recorded comes after the answer.
+        if (vendor.calls.length > 0 && faults-- > 0) throw Object.assign(new Error('fault'), { code });
+        return result;
+      });
+    const ended = await once().then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+    expect(ended).toBe(end);
+    expect(logged.filter(message => message === 'comparing channels with Tencent failed')).toHaveLength(times);
+  });
+
   test('a reading that something newer hides is repeated when it can judge, three times at most', async () => {
     const database = await store.open();
     const { webhook, begin, once } = processAt(database);

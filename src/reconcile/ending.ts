@@ -15,7 +15,8 @@ const maxGoneShare = 0.1;
 
 /** A comparison that has read all its channels. */
 type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'destroy' | 'progress'>;
-type Logged = Omit<Ending, 'id'> & End & { id: string | undefined };
+/** A comparison that has ended, without its id if it is not stored. */
+export type Ended = Omit<Ending, 'id'> & End & { id: string | undefined };
 type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 
 /**
@@ -60,8 +61,8 @@ async function isTooMany(trx: Trx, { id, sdk_app_id: sdkAppId, progress }: Endin
   return rows.length === 0;
 }
 
-/** Logs the end of a comparison, without its id if it is not kept. */
-export function logEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Logged): void {
+/** Logs the end of a comparison, once that is committed. */
+export function logEnd(log: Log, { id, sdk_app_id: app, cause, state, reason, advice, progress }: Ended): void {
   const { total, compared, corrected, destroyed, imported, failed } = progress;
   const fields = { app, comparison: id, cause, total, compared, corrected, destroyed, imported, failed };
   if (state === 'done') log.info('channels compared with Tencent', fields);

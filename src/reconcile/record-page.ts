@@ -35,8 +35,11 @@ interface Options {
   dryRun: boolean;
 }
 
-/** Called in the transaction that records the outcomes, to write further rows; may be called again after a conflict. */
-type WithOutcomes = (trx: Trx, outcomes: readonly Outcome[]) => Promise<void>;
+/**
+ * Called in the transaction that records the outcomes, to write further rows; may be called again after a conflict.
+ * @returns called once it is committed
+ */
+type WithOutcomes = (trx: Trx, outcomes: readonly Outcome[]) => Promise<(() => void) | undefined>;
 
 /** An inconclusive reading is repeated only if it becomes due within this time; a later one results from a wrong clock. */
 const maxRereadDelayMs = 60_000;
@@ -70,7 +73,7 @@ export class PageRecorder {
     withOutcomes: WithOutcomes,
   ): Promise<void> {
     const { app, events, log, recorder, lease } = this.context;
-    const { outcomes, recovered } = await recorder.transaction(async (trx, record) => {
+    const { outcomes, recovered, afterCommit } = await recorder.transaction(async (trx, record) => {
       const row = await lease.fence(trx);
       await lease.succeeded(trx, row);
       const isKnownNeeded = dryRun || [...readings.values()].some(({ kind }) => kind === 'gone');
@@ -91,9 +94,9 @@ export class PageRecorder {
         }
       }
       await record(toRecord);
-      await withOutcomes(trx, outcomes);
-      return { outcomes, recovered: row.state !== 'ok' };
+      return { outcomes, recovered: row.state !== 'ok', afterCommit: await withOutcomes(trx, outcomes) };
     });
+    afterCommit?.();
     if (recovered) log.info("Tencent's API works again", { app: app.sdkAppId });
     for (const [result, group] of Map.groupBy(dryRun ? [] : outcomes, outcome => outcome.result))
       if (result !== 'gone') events.emit('compared', app.sdkAppId, result, group.length);

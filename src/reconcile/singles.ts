@@ -4,7 +4,7 @@ import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, addChannels, newProgress, progressAfter } from './comparison.js';
-import { finishComparison, logEnd } from './ending.js';
+import { type Ended, finishComparison, logEnd } from './ending.js';
 import { PageRecorder, type AppContext } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
 
@@ -36,7 +36,7 @@ export class Singles {
 
   /** Reads channels; each cause makes a separate comparison, stored only if it changed something. */
   async read(singles: readonly Single[], stop: AbortSignal): Promise<void> {
-    const { api, app, clock, database, lease } = this.context;
+    const { api, app, clock, database, lease, log } = this.context;
     const causeOf = new Map(singles.map(single => [single.channel_id, (single.read_cause ?? 'created') as Cause]));
     const startedAt = clock.now();
     const readings = await readChannels(api, [...causeOf.keys()], lease.pace, stop);
@@ -45,16 +45,21 @@ export class Singles {
       if (failed.length > 0)
         await sql`update channel set read_at = null, read_cause = null, read_tries = 0
           where sdk_app_id = ${app.sdkAppId} and ${database.isAmong('channel_id', failed)} and ${isDueSql(startedAt)}`.execute(trx);
+      const ended: Ended[] = [];
       for (const [cause, group] of Map.groupBy(outcomes, ({ channelId }) => causeOf.get(channelId)!))
-        await this.store(trx, cause, group, startedAt);
+        ended.push(...(await this.store(trx, cause, group, startedAt)));
+      return () => {
+        for (const comparison of ended) if (comparison.state === 'failed') logEnd(log, comparison);
+      };
     });
   }
 
-  private async store(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<void> {
-    const { app, clock, database, log } = this.context;
+  /** @returns the comparison, without its id if it is not stored; none if there was nothing to change */
+  private async store(trx: Trx, cause: Cause, outcomes: readonly Outcome[], startedAt: number): Promise<Ended[]> {
+    const { app, clock, database } = this.context;
     const progress = progressAfter(newProgress(outcomes.length), outcomes);
     const changed = progress.corrected + progress.imported > 0;
-    if (!changed && progress.gone === 0) return;
+    if (!changed && progress.gone === 0) return [];
     const now = clock.now();
     const id = uuid({ msecs: await recordedAt(trx, now) });
     const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: startedAt, started_at: startedAt };
@@ -62,11 +67,11 @@ export class Singles {
     const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
     await addChannels(database, trx, id, gone, 1);
     const ended = { ...comparison, ...(await finishComparison(trx, comparison, now)) };
-    if (ended.state === 'failed') logEnd(log, { ...ended, id: changed ? id : undefined });
-    if (!changed) return;
+    if (!changed) return [{ ...ended, id: undefined }];
     await trx
       .insertInto('comparison')
       .values({ ...ended, progress: JSON.stringify(progress) })
       .execute();
+    return [ended];
   }
 }
