@@ -4,8 +4,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import zlib from 'node:zlib';
+import { sql } from 'kysely';
 import { mark } from './support/planted.js';
 import { type HttpAnswer, send, startTestService } from './support/service.js';
+import { until } from './support/until.js';
 
 const path = '/webhooks/tencent-chat';
 const changed = 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged';
@@ -370,6 +372,28 @@ describe('everything else', () => {
       `channel_sync_webhooks_total{command="OfficialAccount.CallbackAfterOfficialAccountDestroyed",result="invalid"} 1`,
     );
   });
+  test('what is lost counts for the app that it names, but what anybody else sends with 403 counts for none', async () => {
+    const counted: [app: string, result: string][] = [];
+    const count = (...rejected: [string, string]): void => void counted.push(rejected);
+    service.events.on('rejected', count);
+    const appId = '1400000001';
+    for (const SdkAppid of [undefined, '1400000002', [appId, appId], `${appId} `])
+      expectPacket(await post(body(), query({ SdkAppid })), 403, 120001);
+    expectPacket(await post(body({ Name: 'kept' })), 200, 0);
+    expectPacket(await post('no JSON', query({ CallbackCommand: 'Group.Other' })), 200, 0);
+    expect((await send('POST', `${service.url}/elsewhere?${query()}`, '{}')).status).toBe(404);
+    expectPacket(await post(body(), query({ Sign: 'x' })), 401, 120002);
+    expectPacket(await post('x'.repeat(100_000)), 413, 120004);
+    expectPacket(await post('no JSON'), 400, 120003);
+    const { kysely } = service.database;
+    await sql`alter table change rename to away`.execute(kysely);
+    expectPacket(await post(body({ Name: 'lost' })), 503, 120005);
+    await sql`alter table away rename to change`.execute(kysely);
+    await until(() => counted.length >= 4, 'all are counted');
+    service.events.off('rejected', count);
+    expect(counted).toEqual(['unauthorized', 'too_large', 'invalid', 'unavailable'].map(result => [appId, result]));
+  });
+
   test('a kept-alive connection stays open for 75 s', async () => {
     const { headers } = await send('GET', service.url + path, undefined, { connection: 'keep-alive' });
     expect(headers['keep-alive']).toBe('timeout=75');

@@ -820,6 +820,28 @@ eachStore('comparisons', store => {
     );
 
     test(
+      'nothing is begun by the schedule while one of all channels runs, however long that takes, and none waits for its end',
+      () =>
+        running({ COMPARE_EVERY: '10m' }, async (database, { begin, webhook }, looked) => {
+          await done(database, 1);
+          await webhook('a', ago(minute));
+          vendor.fault = () => ({ status: 502, body: 'away' });
+          await begin();
+          const calls = vendor.calls.length;
+          for (let times = 1; times <= 3; times += 1) {
+            offset = times * 11 * minute;
+            await until(() => vendor.calls.length >= calls + times, 'it is tried again');
+            await looked();
+            expect((await all(database)).map(({ cause, state }) => [cause, state])).toEqual([
+              ['schedule', 'done'],
+              ['request', 'running'],
+            ]);
+          }
+        }),
+      20_000,
+    );
+
+    test(
       'after webhooks were refused and a minute without, because of what anybody can have refused once an hour',
       () =>
         running({}, async (database, { events }, looked) => {

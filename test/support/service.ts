@@ -6,6 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from '../../src/app.module.js';
 import { Database } from '../../src/database/database.js';
+import { EngineEvents } from '../../src/process/engine-events.js';
 import { Log } from '../../src/process/log.js';
 import { startService } from '../../src/service.js';
 import { expectNoSecret, plant } from './planted.js';
@@ -34,6 +35,7 @@ export async function startTestService(environment: Record<string, string>) {
     url: `http://127.0.0.1:${service.port}`,
     managementUrl: `http://127.0.0.1:${service.managementPort}`,
     database: app.get(Database),
+    events: app.get(EngineEvents),
     stop: async (): Promise<void> => {
       const stop = service.stop();
       stop.hurry();
