@@ -595,13 +595,32 @@ describe('what takes long, and the calls of other services, by the shapes of the
   let answers: Record<string, object[]>;
   const called = (): string[] => server.requests.filter(({ method }) => method === 'POST').map(({ path, body }) => `${path} ${body}`);
   const run = (words: string[], input = '') => cli.run([...words, '--url', server.url], { input });
-  /** It takes 10 s, in which the other tests run. */
-  let heldUp: Promise<CliRun>;
+  const heldUpCommands: [name: string, words: string[]][] = [
+    ['verify', ['verify', 'search']],
+    ['compare, while the vendor is down,', ['compare', '--app', '1', '--yes']],
+    ['compare, behind another while the vendor is down,', ['compare', '--app', '2', '--yes']],
+  ];
+  /** Each takes 10 s, in which the other tests run. */
+  let heldUp: Record<string, Promise<CliRun>>;
   let holding: FakeServer;
 
   beforeAll(async () => {
-    holding = await fakeServer(() => ({ body: { ...verified, error: 'connection refused' } }));
-    heldUp = cli.run(['verify', 'search', '--json', '--url', holding.url]);
+    const apps = [
+      { sdkAppId: '1', comparisons: 'on', state: 'ok', reason: null },
+      { sdkAppId: '2', comparisons: 'on', state: 'retrying', reason: 'connection refused' },
+    ];
+    const held: Record<string, object> = {
+      'sinks/search/verify': { ...verified, error: 'connection refused' },
+      apps: { items: apps, nextCursor: null },
+      'comparisons/1': { ...comparison, id: '1', sdkAppId: '1', state: 'running', reason: 'connection refused' },
+      'comparisons/2': { ...comparison, id: '2', sdkAppId: '2', reason: null },
+    };
+    holding = await fakeServer(({ path, body }) => {
+      const called = path.replace('/api/v1/', '').replace(/\?.*/, '');
+      const { sdkAppId } = json(body || '{}') as { sdkAppId?: string };
+      return { body: held[called === 'comparisons' ? `comparisons/${sdkAppId}` : called]! };
+    });
+    heldUp = Object.fromEntries(heldUpCommands.map(([name, words]) => [name, cli.run([...words, '--json', '--url', holding.url])]));
     server = await fakeServer(({ method, path }) => {
       const list = answers[`${method} ${path.replace('/api/v1/', '').replace(/\?.*/, '')}`];
       const body = list && list.length > 1 ? list.shift() : list?.[0];
@@ -777,11 +796,15 @@ describe('what takes long, and the calls of other services, by the shapes of the
     }
   }, 60_000);
 
-  test('verify waits no longer where the service is held up for long', async () => {
-    expect(await heldUp).toMatchObject({
-      code: 1,
-      out: '',
-      errors: expect.stringMatching(/^connection refused\. The service keeps trying/) as unknown,
-    });
-  }, 60_000);
+  test.each(heldUpCommands)(
+    '%s waits no longer where the service is held up for long',
+    async name => {
+      expect(await heldUp[name]).toMatchObject({
+        code: 1,
+        out: '',
+        errors: expect.stringMatching(/^connection refused\. The service keeps trying/) as unknown,
+      });
+    },
+    60_000,
+  );
 });

@@ -179,11 +179,14 @@ async function idsIn(file: string): Promise<string[]> {
   return lines;
 }
 
-function compared(api: Api, { id }: ComparisonDto): Promise<ComparisonDto> {
-  return ended(
-    () => api.get(`comparisons/${segment(id)}`),
-    ({ state, compared, total }) => `${state}: ${compared} of ${total} channels compared`,
-  );
+function compared(api: Api, { id, sdkAppId }: ComparisonDto): Promise<ComparisonDto> {
+  const read = async (): Promise<ComparisonDto> => {
+    const comparison = await api.get<ComparisonDto>(`comparisons/${segment(id)}`);
+    if (comparison.state !== 'waiting') return comparison;
+    // It waits for another comparison of the app, and so for what holds that up.
+    return { ...comparison, reason: comparison.reason ?? (await appOf(api, sdkAppId)).reason };
+  };
+  return ended(read, ({ state, compared, total }) => `${state}: ${compared} of ${total} channels compared`);
 }
 
 /** Waits until a job of the service has ended. @throws Fault if it is held up for long, though the service keeps trying */
