@@ -98,6 +98,27 @@ test('it passes the recommended rules of Redocly', async () => {
   expect(new Set(problems.map(({ ruleId }) => ruleId))).toEqual(new Set(['operation-4xx-response']));
 }, 60_000);
 
+test('a body with an unknown field is refused, as the description says', async () => {
+  const authorization = `Bearer ${mark}-management`;
+  const schemas = document.components!.schemas as Record<string, { additionalProperties?: boolean }>;
+  const withBody = operations().filter(({ call }) => call.requestBody);
+  const found = withBody.map(async ({ path, call: { requestBody } }) => {
+    const { content } = requestBody as { content: Record<string, { schema: { $ref: string } }> };
+    const { additionalProperties } = schemas[content['application/json']!.schema.$ref.split('/').at(-1)!]!;
+    const url = ports.managementUrl + path.replace('{name}', 'crm').replace('{id}', 'x');
+    const response = await fetch(url, { method: 'POST', headers: { authorization }, body: '{"dryrun":true}' });
+    return {
+      path,
+      additionalProperties,
+      status: response.status,
+      says: (await response.text()).includes('property dryrun should not exist'),
+    };
+  });
+  const refused = { additionalProperties: false, status: 400, says: true };
+  expect(await Promise.all(found)).toEqual(withBody.map(({ path }) => ({ path, ...refused })));
+  expect(withBody).toHaveLength(5);
+});
+
 test('what is answered, and what a webhook sink is sent, is as described and nothing else', async () => {
   const schemas = structuredClone(document.components!.schemas!) as Record<string, { properties: object; additionalProperties?: false }>;
   for (const schema of Object.values(schemas)) schema.additionalProperties = false;

@@ -7,6 +7,7 @@ import { ProblemDto } from './problem.dto.js';
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Schema = Exclude<NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string], { $ref: string }>;
 type Parameter = Exclude<NonNullable<Operation['parameters']>[number], { $ref: string }> & { schema: Schema };
+type Body = { content: Record<string, { schema: { $ref: string } }> };
 
 const aChange = '0198c0de-7a5b-7000-8000-00000000002a';
 const instant = '2026-01-31T12:00:00.000Z';
@@ -73,8 +74,15 @@ export function openApiOf(app: INestApplication): OpenAPIObject {
     .build();
   const webhooks = { change: { post: event } };
   const document = SwaggerModule.createDocument(app, { ...config, webhooks }, { extraModels: [EventDto, ProblemDto] });
-  for (const [path, calls] of Object.entries(document.paths)) for (const call of Object.values(calls) as Operation[]) complete(path, call);
-  for (const { properties = {} } of Object.values(document.components!.schemas!) as Schema[])
+  const schemas = document.components!.schemas as Record<string, Schema>;
+  for (const [path, calls] of Object.entries(document.paths))
+    for (const call of Object.values(calls) as Operation[]) {
+      complete(path, call);
+      const [body] = Object.values((call.requestBody as Body | undefined)?.content ?? {});
+      // RequestPipe rejects unknown fields.
+      if (body) schemas[body.schema.$ref.split('/').at(-1)!]!.additionalProperties = false;
+    }
+  for (const { properties = {} } of Object.values(schemas))
     for (const [name, schema] of Object.entries(properties) as [string, Schema][]) describe(name, schema, schema);
   return document;
 }
