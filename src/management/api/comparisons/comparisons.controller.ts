@@ -15,6 +15,7 @@ import { readComparison } from '../../../reconcile/comparison.js';
 import { Settings } from '../../../settings/settings.js';
 import { AdminActions } from '../../admin-actions.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
+import { uuidPattern } from '../uuid.js';
 import {
   ComparisonDto,
   ComparisonPageDto,
@@ -56,7 +57,7 @@ export class ComparisonsController {
   /** List comparisons, latest first */
   @Get()
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
-    const after = afterCursor(cursor, id => (/^[0-9a-f-]{36}$/.test(id) ? id : null));
+    const after = afterCursor(cursor, id => (uuidPattern.test(id) ? id : null));
     const rows = await this.database.kysely
       .selectFrom('comparison')
       .selectAll()
@@ -72,8 +73,8 @@ export class ComparisonsController {
   /** Get the progress and result of a comparison */
   @Get(':id')
   async one(@Param('id') id: string): Promise<ComparisonDto> {
-    const isId = /^[0-9a-f-]{36}$/.test(id);
-    const row = isId && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
+    const row =
+      uuidPattern.test(id) && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
     if (!row) throw new NotFoundException('there is no comparison with this id');
     return showComparison(readComparison(row));
   }
