@@ -34,7 +34,7 @@ const maxBackOffMs = 60_000;
 
 /**
  * Sends alerts about the service itself to report sinks: stopped sinks, parked deliveries, search indices out of sync, missing or rejected
- * webhooks; also the daily summary. One process at a time observes. Each alert is a row that is updated from every observation and sent
+ * webhooks, comparisons and the API for them; also the daily summary. One process at a time observes. Each alert is a row that is updated from every observation and sent
  * again whenever it has changed, until it is over.
  */
 @Injectable()

@@ -130,7 +130,7 @@ test('an incoming webhook is connected to, and nothing is posted', async () => {
   const { value } = readClass(slack.settings, new Map(Object.entries(hook).filter(([, text]) => text !== '')));
   const sink = await slack.open(value, context);
   const { problems, summary } = await checkSink(sink, signal);
-  expect([problems, summary]).toEqual([[], expect.stringMatching(/^reachable; the path of WEBHOOK_URL .* not tried/)]);
+  expect([problems, summary]).toEqual([[], expect.stringMatching(/^reachable; the path of WEBHOOK_URL is not tried/)]);
   expect(server.requests).toEqual([]);
   await server.close();
   expect((await checkSink(sink, signal)).problems).toMatchObject([{ outcome: 'retry', message: 'connection refused' }]);

@@ -16,8 +16,9 @@ type Scopes = ReadonlySet<string> | null;
 /** Checks only the connection: anything more would post a message. */
 export async function checkHook(url: string, { proxies }: SinkContext, signal: AbortSignal): Promise<CheckResult> {
   const reached = await reach(url, proxies, {}, signal);
-  const where = reached === 'proxy' ? 'its proxy is reachable; Slack and the path' : 'reachable; the path';
-  return { problems: [], summary: `${where} of WEBHOOK_URL are not tried until the first message or \`test\`` };
+  const known =
+    reached === 'proxy' ? 'its proxy is reachable; Slack and the path of WEBHOOK_URL are' : 'reachable; the path of WEBHOOK_URL is';
+  return { problems: [], summary: `${known} not tried until the first message or \`test\`` };
 }
 
 /** Checks the token, its scopes, and the bot's access to the channel as far as the scopes allow. Posts nothing. */

@@ -484,7 +484,7 @@ describe("the alerts about Tencent's API", () => {
       '🔴 App 1400000001 is not compared with Tencent: check its settings',
       '*Error: *Tencent answered 70009: the UserSig is not accepted',
       '*What to do: *Check APP_1400000001_IDENTIFIER and APP_1400000001_SECRET_KEY.',
-      'Webhooks and sinks are not affected. It is tried again by itself.',
+      'Webhooks and sinks are not affected. Failed calls are retried automatically.',
       'Since Dec 9, 2022, 08:00:00 UTC',
     ]);
     expect(linesOf(alertMessage({ ...vendor, until }, context))[0]).toBe("✅ Tencent's API works again for app 1400000001");

@@ -23,7 +23,7 @@ const maxUnits = 1400;
 const maxLines = 20;
 const maxActions = 5;
 
-/** One line if all sinks are fine; otherwise a summary, a line per failing sink and one for the rest. Then the actions of users. */
+/** One line if all sinks have the change; otherwise a summary, a line for each that has not, one for the rest. Then the actions of users. */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
   const { words } = context;
   const well = all.filter(isWell);

@@ -15,7 +15,7 @@ export function ephemeral(words: EphemeralMessage): object {
   return { response_type: 'ephemeral', replace_original: false, ...words };
 }
 
-/** Whether a response_url belongs to Slack, so that no payload can send us elsewhere. `apiUrl`: another API root, used in tests. */
+/** Whether a response_url belongs to Slack, so that no payload can send us elsewhere. `apiUrl`: another API root, from API_URL. */
 export function isSlackUrl(responseUrl: string, apiUrl?: string): boolean {
   if (!URL.canParse(responseUrl)) return false;
   const { origin } = new URL(responseUrl);

@@ -24,7 +24,7 @@ export function homeText(word: string): HomeView {
   return { type: 'home', blocks: [{ type: 'section', text: plain(word) }] };
 }
 
-/** The app's Home tab, sinks first. It has at most about 90 of the 100 blocks that Slack allows. */
+/** The app's Home tab, sinks first. It has at most 71 of the 100 blocks that Slack allows. */
 export function homeView({ sinks, latest, failed, outcome }: HomeContent, context: RenderContext, now: number): HomeView {
   const { words } = context;
   const texts = words.lookup;

@@ -110,7 +110,7 @@ export const alertsEn = {
   vendor: {
     misconfigured: (app: string) => `App ${app} is not compared with Tencent: check its settings`,
     retrying: (app: string) => `Tencent's API fails for app ${app}`,
-    harmless: 'Webhooks and sinks are not affected. It is tried again by itself.',
+    harmless: 'Webhooks and sinks are not affected. Failed calls are retried automatically.',
     over: (app: string) => `Tencent's API works again for app ${app}`,
   },
 
