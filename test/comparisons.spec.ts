@@ -117,7 +117,7 @@ eachStore('comparing with Tencent', store => {
     expect(items).toMatchObject([{ action: 'import', actor: 'api', details: { sdkAppId: app, channels: 10_000 } }]);
   }, 90_000);
 
-  test('whatever an id is made of, its channel is imported, shown, found, corrected and destroyed', async () => {
+  test('whatever an id is made of, its channel is imported, shown, found, corrected, and missed when it is gone', async () => {
     await start({ COMPARE_EVERY: 'off', COMPARE_RATE_PER_SECOND: '200' });
     const ids = [
       '@TOA#_a/b',
@@ -149,6 +149,9 @@ eachStore('comparing with Tencent', store => {
     expect(corrected).toMatchObject({ state: 'done', corrected: ids.length, imported: 0, failed: 0 });
     const examples = ids.map(id => ({ channelId: id, field: 'name', ours: `name of ${id}`, theirs: 'another', reason: null }));
     expect(corrected.examples.toSorted(byId)).toEqual(examples.toSorted(byId));
+    vendor.channels.clear();
+    const { body } = await call('POST', 'comparisons', { sdkAppId: app, channelIds: ids, dryRun: true, destroy: true });
+    expect(await ended(body.id)).toMatchObject({ state: 'done', compared: ids.length, destroyed: ids.length, failed: 0 });
   });
 
   test('twenty examples at most, and an id that was never heard of becomes a channel whoever asked', async () => {
