@@ -31,6 +31,7 @@ export async function within<T>(
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const end = (): void => aborted.reject(signal.reason as Error);
+  if (signal.aborted) end();
   signal.addEventListener('abort', end, { once: true });
   try {
     return await Promise.race([promise, aborted.promise]);

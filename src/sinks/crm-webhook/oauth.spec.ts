@@ -221,6 +221,16 @@ describe('OAuth 2 client credentials', () => {
     expect([forms.length, bearers(crm)]).toEqual([1, ['Bearer the-token']]);
   });
 
+  it('an attempt whose time is up waits for no second token', async () => {
+    const { url } = await endpoint((_form, _basic, count) => (count === 1 ? { body: { access_token: 'the-token' } } : undefined));
+    // A 401 that does not end before the attempt does.
+    const crm = await target((_, response) => void response.writeHead(401).write('no'));
+    const sink = await sinkAt(crm.url, url, { TIMEOUT_MS: '800' });
+    const startedAt = performance.now();
+    expect(await attempt(sink)).toMatchObject({ message: 'timed out after 800 ms' });
+    expect(performance.now() - startedAt).toBeLessThan(1300);
+  });
+
   it('the endpoint is reached by way of the proxy, and with our certificate', async () => {
     const mutual = await target(() => ({ body: { access_token: 'the-token' } }), {
       tls: { ...server, ca, requestCert: true, rejectUnauthorized: true },
