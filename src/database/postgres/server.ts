@@ -14,6 +14,8 @@ const workerShare = 2 / 3;
 const limitedForMs = 300_000;
 /** A pooler without free server connections accepts ours, but lets the first statement wait. */
 const firstQueryTimeoutMs = 1000;
+/** A connection that was idle for longer is checked before use: the server may just have closed it, which would fail a transaction. */
+const checkAfterIdleMs = 100;
 /** While a server keeps failing, the pool is not replaced more often than this. */
 const minRenewIntervalMs = 1000;
 
@@ -30,6 +32,8 @@ export class PostgresServer {
   private workers = 0;
   private readonly waiting: (() => void)[] = [];
   private readonly poolOf = new WeakMap<pg.Client, pg.Pool>();
+  /** When each connection was last known to work (monotonic). */
+  private readonly workedAt = new WeakMap<pg.Client, number>();
   private ended = false;
 
   /** @param onLost called when an idle connection is lost */
@@ -43,7 +47,8 @@ export class PostgresServer {
     for (;;) {
       const pool = (this.pool ??= this.newPool());
       try {
-        return await pool.connect();
+        const client = await pool.connect();
+        if (performance.now() - this.workedAt.get(client)! < checkAfterIdleMs || (await this.stillWorks(client))) return client;
       } catch (error) {
         if (isFull(error) && pool.totalCount > 0) this.limitForAWhile(pool.totalCount);
         else {
@@ -52,6 +57,25 @@ export class PostgresServer {
         }
       }
     }
+  }
+
+  /** Checks an idle connection; drops it if it is lost. */
+  private async stillWorks(client: pg.PoolClient): Promise<boolean> {
+    try {
+      await client.query('select 1');
+      return true;
+    } catch (error) {
+      client.release(true);
+      if (this.lostIdle(error as Error)) this.failed(client, error as Error);
+      return false;
+    }
+  }
+
+  /** @returns false for 57P05: the server closed an idle connection after its idle_session_timeout, which is harmless */
+  private lostIdle(error: Error & { code?: string }): boolean {
+    if (error.code === '57P05') return false;
+    this.onLost(error);
+    return true;
   }
 
   /** Like `connect`, limited to the workers' share, so that webhooks need not wait for them. */
@@ -104,11 +128,13 @@ export class PostgresServer {
 
   private newPool(): pg.Pool {
     if (this.ended) throw new Error('the database was closed');
+    const works = (client: pg.Client): unknown => this.workedAt.set(client, performance.now());
     const verify: pg.PoolConfig['verify'] = (client, done) =>
-      void client.query({ text: 'select 1', query_timeout: firstQueryTimeoutMs } as pg.QueryConfig).then(() => done(), done);
+      void client
+        .query({ text: 'select 1', query_timeout: firstQueryTimeoutMs } as pg.QueryConfig)
+        .then(() => (works(client), done()), done);
     const pool = new pg.Pool({ ...configOf(this.url), max: this.max, min: 2, verify });
-    // 57P05: the server closed an idle connection after its idle_session_timeout, which is harmless.
-    pool.on('error', (error: Error & { code?: string }) => error.code === '57P05' || this.onLost(error));
+    pool.on('error', error => this.lostIdle(error)).on('release', (_, client) => works(client));
     return pool.on('connect', client => {
       this.poolOf.set(client, pool);
       // While the connection is in use, its query reports the error; without a listener here it would crash the process.
