@@ -102,11 +102,10 @@ export class Attempts {
     this.starting = true;
     // Let the webhooks just recorded be answered first.
     await nextTurn();
-    while (this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect) {
-      if (!this.starts.take()) {
-        await this.starts.next();
-        continue;
-      }
+    while (this.mayStart()) {
+      await this.starts.take();
+      // Meanwhile the queue may have been released, or the sink may have stopped.
+      if (!this.mayStart()) break;
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
       // If this process was blocked for long, other processes may have taken some of these lanes.
@@ -116,6 +115,10 @@ export class Attempts {
       if (ours!.length > 0) void this.attempt(ours!);
     }
     this.starting = false;
+  }
+
+  private mayStart(): boolean {
+    return this.queue.length > 0 && this.inFlight < this.settings.CONCURRENCY && !this.suspect;
   }
 
   private async attempt(works: readonly LaneWork[]): Promise<void> {

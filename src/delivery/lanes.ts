@@ -67,8 +67,7 @@ export class Lanes extends Leases {
       const settled = ended.length > 0 ? await this.settleAll(session, row, ended, retryMaxAgeMs) : nothingSettled;
       // Most turns only settle. Lanes that become due meanwhile wake the worker again.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
-      const claimed = claim.attempts > 0 && mayClaim ? await claimWork(session, row, this.newToken()) : nothingClaimed;
-      const { works, more } = claimed;
+      const { works, more } = claim.attempts > 0 && mayClaim ? await claimWork(session, row, this.newToken()) : nothingClaimed;
       await writeSink(session, before, row);
       const page = read.superseding || settled.superseding ? await supersedePage(session) : nothingSuperseded;
       const recovering = row.recovered_to !== null;

@@ -53,16 +53,28 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   await worker.drain(0);
 });
 
+/** Attempts of sinks that share a budget of starts; each sink has all of these works to start. */
+function startAll(queues: readonly LaneWork[][][], started: (sink: number) => void): Attempts[] {
+  const starts = new TurnBudget(12);
+  const many = Object.assign(new SinkSettings(), settings, { CONCURRENCY: 1000 });
+  const { signal } = new AbortController();
+  const sinks = queues.map((queue, index) => {
+    const sink = { deliver: () => Promise.resolve(started(index)) };
+    const attempts = new Attempts(sink, many, { monotonic: () => 0 }, () => undefined, signal, starts);
+    for (const work of queue) attempts.take(work, Infinity);
+    return attempts;
+  });
+  for (const attempts of sinks) void attempts.start();
+  return sinks;
+}
+
 // Fails if each sink starts some per turn: webhooks waited for the attempts of a hundred sinks.
 test('a turn of the event loop starts a dozen attempts at most, however many sinks there are', async () => {
   let started = 0;
-  const clock = { monotonic: () => 0 };
-  const sink = { deliver: () => Promise.resolve(void (started += 1)) };
-  const { signal } = new AbortController();
-  const starts = new TurnBudget(12);
-  const sinks = Array.from({ length: 50 }, () => new Attempts(sink, settings, clock, () => undefined, signal, starts));
-  for (const attempts of sinks) for (const work of works(4)) attempts.take(work, Infinity);
-  for (const attempts of sinks) void attempts.start();
+  startAll(
+    Array.from({ length: 50 }, () => works(4)),
+    () => (started += 1),
+  );
   const perTurn: number[] = [];
   for (let before = 0; started < 200; before = started) {
     await nextTurn();
@@ -70,6 +82,28 @@ test('a turn of the event loop starts a dozen attempts at most, however many sin
   }
   expect(Math.max(...perTurn)).toBeLessThanOrEqual(12);
   expect(perTurn.length).toBeLessThanOrEqual(40);
+});
+
+// Fails if a sink that has waited may start as many as it has: the first one took every turn.
+test('a sink with much to do leaves the others their share of each turn', async () => {
+  const started = [0, 0, 0];
+  startAll([works(900), works(20), works(20)], sink => (started[sink]! += 1));
+  while (started[0]! < 100) await nextTurn();
+  expect(started.slice(1)).toEqual([20, 20]);
+});
+
+test('what was released while it waited for its turn is not started', async () => {
+  const started = [0, 0];
+  const sinks = startAll([works(900), works(20)], sink => (started[sink]! += 1));
+  while (started[1] === 0) await nextTurn();
+  const before = started[1]!;
+  expect(sinks[1]!.takeQueue(true).length).toBe(20 - before);
+  for (let turn = 0; turn < 10; turn++) await nextTurn();
+  expect(started[1]).toBe(before);
+  // Its next work is started again.
+  for (const work of works(5)) sinks[1]!.take(work, Infinity);
+  void sinks[1]!.start();
+  await until(() => started[1] === before + 5, 'the next work');
 });
 
 // Fails if the lease is checked only at every fourth start.

@@ -2,26 +2,23 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** Bounds how much is started per turn of the event loop, so that other work has its turn in between. */
 export class TurnBudget {
-  private left: number;
-  private refill: Promise<void> | null = null;
+  private left = 0;
+  private readonly waiting: (() => void)[] = [];
 
-  constructor(private readonly max: number) {
-    this.left = max;
+  constructor(private readonly max: number) {}
+
+  /** Resolves when the caller may start one thing: first come, first served, so that none keeps the others waiting. */
+  async take(): Promise<void> {
+    if (this.left > 0) this.left -= 1;
+    else await new Promise<void>(resolve => this.waiting.push(resolve) === 1 && this.refillNextTurn());
   }
 
-  /** @returns false if nothing more may start in this turn */
-  take(): boolean {
-    if (this.left === 0) return false;
-    this.left -= 1;
-    return true;
-  }
-
-  /** Resolves when more may start. */
-  next(): Promise<void> {
-    this.refill ??= nextTurn().then(() => {
-      this.left = this.max;
-      this.refill = null;
+  private refillNextTurn(): void {
+    void nextTurn().then(() => {
+      const served = this.waiting.splice(0, this.max);
+      this.left = this.max - served.length;
+      if (this.waiting.length > 0) this.refillNextTurn();
+      for (const resolve of served) resolve();
     });
-    return this.refill;
   }
 }
