@@ -55,7 +55,7 @@ export async function recordFilesIn(folder: string): Promise<string[]> {
   return files.map(({ name }) => name).sort();
 }
 
-/** Removes a folder if it is empty except for its heartbeat. */
+/** Removes the heartbeat, and the folder if nothing else is in it. */
 export async function removeEmpty(folder: string): Promise<void> {
   for (const name of ['heartbeat', 'heartbeat.new']) await rm(join(folder, name), { force: true });
   await rmdir(folder).catch(() => undefined);
