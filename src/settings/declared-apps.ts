@@ -52,7 +52,7 @@ export class ComparisonSettings {
   COMPARE_EVERY!: number | null;
 
   @Setting({
-    meaning: "Calls of Tencent's REST API per second and app, over all processes together; may be a fraction",
+    meaning: "Calls to Tencent's REST API per second and app, over all processes together; may be a fraction",
     default: '5',
     parse: decimal,
   })

@@ -75,11 +75,11 @@ export class Settings extends TracingSettings {
   @Setting({ meaning: 'The address of this machine that PORT listens on', default: '0.0.0.0' })
   HOST!: string;
 
-  @Setting({ meaning: 'The address of this machine that MANAGEMENT_PORT listens on; as HOST unless set', example: '127.0.0.1' })
+  @Setting({ meaning: 'The address of this machine that MANAGEMENT_PORT listens on; the same as HOST unless set', example: '127.0.0.1' })
   MANAGEMENT_HOST?: string;
 
   @Setting({
-    meaning: 'The bearer token of /api/v1, 16 characters or more; without it the API and its documentation are 404',
+    meaning: 'The bearer token of /api/v1, 16 characters or more; without it the API and its documentation answer 404',
     secret: true,
     example: 'a-long-random-text',
   })
@@ -89,7 +89,7 @@ export class Settings extends TracingSettings {
 
   @Setting({
     meaning:
-      "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which lets in who has it for one hour. Needs MANAGEMENT_TOKEN",
+      "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which anyone who has the link can open for one hour. Needs MANAGEMENT_TOKEN",
     example: 'https://channel-sync.example.com',
   })
   @Must(
@@ -99,7 +99,8 @@ export class Settings extends TracingSettings {
   PUBLIC_URL?: string;
 
   @Setting({
-    meaning: '`sqlite:` and a path (folders are made) for one process, or `postgres://…`. A path is relative to where the process starts',
+    meaning:
+      '`sqlite:` and a path (folders are created) for one process, or `postgres://…`. A path is relative to where the process starts',
     default: 'sqlite:data/channel-sync.db',
     secret: true,
   })

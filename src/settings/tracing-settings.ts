@@ -28,7 +28,7 @@ export class TracingSettings extends ComparisonSettings {
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
 
   @Setting({
-    meaning: 'Headers that go with them: `name=value`, comma-separated, the values percent-encoded',
+    meaning: 'Headers sent with the traces: `name=value`, comma-separated, the values percent-encoded',
     example: 'api-key=a-key-of-theirs',
     parse: headers,
     secret: true,
@@ -44,7 +44,7 @@ export class TracingSettings extends ComparisonSettings {
   @IsIn(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
   OTEL_TRACES_SAMPLER!: string;
 
-  @Setting({ meaning: 'With `traceidratio`: which part of them, from 0 to 1', default: '1', parse: decimal })
+  @Setting({ meaning: 'With `traceidratio`: the share of traces that are sent, from 0 to 1', default: '1', parse: decimal })
   @Must('a number from 0 to 1', value => Number(value) >= 0 && Number(value) <= 1)
   OTEL_TRACES_SAMPLER_ARG!: number;
 }

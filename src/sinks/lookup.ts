@@ -78,7 +78,7 @@ export interface Lookup {
   /** The channel in every app that has it. */
   channel(channelId: string): Promise<ChannelOverview[]>;
   change(changeId: string): Promise<ChangeDetails | null>;
-  /** A link to a change's page, valid for an hour, audited as created for `actor`; `null` without PUBLIC_URL. @param language of the page */
+  /** A link to a change's page, valid for an hour, audited as created for `actor`; `null` if there is no such page. @param language of the page */
   link(changeId: string, language: string, actor: string): Promise<string | null>;
 }
 

@@ -87,7 +87,7 @@ export abstract class Actions {
   abstract probe(sink: string, actor: string): Promise<boolean | null>;
   abstract pause(sink: string, actor: string): Promise<boolean | null>;
   abstract resume(sink: string, actor: string): Promise<boolean | null>;
-  /** Compares a search sink's index with the store and repairs it; false if a repair is already running. */
+  /** Compares a search sink's index with the store and repairs it; false if it is already being compared. */
   abstract repair(sink: string, actor: string): Promise<boolean | null>;
   /** Compares all channels of an app with Tencent's data. */
   abstract compareNow(sdkAppId: string, actor: string): Promise<boolean>;

@@ -122,10 +122,10 @@ export class CrmWebhookSettings extends SinkSettings {
   @Setting({ meaning: 'The secret of the OAuth client', secret: true, example: 'the-secret-of-the-client' })
   OAUTH_CLIENT_SECRET?: string;
 
-  @Setting({ meaning: 'The OAuth scope to ask for', example: 'contacts.write' })
+  @Setting({ meaning: 'The OAuth scope to request', example: 'contacts.write' })
   OAUTH_SCOPE?: string;
 
-  @Setting({ meaning: 'The OAuth audience to ask for, where the server needs one', example: 'https://crm.example.com' })
+  @Setting({ meaning: 'The OAuth audience to request, if the server needs one', example: 'https://crm.example.com' })
   OAUTH_AUDIENCE?: string;
 
   static check(

@@ -11,7 +11,7 @@ type Valid = (...properties: string[]) => boolean;
 /** Settings common to all search sinks. */
 export class SearchSettings extends SinkSettings {
   @Setting({
-    meaning: 'Where the search engine is; of OpenSearch and Elasticsearch it may hold a user name and a password',
+    meaning: 'The URL of the search engine; for OpenSearch and Elasticsearch it may contain a user name and a password',
     example: 'https://search.example.com:9200',
     required: true,
     secret: true,
@@ -30,7 +30,7 @@ export class SearchSettings extends SinkSettings {
 
   @Setting({
     meaning:
-      'An API key, instead of a user name. Of Meilisearch it may be the master key, or one with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
+      'An API key, instead of a user name. For Meilisearch it is the master key, or a key with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
     secret: true,
   })
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
