@@ -60,7 +60,7 @@ export function addActions(program: Command): void {
   dry(apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs'), 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
-    .option('--destroy', 'record as destroyed what is gone there, however much it is')
+    .option('--destroy', 'record channels that are gone there as destroyed, however many')
     .action(compare);
   asking(apiCommand(program, 'import', 'Import channels from Tencent by their ids'))
     .argument('<file>', 'a text with an id in each line; - is standard input')
@@ -83,7 +83,7 @@ async function replay(selection: Readonly<Record<string, string>>, given: Given)
 async function discard(ids: readonly string[], given: Given): Promise<void> {
   const api = await Api.at(given.url);
   const unique = [...new Set(ids)];
-  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be given up for good`, given);
+  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be discarded: only a replay can still send them`, given);
   const done: object[] = [];
   for (const id of unique) {
     try {

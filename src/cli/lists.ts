@@ -39,7 +39,7 @@ interface List {
 export const lists: readonly List[] = [
   {
     name: 'sinks',
-    summary: 'List the sinks with their states and accounts',
+    summary: 'List the sinks with their states and delivery counts',
     filters: [],
     columns: 'name type mode state since lagSeconds counts.pending counts.parked counts.delivered reason advice',
   },
@@ -111,7 +111,7 @@ export function addLists(program: Command): void {
   for (const list of lists) {
     const command = apiCommand(program, list.name, list.summary);
     for (const name of list.filters) command.option(filters[name].flags, filters[name].what);
-    command.option('--limit <number>', 'at most so many', '50').action((given: Options & { limit: string }) => show(list, given));
+    command.option('--limit <number>', 'how many at most', '50').action((given: Options & { limit: string }) => show(list, given));
   }
 }
 
