@@ -94,9 +94,8 @@ export class AppWork {
       return row;
     });
     if (before.state !== 'ok' && before.reason === reason) return;
-    const message = stops
-      ? 'comparing with Tencent is stopped; it is tried again every 15 minutes'
-      : "Tencent's API fails; it is tried again";
-    log.warn(message, { app: app.sdkAppId, reason: error.message, advice: inEnglish(error.advice) });
+    const fields = { app: app.sdkAppId, reason: error.message, advice: inEnglish(error.advice) };
+    if (stops) log.warn('comparing with Tencent is stopped; it is tried again every 15 minutes', fields);
+    else log.warn("Tencent's API fails; it is tried again", fields);
   }
 }
