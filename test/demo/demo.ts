@@ -68,7 +68,7 @@ function tellUrls({ url, links }: Stage): void {
 
 /** What is linked is served, and the first page shows the story and its cards. */
 async function checkPages({ url, links }: Stage, teller: Teller): Promise<void> {
-  teller.step('It can be looked at', 'The page with the story and the cards, and those that it leads to.');
+  teller.step('Open it in a browser', 'The page with the story and the cards, and those that it links to, are up.');
   const pages = [url, ...links.map(link => link.url), `${url}avatars/cup.svg`];
   await teller.check('pages', async () => {
     for (const page of pages) same(page, 200, (await fetch(page, { signal: AbortSignal.timeout(10_000) })).status);

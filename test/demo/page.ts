@@ -81,7 +81,7 @@ export function landingPage(nonce: string, links: readonly Link[], curl: string)
     'channel-sync: demo',
     `<h1>channel-sync <span class="hint" id="state"></span></h1><nav>${nav}</nav>
 <div class="columns"><div>
-<section class="box"><h2>Now you</h2><p class="hint">Send a webhook as Tencent Chat would. The card comes within a second or two.</p>
+<section class="box"><h2>Try it yourself</h2><p class="hint">Send a webhook as Tencent Chat would. The card comes within a second or two.</p>
 <form id="send"><input name="channel" value="@TOA#_my_channel" aria-label="channel" required><input name="name" value="我的频道" aria-label="name" required><button class="primary">Send</button></form>
 <p class="hint"><label>The CRM <select id="crm"><option value="204">takes everything</option><option value="503">is down (503)</option><option value="422">refuses everything (422)</option></select></label></p>
 <details><summary class="hint">With curl, signed</summary><pre>${escape(curl)}</pre></details></section>
@@ -125,7 +125,7 @@ export function searchPage(nonce: string, documents: readonly Record<string, unk
   );
 }
 
-/** What the CRM took, the latest first. */
+/** What the CRM received, the latest first. */
 export function crmPage(nonce: string, events: readonly { id: string; tries: number; body: object }[]): string {
   const drawn = events
     .toReversed()
@@ -133,5 +133,5 @@ export function crmPage(nonce: string, events: readonly { id: string; tries: num
       ({ id, tries, body }) =>
         `<section class="box"><b>webhook-id</b> ${escape(id)} <span class="hint">${tries === 1 ? '1 try' : `${tries} tries`}, signature valid</span><pre>${escape(JSON.stringify(body, null, 1))}</pre></section>`,
     );
-  return page(nonce, 'The CRM', `<h1>What the CRM took</h1><p class="hint">Latest first.</p>${drawn.join('')}`);
+  return page(nonce, 'The CRM', `<h1>What the CRM received</h1><p class="hint">Latest first.</p>${drawn.join('')}`);
 }

@@ -91,7 +91,7 @@ export async function openStage(over: AbortSignal, steps: readonly Step[]): Prom
     const management = `http://127.0.0.1:${managementPort}`;
     const links = [
       { name: 'The search index', url: `${site.origin}/search` },
-      { name: 'What the CRM took', url: `${site.origin}/crm` },
+      { name: 'What the CRM received', url: `${site.origin}/crm` },
       { name: 'API documentation', url: `${management}/docs`, hint: `authorize with ${managementToken}` },
       { name: 'Metrics', url: `${management}/metrics` },
       { name: "Slack's inspector", url: slack.inspectorUrl },
