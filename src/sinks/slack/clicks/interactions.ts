@@ -12,9 +12,9 @@ import type { Actions } from '../../sink.js';
 import type { SinkContext } from '../../sink-type.js';
 import { type RenderContext, text } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
-import { answerTo, findChannels } from '../lookup/command.js';
+import { answerTo, findChannels, maxItems } from '../lookup/command.js';
 import { detailsView } from '../lookup/details.js';
-import { homeView, homeText, maxChanges } from '../lookup/home.js';
+import { homeView, homeText } from '../lookup/home.js';
 import { callApi, withinTime } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { type Interaction, type Person, interactionsOf, mayAct, mayRead } from './interaction.js';
@@ -154,7 +154,7 @@ export class Interactions {
     const { clicks: texts } = this.rendering.words;
     const draw = async () => {
       if (!mayRead(person, this.settings)) return homeText(texts.notAllowed);
-      const queries = [lookup.sinks(), lookup.latestChanges(maxChanges), lookup.failedChanges(maxChanges + 1)] as const;
+      const queries = [lookup.sinks(), lookup.latestChanges(maxItems), lookup.failedChanges(maxItems + 1)] as const;
       const [sinks, latest, failed] = await Promise.all(queries);
       return homeView({ sinks, latest, failed, outcome }, this.renderingFor(person), now());
     };

@@ -7,8 +7,9 @@ import { clean, escape } from '../card/card-text.js';
 import type { EphemeralMessage } from '../clicks/ephemeral.js';
 import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
 
-const maxSinks = 20;
-const maxItems = 10;
+/** How many sinks, and how many changes or channels, the command and Home show. */
+export const maxSinks = 20;
+export const maxItems = 10;
 
 /** The answer to a slash command. @param name the command as named in the manifest @param typed everything after it */
 export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {

@@ -2,13 +2,9 @@ import type { HomeView, KnownBlock, RichTextElement } from '@slack/types';
 import type { FailedChange, ListedChange, SinkOverview } from '../../lookup.js';
 import type { Actions } from '../../sink.js';
 import { type RenderContext, buttonBlock, dateMarkup, header, plain, richText, text } from '../card/blocks.js';
-import { failedBlocks } from './command.js';
+import { failedBlocks, maxItems, maxSinks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
 import { changeItem, fitting, needsAttention, phraseOf, restLine, severalApps, sinkLines } from './lines.js';
-
-const maxSinks = 20;
-/** How many changes each list of Home shows. */
-export const maxChanges = 10;
 
 /** The content of Home. */
 export interface HomeContent {
@@ -43,7 +39,7 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
     ...(rest.length > 0 ? [richText([restLine(rest, context)])] : []),
     header(failed.length > 0 ? texts.failed : texts.noneFailed),
     ...failedBlocks(failed, context),
-    ...(failed.length > maxChanges ? [richText([[text(texts.moreFailed, { italic: true })]])] : []),
+    ...(failed.length > maxItems ? [richText([[text(texts.moreFailed, { italic: true })]])] : []),
     header(texts.latest),
     richText(changes.length > 0 ? fitting(changes) : first),
     {
