@@ -53,15 +53,15 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   await worker.drain(0);
 });
 
-/** Attempts of sinks that share a budget of starts; each sink has all of these works to start. */
-function startAll(queues: readonly LaneWork[][][], started: (sink: number) => void): Attempts[] {
+/** Attempts of sinks that share a budget of starts; each sink has all of these works to start, leased until 1000. */
+function startAll(queues: readonly LaneWork[][][], started: (sink: number) => void, monotonic = () => 0): Attempts[] {
   const starts = new TurnBudget(12);
   const many = Object.assign(new SinkSettings(), settings, { CONCURRENCY: 1000 });
   const { signal } = new AbortController();
   const sinks = queues.map((queue, index) => {
     const sink = { deliver: () => Promise.resolve(started(index)) };
-    const attempts = new Attempts(sink, many, { monotonic: () => 0 }, () => undefined, signal, starts);
-    for (const work of queue) attempts.take(work, Infinity);
+    const attempts = new Attempts(sink, many, { monotonic }, () => undefined, signal, starts);
+    for (const work of queue) attempts.take(work, 1000);
     return attempts;
   });
   for (const attempts of sinks) void attempts.start();
@@ -101,9 +101,24 @@ test('what was released while it waited for its turn is not started', async () =
   for (let turn = 0; turn < 10; turn++) await nextTurn();
   expect(started[1]).toBe(before);
   // Its next work is started again.
-  for (const work of works(5)) sinks[1]!.take(work, Infinity);
+  for (const work of works(5)) sinks[1]!.take(work, 1000);
   void sinks[1]!.start();
   await until(() => started[1] === before + 5, 'the next work');
+});
+
+test('what waited for its turn until its lease was over is not started', async () => {
+  let [started, now] = [0, 0];
+  const [attempts] = startAll(
+    [works(30)],
+    () => (started += 1),
+    () => now,
+  );
+  while (started === 0) await nextTurn();
+  now = 1000;
+  const before = started;
+  for (let turn = 0; turn < 10; turn++) await nextTurn();
+  expect([started, attempts!.works.length]).toEqual([before, before]);
+  expect(before).toBeLessThan(30);
 });
 
 // Fails if the lease is checked only at every fourth start.
