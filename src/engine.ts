@@ -28,7 +28,7 @@ const attemptGraceMs = 10_000;
 export class Engine {
   private readonly stopping = new AbortController();
   private background: Promise<unknown>[] = [];
-  /** True until the ports open; only then does an unusable database abort the start. */
+  /** True until the ports open: until then an unusable database aborts the start. */
   private opening = true;
 
   constructor(

@@ -124,8 +124,8 @@ export class Database {
   }
 
   /**
-   * A transaction that survives a crash of the process but not a power cut, for the many small claims and settles of workers. A lost one
-   * only means that a delivery is sent again with the same id. The next synchronous commit also makes it durable.
+   * A transaction that survives a crash of the process but not a power cut, for small and frequent work that is repeated if it was lost:
+   * a delivery is sent again with the same id, a channel is read again. The next synchronous commit also makes it durable.
    */
   async asyncCommit<T>(work: (trx: Trx) => Promise<T>): Promise<T> {
     if (!this.embedded) return this.unsynced.transaction().execute(work);

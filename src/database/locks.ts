@@ -27,7 +27,7 @@ export function isOneOf(database: Database, column: 'channel' | 'id' | 'change_i
   return database.embedded ? sql`${name} in (select ${name} from ${chosen})` : sql`${name} = any(array(select ${name} from ${chosen}))`;
 }
 
-/** Whether there is such a row; found by its keys: for `exists`, PostgreSQL reads all that could be one beforehand where its statistics are older than a backlog. */
+/** Whether such a row exists, found by index. For `exists`, PostgreSQL with outdated statistics first read all rows that could match. */
 export function isThere(rows: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql`((select 1 ${rows} limit 1) is not null)`;
 }

@@ -67,7 +67,7 @@ async function load(
     const fits = fitting(rowBytes, bytes);
     for (const { channel } of sizes.slice(fits)) tooLarge.add(channel);
     const ids = sizes.slice(0, fits).map(({ id }) => id);
-    // Looked up first: PostgreSQL looked for each of them in each lane.
+    // Loaded before the join, in which PostgreSQL looked for each of them in each lane.
     before = sql`with chosen as materialized (select * from delivery where sink = ${sink.id} and ${database.isAmong('change_id', ids)})`;
     loaded = from(sql`chosen`, sql`true`);
   }
