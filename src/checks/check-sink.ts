@@ -8,10 +8,8 @@ export const checkTimeoutMs = 8000;
 export async function checkSink(sink: Checkable, stop: AbortSignal): Promise<CheckResult> {
   try {
     const { problems, summary } = await bounded(signal => sink.check(signal), checkTimeoutMs, stop);
-    const [transient = [], permanent = []] = [true, false].map(isRetry =>
-      problems.filter(({ outcome }) => (outcome === 'retry') === isRetry),
-    );
-    return { problems: [...permanent, ...transient], summary };
+    const transient = problems.filter(({ outcome }) => outcome === 'retry');
+    return { problems: [...problems.filter(problem => !transient.includes(problem)), ...transient], summary };
   } catch (error) {
     stop.throwIfAborted();
     const problem = asSinkError(error);

@@ -55,7 +55,7 @@ export function settingsOf(settings: SettingsClass): DeclaredSetting[] {
   return found;
 }
 
-/** Parses and validates one settings class. Collects all mistakes, with full variable names and without values. */
+/** Parses and validates one settings class. Collects all mistakes, with full variable names and without secrets. */
 export function readClass<T extends object>(
   settingsClass: SettingsClass<T>,
   texts: ReadonlyMap<string, string>,
