@@ -60,7 +60,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     sdkAppIds: ['1400000001'],
     clean: (text: string) => text,
     actions,
-    lookup: noLookup,
+    lookup: { ...noLookup, change: async (id: string) => (done.push(`details of ${id}`), null) },
     interaction,
   };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
