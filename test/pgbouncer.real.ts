@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { Database } from '../src/database/database.js';
 import { mark } from './support/planted.js';
@@ -104,6 +105,19 @@ test('fewer connections than we would like, in session mode: who waits for one i
   const said = service.lines.filter(({ level }) => level === 'error');
   expect(said).toEqual([]);
 }, 60_000);
+
+// Fails if only PostgreSQL's own idle_session_timeout is expected: a warning that a connection was lost.
+test('that it closes idle connections is no news', async () => {
+  const { url } = await startPooler('pool_mode = transaction\nclient_idle_timeout = 1');
+  const service = start(url);
+  await service.delivering();
+  for (let index = 0; index < 3; index++) {
+    expect(await post(service, `${index}`)).toBe(200);
+    await sleep(2500);
+  }
+  await until(() => delivered([service]) === 6, 'every delivery');
+  expect(complaints(service).filter(message => !message.includes('notifications'))).toEqual([]);
+}, 30_000);
 
 test('notices come through a session', async () => {
   const { url } = await startPooler('pool_mode = session');

@@ -1,10 +1,10 @@
-import { jest } from '@jest/globals';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { newDatabase } from '../../../test/support/postgres.js';
 import { Database } from '../database.js';
 import { explain } from './advice.js';
 
+const { jest } = import.meta;
 const pid = sql<{ pid: number }>`select pg_backend_pid() as pid`;
 const opened: { end(): Promise<void> }[] = [];
 afterAll(() => Promise.all(opened.map(one => one.end())));

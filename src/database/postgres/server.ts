@@ -71,7 +71,7 @@ export class PostgresServer {
     }
   }
 
-  /** @returns false for 57P05: the server closed an idle connection after its idle_session_timeout, which is harmless */
+  /** @returns false if it was closed for being idle, by PostgreSQL's idle_session_timeout or PgBouncer's client_idle_timeout: no problem */
   private lostIdle(error: Error & { code?: string }): boolean {
     if (error.code === '57P05') return false;
     this.onLost(error);
