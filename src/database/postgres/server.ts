@@ -73,7 +73,7 @@ export class PostgresServer {
 
   /** @returns false if it was closed for being idle, by PostgreSQL's idle_session_timeout or PgBouncer's client_idle_timeout: no problem */
   private lostIdle(error: Error & { code?: string }): boolean {
-    if (error.code === '57P05') return false;
+    if (error.code === '57P05' || error.message === 'client_idle_timeout') return false;
     this.onLost(error);
     return true;
   }
