@@ -1,6 +1,6 @@
 import { recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { ChannelKey, Difference } from '../sinks/search-sink.js';
+import type { ChannelKey, Difference } from '../sinks/sink.js';
 
 export type JobKind = 'verify' | 'rebuild';
 

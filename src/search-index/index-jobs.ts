@@ -8,7 +8,7 @@ import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import type { Tables } from '../database/tables.js';
-import type { ChannelKey, Difference, SearchSink } from '../sinks/search-sink.js';
+import type { ChannelKey, Difference, SearchSink } from '../sinks/sink.js';
 import { SinkError } from '../sinks/errors.js';
 import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';

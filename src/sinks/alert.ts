@@ -1,5 +1,5 @@
 import type { RejectionCause } from '../webhook/rejections.js';
-import type { Difference } from './search-sink.js';
+import type { Difference } from './sink.js';
 
 /** A sink's queued or parked changes are counted up to this plus one; more are shown as "more than". */
 export const maxCounted = 10_000;

@@ -10,9 +10,8 @@ import { Settings } from '../settings/settings.js';
 import type { Filters } from './filters.js';
 import { Lookups } from './lookup.js';
 import type { InteractionHandler, ReportSink } from './report-sink.js';
-import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
-import { Actions, type Checkable } from './sink.js';
+import { Actions, type Checkable, type SearchSink } from './sink.js';
 import type { OpenSink, Sink, SinkContext } from './sink-type.js';
 import { type RegisteredSink, registerSinks } from './registry.js';
 

@@ -3,9 +3,8 @@ import type { Clean } from '../settings/cleaner.js';
 import type { SettingsClass } from '../settings/setting.js';
 import type { Lookup } from './lookup.js';
 import type { InteractionAnswer, ReportSink } from './report-sink.js';
-import type { SearchSink } from './search-sink.js';
 import type { SinkSettings } from './settings.js';
-import type { Actions, BulkSink, Checkable, Mode, SingleSink } from './sink.js';
+import type { Actions, BulkSink, Checkable, Mode, SearchSink, SingleSink } from './sink.js';
 
 export type Sink = SingleSink | BulkSink | SearchSink | ReportSink;
 /** A sink as returned by its type's `open`. */

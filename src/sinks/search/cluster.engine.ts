@@ -1,5 +1,5 @@
 import { responseOf } from '../../outgoing/response.js';
-import type { ChannelKey, Difference } from '../search-sink.js';
+import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
 import { rightsError } from './cluster.rights.js';

@@ -7,8 +7,7 @@ import { ca, server as certificate } from '../../../test/support/test-certificat
 import { until } from '../../../test/support/until.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass } from '../../settings/setting.js';
-import type { BulkSink } from '../sink.js';
-import type { SearchSink } from '../search-sink.js';
+import type { BulkSink, SearchSink } from '../sink.js';
 import { newIndex } from './mapping.js';
 import { ClusterSettings } from './search.settings.js';
 

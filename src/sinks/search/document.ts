@@ -1,5 +1,4 @@
-import type { ChannelKey, Difference } from '../search-sink.js';
-import type { Delivery, Profile } from '../sink.js';
+import type { ChannelKey, Delivery, Difference, Profile } from '../sink.js';
 
 /** The document of a channel in the index (docs/search.md). */
 export interface ChannelDocument extends Profile, ChannelKey {

@@ -1,5 +1,5 @@
 import type { Explanation } from '../../explanations/explanation.js';
-import type { ChannelKey, Difference } from '../search-sink.js';
+import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type Refused, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
 

@@ -1,5 +1,5 @@
 import { Misconfigured, Refused } from '../errors.js';
-import type { ChannelKey, Difference } from '../search-sink.js';
+import type { ChannelKey, Difference } from '../sink.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';

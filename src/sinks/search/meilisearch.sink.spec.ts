@@ -6,8 +6,7 @@ import { ca, server as certificate } from '../../../test/support/test-certificat
 import { until } from '../../../test/support/until.ts';
 import { attempt, expectNoLeak, sinkContract } from '../../../test/sink.contract.ts';
 import { readClass } from '../../settings/setting.js';
-import type { Delivery } from '../sink.js';
-import type { SearchSink } from '../search-sink.js';
+import type { Delivery, SearchSink } from '../sink.js';
 import { MeilisearchSettings } from './search.settings.js';
 
 const mark = 'channel-sync-schema-1-v1';

@@ -5,8 +5,7 @@ import { type SearchType, openSearchSink } from '../../../test/support/opensearc
 import { mark } from '../../../test/support/planted.ts';
 import { exampleDelivery, expectNoLeak } from '../../../test/sink.contract.ts';
 import { checkSink } from '../../checks/check-sink.js';
-import type { SearchSink } from '../search-sink.js';
-import type { Checkable } from '../sink.js';
+import type { Checkable, SearchSink } from '../sink.js';
 
 const signal = new AbortController().signal;
 /** Responses that override the engine's, by method and path. */

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../outgoing/within.js';
-import type { ChannelKey, Difference, SearchSink } from '../search-sink.js';
-import type { CheckResult, Checkable, Delivery } from '../sink.js';
+import type { ChannelKey, CheckResult, Checkable, Delivery, Difference, SearchSink } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
 import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';

@@ -2,8 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Delivery } from '../../../src/sinks/sink.js';
-import type { SearchSink } from '../../../src/sinks/search-sink.js';
+import type { Delivery, SearchSink } from '../../../src/sinks/sink.js';
 import { newIndex } from '../../../src/sinks/search/mapping.js';
 import { FakeSearch } from '../fake-search.ts';
 import { type FakeServer, fakeServer } from '../fake-server.ts';
