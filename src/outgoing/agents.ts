@@ -120,7 +120,6 @@ function proxyStatusError({ variable }: Proxy, status: number): SinkError {
   return new Misconfigured(reason, ['no_proxy_there', variable], status);
 }
 
-/** Maps a failed connection to the proxy to its outcome. */
 export function proxyConnectionError({ variable }: Proxy, error: unknown): SinkError {
   const cause = classifyNetworkError(error);
   const reason = ['proxy_unreachable', cause.why] as const;

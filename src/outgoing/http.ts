@@ -2,17 +2,12 @@ import { readFileSync } from 'node:fs';
 import type { Explanation } from '../explanations/explanation.js';
 import { Misconfigured, NotSent, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 
-/** The version of this release. */
-export const version = versionOf(new URL('../../package.json', import.meta.url));
+const packageJson = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
 
-/** The User-Agent of all requests: `channel-sync/<version>`. */
+export const { version } = JSON.parse(packageJson) as { version: string };
+
 export const userAgent = `channel-sync/${version}`;
 
-function versionOf(packageJson: URL): string {
-  return (JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string }).version;
-}
-
-/** Upper limit for Retry-After. */
 const maxRetryAfterMs = 3_600_000;
 
 /** Parses `Retry-After` (seconds or a date) to milliseconds from now, one hour at most; 0 if absent, invalid or past. */
@@ -35,18 +30,15 @@ export function classifyStatus(status: number, retryAfter: unknown, now: number)
   return new Refused(reason, ['fix_at_target'], status);
 }
 
-const networkReasons: Record<string, Explanation> = {
-  ECONNRESET: ['connection_reset'],
-  EPIPE: ['connection_reset'],
-  ETIMEDOUT: ['timed_out'],
-  ECONNABORTED: ['timed_out'],
-};
-
-const notSentReasons: Record<string, Explanation> = {
-  ECONNREFUSED: ['connection_refused'],
-  EHOSTUNREACH: ['host_unreachable'],
-  ENETUNREACH: ['network_unreachable'],
-  EAI_AGAIN: ['dns_try_again'],
+const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation]> = {
+  ECONNRESET: [TryAgain, ['connection_reset']],
+  EPIPE: [TryAgain, ['connection_reset']],
+  ETIMEDOUT: [TryAgain, ['timed_out']],
+  ECONNABORTED: [TryAgain, ['timed_out']],
+  ECONNREFUSED: [NotSent, ['connection_refused']],
+  EHOSTUNREACH: [NotSent, ['host_unreachable']],
+  ENETUNREACH: [NotSent, ['network_unreachable']],
+  EAI_AGAIN: [NotSent, ['dns_try_again']],
 };
 
 /** Node's TLS error codes that a retry would not fix. */
@@ -61,9 +53,8 @@ export function classifyNetworkError(error: unknown): SinkError {
   if (sinkError) return sinkError;
   if (code === 'ENOTFOUND') return new Misconfigured(['unknown_host'], ['check_host']);
   if (code !== null && tlsCode.test(code)) return new Misconfigured(['tls_failed', code], ['check_certificate']);
-  const notSent = code !== null && notSentReasons[code];
-  if (notSent) return new NotSent(notSent, ['check_runs']);
-  return new TryAgain((code !== null && networkReasons[code]) || ['network_error'], ['check_runs']);
+  const [kind, why] = networkErrors[code ?? ''] ?? [TryAgain, ['network_error']];
+  return new kind(why, ['check_runs']);
 }
 
 function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; code: string | null } {

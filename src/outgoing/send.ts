@@ -1,9 +1,11 @@
 import type { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
+import type { Clean } from '../settings/cleaner.js';
+import { type SinkError, cut } from '../sinks/errors.js';
 import { throwIfProxyRefused } from './agents.js';
 import { classifyNetworkError, userAgent } from './http.js';
-import type { TargetAnswer } from './response.js';
 
 export interface OutgoingRequest {
   method: string;
@@ -47,10 +49,19 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
   return response;
 }
 
-/** A complete response; the body is empty if it exceeded the limit. */
-export interface Answer extends TargetAnswer {
-  /** Keyed by lower-case name. */
+/** A response, its body read as far as a limit allows. */
+export interface Answer {
+  status: number;
   headers: Readonly<Record<string, unknown>>;
+  retryAfter: unknown;
+  contentType: unknown;
+  body: string;
+}
+
+function answerOf({ status, headers: fields }: AxiosResponse, bytes: Buffer): Answer {
+  const headers = fields as Record<string, unknown>;
+  const { 'retry-after': retryAfter, 'content-type': contentType } = headers;
+  return { status, headers, retryAfter, contentType, body: bytes.length === 0 ? '' : decodeText(bytes, contentType) };
 }
 
 /**
@@ -59,22 +70,80 @@ export interface Answer extends TargetAnswer {
  */
 export async function exchange(request: OutgoingRequest, maxBytes: number): Promise<Answer> {
   try {
-    const { status, headers, data } = await send(request);
-    const { 'retry-after': retryAfter, 'content-type': contentType } = headers as Record<string, unknown>;
-    return { status, retryAfter, headers, body: await readText(data, maxBytes), contentType };
+    const response = await send(request);
+    return answerOf(response, await readAll(response.data, maxBytes));
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);
   }
 }
 
-async function readText(answer: Readable, maxBytes: number): Promise<string> {
+async function readAll(answer: Readable, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) return '';
+    if (bytes > maxBytes) return Buffer.of();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
+}
+
+/** Responses are read up to these limits, so that the connection can be reused; beyond them the connection is closed. */
+const maxAnswerBytes = 64 * 1024;
+const answerTimeoutMs = 1000;
+
+/** Reads a response up to the limits; never rejects. @param keep false to discard the body */
+export async function readAnswer(response: AxiosResponse<Readable>, keep: boolean): Promise<Answer> {
+  const { data: answer } = response;
+  let bytes = 0;
+  const chunks: Buffer[] = [];
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (keep) chunks.push(chunk);
+    if (bytes > maxAnswerBytes) answer.destroy();
+  });
+  const timer = setTimeout(() => answer.destroy(), answerTimeoutMs);
+  // A truncated body is no error: the status has arrived.
+  await finished(answer).catch(() => undefined);
+  clearTimeout(timer);
+  return answerOf(response, Buffer.concat(chunks).subarray(0, maxAnswerBytes));
+}
+
+const readable = /^\s*text\/|^[^;]*\b(json|xml|javascript|x-www-form-urlencoded)\b/i;
+/** Only this much of a response is examined, in characters. */
+const maxInputLength = 16_000;
+const maxLength = 500;
+
+/**
+ * A target's response for display: one line, without secrets, shortened; `null` if it is empty or neither text nor JSON.
+ * @param more secrets beyond those of the settings, such as a fetched token
+ */
+export function responseOf(answer: string, contentType: unknown, clean: Clean, more?: readonly string[]): string | null {
+  if (typeof contentType === 'string' && !readable.test(contentType)) return null;
+  const text = answer.slice(0, maxInputLength);
+  // Many replacement characters: binary data, whatever its content type.
+  if ((text.match(/\ufffd/g)?.length ?? 0) > text.length / 10) return null;
+  return cut(clean(text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim(), more), maxLength) || null;
+}
+
+/** Decodes bytes in the charset of the content type; UTF-8 if that names none or an unknown one. */
+export function decodeText(bytes: Buffer, contentType: unknown): string {
+  const charset = typeof contentType === 'string' ? /charset="?([\w-]+)/i.exec(contentType)?.[1] : undefined;
+  try {
+    return new TextDecoder(charset).decode(bytes);
+  } catch {
+    return bytes.toString();
+  }
+}
+
+/** Attaches the target's response to an error. @param more secrets beyond those of the settings */
+export function withResponse<E extends SinkError>(
+  error: E,
+  { body, contentType }: Pick<Answer, 'body' | 'contentType'>,
+  clean: Clean,
+  more?: readonly string[],
+): E {
+  error.response = responseOf(body, contentType, clean, more);
+  return error;
 }

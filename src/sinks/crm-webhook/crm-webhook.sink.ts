@@ -2,8 +2,7 @@ import type { Agent } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
-import { type TargetAnswer, readAnswer, withResponse } from '../../outgoing/response.js';
-import { send } from '../../outgoing/send.js';
+import { type Answer, readAnswer, send, withResponse } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import type { Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
@@ -68,11 +67,11 @@ class CrmWebhookSink implements SingleSink {
   }
 
   /** One attempt within its timeout. Throws only while there is no status; after that the status decides. */
-  private async tryOnce(message: Message, signal: AbortSignal): Promise<TargetAnswer> {
+  private async tryOnce(message: Message, signal: AbortSignal): Promise<Answer> {
     const { TIMEOUT_MS } = this.settings;
     const use = this.oauth?.use();
     const timeoutError = (): Error => use?.timeoutError() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
-    const exchange = (inTime: AbortSignal): Promise<TargetAnswer> =>
+    const exchange = (inTime: AbortSignal): Promise<Answer> =>
       use ? use.call(token => this.exchange(message, inTime, token), inTime) : this.exchange(message, inTime);
     try {
       return await within(TIMEOUT_MS, signal, exchange, timeoutError);
@@ -82,7 +81,7 @@ class CrmWebhookSink implements SingleSink {
     }
   }
 
-  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<TargetAnswer> {
+  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
     const { METHOD: method, CONTENT_TYPE, HEADERS, SUCCESS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {

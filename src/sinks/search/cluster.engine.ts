@@ -1,4 +1,4 @@
-import { responseOf } from '../../outgoing/response.js';
+import { responseOf } from '../../outgoing/send.js';
 import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';

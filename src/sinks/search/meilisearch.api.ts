@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { responseOf } from '../../outgoing/response.js';
+import { responseOf } from '../../outgoing/send.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';

@@ -1,9 +1,8 @@
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
 import { parseJson } from '../../outgoing/http.js';
-import { responseOf } from '../../outgoing/response.js';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { exchange } from '../../outgoing/send.js';
+import { exchange, responseOf } from '../../outgoing/send.js';
 import type { SinkContext } from '../sink-type.js';
 import type { SearchSettings } from './search.settings.js';
 

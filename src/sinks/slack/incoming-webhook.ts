@@ -1,4 +1,4 @@
-import { withResponse } from '../../outgoing/response.js';
+import { withResponse } from '../../outgoing/send.js';
 import type { Alert } from '../alert.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink-type.js';

@@ -1,8 +1,7 @@
 import { agentFor } from '../../outgoing/agents.js';
 import { parseJson } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { withResponse } from '../../outgoing/response.js';
-import { type Answer, exchange } from '../../outgoing/send.js';
+import { type Answer, exchange, withResponse } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
 import type { SinkContext } from '../sink-type.js';

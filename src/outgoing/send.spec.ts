@@ -1,7 +1,7 @@
 import { cleaner } from '../settings/cleaner.js';
 import { inEnglish, stored, withoutAnswer } from '../explanations/explanation.js';
 import { Refused } from '../sinks/errors.js';
-import { decodeText, responseOf, withResponse } from './response.js';
+import { decodeText, responseOf, withResponse } from './send.js';
 
 const clean = cleaner(['planted-token']);
 
