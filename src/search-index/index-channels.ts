@@ -19,7 +19,6 @@ export interface WantedChannel extends ChannelKey {
   delivery: Delivery;
 }
 
-/** A page of channels, ordered by key. */
 export interface ChannelPage {
   wanted: WantedChannel[];
   /** Key of the page's last channel, whether wanted or not; `null` on the last page. */
@@ -32,10 +31,7 @@ const maxPageBytes = 4 * 1024 * 1024;
 /** Ordered by bytes, as in the index. */
 const after = (key: ChannelKey): RawBuilder<boolean> => sql`(sdk_app_id, channel_id) > (${key.sdkAppId}, ${key.channelId})`;
 
-/**
- * Reads a page of channels with a revision.
- * @param newVersions assigns each a new version, so that it replaces any document in the index
- */
+/** Reads a page of channels with a revision. @param newVersions assigns each a new version, so that it replaces any document in the index */
 export async function channelPage(
   database: Database,
   sink: number,
@@ -49,13 +45,17 @@ export async function channelPage(
     const page = trx
       .selectFrom('channel')
       .select(['id', 'sdk_app_id as sdkAppId', 'channel_id as channelId'])
+      .select(
+        sql<number>`coalesce((select octet_length(profile) from change
+          where change.channel = channel.id and change.revision = channel.revision), 0)`.as('bytes'),
+      )
       .where('revision', '>', 0)
       .$if(from !== null, found => found.where(after(from!)))
       .orderBy('sdk_app_id')
       .orderBy('channel_id')
       .limit(size);
     const all = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
-    const sizes = await sizesOf(database, trx, all);
+    const sizes = all.map(({ bytes }) => bytes);
     const keys = all.slice(0, fitting(sizes, maxPageBytes));
     const ids = keys.filter(key => wants(filters, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
     if (newVersions && ids.length > 0) await takeVersions(trx, ids, 0);
@@ -68,17 +68,6 @@ export async function channelPage(
   });
 }
 
-/** The sizes in bytes of these channels' latest states, in the same order. */
-async function sizesOf(database: Database, trx: Trx, channels: readonly { id: number }[]): Promise<number[]> {
-  const ids = channels.map(({ id }) => id);
-  const { rows } = await sql<{ id: number; bytes: number }>`
-      select channel.id, octet_length(change.profile) as bytes from channel
-      join change on change.channel = channel.id and change.revision = channel.revision
-      where ${database.isAmong('channel.id', ids)}`.execute(trx);
-  const bytes = new Map(rows.map(row => [row.id, row.bytes]));
-  return ids.map(id => bytes.get(id) ?? 0);
-}
-
 async function takeVersions(trx: Trx, ids: number[], min: number): Promise<void> {
   const next = sql<number>`case when version >= ${sql.lit(min)} then version + 1 else ${sql.lit(min + 1)} end`;
   await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();
@@ -86,8 +75,8 @@ async function takeVersions(trx: Trx, ids: number[], min: number): Promise<void>
 
 type Row = Awaited<ReturnType<typeof latestOf>>[number];
 
-function latestOf(trx: Trx, sink: number, ids: number[]) {
-  return trx
+function latestOf(db: Pick<Trx, 'selectFrom'>, sink: number, ids: number[]) {
+  return db
     .selectFrom('channel')
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
     .leftJoin('delivery', join => join.onRef('delivery.change_id', '=', 'change.id').on('delivery.sink', '=', sink))
@@ -118,7 +107,7 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
 export async function stillCurrent(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
   const settled = channels.filter(({ unsettled }) => !unsettled);
   if (settled.length === 0) return [];
-  const rows = await database.kysely.transaction().execute(trx => latestOf(trx, sink, channelsOf(settled)));
+  const rows = await latestOf(database.kysely, sink, channelsOf(settled));
   const now = new Map(rows.map(row => [row.channel, row]));
   return settled.filter(({ channel, changeId }) => now.get(channel)?.change_id === changeId && !now.get(channel)!.open);
 }

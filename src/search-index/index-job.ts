@@ -4,20 +4,12 @@ import type { ChannelKey, Difference } from '../sinks/sink.js';
 
 export type JobKind = 'verify' | 'rebuild';
 
-/** Progress and results of a comparison. */
-export interface VerifyProgress {
+export interface VerifyProgress extends Record<Difference['kind'] | 'compared' | 'repaired', number> {
   repair: boolean;
   after: ChannelKey | null;
-  compared: number;
-  missing: number;
-  older: number;
-  newer: number;
-  surplus: number;
-  repaired: number;
-  examples: { sdkAppId: string; channelId: string; kind: Difference['kind'] }[];
+  examples: Omit<Difference, 'version'>[];
 }
 
-/** Progress of a rebuild. */
 export interface RebuildProgress {
   index: string | null;
   after: ChannelKey | null;
@@ -34,10 +26,7 @@ export interface Job<P> {
   progress: P;
 }
 
-/**
- * Starts a job unless one of its kind is running; audited if a user requested it. A repair replaces a running comparison without repair.
- * @returns whether it was started
- */
+/** Starts a job unless one of its kind is running, and returns whether it did. A repair replaces a running comparison without repair. */
 export async function beginJob(
   database: Database,
   sink: number,
@@ -68,7 +57,6 @@ export async function beginJob(
   });
 }
 
-/** The latest job of this kind; `null` if there was none. */
 export async function findJob<P>({ kysely }: Pick<Database, 'kysely'>, sink: number, kind: JobKind): Promise<Job<P> | null> {
   const row = await kysely.selectFrom('index_job').selectAll().where('sink', '=', sink).where('kind', '=', kind).executeTakeFirst();
   if (!row) return null;

@@ -8,11 +8,11 @@ import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import type { Tables } from '../database/tables.js';
-import type { ChannelKey, Difference, SearchSink } from '../sinks/sink.js';
+import type { ChannelKey, SearchSink } from '../sinks/sink.js';
 import { SinkError } from '../sinks/errors.js';
 import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
-import { type WantedChannel, channelPage, resend, stillCurrent } from './index-channels.js';
+import { channelPage, resend, stillCurrent } from './index-channels.js';
 import { backOffMs } from '../delivery/retry.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 
@@ -65,7 +65,6 @@ export class IndexJobs {
       for (let more = true; more && !stop.aborted;) more = await this.step(served, kind, stop);
   }
 
-  /** Starts a rebuild of an index from another release, and the daily comparison. */
   private async startAutomatically({ id, name, sink }: ServedSink<SearchSink>, stop: AbortSignal): Promise<void> {
     if (this.clock.monotonic() - (this.checkedAt.get(id) ?? -Infinity) < checkIntervalMs) return;
     this.checkedAt.set(id, this.clock.monotonic());
@@ -104,7 +103,11 @@ export class IndexJobs {
       .set({ due_at: now(), error: null, failing_since: null, ...values, lease: null })
       .executeTakeFirst();
     // If the lease was lost, the process that now holds the job reports its end.
-    if (values.state === 'done' && numUpdatedRows > 0n) this.logEnd(served, kind, values.progress as string);
+    if (values.state === 'done' && numUpdatedRows > 0n) {
+      const { after: _, examples: __, ...counts } = JSON.parse(values.progress as string) as VerifyProgress & RebuildProgress;
+      this.log.info(`${kind} of the index is done`, { sink: served.name, ...counts });
+      this.events.emit('due', [served.id]);
+    }
     return values.state === undefined && (values.due_at === undefined || Number(values.due_at) <= now());
   }
 
@@ -143,12 +146,6 @@ export class IndexJobs {
     return { error: message, failing_since: since, due_at: dueAt, ...(now - since > giveUpAfterMs && { state: 'failed' }) };
   }
 
-  private logEnd({ name, id }: ServedSink<SearchSink>, kind: JobKind, progress: string): void {
-    const { after: _, examples: __, ...counts } = JSON.parse(progress) as VerifyProgress & RebuildProgress;
-    this.log.info(`${kind} of the index is done`, { sink: name, ...counts });
-    this.events.emit('due', [id]);
-  }
-
   private async verify({ id, sink }: ServedSink<SearchSink>, row: Row, stop: AbortSignal): Promise<Update> {
     const progress = JSON.parse(row.progress) as VerifyProgress;
     const { wanted, last } = await channelPage(this.database, id, progress.after, pageSize, false);
@@ -164,27 +161,15 @@ export class IndexJobs {
     }
     progress.compared += wanted.length;
     if (progress.repair && differences.length > 0) {
-      await this.repair(id, sink, differences, byKey, stop);
+      const { surplus = [], others = [] } = Object.groupBy(differences, ({ kind }) => (kind === 'surplus' ? 'surplus' : 'others'));
+      if (surplus.length > 0) await sink.remove(surplus, stop);
+      const outdated = others.map(found => ({ ...byKey.get(keyOf(found))!, version: found.version }));
+      await resend(this.database, id, outdated, this.clock.now());
+      this.events.emit('due', [id]);
       progress.repaired += differences.length;
     }
     progress.after = last;
     return { progress: JSON.stringify(progress), ...(last === null && { state: 'done' }) };
-  }
-
-  private async repair(
-    id: number,
-    sink: SearchSink,
-    differences: readonly Difference[],
-    byKey: ReadonlyMap<string, WantedChannel>,
-    stop: AbortSignal,
-  ): Promise<void> {
-    const surplus = differences.filter(({ kind }) => kind === 'surplus');
-    if (surplus.length > 0) await sink.remove(surplus, stop);
-    const channels = differences.flatMap(found =>
-      found.kind === 'surplus' ? [] : [{ ...byKey.get(keyOf(found))!, version: found.version }],
-    );
-    await resend(this.database, id, channels, this.clock.now());
-    this.events.emit('due', [id]);
   }
 
   private async rebuild({ id, sink }: ServedSink<SearchSink>, row: Row, stop: AbortSignal): Promise<Update> {
@@ -192,7 +177,8 @@ export class IndexJobs {
     const { index } = progress;
     if (index === null) {
       progress.index = await sink.prepare(stop);
-      progress.total = await this.countChannels();
+      const channels = this.database.kysely.selectFrom('channel').where('revision', '>', 0);
+      progress.total = (await channels.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
       // Read channels only after `settleMs`: until then, other processes may not know the next index and write to the old one only.
       return { progress: JSON.stringify(progress), due_at: this.clock.now() + sink.settleMs };
     }
@@ -212,15 +198,6 @@ export class IndexJobs {
     progress.after = last;
     progress.filled = last === null;
     return { progress: JSON.stringify(progress) };
-  }
-
-  private async countChannels(): Promise<number> {
-    const { n } = await this.database.kysely
-      .selectFrom('channel')
-      .select(({ fn }) => fn.countAll<number>().as('n'))
-      .where('revision', '>', 0)
-      .executeTakeFirstOrThrow();
-    return n;
   }
 }
 
