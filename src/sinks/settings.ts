@@ -48,3 +48,14 @@ export class SinkSettings {
   @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 24h' })
   RETRY_MAX_AGE!: number;
 }
+
+/** The mistakes where some of these settings are given, but not all of the required ones. */
+export function incomplete<S>(
+  settings: S,
+  required: readonly (keyof S & string)[],
+  optional: readonly (keyof S & string)[] = [],
+): [property: string, message: string][] {
+  const given = [...required, ...optional].find(property => settings[property] !== undefined);
+  const missing = required.filter(property => settings[property] === undefined);
+  return given === undefined ? [] : missing.map(property => [property, `is required with ${given}`]);
+}

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { Explanation } from '../../explanations/explanation.js';
 import { within } from '../../outgoing/within.js';
-import type { Checkable, Delivery, SingleSink } from '../sink.js';
+import type { ChangeEvent, Checkable, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkSettings } from '../settings.js';
 import { TryAgain } from '../errors.js';
@@ -22,31 +22,24 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
   const ignore = (): void => {};
   stream.on('error', ignore);
 
-  async function deliver({ event }: Delivery, signal: AbortSignal): Promise<void> {
-    const failed = (reason: Explanation) => new TryAgain(reason, ['check_output']);
-    const write = async (inTime: AbortSignal): Promise<void> => {
-      // While the reader is blocked, wait instead of buffering another copy with each retry.
-      if (stream.writableNeedDrain) await once(stream, 'drain', { signal: inTime });
-      const time = new Date(context.now()).toISOString();
-      const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });
-      await new Promise<void>((resolve, reject) => {
-        inTime.addEventListener('abort', reject, { once: true });
-        stream.write(`${line}\n`, error => (error ? reject(error) : resolve()));
-      });
-    };
-    const closed = (): never => {
-      throw failed(['output_closed']);
-    };
-    await within(
-      settings.TIMEOUT_MS,
-      signal,
-      inTime => write(inTime).catch(closed),
-      () => failed(['output_timed_out']),
-    );
+  const failed = (reason: Explanation) => new TryAgain(reason, ['check_output']);
+
+  async function write(event: ChangeEvent, signal: AbortSignal): Promise<void> {
+    // While the reader is blocked, wait instead of buffering another copy with each retry.
+    if (stream.writableNeedDrain) await once(stream, 'drain', { signal });
+    const time = new Date(context.now()).toISOString();
+    const line = JSON.stringify({ level: 'info', time, msg: 'channel change', sink: context.name, event });
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', reject, { once: true });
+      stream.write(`${line}\n`, error => (error ? reject(error) : resolve()));
+    });
   }
 
   return {
-    deliver,
+    deliver({ event }, signal) {
+      const work = (inTime: AbortSignal) => write(event, inTime).catch(() => Promise.reject(failed(['output_closed'])));
+      return within(settings.TIMEOUT_MS, signal, work, () => failed(['output_timed_out']));
+    },
     check: async () => ({ problems: [], summary: 'writes to standard output: nothing to check' }),
     async close() {
       stream.off('error', ignore);

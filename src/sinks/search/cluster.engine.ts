@@ -2,7 +2,6 @@ import { responseOf } from '../../outgoing/send.js';
 import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
-import { rightsError } from './cluster.rights.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, tooOld, unknownAnswer, wrongEngine } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
@@ -10,25 +9,19 @@ import type { Answer, RestClient } from './rest-client.js';
 import type { ClusterSettings } from './search.settings.js';
 
 export interface Product {
-  /** As reported by `GET /`. */
   name: 'OpenSearch' | 'Elasticsearch';
   /** The first supported major version. */
   minMajor: number;
 }
 
-/** One operation of a bulk request. */
 interface Operation {
   action: { _id: string; [more: string]: unknown };
   document?: object;
 }
 
-/** The result of one operation in a bulk response. */
 type Item = object & { status: number };
 
-/**
- * The API common to OpenSearch and Elasticsearch. Searches use the alias; a second alias, with the suffix `-next`, points to the index
- * being built.
- */
+/** The API common to OpenSearch and Elasticsearch. Searches use the alias; a second one, with the suffix `-next`, points to the next index. */
 export class ClusterEngine implements Engine {
   readonly name: string;
   private readonly alias: string;
@@ -39,7 +32,6 @@ export class ClusterEngine implements Engine {
     private readonly client: RestClient,
     private readonly product: Product,
     { INDEX, ANALYZER }: Pick<ClusterSettings, 'INDEX' | 'ANALYZER'>,
-    private readonly now: () => number,
   ) {
     this.name = product.name;
     this.alias = INDEX;
@@ -59,8 +51,20 @@ export class ClusterEngine implements Engine {
 
   async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
     const { client, alias, analyzer } = this;
-    const error = await rightsError(client, { alias, analyzer, asksRights: this.product.name === 'Elasticsearch' }, indices, signal);
-    if (error) throw error;
+    if (indices) this.bodyOf(await client.call({ method: 'POST', path: `/${alias}/_search`, json: { size: 0 } }, signal));
+    if (!indices || indices.outdated) {
+      // Credentials restricted to the index may not call this; a wrong analyzer then shows when the index is created.
+      const { status } = await client.call({ method: 'POST', path: '/_analyze', json: { analyzer, text: 'channel' } }, signal);
+      if (status === 400) throw new Misconfigured(['no_analyzer', analyzer], ['check_analyzer', analyzer], status);
+    }
+    if (this.product.name === 'OpenSearch') return;
+    // Privileges may be granted on the alias or on the index. A cluster without security does not answer 200: there everything is allowed.
+    const names = [alias, indices?.used ?? indexName(alias, 1)];
+    const json = { index: [{ names, privileges: indices ? ['read', 'write'] : ['read', 'write', 'manage'] }] };
+    const { status, body } = await client.call({ method: 'POST', path: '/_security/user/_has_privileges', json }, signal);
+    const granted = names.map(name => Object.values(Object(member(member(body, 'index'), name)) as object));
+    if (status === 200 && !granted.some(rights => rights.every(Boolean)))
+      throw new Misconfigured(['as_said', 'security_exception'], ['cluster_credentials'], 403);
   }
 
   async indices(signal: AbortSignal): Promise<Indices | null> {
@@ -75,9 +79,8 @@ export class ClusterEngine implements Engine {
     const error = errorType(answer.body);
     // Another replica has created it.
     if (error === 'resource_already_exists_exception') return;
-    if (error === 'mapper_parsing_exception') {
+    if (error === 'mapper_parsing_exception')
       throw new Misconfigured(['mapping_refused'], ['check_analyzer', this.analyzer], answer.status);
-    }
     this.bodyOf(answer);
   }
 
@@ -86,10 +89,7 @@ export class ClusterEngine implements Engine {
     if (errorType(answer.body) !== 'index_not_found_exception') this.bodyOf(answer);
   }
 
-  /**
-   * Writes through the alias, so that no index is created implicitly and the right one is used even while aliases change. The engine
-   * rejects older versions itself.
-   */
+  /** Writes through the alias, so that no index is created implicitly and the right one is used even while aliases change. */
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const _index = next === null ? this.alias : this.nextAlias;
     const operations = entries.map(({ document, version }) => ({
@@ -99,25 +99,16 @@ export class ClusterEngine implements Engine {
     return (await this.bulk('index', operations, signal)).map(item => this.failure(item));
   }
 
-  async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
+  async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[] | null> {
     this.bodyOf(await this.client.call({ method: 'POST', path: `/${this.alias}/_refresh` }, signal));
-    for (;;) {
-      const json = {
-        size,
-        version: true,
-        track_total_hits: false,
-        sort: [{ sdkAppId: 'asc' }, { channelId: 'asc' }],
-        ...(after && { search_after: [after.sdkAppId, after.channelId] }),
-      };
-      // Otherwise the documents of a failing shard would count as missing.
-      const query = { allow_partial_search_results: 'false' };
-      const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
-      const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
-      if (Array.isArray(hits)) return hits.flatMap(foundIn);
-      // No hits: the response was too long.
-      if (size === 1) throw unknownAnswer(this.name, answer.status);
-      size = Math.ceil(size / 4);
-    }
+    const sort = [{ sdkAppId: 'asc' }, { channelId: 'asc' }];
+    const search_after = after ? [after.sdkAppId, after.channelId] : undefined;
+    const json = { size, version: true, track_total_hits: false, sort, search_after };
+    // Otherwise the documents of a failing shard would count as missing.
+    const query = { allow_partial_search_results: 'false' };
+    const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
+    const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
+    return Array.isArray(hits) ? hits.flatMap(foundIn) : null;
   }
 
   /** Deletes by sequence number: keeps documents written since and, unlike deleting by version, never creates a missing index. */
@@ -165,15 +156,13 @@ export class ClusterEngine implements Engine {
   /** Sends a bulk request and returns the result of each operation, in order. @throws SinkError, also if the response does not match */
   private async bulk(verb: 'index' | 'delete', operations: readonly Operation[], signal: AbortSignal): Promise<Item[]> {
     const lines = operations.flatMap(({ action, document }) => [{ [verb]: action }, ...(document ? [document] : [])]);
-    const answer = await this.client.call(
-      {
-        method: 'POST',
-        path: '/_bulk',
-        ...(verb === 'index' && { query: { require_alias: 'true' } }),
-        lines: lines.map(line => `${JSON.stringify(line)}\n`).join(''),
-      },
-      signal,
-    );
+    const call = {
+      method: 'POST',
+      path: '/_bulk',
+      ...(verb === 'index' && { query: { require_alias: 'true' } }),
+      lines: lines.map(line => `${JSON.stringify(line)}\n`).join(''),
+    } as const;
+    const answer = await this.client.call(call, signal);
     const items = member(this.bodyOf(answer), 'items');
     const found = (Array.isArray(items) && items.length === operations.length ? items : []).flatMap((entry, at): Item[] => {
       const item = member(entry, verb);
@@ -183,7 +172,7 @@ export class ClusterEngine implements Engine {
     return found;
   }
 
-  /** The mappings of an index, or of all indices behind an alias, by index; `null` if the name does not exist. */
+  /** The mappings of an index, or of all behind an alias, by index; `null` if the name does not exist. */
   private async mappings(name: string, signal: AbortSignal): Promise<object | null> {
     const answer = await this.client.call({ method: 'GET', path: `/${name}/_mapping` }, signal);
     if (errorType(answer.body) === 'index_not_found_exception') return null;
@@ -192,45 +181,34 @@ export class ClusterEngine implements Engine {
     return body;
   }
 
-  /**
-   * The single index of ours behind an alias; `null` if the name does not exist.
-   * @param shown the name for the alias in errors
-   * @throws Misconfigured if the name refers to anything else
-   */
+  /** The single index of ours behind an alias, called `shown` in errors; `null` if there is none. @throws Misconfigured for anything else */
   private async indexBehind(alias: string, shown: string, signal: AbortSignal): Promise<{ index: string; outdated: boolean } | null> {
     const found = await this.mappings(alias, signal);
     if (found === null) return null;
-    const indices = Object.keys(found);
-    if (indices.length > 1) {
-      throw new Misconfigured(['many_indices', shown, indices.length], ['fix_alias']);
-    }
-    const [index = ''] = indices;
-    if (index === alias) {
-      throw new Misconfigured(['no_alias', shown], ['other_index_or_rename']);
-    }
+    const [index = '', ...others] = Object.keys(found);
+    if (others.length > 0) throw new Misconfigured(['many_indices', shown, others.length + 1], ['fix_alias']);
+    if (index === alias) throw new Misconfigured(['no_alias', shown], ['other_index_or_rename']);
     const ours = markOf(member(found, index));
-    if (ours === null || (alias === this.nextAlias && indexNumber(this.alias, index) === null)) {
+    if (ours === null || (alias === this.nextAlias && indexNumber(this.alias, index) === null))
       throw new Misconfigured(['foreign_alias', shown], ['other_index_or_no_alias']);
-    }
     return { index, outdated: JSON.stringify(ours) !== JSON.stringify(newMark(this.analyzer)) };
   }
 
-  /** Maps the result of one document to an error; `null` means written, or already newer. */
   private failure(item: Item): SinkError | null {
     if (item.status === 409 && errorType(item) === 'version_conflict_engine_exception') return null;
-    const error = classifyClusterError(item.status, item, null, this.now());
-    if (error) error.response = responseOf(JSON.stringify(member(item, 'error')) ?? '', 'application/json', this.client.clean);
+    const error = classifyClusterError(item.status, item, null, this.client.context.now());
+    if (error) error.response = responseOf(JSON.stringify(member(item, 'error')) ?? '', 'application/json', this.client.context.clean);
     return error;
   }
 
   private bodyOf({ status, retryAfter, body, response }: Answer): unknown {
-    const error = classifyClusterError(status, body, retryAfter, this.now());
+    const error = classifyClusterError(status, body, retryAfter, this.client.context.now());
     if (error) throw Object.assign(error, { response });
     return body;
   }
 }
 
-/** The product that answered `GET /`; `null` if it is not a known search engine. */
+/** From the answer to `GET /`; `null` if that is no known search engine. */
 function productOf(body: unknown): { name: string; major: number } | null {
   if (member(body, 'status') === 'Meilisearch is running') return { name: 'Meilisearch', major: 0 };
   const version = member(body, 'version');

@@ -1,6 +1,6 @@
 import type { Explanation } from '../../explanations/explanation.js';
 import type { ChannelKey, Difference } from '../sink.js';
-import { Misconfigured, type Refused, type SinkError, TryAgain } from '../errors.js';
+import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import type { Entry, Found } from './document.js';
 
 /** The result of each entry, in order; `null` means written, or already newer. */
@@ -18,7 +18,6 @@ export interface Indices {
 
 /** A search engine. All methods throw `SinkError`, or the signal's reason once that is aborted. Only `write` refuses documents. */
 export interface Engine {
-  /** The product name. */
   readonly name: string;
   /** Throws unless the URL leads to this engine in a supported version. */
   check(signal: AbortSignal): Promise<void>;
@@ -32,8 +31,11 @@ export interface Engine {
   drop(index: string, signal: AbortSignal): Promise<void>;
   /** Writes to the used index, or to the given next one. If that is gone, each entry fails with `Gone`; writing never creates an index. */
   write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results>;
-  /** Lists up to `size` documents of the used index in key order, including all acknowledged writes; an empty page is the end. */
-  page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]>;
+  /**
+   * Lists up to `size` documents of the used index in key order, including all acknowledged writes; an empty page is the end, `null` a
+   * response that was too long.
+   */
+  page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[] | null>;
   /** Deletes documents from the used index, unless their version has changed. */
   remove(index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
   /** Atomically makes the next index the used one. */
@@ -62,12 +64,11 @@ export function indexNumber(alias: string, index: string): number | null {
   return /^[1-9]\d{0,14}$/.test(number) ? Number(number) : null;
 }
 
-/** Converts the refusal of a call that writes no document, for which no delivery may be parked. */
-export function setupRefused(error: Refused): Misconfigured {
-  return error.as(Misconfigured, ['set_up_refused']);
+/** For calls that write no document: no delivery may be parked because such a call was refused. */
+export function rethrowAsSetup(error: unknown): never {
+  throw error instanceof Refused ? error.as(Misconfigured, ['set_up_refused']) : error;
 }
 
-/** The URL leads to another engine. */
 export function wrongEngine(found: string, expected: string): Misconfigured {
   return new Misconfigured(['wrong_engine', found, expected], ['set_engine']);
 }

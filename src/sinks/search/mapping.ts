@@ -61,7 +61,6 @@ const analysis = {
   },
 };
 
-/** The marker stored in the mapping of our indices. */
 export function newMark(analyzer: string): object {
   return { schema, analyzer };
 }

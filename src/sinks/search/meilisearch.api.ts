@@ -3,7 +3,7 @@ import { responseOf } from '../../outgoing/send.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { type ErrorMeaning, Gone, setupRefused, unknownAnswer, wrongEngine } from './engine.js';
+import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer, wrongEngine } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
 /** An asynchronous change of an index. */
@@ -18,21 +18,13 @@ const taskPollIntervalMs = 50;
 
 /** Meilisearch's REST API, including its asynchronous tasks. */
 export class MeilisearchApi {
-  constructor(
-    private readonly client: RestClient,
-    private readonly now: () => number,
-  ) {}
+  constructor(private readonly client: RestClient) {}
 
-  /** Makes a call that writes no document, so that a refusal means misconfigured. */
-  async ask(call: Call, signal: AbortSignal): Promise<unknown> {
-    try {
-      return await this.call(call, signal);
-    } catch (error) {
-      throw error instanceof Refused ? setupRefused(error) : error;
-    }
+  /** Makes a call that writes no document. */
+  ask(call: Call, signal: AbortSignal): Promise<unknown> {
+    return this.call(call, signal).catch(rethrowAsSetup);
   }
 
-  /** Makes a call and returns the `results` of its response. */
   async list<T>(call: Call, signal: AbortSignal): Promise<T[]> {
     const results = member(await this.ask(call, signal), 'results');
     if (!Array.isArray(results)) throw unknownAnswer('Meilisearch');
@@ -46,12 +38,10 @@ export class MeilisearchApi {
     await this.waitForSuccess(uid, signal);
   }
 
-  /** Lists unfinished tasks. */
   pendingTasks(query: Record<string, string>, signal: AbortSignal): Promise<Task[]> {
     return this.list<Task>({ method: 'GET', path: '/tasks', query: { ...query, statuses: 'enqueued,processing' } }, signal);
   }
 
-  /** Waits for a task to end, limited only by the signal. */
   async waitForEnd(uid: number, signal: AbortSignal): Promise<Task> {
     for (;;) {
       const task = (await this.ask({ method: 'GET', path: `/tasks/${uid}` }, signal)) as Task | undefined;
@@ -61,7 +51,6 @@ export class MeilisearchApi {
     }
   }
 
-  /** Waits for a task to end. @throws SinkError if it failed */
   async waitForSuccess(uid: number, signal: AbortSignal): Promise<void> {
     const { status, error } = await this.waitForEnd(uid, signal);
     if (status === 'succeeded') return;
@@ -72,7 +61,7 @@ export class MeilisearchApi {
         : type === 'auth'
           ? new Misconfigured(['task_failed'], ['meilisearch_key'])
           : new TryAgain(['task_failed'], ['see_tasks']);
-    const response = responseOf(JSON.stringify(error) ?? '', 'application/json', this.client.clean);
+    const response = responseOf(JSON.stringify(error) ?? '', 'application/json', this.client.context.clean);
     throw Object.assign(classifyMeilisearchError(error, meaning), { response });
   }
 
@@ -82,7 +71,7 @@ export class MeilisearchApi {
 
   private async call(call: Call, signal: AbortSignal): Promise<unknown> {
     const { status, retryAfter, body, response } = await this.client.call(call, signal);
-    const error = classifyStatus(status, retryAfter, this.now());
+    const error = classifyStatus(status, retryAfter, this.client.context.now());
     if (error === null) return body;
     if (typeof member(member(body, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
     throw Object.assign(classifyMeilisearchError(body, error), { response });
@@ -99,11 +88,7 @@ const meanings: Record<string, ErrorMeaning> = {
   too_many_open_files: [TryAgain, ['meilisearch_files']],
 };
 
-/**
- * Refines an error by Meilisearch's error code. The message is never used, since it may quote the document.
- * @param answer the response of a call, or the error of a task
- * @param error the classification without the code
- */
+/** Refines an error by Meilisearch's error code. The message is never used, since it may quote the document. */
 export function classifyMeilisearchError(answer: unknown, error: SinkError): SinkError {
   const [code, type] = [member(answer, 'code'), member(answer, 'type')];
   if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;

@@ -1,22 +1,18 @@
 import { Misconfigured, Refused } from '../errors.js';
 import type { ChannelKey, Difference } from '../sink.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
-import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld, unknownAnswer } from './engine.js';
+import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
 /** Incremented when the index settings change, so that indices of older releases count as outdated. */
 const schema = 1;
 
-/**
- * Marks an index as ours, with its schema and number. Stored as a filterable attribute that no document has, since Meilisearch has no
- * other place for metadata of an index; it moves along when two indices are swapped.
- */
+/** Marks an index as ours: a filterable attribute that no document has, since Meilisearch has no other place for metadata of an index. */
 const mark = /^channel-sync-schema-(\d+)-v(\d+)$/;
 
 /** The first version that can sort documents when listing them. */
 const minVersion = { major: 1, minor: 16 };
 
-/** A document with its id and version. */
 interface Stored extends Record<string, unknown> {
   id: string;
   version: number;
@@ -66,9 +62,7 @@ export class MeilisearchEngine implements Engine {
   async indices(signal: AbortSignal): Promise<Indices | null> {
     const used = await this.readMark(this.uid, signal);
     if (used === null) return null;
-    if (used === 'foreign') {
-      throw new Misconfigured(['foreign_index'], ['other_index_or_rename']);
-    }
+    if (used === 'foreign') throw new Misconfigured(['foreign_index'], ['other_index_or_rename']);
     const index = indexName(this.uid, used.number + 1);
     const next = await this.readMark(index, signal);
     return {
@@ -82,9 +76,7 @@ export class MeilisearchEngine implements Engine {
   async create(index: string, as: 'used' | 'next' | 'anew', signal: AbortSignal): Promise<void> {
     const uid = as === 'used' ? this.uid : index;
     const found = await this.readMark(uid, signal);
-    if (found === 'foreign') {
-      throw new Misconfigured(['foreign_index_of', uid], ['delete_or_rename']);
-    }
+    if (found === 'foreign') throw new Misconfigured(['foreign_index_of', uid], ['delete_or_rename']);
     if (found !== null && as !== 'anew') return;
     const texts = ['name', 'organization', 'introduction'];
     const ours = `channel-sync-schema-${schema}-${index.slice(this.uid.length + 1)}`;
@@ -123,7 +115,7 @@ export class MeilisearchEngine implements Engine {
   }
 
   /** Finds the start of the page by binary search, since filters compare texts unreliably (meilisearch issue 6335). Ids sort like keys. */
-  async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
+  async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[] | null> {
     const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
       const answer = await this.api.ask({ method: 'GET', path: `/indexes/${this.uid}/documents`, query }, signal);
@@ -138,12 +130,7 @@ export class MeilisearchEngine implements Engine {
       if (document && String(document.id) <= idOf(after)) low = middle + 1;
       else high = middle;
     }
-    for (let limit = size; ; limit = Math.ceil(limit / 4)) {
-      const { results } = await list(low, limit);
-      if (results) return results.map(foundIn);
-      // No results: the response was too long.
-      if (limit === 1) throw unknownAnswer(this.name);
-    }
+    return (await list(low, size)).results?.map(foundIn) ?? null;
   }
 
   async remove(_: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
@@ -191,10 +178,7 @@ export class MeilisearchEngine implements Engine {
     }
   }
 
-  /**
-   * The next index has two writers per channel: the rebuild, and the lane, which writes to the used index first. Reading from the used
-   * index ensures that the last write has the latest version.
-   */
+  /** The next index has two writers per channel, the rebuild and the lane, which writes to the used index first: that has the latest version. */
   private async latest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
     const ids = ours.map(({ id }) => id);
     const used = await this.documents(this.uid, ids, signal);
@@ -205,7 +189,6 @@ export class MeilisearchEngine implements Engine {
     });
   }
 
-  /** Reads the mark of an index; `null` if the index does not exist. */
   private async readMark(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
     try {
       const attributes = await this.api.ask({ method: 'GET', path: `/indexes/${uid}/settings/filterable-attributes` }, signal);
@@ -218,7 +201,6 @@ export class MeilisearchEngine implements Engine {
     }
   }
 
-  /** Fetches documents of an index by id, in full or only some fields. */
   private documents(uid: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<Stored[]> {
     const json = { filter: `id IN [${ids.map(id => `"${id}"`).join(', ')}]`, limit: ids.length, ...(fields && { fields }) };
     return this.api.list<Stored>({ method: 'POST', path: `/indexes/${uid}/documents/fetch`, json }, signal);

@@ -1,7 +1,6 @@
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
 import { parseJson } from '../../outgoing/http.js';
-import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange, responseOf } from '../../outgoing/send.js';
 import type { SinkContext } from '../sink-type.js';
 import type { SearchSettings } from './search.settings.js';
@@ -33,18 +32,16 @@ export class RestClient {
   private readonly root: string;
   private readonly headers: Record<string, string>;
 
-  /** @param authorization the value of the Authorization header */
   constructor(
     { URL: text, CA: ca, TIMEOUT_MS: tunnelTimeoutMs }: SearchSettings,
     authorization: string | null,
-    proxies: Proxies,
-    readonly clean: SinkContext['clean'],
+    readonly context: SinkContext,
   ) {
     const url = new URL(text);
     // The credentials are sent in the header instead.
     url.username = url.password = '';
     this.root = url.href.replace(/\/+$/, '');
-    this.agent = agentFor(this.root, proxies, { keepAlive: true, ca, tunnelTimeoutMs });
+    this.agent = agentFor(this.root, context.proxies, { keepAlive: true, ca, tunnelTimeoutMs });
     this.headers = { accept: 'application/json', ...(authorization !== null && { authorization }) };
   }
 
@@ -57,7 +54,7 @@ export class RestClient {
       { method, url, headers, body: payload, agent: this.agent, signal },
       maxAnswerBytes,
     );
-    const response = status < 300 ? null : responseOf(body, contentType, this.clean);
+    const response = status < 300 ? null : responseOf(body, contentType, this.context.clean);
     return { status, retryAfter, body: parseJson(body), response };
   }
 

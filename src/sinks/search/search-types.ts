@@ -14,8 +14,8 @@ function clusterSink({ summary, ...product }: Product & Pick<SinkType, 'summary'
     mode: () => 'state',
     exclusiveTarget: exclusiveIndex,
     async open(settings, context) {
-      const client = new RestClient(settings, authorizationOf(settings), context.proxies, context.clean);
-      return new ChannelIndex(new ClusterEngine(client, product, settings, context.now), settings, context);
+      const client = new RestClient(settings, authorizationOf(settings), context);
+      return new ChannelIndex(new ClusterEngine(client, product, settings), settings, context);
     },
   });
 }
@@ -39,7 +39,7 @@ export const meilisearch = defineSink({
   exclusiveTarget: exclusiveIndex,
   async open(settings, context) {
     const { API_KEY, INDEX } = settings;
-    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context.proxies, context.clean);
-    return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client, context.now), INDEX), settings, context);
+    const client = new RestClient(settings, API_KEY === undefined ? null : `Bearer ${API_KEY}`, context);
+    return new ChannelIndex(new MeilisearchEngine(new MeilisearchApi(client), INDEX), settings, context);
   },
 });

@@ -1,14 +1,12 @@
 import { Matches } from 'class-validator';
 import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
-import { SinkSettings } from '../settings.js';
+import { SinkSettings, incomplete } from '../settings.js';
 
 /** Valid as an alias and, with `-v1` appended, as an index name. */
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
 
-/** Whether each of these settings is valid by itself. */
 type Valid = (...properties: string[]) => boolean;
 
-/** Settings common to all search sinks. */
 export class SearchSettings extends SinkSettings {
   @Setting({
     meaning: 'The URL of the search engine; for OpenSearch and Elasticsearch it may contain a user name and a password',
@@ -61,7 +59,6 @@ export const exclusiveIndex = {
   },
 };
 
-/** Settings of an OpenSearch or Elasticsearch sink. */
 export class ClusterSettings extends SearchSettings {
   @Setting({ meaning: 'A user name, together with a password', secret: true })
   @Matches(/^[^:]+$/, { message: '$property must not hold a colon' })
@@ -78,12 +75,9 @@ export class ClusterSettings extends SearchSettings {
   @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: '$property must be the name of an analyzer, such as cjk' })
   ANALYZER!: string;
 
-  /** Credentials must be complete and given in one way only. */
   static override check(settings: ClusterSettings, valid: Valid): [property: string, message: string][] {
     const { API_KEY, USERNAME, PASSWORD } = settings;
-    const mistakes = super.check(settings, valid);
-    if (USERNAME !== undefined && PASSWORD === undefined) mistakes.push(['PASSWORD', 'is required with USERNAME']);
-    if (PASSWORD !== undefined && USERNAME === undefined) mistakes.push(['USERNAME', 'is required with PASSWORD']);
+    const mistakes = [...super.check(settings, valid), ...incomplete(settings, ['USERNAME', 'PASSWORD'])];
     const user = USERNAME !== undefined || PASSWORD !== undefined;
     if (API_KEY !== undefined && user) mistakes.push(['API_KEY', 'must not be set together with USERNAME and PASSWORD']);
     if (!valid('URL')) return mistakes;
@@ -95,7 +89,6 @@ export class ClusterSettings extends SearchSettings {
   }
 }
 
-/** Settings of a Meilisearch sink. */
 export class MeilisearchSettings extends SearchSettings {
   static override check(settings: MeilisearchSettings, valid: Valid): [property: string, message: string][] {
     const mistakes = super.check(settings, valid);

@@ -3,14 +3,13 @@ import { within } from '../../outgoing/within.js';
 import type { ChannelKey, CheckResult, Checkable, Delivery, Difference, SearchSink } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
-import { type Entry, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
+import { type Entry, type Found, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
 import type { SearchSettings } from './search.settings.js';
-import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, setupRefused } from './engine.js';
+import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, rethrowAsSetup, unknownAnswer } from './engine.js';
 
 /** Proxies in front of a cluster often limit bodies to 10 MB, and smaller bulks are not slower. */
 const maxBulkBytes = 5_000_000;
 
-/** Limits for the number of documents per page. */
 const pageSizes = { min: 100, max: 1000 };
 
 /** How long a process caches which indices exist. */
@@ -40,7 +39,8 @@ export class ChannelIndex implements SearchSink, Checkable {
       const entries = deliveries.map(entryOf);
       let results = await this.write(entries, null, inTime);
       if (next) {
-        await this.writeToNext(next.index, entries, results, inTime);
+        const inNext = await this.write(entries, next.index, inTime);
+        results = results.map((result, at) => result ?? failureInNext(inNext[at]!, next.index));
         // After a swap between the two writes, neither went to the index that is used now.
         if ((await this.refresh(inTime)).used !== used) results = await this.write(entries, null, inTime);
       }
@@ -74,8 +74,7 @@ export class ChannelIndex implements SearchSink, Checkable {
     for (;;) {
       // One more than expected, to detect the end of the range.
       const size = Math.min(Math.max(missing.size + 1, pageSizes.min), pageSizes.max);
-      const from = after;
-      const page = await this.withTimeout(signal, inTime => this.engine.page(from, size, inTime));
+      const page = await this.page(after, size, signal);
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
@@ -86,10 +85,8 @@ export class ChannelIndex implements SearchSink, Checkable {
       if (page.length === 0 || inside.length < page.length) break;
       after = page.at(-1)!.key;
     }
-    for (const { document } of missing.values()) {
-      const { sdkAppId, channelId } = document;
+    for (const { sdkAppId, channelId } of [...missing.values()].map(({ document }) => document))
       differences.push({ sdkAppId, channelId, kind: 'missing', version: null });
-    }
     return differences.sort(compareKeys);
   }
 
@@ -139,15 +136,10 @@ export class ChannelIndex implements SearchSink, Checkable {
   }
 
   /** Runs work within the timeout of one attempt. A refusal of the call as a whole concerns the setup, not a document. */
-  private async withTimeout<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    try {
-      return await within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain(['timed_out'], ['search_slow']));
-    } catch (error) {
-      throw error instanceof Refused ? setupRefused(error) : error;
-    }
+  private withTimeout<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return within(this.settings.TIMEOUT_MS, signal, work, () => new TryAgain(['timed_out'], ['search_slow'])).catch(rethrowAsSetup);
   }
 
-  /** The indices, from the cache if it is valid. */
   private indices(signal: AbortSignal): Promise<Indices> {
     const age = this.cache ? this.context.now() - this.cache.at : Infinity;
     return this.cache && age >= 0 && age < indicesTtlMs ? Promise.resolve(this.cache.indices) : this.refresh(signal);
@@ -171,14 +163,18 @@ export class ChannelIndex implements SearchSink, Checkable {
     const index = indexName(this.settings.INDEX, 1);
     await this.engine.create(index, 'used', signal);
     const indices = await this.engine.indices(signal);
-    if (!indices) {
-      throw new Misconfigured(['alias_elsewhere', index, this.settings.INDEX], ['alias_or_delete']);
-    }
+    if (!indices) throw new Misconfigured(['alias_elsewhere', index, this.settings.INDEX], ['alias_or_delete']);
     if (hadIndex) this.context.warn(`sink ${this.context.name}: the index was missing; ${index} was created empty: rebuild it`);
     return indices;
   }
 
-  /** Writes in as few bulks as the limits allow. */
+  private async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[]> {
+    const page = await this.withTimeout(signal, inTime => this.engine.page(after, size, inTime));
+    if (page) return page;
+    if (size === 1) throw unknownAnswer(this.engine.name);
+    return this.page(after, Math.ceil(size / 4), signal);
+  }
+
   private async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const results: Results = [];
     let failure: SinkError | null = null;
@@ -205,21 +201,6 @@ export class ChannelIndex implements SearchSink, Checkable {
     }
   }
 
-  /** Repeats successful writes in the next index. A failure there also fails the delivery, unless that index is gone. */
-  private async writeToNext(next: string, entries: readonly Entry[], results: Results, signal: AbortSignal): Promise<void> {
-    const written = [...entries.keys()].filter(at => results[at] === null);
-    const nextResults = await this.write(
-      written.map(at => entries[at]!),
-      next,
-      signal,
-    );
-    for (const [position, at] of written.entries()) {
-      const error = nextResults[position];
-      if (!error || error instanceof Gone) continue;
-      results[at] = error instanceof TryAgain ? error : new TryAgain(['in_next_index', error.why, next], ['rebuild_stuck'], error.status);
-    }
-  }
-
   /** Reads the indices again before documents are refused: if our index was replaced, the documents are not at fault. */
   private async recheck(results: Results, signal: AbortSignal): Promise<Results> {
     if (results.some(result => result !== null && (!(result instanceof TryAgain) || result instanceof Gone))) this.cache = null;
@@ -233,6 +214,12 @@ export class ChannelIndex implements SearchSink, Checkable {
       return results.map(result => (result instanceof Refused ? error : result));
     }
   }
+}
+
+/** A document must also be in the next index, unless that is gone. */
+function failureInNext(error: SinkError | null, index: string): SinkError | null {
+  if (error === null || error instanceof Gone) return null;
+  return error instanceof TryAgain ? error : new TryAgain(['in_next_index', error.why, index], ['rebuild_stuck'], error.status);
 }
 
 function indexGone(index: string): Misconfigured {
