@@ -4,7 +4,7 @@ import { parse } from 'dotenv';
 import fc from 'fast-check';
 import type { CrmWebhookSettings } from '../src/sinks/crm-webhook/crm-webhook.settings.js';
 import { samples } from '../src/sinks/crm-webhook/samples.js';
-import { BodyTemplate, SuccessCondition, type TemplateData, UrlTemplate } from '../src/sinks/crm-webhook/templates.js';
+import { type TemplateData, bodyTemplate, successCondition, urlTemplate } from '../src/sinks/crm-webhook/templates.js';
 import { readSettings } from '../src/settings/settings.js';
 import { recipeSchemas } from './support/recipe-schemas.js';
 
@@ -49,9 +49,9 @@ test('every recipe has a page, a template and a schema', () => {
 
 describe.each(recipes)('%s', recipe => {
   const { TEMPLATE, CONTENT_TYPE, URL: url, SUCCESS } = pasted(recipe);
-  const template = new BodyTemplate(TEMPLATE!, CONTENT_TYPE);
+  const render = bodyTemplate(TEMPLATE!, CONTENT_TYPE);
   const isRight = ajv.compile(recipeSchemas[recipe]!);
-  const made = (data: TemplateData): unknown => JSON.parse(template.render(data)!);
+  const made = (data: TemplateData): unknown => JSON.parse(render(data)!);
 
   it('makes what the service documents', () => {
     expect(TEMPLATE).toBe(readFileSync(`docs/recipes/templates/${recipe}.liquid`, 'utf8').trim());
@@ -66,7 +66,7 @@ describe.each(recipes)('%s', recipe => {
   it('says that it was not tried against the service', () => expect(page(recipe)).toContain('not tried against the service itself'));
 
   it('has a URL for each channel, or one for all', () => {
-    for (const sample of samples) expect(URL.canParse(new UrlTemplate(url).render(sample))).toBe(true);
+    for (const sample of samples) expect(URL.canParse(urlTemplate(url)(sample))).toBe(true);
   });
 
   it('knows a refusal', () => {
@@ -85,8 +85,8 @@ describe.each(recipes)('%s', recipe => {
         [200, '{"errcode":93000,"errmsg":"invalid webhook url"}', false],
       ],
     };
-    const condition = SUCCESS === undefined ? null : new SuccessCondition(SUCCESS);
-    expect(condition !== null).toBe(recipe in answers);
-    for (const [status, body, well] of answers[recipe] ?? []) expect([body, condition!.holds(status, body)]).toEqual([body, well]);
+    const succeeds = SUCCESS === undefined ? null : successCondition(SUCCESS);
+    expect(succeeds !== null).toBe(recipe in answers);
+    for (const [status, body, well] of answers[recipe] ?? []) expect([body, succeeds!(status, body)]).toEqual([body, well]);
   });
 });

@@ -3,33 +3,18 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { IsIn, Matches } from 'class-validator';
 import { Must, Setting, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
-import { SinkSettings } from '../settings.js';
+import { SinkSettings, incomplete } from '../settings.js';
 import { shapeMistakes } from './proof.js';
-import { isJson, liquidAt } from './templates.js';
+import { hasLiquid, isJson } from './templates.js';
 
 /** Headers set by the sink or by HTTP itself; overriding one would silently break the contract. */
 const ownHeaders = new Set([
-  'content-type',
-  'content-length',
-  'content-encoding',
-  'host',
-  'user-agent',
-  'webhook-id',
-  'webhook-timestamp',
-  'webhook-signature',
-  'idempotency-key',
-  'accept-encoding',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'upgrade',
-  'expect',
+  ...'content-type content-length content-encoding host user-agent webhook-id webhook-timestamp webhook-signature idempotency-key'.split(
+    ' ',
+  ),
+  ...'accept-encoding connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect'.split(' '),
 ]);
 
-/** The settings of a CRM webhook sink. */
 export class CrmWebhookSettings extends SinkSettings {
   @Setting({
     meaning:
@@ -134,12 +119,14 @@ export class CrmWebhookSettings extends SinkSettings {
     clean: SinkContext['clean'],
   ): [property: string, message: string][] {
     const { URL: url, HEADERS, CERT, KEY, CONTENT_TYPE, TEMPLATE } = settings;
-    const mistakes = [...shapeMistakes(settings, valid, clean), ...oauthMistakes(settings)];
+    const mistakes = [
+      ...shapeMistakes(settings, valid, clean),
+      ...incomplete(settings, ['OAUTH_TOKEN_URL', 'OAUTH_CLIENT_ID', 'OAUTH_CLIENT_SECRET'], ['OAUTH_SCOPE', 'OAUTH_AUDIENCE']),
+      ...incomplete(settings, ['CERT', 'KEY']),
+    ];
     if (TEMPLATE === undefined && valid('CONTENT_TYPE') && !isJson(CONTENT_TYPE)) {
       mistakes.push(['CONTENT_TYPE', 'must be one of JSON, such as application/json, without TEMPLATE']);
     }
-    if (CERT !== undefined && KEY === undefined) mistakes.push(['KEY', 'is required with CERT']);
-    if (KEY !== undefined && CERT === undefined) mistakes.push(['CERT', 'is required with KEY']);
     const both = CERT !== undefined && KEY !== undefined && valid('CERT', 'KEY');
     if (both && !new X509Certificate(CERT).checkPrivateKey(createPrivateKey(KEY))) {
       mistakes.push(['KEY', 'must be the private key of CERT (the first certificate in it)']);
@@ -156,17 +143,8 @@ export class CrmWebhookSettings extends SinkSettings {
   }
 }
 
-const oauth = ['OAUTH_TOKEN_URL', 'OAUTH_CLIENT_ID', 'OAUTH_CLIENT_SECRET'] as const;
-
-function oauthMistakes(settings: CrmWebhookSettings): [property: string, message: string][] {
-  const given = [...oauth, 'OAUTH_SCOPE' as const, 'OAUTH_AUDIENCE' as const].filter(property => settings[property] !== undefined);
-  return given.length === 0
-    ? []
-    : oauth.flatMap(property => (settings[property] === undefined ? [[property, `is required with ${given[0]}`]] : []));
-}
-
 function isUrlOrTemplate(text: unknown): boolean {
-  if (typeof text !== 'string' || liquidAt(text) < 0) return isHttpUrl(text);
+  if (typeof text !== 'string' || !hasLiquid(text)) return isHttpUrl(text);
   const [before] = text.split(/\{\{|\{%/, 1);
   return /^https?:\/\/[^/?#]+[/?#]/i.test(before!) && isHttpUrl(/^https?:\/\/[^/?#]+/i.exec(before!)![0]);
 }

@@ -8,12 +8,10 @@ const parseLimit = 100_000;
 /** Limit for substring searches, which in the worst case take the product of both lengths in steps. */
 const maxSearchSteps = 100_000_000;
 
-/** A template could not be parsed or rendered. */
 export class TemplateError extends Error {
   /**
    * @param message may quote the template and data
    * @param place position in the template, as `line 1, column 2`; empty if unknown
-   * @param isTimeout true if rendering took too long, so that a retry may succeed
    */
   constructor(
     message: string,
@@ -54,11 +52,7 @@ export class LiquidText {
   private readonly engine: Liquid;
   private readonly templates: Template[];
 
-  /**
-   * @param escape applied to each output value
-   * @param prefixLength characters at the start that the operator did not write, to correct positions in errors
-   * @throws TemplateError
-   */
+  /** @param prefixLength characters at the start that the operator did not write, to correct positions in errors @throws TemplateError */
   constructor(
     text: string,
     escape?: (value: unknown) => string,
@@ -86,12 +80,10 @@ export class LiquidText {
     this.templates = this.convertErrors(() => this.engine.parse(text));
   }
 
-  /** The top-level variables that the template uses. */
   get variables(): string[] {
     return this.engine.globalVariablesSync(this.templates);
   }
 
-  /** @throws TemplateError */
   render(data: object): string {
     const renderLimit = timeLimit() as Context['renderLimit'];
     const context = new Context(data, this.engine.options, {}, { renderLimit, liquid: this.engine });

@@ -10,7 +10,6 @@ import type { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Token responses normally have a few hundred bytes. */
 const maxAnswerBytes = 1024 * 1024;
-/** How long before its expiry a token is renewed. */
 const renewalLeadMs = 30_000;
 const advices: Record<string, Explanation> = {
   invalid_client: ['token_client'],
@@ -131,15 +130,14 @@ export class OAuthToken {
     const byStatus = classifyStatus(status, answer.retryAfter, now);
     const why: Explanation =
       word !== null ? ['token_answered_word', status, word] : byStatus ? ['token_answered', status] : ['token_missing'];
-    const byWord = word !== null && Object.hasOwn(advices, word) ? advices[word]! : null;
-    if (!byStatus || byStatus instanceof TryAgain || word === 'temporarily_unavailable') {
-      const error = new TryAgain(why, byWord ?? ['token_wait'], status, retryAfterMs(answer.retryAfter, now));
-      // The body of a 2xx may contain a token.
-      return byStatus ? withResponse(error, answer, this.context.clean, this.recentTokens) : error;
-    }
-    const isRedirect = status >= 300 && status < 400;
-    const error = new Misconfigured(why, byWord ?? [isRedirect ? 'token_final_url' : 'token_settings'], status);
-    return withResponse(error, answer, this.context.clean, this.recentTokens);
+    const isTemporary = !byStatus || byStatus instanceof TryAgain || word === 'temporarily_unavailable';
+    const byClass: Explanation = [isTemporary ? 'token_wait' : status >= 300 && status < 400 ? 'token_final_url' : 'token_settings'];
+    const advice = word !== null && Object.hasOwn(advices, word) ? advices[word]! : byClass;
+    const error = isTemporary
+      ? new TryAgain(why, advice, status, retryAfterMs(answer.retryAfter, now))
+      : new Misconfigured(why, advice, status);
+    // The body of a 2xx may contain a token.
+    return byStatus ? withResponse(error, answer, this.context.clean, this.recentTokens) : error;
   }
 }
 

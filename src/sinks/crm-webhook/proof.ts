@@ -1,15 +1,16 @@
 import type { SinkContext } from '../sink-type.js';
 import { TemplateError, renderMs } from './liquid.js';
 import { type Sample, samples } from './samples.js';
-import { BodyTemplate, type ShapeSettings, SuccessCondition, UnusableRendering, UrlTemplate, isJson, liquidAt } from './templates.js';
+import { type ShapeSettings, UnusableRendering, bodyTemplate, hasLiquid, isJson, successCondition, urlTemplate } from './templates.js';
 
 /** How much of a faulty rendering is shown, and how much around the fault is cleaned of secrets first; in characters. */
 const excerptLength = 120;
 const cleanedLength = 1500;
 
 type Clean = SinkContext['clean'];
-/** A test rendering and the name of its sample. */
-type Trial = readonly [sample: string, render: () => unknown];
+type Compile = () => (sample: Sample) => unknown;
+/** Whether an error is left to be refused per delivery, since it may concern only a few channels. */
+type IsTolerated = (error: UnusableRendering) => boolean;
 
 /** Renders all templates with samples before the first webhook. @returns mistakes as `[property, what to do]` */
 export function shapeMistakes(
@@ -18,39 +19,33 @@ export function shapeMistakes(
   clean: Clean,
 ): [property: string, message: string][] {
   const mistakes: [string, string][] = [];
-  const prove = (property: string, trials: () => Trial[]): void => {
-    const problem = problemOf(trials, clean);
+  const prove = (property: string, compile: Compile, isTolerated: IsTolerated = () => false): void => {
+    const problem = problemOf(compile, isTolerated, clean);
     if (problem !== null) mistakes.push([property, problem]);
   };
-  if (valid('URL') && liquidAt(url) >= 0) {
-    prove('URL', () => {
-      const template = new UrlTemplate(url);
-      return onSamples(
-        sample => template.render(sample),
-        () => true,
-      );
-    });
-  }
-  if (TEMPLATE !== undefined && valid('CONTENT_TYPE')) {
-    prove('TEMPLATE', () => {
-      const template = new BodyTemplate(TEMPLATE, CONTENT_TYPE);
-      return onSamples(
-        sample => template.render(sample),
-        error => error.why[0] === 'rendering_empty' && !isJson(CONTENT_TYPE),
-      );
-    });
-  }
-  if (SUCCESS !== undefined) prove('SUCCESS', () => (new SuccessCondition(SUCCESS), []));
+  if (valid('URL') && hasLiquid(url))
+    prove(
+      'URL',
+      () => urlTemplate(url),
+      () => true,
+    );
+  if (TEMPLATE !== undefined && valid('CONTENT_TYPE'))
+    prove(
+      'TEMPLATE',
+      () => bodyTemplate(TEMPLATE, CONTENT_TYPE),
+      ({ why }) => why[0] === 'rendering_empty' && !isJson(CONTENT_TYPE),
+    );
+  if (SUCCESS !== undefined) prove('SUCCESS', () => (successCondition(SUCCESS), () => undefined));
   return mistakes;
 }
 
 /** Whether the template's output depends on `data.test`, so that the target can recognize a test. */
 export function marksTests(template: string, contentType: string): boolean {
-  const body = new BodyTemplate(template, contentType);
+  const render = bodyTemplate(template, contentType);
   return samples.some(sample => {
     const { event } = sample;
     try {
-      return body.render(sample) !== body.render({ ...sample, event: { ...event, data: { ...event.data, test: true } } });
+      return render(sample) !== render({ ...sample, event: { ...event, data: { ...event.data, test: true } } });
     } catch {
       // A failing template is reported elsewhere.
       return true;
@@ -58,32 +53,22 @@ export function marksTests(template: string, contentType: string): boolean {
   });
 }
 
-/** @param isTolerated whether an error is left to be refused per delivery, since it may concern only a few channels */
-function onSamples(render: (sample: Sample) => unknown, isTolerated: (error: UnusableRendering) => boolean): Trial[] {
-  return samples.map(sample => [
-    sample.about,
-    () => {
+function problemOf(compile: Compile, isTolerated: IsTolerated, clean: Clean): string | null {
+  let suffix = '';
+  try {
+    const render = compile();
+    const tryOn = (sample: Sample, again: boolean): void => {
       try {
         render(sample);
       } catch (error) {
-        if (!(error instanceof UnusableRendering && isTolerated(error))) throw error;
+        // The machine may have been busy.
+        if (again && error instanceof TemplateError && error.isTimeout) tryOn(sample, false);
+        else if (!(error instanceof UnusableRendering && isTolerated(error))) throw error;
       }
-    },
-  ]);
-}
-
-/** The problem of the first failing trial, `null` if none fails. A timeout is repeated once, since the machine may have been busy. */
-function problemOf(trials: () => Trial[], clean: Clean): string | null {
-  let suffix = '';
-  try {
-    for (const [sample, render] of trials()) {
-      suffix = ` (sample: ${sample})`;
-      try {
-        render();
-      } catch (error) {
-        if (!(error instanceof TemplateError && error.isTimeout)) throw error;
-        render();
-      }
+    };
+    for (const sample of samples) {
+      suffix = ` (sample: ${sample.about})`;
+      tryOn(sample, true);
     }
     return null;
   } catch (error) {

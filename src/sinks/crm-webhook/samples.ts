@@ -5,7 +5,6 @@ import type { TemplateData } from './templates.js';
 const nastyText = `"q" 'q' \\ \n\r\n\t </b>&amp; {{ x }} {% y %} 名字 😀 %2F ?#`;
 const nasty = nastyText + 'é'.repeat((500 - Buffer.byteLength(nastyText)) / 2);
 
-/** The field values of each kind of sample. */
 const fillings = {
   'every field full': (field: FieldName) => (field === 'avatarUrl' ? 'https://cdn.example.com/avatar.png' : `Some ${field}`),
   'every field null': () => null,
@@ -14,7 +13,6 @@ const fillings = {
   'no changes': (field: FieldName) => `Some ${field}`,
 } satisfies Record<string, (field: FieldName) => string | null>;
 
-/** An example delivery; `about` describes what is special about it. */
 export interface Sample extends TemplateData {
   about: string;
 }

@@ -1,43 +1,40 @@
 import { Misconfigured, NotSent, Refused, type SinkError } from '../errors.js';
 import type { Delivery } from '../sink.js';
 import { TemplateError, renderMs } from './liquid.js';
-import { BodyTemplate, type ShapeSettings, SuccessCondition, UnusableRendering, UrlTemplate, liquidAt } from './templates.js';
+import { type ShapeSettings, UnusableRendering, bodyTemplate, hasLiquid, successCondition, urlTemplate } from './templates.js';
 
-/** Maximum number of remembered deliveries whose rendering timed out. */
 const maxTimedOut = 1000;
 
 /** Builds requests from a sink's templates, evaluates its success condition, and maps template errors to sink errors. */
 export class Shape {
-  private readonly bodies: BodyTemplate | null;
-  private readonly urls: UrlTemplate | null;
-  private readonly condition: SuccessCondition | null;
+  private readonly renderBody: (delivery: Delivery) => string | null;
+  private readonly renderUrl: (delivery: Delivery) => string;
+  private readonly succeeds: (status: number, body: string) => boolean;
+  private readonly urlHasLiquid: boolean;
   /** Deliveries whose last rendering timed out. */
   private readonly timedOut = new Set<string>();
 
-  constructor(private readonly settings: ShapeSettings) {
-    const { URL, TEMPLATE, CONTENT_TYPE, SUCCESS } = settings;
-    this.bodies = TEMPLATE === undefined ? null : new BodyTemplate(TEMPLATE, CONTENT_TYPE);
-    this.urls = liquidAt(URL) < 0 ? null : new UrlTemplate(URL);
-    this.condition = SUCCESS === undefined ? null : new SuccessCondition(SUCCESS);
+  constructor({ URL, TEMPLATE, CONTENT_TYPE, SUCCESS }: ShapeSettings) {
+    this.renderBody = TEMPLATE === undefined ? ({ event }) => JSON.stringify(event) : bodyTemplate(TEMPLATE, CONTENT_TYPE);
+    this.urlHasLiquid = hasLiquid(URL);
+    this.renderUrl = this.urlHasLiquid ? urlTemplate(URL) : () => URL;
+    this.succeeds = SUCCESS === undefined ? () => true : successCondition(SUCCESS);
   }
 
   /** @returns `null` to skip the delivery @throws SinkError */
   body(delivery: Delivery): string | null {
-    const { bodies } = this;
-    return bodies ? this.rendered('TEMPLATE', delivery.id, () => bodies.render(delivery)) : JSON.stringify(delivery.event);
+    return this.rendered('TEMPLATE', delivery.id, () => this.renderBody(delivery));
   }
 
-  /** @throws SinkError */
   url(delivery: Delivery): string {
-    const { urls } = this;
-    return urls ? this.rendered('URL', delivery.id, () => urls.render(delivery)) : this.settings.URL;
+    return this.rendered('URL', delivery.id, () => this.renderUrl(delivery));
   }
 
   /** Refines the outcome that follows from the status: a missing record or an unmet success condition is refused. */
   failureOf({ status, body }: { status: number; body: string }, byStatus: SinkError | null): SinkError | null {
-    const isMissing = this.urls && byStatus instanceof Misconfigured && (status === 404 || status === 410);
+    const isMissing = this.urlHasLiquid && byStatus instanceof Misconfigured && (status === 404 || status === 410);
     if (isMissing) return byStatus.as(Refused, ['no_record']);
-    if (byStatus || !this.condition || this.condition.holds(status, body)) return byStatus;
+    if (byStatus || this.succeeds(status, body)) return byStatus;
     return new Refused(['success_not_met', status], ['fix_or_success'], status);
   }
 

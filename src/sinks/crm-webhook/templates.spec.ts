@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Profile } from '../sink.js';
 import { LiquidText, TemplateError } from './liquid.js';
 import { samples } from './samples.js';
-import { BodyTemplate, SuccessCondition, type TemplateData, UnusableRendering, UrlTemplate, isJson } from './templates.js';
+import { type TemplateData, UnusableRendering, bodyTemplate, isJson, successCondition, urlTemplate } from './templates.js';
 
 const sample: TemplateData = samples[0]!;
 
@@ -11,7 +11,7 @@ function withProfile(profile: Partial<Profile>, data: object = {}): TemplateData
   return { ...sample, event: { ...event, data: { ...event.data, profile: { ...event.data.profile, ...profile }, ...data } } };
 }
 
-const json = (template: string, data = sample): unknown => JSON.parse(new BodyTemplate(template, 'application/json').render(data)!);
+const json = (template: string, data = sample): unknown => JSON.parse(bodyTemplate(template, 'application/json')(data)!);
 
 describe('a body', () => {
   it('is made of all that a template is given, every key always', () => {
@@ -31,11 +31,11 @@ describe('a body', () => {
         expect(made).toMatchObject({ a: name });
       }),
     );
-    expect(new BodyTemplate('{{ data.profile.name }}', 'text/plain').render(withProfile({ name: '<b>&"' }))).toBe('<b>&"');
+    expect(bodyTemplate('{{ data.profile.name }}', 'text/plain')(withProfile({ name: '<b>&"' }))).toBe('<b>&"');
   });
 
   it.each([['skip'], [' \n skip\t'], ['{% if data.revision == 3 %}skip{% endif %}']])('%j sends nothing', template => {
-    expect(new BodyTemplate(template, 'application/json').render(sample)).toBeNull();
+    expect(bodyTemplate(template, 'application/json')(sample)).toBeNull();
   });
 
   it.each([
@@ -44,24 +44,24 @@ describe('a body', () => {
     ['skip it', 'rendering_not_json'],
     ['{"a":}', 'rendering_not_json'],
   ])('%j is %s', (template, code) => {
-    const render = (): unknown => new BodyTemplate(template, 'application/json').render(sample);
+    const render = (): unknown => bodyTemplate(template, 'application/json')(sample);
     expect(render).toThrow(UnusableRendering);
     expect(render).toThrow(expect.objectContaining({ why: [code] }) as Error);
   });
 
   it('has 1 MB at most, in UTF-8', () => {
-    const template = new BodyTemplate('{{ data.profile.name }}', 'text/plain');
-    expect(template.render(withProfile({ name: 'é'.repeat(500_000) }))).toHaveLength(500_000);
-    expect(() => template.render(withProfile({ name: 'é'.repeat(530_000) }))).toThrow('more than 1 MB');
-    expect(() => template.render(withProfile({ introduction: 'a'.repeat(2_000_000) }))).toThrow('more than 1 MB');
+    const render = bodyTemplate('{{ data.profile.name }}', 'text/plain');
+    expect(render(withProfile({ name: 'é'.repeat(500_000) }))).toHaveLength(500_000);
+    expect(() => render(withProfile({ name: 'é'.repeat(530_000) }))).toThrow('more than 1 MB');
+    expect(() => render(withProfile({ introduction: 'a'.repeat(2_000_000) }))).toThrow('more than 1 MB');
   });
 
   it('has times in UTC, whatever the zone of the process', () => {
-    expect(new BodyTemplate('{{ timestamp | date: "%Y-%m-%d %H:%M %z" }}', 'text/plain').render(sample)).toBe('2022-12-09 08:26 +0000');
+    expect(bodyTemplate('{{ timestamp | date: "%Y-%m-%d %H:%M %z" }}', 'text/plain')(sample)).toBe('2022-12-09 08:26 +0000');
   });
 
   it('holds no half characters', () => {
-    const body = new BodyTemplate('{{ data.profile.name | split: "" | first }}!', 'text/plain').render(withProfile({ name: '😀' }));
+    const body = bodyTemplate('{{ data.profile.name | split: "" | first }}!', 'text/plain')(withProfile({ name: '😀' }));
     expect(body).toBe('\ufffd!');
   });
 
@@ -74,7 +74,7 @@ describe('a body', () => {
 });
 
 describe('a URL', () => {
-  const at = (template: string, channelId: string): string => new UrlTemplate(template).render(withProfile({}, { channelId }));
+  const at = (template: string, channelId: string): string => urlTemplate(template)(withProfile({}, { channelId }));
 
   it('has every value percent-encoded', () => {
     fc.assert(
@@ -114,7 +114,7 @@ describe('a URL', () => {
   it.each(['https://a/{{ data.channelId | raw }}', 'https://a/{% capture x %}{{ data.channelId }}{% endcapture %}{{ x }}'])(
     'has every value percent-encoded once: %s is none',
     template => {
-      expect(() => new UrlTemplate(template)).toThrow(TemplateError);
+      expect(() => urlTemplate(template)).toThrow(TemplateError);
     },
   );
 });
@@ -137,10 +137,10 @@ describe('a condition', () => {
     ['status == 201 or answer.errors.size == 0', 200, '{"errors":[]}', true],
     ['answer.hasErrors == false', 200, '{"hasErrors":false}', true],
     ['answer.a.b.c', 200, 'null', false],
-  ])('%s of %i %s is %s', (condition, status, body, holds) => expect(new SuccessCondition(condition).holds(status, body)).toBe(holds));
+  ])('%s of %i %s is %s', (condition, status, body, holds) => expect(successCondition(condition)(status, body)).toBe(holds));
 
   test.each(['anwser.code == 0', '{{ answer }}', 'answer %}{% if true', '', 'answer | nofilter'])('%j is none', condition => {
-    expect(() => new SuccessCondition(condition)).toThrow(TemplateError);
+    expect(() => successCondition(condition)).toThrow(TemplateError);
   });
 });
 
@@ -207,7 +207,7 @@ describe('a hostile template', () => {
 
   it('changes nothing for others', () => {
     const wicked = withProfile({}, { changes: JSON.parse('[{"__proto__":{"polluted":1}}]') as never });
-    new BodyTemplate('{% assign x = data.changes %}{{ data.changes | map: "__proto__" | json }}', 'text/plain').render(wicked);
+    bodyTemplate('{% assign x = data.changes %}{{ data.changes | map: "__proto__" | json }}', 'text/plain')(wicked);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
   });
 });
