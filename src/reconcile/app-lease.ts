@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Selectable, type Updateable, sql } from 'kysely';
+import { type Updateable, sql } from 'kysely';
 import { stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
-import type { Tables, Trx } from '../database/tables.js';
+import type { Row, Tables, Trx } from '../database/tables.js';
 import type { SharedClock } from '../process/clock.js';
 import { lockApp } from './comparison.js';
 import type { VendorError } from './vendor/error.js';
@@ -11,16 +11,11 @@ import type { VendorError } from './vendor/error.js';
 export const leaseMs = 30_000;
 /** Maximum sleep at a time while waiting for the rate, so that the lease is renewed. */
 const maxSleepMs = 5000;
-/** Retry interval for problems that need a person. */
 const stoppedRetryMs = 15 * 60_000;
 const minBackOffMs = 2000;
 const maxBackOffMs = 60_000;
-/** Timers may be this late without lowering the rate. */
-const timerToleranceMs = 50;
 
 export const appStates = ['ok', 'retrying', 'misconfigured', 'off'] as const;
-
-export type AppRow = Selectable<Tables['app']>;
 
 /** Another process has taken the lease on the app. */
 export class LeaseLost extends Error {}
@@ -29,7 +24,6 @@ export class LeaseLost extends Error {}
 export class AppLease {
   /** The end of the last calls; monotonic. */
   private ended: number[] = [];
-  private startedAt = -Infinity;
   private notBefore = 0;
   private lease: string | null = null;
 
@@ -45,10 +39,9 @@ export class AppLease {
     return Math.max(1000, 1000 / this.perSecond);
   }
 
-  /** @returns false if another process holds the lease */
   async take(lease: string): Promise<boolean> {
     this.lease = await this.database.kysely.transaction().execute(async trx => {
-      const row = await lockApp(this.database, trx, this.sdkAppId);
+      const row = await lockApp(trx, this.sdkAppId);
       const now = this.clock.now();
       // With SQLite there is one process: any lease is left from a killed one. A lease far ahead was set by a wrong clock.
       const held = row.lease !== null && row.leased_until > now && row.leased_until <= now + leaseMs;
@@ -77,17 +70,13 @@ export class AppLease {
    */
   readonly pace = async (signal: AbortSignal): Promise<() => void> => {
     const maxCalls = Math.max(1, Math.floor(this.perSecond));
-    const intervalMs = 1000 / this.perSecond;
-    const window = this.ended.length < maxCalls ? -Infinity : this.ended.at(-maxCalls)! + this.spanMs;
-    const at = Math.max(this.notBefore, window, this.startedAt + intervalMs);
+    const at = Math.max(this.notBefore, (this.ended.at(-maxCalls) ?? -Infinity) + this.spanMs);
     for (let waitMs = at - this.clock.monotonic(); waitMs > 0; waitMs = at - this.clock.monotonic()) {
       if (waitMs > maxSleepMs) await this.renew();
       await sleep(Math.min(waitMs, maxSleepMs), undefined, { signal });
     }
     await this.renew();
-    const now = this.clock.monotonic();
-    // Based on the planned time, so that timer delays do not add up.
-    this.startedAt = Math.max(at, now - timerToleranceMs);
+    this.notBefore = this.clock.monotonic() + 1000 / this.perSecond;
     this.ended = [...this.ended, Infinity].slice(-maxCalls);
     return () => void (this.ended[this.ended.length - 1] = this.clock.monotonic());
   };
@@ -108,8 +97,8 @@ export class AppLease {
   }
 
   /** Locks the app's row, always before any channel's. @throws LeaseLost */
-  async fence(trx: Trx): Promise<AppRow> {
-    const row = await lockApp(this.database, trx, this.sdkAppId);
+  async fence(trx: Trx): Promise<Row<'app'>> {
+    const row = await lockApp(trx, this.sdkAppId);
     if (row.lease === null || row.lease !== this.lease) throw new LeaseLost();
     return row;
   }
@@ -119,7 +108,7 @@ export class AppLease {
   }
 
   /** The API works: resumes comparisons that failed because of the app's configuration. */
-  async succeeded(trx: Trx, row: AppRow): Promise<void> {
+  async succeeded(trx: Trx, row: Row<'app'>): Promise<void> {
     if (row.state === 'ok') return;
     await this.set(trx, { state: 'ok', state_since: this.clock.now(), reason: null, advice: null, failures: 0, retry_at: 0 });
     await trx
@@ -130,8 +119,7 @@ export class AppLease {
       .execute();
   }
 
-  /** Records a failed call and sets the time of the retry. */
-  async failed(trx: Trx, row: AppRow, { kind, why, advice, waitMs }: VendorError): Promise<void> {
+  async failed(trx: Trx, row: Row<'app'>, { kind, why, advice, waitMs }: VendorError): Promise<void> {
     const now = this.clock.now();
     const state = kind === 'stop' ? 'misconfigured' : 'retrying';
     const jitter = 0.5 + this.clock.random() / 2;
@@ -143,6 +131,6 @@ export class AppLease {
 }
 
 /** Whether calls to the app's API wait for a retry. A time further ahead was set by a wrong clock. */
-export function isHeldBack({ retry_at: at, state }: AppRow, now: number): boolean {
+export function isHeldBack({ retry_at: at, state }: Row<'app'>, now: number): boolean {
   return at > now && at <= now + (state === 'misconfigured' ? stoppedRetryMs : maxBackOffMs);
 }

@@ -2,11 +2,11 @@ import { v4 as uuid } from 'uuid';
 import { inEnglish, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
-import { type AppRow, LeaseLost, isHeldBack } from './app-lease.js';
+import { LeaseLost, isHeldBack } from './app-lease.js';
 import { type Comparison, openComparisons, readComparison, requestedCauses } from './comparison.js';
 import { ComparisonPages } from './comparison-pages.js';
 import type { AppContext } from './record-page.js';
-import { type Single, Singles } from './singles.js';
+import { type Single, dueSingles, readSingles } from './singles.js';
 import { VendorError } from './vendor/error.js';
 
 /** How far ahead the start of a comparison can be: the second reading of missing channels. */
@@ -17,17 +17,14 @@ type Due = Single[] | Comparison;
 
 /** Reads channels of one app from the vendor: due single channels first, then a comparison page by page. */
 export class AppWork {
-  private readonly singles: Singles;
   private readonly pages: ComparisonPages;
   /** Whether this process has called the API: after a restart the settings may have been corrected. */
   private called = false;
 
   constructor(private readonly context: AppContext) {
-    this.singles = new Singles(context);
     this.pages = new ComparisonPages(context);
   }
 
-  /** Does all work that is due, unless another process is doing so. */
   async once(stop: AbortSignal): Promise<void> {
     const { lease } = this.context;
     if (!(await this.due()) || !(await lease.take(uuid()))) return;
@@ -47,28 +44,25 @@ export class AppWork {
     const now = clock.now();
     const row = await kysely.selectFrom('app').selectAll().where('sdk_app_id', '=', app.sdkAppId).executeTakeFirst();
     const held = row !== undefined && isHeldBack(row, now) && (this.called || row.state !== 'misconfigured');
-    const singles = held ? [] : await this.singles.due(now);
+    const singles = held ? [] : await dueSingles(this.context);
     if (singles.length > 0) return singles;
     const open = await openComparisons(kysely, app.sdkAppId).execute();
     const next = open.find(({ due_at: dueAt, cause }) => {
       const isTime = dueAt <= now || dueAt > now + maxWaitMs;
       return isTime && (!held || (row.state === 'misconfigured' && requestedCauses.includes(cause)));
     });
-    const comparison = next ?? (held ? undefined : await this.resumable(row));
-    return comparison ? readComparison(comparison) : null;
-  }
-
-  /** The oldest comparison that failed because of the app's configuration; retrying it shows whether that has been fixed. */
-  private async resumable(row: AppRow | undefined) {
-    if (row?.state !== 'misconfigured') return undefined;
-    const all = this.context.database.kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id);
-    return all.where('resumes', '=', 1).orderBy('id').limit(1).executeTakeFirst();
+    if (next) return readComparison(next);
+    if (held || row?.state !== 'misconfigured') return null;
+    // The oldest comparison that failed because of the app's configuration; retrying it shows whether that has been fixed.
+    const failed = kysely.selectFrom('comparison').selectAll().where('sdk_app_id', '=', row.sdk_app_id).where('resumes', '=', 1);
+    const [oldest] = await failed.orderBy('id').limit(1).execute();
+    return oldest ? readComparison(oldest) : null;
   }
 
   private async step(due: Due, stop: AbortSignal): Promise<void> {
     this.called = true;
     try {
-      if (Array.isArray(due)) await this.singles.read(due, stop);
+      if (Array.isArray(due)) await readSingles(this.context, due, stop);
       else await this.pages.next(due, stop);
     } catch (error) {
       if (!(error instanceof VendorError) || stop.aborted) throw error;
@@ -85,12 +79,8 @@ export class AppWork {
       const row = await lease.fence(trx);
       await lease.failed(trx, row, error);
       const ends = stops && { state: 'failed', finished_at: await recordedAt(trx, clock.now()), resumes: 1 };
-      if (comparison)
-        await trx
-          .updateTable('comparison')
-          .where('id', '=', comparison.id)
-          .set({ reason, advice, ...ends })
-          .execute();
+      const values = { reason, advice, ...ends };
+      if (comparison) await trx.updateTable('comparison').set(values).where('id', '=', comparison.id).execute();
       return row;
     });
     if (before.state !== 'ok' && before.reason === reason) return;

@@ -1,15 +1,15 @@
 import { stored } from '../explanations/explanation.js';
 import type { Trx } from '../database/tables.js';
-import { type Comparison, type Progress, addChannels, progressAfter, readComparison } from './comparison.js';
+import type { Comparison, ComparisonRow, Outcome, Progress } from './comparison.js';
+import { addChannels, idsOf, progressAfter, readComparison } from './comparison.js';
 import { finishComparison, logEnd } from './ending.js';
-import { PageRecorder, type AppContext } from './record-page.js';
+import { type AppContext, recordReadings } from './record-page.js';
 import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
 import { VendorError } from './vendor/error.js';
 
 /** After this many consecutive failures to list all channels, only the known ones are compared. */
 const maxDiscoverTries = 3;
 
-/** The channels of a page. */
 interface Page {
   ids: string[];
   /** Row ids in `comparison_channel`; `null` if the page comes from the known channels. */
@@ -18,11 +18,7 @@ interface Page {
 
 /** Runs a comparison page by page; each page and the progress are recorded in one transaction. */
 export class ComparisonPages {
-  private readonly recorder: PageRecorder;
-
-  constructor(private readonly context: AppContext) {
-    this.recorder = new PageRecorder(context);
-  }
+  constructor(private readonly context: AppContext) {}
 
   /** Runs the next step of a comparison. @throws VendorError if the vendor's API fails */
   async next(comparison: Comparison, stop: AbortSignal): Promise<void> {
@@ -47,9 +43,7 @@ export class ComparisonPages {
         if (dryRun === 0) await lease.set(trx, { compared_at: now });
       }
       const runs = { state: 'running', started_at: startedAt ?? now, finished_at: null, resumes: 0 };
-      await rowOf(trx, comparison)
-        .set({ ...runs, progress: JSON.stringify(progress) })
-        .execute();
+      await save(trx, id, progress, runs);
     });
     log.info('comparing channels with Tencent', { app: app.sdkAppId, comparison: id, cause, dryRun: dryRun === 1 });
   }
@@ -61,7 +55,7 @@ export class ComparisonPages {
     let page: { ids: string[]; next: number | null } = { ids: [], next: null };
     let failure: VendorError | null = null;
     try {
-      page = await listSubscribed(api, user, offset, lease.pace, stop);
+      page = await listSubscribed(api, user, offset, stop);
       Object.assign(progress, { discoverFrom: page.next, discoverTries: 0 });
     } catch (error) {
       if (!(error instanceof VendorError)) throw error;
@@ -80,9 +74,7 @@ export class ComparisonPages {
       const unknown = [...new Set(page.ids)].filter(id => !knownIds.has(id));
       progress.total += unknown.length;
       await addChannels(database, trx, comparison.id, unknown);
-      await rowOf(trx, comparison)
-        .set({ progress: JSON.stringify(progress) })
-        .execute();
+      await save(trx, comparison.id, progress);
     });
     if (failure && progress.discoverFrom !== null) throw failure;
   }
@@ -101,18 +93,18 @@ export class ComparisonPages {
   }
 
   private async compare({ id, cause, dry_run: dryRun }: Comparison, { ids, listed }: Page, stop: AbortSignal): Promise<void> {
-    const { api, database, lease } = this.context;
-    const readings = await readChannels(api, [...new Set(ids)], lease.pace, stop);
-    await this.recorder.record(readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
+    const { api, database } = this.context;
+    const readings = await readChannels(api, [...new Set(ids)], stop);
+    await recordReadings(this.context, readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
       // Read inside the transaction, since a page may be recorded in parts.
       const row = await trx.selectFrom('comparison').select('progress').where('id', '=', id).executeTakeFirstOrThrow();
       const results = new Map(outcomes.map(outcome => [outcome.channelId, outcome]));
-      const done = ids.flatMap((channelId, index) => {
+      const done = ids.flatMap((channelId, index): Outcome[] => {
         const outcome = results.get(channelId);
+        if (!outcome) return [];
         // A duplicate id is read once; further occurrences count as equal.
-        return outcome && ids.indexOf(channelId) < index && outcome.result !== 'failed'
-          ? { ...outcome, result: 'equal' as const, examples: [] }
-          : (outcome ?? []);
+        const isRepeated = outcome.result !== 'failed' && ids.indexOf(channelId) < index;
+        return [isRepeated ? { channelId, result: 'equal' } : outcome];
       });
       const progress = progressAfter(JSON.parse(row.progress) as Progress, done);
       progress.total = Math.max(progress.total, progress.compared + progress.failed);
@@ -121,11 +113,8 @@ export class ComparisonPages {
         await trx.deleteFrom('comparison_channel').where(database.isAmong('id', through)).execute();
         progress.after = null;
       } else progress.after = ids.findLast(channelId => results.has(channelId))!;
-      const gone = outcomes.filter(({ result }) => result === 'gone').map(({ channelId }) => channelId);
-      await addChannels(database, trx, id, gone, 1);
-      await rowOf(trx, { id })
-        .set({ progress: JSON.stringify(progress), reason: null, advice: null })
-        .execute();
+      await addChannels(database, trx, id, idsOf('gone', outcomes), 1);
+      await save(trx, id, progress, { reason: null, advice: null });
     });
   }
 
@@ -137,9 +126,7 @@ export class ComparisonPages {
       const row = trx.selectFrom('comparison').selectAll().where('id', '=', id);
       const comparison = readComparison(await row.executeTakeFirstOrThrow());
       const end = await finishComparison(trx, comparison, now);
-      await rowOf(trx, { id })
-        .set({ ...end, progress: JSON.stringify(comparison.progress) })
-        .execute();
+      await save(trx, id, comparison.progress, end);
       if (comparison.whole === 1 && comparison.dry_run === 0 && end.state === 'done') await lease.set(trx, { compared_all_at: now });
       return { ...comparison, ...end };
     });
@@ -147,6 +134,7 @@ export class ComparisonPages {
   }
 }
 
-function rowOf(trx: Trx, { id }: Pick<Comparison, 'id'>) {
-  return trx.updateTable('comparison').where('id', '=', id);
+async function save(trx: Trx, id: string, progress: Progress, more: Partial<ComparisonRow> = {}): Promise<void> {
+  const values = { ...more, progress: JSON.stringify(progress) };
+  await trx.updateTable('comparison').set(values).where('id', '=', id).execute();
 }

@@ -1,10 +1,10 @@
-import { type Selectable, sql } from 'kysely';
+import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
-import { stored } from '../explanations/explanation.js';
+import { type Explanation, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { Tables, Trx } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import { isChannelId } from './vendor/reader.js';
 
 export const causes = [
@@ -26,21 +26,12 @@ export interface Example {
   reason: string | null;
 }
 
-/** Progress and results of a comparison. */
-export interface Progress {
-  total: number;
-  compared: number;
-  corrected: number;
-  destroyed: number;
-  imported: number;
-  failed: number;
-  /** Channels that the first reading did not find at the vendor. */
-  gone: number;
+/** Progress and results of a comparison. `gone`: channels that the first reading did not find at the vendor. */
+export interface Progress extends Record<'total' | 'compared' | 'corrected' | 'destroyed' | 'imported' | 'failed' | 'gone', number> {
   /** The last known channel compared, by id; `null` once all are. */
   after: string | null;
   /** The offset for listing all channels; `null` if that is finished or not wanted. */
   discoverFrom: number | null;
-  /** Consecutive failures to list channels. */
   discoverTries: number;
   /** Why listing was given up. */
   undiscovered: { reason: string; advice: string } | null;
@@ -52,7 +43,7 @@ export function newProgress(total: number, whole = false): Progress {
   return { total, ...counts, after: '', discoverFrom: whole ? 0 : null, discoverTries: 0, undiscovered: null, examples: [] };
 }
 
-export type ComparisonRow = Selectable<Tables['comparison']>;
+export type ComparisonRow = Row<'comparison'>;
 
 export interface Comparison extends Omit<ComparisonRow, 'progress'> {
   progress: Progress;
@@ -61,35 +52,37 @@ export interface Comparison extends Omit<ComparisonRow, 'progress'> {
 export const readComparison = (row: ComparisonRow): Comparison => ({ ...row, progress: JSON.parse(row.progress) as Progress });
 
 const maxExamples = 20;
-/** Maximum length of a text in an example, in characters. */
 const maxExampleLength = 500;
 
-/** Adds examples up to the limit. */
-function addExamples(progress: Progress, found: readonly Example[]): void {
-  const cut = (text: string | null): string | null => text?.slice(0, maxExampleLength).toWellFormed() ?? null;
-  for (const example of found.slice(0, maxExamples - progress.examples.length))
-    progress.examples.push({ ...example, ours: cut(example.ours), theirs: cut(example.theirs) });
+/** An example about a channel as a whole. */
+export function remark(channelId: string, reason: Explanation): Example {
+  return { channelId, field: null, ours: null, theirs: null, reason: stored(reason) };
 }
 
 /** The result for one channel; `gone` means that the vendor does not have it, which a second reading must confirm. */
 export interface Outcome {
   channelId: string;
   result: 'equal' | 'corrected' | 'destroyed' | 'imported' | 'failed' | 'gone';
-  examples: Example[];
+  examples?: Example[];
 }
 
-/** The progress after these outcomes. */
+export function idsOf(result: Outcome['result'], outcomes: readonly Outcome[]): string[] {
+  return outcomes.filter(outcome => outcome.result === result).map(({ channelId }) => channelId);
+}
+
 export function progressAfter(before: Progress, outcomes: readonly Outcome[]): Progress {
+  const cut = (text: string | null): string | null => text?.slice(0, maxExampleLength).toWellFormed() ?? null;
   const progress = structuredClone(before);
-  for (const { result, examples } of outcomes) {
+  for (const { result, examples = [] } of outcomes) {
     if (result !== 'equal') progress[result] += 1;
     if (result !== 'failed') progress.compared += 1;
-    addExamples(progress, examples);
+    for (const example of examples)
+      if (progress.examples.length < maxExamples)
+        progress.examples.push({ ...example, ours: cut(example.ours), theirs: cut(example.theirs) });
   }
   return progress;
 }
 
-/** The parameters of a comparison. */
 export interface ComparisonRequest {
   sdkAppId: string;
   cause: Cause;
@@ -102,7 +95,6 @@ export interface ComparisonRequest {
 /**
  * Starts a comparison; it waits while another one of its app is open. A full comparison that is already waiting is returned instead of
  * adding another. Recorded in the audit log if a person requested it and it is not a dry run.
- * @param doing who requested it
  */
 export async function beginComparison(
   database: Database,
@@ -112,7 +104,7 @@ export async function beginComparison(
   const { sdkAppId, cause, channelIds, dryRun = false, destroy = false } = request;
   const { at: now } = doing;
   return database.kysely.transaction().execute(async trx => {
-    await lockApp(database, trx, sdkAppId);
+    await lockApp(trx, sdkAppId);
     if (doing.actor !== null && !dryRun) {
       const details = { sdkAppId, ...(channelIds && { channels: channelIds.length }), ...(destroy && { destroy }) };
       await recordAction(trx, doing, cause === 'import' ? 'import' : 'compare', details);
@@ -121,22 +113,21 @@ export async function beginComparison(
     const same = (row: ComparisonRow): boolean => row.whole === 1 && row.dry_run === Number(dryRun) && row.destroy === Number(destroy);
     const waiting = channelIds ? undefined : open.find(row => row.state === 'waiting' && same(row));
     if (waiting) return readComparison(waiting);
-    const progress = newProgress(channelIds?.length ?? 0, !channelIds);
-    const id = uuid({ msecs: await recordedAt(trx, now) });
     const valid = channelIds?.filter(isChannelId) ?? [];
-    const invalid = channelIds?.filter(id => !isChannelId(id)) ?? [];
-    progress.failed = invalid.length;
-    const refused = { field: null, ours: null, theirs: null, reason: stored(['no_channel_id']) };
-    const asText = (id: unknown): string => (typeof id === 'string' ? id : JSON.stringify(id)).slice(0, 255);
-    addExamples(
-      progress,
-      invalid.map(id => ({ ...refused, channelId: asText(id) })),
-    );
+    const invalid = (channelIds ?? []).flatMap((id): Outcome[] => {
+      if (isChannelId(id)) return [];
+      const channelId = (typeof id === 'string' ? id : JSON.stringify(id)).slice(0, 255);
+      return [{ channelId, result: 'failed', examples: [remark(channelId, ['no_channel_id'])] }];
+    });
+    const progress = progressAfter(newProgress(channelIds?.length ?? 0, !channelIds), invalid);
+    const id = uuid({ msecs: await recordedAt(trx, now) });
     const rules = { dry_run: Number(dryRun), destroy: Number(destroy), whole: Number(!channelIds), due_at: now };
     const state = open.some(row => row.due_at <= now) ? 'waiting' : 'running';
-    const notYet = { started_at: null, finished_at: null, reason: null, advice: null, resumes: 0 };
-    const row: ComparisonRow = { id, sdk_app_id: sdkAppId, cause, state, ...rules, ...notYet, progress: JSON.stringify(progress) };
-    await trx.insertInto('comparison').values(row).execute();
+    const row = await trx
+      .insertInto('comparison')
+      .values({ id, sdk_app_id: sdkAppId, cause, state, ...rules, progress: JSON.stringify(progress) })
+      .returningAll()
+      .executeTakeFirstOrThrow();
     await addChannels(database, trx, id, valid);
     // Replaces earlier full comparisons that failed and would be resumed.
     if (!channelIds && !dryRun)
@@ -152,14 +143,10 @@ export async function beginComparison(
 }
 
 /** Locks the row of an app; creates it if needed. */
-export async function lockApp(database: Database, trx: Trx, sdkAppId: string): Promise<Selectable<Tables['app']>> {
-  const rows = await database.insert<'app', Selectable<Tables['app']>>(
-    trx,
-    'app',
-    [{ sdk_app_id: sdkAppId }],
-    'on conflict (sdk_app_id) do update set sdk_app_id = excluded.sdk_app_id returning *',
-  );
-  return (await rows())[0]!;
+export function lockApp(trx: Trx, sdkAppId: string): Promise<Row<'app'>> {
+  const insert = trx.insertInto('app').values({ sdk_app_id: sdkAppId });
+  const upsert = insert.onConflict(conflict => conflict.column('sdk_app_id').doUpdateSet({ sdk_app_id: sdkAppId }));
+  return upsert.returningAll().executeTakeFirstOrThrow();
 }
 
 /** The unfinished comparisons of an app: the running one, then the waiting ones in order of creation. */

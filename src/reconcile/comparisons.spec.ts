@@ -60,9 +60,9 @@ eachStore('comparisons', store => {
     const settings = readSettings({ SDK_APP_IDS: sdkAppId, ...fast, ...vendor.environment, ...more });
     const comparisons = new Comparisons(database, readings, settings, clock, events, log);
     const [app] = settings.apps;
-    const api = new VendorApi(app!, proxiesFrom(new Map()).proxies, clock, events, log);
-    closing.push(() => api.close());
     const lease = new AppLease(sdkAppId, database, clock, settings.COMPARE_RATE_PER_SECOND);
+    const api = new VendorApi(app!, proxiesFrom(new Map()).proxies, clock, events, log, lease.pace);
+    closing.push(() => api.close());
     const work = new AppWork({ app: app!, api, lease, database, recorder: readings, clock, events, log });
     return {
       clock,

@@ -25,7 +25,6 @@ export class Comparisons {
   private readonly refused = new Map<string, Refusals>();
   /** When this process recorded the last webhook of each app, until that is saved. */
   private readonly webhookAt = new Map<string, number>();
-  /** When this process started; monotonic. */
   private readonly startedAt: number;
 
   constructor(
@@ -65,9 +64,9 @@ export class Comparisons {
     const { database, recorder, clock, events, log } = this;
     const { apps, proxies, COMPARE_RATE_PER_SECOND } = this.settings;
     const works = apps.map(app => {
-      const api = new VendorApi(app, proxies, clock, events, log);
-      stop.addEventListener('abort', () => api.close(), { once: true });
       const lease = new AppLease(app.sdkAppId, database, clock, COMPARE_RATE_PER_SECOND);
+      const api = new VendorApi(app, proxies, clock, events, log, lease.pace);
+      stop.addEventListener('abort', () => api.close(), { once: true });
       const work = new AppWork({ app, api, lease, database, recorder, clock, events, log });
       return { work: () => this.pollApp(app.sdkAppId, work, stop), delayMs: pollIntervalMs };
     });
@@ -113,7 +112,7 @@ export class Comparisons {
   private async saveLastWebhooks(): Promise<void> {
     for (const [sdkAppId, at] of this.webhookAt) {
       await this.database.asyncCommit(async trx => {
-        const { webhook_at: before } = await lockApp(this.database, trx, sdkAppId);
+        const { webhook_at: before } = await lockApp(trx, sdkAppId);
         if (at > (before ?? 0)) await trx.updateTable('app').set({ webhook_at: at }).where('sdk_app_id', '=', sdkAppId).execute();
       });
       if (this.webhookAt.get(sdkAppId) === at) this.webhookAt.delete(sdkAppId);

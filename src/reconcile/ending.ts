@@ -13,11 +13,10 @@ const rereadDelayMs = 60_000;
 const maxGone = 20;
 const maxGoneShare = 0.1;
 
-/** A comparison that has read all its channels. */
 type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'destroy' | 'progress'>;
+type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 /** A comparison that has ended, without its id if it is not stored. */
 export type Ended = Omit<Ending, 'id'> & End & { id: string | undefined };
-type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
 
 /**
  * Finishes a comparison: for the channels it has listed as missing, adds a comparison that reads them again a minute later, unless they are
@@ -25,30 +24,26 @@ type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
  * @returns the columns to update
  */
 export async function finishComparison(trx: Trx, comparison: Ending, now: number): Promise<End> {
-  const { id, sdk_app_id: sdkAppId, cause, dry_run: dryRun, destroy, progress } = comparison;
+  const { id, sdk_app_id, cause, dry_run: dryRun, destroy, progress } = comparison;
   const finishedAt = await recordedAt(trx, now);
   const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(trx, comparison));
   if (isPlausible && dryRun === 0 && progress.gone > 0) {
     const again = uuid({ msecs: finishedAt });
-    const row = { id: again, sdk_app_id: sdkAppId, cause: 'gone', state: 'waiting', dry_run: 0, destroy: 0, whole: 0 };
-    const progressOfAgain = JSON.stringify(newProgress(progress.gone));
+    const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: now + rereadDelayMs, progress: JSON.stringify(newProgress(progress.gone)) };
     await trx
       .insertInto('comparison')
-      .values({ ...row, due_at: now + rereadDelayMs, progress: progressOfAgain })
+      .values({ id: again, sdk_app_id, cause: 'gone', state: 'waiting', ...rules })
       .execute();
     await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
   }
   // What is still listed will not be read again.
   await trx.deleteFrom('comparison_channel').where('comparison', '=', id).execute();
-  if (!isPlausible)
-    return {
-      state: 'failed',
-      reason: stored(['too_many_gone', progress.gone, progress.compared]),
-      advice: stored(['check_gone', variablesOf(sdkAppId)]),
-      finished_at: finishedAt,
-    };
-  if (dryRun === 1) progress.destroyed += progress.gone;
-  const failure = progress.undiscovered;
+  if (isPlausible && dryRun === 1) progress.destroyed += progress.gone;
+  const tooMany = {
+    reason: stored(['too_many_gone', progress.gone, progress.compared]),
+    advice: stored(['check_gone', variablesOf(sdk_app_id)]),
+  };
+  const failure = isPlausible ? progress.undiscovered : tooMany;
   return { state: failure ? 'failed' : 'done', reason: failure?.reason ?? null, advice: failure?.advice ?? null, finished_at: finishedAt };
 }
 

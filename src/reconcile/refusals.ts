@@ -12,15 +12,11 @@ export interface Refusals {
   ours: boolean;
 }
 
-/** Adds a refused webhook. */
 export function withRefusal(before: Refusals | undefined, result: string, now: number): Refusals {
   return { first: before?.first ?? now, last: now, ours: before?.ours === true || result === 'unavailable' };
 }
 
-/**
- * Whether refused webhooks now call for a comparison.
- * @param lastMs time since the last comparison caused by requests that anyone can send; Infinity for never
- */
+/** @param lastMs time since the last comparison caused by requests that anyone can send; Infinity for never */
 export function isDue({ first, last, ours }: Refusals, now: number, lastMs: number): boolean {
   return (now - last >= quietMs || now - first >= maxDelayMs) && (ours || lastMs >= hourMs);
 }

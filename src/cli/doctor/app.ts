@@ -16,9 +16,10 @@ const channel = '@TOA#_channel-sync-test';
 export async function examineApp(app: DeclaredApp, proxies: Proxies): Promise<Finding> {
   const what = `app ${app.sdkAppId}`;
   const silent = new Log('error', Date.now, () => undefined);
-  const api = new VendorApi(app, proxies, new Clock(), new EngineEvents(), silent);
+  const unpaced = () => Promise.resolve(() => undefined);
+  const api = new VendorApi(app, proxies, new Clock(), new EngineEvents(), silent, unpaced);
   try {
-    await readChannels(api, [channel], () => Promise.resolve(() => undefined), new AbortController().signal);
+    await readChannels(api, [channel], new AbortController().signal);
     return ok(what, "Tencent's REST API takes the secret key and the account");
   } catch (error) {
     if (error instanceof VendorError) return failure(what, inEnglish(error.why), inEnglish(error.advice));

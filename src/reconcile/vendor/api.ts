@@ -20,16 +20,12 @@ const maxAnswerBytes = 8 * 1024 * 1024;
 const idleConnectionMs = 4000;
 /** Assumed maximum replication lag between the vendor's servers. */
 export const lagMs = 10_000;
-/** A clock difference above this is logged. */
 const maxClockDifferenceMs = 5000;
 
-/** A successful answer. */
-export interface VendorAnswer extends When {
+interface VendorAnswer {
   body: Record<string, unknown>;
+  when: When;
 }
-
-/** Awaited before each request; the returned function must be called when the request has ended. */
-export type Pace = (signal: AbortSignal) => Promise<() => void>;
 
 /** The vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
 export class VendorApi {
@@ -43,6 +39,8 @@ export class VendorApi {
     private readonly clock: Clock,
     private readonly events: EngineEvents,
     private readonly log: Log,
+    /** Awaited before each request; the returned function is called when the request has ended. */
+    private readonly pace: (signal: AbortSignal) => Promise<() => void>,
   ) {
     const pool = { keepAlive: true, timeout: idleConnectionMs, tunnelTimeoutMs: timeoutMs };
     this.agent = agentFor(app.settings.REST_URL, proxies, pool);
@@ -56,18 +54,18 @@ export class VendorApi {
    * Calls a command of the official-channel API; on 70001 (expired signature) retries once with a new one.
    * @throws VendorError; the signal's reason once that is aborted
    */
-  async call(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
+  async call(command: string, body: object, signal: AbortSignal): Promise<VendorAnswer> {
     try {
-      return await this.callOnce(command, body, pace, signal);
+      return await this.callOnce(command, body, signal);
     } catch (error) {
       if (!(error instanceof VendorError) || error.code !== 70001) throw error;
       this.userSig = null;
-      return this.callOnce(command, body, pace, signal);
+      return this.callOnce(command, body, signal);
     }
   }
 
-  private async callOnce(command: string, body: object, pace: Pace, signal: AbortSignal): Promise<VendorAnswer> {
-    const ended = await pace(signal);
+  private async callOnce(command: string, body: object, signal: AbortSignal): Promise<VendorAnswer> {
+    const ended = await this.pace(signal);
     const sentAt = this.clock.now();
     const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(ended);
     const answer = status === 200 ? parseJson(text) : undefined;
@@ -82,7 +80,7 @@ export class VendorApi {
     const behindMs = Math.max(0, this.distanceOf(headers['date'], sentAt));
     const when = { at: sentAt - behindMs - lagMs, behindMs };
     if (code !== 0) throw Object.assign(errorOf(code, this.app.sdkAppId), { when });
-    return { body: answer, ...when };
+    return { body: answer, when };
   }
 
   private async post(command: string, body: object, now: number, signal: AbortSignal) {
@@ -107,16 +105,15 @@ export class VendorApi {
       signal.throwIfAborted();
       if (!(error instanceof SinkError)) throw error;
       this.count(error.why[0].startsWith('timed_out') ? 'timeout' : 'network');
-      throw this.unreachable(error);
+      if (!(error instanceof Misconfigured)) throw outage(['vendor_unreachable', error.why]);
+      // The advice about a proxy names the proxy's variable.
+      const ofProxy = error.why[0].startsWith('proxy');
+      throw new VendorError(
+        'stop',
+        ['vendor_unreachable', error.why],
+        ofProxy ? error.advice : ['vendor_check_url', variablesOf(sdkAppId)],
+      );
     }
-  }
-
-  private unreachable(error: SinkError): VendorError {
-    if (!(error instanceof Misconfigured)) return outage(['vendor_unreachable', error.why]);
-    // The advice about a proxy names the proxy's variable.
-    const ofProxy = error.why[0].startsWith('proxy');
-    const advice = ofProxy ? error.advice : (['vendor_check_url', variablesOf(this.app.sdkAppId)] as const);
-    return new VendorError('stop', ['vendor_unreachable', error.why], advice);
   }
 
   /** How far the vendor's clock is behind ours, by the answer's `Date` in whole seconds. A difference is logged once until it is gone. */

@@ -1,8 +1,6 @@
 import { type Explanation, inEnglish } from '../../explanations/explanation.js';
 
-/**
- * How to handle a code: `retry` is temporary, `stop` needs a person, `ids` concerns only the requested channels.
- */
+/** How to handle a code: `retry` is temporary, `stop` needs a person, `ids` concerns only the requested channels. */
 type Kind = 'retry' | 'stop' | 'ids';
 
 export interface When {
@@ -64,12 +62,10 @@ export function errorOf(code: number, sdkAppId: string): VendorError {
   return new VendorError(kind, ['vendor_said', code, what!], advice!, code, waitMs);
 }
 
-/** A temporary failure that is not an answer of the API. */
 export function outage(why: Explanation): VendorError {
   return new VendorError('retry', why, ['vendor_wait']);
 }
 
-/** The prefix of an app's variables. */
 export function variablesOf(sdkAppId: string): string {
   return `APP_${sdkAppId}`;
 }

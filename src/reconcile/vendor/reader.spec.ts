@@ -33,6 +33,7 @@ function open(more: Record<string, string> = {}, clock = new Clock()): VendorApi
     clock,
     events,
     logTo((message, fields) => lines.push([message, fields])),
+    pace,
   );
 }
 beforeEach(async () => {
@@ -50,7 +51,7 @@ afterEach(async () => {
   if (secrets.some(one => output.includes(one))) throw new Error(`the log tells a secret: ${output}`);
 });
 
-const read = (...ids: string[]) => readChannels(api, ids, pace, never);
+const read = (...ids: string[]) => readChannels(api, ids, never);
 async function kinds(...ids: string[]): Promise<string[]> {
   const readings = await read(...ids);
   return ids.map(id => readings.get(id)!).map(one => (one.kind === 'failed' ? inEnglish(one.why) : one.kind));
@@ -206,7 +207,7 @@ test('no answer within 10 s', async () => {
 test('our own end is no failure of the API', async () => {
   vendor.fault = () => new Promise(() => undefined);
   const stop = new AbortController();
-  const asked = readChannels(api, ['@TOA#_a'], pace, stop.signal);
+  const asked = readChannels(api, ['@TOA#_a'], stop.signal);
   await sleep(50);
   stop.abort(new Error('stopping'));
   await expect(asked).rejects.toThrow('stopping');
@@ -287,16 +288,16 @@ test('the channels that a user is subscribed to, page by page', async () => {
   vendor.subscribed.set('everyone', all);
   const found: string[] = [];
   for (let offset: number | null = 0; offset !== null;) {
-    const page: Awaited<ReturnType<typeof listSubscribed>> = await listSubscribed(api, 'everyone', offset, pace, never);
+    const page: Awaited<ReturnType<typeof listSubscribed>> = await listSubscribed(api, 'everyone', offset, never);
     found.push(...page.ids);
     offset = page.next;
   }
   expect(found).toEqual(all);
   expect(vendor.calls).toHaveLength(3);
-  expect(await refusal(listSubscribed(api, 'nobody', 0, pace, never))).toMatchObject({ kind: 'stop', code: 70107 });
+  expect(await refusal(listSubscribed(api, 'nobody', 0, never))).toMatchObject({ kind: 'stop', code: 70107 });
   vendor.fault = () =>
     succeeded({ OfficialAccountInfoList: [{ Official_Account: 7 }, {}, null, { Official_Account: ' ' }], CompleteFlag: 0, Next: 0 });
-  expect(await refusal(listSubscribed(api, 'everyone', 0, pace, never))).toMatchObject({ kind: 'stop', code: null });
+  expect(await refusal(listSubscribed(api, 'everyone', 0, never))).toMatchObject({ kind: 'stop', code: null });
   vendor.fault = () => failed(60008);
-  expect(await refusal(listSubscribed(api, 'everyone', 0, pace, never))).toMatchObject({ kind: 'retry' });
+  expect(await refusal(listSubscribed(api, 'everyone', 0, never))).toMatchObject({ kind: 'retry' });
 });

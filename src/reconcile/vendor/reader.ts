@@ -1,15 +1,12 @@
 import type { Explanation } from '../../explanations/explanation.js';
 import { type FieldName, fieldNames } from '../../channel/profile.js';
 import { shortText, wellFormed } from '../../channel/origin.js';
-import { type Pace, type VendorAnswer, type VendorApi, isObject } from './api.js';
+import { type VendorApi, isObject } from './api.js';
 import { VendorError, type When, goneCodes, malformedCodes } from './error.js';
 
-/** Maximum number of ids per call. */
 export const idsPerCall = 50;
-/** Maximum number of channels listed per call. */
 const listedPerCall = 200;
 
-/** The result of reading one channel. */
 export type Reading = When &
   (
     | { kind: 'found'; fields: Partial<Record<FieldName, string>>; owner: string | null }
@@ -33,22 +30,21 @@ const filter = { OfficialAccountBaseInfoFilter: [...Object.values(vendorNames), 
 export async function readChannels(
   api: VendorApi,
   ids: readonly string[],
-  pace: Pace,
   signal: AbortSignal,
   again = true,
 ): Promise<Map<string, Reading>> {
   const body = { OfficialAccountIdList: ids.map(id => ({ Official_Account: id })), ResponseFilter: filter };
-  const read = (part: readonly string[], more: boolean) => readChannels(api, part, pace, signal, more);
-  let answer: VendorAnswer;
+  const read = (part: readonly string[], more: boolean) => readChannels(api, part, signal, more);
+  let answer: Awaited<ReturnType<VendorApi['call']>>;
   try {
-    answer = await api.call('get_official_account_info', body, pace, signal);
+    answer = await api.call('get_official_account_info', body, signal);
   } catch (error) {
     if (!(error instanceof VendorError) || error.kind !== 'ids') throw error;
     const middle = ids.length >> 1;
     if (middle > 0) return new Map([...(await read(ids.slice(0, middle), again)), ...(await read(ids.slice(middle), again))]);
     return new Map([[ids[0]!, verdict(error.code!, error.when!)!]]);
   }
-  const when = { at: answer.at, behindMs: answer.behindMs };
+  const { when } = answer;
   const { OfficialAccountInfoList: list } = answer.body;
   const { matched, unclear } = match(ids, Array.isArray(list) ? list : []);
   const readings = new Map<string, Reading>();
@@ -108,11 +104,10 @@ export async function listSubscribed(
   api: VendorApi,
   user: string,
   offset: number,
-  pace: Pace,
   signal: AbortSignal,
 ): Promise<{ ids: string[]; next: number | null }> {
   const body = { Subscriber_Account: user, Limit: listedPerCall, Offset: offset };
-  const { body: answer } = await api.call('get_subscribed_official_account_list', body, pace, signal);
+  const { body: answer } = await api.call('get_subscribed_official_account_list', body, signal);
   const { OfficialAccountInfoList: list, CompleteFlag: complete, Next: next } = answer;
   const ids = (Array.isArray(list) ? list : []).flatMap((item: unknown) => {
     const id = isObject(item) ? item['Official_Account'] : undefined;
@@ -124,7 +119,6 @@ export async function listSubscribed(
   return { ids, next };
 }
 
-/** Whether this is a valid channel id. */
 export function isChannelId(id: unknown): id is string {
   const text = shortText(id);
   return text !== null && text === id && text.trim() !== '';

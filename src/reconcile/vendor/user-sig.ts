@@ -4,12 +4,7 @@ import { deflateSync } from 'node:zlib';
 /** Lifetime of a UserSig; the vendor recommends at least a day (Tencent Cloud, product 1047, document 34620). */
 export const userSigSeconds = 86_400;
 
-/**
- * Generates the UserSig of an account, like the vendor's package tls-sig-api-v2.
- * @param sdkAppId digits
- * @param key the app's secret key
- * @param nowMs milliseconds since 1970
- */
+/** Generates the UserSig of an account, like the vendor's package tls-sig-api-v2. @param key the app's secret key */
 export function userSigOf(sdkAppId: string, identifier: string, key: string, nowMs: number): string {
   const time = Math.floor(nowMs / 1000);
   const signed = `TLS.identifier:${identifier}\nTLS.sdkappid:${sdkAppId}\nTLS.time:${time}\nTLS.expire:${userSigSeconds}\n`;
