@@ -30,7 +30,6 @@ export interface FailedChange extends ListedChange {
 export interface FoundChannel {
   sdkAppId: string;
   channelId: string;
-  /** `null` if unknown. */
   name: string | null;
   exists: boolean;
   /** The latest EventTime of a change that altered it, in milliseconds. */
@@ -45,7 +44,6 @@ export interface ChannelOverview extends FoundChannel {
   latest: ListedChange[];
 }
 
-/** An attempt of a delivery. */
 export interface AttemptDetails {
   at: number;
   durationMs: number;

@@ -4,7 +4,6 @@ import type { Filters } from './filters.js';
 import type { ReportSink } from './report-sink.js';
 import type { Mode } from './sink.js';
 
-/** A sink that is registered in the database. */
 export interface RegisteredSink {
   id: number;
   name: string;

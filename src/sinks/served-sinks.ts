@@ -24,7 +24,6 @@ export interface ServedSink<S extends Sink = Sink> extends RegisteredSink {
 /** The configured sinks: opened at the start, registered once the database is available. */
 @Injectable()
 export class ServedSinks {
-  /** In the order of the settings. */
   readonly opened: OpenSink[] = [];
   /** The same sinks once registered; empty before. */
   all: readonly ServedSink[] = [];
