@@ -1,6 +1,7 @@
 import { CompiledQuery, sql } from 'kysely';
 import { Stage, down, never, start } from '../../../test/support/management-stage.ts';
 import { eachStore } from '../../../test/support/stores.ts';
+import { stored } from '../../explanations/explanation.js';
 import type { Settings } from '../../settings/settings.js';
 import type { Filters } from '../../sinks/filters.js';
 import type { ListedChange, Lookup } from '../../sinks/lookup.js';
@@ -43,7 +44,7 @@ eachStore('what people look up', store => {
       { sink: 'd_paused', state: 'paused', queued: 1, failed: 0 },
       { sink: 'b_retrying', state: 'retrying', queued: 1, failed: 0 },
       { sink: 'c_failing', state: 'ok', queued: 0, failed: 1 },
-      { sink: 'a_well', state: 'ok', queued: 0, failed: 0, lagMs: 0, since: null, reason: null, advice: null },
+      { sink: 'a_well', state: 'ok', queued: 0, failed: 0, lagMs: 0, reason: null, advice: null },
     ]);
     await stage.close();
   });
@@ -117,9 +118,11 @@ eachStore('what people look up', store => {
       2,
     ]);
     expect((await within({ channels: ['*1'] }).findChannels('tea', 2)).channels).toMatchObject([{ channelId: 'tea 1' }]);
+    // As stored, so that each reader has it in their own language.
+    const error = stored(['as_said', 'it answered 422']);
     expect(await all.channel('tea 2')).toMatchObject([
       { sdkAppId: '1400000002', exists: false, profile: { name: null } },
-      { sdkAppId: '1400000001', exists: true, revision: 1, updatedAt: start + 1500, sinks: [{ sink: 'crm', state: 'parked' }] },
+      { sdkAppId: '1400000001', exists: true, revision: 1, updatedAt: start + 1500, sinks: [{ sink: 'crm', state: 'parked', error }] },
     ]);
     expect(await within({ sdkAppIds: ['1400000001'] }).channel('tea 2')).toHaveLength(1);
     expect(await all.channel('tea')).toEqual([]);

@@ -1,5 +1,6 @@
 import { Controller, Get, NotFoundException, Param, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
+import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { afterCursor } from '../list.dto.js';
 import { ChannelDto, ChannelPageDto, ChannelsQuery } from './channel.dto.js';
 import { findChannels } from './channel-list.js';
@@ -26,6 +27,6 @@ export class ChannelsController {
   async one(@Param('sdkAppId') sdkAppId: string, @Param('channelId') channelId: string): Promise<ChannelDto> {
     const channel = await findChannel(this.database, sdkAppId, channelId);
     if (!channel) throw new NotFoundException('there is no channel with this id');
-    return channel;
+    return { ...channel, sinks: channel.sinks.map(sink => ({ ...sink, lastError: inEnglishOrNull(sink.lastError) })) };
   }
 }

@@ -1,5 +1,4 @@
 import { type ExpressionBuilder, sql } from 'kysely';
-import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { wellFormed } from '../../../channel/origin.js';
 import type { Database } from '../../../database/database.js';
 import type { Tables } from '../../../database/tables.js';
@@ -8,7 +7,7 @@ import { readState } from './channel-list.js';
 import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { toDateOrNull } from '../times.js';
 
-/** A channel and its state at every sink; `null` if it is unknown. */
+/** A channel and its state at every sink, with each `lastError` as stored; `null` if the channel is unknown. */
 export async function findChannel(database: Database, sdkAppId: string, channelId: string): Promise<ChannelDto | null> {
   const row = await database.kysely
     .selectFrom('channel')
@@ -94,7 +93,7 @@ function showSink(row: Row): ChannelSinkDto {
     pending: row.pending,
     state: stateOf(row),
     nextAttemptAt: row.pending > 0 ? toDateOrNull(nextAttemptAt(row)) : null,
-    lastError: inEnglishOrNull(row.failure ?? row.refusal),
+    lastError: row.failure ?? row.refusal,
   };
 }
 
