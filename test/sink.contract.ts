@@ -113,7 +113,6 @@ export function exampleReport(overrides: Partial<Report> = {}): Report {
         nextAttemptAt: null,
         endedAt: null,
         held: null,
-        response: null,
         skipped: false,
       },
     ],

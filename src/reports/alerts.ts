@@ -33,9 +33,8 @@ const editIntervalMs = 30_000;
 const maxBackOffMs = 60_000;
 
 /**
- * Sends alerts about the service itself to report sinks: stopped sinks, parked deliveries, search indices out of sync, missing or rejected
- * webhooks, comparisons and the API for them; also the daily summary. One process at a time observes. Each alert is a row that is updated from every observation and sent
- * again whenever it has changed, until it is over.
+ * Sends alerts about the service itself and the daily summary to report sinks. One process at a time observes. Each alert is a row that is
+ * updated from every observation and sent again whenever it has changed, until it is over.
  */
 @Injectable()
 export class Alerts {
@@ -68,15 +67,12 @@ export class Alerts {
     for (let more = true; more && !stop.aborted;) more = await this.sendNext(served, stop);
   }
 
-  private localSignals(): LocalSignals {
-    const startedAt = this.clock.now() - (this.clock.monotonic() - this.startedAt);
-    return { webhookAt: this.intake.lastKeptAt, rejected: { ...this.rejections.counts }, startedAt };
-  }
-
   private async observe(): Promise<void> {
     const now = this.clock.now();
-    const local = this.localSignals();
-    const rejected = combine(local.rejected, this.rejectedBefore, (all, before) => all - before);
+    const counts = { ...this.rejections.counts };
+    const rejected = combine(counts, this.rejectedBefore, (all, before) => all - before);
+    const startedAt = now - (this.clock.monotonic() - this.startedAt);
+    const local: LocalSignals = { webhookAt: this.intake.lastKeptAt, startedAt, rejected };
     const apps = this.settings.apps.map(app => app.sdkAppId);
     const ids = this.served.reports.filter(served => served.sink.alerts).map(served => served.id);
     // Counted before the transaction, which keeps webhooks waiting, as the embedded store has a single connection.
@@ -84,14 +80,14 @@ export class Alerts {
     const isObserver = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const countsOf = counted ?? (await countUpToMax(trx));
-      const observed = await observe(trx, countsOf, { ...local, rejected }, this.settings.SILENCE_ALERT_AFTER ?? null, now);
+      const observed = await observe(trx, countsOf, local, this.settings.SILENCE_ALERT_AFTER ?? null, now);
       for (const [key, failing] of await failingApps(trx, apps, now)) observed.set(key, failing);
       await writeAlerts(trx, ids, observed, now);
       await reportComparisons(trx, ids, now);
       return true;
     });
     // While another process observes, rejections counted here are kept for the next time.
-    if (isObserver) this.rejectedBefore = local.rejected;
+    if (isObserver) this.rejectedBefore = counts;
   }
 
   /** Writes the daily summary once; if there is nothing to report, it is marked as already sent. */
@@ -99,13 +95,10 @@ export class Alerts {
     const now = this.clock.now();
     const date = sink.summary ? summaryDue(sink.summary, now) : null;
     if (date === null) return;
-    const rows = await this.database.kysely
-      .selectFrom('alert')
-      .select(['key', 'resolved_at'])
-      .where('sink', '=', id)
-      .where('key', 'like', 'summary %')
-      .execute();
-    if (rows.some(row => row.key === `summary ${date}`)) return;
+    const key = `summary ${date}`;
+    const summaries = this.database.kysely.selectFrom('alert').select(['key', 'resolved_at']).where('sink', '=', id);
+    const rows = await summaries.where('key', 'like', 'summary %').execute();
+    if (rows.some(row => row.key === key)) return;
     // A summary written by a clock that was ahead would make the next ones start too late.
     const last = Math.max(0, ...rows.map(row => row.resolved_at ?? 0).filter(at => at <= now));
     const summary = await summarize(this.database, id, last > 0 ? last : null, now);
@@ -113,20 +106,10 @@ export class Alerts {
     const quiet = summary.changes === 0 && summary.sinks.every(sink => sink.parked + sink.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
       await this.database.advisoryLock(trx, 'notices');
-      const key = `summary ${date}`;
       if (await trx.selectFrom('alert').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
-      await trx
-        .insertInto('alert')
-        .values({
-          sink: id,
-          key,
-          opened_at: now,
-          resolved_at: await recordedAt(trx, now),
-          payload,
-          sent_payload: quiet ? payload : null,
-          due_at: now,
-        })
-        .execute();
+      const times = { opened_at: now, resolved_at: await recordedAt(trx, now), due_at: now };
+      const row = { sink: id, key, ...times, payload, sent_payload: quiet ? payload : null };
+      await trx.insertInto('alert').values(row).execute();
     });
   }
 
@@ -145,7 +128,7 @@ export class Alerts {
       const next = sql<number>`case when resolved_at is null then ${sql.lit(now + editIntervalMs)} else ${sql.lit(now)} end`;
       values = { sent_payload: row.payload, message_ref: messageRef, tries: 0, due_at: next };
     } catch (error) {
-      values = stop.aborted ? { due_at: this.clock.now() } : this.failure(served, row, error);
+      values = stop.aborted ? { due_at: this.clock.now() } : this.failure(served.name, row, error);
     }
     await this.database.kysely
       .updateTable('alert')
@@ -163,21 +146,15 @@ export class Alerts {
     return true;
   }
 
-  private failure(
-    { name }: ServedSink<ReportSink>,
-    { payload, tries }: Selectable<Tables['alert']>,
-    error: unknown,
-  ): UpdateObject<Tables, 'alert'> {
+  private failure(sink: string, { payload, tries }: Selectable<Tables['alert']>, error: unknown): UpdateObject<Tables, 'alert'> {
     // Only our own errors are guaranteed to contain no secrets.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
-    this.log.warn('an alert could not be posted; retrying', { sink: name, reason });
+    this.log.warn('an alert could not be posted; retrying', { sink, reason });
     // A refused alert counts as sent; its next change is sent again.
     if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
-    const held = error instanceof TryAgain ? error.retryAfterMs : 0;
-    return {
-      tries: tries + 1,
-      due_at: this.clock.now() + Math.max(held, Math.min(backOffMs(tries + 1, this.clock.random()), maxBackOffMs)),
-    };
+    const heldMs = error instanceof TryAgain ? error.retryAfterMs : 0;
+    const delayMs = Math.max(heldMs, Math.min(backOffMs(tries + 1, this.clock.random()), maxBackOffMs));
+    return { tries: tries + 1, due_at: this.clock.now() + delayMs };
   }
 
   /** The oldest alert that is due, unless the sink is stopped, paused or held. Ignores the rate limit; cards after it wait longer instead. */
@@ -190,13 +167,8 @@ export class Alerts {
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at', 'check_state']).where('id', '=', id);
     const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
-    if (
-      sink.state !== 'ok' ||
-      sink.check_state === 'misconfigured' ||
-      sink.paused_at !== null ||
-      (plausibleTime(sink.held_until, now, maxAhead.holdMs) ?? 0) > now
-    )
-      return null;
+    const isHeld = (plausibleTime(sink.held_until, now, maxAhead.holdMs) ?? 0) > now;
+    if (sink.state !== 'ok' || sink.check_state === 'misconfigured' || sink.paused_at !== null || isHeld) return null;
     const row = await trx
       .selectFrom('alert')
       .selectAll()
@@ -214,11 +186,8 @@ export class Alerts {
         .set({ paced_at: paceTake(plausibleTime(sink.paced_at, now, maxPaceLeadMs(perSecond)), perSecond, now, 1) })
         .where('id', '=', id)
         .execute();
-    await trx
-      .updateTable('alert')
-      .set({ lease, due_at: now + timeoutMs + graceMs })
-      .where('id', '=', row.id)
-      .execute();
+    const leased = { lease, due_at: now + timeoutMs + graceMs };
+    await trx.updateTable('alert').set(leased).where('id', '=', row.id).execute();
     return row;
   }
 }

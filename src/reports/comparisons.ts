@@ -1,4 +1,4 @@
-import { type Selectable, type Transaction, sql } from 'kysely';
+import { type Transaction, sql } from 'kysely';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
@@ -13,15 +13,14 @@ const minFailingMs = 60_000;
 /** The alerts for compared apps whose API does not work, by alert key. */
 export async function failingApps(trx: Transaction<Tables>, apps: readonly string[], now: number): Promise<Map<string, Observed>> {
   const rows = await trx.selectFrom('app').selectAll().where('state', '<>', 'ok').execute();
-  const failing = rows.filter(
-    row => apps.includes(row.sdk_app_id) && (row.state === 'misconfigured' || now - (row.state_since ?? now) >= minFailingMs),
-  );
-  return new Map(failing.map(row => [`vendor ${row.sdk_app_id}`, observedOf(row)]));
-}
-
-function observedOf({ sdk_app_id: app, state, state_since: since, reason, advice }: Selectable<Tables['app']>): Observed {
-  const shown = state === 'misconfigured' ? 'misconfigured' : 'retrying';
-  return { kind: 'vendor', app, state: shown, reason: reason ?? '', advice: advice ?? '', ...(since !== null && { since }) };
+  const failing = new Map<string, Observed>();
+  for (const { sdk_app_id: app, state, state_since, reason, advice } of rows.filter(row => apps.includes(row.sdk_app_id))) {
+    const shown = state === 'misconfigured' ? 'misconfigured' : 'retrying';
+    const since = state_since ?? now;
+    if (shown === 'retrying' && now - since < minFailingMs) continue;
+    failing.set(`vendor ${app}`, { kind: 'vendor', app, state: shown, since, reason: reason ?? '', advice: advice ?? '' });
+  }
+  return failing;
 }
 
 /**
@@ -43,17 +42,8 @@ export async function reportComparisons(trx: Transaction<Tables>, reportSinks: r
     const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
     if (cause !== 'import' && reason === null && corrected + destroyed + imported === 0) continue;
     const counts = { total, compared, corrected, destroyed, imported, failed };
-    const alert: Alert = {
-      kind: 'compared',
-      app,
-      cause,
-      ...counts,
-      reason,
-      advice,
-      example: examples[0] ?? null,
-      since: since ?? now,
-      until,
-    };
+    const example = examples[0] ?? null;
+    const alert: Alert = { kind: 'compared', app, cause, ...counts, reason, advice, example, since: since ?? now, until };
     const payload = JSON.stringify(alert);
     const key = `comparison ${id}`;
     for (const sink of reportSinks)

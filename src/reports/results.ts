@@ -58,33 +58,21 @@ export async function unfinishedOf(database: Database, trx: Trx, changeIds: read
   return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
 }
 
-/** Results and audit actions of changes, by change id. */
-export interface ReportData {
-  results: Map<string, SinkResult[]>;
-  auditActions: Map<string, AuditAction[]>;
-}
-
-/** Loads the results and audit actions of these changes. */
+/** Loads the results and audit actions of these changes, by change id. */
 export async function loadReportData(
   { database, trx }: Pick<Session, 'database' | 'trx'>,
   changeIds: readonly string[],
-): Promise<ReportData> {
+): Promise<{ results: Map<string, SinkResult[]>; auditActions: Map<string, AuditAction[]> }> {
   if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
   const actions = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
+    .$narrowType<{ change_id: string; action: AuditAction['action'] }>()
     .where(database.isAmong('change_id', changeIds))
     .where('action', 'in', ['replay', 'discard'])
     .orderBy('id')
     .execute();
-  const auditActions = new Map<string, AuditAction[]>();
-  for (const { change_id, at, actor, action } of actions)
-    auditActions.set(change_id!, [...(auditActions.get(change_id!) ?? []), { at, actor, action: action as AuditAction['action'] }]);
-  return { results: await resultsOf(database, trx, changeIds), auditActions };
-}
-
-function heldBy({ paused_at, removed_at }: { paused_at: number | null; removed_at: number | null }): SinkResult['held'] {
-  return removed_at !== null ? 'removed' : paused_at !== null ? 'paused' : null;
+  return { results: await resultsOf(database, trx, changeIds), auditActions: Map.groupBy(actions, ({ change_id }) => change_id) };
 }
 
 async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
@@ -92,33 +80,19 @@ async function resultsOf(database: Database, trx: Trx, changeIds: readonly strin
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')
     .innerJoin('lane', join => join.onRef('lane.sink', '=', 'delivery.sink').onRef('lane.channel', '=', 'delivery.channel'))
-    .select([
-      'change_id',
-      'sink.name',
-      'delivery.state',
-      'delivery.tries',
-      'delivery.reason',
-      'delivery.duration_ms',
-      'delivery.cause',
-      'delivery.updated_at',
-    ])
-    .select(
-      sql<string | null>`case when delivery.reason is not null then (
-      select response from attempt where attempt.change_id = delivery.change_id and attempt.sink = delivery.sink order by at desc limit 1) end`.as(
-        'response',
-      ),
-    )
-    .select(nextAttemptColumns)
+    .select(['change_id', 'sink.name', 'delivery.state', 'delivery.tries', 'delivery.reason', 'delivery.duration_ms', 'delivery.cause'])
+    .select(['delivery.updated_at', ...nextAttemptColumns])
     .where(database.isAmong('change_id', changeIds))
     .where('sink.mode', '<>', 'report')
     .orderBy('sink.name')
     .execute();
   const results = new Map<string, SinkResult[]>();
-  for (const { change_id, name, state, tries, reason, duration_ms, cause, response, updated_at, ...lane } of rows) {
+  for (const { change_id, name, state, tries, reason, duration_ms, cause, updated_at, ...lane } of rows) {
     const shown = (state === 'pending' && tries > 0 ? 'retrying' : state) as SinkResult['state'];
-    const next = state === 'pending' ? nextAttemptAt(lane) : null;
-    const base = { sink: name, state: shown, reason, response, durationMs: duration_ms, skipped: cause === 'skipped' };
-    const result = { ...base, endedAt: state === 'pending' ? null : updated_at, nextAttemptAt: next, held: heldBy(lane) };
+    const held = lane.removed_at !== null ? 'removed' : lane.paused_at !== null ? 'paused' : null;
+    const times =
+      state === 'pending' ? { endedAt: null, nextAttemptAt: nextAttemptAt(lane) } : { endedAt: updated_at, nextAttemptAt: null };
+    const result: SinkResult = { sink: name, state: shown, reason, durationMs: duration_ms, skipped: cause === 'skipped', ...times, held };
     results.set(change_id, [...(results.get(change_id) ?? []), result]);
   }
   return results;

@@ -42,16 +42,10 @@ function wallClock(timeZone: string): (ms: number) => number {
 
 /** The first minute at which local clocks show this time, or a later one if they skip it. */
 function firstAt(wall: (ms: number) => number, shown: number): number {
-  // Candidates by the UTC offsets before and after a clock change nearby.
-  const [one, other] = [shown - dayMs, shown + dayMs].map(at => shown - (wall(at) - at)) as [number, number];
-  let [before, first] = [Math.min(one, other), Math.max(one, other)];
-  if (wall(before) === shown) return before;
-  while (first - before > minuteMs) {
-    const middle = before + Math.floor((first - before) / 2 / minuteMs) * minuteMs;
-    if (wall(middle) < shown) before = middle;
-    else first = middle;
-  }
-  return first;
+  // By the UTC offsets before and after a clock change nearby; the right one may be later, but not earlier.
+  let at = Math.min(...[shown - dayMs, shown + dayMs].map(near => shown - (wall(near) - near)));
+  while (wall(at) < shown) at += minuteMs;
+  return at;
 }
 
 /**
@@ -61,26 +55,15 @@ function firstAt(wall: (ms: number) => number, shown: number): number {
 export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
   const { kysely } = database;
   const since = lastUntil === null ? now - dayMs : Math.max(lastUntil, now - 2 * dayMs);
-  const sinks = await kysely
-    .selectFrom('sink')
-    .select(['id', 'name'])
-    .where('removed_at', 'is', null)
-    .where('mode', '<>', 'report')
-    .orderBy('name')
-    .execute();
+  const configured = kysely.selectFrom('sink').select(['id', 'name']).where('removed_at', 'is', null);
+  const sinks = await configured.where('mode', '<>', 'report').orderBy('name').execute();
   const delivered = new Map(sinks.map(({ id }) => [id, { delivered: 0, slowestMs: null as number | null }]));
   const channels = new Set<number>();
   let changes = 0;
   const pageSize = Math.ceil(pageRows / (sinks.length + 1));
   for (let after = idFrom(since), more = true; more; await nextTurn()) {
-    const page = await kysely
-      .selectFrom('change')
-      .select(['id', 'channel'])
-      .where('id', '>', after)
-      .where('id', '<', idFrom(now))
-      .orderBy('id')
-      .limit(pageSize)
-      .execute();
+    const rest = kysely.selectFrom('change').select(['id', 'channel']).where('id', '>', after).where('id', '<', idFrom(now));
+    const page = await rest.orderBy('id').limit(pageSize).execute();
     more = page.length === pageSize;
     if (page.length === 0) break;
     for (const { channel } of page) channels.add(channel);
@@ -95,7 +78,9 @@ export async function summarize(database: Database, reportSink: number, lastUnti
     }
     after = last;
   }
-  const messageRefs = await messageRefsOf(kysely, reportSink);
+  const alerts = kysely.selectFrom('alert').select(['key', 'message_ref']).where('sink', '=', reportSink);
+  const openAlerts = await alerts.where('resolved_at', 'is', null).execute();
+  const messageRefs = new Map(openAlerts.map(({ key, message_ref }) => [key, message_ref]));
   const counted: Summary['sinks'] = [];
   for (const { id, name } of sinks) {
     const parked = [...(await countParked(database, id)).values()].reduce((sum, count) => sum + count, 0);
@@ -104,15 +89,4 @@ export async function summarize(database: Database, reportSink: number, lastUnti
     counted.push({ sink: name, ...delivered.get(id)!, parked, waiting, messageRefs: refs });
   }
   return { kind: 'summary', since, until: now, changes, channels: channels.size, sinks: counted };
-}
-
-/** The messageRefs of a report sink's open alerts, by key. */
-async function messageRefsOf(kysely: Database['kysely'], reportSink: number): Promise<Map<string, string | null>> {
-  const rows = await kysely
-    .selectFrom('alert')
-    .select(['key', 'message_ref'])
-    .where('sink', '=', reportSink)
-    .where('resolved_at', 'is', null)
-    .execute();
-  return new Map(rows.map(({ key, message_ref }) => [key, message_ref]));
 }

@@ -87,13 +87,8 @@ export async function observe(
 /** Whether webhooks were rejected since then. */
 async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: LocalSignals): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
-  const alert = await trx
-    .selectFrom('alert')
-    .select('payload')
-    .where('key', '=', 'rejected')
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+  const alerts = trx.selectFrom('alert').select('payload').where('key', '=', 'rejected');
+  const alert = await alerts.orderBy('id', 'desc').limit(1).executeTakeFirst();
   return alert !== undefined && (JSON.parse(alert.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
 }
 
@@ -109,13 +104,8 @@ function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt
 }
 
 /** Whether the problem was found by the check at startup or by one that a person requested; these are reported without delay. */
-function isReportedAtOnce({
-  state,
-  paused_at: pausedAt,
-  check_since: since,
-  start_check_at: startedAt,
-}: Selectable<Tables['sink']>): boolean {
-  if (state !== 'ok' || pausedAt !== null || since === null || startedAt === null) return false;
+function isReportedAtOnce({ state, paused_at, check_since: since, start_check_at: startedAt }: Selectable<Tables['sink']>): boolean {
+  if (state !== 'ok' || paused_at !== null || since === null || startedAt === null) return false;
   return since >= startedAt && since - startedAt <= maxCheckMs;
 }
 
@@ -131,16 +121,11 @@ async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{
     .where('state', '=', sql.lit('pending'))
     .orderBy('enqueued_at')
     .limit(maxFailuresSearched);
-  const failing = trx
-    .selectFrom(oldest.as('oldest'))
-    .select('change_id')
-    .where('failing_since', 'is not', null)
-    .orderBy('enqueued_at')
-    .limit(1);
+  const failed = trx.selectFrom(oldest.as('oldest')).select('change_id').where('failing_since', 'is not', null);
   return trx
     .selectFrom('attempt')
     .select(['at', 'error'])
-    .where('change_id', '=', failing)
+    .where('change_id', '=', failed.orderBy('enqueued_at').limit(1))
     .where('sink', '=', sink)
     .where('error', 'is not', null)
     .$narrowType<{ error: string }>()
@@ -150,14 +135,9 @@ async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{
 }
 
 async function latestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
-  const row = await trx
-    .selectFrom('delivery')
-    .select(['reason', 'advice'])
-    .where('sink', '=', sink)
-    .where('state', '=', sql.lit('parked'))
-    .orderBy('change_id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+  const deliveries = trx.selectFrom('delivery').select(['reason', 'advice']).where('sink', '=', sink);
+  const parked = deliveries.where('state', '=', sql.lit('parked')).orderBy('change_id', 'desc');
+  const row = await parked.limit(1).executeTakeFirst();
   return row ? { reason: row.reason ?? '', advice: row.advice ?? '' } : null;
 }
 
@@ -169,9 +149,8 @@ async function differencesOf(trx: Transaction<Tables>, sink: number, name: strin
   if (!verify || (rebuild?.state === 'done' && rebuild.finishedAt! > (verify.finishedAt ?? Infinity))) return null;
   if (verify.state !== 'done') return 'unknown';
   const { missing, older, newer, surplus, repaired } = verify.progress;
-  return missing + older + newer + surplus > repaired
-    ? { kind: 'differences', sink: name, missing, older, newer, surplus, removed: false }
-    : null;
+  if (missing + older + newer + surplus <= repaired) return null;
+  return { kind: 'differences', sink: name, missing, older, newer, surplus, removed: false };
 }
 
 /** Who last paused or resumed a sink. The condition on the action is worded as in its partial index. */

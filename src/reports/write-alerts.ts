@@ -26,18 +26,15 @@ export async function writeAlerts(
       const payload = JSON.stringify(after);
       if (payload === row.payload) continue;
       const urgent = isUrgent(before, after) && row.lease === null;
-      await trx
-        .updateTable('alert')
-        .set({ payload, resolved_at: after.until && (await recordedAt(trx, after.until)), ...(urgent && { due_at: now }) })
-        .where('id', '=', row.id)
-        .execute();
+      const values = { payload, resolved_at: after.until && (await recordedAt(trx, after.until)), ...(urgent && { due_at: now }) };
+      await trx.updateTable('alert').set(values).where('id', '=', row.id).execute();
     }
     const openKeys = new Set(rows.map(row => row.key));
     for (const [key, alert] of observed) {
       if (typeof alert === 'string' || openKeys.has(key)) continue;
       const former = alert.kind === 'incident' && !alert.paused ? await formerIncident(trx, sink, key, alert.since!) : null;
       if (former) {
-        const payload = JSON.stringify({ ...alert, since: former.alert.since, again: true, until: null });
+        const payload = JSON.stringify({ ...alert, since: former.since, again: true, until: null });
         await trx.updateTable('alert').set({ payload, resolved_at: null, due_at: now }).where('id', '=', former.id).execute();
         continue;
       }
@@ -48,23 +45,12 @@ export async function writeAlerts(
 }
 
 /** The previous alert of a sink that stopped by itself, recovered, and has stopped again shortly after. */
-async function formerIncident(
-  trx: Transaction<Tables>,
-  sink: number,
-  key: string,
-  since: number,
-): Promise<{ id: number; alert: Alert } | null> {
-  const row = await trx
-    .selectFrom('alert')
-    .select(['id', 'payload'])
-    .where('sink', '=', sink)
-    .where('key', '=', key)
-    .where('resolved_at', '>=', since - reopenWindowMs)
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+async function formerIncident(trx: Transaction<Tables>, sink: number, key: string, since: number) {
+  const alerts = trx.selectFrom('alert').select(['id', 'payload']).where('sink', '=', sink).where('key', '=', key);
+  const resolved = alerts.where('resolved_at', '>=', since - reopenWindowMs);
+  const row = await resolved.orderBy('id', 'desc').limit(1).executeTakeFirst();
   const alert = row && (JSON.parse(row.payload) as Extract<Alert, { kind: 'incident' }>);
-  return alert && !alert.removed && alert.state !== 'paused' ? { id: row.id, alert } : null;
+  return alert && !alert.removed && alert.state !== 'paused' ? { id: row.id, since: alert.since } : null;
 }
 
 /** An alert after another observation; without `seen`, its cause is gone. */

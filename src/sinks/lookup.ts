@@ -11,8 +11,7 @@ export type ListedChange = Pick<Report, 'event' | 'origin' | 'receivedAt' | 'eve
 export interface SinkOverview {
   sink: string;
   state: 'ok' | 'retrying' | 'misconfigured' | 'down' | 'paused';
-  /** Since when (ms), why, and how to fix it; `null` if `ok`. */
-  since: number | null;
+  /** Why, and how to fix it; `null` if `ok`. */
   reason: string | null;
   advice: string | null;
   /** Age of the oldest queued change. */

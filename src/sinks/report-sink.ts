@@ -17,8 +17,6 @@ export interface SinkResult {
   endedAt: number | null;
   /** Why no attempts are made for now: its sink is paused, or no longer configured. */
   held: 'paused' | 'removed' | null;
-  /** The target's response to the latest attempt if that failed, with secrets removed. */
-  response: string | null;
   /** Counts as delivered but was not sent, because of its template. */
   skipped: boolean;
 }

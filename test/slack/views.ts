@@ -19,8 +19,8 @@ const reason = stored('answered', 422);
 /** A service of which something is to be seen. */
 function lookupOf(locale: Locale): Lookup {
   const changes = cards(locale);
-  const calm = { state: 'ok' as const, since: null, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
-  const stopped = { state: 'down' as const, since: now, reason: stored('connection_refused'), advice: stored('check_runs') };
+  const calm = { state: 'ok' as const, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
+  const stopped = { state: 'down' as const, reason: stored('connection_refused'), advice: stored('check_runs') };
   const sinks: SinkOverview[] = [
     { ...calm, sink: 'search', ...stopped, lagMs: 754_000, queued: 1318 },
     { ...calm, sink: 'shop_crm', failed: 2 },

@@ -6,7 +6,7 @@ import { resultAt } from './slack-rendering.ts';
 export const now = Date.parse('2026-01-01T10:00:00Z');
 
 export const sinkOf = (more: Partial<SinkOverview> = {}): SinkOverview => {
-  const calm = { state: 'ok' as const, since: null, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
+  const calm = { state: 'ok' as const, reason: null, advice: null, lagMs: 0, queued: 0, failed: 0 };
   return { sink: 'crm', ...calm, ...more };
 };
 export const changeOf = (text = 'Tea', more: Partial<FailedChange> = {}): FailedChange => ({

@@ -3,7 +3,7 @@ import type { RenderContext } from '../../src/sinks/slack/card/blocks.js';
 
 /** A result at a sink of which nothing more is to be told. Nothing of src is imported here but types, so that this runs without its build. */
 export function resultAt(sink: string, state: SinkResult['state'], rest: Partial<SinkResult> = {}): SinkResult {
-  const nothing = { reason: null, durationMs: null, nextAttemptAt: null, endedAt: null, held: null, response: null, skipped: false };
+  const nothing = { reason: null, durationMs: null, nextAttemptAt: null, endedAt: null, held: null, skipped: false };
   return { sink, state, ...nothing, ...rest };
 }
 

@@ -6,26 +6,25 @@ import type { ListedChange } from '../../sinks/lookup.js';
 import { matches } from '../api/channels/matching.js';
 import { orElse } from '../api/or-else.js';
 
-/** How many of the latest changes are searched for those that pass a sink's filters. */
-const maxSearched = 5000;
-/** Limits where changes have to be loaded before the filters can be applied. */
-const filtered = { max: 1000, page: 200 };
-/** How many are loaded at once without filters. */
-const pageSize = 20;
+/** How many of the latest changes are searched for those of the wanted channels, and how many of these for the wanted fields. */
+const maxSearched = { changes: 5000, fields: 1000 };
+/** How many changes are loaded at once. */
+const pageSize = 50;
 
-/** Changes of channels that pass the filters, latest first. */
-export function latestChanges(database: Database, filters: Filters): Promise<{ id: string }[]> {
-  const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(maxSearched);
+/** The latest changes that pass the filters. */
+export async function latestChanges(database: Database, filters: Filters, limit: number): Promise<ListedChange[]> {
+  const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(maxSearched.changes);
   const { sdkAppIds, channels } = filters;
-  return database.kysely
+  const found = await database.kysely
     .selectFrom(latest.as('latest'))
     .innerJoin('channel', 'channel.id', 'latest.channel')
     .select('latest.id')
-    .$if(sdkAppIds !== undefined, found => found.where(database.isAmong('sdk_app_id', sdkAppIds!)))
-    .$if(channels !== undefined, found => found.where(matches(database, 'channel_id', channels!)))
+    .$if(sdkAppIds !== undefined, all => all.where(database.isAmong('sdk_app_id', sdkAppIds!)))
+    .$if(channels !== undefined, all => all.where(matches(database, 'channel_id', channels!)))
     .orderBy('latest.id', 'desc')
-    .limit(filters.fields ? filtered.max : pageSize)
+    .limit(filters.fields ? maxSearched.fields : 2 * limit)
     .execute();
+  return wantedChanges(database, found, filters, limit);
 }
 
 /** The first of these changes that pass the filters, in the given order. */
@@ -35,11 +34,11 @@ export async function wantedChanges(
   filters: Filters,
   limit: number,
 ): Promise<ListedChange[]> {
-  const ids = changes.map(({ id }) => id);
   const wanted: ListedChange[] = [];
-  const size = filters.fields || filters.channels || filters.sdkAppIds ? filtered.page : pageSize;
-  for (let from = 0; from < ids.length && wanted.length < limit; from += size)
-    for (const change of await loadChanges(database, ids.slice(from, from + size))) if (isWanted(change, filters)) wanted.push(change);
+  for (let from = 0; from < changes.length && wanted.length < limit; from += pageSize) {
+    const loaded = await loadChanges(database, changes.slice(from, from + pageSize));
+    wanted.push(...loaded.filter(change => isWanted(change, filters)));
+  }
   return wanted.slice(0, limit);
 }
 
@@ -51,17 +50,16 @@ export async function neighbours(
   filters: Filters,
   limit: number,
 ): Promise<ListedChange[]> {
-  const order = side === 'before' ? 'desc' : 'asc';
-  const rows = await database.kysely
+  const found = await database.kysely
     .selectFrom('change as this')
     .innerJoin('change', 'change.channel', 'this.channel')
     .select('change.id')
     .where('this.id', '=', changeId)
     .whereRef('change.position', side === 'before' ? '<' : '>', 'this.position')
-    .orderBy('change.position', order)
+    .orderBy('change.position', side === 'before' ? 'desc' : 'asc')
     .limit(filters.fields ? pageSize : limit)
     .execute();
-  return wantedChanges(database, rows, filters, limit);
+  return wantedChanges(database, found, filters, limit);
 }
 
 /** An approximation for a change that altered nothing: which fields its webhook named is not stored. */
@@ -73,7 +71,8 @@ function isWanted({ event, stale }: ListedChange, filters: Filters): boolean {
 }
 
 /** Loads changes in the given order, without deleted and damaged ones. */
-async function loadChanges(database: Database, ids: readonly string[]): Promise<ListedChange[]> {
+async function loadChanges(database: Database, changes: readonly { id: string }[]): Promise<ListedChange[]> {
+  const ids = changes.map(({ id }) => id);
   const rows = await database.kysely
     .selectFrom('change')
     .innerJoin('channel', 'channel.id', 'change.channel')
@@ -81,9 +80,6 @@ async function loadChanges(database: Database, ids: readonly string[]): Promise<
     .select(['change.id as change_id', 'sdk_app_id', 'channel_id'])
     .where(database.isAmong('change.id', ids))
     .execute();
-  const byId = new Map(rows.map(row => [row.change_id, row]));
-  return ids.flatMap(id => {
-    const row = byId.get(id);
-    return row ? orElse(() => [{ ...storedChange(row), origin: originOf(row) }], []) : [];
-  });
+  rows.sort((one, other) => ids.indexOf(one.change_id) - ids.indexOf(other.change_id));
+  return rows.flatMap(row => orElse(() => [{ ...storedChange(row), origin: originOf(row) }], []));
 }

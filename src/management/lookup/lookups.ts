@@ -5,6 +5,7 @@ import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
 import { countUpToMax } from '../../reports/counting.js';
+import { loadReportData } from '../../reports/results.js';
 import type { Filters } from '../../sinks/filters.js';
 import {
   type ChangeDetails,
@@ -22,10 +23,11 @@ import { stateDetailsOf } from '../api/sinks/sinks.queries.js';
 import { linkTo } from '../page/key.js';
 import { sinkStates } from '../sink-states.js';
 import { latestChanges, neighbours, wantedChanges } from './changes.js';
-import { deliveriesOf } from './deliveries.js';
 
 /** How many of the latest failed changes of each sink are searched. */
 const maxFailedSearched = 100;
+/** How many of the latest attempts of a change are shown. */
+const maxAttempts = 100;
 const neighboursShown = 5;
 /** Sinks that need attention come first. */
 const urgency: readonly SinkOverview['state'][] = ['misconfigured', 'down', 'paused', 'retrying', 'ok'];
@@ -45,7 +47,7 @@ export class StoredLookups extends Lookups {
     const { database } = this;
     return {
       sinks: () => this.sinks(),
-      latestChanges: async max => wantedChanges(database, await latestChanges(database, filters), filters, max),
+      latestChanges: max => latestChanges(database, filters, max),
       failedChanges: max => this.failedChanges(filters, max),
       findChannels: async (query, max) => {
         const selection = { query, ...filters };
@@ -68,9 +70,9 @@ export class StoredLookups extends Lookups {
     for (const sink of await sinkStates(database, this.clock.now())) {
       const { id, name, state, lagSeconds } = sink;
       if (state === 'removed') continue;
-      const { since, reason, advice } = await stateDetailsOf(database, sink);
+      const { reason, advice } = await stateDetailsOf(database, sink);
       const { queued, failed } = countsOf(id);
-      all.push({ sink: name, state, since, reason, advice, lagMs: (lagSeconds ?? 0) * 1000, queued, failed });
+      all.push({ sink: name, state, reason, advice, lagMs: (lagSeconds ?? 0) * 1000, queued, failed });
     }
     const rank = ({ state, failed }: SinkOverview): number => urgency.indexOf(state) - (state === 'ok' && failed > 0 ? 0.5 : 0);
     return all.sort((one, other) => rank(one) - rank(other) || (one.sink < other.sink ? -1 : 1));
@@ -79,28 +81,14 @@ export class StoredLookups extends Lookups {
   private async failedChanges(filters: Filters, max: number): Promise<FailedChange[]> {
     const { database } = this;
     const parked = database.kysely.selectFrom('delivery').where('delivery.state', '=', sql.lit('parked'));
-    const { rows: failing } = await sql<{ id: number }>`
-      select id from sink where removed_at is null and exists (select 1 from delivery where delivery.sink = sink.id and state = 'parked')`.execute(
-      database.kysely,
-    );
     const ids = new Set<string>();
-    for (const { id } of failing) {
+    for (const { id } of await database.kysely.selectFrom('sink').select('id').where('removed_at', 'is', null).execute()) {
       // Query by sink, because the index orders the changes of one sink, not of all.
-      const latest = await parked
-        .select('change_id')
-        .where('sink', '=', id)
-        .orderBy('change_id', 'desc')
-        .limit(maxFailedSearched)
-        .execute();
-      for (const { change_id } of latest) ids.add(change_id);
+      const latest = parked.select('change_id').where('sink', '=', id).orderBy('change_id', 'desc').limit(maxFailedSearched);
+      for (const { change_id } of await latest.execute()) ids.add(change_id);
     }
-    const latestFirst = [...ids].sort().reverse();
-    const changes = await wantedChanges(
-      database,
-      latestFirst.map(id => ({ id })),
-      filters,
-      max,
-    );
+    const found = [...ids].sort().map(id => ({ id }));
+    const changes = await wantedChanges(database, found.reverse(), filters, max);
     const changeIds = changes.map(({ event }) => event.data.changeId);
     const failures = await parked
       .innerJoin('sink', 'sink.id', 'delivery.sink')
@@ -133,9 +121,7 @@ export class StoredLookups extends Lookups {
       ...shown(item),
       revision: channel.revision,
       profile: channel.profile,
-      sinks: channel.sinks
-        .filter(({ mode }) => mode !== 'report')
-        .map(({ sink, state, lastError }) => ({ sink, state: state as ChannelOverview['sinks'][number]['state'], error: lastError })),
+      sinks: channel.sinks.filter(({ mode }) => mode !== 'report').map(({ sink, state, lastError }) => ({ sink, state, error: lastError })),
       latest: await wantedChanges(database, latest, filters, neighboursShown),
     };
   }
@@ -148,10 +134,27 @@ export class StoredLookups extends Lookups {
     return {
       ...change,
       webhook: webhook && Buffer.from(webhook).toString(),
-      deliveries: await deliveriesOf(database, changeId),
+      deliveries: await this.deliveries(changeId),
       before: await neighbours(database, changeId, 'before', filters, neighboursShown),
       after: await neighbours(database, changeId, 'after', filters, neighboursShown),
     };
+  }
+
+  /** The deliveries of a change to every sink except report sinks, with their attempts, oldest first. */
+  private async deliveries(changeId: string): Promise<ChangeDetails['deliveries']> {
+    const { database } = this;
+    const { results } = await database.kysely.transaction().execute(trx => loadReportData({ database, trx }, [changeId]));
+    const attempts = await database.kysely
+      .selectFrom('attempt')
+      .innerJoin('sink', 'sink.id', 'attempt.sink')
+      .select(['sink.name', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
+      .where('change_id', '=', changeId)
+      .where('sink.mode', '<>', 'report')
+      .orderBy('at', 'desc')
+      .limit(maxAttempts)
+      .execute();
+    const bySink = Map.groupBy(attempts.reverse(), ({ name }) => name);
+    return (results.get(changeId) ?? []).map(result => ({ ...result, attempts: bySink.get(result.sink) ?? [] }));
   }
 
   private async link(changeId: string, language: string, actor: string): Promise<string | null> {

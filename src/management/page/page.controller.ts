@@ -6,8 +6,7 @@ import { Settings } from '../../settings/settings.js';
 import { Lookups } from '../../sinks/lookup.js';
 import { uuidPattern } from '../api/uuid.js';
 import { type PageLink, hasPassword, isGoodLink } from './key.js';
-import { changePage, contentSecurityPolicy } from './page.js';
-import { type Language, pageTexts } from './texts.js';
+import { type Language, changePage, contentSecurityPolicy, pageTexts } from './page.js';
 
 /** The page of a change, opened by a link from Slack or with the management token as the password. */
 @ApiExcludeController()

@@ -1,7 +1,54 @@
 import { createHash } from 'node:crypto';
+import { changeTexts } from '../../explanations/changes.js';
 import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, statusOf } from '../../sinks/lookup.js';
 import { toDate } from '../api/times.js';
-import { type Language, type PageTexts, pageTexts } from './texts.js';
+
+const en = {
+  ...changeTexts.en,
+  before: 'Before',
+  now: 'Now',
+  facts: {
+    channel: 'Channel',
+    app: 'App',
+    change: 'Change',
+    revision: 'Revision',
+    operator: 'Operator',
+    platform: 'Platform',
+    clientIp: 'Client IP',
+    owner: 'Owner',
+    source: 'Source',
+    happened: 'Changed at',
+    received: 'Received at',
+  },
+  columns: { at: 'Time', outcome: 'Outcome', duration: 'Duration', status: 'Status', error: 'Error', response: "Target's answer" },
+  changeColumns: { at: 'Time', what: 'Change', operator: 'Operator' },
+};
+
+const zhCN: typeof en = {
+  ...changeTexts['zh-CN'],
+  before: '变更前',
+  now: '变更后',
+  facts: {
+    channel: '公众号',
+    app: '应用',
+    change: '变更',
+    revision: '版本',
+    operator: '操作者',
+    platform: '平台',
+    clientIp: '客户端 IP',
+    owner: '所有者',
+    source: '来源',
+    happened: '变更时间',
+    received: '接收时间',
+  },
+  columns: { at: '时间', outcome: '结果', duration: '用时', status: '状态码', error: '错误', response: '目标的应答' },
+  changeColumns: { at: '时间', what: '变更', operator: '操作者' },
+};
+
+/** The texts of the page by language tag. */
+export const pageTexts = { en, 'zh-CN': zhCN };
+export type Language = keyof typeof pageTexts;
+type PageTexts = typeof en;
 
 const style = `:root { color-scheme: light dark; font: 15px/1.5 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem } h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
@@ -63,19 +110,14 @@ export function changePage(details: ChangeDetails, language: Language, now: numb
     change: change.changeId,
     revision: change.revision,
     operator: change.operator,
-    platform: origin.platform,
-    clientIp: origin.clientIp,
-    owner: origin.owner,
+    ...origin,
     source: texts.details.source[change.source],
     happened: time(event.timestamp),
     received: time(toDate(details.receivedAt).toISOString()),
   };
-  const factRows = (Object.keys(facts) as (keyof typeof facts)[]).map(fact => {
-    const value = facts[fact];
-    return tr(
-      th(texts.facts[fact]),
-      td(value === null ? quiet(texts.change.unknown) : value instanceof Markup ? value : data(String(value))),
-    );
+  const factRows = (Object.keys(texts.facts) as (keyof typeof facts)[]).map(fact => {
+    const shown = facts[fact] ?? quiet(texts.change.unknown);
+    return tr(th(texts.facts[fact]), td(shown instanceof Markup ? shown : data(String(shown))));
   });
   return markup`<!doctype html>
 <html lang="${language}">

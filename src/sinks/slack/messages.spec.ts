@@ -76,7 +76,6 @@ const sinkResults = fc.array(
     nextAttemptAt: fc.option(time),
     endedAt: fc.option(time),
     held: fc.constantFrom('paused', 'removed', null),
-    response: value,
     skipped: fc.boolean(),
   }),
   { maxLength: 60 },
