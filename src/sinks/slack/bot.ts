@@ -5,13 +5,12 @@ import type { Alert } from '../alert.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink-type.js';
-import { alertMessage, failures, keyOf } from './alerts/alert.js';
-import { messageRefsOf } from './alerts/summary.js';
+import { alertMessage, failures, keyOf, messageRefsOf } from './alerts/alert.js';
 import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';
 import { card, fullTexts, hasCard, noCard } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { unexpectedApiAnswer } from './slack-errors.js';
-import { callApi, sendMessage, withinTime } from './slack-http.js';
+import { WebApi, sendMessage, withinTime } from './slack-http.js';
 import type { SlackSettings } from './slack.settings.js';
 
 /** Location and state of a posted message, stored as its messageRef. */
@@ -24,9 +23,10 @@ interface MessageRef {
   thread?: true;
   /** An alert posted to CHANNEL because ALERT_CHANNEL failed. */
   fallback?: true;
+  /** It lists many changes, none of which has a card of its own. */
+  digest?: true;
 }
 
-/** A message to post or edit. */
 interface MessageSpec {
   channel: string;
   /** Renders it. Names in a new message notify people; names in an edit do not. */
@@ -52,20 +52,17 @@ const maxLinks = 10;
 const maxClockSkewMs = 60_000;
 
 /** Posts messages with a bot token and edits them later. */
-export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
-  readonly holdMs: number | null;
-  readonly edits: boolean;
+export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'> {
   /** Channels whose history the token may not read; they are not tried again. */
   private readonly unreadable = new Set<string>();
+  private readonly api: WebApi;
 
   constructor(
     private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'ALERT_CHANNEL' | 'API_URL' | 'TIMEOUT_MS'> & { CHANNEL: string },
     private readonly rendering: RenderContext,
     private readonly context: Pick<SinkContext, 'now' | 'proxies' | 'warn' | 'clean'>,
   ) {
-    const { cards } = rendering;
-    this.holdMs = cards === 'all' ? 2000 : null;
-    this.edits = cards !== 'none';
+    this.api = new WebApi(settings, context);
   }
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
@@ -86,7 +83,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     if (this.rendering.cards !== 'all') return noCard;
     // The same set of changes has the same id in any order.
     const ids = reports.map(({ id }) => id).sort();
-    const since = reports.map(report => report.possiblyPostedSince).filter(time => time !== null);
+    const since = reports.flatMap(({ possiblyPostedSince }) => possiblyPostedSince ?? []);
     const spec: MessageSpec = {
       channel: this.settings.CHANNEL,
       message: () => digest(reports, this.rendering),
@@ -96,8 +93,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
       possiblyPostedSince: since.length > 0 ? Math.min(...since) : null,
     };
     const { channel, ts } = await this.show(spec, signal, countCall);
-    // Stored for each change of the digest; none of them has a card of its own.
-    return JSON.stringify({ channel, ts, digest: true });
+    return JSON.stringify({ channel, ts, digest: true } satisfies MessageRef);
   }
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal, countCall?: () => void): Promise<string> {
@@ -117,8 +113,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
         // Alerts are rare, so each new one may search the history.
         possiblyPostedSince: alert.since,
       };
-      const { fallback: _, ...ref } = await this.show(spec, signal, countCall, timeoutMs);
-      return { ...ref, ...(fallback && { fallback }) };
+      return { ...(await this.show(spec, signal, countCall, timeoutMs)), ...(fallback && { fallback }) };
     };
     const usedFallback = existing?.fallback === true;
     try {
@@ -141,7 +136,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
           if (!existing) continue;
           countCall?.();
           const where = { channel: existing.channel, message_ts: existing.ts };
-          const { permalink } = await this.call<ChatGetPermalinkResponse>('chat.getPermalink', where, within);
+          const { permalink } = await this.api.call<ChatGetPermalinkResponse>('chat.getPermalink', where, within);
           if (permalink !== undefined) links.set(text, permalink);
         }
       });
@@ -163,10 +158,6 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     });
   }
 
-  private call<T>(method: string, args: object, signal: AbortSignal): Promise<T> {
-    return callApi<T>(method, args, this.settings, this.context, signal);
-  }
-
   /** Searches the channel for a message that an earlier attempt may have posted without receiving the answer. */
   private async find({ channel, key, possiblyPostedSince }: MessageSpec, signal: AbortSignal): Promise<MessageRef | null> {
     if (this.unreadable.has(channel) || possiblyPostedSince === null) return null;
@@ -176,7 +167,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
       // `possiblyPostedSince` is in the future if it was written by a clock that was ahead.
       const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - maxClockSkewMs), latest: seconds(now + maxClockSkewMs) };
       const args = { channel, ...bounds, limit: 100, include_all_metadata: true };
-      const { messages } = await this.call<ConversationsHistoryResponse>('conversations.history', args, signal);
+      const { messages } = await this.api.call<ConversationsHistoryResponse>('conversations.history', args, signal);
       const found = messages?.find(({ metadata }) => {
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
         return payload[key.name] === key.value;
@@ -214,7 +205,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
     try {
       for (const message of thread) {
         countCall?.();
-        await this.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...postOptions }, signal);
+        await this.api.call('chat.postMessage', { channel, thread_ts: ts, ...message, ...postOptions }, signal);
       }
       return { ...existing, thread: true };
     } catch (error) {
@@ -224,7 +215,7 @@ export class BotCards implements Omit<ReportSink, 'summary' | 'alerts'> {
   }
 
   private async send(method: string, message: Message, args: object, signal: AbortSignal): Promise<MessageRef> {
-    const sent = await sendMessage(message, variant => this.call<ChatPostMessageResponse>(method, { ...variant, ...args }, signal));
+    const sent = await sendMessage(message, variant => this.api.call<ChatPostMessageResponse>(method, { ...variant, ...args }, signal));
     const { channel, ts } = sent.answer;
     if (typeof channel !== 'string' || typeof ts !== 'string') throw unexpectedApiAnswer(200);
     return { channel, ts, ...(sent.imageless && { image: false }) };
@@ -242,7 +233,6 @@ function wordOf(error: unknown): string {
 
 /** `null` if it is not of a single bot message, but of a digest, or of an incoming webhook that this sink used before. */
 function readMessageRef(text: string | null): MessageRef | null {
-  const { channel, ts, image, thread, fallback, digest } = Object(parseJson(text ?? '')) as Partial<MessageRef> & { digest?: unknown };
-  if (typeof channel !== 'string' || typeof ts !== 'string' || digest !== undefined) return null;
-  return { channel, ts, ...(image === false && { image }), ...(thread === true && { thread }), ...(fallback === true && { fallback }) };
+  const ref = parseJson(text ?? '') as MessageRef | null | undefined;
+  return ref?.ts === undefined || ref.digest ? null : ref;
 }

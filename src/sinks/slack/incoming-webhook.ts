@@ -15,18 +15,13 @@ const posted = JSON.stringify({ posted: true });
 const over = JSON.stringify({ posted: true, over: true });
 
 /** Posts messages to an incoming-webhook URL, each once; the end of an alert is a second message. */
-export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alerts'> {
-  readonly holdMs: number | null;
-  readonly edits = false;
-
+export class IncomingWebhookCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'> {
   constructor(
     private readonly url: string,
     private readonly timeoutMs: number,
     private readonly rendering: RenderContext,
     private readonly context: SinkContext,
-  ) {
-    this.holdMs = rendering.cards === 'all' ? 60_000 : null;
-  }
+  ) {}
 
   async report(report: Report, signal: AbortSignal): Promise<string> {
     if (!hasCard(report, this.rendering)) return report.messageRef ?? noCard;
@@ -39,20 +34,19 @@ export class IncomingWebhookCards implements Omit<ReportSink, 'summary' | 'alert
 
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = alert.until === null ? posted : over;
-    return messageRef === next
-      ? next
-      : this.show(alertMessage(alert, this.rendering, { first: messageRef === null, isNew: true }), next, signal);
+    if (messageRef === next) return next;
+    return this.show(alertMessage(alert, this.rendering, { first: messageRef === null, isNew: true }), next, signal);
   }
 
   private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {
-    await withinTime(this.timeoutMs, signal, within => sendMessage(message, variant => this.send(variant, within)));
+    const { proxies, now, clean } = this.context;
+    const send = async (variant: Message, within: AbortSignal): Promise<void> => {
+      const body = JSON.stringify({ ...variant, ...postOptions });
+      const answer = await post(this.url, body, { 'content-type': 'application/json' }, within, proxies);
+      const error = classifyWebhookAnswer(answer, now());
+      if (error) throw withResponse(error, answer, clean);
+    };
+    await withinTime(this.timeoutMs, signal, within => sendMessage(message, variant => send(variant, within)));
     return messageRef;
-  }
-
-  private async send(message: Message, signal: AbortSignal): Promise<void> {
-    const body = JSON.stringify({ ...message, ...postOptions });
-    const answer = await post(this.url, body, { 'content-type': 'application/json' }, signal, this.context.proxies);
-    const error = classifyWebhookAnswer(answer, this.context.now());
-    if (error) throw withResponse(error, answer, this.context.clean);
   }
 }

@@ -1,14 +1,12 @@
 import type { ConversationsInfoResponse } from '@slack/web-api';
-import { parseJson } from '../../outgoing/http.js';
 import { reach } from '../../outgoing/reach.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { CheckResult } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { apiError } from './slack-errors.js';
-import { askApi, withinTime } from './slack-http.js';
+import { WebApi, withinTime } from './slack-http.js';
 import type { SlackSettings } from './slack.settings.js';
 
-/** Calls a Web API method. @throws SinkError unless Slack reports success */
 type Ask = (method: string, args: object) => Promise<{ channel?: NonNullable<ConversationsInfoResponse['channel']> }>;
 /** The scopes of the token; `null` if Slack did not send them. */
 type Scopes = ReadonlySet<string> | null;
@@ -24,10 +22,11 @@ export async function checkHook(url: string, { proxies }: SinkContext, signal: A
 /** Checks the token, its scopes, and the bot's access to the channel as far as the scopes allow. Posts nothing. */
 export function checkBot(settings: SlackSettings, context: SinkContext, signal: AbortSignal): Promise<CheckResult> {
   return withinTime(settings.TIMEOUT_MS, signal, async within => {
-    const { headers } = await askApi('auth.test', {}, settings, context, within);
+    const api = new WebApi(settings, context);
+    const { headers } = await api.ask('auth.test', {}, within);
     const header = headers['x-oauth-scopes'];
     const scopes = typeof header === 'string' ? new Set(header.split(/[\s,]+/)) : null;
-    const ask: Ask = async (method, args) => parseJson((await askApi(method, args, settings, context, within)).body) as object;
+    const ask: Ask = (method, args) => api.call(method, args, within);
     const problems: SinkError[] = [];
     if (scopes && !['chat:write', 'chat:write:bot', 'bot'].some(scope => scopes.has(scope)))
       problems.push(apiError('missing_scope', ['slack_lacks_scope']));

@@ -6,7 +6,6 @@ import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 /** Only Slack's error codes (its "words") go into our errors: they contain no secrets and no profile text. */
 const wordPattern = /^[a-z_]{1,60}$/;
 
-/** The advice for error codes that retries cannot resolve. */
 type Advice = readonly (readonly [advice: Explanation, words: RegExp])[];
 
 const apiAdvice: Advice = [
@@ -35,21 +34,22 @@ const webhookAdvice: Advice = [
 const aboutMessage =
   /^(invalid_(blocks|arg|array_arg|json|form|charset|post|payload|metadata|text)|missing_(text|post|charset|arg)|no_text|metadata_|msg_|markdown_|too_many_|too_long|cannot_parse|block_mismatch|slack_connect_|duplicate_message|as_user_not|message_not_found|cant_|edit_window)/;
 
-/** The message was refused, possibly only for its image: Slack fetches images during the call and has no error code for a failed fetch. */
+/**
+ * The message was refused, possibly only for its image: Slack fetches images during the call and has no error code for a failed fetch. The
+ * image is the only part of the blocks that can fail through no fault of ours.
+ */
 export class ImageRefused extends Refused {}
 
-/** The error for a known code; `null` for others. */
-function classifyWord(word: string, advice: Advice, reason: Explanation, status: number, mayBeImage: boolean): SinkError | null {
+function classifyWord(word: string, advice: Advice, reason: Explanation, status: number): SinkError | null {
   const todo = advice.find(([, words]) => words.test(word))?.[0];
   if (todo !== undefined) return new Misconfigured(reason, todo, status);
   if (!aboutMessage.test(word)) return null;
-  const kind = mayBeImage && word.startsWith('invalid_blocks') ? ImageRefused : Refused;
-  return new kind(reason, ['slack_message'], status);
+  return new (word.startsWith('invalid_blocks') ? ImageRefused : Refused)(reason, ['slack_message'], status);
 }
 
 /** The error for this code, as if the Web API had returned it. */
 export function apiError(word: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
-  return classifyWord(word, apiAdvice, reason, 200, false)!;
+  return classifyWord(word, apiAdvice, reason, 200)!;
 }
 
 /**
@@ -63,8 +63,7 @@ export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: num
   const word = byStatus || answer.ok === false ? slackWord(answer.error) : null;
   if (word === null || (status >= 300 && status < 400)) return byStatus ?? unexpectedApiAnswer(status);
   const reason = ['slack_answered', word] as const;
-  const explanation = JSON.stringify([answer.response_metadata?.messages ?? [], answer.errors ?? []]);
-  const byWord = classifyWord(word, apiAdvice, reason, status, explanation === '[[],[]]' || /image/i.test(explanation));
+  const byWord = classifyWord(word, apiAdvice, reason, status);
   if (byStatus) return byWord ?? byStatus;
   return Object.assign(byWord ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now)), { word });
 }
@@ -84,8 +83,7 @@ export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now:
     return byStatus ?? new TryAgain(['not_slack_webhook'], ['slack_webhook_or_way'], status);
   }
   const reason = ['answered_word', status, word] as const;
-  // Slack does not say what is wrong with the blocks; the image is the only part that can fail through no fault of ours.
-  const byWord = classifyWord(word, webhookAdvice, reason, status, true);
+  const byWord = classifyWord(word, webhookAdvice, reason, status);
   if (byWord) return byWord;
   // For an unknown code, the status decides.
   if (byStatus instanceof Misconfigured) return new Misconfigured(reason, ['slack_webhook_gone'], status);
@@ -93,11 +91,10 @@ export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now:
   return byStatus ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now));
 }
 
-/** Slack's error code, if the text is nothing else. */
 function slackWord(text: unknown): string | null {
   return typeof text === 'string' && wordPattern.test(text) ? text : null;
 }
 
-function fieldsOf(body: string): { ok?: unknown; error?: unknown; errors?: unknown; response_metadata?: { messages?: unknown } | null } {
+function fieldsOf(body: string): { ok?: unknown; error?: unknown } {
   return Object(parseJson(body)) as object;
 }

@@ -28,32 +28,28 @@ export async function post(
   }
 }
 
-type ApiSettings = Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>;
 type ApiContext = Pick<SinkContext, 'now' | 'proxies' | 'clean'>;
 
-/** Calls a Web API method. @throws SinkError unless Slack reports success */
-export async function callApi<T>(
-  method: string,
-  args: object,
-  settings: ApiSettings,
-  context: ApiContext,
-  signal: AbortSignal,
-): Promise<T> {
-  return parseJson((await askApi(method, args, settings, context, signal)).body) as T;
-}
+/** The Web API, called with the sink's bot token. */
+export class WebApi {
+  constructor(
+    private readonly settings: Pick<SlackSettings, 'BOT_TOKEN' | 'API_URL'>,
+    private readonly context: ApiContext,
+  ) {}
 
-/** Like `callApi`. @returns the whole HTTP answer */
-export async function askApi(
-  method: string,
-  args: object,
-  { BOT_TOKEN, API_URL = 'https://slack.com/api' }: ApiSettings,
-  context: ApiContext,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const form = new URLSearchParams();
-  for (const [name, value] of Object.entries(args)) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
-  const headers = { authorization: `Bearer ${BOT_TOKEN}`, 'content-type': 'application/x-www-form-urlencoded' };
-  return postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, context, signal);
+  /** Calls a method. @throws SinkError unless Slack reports success */
+  async call<T>(method: string, args: object, signal: AbortSignal): Promise<T> {
+    return parseJson((await this.ask(method, args, signal)).body) as T;
+  }
+
+  /** Like `call`. @returns the whole HTTP answer */
+  ask(method: string, args: object, signal: AbortSignal): Promise<Answer> {
+    const { BOT_TOKEN, API_URL = 'https://slack.com/api' } = this.settings;
+    const form = new URLSearchParams();
+    for (const [name, value] of Object.entries(args)) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
+    const headers = { authorization: `Bearer ${BOT_TOKEN}`, 'content-type': 'application/x-www-form-urlencoded' };
+    return postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, this.context, signal);
+  }
 }
 
 /** Posts to the Web API. @returns the answer of a successful call @throws SinkError unless Slack reports success */

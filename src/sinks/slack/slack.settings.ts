@@ -1,4 +1,4 @@
-import { IsIn, Matches } from 'class-validator';
+import { IsIn, Matches, isTimeZone } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
@@ -8,15 +8,6 @@ const IsFetchUrl = (): PropertyDecorator =>
     'an http or https URL without user name and password',
     value => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value)),
   );
-
-/** Offsets such as +08:00 are excluded because they have no daylight saving time. */
-function isTimeZone(value: unknown): boolean {
-  try {
-    return /^[a-z]/i.test(new Intl.DateTimeFormat('en', { timeZone: String(value) }).resolvedOptions().timeZone);
-  } catch {
-    return false;
-  }
-}
 
 /** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
@@ -108,7 +99,8 @@ export class SlackSettings extends SinkSettings {
     default: 'UTC',
     example: 'Asia/Shanghai',
   })
-  @Must('a time zone by its IANA name, such as Asia/Shanghai', isTimeZone)
+  // Offsets such as +08:00 have no daylight saving time.
+  @Must('a time zone by its IANA name, such as Asia/Shanghai', value => isTimeZone(value) && /^[a-z]/i.test(value as string))
   TIMEZONE!: string;
 
   @Setting({ meaning: 'When to post a daily summary; none unless set', example: '09:00' })
@@ -133,14 +125,11 @@ export class SlackSettings extends SinkSettings {
 
   static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN, ALERT_CHANNEL, READERS, ALLOWED_USERS }: SlackSettings): [string, string][] {
     const [hook, token, channel] = [WEBHOOK_URL, BOT_TOKEN, CHANNEL].map(value => value !== undefined);
+    const fixed = 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out';
     const mistakes: [boolean | undefined, string, string][] = [
       [hook && token, 'BOT_TOKEN', 'and WEBHOOK_URL are two ways to post: set only one of them'],
-      [hook && channel, 'CHANNEL', 'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out'],
-      [
-        hook && ALERT_CHANNEL !== undefined,
-        'ALERT_CHANNEL',
-        'goes with BOT_TOKEN: the channel of a WEBHOOK_URL is fixed in Slack, so leave it out',
-      ],
+      [hook && channel, 'CHANNEL', fixed],
+      [hook && ALERT_CHANNEL !== undefined, 'ALERT_CHANNEL', fixed],
       // An app with Socket Mode also has a bot token, with which cards can show the result of a click.
       [hook && APP_TOKEN !== undefined, 'APP_TOKEN', 'goes with BOT_TOKEN: set that and CHANNEL instead of WEBHOOK_URL'],
       [!hook && !token && !channel, 'BOT_TOKEN', 'is required, together with CHANNEL; or set WEBHOOK_URL instead of both'],

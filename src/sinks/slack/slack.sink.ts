@@ -1,9 +1,9 @@
 import type { ReportSink } from '../report-sink.js';
-import type { CheckResult } from '../sink.js';
-import { defineSink } from '../sink-type.js';
+import { type SinkContext, defineSink } from '../sink-type.js';
 import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
-import { buttons } from './clicks/buttons.js';
+import { interactionHandlerOf } from './clicks/http-signature.js';
+import { Interactions } from './clicks/interactions.js';
 import { IncomingWebhookCards } from './incoming-webhook.js';
 import { checkBot, checkHook } from './slack-check.js';
 import { SlackSettings } from './slack.settings.js';
@@ -16,31 +16,50 @@ export const slack = defineSink({
   settings: SlackSettings,
   mode: () => 'report',
   async open(settings, context) {
-    const { WEBHOOK_URL, LOCALE, TIMEZONE: timeZone, SIGNING_SECRET, APP_TOKEN } = settings;
-    const words = LOCALE === 'en' ? en : zhCN;
+    const { WEBHOOK_URL, CARDS, SIGNING_SECRET, APP_TOKEN } = settings;
+    const isBot = WEBHOOK_URL === undefined;
     const rendering: RenderContext = {
       sink: context.name,
-      words,
-      timeZone,
-      threads: WEBHOOK_URL === undefined,
+      words: settings.LOCALE === 'en' ? en : zhCN,
+      timeZone: settings.TIMEZONE,
+      threads: isBot,
       buttons: SIGNING_SECRET !== undefined || APP_TOKEN !== undefined,
       severalApps: context.sdkAppIds.length > 1,
-      cards: settings.CARDS,
+      cards: CARDS,
       mention: settings.MENTION ?? [],
     };
-    const cards =
-      WEBHOOK_URL === undefined
-        ? new BotCards({ ...settings, CHANNEL: settings.CHANNEL! }, rendering, context)
-        : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
-    const check = (signal: AbortSignal): Promise<CheckResult> =>
-      WEBHOOK_URL === undefined ? checkBot(settings, context, signal) : checkHook(WEBHOOK_URL, context, signal);
-    return Object.assign(
-      cards,
-      { check, summary: summaryTime(settings), alerts: settings.ALERTS === 'on' },
-      await buttons(settings, rendering, context),
-    );
+    const cards = isBot
+      ? new BotCards({ ...settings, CHANNEL: settings.CHANNEL! }, rendering, context)
+      : new IncomingWebhookCards(WEBHOOK_URL, settings.TIMEOUT_MS, rendering, context);
+    return Object.assign(cards, {
+      holdMs: CARDS !== 'all' ? null : isBot ? 2000 : 60_000,
+      edits: isBot && CARDS !== 'none',
+      check: (signal: AbortSignal) => (isBot ? checkBot(settings, context, signal) : checkHook(WEBHOOK_URL, context, signal)),
+      summary: summaryTime(settings),
+      alerts: settings.ALERTS === 'on',
+      ...(await buttons(settings, rendering, context)),
+    });
   },
 });
+
+/** Receives interactions: over HTTP with a signing secret, over Socket Mode with an app token. */
+export async function buttons(
+  settings: SlackSettings,
+  rendering: RenderContext,
+  context: SinkContext,
+): Promise<Pick<ReportSink, 'listen' | 'interactionHandler' | 'interaction' | 'close'>> {
+  const { SIGNING_SECRET, APP_TOKEN } = settings;
+  if (SIGNING_SECRET === undefined && APP_TOKEN === undefined) return {};
+  const interactions = new Interactions(settings, rendering, context);
+  const socket = APP_TOKEN === undefined ? null : new (await import('./clicks/socket.js')).Socket(APP_TOKEN, settings, context);
+  return {
+    ...(SIGNING_SECRET !== undefined && { interactionHandler: interactionHandlerOf(SIGNING_SECRET, context) }),
+    ...(socket && { listen: () => socket.listen() }),
+    interaction: (payload, credential, isNew) =>
+      credential === SIGNING_SECRET || credential === APP_TOKEN ? interactions.take(payload, isNew) : null,
+    close: () => (socket?.close(), interactions.close()),
+  };
+}
 
 function summaryTime({ DAILY_SUMMARY, TIMEZONE }: SlackSettings): ReportSink['summary'] {
   if (DAILY_SUMMARY === undefined) return null;

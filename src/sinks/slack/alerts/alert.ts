@@ -1,20 +1,22 @@
-import type { RichTextElement } from '@slack/types';
+import type { KnownBlock, RichTextElement } from '@slack/types';
 import type { Alert } from '../../alert.js';
-import { type Actions, rejectionCauses } from '../../sink.js';
-import { type Message, type RenderContext, buttonBlock, date, header, period, richText, text } from '../card/blocks.js';
+import { rejectionCauses } from '../../sink.js';
+import type { Line, Message, RenderContext } from '../card/blocks.js';
+import { bold, buttonBlock, date, header, italic, labelled, period, present, richText, section, sinkLine } from '../card/blocks.js';
 import { byActor } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { Words } from '../words/en.js';
-import { summaryLines, summaryPhrase } from './summary.js';
+
+type AlertOf<Kind extends Alert['kind']> = Extract<Alert, { kind: Kind }>;
+type Summary = AlertOf<'summary'>;
 
 /** Icon, title and lines of an alert; the first line is the most important. */
 interface Content {
   icon: string;
   title: string;
-  lines: RichTextElement[][];
+  lines: readonly (Line | false | undefined)[];
 }
 
-/** How an alert is posted. */
 export interface AlertOptions {
   /** Whether it is the first message of this alert; only that one mentions people. */
   first?: boolean;
@@ -32,27 +34,25 @@ export function alertMessage(
   context: RenderContext,
   { first, isNew = first, fallback, links = new Map() }: AlertOptions = {},
 ): Message {
+  const { words } = context;
   const { icon, title, lines } = contentOf(alert, context, links, isNew === true);
-  const beside = [...(fallback ? [[text(context.words.fallback, { italic: true })]] : []), ...(first ? mentionLine(alert, context) : [])];
-  const firstLine = lines[0]?.map(one => (one.type === 'text' ? one.text : '')).join('') ?? '';
+  const firstLine = section(lines[0] || []).elements.map(part => (part.type === 'text' ? part.text : ''));
   return {
-    text: escape(context.words.notification(`${icon} ${title}`, firstLine)),
-    blocks: [
+    text: escape(words.sentences(`${icon} ${title}`, firstLine.join(''))),
+    blocks: present<KnownBlock>([
       header(`${icon} ${title}`),
-      richText([...lines, ...beside]),
+      richText([...lines, fallback && [italic(words.fallback)], first && mentionLine(alert, context)]),
       period(alert.since, alert.until, context),
-      ...('sink' in alert && alert.until === null ? buttonBlock(actionsOf(alert), alert.sink, context) : []),
-      ...(alert.kind === 'compared' ? buttonBlock(['compareNow'], alert.app, context) : []),
-    ],
+      buttonsOf(alert, context),
+    ]),
   };
 }
 
 /** Mentions people if the alert is urgent: a sink stopped by itself, or webhooks are missing or were rejected. */
-function mentionLine(alert: Alert, { mention }: RenderContext): RichTextElement[][] {
+function mentionLine(alert: Alert, { mention }: RenderContext): Line | false {
   const urgent =
     (alert.kind === 'incident' && !alert.paused && alert.state !== 'retrying') || alert.kind === 'silence' || alert.kind === 'rejected';
-  if (!urgent || alert.until !== null || mention.length === 0) return [];
-  return [mention.flatMap((person, index) => [...(index > 0 ? [text(' ')] : []), mentionOf(person)])];
+  return urgent && alert.until === null && mention.length > 0 && mention.flatMap(person => [mentionOf(person), ' ']).slice(0, -1);
 }
 
 function mentionOf(person: string): RichTextElement {
@@ -60,125 +60,137 @@ function mentionOf(person: string): RichTextElement {
   return person.startsWith('S') ? { type: 'usergroup', usergroup_id: person } : { type: 'user', user_id: person };
 }
 
+function buttonsOf(alert: Alert, context: RenderContext): KnownBlock | null {
+  if (alert.kind === 'compared') return buttonBlock(['compareNow'], alert.app, context);
+  if (!('sink' in alert) || alert.until !== null) return null;
+  if (alert.kind === 'incident') return buttonBlock(alert.paused ? ['resume'] : ['probe', 'pause'], alert.sink, context);
+  return buttonBlock([alert.kind === 'parked' ? 'retryAll' : 'repair'], alert.sink, context);
+}
+
 /** The latest failures of a sink, for the thread of its incident. */
 export function failures(alert: Alert, context: RenderContext): Message[] {
   if (alert.kind !== 'incident' || alert.until !== null || alert.failures.length === 0) return [];
   const { colon, explain, incident: words } = context.words;
-  const lines = alert.failures.slice(0, 10).map(({ at, error }) => [date(at, context), text(colon + clean(explain(error)))]);
-  return [{ text: words.failures, blocks: [richText([[text(words.failures, { bold: true })], ...lines])] }];
+  const lines = alert.failures.slice(0, 10).map(({ at, error }) => [date(at, context), colon + clean(explain(error))]);
+  return [{ text: words.failures, blocks: [richText([[bold(words.failures)], ...lines])] }];
 }
 
-/** Identifies an alert. */
 export function keyOf(alert: Alert): string {
   return [alert.kind, ...('sink' in alert ? [alert.sink] : 'app' in alert ? [alert.app] : []), alert.since].join(':');
 }
 
 function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<string, string>, isNew: boolean): Content {
   const { words } = context;
+  if (alert.kind === 'summary') return { icon: '📋', title: words.summary.title, lines: summaryLines(alert, words, links) };
+  if (alert.kind === 'compared') return compared(alert, words);
+  if ('removed' in alert && alert.removed) return removed(alert, words);
+  return alert.until === null ? open(alert, context, isNew) : over(alert, alert.until, words);
+}
+
+type Lasting = Exclude<Alert, { kind: 'summary' | 'compared' }>;
+
+function open(alert: Lasting, context: RenderContext, isNew: boolean): Content {
+  const { words } = context;
+  const sink = 'sink' in alert ? clean(alert.sink, 60) : '';
   switch (alert.kind) {
-    case 'incident':
-      return alert.until === null ? incident(alert, words, isNew) : incidentOver(alert, alert.until, words);
-    case 'silence': {
-      const { title, calm, rejected, over, took } = words.silence;
-      if (alert.until !== null) return resolved(over, took(alert.until - alert.since));
-      return { icon: '🔇', title: title(alert.afterMs), lines: [[text(alert.rejected ? rejected : calm)]] };
+    case 'incident': {
+      const { state, waiting, paused, by } = alert;
+      const texts = words.incident;
+      const lines = [
+        ...(state === 'paused' ? [] : trouble(alert, words)),
+        [paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)],
+        alert.again && [texts.again],
+        by !== null && byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew),
+      ];
+      return paused ? { icon: '⏸️', title: texts.paused(sink), lines } : { icon: '🔴', title: texts[state](sink), lines };
     }
-    case 'rejected':
-      return rejections(alert, words);
+    case 'silence': {
+      const { title, calm, rejected } = words.silence;
+      return { icon: '🔇', title: title(alert.afterMs), lines: [[alert.rejected ? rejected : calm]] };
+    }
+    case 'rejected': {
+      const { title, lost, cause, todo } = words.rejected;
+      const lines = rejectionCauses.map(one => {
+        const count = alert.counts[one] ?? 0;
+        return count > 0 && labelled(cause[one](count), todo[one]);
+      });
+      return { icon: '🔑', title: title(rejections(alert)), lines: [[lost], ...lines] };
+    }
     case 'parked': {
-      const { title, newest, decide, over } = words.parked;
-      const sink = clean(alert.sink, 60);
-      if (alert.removed) return removed(sink, words.explain(alert.reason), words.removed.parked(alert.count), words);
-      if (alert.until !== null) return resolved(over(sink), words.lasted(alert.until - alert.since));
-      const lines = [...trouble(alert, words, newest), [text(decide(context.buttons, context.cards !== 'none'))]];
+      const { title, newest, decide } = words.parked;
+      const lines = [...trouble(alert, words, newest), [decide(context.buttons, context.cards !== 'none')]];
       return { icon: '❌', title: title(alert.count, sink), lines };
     }
-    case 'differences':
-      return differences(alert, context);
-    case 'vendor':
-      return vendor(alert, words);
-    case 'compared':
-      return compared(alert, words);
-    case 'summary':
-      return { icon: '📋', title: words.summary.title, lines: [[text(summaryPhrase(alert, words))], ...summaryLines(alert, words, links)] };
+    case 'differences': {
+      const texts = words.differences;
+      const todo = labelled(words.todo, context.buttons ? texts.todo : texts.todoByApi(sink));
+      return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, differences(alert, words)), todo, [texts.again]] };
+    }
+    case 'vendor': {
+      const lines = [...trouble(alert, words), [words.vendor.harmless]];
+      return { icon: alert.state === 'misconfigured' ? '🔴' : '⚠️', title: words.vendor[alert.state](alert.app), lines };
+    }
   }
 }
 
-function rejections({ counts, since, until }: Extract<Alert, { kind: 'rejected' }>, { rejected: words }: Words): Content {
-  const causes = rejectionCauses.flatMap(cause => (counts[cause] ? [{ cause, count: counts[cause] }] : []));
-  const count = causes.reduce((sum, one) => sum + one.count, 0);
-  if (until !== null) return resolved(words.over, words.took(count, until - since));
-  const lines = causes.map(one => labelled(words.cause[one.cause](one.count), words.todo[one.cause]));
-  return { icon: '🔑', title: words.title(count), lines: [[text(words.lost)], ...lines] };
-}
-
-type Incident = Extract<Alert, { kind: 'incident' }>;
-
-function incident(alert: Incident, words: Words, isNew: boolean): Content {
-  const { sink, state, waiting, paused, by, again } = alert;
-  const texts = words.incident;
-  const lines = state === 'paused' ? [] : trouble(alert, words);
-  lines.push([text(paused ? texts.waitingPaused(waiting) : texts.waiting(waiting))]);
-  if (again) lines.push([text(texts.again)]);
-  if (by !== null) lines.push(byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew));
-  const name = clean(sink, 60);
-  return paused ? { icon: '⏸️', title: texts.paused(name), lines } : { icon: '🔴', title: texts[state](name), lines };
-}
-
-function incidentOver(alert: Incident, until: number, words: Words): Content {
-  const { since, state, reason, waiting } = alert;
-  const texts = words.incident;
-  const sink = clean(alert.sink, 60);
-  if (alert.removed)
-    return removed(sink, state === 'paused' ? texts.paused(sink) : words.explain(reason), words.removed.waiting(waiting), words);
-  const lines: RichTextElement[][] = [[text(texts.took(until - since))], ...(waiting > 0 ? [[text(texts.left(waiting))]] : [])];
-  if (state === 'paused') return { icon: '▶️', title: texts.goesOn(sink), lines };
-  return { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(words.wasWrong, words.explain(reason))] };
-}
-
-function resolved(title: string, took: string): Content {
-  return { icon: '✅', title, lines: [[text(took)]] };
+function over(alert: Lasting, until: number, words: Words): Content {
+  const ms = until - alert.since;
+  switch (alert.kind) {
+    case 'incident': {
+      const { took, left, goesOn, over: recovered } = words.incident;
+      const sink = clean(alert.sink, 60);
+      const lines = [[took(ms)], alert.waiting > 0 && [left(alert.waiting)]];
+      if (alert.state === 'paused') return { icon: '▶️', title: goesOn(sink), lines };
+      return { icon: '✅', title: recovered(sink), lines: [...lines, labelled(words.wasWrong, words.explain(alert.reason))] };
+    }
+    case 'silence':
+      return { icon: '✅', title: words.silence.over, lines: [[words.silence.took(ms)]] };
+    case 'rejected':
+      return { icon: '✅', title: words.rejected.over, lines: [[words.rejected.took(rejections(alert), ms)]] };
+    case 'vendor':
+      return { icon: '✅', title: words.vendor.over(alert.app), lines: [[words.lasted(ms)]] };
+    case 'parked':
+    case 'differences':
+      return { icon: '✅', title: words[alert.kind].over(clean(alert.sink, 60)), lines: [[words.lasted(ms)]] };
+  }
 }
 
 /** The sink was removed before it recovered. */
-function removed(sink: string, wasWrong: string, left: string, words: Words): Content {
-  return { icon: '⏹️', title: words.removed.title(sink), lines: [[text(left)], labelled(words.wasWrong, wasWrong)] };
-}
-
-function differences(alert: Extract<Alert, { kind: 'differences' }>, { words, buttons }: RenderContext): Content {
-  const texts = words.differences;
+function removed(alert: AlertOf<'incident' | 'parked' | 'differences'>, words: Words): Content {
+  const texts = words.removed;
   const sink = clean(alert.sink, 60);
+  const wrong =
+    alert.kind === 'differences'
+      ? differences(alert, words)
+      : alert.kind === 'incident' && alert.state === 'paused'
+        ? words.incident.paused(sink)
+        : words.explain(alert.reason);
+  const left = alert.kind === 'incident' ? texts.waiting(alert.waiting) : alert.kind === 'parked' ? texts.parked(alert.count) : texts.index;
+  return { icon: '⏹️', title: texts.title(sink), lines: [[left], labelled(words.wasWrong, wrong)] };
+}
+
+function rejections({ counts }: AlertOf<'rejected'>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+function differences(alert: AlertOf<'differences'>, { differences: { list, count } }: Words): string {
   const kinds = (['missing', 'older', 'newer', 'surplus'] as const).filter(kind => alert[kind] > 0);
-  const found = texts.list(kinds.map(kind => texts.count[kind](alert[kind])));
-  if (alert.removed) return removed(sink, found, words.removed.index, words);
-  if (alert.until !== null) return resolved(texts.over(sink), words.lasted(alert.until - alert.since));
-  const todo = labelled(words.todo, buttons ? texts.todo : texts.todoByApi(sink));
-  return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, found), todo, [text(texts.again)]] };
+  return list(kinds.map(kind => count[kind](alert[kind])));
 }
 
-function vendor(alert: Extract<Alert, { kind: 'vendor' }>, words: Words): Content {
-  const { app, state, since, until } = alert;
-  const texts = words.vendor;
-  if (until !== null) return resolved(texts.over(app), words.lasted(until - since));
-  const lines = [...trouble(alert, words), [text(texts.harmless)]];
-  return { icon: state === 'misconfigured' ? '🔴' : '⚠️', title: texts[state](app), lines };
-}
-
-type Compared = Extract<Alert, { kind: 'compared' }>;
-
-function compared(alert: Compared, words: Words): Content {
-  const { app, cause, reason, advice, example } = alert;
+function compared(alert: AlertOf<'compared'>, words: Words): Content {
+  const { app, reason, example, total, corrected, destroyed, imported, failed } = alert;
   const texts = words.compared;
-  const counts = [text(texts.counts(app, alert.destroyed, alert.imported, alert.failed))];
-  const first = example ? [labelled(texts.first, exampleOf(example, words))] : [];
-  if (reason !== null)
-    return { icon: '🔴', title: texts.failed(app), lines: [...trouble({ reason, advice: advice ?? '' }, words), counts, ...first] };
-  if (cause === 'import') return { icon: '📥', title: texts.imported(alert.imported, alert.total), lines: [counts, ...first] };
-  const changed = alert.corrected + alert.destroyed + alert.imported;
-  return { icon: '🔎', title: texts.corrected(changed, alert.compared), lines: [counts, ...first] };
+  const lines = [[texts.counts(app, destroyed, imported, failed)], example !== null && labelled(texts.first, exampleOf(example, words))];
+  if (reason !== null) {
+    const why = trouble({ reason, advice: alert.advice ?? '' }, words);
+    return { icon: '🔴', title: texts.failed(app), lines: [...why, ...lines] };
+  }
+  if (alert.cause === 'import') return { icon: '📥', title: texts.imported(imported, total), lines };
+  return { icon: '🔎', title: texts.corrected(corrected + destroyed + imported, alert.compared), lines };
 }
 
-function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compared['example']>, words: Words): string {
+function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<AlertOf<'compared'>['example']>, words: Words): string {
   const { change, colon } = words;
   const name = clean(channelId, 60);
   if (field === null) return name + colon + words.explain(reason ?? '');
@@ -186,17 +198,49 @@ function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Compa
   return `${name}${colon}${change.field[field as keyof typeof change.field]} ${shown(ours)} → ${shown(theirs)}`;
 }
 
-/** The reason and the advice. */
-function trouble({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): RichTextElement[][] {
+function trouble({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): Line[] {
   return [labelled(label, words.explain(reason)), labelled(words.todo, words.explain(advice))];
 }
 
-/** A text, such as another sink's error, after a bold label. */
-function labelled(label: string, content: string): RichTextElement[] {
-  return [text(label, { bold: true }), text(clean(content) || '–')];
+/** The messageRefs of the alerts that a summary can link to. */
+export function messageRefsOf({ sinks }: Summary): string[] {
+  return present(sinks.flatMap(({ messageRefs: { parked, waiting } }) => [parked, waiting]));
 }
 
-function actionsOf(alert: Alert): (keyof Actions)[] {
-  if (alert.kind === 'incident') return alert.paused ? ['resume'] : ['probe', 'pause'];
-  return alert.kind === 'parked' ? ['retryAll'] : alert.kind === 'differences' ? ['repair'] : [];
+const maxSinks = 20;
+
+/** The day in one phrase, then one line per sink. If there are too many, sinks with nothing open are left out first. */
+function summaryLines({ changes, channels, sinks }: Summary, words: Words, links: ReadonlyMap<string, string>): Line[] {
+  const texts = words.summary;
+  const [parked, waiting] = (['parked', 'waiting'] as const).map(key => sinks.reduce((sum, sink) => sum + sink[key], 0)) as [
+    number,
+    number,
+  ];
+  const phrase = texts.phrase(texts.changes(changes, channels), parked + waiting === 0 ? texts.well : texts.open(parked, waiting));
+  const openFirst = sinks.toSorted((one, other) => Number(isOpen(other)) - Number(isOpen(one)));
+  const kept = new Set(openFirst.slice(0, maxSinks));
+  const lines = sinks.filter(sink => kept.has(sink)).map(sink => summaryLine(sink, words, links));
+  return present([[phrase], ...lines, sinks.length > kept.size && [texts.more(sinks.length - kept.size)]]);
+}
+
+function isOpen({ parked, waiting }: Summary['sinks'][number]): boolean {
+  return parked > 0 || waiting > 0;
+}
+
+function summaryLine(
+  { sink, delivered, slowestMs, parked, waiting, messageRefs }: Summary['sinks'][number],
+  { summary: texts, next }: Words,
+  links: ReadonlyMap<string, string>,
+): Line {
+  const linked = (phrase: string, messageRef: string | null): RichTextElement | string => {
+    const url = links.get(messageRef ?? '');
+    return url === undefined ? phrase : { type: 'link', url, text: phrase };
+  };
+  const more = present<RichTextElement | string>([
+    slowestMs !== null && texts.slowest(slowestMs),
+    parked > 0 && linked(texts.parked(parked), messageRefs.parked),
+    waiting > 0 && linked(texts.waiting(waiting), messageRefs.waiting),
+  ]);
+  const icon = parked > 0 ? 'x' : waiting > 0 ? 'hourglass_flowing_sand' : 'white_check_mark';
+  return [...sinkLine(icon, sink, ` ${texts.delivered(delivered)}`), ...more.flatMap(phrase => [next, phrase])];
 }

@@ -1,4 +1,4 @@
-import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextText } from '@slack/types';
+import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextSection, RichTextText } from '@slack/types';
 import type { Actions } from '../../sink.js';
 import { clean, cleanLines } from './card-text.js';
 import type { SlackSettings } from '../slack.settings.js';
@@ -17,18 +17,15 @@ export const postOptions = { ...editOptions, mrkdwn: false, unfurl_links: false,
 
 /** How a sink renders its messages, from its settings. */
 export interface RenderContext {
-  /** The sink's name. */
   sink: string;
   words: Words;
   /** For times that Slack does not convert to the reader's own zone. */
   timeZone: string;
-  /** Whether its messages can have threads. */
   threads: boolean;
   /** Whether clicks can be received. */
   buttons: boolean;
-  /** Whether there is more than one app. */
+  /** Whether changes and channels name their app. */
   severalApps: boolean;
-  /** Which changes get a card. */
   cards: SlackSettings['CARDS'];
   /** Who is mentioned in the first message of an urgent alert, in the format of MENTION. */
   mention: readonly string[];
@@ -37,21 +34,37 @@ export interface RenderContext {
 /** Maximum total length of a message's texts: Slack refuses messages from about 11,000 characters on. */
 export const maxMessageLength = 9000;
 
-/** Text that Slack does not parse as markup. */
+type Nothing = false | null | undefined;
+
+/** Those that are there and not empty: `present([a, isShown && b])`. */
+export function present<T>(all: readonly (T | Nothing)[]): T[] {
+  return all.filter((one): one is T => Boolean(one));
+}
+
+/** A line of rich text, in which Slack parses no markup. */
+export type Line = readonly (RichTextElement | string | Nothing)[];
+
 export function text(content: string, style?: NonNullable<RichTextText['style']>): RichTextText {
   return { type: 'text', text: content, ...(style && { style }) };
 }
 
+export const bold = (content: string): RichTextText => text(content, { bold: true });
+export const italic = (content: string): RichTextText => text(content, { italic: true });
+export const code = (content: string): RichTextText => text(content, { code: true });
+
+export function section(line: Line): RichTextSection {
+  return { type: 'rich_text_section', elements: present(line).map(part => (typeof part === 'string' ? text(part) : part)) };
+}
+
 /** A rich-text block with a section for each line. */
-export function richText(lines: readonly RichTextElement[][]): KnownBlock {
-  return { type: 'rich_text', elements: lines.map(elements => ({ type: 'rich_text_section', elements })) };
+export function richText(lines: readonly (Line | Nothing)[]): KnownBlock {
+  return { type: 'rich_text', elements: present(lines).map(section) };
 }
 
 export function plain(content: string): PlainTextElement {
   return { type: 'plain_text', text: content, emoji: false };
 }
 
-/** A title, truncated to Slack's limit. */
 export function header(title: string): KnownBlock {
   return { type: 'header', text: plain(cleanLines(title, 150)) };
 }
@@ -71,47 +84,46 @@ export function dateMarkup(ms: number, context: RenderContext): string {
 /** A time range. It and `dateMarkup` are the only mrkdwn that we send, and contain only our own words and numbers. */
 export function period(from: number, to: number | null, context: RenderContext): KnownBlock {
   const [start, end] = [from, to ?? from].map(ms => dateMarkup(ms, context)) as [string, string];
-  const span = to === null ? context.words.since(start) : start === end ? start : context.words.period(start, end);
+  const span = to === null ? context.words.since(start) : start === end ? start : `${start} – ${end}`;
   return { type: 'context', elements: [{ type: 'mrkdwn', text: span }] };
 }
 
-/** The buttons for a change or a sink; none if there are no actions or clicks cannot be received. */
+type ButtonName = keyof Actions | 'details';
+
+/** The buttons for a change, a sink or an app; `null` if there are none, or clicks cannot be received. */
 export function buttonBlock(
-  actions: readonly (keyof Actions | 'details')[],
+  actions: readonly (ButtonName | false)[],
   target: string,
-  { sink, words, buttons: shown }: RenderContext,
-): KnownBlock[] {
-  return shown && actions.length > 0
-    ? [{ type: 'actions', elements: actions.map(action => button(action, `${sink}:${target}`, words)) }]
-    : [];
+  { sink, words, buttons }: RenderContext,
+): KnownBlock | null {
+  const elements = present(actions).map(action => button(action, `${sink}:${target}`, words));
+  return buttons && elements.length > 0 ? { type: 'actions', elements } : null;
 }
 
 /** Actions that cannot be undone or that delay other work ask for confirmation. */
-function button(action: keyof Actions | 'details', value: string, { buttons: labels, confirm: asks, lookup }: Words): Button {
-  if (action === 'details') return { type: 'button', action_id: action, text: plain(lookup.details.title), value };
-  const label = plain(labels[action]);
+function button(action: ButtonName, value: string, { buttons: labels, confirm: asks, lookup }: Words): Button {
+  const label = plain(action === 'details' ? lookup.details.title : labels[action]);
   const simple: Button = { type: 'button', action_id: action, text: label, value };
-  if (action === 'retry' || action === 'probe' || action === 'resume') return simple;
+  if (action === 'details' || action === 'retry' || action === 'probe' || action === 'resume') return simple;
   const { title, text: question } = asks[action];
   const confirm = { title: plain(title), text: plain(question), confirm: label, deny: plain(asks.no), style: 'danger' } as const;
   return { ...simple, ...(action === 'discard' && { style: 'danger' }), confirm };
 }
 
 /** How much of a message's length limit a line uses: all values in it that are or may be shown. */
-export function lengthOf(line: readonly RichTextElement[]): number {
-  return line.reduce((sum, element) => sum + Object.values({ ...element, type: '', style: '' }).join('').length, 0);
+export function lengthOf(line: Line): number {
+  return section(line).elements.reduce((sum, element) => sum + Object.values({ ...element, type: '', style: '' }).join('').length, 0);
 }
 
 /** The first lines that fit into a length, at most `max`. */
-export function firstFitting(lines: readonly RichTextElement[][], units: number, max = Infinity): RichTextElement[][] {
+export function firstFitting(lines: readonly Line[], units: number, max = Infinity): Line[] {
   let left = units;
   const firstCut = lines.findIndex((line, index) => index === max || (left -= lengthOf(line)) < 0);
   return lines.slice(0, firstCut < 0 ? undefined : firstCut);
 }
 
-/** A line with the number of omitted items; none if there are none. */
-export function moreLine(more: number, phrase: (count: number) => string): RichTextElement[][] {
-  return more > 0 ? [[text(phrase(more), { italic: true })]] : [];
+export function moreLine(more: number, phrase: (count: number) => string): Line | false {
+  return more > 0 && [italic(phrase(more))];
 }
 
 export function emoji(name: string): RichTextElement {
@@ -119,8 +131,13 @@ export function emoji(name: string): RichTextElement {
 }
 
 /** An icon, the sink's name in bold, and a text about it. */
-export function sinkLine(icon: string, sink: string, rest: string): RichTextElement[] {
-  return [emoji(icon), text(` ${clean(sink, 60)}`, { bold: true }), text(rest)];
+export function sinkLine(icon: string, sink: string, rest: string): Line {
+  return [emoji(icon), bold(` ${clean(sink, 60)}`), rest];
+}
+
+/** A text, such as another sink's error, after a bold label. */
+export function labelled(label: string, content: string, graphemes?: number): Line {
+  return [bold(label), clean(content, graphemes) || '–'];
 }
 
 /** The same message without its image, for when Slack cannot fetch it; `null` if it has none. */

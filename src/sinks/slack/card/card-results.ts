@@ -1,7 +1,7 @@
-import type { KnownBlock, RichTextElement } from '@slack/types';
+import type { KnownBlock } from '@slack/types';
 import { statusOf } from '../../lookup.js';
-import type { AuditAction, Report, SinkResult } from '../../report-sink.js';
-import { type RenderContext, date, emoji, firstFitting, moreLine, richText, sinkLine, text } from './blocks.js';
+import type { Report, SinkResult } from '../../report-sink.js';
+import { type Line, type RenderContext, bold, date, emoji, firstFitting, moreLine, richText, sinkLine } from './blocks.js';
 import { clean } from './card-text.js';
 import type { Words } from '../words/en.js';
 
@@ -23,26 +23,34 @@ const maxUnits = 1400;
 const maxLines = 20;
 const maxActions = 5;
 
-/** One line if all sinks have the change; otherwise a summary, a line for each that has not, one for the rest. Then the actions of users. */
+/**
+ * One line if all sinks have the change; otherwise a summary, a line for each that has not, the least important ones folded into one if
+ * there are too many, and one line for the rest. Then the actions of users.
+ */
 export function results({ results: all, auditActions }: Report, context: RenderContext, now: number, isNew: boolean): KnownBlock {
   const { words } = context;
-  const well = all.filter(isWell);
   const bad = all.filter(result => !isWell(result)).sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
-  const wellLine = wellTexts(well, words).join(words.next);
-  const earlier = auditActions.length - maxActions;
+  const badLines = bad.map(result => resultLine(result, context, now));
+  const shown = firstFitting(badLines, maxUnits, maxLines);
+  const folded = bad.slice(shown.length);
+  const wellLine = wellTexts(all.filter(isWell), words).join(words.next);
   return richText([
     headOf(all, wellLine, context),
-    ...badLines(bad, context, now),
-    ...(bad.length > 0 && wellLine !== '' ? [[emoji('white_check_mark'), text(` ${wellLine}`)]] : []),
-    ...moreLine(earlier, words.results.actionsBefore),
-    ...auditActions.slice(-maxActions).map(action => auditLine(action, context, isNew)),
+    ...shown,
+    moreLine(folded.length, count => words.results.folded(count, counts(folded, words))),
+    bad.length > 0 && wellLine !== '' && [emoji('white_check_mark'), ` ${wellLine}`],
+    moreLine(auditActions.length - maxActions, words.results.actionsBefore),
+    ...auditActions.slice(-maxActions).map(({ at, action, actor }) => {
+      const icon = emoji(action === 'replay' ? 'repeat' : 'wastebasket');
+      return [icon, ' ', ...byActor(words.results[action], actor, words, isNew), date(at, context)];
+    }),
   ]);
 }
 
 /** The results of all sinks in one phrase. */
 export function summary(all: readonly SinkResult[], words: Words): string {
   const texts = words.results;
-  const open = all.filter(isOpen).length;
+  const open = all.filter(({ state }) => state === 'pending' || state === 'retrying').length;
   if (all.some(({ state }) => state === 'parked')) return texts.attention(counts(all, words));
   if (open > 0) return texts.waiting(open, all.length);
   if (all.length === 0) return texts.none;
@@ -50,30 +58,20 @@ export function summary(all: readonly SinkResult[], words: Words): string {
 }
 
 /** The summary in bold; if all sinks are fine, also each sink's result. A card shown only because of a failure says when it was fixed. */
-function headOf(all: readonly SinkResult[], wellLine: string, context: RenderContext): RichTextElement[] {
+function headOf(all: readonly SinkResult[], wellLine: string, context: RenderContext): Line {
   const { words, cards } = context;
   const isDone = all.length > 0 && all.every(isWell);
   const worst = order.find(state => all.some(result => result.state === state)) ?? 'delivered';
   const fixedAt = Math.max(0, ...all.map(({ endedAt }) => endedAt ?? 0));
   return [
     emoji(isDone ? 'white_check_mark' : worst === 'retrying' ? icons.pending : icons[worst]),
-    text(' '),
-    ...(isDone && cards === 'problems' ? [text(words.results.fixed, { bold: true }), date(fixedAt, context), text(words.next)] : []),
-    text(summary(all, words), { bold: true }),
-    ...(isDone ? [text(words.next + wellLine)] : []),
+    ' ',
+    ...(isDone && cards === 'problems' ? [bold(words.results.fixed), date(fixedAt, context), words.next] : []),
+    bold(summary(all, words)),
+    isDone && words.next + wellLine,
   ];
 }
 
-/** If there are too many, the least important ones are folded into one line. */
-function badLines(bad: readonly SinkResult[], context: RenderContext, now: number): RichTextElement[][] {
-  const { words } = context;
-  const all = bad.map(result => resultLine(result, context, now));
-  const lines = firstFitting(all, maxUnits, maxLines);
-  const folded = bad.slice(lines.length);
-  return [...lines, ...moreLine(folded.length, count => words.results.folded(count, counts(folded, words)))];
-}
-
-/** Each sink that has the change, and how long that took. */
 function wellTexts(well: readonly SinkResult[], words: Words): string[] {
   const { results: texts, formats } = words;
   const all = well.map(({ sink, state, skipped, durationMs }) => {
@@ -81,30 +79,30 @@ function wellTexts(well: readonly SinkResult[], words: Words): string[] {
     const how = skipped ? texts.skipped : state === 'superseded' ? texts.state.superseded : took;
     return `${clean(sink, 60)} ${how}`;
   });
-  const shown = all.slice(0, maxLines).filter((_, index) => all.slice(0, index + 1).join('').length < maxUnits / 2);
-  const more = well.slice(shown.length);
-  return more.length === 0 ? shown : [...shown, texts.folded(more.length, counts(more, words))];
+  const { length } = firstFitting(
+    all.map(one => [one]),
+    maxUnits / 2,
+    maxLines,
+  );
+  const more = well.slice(length);
+  return more.length === 0 ? all : [...all.slice(0, length), texts.folded(more.length, counts(more, words))];
 }
 
 function isWell({ state }: SinkResult): boolean {
   return state === 'delivered' || state === 'superseded';
 }
 
-function isOpen({ state }: SinkResult): boolean {
-  return state === 'pending' || state === 'retrying';
-}
-
 /**
  * A phrase around the user who acted. Slack users are mentioned only where that does not notify them, as in an edit.
  * @param notifies whether a mention would notify
  */
-export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies: boolean): RichTextElement[] {
+export function byActor(phrase: (who: string) => string, actor: string, { api, someone }: Words, notifies: boolean): Line {
   const user = /^slack:(\w{1,64})$/.exec(actor)?.[1];
-  if (user === undefined) return [text(phrase(actor === 'api' ? api : clean(actor, 40)))];
+  if (user === undefined) return [phrase(actor === 'api' ? api : clean(actor, 40))];
   // Chinese is written without spaces between words.
-  if (notifies) return [text(phrase(someone).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, ''))];
-  const [before = '', after = ''] = phrase('\0').split('\0');
-  return [...(before ? [text(before)] : []), { type: 'user', user_id: user }, ...(after ? [text(after)] : [])];
+  if (notifies) return [phrase(someone).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, '')];
+  const [before, after] = phrase('\0').split('\0');
+  return [before, { type: 'user', user_id: user }, after];
 }
 
 function counts(all: readonly SinkResult[], { results: { count } }: Words): string[] {
@@ -115,20 +113,10 @@ function counts(all: readonly SinkResult[], { results: { count } }: Words): stri
 }
 
 /** A sink's result for a change: its state, why it failed, and when the next attempt is due. */
-export function resultLine(result: SinkResult, context: RenderContext, now: number): RichTextElement[] {
+export function resultLine(result: SinkResult, context: RenderContext, now: number): Line {
   const { words } = context;
   const { status, why, next } = statusOf(result, words, now);
   const reason = clean(why, 200);
   const line = sinkLine(icons[result.state], result.sink, ` ${status}${reason && words.colon + reason}`);
-  return next === null ? line : [...line, text(next.text), date(next.at, context)];
-}
-
-function auditLine({ at, action, actor }: AuditAction, context: RenderContext, isNew: boolean): RichTextElement[] {
-  const { words } = context;
-  return [
-    emoji(action === 'replay' ? 'repeat' : 'wastebasket'),
-    text(' '),
-    ...byActor(words.results[action], actor, words, isNew),
-    date(at, context),
-  ];
+  return next === null ? line : [...line, next.text, date(next.at, context)];
 }

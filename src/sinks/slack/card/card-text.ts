@@ -78,15 +78,8 @@ export function escape(text: string): string {
 }
 
 const privateIpv4 = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
-const reservedIpv4 = [
-  '192.0.0.0/24',
-  '192.0.2.0/24',
-  '192.88.99.0/24',
-  '198.18.0.0/15',
-  '198.51.100.0/24',
-  '203.0.113.0/24',
-  '224.0.0.0/3',
-];
+const documentationIpv4 = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24'];
+const reservedIpv4 = [...documentationIpv4, '192.0.0.0/24', '192.88.99.0/24', '198.18.0.0/15', '224.0.0.0/3'];
 /** Only 2000::/3 of IPv6 is allocated; the last four are ranges in it for documentation, Teredo and ORCHID, and 6to4. */
 const reservedIpv6 = ['::/3', '4000::/2', '8000::/1', '2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
 

@@ -1,8 +1,9 @@
 import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichTextText } from '@slack/types';
 import type { ChangeType, FieldChange } from '../../sink.js';
-import { type ListedChange, effectOf, lastNameOf, notesOf as changeNotes } from '../../lookup.js';
+import { type ListedChange, effectOf, lastNameOf, notesOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import { type Message, type RenderContext, buttonBlock, dateMarkup, maxMessageLength, plain, richText, text } from './blocks.js';
+import type { Line, Message, RenderContext } from './blocks.js';
+import { bold, buttonBlock, code, dateMarkup, italic, maxMessageLength, plain, present, richText, section, text } from './blocks.js';
 import { results, summary } from './card-results.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import type { Words } from '../words/en.js';
@@ -14,36 +15,40 @@ import type { Words } from '../words/en.js';
  * @param isNew whether it is posted rather than edited: names in new messages notify people
  */
 export function card(report: Report, context: RenderContext, now: number, isNew = false): Message {
-  const { words } = context;
-  const { changeId, channelId, revision, changes } = report.event.data;
-  const altered = revision !== null;
-  const updated = altered && report.event.type === 'channel.profile.updated';
-  const name = nameOf(report, words);
+  const { words, threads } = context;
+  const { type, data } = report.event;
+  const altered = data.revision !== null;
+  const isTest = data.test === true;
   const effect = effectOf(report, words);
-  const head = [text(name, { bold: true }), text(words.next + effect + words.next), idOf(channelId, words)];
-  const parked = report.results.some(({ state }) => state === 'parked');
+  const fields = data.changes.map(({ field }) => field);
+  const failed = isParked(report);
   return {
-    text: escape(notificationOf(report, updated ? words.change.updated(changes.map(({ field }) => field)) : effect, words)),
-    blocks: [
-      richText([head, ...(altered ? [...changeLines(report, context), ...notesOf(report, words)] : [])]),
+    text: escape(notificationOf(report, altered && type === 'channel.profile.updated' ? words.change.updated(fields) : effect, words)),
+    blocks: present<KnownBlock>([
+      richText([
+        [bold(nameOf(report, words)), words.next + effect + words.next, idOf(data.channelId, words)],
+        ...(altered ? changeLines(report, context) : []),
+        altered && isTest && [italic(words.card.test)],
+        ...(altered ? notesOf(report, words) : []).map(note => [italic(note)]),
+      ]),
       factsOf(report, context),
-      ...(altered && report.event.data.test !== true ? [results(report, context, now, isNew)] : []),
-      ...buttonBlock([...(parked ? (['retry', 'discard'] as const) : []), ...detailsOf(report, context)], changeId, context),
-    ],
+      altered && !isTest && results(report, context, now, isNew),
+      // Incoming webhooks cannot open modals, and test changes are not stored.
+      buttonBlock([failed && 'retry', failed && 'discard', threads && !isTest && 'details'], data.changeId, context),
+    ]),
   };
 }
 
-/** Incoming webhooks cannot open modals, and test changes are not stored. */
-function detailsOf({ event }: Report, { threads }: RenderContext): 'details'[] {
-  return threads && event.data.test !== true ? ['details'] : [];
+function isParked({ results: all }: Report): boolean {
+  return all.some(({ state }) => state === 'parked');
 }
 
 /** The messageRef of a change without a card. */
 export const noCard = JSON.stringify({ card: false });
 
 /** Whether a change that has not been shown yet gets a card. */
-export function hasCard({ event, results: all }: Report, { cards }: RenderContext): boolean {
-  return cards === 'all' || event.data.test === true || (cards === 'problems' && all.some(({ state }) => state === 'parked'));
+export function hasCard(report: Report, { cards }: RenderContext): boolean {
+  return cards === 'all' || report.event.data.test === true || (cards === 'problems' && isParked(report));
 }
 
 /** The text on a locked phone: failures come first. */
@@ -52,53 +57,55 @@ function notificationOf(report: Report, effect: string, words: Words): string {
   const what = words.card.notification(clean(nameOf(report, words), 100), clean(channelId, 100), effect);
   if (revision === null) return what;
   const end = summary(report.results, words);
-  return report.results.some(({ state }) => state === 'parked') ? words.card.attention(end, what) : words.card.attention(what, end);
+  return isParked(report) ? words.sentences(end, what) : words.sentences(what, end);
 }
 
 /** The values that the card truncates, for its thread. */
 export function fullTexts({ event }: Report, { words }: RenderContext): Message[] {
-  const values = event.data.changes.flatMap(({ field, from, to }) => [
+  const { revision, changes } = event.data;
+  const values = changes.flatMap(({ field, from, to }) => [
     { label: words.card.before(words.change.field[field]), value: from ?? '' },
     { label: words.card.now(words.change.field[field]), value: to ?? '' },
   ]);
   const long = values.filter(({ value }) => isLong(value));
-  if (event.data.revision === null || long.length === 0) return [];
+  if (revision === null || long.length === 0) return [];
   const units = Math.floor(maxMessageLength / long.length) - 100;
   const elements = long.flatMap(({ label, value }): (RichTextSection | RichTextQuote)[] => {
     const kept = cleanLines(value, units);
-    const rest = kept === cleanLines(value, value.length + 1) ? [] : [text(`\n${words.card.cut}`, { italic: true })];
-    return [
-      { type: 'rich_text_section', elements: [text(label, { bold: true })] },
-      { type: 'rich_text_quote', elements: [text(kept), ...rest] },
-    ];
+    const isCut = kept !== cleanLines(value, value.length + 1);
+    const quoted = section([kept, isCut && italic(`\n${words.card.cut}`)]);
+    return [section([bold(label)]), { ...quoted, type: 'rich_text_quote' }];
   });
   return [{ text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] }];
 }
 
 /** The channel's name; for a destroyed channel, the last known one. */
-export function nameOf(change: ListedChange, { change: texts, card }: Words): string {
-  const name = lastNameOf(change);
-  return name === null ? texts.nameUnknown : clean(name) || card.noName;
+export function nameOf(change: ListedChange, words: Words): string {
+  return shownName(lastNameOf(change), words);
+}
+
+export function shownName(name: string | null, { change: texts, card: { noName } }: Words, graphemes?: number): string {
+  return name === null ? texts.nameUnknown : clean(name, graphemes) || noName;
 }
 
 /** A channel's id, in code style. */
-export function idOf(channelId: string, { card: words }: Words, graphemes?: number): RichTextText {
-  return text(clean(channelId, graphemes) || words.blank, { code: true });
+export function idOf(channelId: string, { card: { blank } }: Words, graphemes?: number): RichTextText {
+  return code(clean(channelId, graphemes) || blank);
 }
 
 /** One field before and after the change; new and destroyed channels have only one of the two. */
-export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): RichTextElement[] {
+export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): Line {
   const { card: texts, change, colon } = words;
   const isAvatar = field === 'avatarUrl';
   const newLink = isAvatar && linkTo(to, texts.newAvatar);
   const before = from === null && type === 'channel.created' ? null : valueOf(from, words, graphemes);
   const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, words, graphemes);
   return [
-    text(change.field[field] + colon),
-    ...(before ? [(isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })] : []),
-    ...(before && after ? [text(' → ')] : []),
-    ...(after ? [newLink || text(after.text, { bold: true, ...after.style })] : []),
-    ...(before?.text === after?.text && !newLink ? [text(texts.alike, { italic: true })] : []),
+    change.field[field] + colon,
+    before && ((isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })),
+    before && after && ' → ',
+    after && (newLink || text(after.text, { bold: true, ...after.style })),
+    before?.text === after?.text && !newLink && italic(texts.alike),
   ];
 }
 
@@ -118,18 +125,18 @@ export function operatorOf({ event }: ListedChange, { card: texts, details }: Wo
   return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
 }
 
-function changeLines({ event }: Report, { words, threads }: RenderContext): RichTextElement[][] {
+function changeLines({ event }: Report, { words, threads }: RenderContext): Line[] {
   return event.data.changes.map(change => [
     ...changeLine(change, event.type, words),
-    ...(threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) ? [text(words.card.inThread, { italic: true })] : []),
+    threads && (isLong(change.from ?? '') || isLong(change.to ?? '')) && italic(words.card.inThread),
   ]);
 }
 
 /** A value, or a placeholder in italics if nothing in it is visible. */
-function valueOf(value: string | null, { change: words, card }: Words, graphemes?: number): RichTextText {
+function valueOf(value: string | null, { change: words, card: { blank } }: Words, graphemes?: number): RichTextText {
   const visible = clean(value ?? '', graphemes);
   if (visible !== '') return text(visible);
-  return text(value === null ? words.unknown : value === '' ? words.empty : card.blank, { italic: true });
+  return italic(value === null ? words.unknown : value === '' ? words.empty : blank);
 }
 
 /** One small line: avatar, operator, platform and time; then revision and app. */
@@ -139,22 +146,15 @@ function factsOf(report: Report, context: RenderContext): KnownBlock {
   const { card: texts, next } = words;
   const { platform } = report.origin;
   const image = publicImageUrl(profile.avatarUrl);
-  const which = [
-    ...(revision === null ? [] : [texts.revision(revision)]),
-    ...(context.severalApps ? [texts.app(clean(sdkAppId, 40))] : []),
-  ];
+  const who = [operatorOf(report, words), platform !== null && (clean(platform, 40) || texts.blank)];
+  const which = present([revision !== null && texts.revision(revision), context.severalApps && texts.app(clean(sdkAppId, 40))]);
   return {
     type: 'context',
-    elements: [
-      ...(image === null ? [] : [{ type: 'image', image_url: image, alt_text: texts.avatar } as const]),
-      plain([operatorOf(report, words), ...(platform === null ? [] : [clean(platform, 40) || texts.blank])].join(next)),
-      { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) },
-      ...(which.length > 0 ? [plain(which.join(next))] : []),
-    ],
+    elements: present([
+      image !== null && ({ type: 'image', image_url: image, alt_text: texts.avatar } as const),
+      plain(present(who).join(next)),
+      { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) } as const,
+      which.length > 0 && plain(which.join(next)),
+    ]),
   };
-}
-
-function notesOf(report: Report, words: Words): RichTextElement[][] {
-  const notes = [...(report.event.data.test === true ? [words.card.test] : []), ...changeNotes(report, words)];
-  return notes.map(note => [text(note, { italic: true })]);
 }

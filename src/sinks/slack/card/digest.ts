@@ -1,18 +1,7 @@
-import type { RichTextElement } from '@slack/types';
 import { type ListedChange, effectOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import {
-  type Message,
-  type RenderContext,
-  date,
-  firstFitting,
-  header,
-  moreLine,
-  maxMessageLength,
-  period,
-  richText,
-  text,
-} from './blocks.js';
+import type { Line, Message, RenderContext } from './blocks.js';
+import { bold, date, firstFitting, header, maxMessageLength, moreLine, period, present, richText } from './blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from './card.js';
 import { clean, escape } from './card-text.js';
 import type { Words } from '../words/en.js';
@@ -27,7 +16,6 @@ const maxParts = 3;
 export function digest(reports: readonly Report[], context: RenderContext): Message {
   const { words, threads } = context;
   const kept = firstLines(reports, context);
-  const more = reports.length - kept.length;
   const times = reports.map(({ event }) => Date.parse(event.timestamp));
   const title = words.digest.title(reports.length);
   const names = reports.slice(0, 3).map(report => clean(nameOf(report, words), 60));
@@ -35,7 +23,7 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
     text: escape(words.digest.notification(title, names, names.length === reports.length)),
     blocks: [
       header(title),
-      richText([...kept, ...moreLine(more, count => words.digest.more(count, threads))]),
+      richText([...kept, moreLine(reports.length - kept.length, count => words.digest.more(count, threads))]),
       period(Math.min(...times), Math.max(...times), context),
     ],
   };
@@ -45,42 +33,35 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
 export function digestThread(reports: readonly Report[], context: RenderContext): Message[] {
   const { words, threads } = context;
   if (!threads || firstLines(reports, context).length === reports.length) return [];
-  const lines = reports.map(report => [
-    ...lineOf(report, context),
-    text(` · ${operatorOf(report, words, 60)} · `),
-    date(Date.parse(report.event.timestamp), context),
-  ]);
-  const parts: RichTextElement[][][] = [];
-  let rest = lines;
+  let rest = reports.map((report): Line => {
+    const happenedAt = Date.parse(report.event.timestamp);
+    return [...lineOf(report, context), ` · ${operatorOf(report, words, 60)} · `, date(happenedAt, context)];
+  });
+  const parts: Line[][] = [];
   while (rest.length > 0 && parts.length < maxParts) {
     const part = firstFitting(rest, maxMessageLength);
     parts.push(part);
     rest = rest.slice(part.length);
   }
-  parts.at(-1)?.push(...moreLine(rest.length, words.digest.rest));
+  parts.at(-1)?.push(...present([moreLine(rest.length, words.digest.rest)]));
   return parts.map((part, index) => ({ text: words.digest.part(index + 1, parts.length), blocks: [richText(part)] }));
 }
 
 /** The changes that the message itself shows, in short. */
-function firstLines(reports: readonly Report[], context: RenderContext): RichTextElement[][] {
+function firstLines(reports: readonly Report[], context: RenderContext): Line[] {
   const lines = reports.slice(0, maxLines).map(report => lineOf(report, context, 40));
   return firstFitting(lines, maxUnits);
 }
 
-export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): RichTextElement[] {
-  return [
-    text(clean(nameOf(report, words), graphemes), { bold: true }),
-    text(' '),
-    idOf(report.event.data.channelId, words, graphemes),
-    text(' '),
-    ...whatChanged(report, words, graphemes),
-  ];
+export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): Line {
+  const name = bold(clean(nameOf(report, words), graphemes));
+  return [name, ' ', idOf(report.event.data.channelId, words, graphemes), ' ', ...whatChanged(report, words, graphemes)];
 }
 
 /** The changed fields of an update; the effect of any other change. */
-export function whatChanged(change: ListedChange, words: Words, graphemes?: number): RichTextElement[] {
+export function whatChanged(change: ListedChange, words: Words, graphemes?: number): Line {
   const { changes, revision } = change.event.data;
-  if (revision === null || change.event.type !== 'channel.profile.updated') return [text(effectOf(change, words))];
+  if (revision === null || change.event.type !== 'channel.profile.updated') return [effectOf(change, words)];
   const fields = changes.map(field => changeLine(field, 'channel.profile.updated', words, graphemes));
-  return fields.flatMap((line, index) => (index > 0 ? [text(words.digest.next), ...line] : line));
+  return fields.flatMap((line, index) => (index > 0 ? [words.digest.next, ...line] : line));
 }

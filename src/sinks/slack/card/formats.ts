@@ -33,9 +33,8 @@ export function formatsOf(locale: string) {
     },
     time: (ms: number, timeZone: string): string => {
       // Creating a formatter takes longer than rendering the rest of a message.
-      const format = times.get(timeZone) ?? timeFormat(locale, timeZone);
-      times.set(timeZone, format);
-      return format(ms);
+      if (!times.has(timeZone)) times.set(timeZone, timeFormat(locale, timeZone));
+      return times.get(timeZone)!(ms);
     },
   };
 }

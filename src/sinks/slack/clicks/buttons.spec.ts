@@ -7,7 +7,7 @@ import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
-import { buttons } from './buttons.js';
+import { buttons } from '../slack.sink.js';
 import { en } from '../words/en.js';
 import { SlackSettings } from '../slack.settings.js';
 
@@ -158,7 +158,15 @@ it('answers the challenge that Slack sends to a new address, and all else with n
   const { interactionHandler } = await open({ SIGNING_SECRET: 'secret' });
   const answered = (sent: string) => interactionHandler!.handle(Buffer.from(sent), signed('secret', Buffer.from(sent)));
   expect(await answered('{"type":"url_verification","challenge":"3eZbrw1a"}')).toBe('3eZbrw1a');
-  for (const sent of ['', 'x', '{"type":"event_callback","event_id":"Ev1"}', 'payload=%7B%7D', 'command=%2Fsync'])
+  for (const sent of [
+    '',
+    'x',
+    '{"type":"event_callback","event_id":"Ev1"}',
+    '{"type":"event_callback","challenge":"x"}',
+    '{"type":"url_verification","challenge":7}',
+    'payload=%7B%7D',
+    'command=%2Fsync',
+  ])
     expect(await answered(sent)).toBe('');
   expect(keysOfClicks.at(2)).toEqual([expect.stringMatching(/^v0=/)]);
   expect(keysOfClicks.at(3)).toEqual([expect.stringMatching(/^v0=/), 'Ev1']);

@@ -9,10 +9,9 @@ import { detailsOf } from '../../../../test/support/slack-lookups.ts';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Actions } from '../../sink.js';
-import { challengeOf, idsOf, isSignedBySlack, payloadOf } from './http-signature.js';
+import { idsOf, isSignedBySlack, payloadOf } from './http-signature.js';
 import { interactionsOf } from './interaction.js';
-import { Interactions } from './interactions.js';
-import { isSlackUrl } from './ephemeral.js';
+import { Interactions, isSlackUrl } from './interactions.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';
 import { SlackSettings } from '../slack.settings.js';
@@ -156,13 +155,6 @@ describe('a payload', () => {
     expect(idsOf({ type: 'event_callback', event_id: 'Ev1', trigger_id: 7 })).toEqual(['Ev1']);
     for (const none of [null, 'x', [], {}]) expect(idsOf(none)).toEqual([]);
   });
-
-  it.each([
-    [{ type: 'url_verification', challenge: '3eZbrw1a' }, '3eZbrw1a'],
-    [{ type: 'url_verification', challenge: 7 }, null],
-    [{ type: 'event_callback', challenge: 'x' }, null],
-    [null, null],
-  ])('%j asks for %j back', (payload, challenge) => expect(challengeOf(payload)).toBe(challenge));
 
   it('of any form never throws', () =>
     fc.assert(fc.property(fc.uint8Array(), bytes => void payloadOf(`payload=${Buffer.from(bytes).toString('latin1')}`))));

@@ -13,9 +13,10 @@ export function interactionHandlerOf(secret: string, { now, interaction }: Pick<
     handle: (body, headers) => {
       if (!isSignedBySlack(body, headers, secret, now())) return null;
       const payload = payloadOf(body.toString());
-      const challenge = challengeOf(payload);
       const answer = interaction(payload, secret, [String(headers['x-slack-signature']), ...idsOf(payload)]);
-      return challenge === null ? answer : Promise.resolve(challenge);
+      // Slack verifies the request URL by a challenge.
+      const { type, challenge } = fieldsOf(payload);
+      return type === 'url_verification' && typeof challenge === 'string' ? Promise.resolve(challenge) : answer;
     },
   };
 }
@@ -52,10 +53,4 @@ export function payloadOf(body: string): unknown {
 export function idsOf(payload: unknown): string[] {
   const { trigger_id: trigger, event_id: event } = fieldsOf(payload);
   return [trigger, event].filter(id => typeof id === 'string');
-}
-
-/** The challenge to return when Slack verifies the request URL; `null` for other requests. */
-export function challengeOf(payload: unknown): string | null {
-  const { type, challenge } = fieldsOf(payload);
-  return type === 'url_verification' && typeof challenge === 'string' ? challenge : null;
 }

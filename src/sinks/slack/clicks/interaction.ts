@@ -1,5 +1,6 @@
 import type { Actions } from '../../sink.js';
 import type { SlackSettings } from '../slack.settings.js';
+import { en } from '../words/en.js';
 
 /** The user behind an interaction. */
 export interface Person {
@@ -27,10 +28,7 @@ export interface Interaction extends Person {
   responseUrl: string | null;
 }
 
-const buttonNames: readonly string[] = [
-  ...(['retry', 'retryAll', 'discard', 'probe', 'pause', 'resume', 'repair', 'compareNow'] satisfies Interaction['action'][]),
-  ...(['refresh', 'details'] satisfies Interaction['action'][]),
-];
+const buttonNames = new Set([...Object.keys(en.buttons), 'refresh', 'details']);
 
 /** The interactions in a payload. Every value is validated: users can forge them with the app's own tools. */
 export function interactionsOf(payload: unknown): Interaction[] {
@@ -55,10 +53,10 @@ function clicksOf({ user, team, message, view, actions }: Record<string, unknown
   const click = { ...byApp, user: id, stranger, inHome: viewType === 'home' };
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }): Interaction[] => {
     // A typed value carries no sink name; the view's metadata does.
-    if (action === 'find' && click.inHome && typeof owner === 'string')
-      return [{ ...click, action, sink: owner, target: typeof value === 'string' ? value : '' }];
-    const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(typeof value === 'string' ? value : '') ?? [];
-    if (!buttonNames.includes(String(action)) || sink === undefined || target === undefined) return [];
+    const content = typeof value === 'string' ? value : '';
+    if (action === 'find' && click.inHome && typeof owner === 'string') return [{ ...click, action, sink: owner, target: content }];
+    const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(content) ?? [];
+    if (!buttonNames.has(String(action)) || sink === undefined || target === undefined) return [];
     return [{ ...click, action: action as Interaction['action'], sink, target }];
   });
 }

@@ -1,32 +1,27 @@
 // The path of an interaction, each step calling the next:
 // 1. Over HTTP: SlackInteractionsController, then `handle` in http-signature.ts, which verifies the signature. Over Socket Mode: socket.ts.
 // 2. `SinkContext.interaction`, implemented in served-sinks.ts: offers it to every sink until one returns an answer.
-// 3. `ReportSink.interaction`, implemented in buttons.ts: compares the signing secret or app token with the sink's own.
+// 3. `ReportSink.interaction`, implemented in slack.sink.ts: compares the signing secret or app token with the sink's own.
 // 4. `Interactions.take`, below: performs it if it is for this sink.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RichTextElement } from '@slack/types';
 import { SinkError } from '../../errors.js';
 import type { InteractionAnswer } from '../../report-sink.js';
-import type { Actions } from '../../sink.js';
 import type { SinkContext } from '../../sink-type.js';
-import { type RenderContext, text } from '../card/blocks.js';
+import { type Line, type Message, type RenderContext, bold } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
 import { answerTo, findChannels, maxItems } from '../lookup/command.js';
 import { detailsView } from '../lookup/details.js';
 import { homeView, homeText } from '../lookup/home.js';
-import { callApi, withinTime } from '../slack-http.js';
+import { WebApi, post, withinTime } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { type Interaction, type Person, interactionsOf, mayAct, mayRead } from './interaction.js';
-import { type EphemeralMessage, ephemeral, sendEphemeral } from './ephemeral.js';
 
 /** Slack waits 3 s for an answer. */
 const answerTimeoutMs = 2000;
 
-/** Whether it is from Home, opens a modal or is a slash command; incoming webhooks support none of these. */
-function needsBot({ action, inHome }: Interaction): boolean {
-  return inHome || action === 'refresh' || action === 'details' || action === 'command';
-}
+/** A message that only the user who clicked or typed something sees. */
+type EphemeralMessage = Pick<Message, 'text'> & Partial<Message>;
 
 /**
  * Performs interactions. Slack waits 3 s for an answer, so `take` returns at once and only commands are answered directly. The card shows
@@ -36,12 +31,15 @@ function needsBot({ action, inHome }: Interaction): boolean {
 export class Interactions {
   private readonly running = new Set<Promise<void>>();
   private readonly closing = new AbortController();
+  private readonly api: WebApi;
 
   constructor(
     private readonly settings: SlackSettings,
     private readonly rendering: RenderContext,
     private readonly context: Omit<SinkContext, 'interaction' | 'sdkAppIds'>,
-  ) {}
+  ) {
+    this.api = new WebApi(settings, context);
+  }
 
   /** Takes an authenticated payload. @returns the answer, always in time; `null` if it is not for this sink */
   take(payload: unknown, isNew: Promise<boolean>): Promise<InteractionAnswer> | null {
@@ -65,10 +63,8 @@ export class Interactions {
 
   private async answer(command: Interaction, isNew: Promise<boolean>): Promise<InteractionAnswer> {
     const answer = this.answerOf(command, isNew);
-    const waiting = new AbortController();
-    const inTime = await Promise.race([answer, sleep(answerTimeoutMs, undefined, { signal: waiting.signal }).catch(() => undefined)]);
-    waiting.abort();
-    if (inTime === undefined) void answer.then(words => words && this.sendEphemeral(command, words));
+    const inTime = await Promise.race([answer, sleep(answerTimeoutMs, undefined, { ref: false })]);
+    if (inTime === undefined) void answer.then(message => message && this.sendEphemeral(command, message));
     return inTime ? ephemeral(inTime) : '';
   }
 
@@ -100,30 +96,36 @@ export class Interactions {
 
   /** @returns the text for the user if nothing else shows the result */
   private async act(item: Interaction): Promise<string | null> {
-    const { action } = item;
-    if (action === 'command') return null;
+    const { clicks: texts, lookup } = this.rendering.words;
+    const { action, target } = item;
     if (action === 'refresh') return this.showHome(item);
     if (action === 'find') return this.find(item);
-    if (action !== 'details') return this.press(item, action);
-    return mayRead(item, this.settings) ? this.openDetails(item) : this.rendering.words.clicks.notAllowed;
-  }
-
-  private async press(item: Interaction, action: keyof Actions): Promise<string | null> {
-    const { clicks: texts, lookup } = this.rendering.words;
+    if (action === 'details') return mayRead(item, this.settings) ? this.openDetails(item) : texts.notAllowed;
+    if (action === 'command') return null;
     if (!mayAct(item, this.settings)) return texts.notAllowed;
-    const done = await this.context.actions[action](item.target, `slack:${item.user}`);
+    const done = await this.context.actions[action](target, `slack:${item.user}`);
     if (!done) return texts.nothingLeft[action];
-    return item.inHome ? `✅ ${lookup.home.done[action](clean(item.target, 60), Number(done))}` : null;
+    return item.inHome ? `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` : null;
   }
 
   /** Shows a text where the user clicked: as the first line of Home, or as an ephemeral message. */
   private async respond(item: Interaction, words: string): Promise<void> {
-    if (item.inHome) await this.showHome(item, [[text(words, { bold: true })]]);
+    if (item.inHome) await this.showHome(item, [[bold(words)]]);
     else await this.sendEphemeral(item, { text: words });
   }
 
-  private sendEphemeral({ responseUrl }: Interaction, words: EphemeralMessage): Promise<void> {
-    return sendEphemeral(responseUrl, words, this.settings, this.context, this.closing.signal);
+  /** Failures are only logged, and never with the URL: anyone who has it can post in the channel. */
+  private async sendEphemeral({ responseUrl }: Interaction, message: EphemeralMessage): Promise<void> {
+    const { proxies, warn } = this.context;
+    const { API_URL, TIMEOUT_MS } = this.settings;
+    if (responseUrl === null || !isSlackUrl(responseUrl, API_URL)) return;
+    const [body, headers] = [JSON.stringify(ephemeral(message)), { 'content-type': 'application/json' }];
+    try {
+      const { status } = await withinTime(TIMEOUT_MS, this.closing.signal, signal => post(responseUrl, body, headers, signal, proxies));
+      if (status >= 300) warn(`a private message to someone who clicked was not accepted by Slack, which answered ${status}`);
+    } catch (error) {
+      if (error instanceof SinkError) warn(`a private message to someone who clicked could not be sent: ${error.message}`);
+    }
   }
 
   private renderingFor(person: Person): RenderContext {
@@ -145,11 +147,11 @@ export class Interactions {
     const about = typed.target.trim();
     if (about === '' || !mayRead(typed, this.settings)) return this.showHome(typed);
     const { title, lines } = await findChannels(about, this.context.lookup, this.rendering);
-    return this.showHome(typed, [[text(title, { bold: true })], ...lines]);
+    return this.showHome(typed, [[bold(title)], ...lines]);
   }
 
   /** Renders Home for the user who looks at it. @param outcome the first lines: the result of a click there */
-  private async showHome(person: Person, outcome: RichTextElement[][] = []): Promise<null> {
+  private async showHome(person: Person, outcome: readonly Line[] = []): Promise<null> {
     const { lookup, now, warn } = this.context;
     const { clicks: texts } = this.rendering.words;
     const draw = async () => {
@@ -169,6 +171,23 @@ export class Interactions {
   }
 
   private show(method: string, args: object): Promise<unknown> {
-    return withinTime(this.settings.TIMEOUT_MS, this.closing.signal, signal => callApi(method, args, this.settings, this.context, signal));
+    return withinTime(this.settings.TIMEOUT_MS, this.closing.signal, signal => this.api.call(method, args, signal));
   }
+}
+
+/** Whether it is from Home, opens a modal or is a slash command; incoming webhooks support none of these. */
+function needsBot({ action, inHome }: Interaction): boolean {
+  return inHome || action === 'refresh' || action === 'details' || action === 'command';
+}
+
+/** In Slack's format: visible to one user only, without replacing the message that was clicked. */
+function ephemeral(message: EphemeralMessage): object {
+  return { response_type: 'ephemeral', replace_original: false, ...message };
+}
+
+/** Whether a response_url belongs to Slack, so that no payload can send us elsewhere. `apiUrl`: another API root, from API_URL. */
+export function isSlackUrl(responseUrl: string, apiUrl?: string): boolean {
+  if (!URL.canParse(responseUrl)) return false;
+  const { origin } = new URL(responseUrl);
+  return origin === 'https://hooks.slack.com' || (apiUrl !== undefined && origin === new URL(apiUrl).origin);
 }

@@ -11,7 +11,6 @@ import type { SlackSettings } from '../slack.settings.js';
 import { idsOf } from './http-signature.js';
 
 const silent = () => {};
-
 /** Silences Slack's SDK: its logs contain payloads, and URLs that grant access. */
 const silentLogger = {
   debug: silent,
@@ -21,7 +20,7 @@ const silentLogger = {
   setLevel: silent,
   setName: silent,
   getLevel: () => 'error',
-} as unknown as Logger;
+};
 
 const maxPauseMs = 60_000;
 /** The envelope types that we handle. */
@@ -93,7 +92,7 @@ export class Socket {
     const client = new SocketModeClient({
       appToken,
       autoReconnectEnabled: false,
-      logger: silentLogger,
+      logger: silentLogger as unknown as Logger,
       dispatcher: new Agent({
         connect: connector(this.context.proxies, asking.signal, link => client.once('disconnected', () => link.destroy())),
       }),

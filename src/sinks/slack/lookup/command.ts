@@ -1,95 +1,79 @@
-import type { KnownBlock, RichTextElement } from '@slack/types';
+import type { KnownBlock } from '@slack/types';
 import type { ChannelOverview, FailedChange, Lookup } from '../../lookup.js';
 import { fieldNames } from '../../sink.js';
-import { type RenderContext, buttonBlock, moreLine, maxMessageLength, richText, sinkLine, text } from '../card/blocks.js';
+import type { Line, Message, RenderContext } from '../card/blocks.js';
+import { bold, buttonBlock, code, italic, maxMessageLength, moreLine, present, richText, sinkLine, text } from '../card/blocks.js';
 import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
-import type { EphemeralMessage } from '../clicks/ephemeral.js';
-import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, severalApps, sinkLines } from './lines.js';
+import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, sinkLines, withApps } from './lines.js';
 
 /** How many sinks, and how many changes or channels, the command and Home show. */
 export const maxSinks = 20;
 export const maxItems = 10;
 
 /** The answer to a slash command. @param name the command as named in the manifest @param typed everything after it */
-export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
+export async function answerTo(name: string, typed: string, lookup: Lookup, context: RenderContext): Promise<Message> {
   const [, verb = '', rest = ''] = /^\s*(\S*)\s?(.*)$/s.exec(typed) ?? [];
   const about = rest.trim();
-  switch (verb.toLowerCase()) {
+  const asked = verb.toLowerCase();
+  const texts = context.words.lookup;
+  switch (asked) {
     case '':
-    case 'status':
-      return status(lookup, context);
+    case 'status': {
+      const sinks = await lookup.sinks();
+      const lines = sinks.slice(0, maxSinks).flatMap(sink => sinkLines(sink, context));
+      return say(phraseOf(sinks, context), [...lines, restLine(sinks.slice(maxSinks), context)]);
+    }
     case 'find':
-      return about === '' ? missing(`${name} find`, context) : findCommand(about, lookup, context);
-    case 'channel':
-      return about === '' ? missing(`${name} channel`, context) : channelCommand(rest, lookup, context);
-    case 'failed':
-      return failedCommand(lookup, context);
-    default:
-      return help(name, context);
+    case 'channel': {
+      if (about === '') return say(texts.giveText(`${clean(`${name} ${asked}`, 60)} …`));
+      if (asked === 'channel') return channelCommand(rest, lookup, context);
+      const { title, lines } = await findChannels(about, lookup, context);
+      return say(title, lines);
+    }
+    case 'failed': {
+      const changes = await lookup.failedChanges(maxItems + 1);
+      const lines = [changes.length > maxItems && [italic(texts.moreFailed)]];
+      return say(changes.length > 0 ? texts.failed : texts.noneFailed, lines, failedBlocks(changes, context));
+    }
+    default: {
+      const { title, usage } = texts.help;
+      const lines = usage.map(([how, what]) => [code(`${clean(name, 40)} ${how}`), ` ${what}`]);
+      return say(title, lines);
+    }
   }
 }
 
-function say(title: string, lines: readonly RichTextElement[][], rest: KnownBlock[] = []): EphemeralMessage {
-  return { text: escape(title), blocks: [richText([[text(title, { bold: true })], ...fitting(lines)]), ...rest] };
-}
-
-function help(name: string, { words }: RenderContext): EphemeralMessage {
-  const { title, usage } = words.lookup.help;
-  return say(
-    title,
-    usage.map(([how, what]) => [text(`${clean(name, 40)} ${how}`, { code: true }), text(` ${what}`)]),
-  );
-}
-
-function missing(usage: string, { words }: RenderContext): EphemeralMessage {
-  return say(words.lookup.giveText(`${clean(usage, 60)} …`), []);
-}
-
-async function status(lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
-  const sinks = await lookup.sinks();
-  const rest = sinks.slice(maxSinks);
-  const lines = sinks.slice(0, maxSinks).flatMap(sink => sinkLines(sink, context));
-  return say(phraseOf(sinks, context), rest.length > 0 ? [...lines, restLine(rest, context)] : lines);
+function say(title: string, lines: readonly (Line | false)[] = [], rest: KnownBlock[] = []): Message {
+  return { text: escape(title), blocks: [richText([[bold(title)], ...fitting(lines)]), ...rest] };
 }
 
 /** The channels that match, one line each. */
-export async function findChannels(
-  typed: string,
-  lookup: Lookup,
-  context: RenderContext,
-): Promise<{ title: string; lines: RichTextElement[][] }> {
+export async function findChannels(typed: string, lookup: Lookup, context: RenderContext): Promise<{ title: string; lines: Line[] }> {
   const { channels, more } = await lookup.findChannels(typed, maxItems);
   const texts = context.words.lookup;
-  const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
-  const lines = [...channels.map(channel => channelItem(channel, context, apps)), ...moreLine(more, texts.more)];
+  const inApps = withApps(context, channels);
+  const lines = present([...channels.map(channel => channelItem(channel, inApps)), moreLine(more, texts.more)]);
   return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed, context)), lines };
 }
 
-async function findCommand(typed: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
-  const { title, lines } = await findChannels(typed, lookup, context);
-  return say(title, lines);
-}
-
-async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
+async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<Message> {
   // Ids may start or end with spaces, and so may typed text.
   const exact = await lookup.channel(channelId);
   const channels = exact.length > 0 ? exact : await lookup.channel(channelId.trim());
-  const apps = severalApps(channels.map(({ sdkAppId }) => sdkAppId));
-  const [first, ...others] = channels.map(channel =>
-    richText(fitting(channelLines(channel, context, apps), maxMessageLength / channels.length)),
-  );
-  if (!first) return say(context.words.lookup.noChannel(quoted(channelId, context)), []);
-  return { text: escape(quoted(channelId, context)), blocks: [first, ...others] };
+  const title = quoted(channelId, context);
+  if (channels.length === 0) return say(context.words.lookup.noChannel(title));
+  const inApps = withApps(context, channels);
+  const blocks = channels.map(channel => richText(fitting(channelLines(channel, inApps), maxMessageLength / channels.length)));
+  return { text: escape(title), blocks };
 }
 
-function channelLines(channel: ChannelOverview, context: RenderContext, apps: boolean): RichTextElement[][] {
-  const { words } = context;
-  const { lookup: texts, card, change, results, colon, explain } = words;
+function channelLines(channel: ChannelOverview, context: RenderContext): (Line | false)[] {
+  const { lookup: texts, card, change, results, colon, explain } = context.words;
   const profile = fieldNames.map(field => {
     const value = channel.profile[field];
     const shown = value === null ? change.unknown : value === '' ? change.empty : clean(value) || card.blank;
-    return [text(change.field[field] + colon), text(shown, { italic: shown !== clean(value ?? '') })];
+    return [change.field[field] + colon, text(shown, { italic: shown !== clean(value ?? '') })];
   });
   const sinks = channel.sinks.slice(0, maxSinks).map(({ sink, state, error }) => {
     if (state === 'in_sync') return sinkLine(icons.delivered, sink, ` ${texts.sinks.state.ok}`);
@@ -97,28 +81,24 @@ function channelLines(channel: ChannelOverview, context: RenderContext, apps: bo
     return sinkLine(icons[state], sink, ` ${results.state[state]}${why}`);
   });
   return [
-    [...channelItem(channel, context, apps), text(` · ${card.revision(channel.revision)}`)],
+    [...channelItem(channel, context), ` · ${card.revision(channel.revision)}`],
     ...profile,
     ...sinks,
-    ...moreLine(channel.sinks.length - sinks.length, texts.more),
-    ...(channel.latest.length > 0 ? [[text(texts.latest, { bold: true })]] : []),
+    moreLine(channel.sinks.length - sinks.length, texts.more),
+    channel.latest.length > 0 && [bold(texts.latest)],
     ...channel.latest.map(change => channelChange(change, context)),
   ];
 }
 
-async function failedCommand(lookup: Lookup, context: RenderContext): Promise<EphemeralMessage> {
-  const changes = await lookup.failedChanges(maxItems + 1);
-  const texts = context.words.lookup;
-  if (changes.length === 0) return say(texts.noneFailed, []);
-  return say(texts.failed, changes.length > maxItems ? [[text(texts.moreFailed, { italic: true })]] : [], failedBlocks(changes, context));
-}
-
 /** Failed changes, each with its buttons. */
 export function failedBlocks(changes: readonly FailedChange[], context: RenderContext): KnownBlock[] {
-  const apps = severalApps(changes.map(({ event }) => event.data.sdkAppId));
+  const inApps = withApps(
+    context,
+    changes.map(({ event }) => event.data),
+  );
   const shown = changes.slice(0, maxItems);
   return shown.flatMap(change => [
-    richText(fitting(failedItem(change, context, apps), maxMessageLength / shown.length)),
-    ...buttonBlock(['retry', 'discard'], change.event.data.changeId, context),
+    richText(fitting(failedItem(change, inApps), maxMessageLength / shown.length)),
+    ...present([buttonBlock(['retry', 'discard'], change.event.data.changeId, context)]),
   ]);
 }

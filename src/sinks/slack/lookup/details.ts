@@ -1,6 +1,21 @@
-import type { KnownBlock, ModalView, RichTextBlock, RichTextElement, RichTextSection } from '@slack/types';
+import type { KnownBlock, ModalView, RichTextBlock } from '@slack/types';
 import { type ChangeDetails, type ListedChange, type AttemptDetails, effectOf } from '../../lookup.js';
-import { type RenderContext, date, firstFitting, header, lengthOf, moreLine, plain, richText, text } from '../card/blocks.js';
+import type { Line, RenderContext } from '../card/blocks.js';
+import {
+  bold,
+  code,
+  date,
+  firstFitting,
+  header,
+  italic,
+  lengthOf,
+  moreLine,
+  plain,
+  present,
+  richText,
+  section,
+  text,
+} from '../card/blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
 import { resultLine } from '../card/card-results.js';
@@ -19,27 +34,22 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
   const texts = words.lookup.details;
   const { event, origin } = details;
   const { source, sdkAppId, revision, changes } = event.data;
-  const facts = [
-    ...(source === 'webhook' ? [operatorOf(details, words)] : []),
-    ...Object.entries(texts.origin).flatMap(([key, say]) => {
-      const value = origin[key as keyof typeof origin];
-      return value === null ? [] : [say(clean(value, 80))];
-    }),
-  ];
-  const which = [
-    words.details.source[source],
-    words.card.app(clean(sdkAppId, 40)),
-    ...(revision === null ? [] : [words.card.revision(revision)]),
-  ];
+  const facts = present([
+    source === 'webhook' && operatorOf(details, words),
+    origin.platform !== null && texts.origin.platform(clean(origin.platform, 80)),
+    origin.clientIp !== null && texts.origin.clientIp(clean(origin.clientIp, 80)),
+    origin.owner !== null && texts.origin.owner(clean(origin.owner, 80)),
+  ]);
+  const which = [words.details.source[source], words.card.app(clean(sdkAppId, 40)), revision !== null && words.card.revision(revision)];
   const blocks: KnownBlock[] = [
     { type: 'section', text: plain(nameOf(details, words)) },
     richText([
-      [text(effectOf(details, words), { bold: true }), text(' '), idOf(event.data.channelId, words)],
+      [bold(effectOf(details, words)), ' ', idOf(event.data.channelId, words)],
       ...(revision === null ? [] : changes.map(change => changeLine(change, event.type, words))),
-      ...(facts.length > 0 ? [[text(facts.join(words.next))]] : []),
-      [text(which.join(words.next))],
-      [text(texts.happened), date(Date.parse(event.timestamp), context), text(texts.received), date(details.receivedAt, context)],
-      ...(link === null ? [] : [[{ type: 'link' as const, url: link, text: texts.page }]]),
+      facts.length > 0 && [facts.join(words.next)],
+      [present(which).join(words.next)],
+      [texts.happened, date(Date.parse(event.timestamp), context), texts.received, date(details.receivedAt, context)],
+      link !== null && [{ type: 'link', url: link, text: texts.page }],
     ]),
     header(words.details.deliveries),
     deliveries(details, context, now),
@@ -55,60 +65,44 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
 
 function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, now: number): KnownBlock {
   const { words } = context;
-  if (all.length === 0) return richText([[text(words.results.none)]]);
+  if (all.length === 0) return richText([[words.results.none]]);
+  const lines = all.map(delivery => resultLine(delivery, context, now));
+  const shown = firstFitting(lines, maxUnits.sinks);
   let left = maxUnits.attempts;
-  const shown = firstFitting(
-    all.map(delivery => resultLine(delivery, context, now)),
-    maxUnits.sinks,
-  );
   const elements = shown.flatMap((line, index): RichTextBlock['elements'] => {
-    const { attempts } = all[index]!;
     // The latest attempts are the most informative.
-    const kept = firstFitting(
-      attempts.toReversed().map(attempt => attemptLine(attempt, context)),
-      left,
-    );
+    const attempts = all[index]!.attempts.toReversed().map(attempt => attemptLine(attempt, context));
+    const kept = firstFitting(attempts, left);
     left -= kept.reduce((sum, attempt) => sum + lengthOf(attempt), 0);
-    const items = [...moreLine(attempts.length - kept.length, words.lookup.details.earlier), ...kept.reverse()];
-    return [
-      section(line),
-      ...(items.length > 0 ? [{ type: 'rich_text_list', style: 'bullet', elements: items.map(section) } as const] : []),
-    ];
+    const items = present([moreLine(attempts.length - kept.length, words.lookup.details.earlier), ...kept.reverse()]);
+    return present([section(line), items.length > 0 && { type: 'rich_text_list', style: 'bullet', elements: items.map(section) }]);
   });
-  return { type: 'rich_text', elements: [...elements, ...moreLine(all.length - shown.length, words.lookup.more).map(section)] };
-}
-
-function section(elements: RichTextElement[]): RichTextSection {
-  return { type: 'rich_text_section', elements };
+  const more = present([moreLine(all.length - shown.length, words.lookup.more)]);
+  return { type: 'rich_text', elements: [...elements, ...more.map(section)] };
 }
 
 /** Time, outcome and duration of an attempt; for a failure, also the target's answer. */
-function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): RichTextElement[] {
+function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): Line {
   const { words } = context;
   const { outcome: outcomes } = words.details;
-  const parts = [
+  const parts = present([
     outcomes[outcome as keyof typeof outcomes] ?? clean(outcome, 40),
     words.formats.duration(durationMs),
-    ...(status === null ? [] : [`HTTP ${status}`]),
-    ...(error === null ? [] : [clean(words.explain(error), 150)]),
-  ];
-  const answer = response === null ? '' : clean(response, maxResponse);
-  return [
-    date(at, context),
-    text(words.next + parts.join(words.next)),
-    ...(answer === '' ? [] : [text(words.next), text(answer, { code: true })]),
-  ];
+    status !== null && `HTTP ${status}`,
+    error !== null && clean(words.explain(error), 150),
+  ]);
+  const answer = clean(response ?? '', maxResponse);
+  return [date(at, context), words.next + parts.join(words.next), answer && words.next, answer && code(answer)];
 }
 
 function webhook(body: string | null, { words }: RenderContext): KnownBlock {
-  if (body === null) return richText([[text(words.details.noWebhook)]]);
+  if (body === null) return richText([[words.details.noWebhook]]);
   const kept = cleanLines(body, maxUnits.webhook);
   const isCut = kept !== cleanLines(body, body.length + 1);
   const shown = { type: 'rich_text_preformatted' as const, elements: [text(kept || words.card.blank)] };
-  const rest = section([text(words.lookup.details.cut, { italic: true })]);
-  return { type: 'rich_text', elements: isCut ? [shown, rest] : [shown] };
+  return { type: 'rich_text', elements: present([shown, isCut && section([italic(words.lookup.details.cut)])]) };
 }
 
 function neighbours(changes: readonly ListedChange[], context: RenderContext): KnownBlock {
-  return richText(changes.length > 0 ? changes.map(change => channelChange(change, context)) : [[text(context.words.details.none)]]);
+  return richText(changes.length > 0 ? changes.map(change => channelChange(change, context)) : [[context.words.details.none]]);
 }

@@ -1,8 +1,8 @@
-import type { RichTextElement } from '@slack/types';
 import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../../lookup.js';
-import { type RenderContext, date, firstFitting, moreLine, maxMessageLength, sinkLine, text } from '../card/blocks.js';
+import type { Line, RenderContext } from '../card/blocks.js';
+import { bold, date, firstFitting, labelled, maxMessageLength, moreLine, present, sinkLine } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
-import { idOf, operatorOf } from '../card/card.js';
+import { idOf, operatorOf, shownName } from '../card/card.js';
 import { lineOf, whatChanged } from '../card/digest.js';
 
 const icons: Record<SinkOverview['state'], string> = {
@@ -22,26 +22,27 @@ export function needsAttention({ state, failed }: SinkOverview): boolean {
 }
 
 /** A sink's state in one line; if it needs attention, reason and advice in two more. */
-export function sinkLines(sink: SinkOverview, { words }: RenderContext): RichTextElement[][] {
+export function sinkLines(sink: SinkOverview, { words }: RenderContext): Line[] {
   const { state, queued, failed, lagMs, reason, advice } = sink;
   const texts = words.lookup.sinks;
-  const phrases = [
-    ...(state === 'ok' && failed > 0 && queued === 0 ? [] : [state === 'ok' && queued > 0 ? texts.delivering : texts.state[state]]),
-    ...(queued > 0 ? [texts.queued(queued, lagMs)] : []),
-    ...(failed > 0 ? [texts.failed(failed)] : []),
-  ];
-  const line = sinkLine(state === 'ok' && failed > 0 ? 'x' : icons[state], sink.sink, ` ${phrases.join(words.next)}`);
-  if (state === 'ok' || state === 'paused' || reason === null) return [line];
-  const why = [text(words.wrong, { bold: true }), text(clean(words.explain(reason), 150) || '–')];
-  return advice === null ? [line, why] : [line, why, [text(words.todo, { bold: true }), text(clean(words.explain(advice)) || '–')]];
+  const isOk = state === 'ok';
+  const phrases = present([
+    isOk && queued > 0 ? texts.delivering : (!isOk || failed === 0) && texts.state[state],
+    queued > 0 && texts.queued(queued, lagMs),
+    failed > 0 && texts.failed(failed),
+  ]);
+  const line = sinkLine(isOk && failed > 0 ? 'x' : icons[state], sink.sink, ` ${phrases.join(words.next)}`);
+  if (isOk || state === 'paused' || reason === null) return [line];
+  const why = labelled(words.wrong, words.explain(reason), 150);
+  return advice === null ? [line, why] : [line, why, labelled(words.todo, words.explain(advice))];
 }
 
 /** Many sinks in one line: how many are in each state. */
-export function restLine(sinks: readonly SinkOverview[], { words }: RenderContext): RichTextElement[] {
+export function restLine(sinks: readonly SinkOverview[], { words }: RenderContext): Line | false {
   const { more, state: states } = words.lookup.sinks;
   const counts = Object.entries(Object.groupBy(sinks, ({ state }) => state)) as [SinkOverview['state'], SinkOverview[]][];
   const phrases = counts.map(([state, group]) => `${words.formats.number(group.length)} ${states[state]}`);
-  return [text(more(sinks.length, phrases), { italic: true })];
+  return moreLine(sinks.length, count => more(count, phrases));
 }
 
 /** The state of all sinks in one phrase. */
@@ -52,58 +53,49 @@ export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContex
   return `✅ ${sinks.every(({ state, queued }) => state === 'ok' && queued === 0) ? texts.well : texts.busy}`;
 }
 
-/** A change in one line: channel, changed fields, operator and time. */
-export function changeItem(change: ListedChange, context: RenderContext, apps: boolean): RichTextElement[] {
-  const { sdkAppId } = change.event.data;
-  const facts = [...(apps ? [context.words.card.app(clean(sdkAppId, graphemes))] : []), operatorOf(change, context.words, graphemes)];
-  return [
-    ...lineOf(change, context, graphemes),
-    text(facts.map(fact => ` · ${fact}`).join('') + ' · '),
-    date(Date.parse(change.event.timestamp), context),
-  ];
+/** A change in one line: channel, changed fields, app, operator and time. */
+export function changeItem(change: ListedChange, context: RenderContext): Line {
+  const facts = present([appOf(change.event.data, context), operatorOf(change, context.words, graphemes)]);
+  return [...lineOf(change, context, graphemes), ` · ${facts.join(' · ')} · `, date(Date.parse(change.event.timestamp), context)];
 }
 
 /** A change in one line of its channel's list. */
-export function channelChange(change: ListedChange, context: RenderContext): RichTextElement[] {
+export function channelChange(change: ListedChange, context: RenderContext): Line {
   const { words } = context;
-  return [
-    date(Date.parse(change.event.timestamp), context),
-    text(words.next),
-    ...whatChanged(change, words, 30),
-    text(words.next + operatorOf(change, words, graphemes)),
-  ];
+  const happened = date(Date.parse(change.event.timestamp), context);
+  return [happened, words.next, ...whatChanged(change, words, 30), words.next + operatorOf(change, words, graphemes)];
 }
 
 /** A change as in `changeItem`, and the sinks where it failed. */
-export function failedItem(change: FailedChange, context: RenderContext, apps: boolean): RichTextElement[][] {
+export function failedItem(change: FailedChange, context: RenderContext): (Line | false)[] {
   const { explain, colon, lookup: texts } = context.words;
   const lines = change.failures.slice(0, 5).map(({ sink, reason }) => sinkLine('x', sink, colon + (clean(explain(reason), 150) || '–')));
-  return [changeItem(change, context, apps), ...lines, ...moreLine(change.failures.length - lines.length, texts.more)];
+  return [changeItem(change, context), ...lines, moreLine(change.failures.length - lines.length, texts.more)];
 }
 
 /** A channel in one line. */
-export function channelItem(channel: FoundChannel, context: RenderContext, apps: boolean): RichTextElement[] {
+export function channelItem(channel: FoundChannel, context: RenderContext): Line {
   const { words } = context;
-  const { name, channelId, exists, sdkAppId, updatedAt } = channel;
-  const facts = [...(exists ? [] : [words.lookup.destroyed]), ...(apps ? [words.card.app(clean(sdkAppId, graphemes))] : [])];
-  return [
-    text(name === null ? words.change.nameUnknown : clean(name, graphemes) || words.card.noName, { bold: true }),
-    text(' '),
-    idOf(channelId, words),
-    text(facts.map(fact => ` · ${fact}`).join('')),
-    ...(updatedAt === null ? [] : [text(` · ${words.lookup.updated}`), date(updatedAt, context)]),
-  ];
+  const { name, channelId, exists, updatedAt } = channel;
+  const facts = present([!exists && words.lookup.destroyed, appOf(channel, context)]).map(fact => ` · ${fact}`);
+  const updated = updatedAt === null ? [] : [` · ${words.lookup.updated}`, date(updatedAt, context)];
+  return [bold(shownName(name, words, graphemes)), ' ', idOf(channelId, words), facts.join(''), ...updated];
+}
+
+function appOf({ sdkAppId }: { sdkAppId: string }, { words, severalApps }: RenderContext): string | false {
+  return severalApps && words.card.app(clean(sdkAppId, graphemes));
+}
+
+/** So that lines name the app if they are about several. */
+export function withApps(context: RenderContext, listed: readonly { sdkAppId: string }[]): RenderContext {
+  return { ...context, severalApps: new Set(listed.map(({ sdkAppId }) => sdkAppId)).size > 1 };
 }
 
 /** The lines that fit into a message; an ellipsis stands for the rest. */
-export function fitting(lines: readonly RichTextElement[][], units = maxMessageLength): RichTextElement[][] {
-  const kept = firstFitting(lines, units);
-  return kept.length === lines.length ? kept : [...kept, [text('…')]];
-}
-
-/** Whether lines should name the app. */
-export function severalApps(ids: readonly string[]): boolean {
-  return new Set(ids).size > 1;
+export function fitting(lines: readonly (Line | false)[], units = maxMessageLength): Line[] {
+  const all = present(lines);
+  const kept = firstFitting(all, units);
+  return kept.length === all.length ? kept : [...kept, ['…']];
 }
 
 /** Typed text, cleaned and quoted. */

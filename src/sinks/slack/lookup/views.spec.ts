@@ -7,7 +7,7 @@ import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { Lookup } from '../../lookup.js';
 import type { ReportSink } from '../../report-sink.js';
-import { buttons } from '../clicks/buttons.js';
+import { buttons } from '../slack.sink.js';
 import { SlackSettings } from '../slack.settings.js';
 import { en } from '../words/en.js';
 

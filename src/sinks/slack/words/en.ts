@@ -17,13 +17,11 @@ export const en = {
   api: 'the API',
   someone: 'someone in Slack',
   next: ' · ',
-  period: (from: string, to: string) => `${from} – ${to}`,
   since: (time: string) => `Since ${time}`,
-  notification: (title: string, first: string) => `${title}. ${first}`,
+  sentences: (first: string, second: string) => `${first}. ${second}`,
 
   card: {
     notification: (name: string, id: string, effect: string) => `${name} (${id}): ${effect}`,
-    attention: (what: string, rest: string) => `${what}. ${rest}`,
     noName: '(no name)',
     blank: '(blank)',
     avatar: 'Avatar',

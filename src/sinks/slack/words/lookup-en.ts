@@ -1,5 +1,4 @@
 import { maxCounted } from '../../alert.js';
-import type { Actions } from '../../sink.js';
 import { formatsOf } from '../card/formats.js';
 
 const { number, counted, duration, list } = formatsOf('en');
@@ -79,6 +78,6 @@ export const lookupEn = {
       resume: (sink: string) => `Resumed: ${sink}`,
       compareNow: (app: string) => `Comparing the channels of app ${app} with Tencent`,
       repair: (sink: string) => `Repairing the index of ${sink}`,
-    } satisfies Record<keyof Actions, (target: string, count: number) => string>,
+    },
   },
 };

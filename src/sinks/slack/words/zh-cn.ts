@@ -17,13 +17,11 @@ export const zhCN: Words = {
   api: 'API',
   someone: 'Slack 用户',
   next: ' · ',
-  period: (from, to) => `${from} – ${to}`,
   since: time => `开始于 ${time}`,
-  notification: (title, first) => `${title}。${first}`,
+  sentences: (first, second) => `${first}。${second}`,
 
   card: {
     notification: (name, id, effect) => `${name}（${id}）：${effect}`,
-    attention: (what, rest) => `${what}。${rest}`,
     noName: '（无名称）',
     blank: '（空白）',
     avatar: '头像',
