@@ -837,6 +837,16 @@ eachStore('comparisons', store => {
               ['request', 'running'],
             ]);
           }
+          // What was due meanwhile is skipped: the next one starts a multiple of ten minutes after the start of this one.
+          vendor.fault = null;
+          vendor.channels.set('a', { Name: 'a' });
+          offset = 35 * minute;
+          await done(database, 2);
+          await looked();
+          expect(await all(database)).toHaveLength(2);
+          offset = 42 * minute;
+          await done(database, 3);
+          expect((await all(database)).at(-1)!.cause).toBe('schedule');
         }),
       20_000,
     );

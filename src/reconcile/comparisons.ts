@@ -98,7 +98,23 @@ export class Comparisons {
       // Keep it if another webhook has been refused meanwhile.
       if (this.refused.get(sdkAppId) === refused) this.refused.delete(sdkAppId);
     }
-    if (every !== null && ago(row?.compared_at) >= every) await this.beginWhole(sdkAppId, 'schedule', now);
+    const sinceStart = ago(row?.compared_at);
+    if (every === null || sinceStart < every) return;
+    const dueAt = now - (sinceStart % every);
+    // One that fell due while another was running is skipped. (`dueAt` is NaN before the first one.)
+    if (!((await this.lastEndOf(sdkAppId)) > dueAt)) await this.beginWhole(sdkAppId, 'schedule', now);
+  }
+
+  /** When the latest full comparison ended; 0 if there is none. */
+  private async lastEndOf(sdkAppId: string): Promise<number> {
+    const { end } = await this.database.kysely
+      .selectFrom('comparison')
+      .select(({ fn }) => fn.max('finished_at').as('end'))
+      .where('sdk_app_id', '=', sdkAppId)
+      .where('whole', '=', 1)
+      .where('dry_run', '=', 0)
+      .executeTakeFirstOrThrow();
+    return end ?? 0;
   }
 
   /** Starts a full comparison unless one is waiting; a scheduled one is also skipped while one is running. */
