@@ -349,6 +349,30 @@ eachStore('comparisons', store => {
     expect((await found(database, last)).progress).toMatchObject({ compared: 4, gone: 0, corrected: 0 });
   });
 
+  test('what is gone is read once more, however many comparisons find it gone before that', async () => {
+    const database = await store.open();
+    const { webhook, begin, once } = processAt(database);
+    for (const id of ['a', 'b', 'c']) await webhook(id, ago(2 * minute));
+    vendor.channels.set('b', { Name: 'b' }).set('c', { Name: 'c' });
+    for (const seconds of [0, 10, 20, 30]) {
+      offset = seconds * 1000;
+      if (seconds === 30) vendor.channels.delete('b');
+      await begin();
+      await once();
+    }
+    const waiting = (await all(database)).filter(({ cause }) => cause === 'gone');
+    expect(waiting.map(({ progress }) => progress.total)).toEqual([1, 1]);
+    expect(waiting[1]!.due_at - waiting[0]!.due_at).toBeGreaterThanOrEqual(30_000);
+    offset = 2 * minute;
+    await once();
+    expect((await channels(database)).map(({ id, exists }) => [id, exists])).toEqual([
+      ['a', false],
+      ['b', false],
+      ['c', true],
+    ]);
+    expect(await listed(database)).toEqual([]);
+  });
+
   test('a channel that a webhook creates meanwhile is not destroyed', async () => {
     const database = await store.open();
     const { webhook, begin, once } = processAt(database);

@@ -29,12 +29,17 @@ export async function finishComparison(trx: Trx, comparison: Ending, now: number
   const isPlausible = progress.gone === 0 || destroy === 1 || cause === 'gone' || !(await isTooMany(trx, comparison));
   if (isPlausible && dryRun === 0 && progress.gone > 0) {
     const again = uuid({ msecs: finishedAt });
-    const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: now + rereadDelayMs, progress: JSON.stringify(newProgress(progress.gone)) };
-    await trx
-      .insertInto('comparison')
-      .values({ id: again, sdk_app_id, cause: 'gone', state: 'waiting', ...rules })
-      .execute();
-    await sql`update comparison_channel set comparison = ${again}, gone = 0 where comparison = ${id} and gone = 1`.execute(trx);
+    // Without those that an earlier comparison has listed to be read again.
+    const { numAffectedRows: moved = 0n } = await sql`update comparison_channel set comparison = ${again}, gone = 0
+      where comparison = ${id} and gone = 1 and channel_id not in (
+        select listed.channel_id from comparison_channel listed join comparison waiting on waiting.id = listed.comparison
+        where waiting.sdk_app_id = ${sdk_app_id} and waiting.cause = 'gone' and waiting.finished_at is null)`.execute(trx);
+    const rules = { dry_run: 0, destroy: 0, whole: 0, due_at: now + rereadDelayMs, progress: JSON.stringify(newProgress(Number(moved))) };
+    if (moved > 0n)
+      await trx
+        .insertInto('comparison')
+        .values({ id: again, sdk_app_id, cause: 'gone', state: 'waiting', ...rules })
+        .execute();
   }
   // What is still listed will not be read again.
   await trx.deleteFrom('comparison_channel').where('comparison', '=', id).execute();
