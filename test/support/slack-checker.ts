@@ -27,8 +27,20 @@ export function slackChecker(): (message: { text: string; blocks: KnownBlock[] }
   return message => {
     const faults = validate(message) ? [] : (validate.errors ?? []).map(({ instancePath, message: why }) => `${instancePath} ${why}`);
     const length = shownTexts(message).join('').length;
-    return length < 10_000 ? faults : [...faults, `${length} characters`];
+    return [
+      ...faults,
+      ...(length < 10_000 ? [] : [`${length} characters`]),
+      ...(hasEmpty(message.blocks) ? ['an empty text or list'] : []),
+    ];
   };
+}
+
+/** Whether there is a text without characters or a line without elements anywhere, which Slack refuses in rich text, too. */
+function hasEmpty(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(
+    ([key, one]) => (key === 'text' && one === '') || (key === 'elements' && (one as unknown[]).length === 0) || hasEmpty(one),
+  );
 }
 
 /** Turns what the comments say of a property's greatest size into rules. Returns how many it found. */
