@@ -98,6 +98,7 @@ describe('a payload', () => {
     ['pause', 'crm_eu'],
     ['resume', 'crm_eu'],
     ['repair', 'search'],
+    ['pause', `sink_${'x'.repeat(200)}`],
   ])('of the button %s is a click', (action, value) =>
     expect(interactionsOf(blockActions({ action_id: action, value: `team:${value}` }))).toEqual([
       {
@@ -127,7 +128,7 @@ describe('a payload', () => {
     ['a value about nothing', blockActions({ action_id: 'retry', value: 'team:' })],
     ['a value that is no id', blockActions({ action_id: 'retry', value: "team:x' or 1=1 --" })],
     ['a value with a line break at its end', blockActions({ action_id: 'retry', value: `team:${changeId}\n` })],
-    ['a value that is too long', blockActions({ action_id: 'discard', value: `team:${'a'.repeat(65)}` })],
+    ['a value that is too long', blockActions({ action_id: 'discard', value: `team:${'a'.repeat(256)}` })],
     ['a list as value', blockActions({ action_id: 'retry', value: [`team:${changeId}`] })],
     ['another type', blockActions(retry, { type: 'view_submission' })],
     ['no user', blockActions(retry, { user: undefined })],

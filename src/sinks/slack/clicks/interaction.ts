@@ -55,7 +55,7 @@ function clicksOf({ user, team, message, view, actions }: Record<string, unknown
     // A typed value carries no sink name; the view's metadata does.
     const content = typeof value === 'string' ? value : '';
     if (action === 'find' && click.inHome && typeof owner === 'string') return [{ ...click, action, sink: owner, target: content }];
-    const [, sink, target] = /^([a-z0-9_]{1,64}):([\w-]{1,64})$/.exec(content) ?? [];
+    const [, sink, target] = /^([a-z0-9_]{1,255}):([\w-]{1,255})$/.exec(content) ?? [];
     if (!buttonNames.has(String(action)) || sink === undefined || target === undefined) return [];
     return [{ ...click, action: action as Interaction['action'], sink, target }];
   });
