@@ -76,6 +76,14 @@ eachStore('what came from where, and who did what', store => {
       expect([wrong, (await stage.call(`/api/v1/audit?${wrong}`)).status]).toEqual([wrong, 400]);
   });
 
+  test('Compare now on an old message of an app whose key was removed begins nothing', async () => {
+    const sdkAppId = '1400000001';
+    await stage.auditActions.compare({ sdkAppId, cause: 'request' }, 'api');
+    expect(await stage.auditActions.compareNow(sdkAppId, 'slack:U0123')).toBe(false);
+    expect((await stage.call('/api/v1/comparisons')).body.items).toMatchObject([{ cause: 'request' }]);
+    expect((await stage.call('/api/v1/audit')).body.items).toMatchObject([{ actor: 'api' }]);
+  });
+
   test('a damaged row of the audit fails no list', async () => {
     await stage.database.kysely.insertInto('audit').values({ at: 8.64e15, actor: 'api', action: 'pause', details: '{' }).execute();
     expect((await stage.call('/api/v1/audit')).body.items).toMatchObject([{ action: 'pause', details: {} }]);

@@ -96,7 +96,7 @@ export class Stage {
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
     new EngineLog(events, log, metrics);
     this.events = events;
-    this.auditActions = new AdminActions(database, clock, log, events);
+    this.auditActions = new AdminActions(database, clock, log, events, settings);
     this.checks = new Checks(database, settings, served, clock, events, log);
     const shared = new Map<unknown, unknown>([
       [Settings, settings],
