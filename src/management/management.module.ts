@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { type DynamicModule, type INestApplication, Module } from '@nestjs/common';
-import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
 import type { Application } from 'express';
@@ -14,6 +14,7 @@ import { guardSockets } from '../process/sockets.js';
 import { Settings } from '../settings/settings.js';
 import { bearer } from './api/bearer.js';
 import { openApiOf } from './api/openapi.js';
+import { noQuery } from './api/options.guard.js';
 import type { ProblemDto } from './api/problem.dto.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
@@ -63,6 +64,7 @@ export class ManagementModule {
       providers: [
         ...shared.map(provide => ({ provide, useValue: main.get<unknown>(provide) })),
         { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_GUARD, useValue: noQuery },
         { provide: APP_PIPE, useClass: RequestPipe },
       ],
     };

@@ -88,12 +88,33 @@ eachStore('management', store => {
       });
     });
 
-    test('a body with something unknown is 400, and of each field the rule that says best what is wrong is told', async () => {
+    test('an option that would be ignored is 400 at every call that does something: unknown in the body, any in the query', async () => {
       const stage = await stageOf();
-      for (const call of ['replays', 'comparisons', 'imports', 'deliveries/x/discard', 'sinks/crm/verify']) {
-        const { status, body } = await stage.call(`/api/v1/${call}`, { method: 'POST', body: '{"dryrun":true}' });
-        expect([call, status, body.detail]).toEqual([call, 400, expect.stringContaining('property dryrun should not exist')]);
+      await stage.register({ name: 'x' });
+      const { paths } = (await stage.call('/docs-json')).body as { paths: Record<string, object> };
+      const calls = Object.keys(paths).filter(path => 'post' in paths[path]!);
+      expect(calls).toHaveLength(11);
+      for (const call of calls.map(path => path.replace(/\{\w+\}/, 'x'))) {
+        const unknown = await stage.call(call, { method: 'POST', body: '{"dryrun":true}' });
+        expect([call, unknown.status, unknown.body.detail]).toEqual([
+          call,
+          400,
+          expect.stringContaining('property dryrun should not exist'),
+        ]);
+        for (const body of ['{}', '']) {
+          const misplaced = await stage.call(`${call}?dryRun=true`, { method: 'POST', body });
+          expect([call, misplaced.status, misplaced.body.detail]).toEqual([
+            call,
+            400,
+            expect.stringContaining('put dryRun into the JSON body'),
+          ]);
+        }
       }
+      expect((await stage.call('/api/v1/audit')).body.items).toEqual([]);
+    });
+
+    test('of each field the rule that says best what is wrong is told', async () => {
+      const stage = await stageOf();
       const detail = async (call: string, body?: string) =>
         (await stage.call(call, body ? { method: 'POST', body } : {})).body.detail as string;
       const limit = 'limit must be a whole number from 1 to 500';

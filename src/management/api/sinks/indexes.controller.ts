@@ -1,10 +1,11 @@
-import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
+import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, UseGuards } from '@nestjs/common';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { AdminActions } from '../../admin-actions.js';
 import { JobDto, RebuildStateDto, VerifyDto, VerifyStateDto } from './index-job.dto.js';
+import { noOptions } from '../options.guard.js';
 import { toDate, toDateOrNull } from '../times.js';
 
 /** Verifies and rebuilds the indexes of search sinks. */
@@ -42,6 +43,7 @@ export class IndexesController {
    */
   @Post(':name/rebuild')
   @HttpCode(202)
+  @UseGuards(noOptions)
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     const { id } = await this.sink(name);
     await this.actions.beginJob(id, name, 'rebuild', false, 'api');

@@ -1,4 +1,4 @@
-import { ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query, UseGuards } from '@nestjs/common';
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
@@ -7,11 +7,13 @@ import { Database } from '../../../database/database.js';
 import { AdminActions } from '../../admin-actions.js';
 import { type SinkStatus, sinkStates } from '../../sink-states.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { noOptions } from '../options.guard.js';
 import { CheckDto, SinkDto, SinkPageDto, TestDto } from './sink.dto.js';
 import { showSinks } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
 @Controller('api/v1/sinks')
+@UseGuards(noOptions)
 export class SinksController {
   constructor(
     private readonly database: Database,
