@@ -180,9 +180,10 @@ test.each([
 });
 
 test('nobody there is an outage, an unknown host a mistake that names the variable', async () => {
-  vendor.fault = () => new Promise(() => undefined);
+  const arrived = Promise.withResolvers<void>();
+  vendor.fault = () => new Promise(() => arrived.resolve());
   const asked = refusal(read('@TOA#_a'));
-  await sleep(50);
+  await arrived.promise;
   vendor.http.closeAllConnections();
   expect(await asked).toMatchObject({ kind: 'retry', message: 'the API of Tencent cannot be reached: connection reset' });
   api.close();
