@@ -54,17 +54,7 @@ export class VendorApi {
    * Calls a command of the official-channel API; on 70001 (expired signature) retries once with a new one.
    * @throws VendorError; the signal's reason once that is aborted
    */
-  async call(command: string, body: object, signal: AbortSignal): Promise<VendorAnswer> {
-    try {
-      return await this.callOnce(command, body, signal);
-    } catch (error) {
-      if (!(error instanceof VendorError) || error.code !== 70001) throw error;
-      this.userSig = null;
-      return this.callOnce(command, body, signal);
-    }
-  }
-
-  private async callOnce(command: string, body: object, signal: AbortSignal): Promise<VendorAnswer> {
+  async call(command: string, body: object, signal: AbortSignal, again = true): Promise<VendorAnswer> {
     const ended = await this.pace(signal);
     const sentAt = this.clock.now();
     const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(ended);
@@ -77,6 +67,10 @@ export class VendorApi {
     this.count(String(code));
     const requestId = typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
     this.log.debug("Tencent's API answered", { app: this.app.sdkAppId, command, code, requestId });
+    if (code === 70001 && again) {
+      this.userSig = null;
+      return this.call(command, body, signal, false);
+    }
     const behindMs = Math.max(0, this.distanceOf(headers['date'], sentAt));
     const when = { at: sentAt - behindMs - lagMs, behindMs };
     if (code !== 0) throw Object.assign(errorOf(code, this.app.sdkAppId), { when });
