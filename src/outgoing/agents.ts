@@ -24,8 +24,8 @@ export function agentFor(url: string, proxies: Proxies, options: ConnectionOptio
 }
 
 /** Only a proxy answers 407; when it forwards plain HTTP, that looks like an answer of the target. */
-export function throwIfProxyRefused(status: number, agent: HttpAgent): void {
-  if (status === 407 && agent instanceof ForwardAgent) throw proxyStatusError(agent.proxy, status);
+export function proxyRefusal(status: number, agent: HttpAgent): SinkError | null {
+  return status === 407 && agent instanceof ForwardAgent ? proxyStatusError(agent.proxy, status) : null;
 }
 
 /** Plain HTTP is forwarded by Node's own proxy support, not tunnelled: many proxies allow CONNECT only to port 443. */

@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises';
 import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
 import type { Clean } from '../settings/cleaner.js';
 import { type SinkError, cut } from '../sinks/errors.js';
-import { throwIfProxyRefused } from './agents.js';
+import { proxyRefusal } from './agents.js';
 import { classifyNetworkError, userAgent } from './http.js';
 
 export interface OutgoingRequest {
@@ -40,13 +40,10 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
     decompress: false,
     validateStatus: () => true,
   });
-  try {
-    throwIfProxyRefused(response.status, agent);
-  } catch (error) {
-    response.data.destroy();
-    throw error;
-  }
-  return response;
+  const refusal = proxyRefusal(response.status, agent);
+  if (!refusal) return response;
+  response.data.destroy();
+  throw refusal;
 }
 
 /** A response, its body read as far as a limit allows. */

@@ -19,26 +19,24 @@ export interface WantedChannel extends ChannelKey {
   delivery: Delivery;
 }
 
-export interface ChannelPage {
-  wanted: WantedChannel[];
-  /** Key of the page's last channel, whether wanted or not; `null` on the last page. */
-  last: ChannelKey | null;
-}
-
 /** Limit for the states of a page; a single channel may exceed it. */
 const maxPageBytes = 4 * 1024 * 1024;
 
 /** Ordered by bytes, as in the index. */
 const after = (key: ChannelKey): RawBuilder<boolean> => sql`(sdk_app_id, channel_id) > (${key.sdkAppId}, ${key.channelId})`;
 
-/** Reads a page of channels with a revision. @param newVersions assigns each a new version, so that it replaces any document in the index */
+/**
+ * Reads a page of channels with a revision, ordered by key.
+ * @param newVersions assigns each a new version, so that it replaces any document in the index
+ * @returns the wanted ones, and the last key, whether wanted or not; that is `null` on the last page
+ */
 export async function channelPage(
   database: Database,
   sink: number,
   from: ChannelKey | null,
   size: number,
   newVersions: boolean,
-): Promise<ChannelPage> {
+): Promise<{ wanted: WantedChannel[]; last: ChannelKey | null }> {
   return database.kysely.transaction().execute(async trx => {
     const row = await trx.selectFrom('sink').select('filters').where('id', '=', sink).executeTakeFirstOrThrow();
     const filters = filtersFrom(row.filters);
