@@ -148,15 +148,10 @@ export const english = {
     'Writing is blocked: free disk space on the cluster if it is short of it, then remove the block (index.blocks.*, cluster.blocks.*).',
   unblock_creating:
     'The cluster creates no new index: free disk space on it if it is short of it, then remove the block (cluster.blocks.create_index).',
-  cluster_starting: 'The cluster is starting, or has no elected manager node: see its log if it lasts.',
-  cluster_busy: 'The cluster is overloaded: give it more capacity if it lasts.',
   cluster_memory: 'The cluster is short of memory: give its nodes more if it lasts.',
-  cluster_shard: 'A shard of the index is not available: see the health of the cluster.',
   cluster_credentials:
     'Check the credentials of this sink, and that they may read, write and manage INDEX, INDEX-next and the indices INDEX-v*.',
   cluster_snapshot: 'A snapshot of the index is being made.',
-  cluster_fields: 'The index has as many fields as it may: raise its index.mapping.total_fields.limit, or rebuild it.',
-  cluster_shards: 'The cluster accepts no more shards: delete indices that nobody needs, or raise cluster.max_shards_per_node.',
   index_name: 'Set INDEX to a name that the search engine accepts.',
   meilisearch_disk: 'Free disk space where Meilisearch keeps its data.',
   meilisearch_key: 'Check API_KEY: its description names the actions and indexes that it needs.',

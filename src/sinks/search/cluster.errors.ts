@@ -3,11 +3,6 @@ import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
 import { type ErrorMeaning, Gone } from './engine.js';
 
-const busy: ErrorMeaning = [TryAgain, ['cluster_busy']];
-const shards: ErrorMeaning = [TryAgain, ['cluster_shard']];
-const starting: ErrorMeaning = [TryAgain, ['cluster_starting']];
-const document: ErrorMeaning = [Refused, ['fix_mapping']];
-
 /** Error types whose status is not specific enough; followed by the status where a type has several meanings. */
 const meanings: Record<string, ErrorMeaning> = {
   index_not_found_exception: [Gone, ['rebuild_then']],
@@ -15,41 +10,25 @@ const meanings: Record<string, ErrorMeaning> = {
   // For a full disk newer engines answer 429, older ones 403; for an index blocked by a person all answer 403.
   'cluster_block_exception 429': [TryAgain, ['free_disk']],
   'cluster_block_exception 403': [Misconfigured, ['unblock_writing']],
-  'cluster_block_exception 503': starting,
   index_create_block_exception: [Misconfigured, ['unblock_creating']],
   security_exception: [Misconfigured, ['cluster_credentials']],
   circuit_breaking_exception: [TryAgain, ['cluster_memory']],
-  es_rejected_execution_exception: busy,
-  rejected_execution_exception: busy,
-  process_cluster_event_timeout_exception: busy,
-  unavailable_shards_exception: shards,
-  no_shard_available_action_exception: shards,
-  master_not_discovered_exception: starting,
-  cluster_manager_not_discovered_exception: starting,
   // Has status 400 when deleting an index.
   snapshot_in_progress_exception: [TryAgain, ['cluster_snapshot']],
   invalid_index_name_exception: [Misconfigured, ['index_name']],
-  mapper_parsing_exception: document,
-  document_parsing_exception: document,
-  strict_dynamic_mapping_exception: document,
-  illegal_argument_exception: document,
 };
-
-/** Limits, whose types are ambiguous. The reason is only matched, never shown: it may quote the document. */
-const limits: [reason: RegExp, ErrorMeaning][] = [
-  [/^limit of total fields/i, [Misconfigured, ['cluster_fields']]],
-  [/maximum (normal )?shards open/, [Misconfigured, ['cluster_shards']]],
-];
 
 /** Maps the response of a call, or of one document in a bulk, to an error; `null` means success. */
 export function classifyClusterError(status: number, answer: unknown, retryAfter: unknown, now: number): SinkError | null {
   const byStatus = classifyStatus(status, retryAfter, now);
   const type = errorType(answer);
   if (byStatus === null || type === null) return byStatus;
-  const reason = String(member(member(answer, 'error'), 'reason'));
-  const exact = [`${type} ${status}`, type].find(name => Object.hasOwn(meanings, name));
-  const meaning = limits.find(([pattern]) => pattern.test(reason))?.[1] ?? (exact === undefined ? null : meanings[exact]!);
-  const [kind, advice] = meaning ?? [byStatus.constructor as ErrorMeaning[0], byStatus instanceof Refused ? document[1] : byStatus.advice];
+  const known = [`${type} ${status}`, type].find(name => Object.hasOwn(meanings, name));
+  const byDefault: ErrorMeaning = [
+    byStatus.constructor as ErrorMeaning[0],
+    byStatus instanceof Refused ? ['fix_mapping'] : byStatus.advice,
+  ];
+  const [kind, advice] = known === undefined ? byDefault : meanings[known]!;
   return new kind(['as_said', type], advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
 }
 
