@@ -74,7 +74,7 @@ eachStore('checks', store => {
       const heard = { webhookAt: null, startedAt: stage.clock.at, rejected: {} };
       const seen = await stage.database.kysely
         .transaction()
-        .execute(async trx => observe(trx, await countUpToMax(trx), heard, null, stage.clock.at + atMs));
+        .execute(async trx => observe(trx, await countUpToMax(trx), heard, { apps: [] }, stage.clock.at + atMs));
       return [...seen.values()];
     };
     expect(await alerts(0)).toMatchObject([{ kind: 'incident', sink: 'crm', state: 'misconfigured', waiting: 0, failures: [] }]);

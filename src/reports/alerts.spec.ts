@@ -57,7 +57,7 @@ function alertsOf(
   failed: (sink: string, reason: string) => void = () => undefined,
 ): Alerts {
   const log = logTo((_, { sink, reason }) => failed(sink as string, reason as string));
-  const settings = { SILENCE_ALERT_AFTER: silenceAfterMs, apps: [{ sdkAppId: '1400000001' }] } as Settings;
+  const settings = { SILENCE_ALERT_AFTER: silenceAfterMs ?? undefined, apps: [{ sdkAppId: '1400000001' }] } as Settings;
   const [served, intake] = [
     { reports } as unknown as ServedSinks,
     {

@@ -15,11 +15,10 @@ import { backOffMs, plausibleTime, maxAhead, maxPaceLeadMs, paceTake } from '../
 import type { Alert } from '../sinks/alert.js';
 import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
-import { failingApps, reportComparisons } from './comparisons.js';
 import { countUpToMax } from './counting.js';
 import { summarize, summaryDue } from './summary.js';
 import { type LocalSignals, combine, observe } from './watch.js';
-import { writeAlerts } from './write-alerts.js';
+import { reportComparisons, writeAlerts } from './write-alerts.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 
 const observeIntervalMs = 5000;
@@ -73,16 +72,13 @@ export class Alerts {
     const rejected = combine(counts, this.rejectedBefore, (all, before) => all - before);
     const startedAt = now - (this.clock.monotonic() - this.startedAt);
     const local: LocalSignals = { webhookAt: this.intake.lastKeptAt, startedAt, rejected };
-    const apps = this.settings.apps.map(app => app.sdkAppId);
     const ids = this.served.reports.filter(served => served.sink.alerts).map(served => served.id);
     // Counted before the transaction, which keeps webhooks waiting, as the embedded store has a single connection.
     const counted = this.database.embedded ? await countUpToMax(this.database.kysely) : null;
     const isObserver = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const countsOf = counted ?? (await countUpToMax(trx));
-      const observed = await observe(trx, countsOf, local, this.settings.SILENCE_ALERT_AFTER ?? null, now);
-      for (const [key, failing] of await failingApps(trx, apps, now)) observed.set(key, failing);
-      await writeAlerts(trx, ids, observed, now);
+      await writeAlerts(trx, ids, await observe(trx, countsOf, local, this.settings, now), now);
       await reportComparisons(trx, ids, now);
       return true;
     });

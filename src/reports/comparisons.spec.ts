@@ -3,7 +3,9 @@ import { stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
 import { type Cause, beginComparison, newProgress } from '../reconcile/comparison.js';
 import { registerSinks } from '../sinks/registry.js';
-import { failingApps, reportComparisons } from './comparisons.js';
+import type { Settings } from '../settings/settings.js';
+import { observe } from './watch.js';
+import { reportComparisons } from './write-alerts.js';
 
 const now = Date.UTC(2026, 0, 1);
 const app = '1400000001';
@@ -75,9 +77,12 @@ eachStore('alerts of comparisons', store => {
     const database = await store.open();
     const set = (values: object) => database.kysely.updateTable('app').set(values).execute();
     await ended(database, 'schedule', {});
-    const failing = async (apps = [app], at = now + 1000) => [
-      ...(await database.kysely.transaction().execute(trx => failingApps(trx, apps, at))).keys(),
-    ];
+    const failing = async (apps = [app], at = now + 1000) => {
+      const settings = { apps: apps.map(sdkAppId => ({ sdkAppId })) } as Settings;
+      const local = { webhookAt: null, startedAt: now, rejected: {} };
+      const look = database.kysely.transaction().execute(trx => observe(trx, () => ({ queued: 0, failed: 0 }), local, settings, at));
+      return [...(await look).keys()];
+    };
     expect(await failing()).toEqual([]);
     await set({ state: 'misconfigured', state_since: now, reason: stored(['vendor_plan']), advice: stored(['vendor_renew']) });
     expect([await failing(), await failing([])]).toEqual([[`vendor ${app}`], []]);

@@ -5,6 +5,7 @@ import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import type { Alert } from '../sinks/alert.js';
 import type { countUpToMax } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
+import type { Settings } from '../settings/settings.js';
 
 /** An alert as observed, without its end; it may be unknown since when its cause has existed. */
 export type Observed = Alert extends infer N ? (N extends Alert ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
@@ -18,7 +19,7 @@ export interface LocalSignals {
   rejected: Partial<Record<RejectionCause, number>>;
 }
 
-/** Sinks that are stopped for less than this are not reported. */
+/** Sinks that are stopped, and APIs of Tencent that fail, for less than this are not reported. */
 const minStoppedMs = 60_000;
 /** Longer than a check takes. */
 const maxCheckMs = 15_000;
@@ -45,7 +46,7 @@ export async function observe(
   trx: Transaction<Tables>,
   countsOf: Awaited<ReturnType<typeof countUpToMax>>,
   local: LocalSignals,
-  silenceAfterMs: number | null,
+  { SILENCE_ALERT_AFTER: silenceAfterMs, apps }: Pick<Settings, 'SILENCE_ALERT_AFTER' | 'apps'>,
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
@@ -74,7 +75,13 @@ export async function observe(
     if (differences) found.set(`differences ${id}`, differences);
   }
   if (Object.keys(local.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: local.rejected, last: now });
-  if (silenceAfterMs !== null) {
+  for (const { sdk_app_id: app, state, state_since, reason, advice } of await trx.selectFrom('app').selectAll().execute()) {
+    const since = state_since ?? now;
+    const shown = state === 'misconfigured' ? state : 'retrying';
+    if (state === 'ok' || !apps.some(({ sdkAppId }) => sdkAppId === app) || (shown === 'retrying' && now - since < minStoppedMs)) continue;
+    found.set(`vendor ${app}`, { kind: 'vendor', app, state: shown, since, reason: reason ?? '', advice: advice ?? '' });
+  }
+  if (silenceAfterMs !== undefined) {
     // A time in the future was written while our clock was ahead.
     const arrivals = [await latestArrival(trx, 'received_at', now), local.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(arrivals as number[])) || local.startedAt;

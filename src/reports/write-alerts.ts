@@ -1,6 +1,7 @@
-import type { Transaction } from 'kysely';
+import { type Transaction, sql } from 'kysely';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
+import { readComparison } from '../reconcile/comparison.js';
 import type { Alert } from '../sinks/alert.js';
 import { type Observed, type Seen, combine } from './watch.js';
 
@@ -8,6 +9,8 @@ import { type Observed, type Seen, combine } from './watch.js';
 const reopenWindowMs = 15 * 60_000;
 /** An alert about rejected webhooks ends after this time without any. */
 const rejectionQuietMs = 3_600_000;
+/** Comparisons that finished longer ago are not reported. */
+const maxComparisonAgeMs = 86_400_000;
 
 /** Opens, updates and ends the alerts of these report sinks, according to what was observed. */
 export async function writeAlerts(
@@ -73,4 +76,36 @@ function isUrgent(before: Alert, after: Alert): boolean {
   if (before.kind === 'silence' && after.kind === 'silence') return before.rejected !== after.rejected;
   if (before.kind !== 'incident' || after.kind !== 'incident') return false;
   return before.state !== after.state || before.reason !== after.reason || before.paused !== after.paused;
+}
+
+/**
+ * Adds one alert per report sink for each comparison that changed something or failed, and for each import; comparisons of single channels
+ * are not reported.
+ */
+export async function reportComparisons(trx: Transaction<Tables>, reportSinks: readonly number[], now: number): Promise<void> {
+  const rows = await trx
+    .selectFrom('comparison')
+    .selectAll()
+    .where('finished_at', '>', now - maxComparisonAgeMs)
+    .where('resumes', '=', 0)
+    .where('dry_run', '=', 0)
+    .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
+    .orderBy('id')
+    .execute();
+  const at = rows.length > 0 ? await recordedAt(trx, now) : now;
+  for (const { id, sdk_app_id: app, cause, started_at: since, finished_at: until, reason, advice, progress } of rows.map(readComparison)) {
+    const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
+    if (cause !== 'import' && reason === null && corrected + destroyed + imported === 0) continue;
+    const counts = { total, compared, corrected, destroyed, imported, failed };
+    const example = examples[0] ?? null;
+    const alert: Alert = { kind: 'compared', app, cause, ...counts, reason, advice, example, since: since ?? now, until };
+    const payload = JSON.stringify(alert);
+    const key = `comparison ${id}`;
+    for (const sink of reportSinks)
+      await sql`insert into alert (sink, key, opened_at, resolved_at, payload, due_at)
+        select id, ${key}, cast(${now} as bigint), cast(${at} as bigint), ${payload}, cast(${now} as bigint) from sink
+        where id = ${sink} and registered_at <= ${until} and not exists (select 1 from alert where sink = ${sink} and key = ${key})`.execute(
+        trx,
+      );
+  }
 }
