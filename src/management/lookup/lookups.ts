@@ -7,14 +7,8 @@ import { Settings } from '../../settings/settings.js';
 import { countUpToMax } from '../../reports/counting.js';
 import { loadReportData } from '../../reports/results.js';
 import type { Filters } from '../../sinks/filters.js';
-import {
-  type ChangeDetails,
-  type ChannelOverview,
-  type FailedChange,
-  type Lookup,
-  Lookups,
-  type SinkOverview,
-} from '../../sinks/lookup.js';
+import { Lookups } from '../../sinks/lookup.js';
+import type { ChangeDetails, ChannelOverview, FailedChange, Lookup, SinkOverview } from '../../sinks/lookup.js';
 import { countChannels, findChannels } from '../api/channels/channel-list.js';
 import type { ListedChannelDto } from '../api/channels/channel.dto.js';
 import { findChannel } from '../api/channels/channels.queries.js';

@@ -47,9 +47,11 @@ export class Interactions {
     const isHook = this.settings.WEBHOOK_URL !== undefined;
     const own = interactionsOf(payload).filter(item => (item.sink ?? name) === name && !(isHook && needsBot(item)));
     const [first] = own;
-    if (first?.action === 'command') return this.answer(first, isNew);
+    if (first?.action === 'command') return this.answer(first, this.perform(first, isNew));
     for (const item of own) {
-      const done = this.perform(item, isNew).finally(() => this.running.delete(done));
+      const done = this.perform(item, isNew)
+        .then(reply => this.respond(item, reply))
+        .finally(() => this.running.delete(done));
       this.running.add(done);
     }
     return first ? Promise.resolve('') : null;
@@ -61,57 +63,43 @@ export class Interactions {
     await Promise.all(this.running);
   }
 
-  private async answer(command: Interaction, isNew: Promise<boolean>): Promise<InteractionAnswer> {
-    const answer = this.answerOf(command, isNew);
-    const inTime = await Promise.race([answer, sleep(answerTimeoutMs, undefined, { ref: false })]);
-    if (inTime === undefined) void answer.then(message => message && this.sendEphemeral(command, message));
+  private async answer(command: Interaction, reply: Promise<EphemeralMessage | null>): Promise<InteractionAnswer> {
+    const inTime = await Promise.race([reply, sleep(answerTimeoutMs, undefined, { ref: false })]);
+    if (inTime === undefined) void reply.then(late => this.respond(command, late));
     return inTime ? ephemeral(inTime) : '';
   }
 
-  /** `null` if it was answered before, here or by another replica. */
-  private async answerOf(typed: Interaction, isNew: Promise<boolean>): Promise<EphemeralMessage | null> {
-    const { words } = this.rendering;
-    try {
-      if (!(await isNew)) return null;
-      if (!mayRead(typed, this.settings)) return { text: words.clicks.notAllowed };
-      return await answerTo(typed.command, typed.target, this.context.lookup, this.renderingFor(typed));
-    } catch {
-      // The error's text may contain anything; database errors are logged elsewhere.
-      this.context.warn('a slash command could not be answered');
-      return { text: words.clicks.failed };
-    }
-  }
-
-  private async perform(item: Interaction, isNew: Promise<boolean>): Promise<void> {
+  /** @returns what to tell the user; `null` if something else shows the result, or it was done before, here or by another replica */
+  private async perform(item: Interaction, isNew: Promise<boolean>): Promise<EphemeralMessage | null> {
+    const { action } = item;
     try {
       // If it is unknown whether this is a repeat, nothing is done, except that Home is shown again.
-      if (!(await (item.action === 'refresh' ? isNew.catch(() => true) : isNew))) return;
-      const reply = await this.act(item);
-      if (reply !== null) await this.respond(item, reply);
+      return (await (action === 'refresh' ? isNew.catch(() => true) : isNew)) ? await this.act(item) : null;
     } catch {
-      this.context.warn(`a click on ${item.action} could not be performed`);
-      await this.respond(item, this.rendering.words.clicks.failed);
+      // The error's text may contain anything; database errors are logged elsewhere.
+      this.context.warn(action === 'command' ? 'a slash command could not be answered' : `a click on ${action} could not be performed`);
+      return { text: this.rendering.words.clicks.failed };
     }
   }
 
-  /** @returns the text for the user if nothing else shows the result */
-  private async act(item: Interaction): Promise<string | null> {
+  private async act(item: Interaction): Promise<EphemeralMessage | null> {
     const { clicks: texts, lookup } = this.rendering.words;
     const { action, target } = item;
     if (action === 'refresh') return this.showHome(item);
     if (action === 'find') return this.find(item);
-    if (action === 'details') return mayRead(item, this.settings) ? this.openDetails(item) : texts.notAllowed;
-    if (action === 'command') return null;
-    if (!mayAct(item, this.settings)) return texts.notAllowed;
+    const may = action === 'command' || action === 'details' ? mayRead : mayAct;
+    if (!may(item, this.settings)) return { text: texts.notAllowed };
+    if (action === 'command') return answerTo(item.command, target, this.context.lookup, this.renderingFor(item));
+    if (action === 'details') return this.openDetails(item);
     const done = await this.context.actions[action](target, `slack:${item.user}`);
-    if (!done) return texts.nothingLeft[action];
-    return item.inHome ? `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` : null;
+    if (!done) return { text: texts.nothingLeft[action] };
+    return item.inHome ? { text: `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` } : null;
   }
 
-  /** Shows a text where the user clicked: as the first line of Home, or as an ephemeral message. */
-  private async respond(item: Interaction, words: string): Promise<void> {
-    if (item.inHome) await this.showHome(item, [[bold(words)]]);
-    else await this.sendEphemeral(item, { text: words });
+  /** Shows a reply where the user clicked: as the first line of Home, or as an ephemeral message. */
+  private async respond(item: Interaction, reply: EphemeralMessage | null): Promise<void> {
+    if (reply && item.inHome) await this.showHome(item, [[bold(reply.text)]]);
+    else if (reply) await this.sendEphemeral(item, reply);
   }
 
   /** Failures are only logged, and never with the URL: anyone who has it can post in the channel. */
@@ -133,10 +121,10 @@ export class Interactions {
   }
 
   /** Opens Details; Slack accepts that for three seconds after the click. @throws if Slack refuses, or the lookup fails */
-  private async openDetails({ user, target, triggerId }: Interaction): Promise<string | null> {
+  private async openDetails({ user, target, triggerId }: Interaction): Promise<EphemeralMessage | null> {
     const { lookup, now } = this.context;
     const details = await lookup.change(target);
-    if (!details) return this.rendering.words.lookup.details.gone;
+    if (!details) return { text: this.rendering.words.lookup.details.gone };
     const link = await lookup.link(target, this.settings.LOCALE, `slack:${user}`);
     await this.show('views.open', { trigger_id: triggerId, view: detailsView(details, this.rendering, link, now()) });
     return null;

@@ -1,21 +1,7 @@
 import type { KnownBlock, ModalView, RichTextBlock } from '@slack/types';
 import { type ChangeDetails, type ListedChange, type AttemptDetails, effectOf } from '../../lookup.js';
 import type { Line, RenderContext } from '../card/blocks.js';
-import {
-  bold,
-  code,
-  date,
-  firstFitting,
-  header,
-  italic,
-  lengthOf,
-  moreLine,
-  plain,
-  present,
-  richText,
-  section,
-  text,
-} from '../card/blocks.js';
+import { bold, code, date, firstFitting, header, italic, lengthOf, moreLine, plain, present, richText, section } from '../card/blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
 import { clean, cleanLines } from '../card/card-text.js';
 import { resultLine } from '../card/card-results.js';
@@ -99,7 +85,7 @@ function webhook(body: string | null, { words }: RenderContext): KnownBlock {
   if (body === null) return richText([[words.details.noWebhook]]);
   const kept = cleanLines(body, maxUnits.webhook);
   const isCut = kept !== cleanLines(body, body.length + 1);
-  const shown = { type: 'rich_text_preformatted' as const, elements: [text(kept || words.card.blank)] };
+  const shown = { type: 'rich_text_preformatted' as const, elements: [{ type: 'text' as const, text: kept || words.card.blank }] };
   return { type: 'rich_text', elements: present([shown, isCut && section([italic(words.lookup.details.cut)])]) };
 }
 

@@ -1,17 +1,7 @@
 import type { HomeView, KnownBlock } from '@slack/types';
 import type { FailedChange, ListedChange, SinkOverview } from '../../lookup.js';
-import {
-  type Line,
-  type RenderContext,
-  buttonBlock,
-  dateMarkup,
-  header,
-  italic,
-  plain,
-  present,
-  richText,
-  section,
-} from '../card/blocks.js';
+import type { Line, RenderContext } from '../card/blocks.js';
+import { buttonBlock, dateMarkup, header, italic, plain, present, richText, section } from '../card/blocks.js';
 import { failedBlocks, maxItems, maxSinks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
 import { changeItem, fitting, needsAttention, phraseOf, restLine, sinkLines, withApps } from './lines.js';
