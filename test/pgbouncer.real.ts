@@ -75,16 +75,14 @@ const complaints = ({ lines }: ServiceProcess): string[] =>
 const delivered = (all: ServiceProcess[]): number => all.flatMap(({ lines }) => lines).filter(({ msg }) => msg === 'channel change').length;
 
 describe.each(['session', 'transaction'])('PgBouncer in %s mode', mode => {
-  test('two replicas record and deliver all; where notices do not come, that is told once', async () => {
+  test('two replicas record and deliver all', async () => {
     const { url, direct } = await startPooler(`pool_mode = ${mode}`);
     const both = [start(url), start(url)];
     for (const service of both) await service.delivering();
     const names = Array.from({ length: 40 }, (_, index) => `${index}`);
     expect(await Promise.all(names.map((name, index) => post(both[index % 2]!, name)))).toEqual(names.map(() => 200));
     await until(() => delivered(both) === 80, 'every delivery', 15_000);
-    const deaf = mode === 'transaction' ? [expect.stringContaining('PostgreSQL notifications do not arrive') as string] : [];
-    await until(() => both.every(service => complaints(service).length >= deaf.length), 'a word about notices', 30_000);
-    expect(both.map(complaints)).toEqual([deaf, deaf]);
+    expect(both.map(complaints)).toEqual([[], []]);
     // Nothing of ours stays behind in sessions that others get.
     const client = new pg.Client({ connectionString: direct });
     await client.connect();
@@ -116,23 +114,20 @@ test('that it closes idle connections is no news', async () => {
     await sleep(2500);
   }
   await until(() => delivered([service]) === 6, 'every delivery');
-  expect(complaints(service).filter(message => !message.includes('notifications'))).toEqual([]);
+  expect(complaints(service)).toEqual([]);
 }, 30_000);
 
 test('notices come through a session', async () => {
   const { url } = await startPooler('pool_mode = session');
-  const heard: (number[] | null)[] = [];
+  const heard: number[][] = [];
   const stop = new AbortController();
   const [one, other] = await Promise.all([0, 1].map(() => Database.open(url, () => undefined)));
-  void one!.listen(
-    sinks => heard.push(sinks),
-    () => undefined,
-    stop.signal,
-  );
-  await until(() => heard.length === 1, 'it listens');
-  await other!.kysely.transaction().execute(trx => other!.notify(trx, [7]));
-  await until(() => heard.length === 2, 'a notice');
-  expect(heard).toEqual([null, [7]]);
+  void one!.listen(sinks => heard.push(sinks), stop.signal);
+  await until(async () => {
+    await other!.kysely.transaction().execute(trx => other!.notify(trx, [7]));
+    return heard.length > 0;
+  }, 'a notice');
+  expect(heard[0]).toEqual([7]);
   stop.abort();
   await Promise.all([one!.close(), other!.close()]);
 }, 30_000);

@@ -30,8 +30,6 @@ export class Database {
   readonly clock: RawBuilder<number>;
   /** Marks our own notifications, which we ignore: our workers are already awake. */
   private readonly self = randomUUID();
-  /** Whether notifications of other processes arrive. */
-  private receives = false;
   /** The last worker in the queue for the embedded store: webhooks wait for one worker at most, however many sinks there are. */
   private lastTurn: Promise<unknown> = Promise.resolve();
 
@@ -210,29 +208,15 @@ export class Database {
     if (!this.embedded) await this.send(trx, CompiledQuery.raw('select pg_notify($1, $2)', [notifyChannel, text]));
   }
 
-  /**
-   * Listens to other processes until stopped. `onSinks` gets sinks with due work, or `null` if notifications may have been missed.
-   * @param onDeaf called once if notifications do not arrive
-   */
-  async listen(onSinks: (sinks: number[] | null) => void, onDeaf: (pollMs: number) => void, stop: AbortSignal): Promise<void> {
+  /** Calls `onSinks` with the sinks for which another process has notified us of due work. A notification may be lost. */
+  async listen(onSinks: (sinks: number[]) => void, stop: AbortSignal): Promise<void> {
     if (!this.server) return;
     const { listen } = await import('./postgres/listen.js');
     const onNotification = (text: string): void => {
       const [sender, sinks = ''] = text.split(' ');
-      if (sender !== this.self && sinks !== '') onSinks(Array.from(sinks.split(','), Number).filter(id => id > 0));
+      if (sender !== this.self) onSinks(Array.from(sinks.split(','), Number).filter(id => id > 0));
     };
-    const onCheck = (receives: boolean): void => {
-      if (receives && !this.receives) onSinks(null);
-      this.receives = receives;
-    };
-    // The listener's own test message, which other processes ignore.
-    const send = async (text: string): Promise<void> => void (await sql`select pg_notify(${notifyChannel}, ${text})`.execute(this.kysely));
-    await listen(this.server, notifyChannel, { onNotification, onCheck, onDeaf: () => onDeaf(this.pollMs) }, send, stop);
-  }
-
-  /** How often to poll for due work, in milliseconds, since a notification may be lost, or its sender may die before it. */
-  get pollMs(): number {
-    return this.receives ? 10_000 : 2000;
+    await listen(this.server, notifyChannel, onNotification, stop);
   }
 
   /** Checks that the database is writable. @throws if it does not respond, is read-only, or its disk is full */

@@ -5,7 +5,6 @@ import { Database } from '../database/database.js';
 import { ServedSinks } from '../sinks/served-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
-import { Log } from '../process/log.js';
 import { combineFailures } from '../process/repeatedly.js';
 import { TurnBudget } from '../process/turn-budget.js';
 import { Enqueuer } from './enqueue.js';
@@ -34,7 +33,6 @@ export class Dispatcher implements WorkerHost {
     private readonly enqueuer: Enqueuer,
     private readonly clock: SharedClock,
     private readonly events: EngineEvents,
-    private readonly log: Log,
   ) {
     events.on('due', sinks => this.wake(sinks));
   }
@@ -50,14 +48,7 @@ export class Dispatcher implements WorkerHost {
       worker.start();
       if ('report' in sink) sink.listen?.();
     }
-    void this.database.listen(
-      sinks => this.wake(sinks),
-      pollMs =>
-        this.log.warn('PostgreSQL notifications do not arrive (a pooler in transaction mode?): sinks poll for work', {
-          pollMs,
-        }),
-      this.stopping.signal,
-    );
+    void this.database.listen(sinks => this.wake(sinks), this.stopping.signal);
   }
 
   /** Pauses between two turns of a worker when the process is busy, so that more deliveries share a transaction. */

@@ -12,6 +12,9 @@ import { type Freed, writeSettlements } from './write-settlements.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
+/** How often to look for work of other processes: a notification may be lost, or not come through a pooler. */
+const pollMs = 2000;
+
 /** The result of one turn of a worker. */
 export interface Turn {
   /** The work of each attempt. */
@@ -94,7 +97,7 @@ export class Lanes extends Leases {
   }
 
   private polled(due: number | null, now: number): number | null {
-    return this.database.embedded ? due : Math.min(due ?? Infinity, now + this.database.pollMs);
+    return this.database.embedded ? due : Math.min(due ?? Infinity, now + pollMs);
   }
 
   /** Writes the settlements. Updates `row`, which the caller writes at the end of the turn. */
