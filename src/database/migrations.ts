@@ -81,7 +81,7 @@ const origin: Migration = {
 /** The target's response to a failed attempt. */
 const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
 
-/** The search table for channels. Existing channels are added in the background. */
+/** The search table for channels. */
 const findable: Migration = {
   version: '1.3',
   statements: ({ bytewise, clustered }) => [

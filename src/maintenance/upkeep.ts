@@ -4,7 +4,6 @@ import { Database } from '../database/database.js';
 import { latestArrival } from '../database/arrival-times.js';
 import { changesBefore, deleteListed, deleteRecords } from './retention.js';
 import { backfillPage } from './backfill.js';
-import { fillFindables } from './findable.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
@@ -65,7 +64,7 @@ export class Upkeep {
     const { database } = this;
     const cutoff = await this.cutoff();
     const incomplete = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
-    const tasks: Task[] = [{ name: 'channels to be found', pauseFactor: pauseFactors.background, page: fillFindables(database) }];
+    const tasks: Task[] = [];
     for (const { id, name } of await incomplete.where('removed_at', 'is', null).execute())
       tasks.push({ name: `backfill of ${name}`, pauseFactor: pauseFactors.urgent, page: () => this.backfill(id) });
     for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, cutoff))

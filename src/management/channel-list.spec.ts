@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { Stage, never, start } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { folded } from '../channel/findable.js';
-import { fillFindables } from '../maintenance/findable.js';
 import { findChannels } from './api/channels/channel-list.js';
 
 eachStore('the list of channels', store => {
@@ -90,18 +89,6 @@ eachStore('the list of channels', store => {
     expect(await found('shop?a')).toEqual(['shop%a', 'shop[a', 'shop_a']);
     expect(await found('shop[a', '*%*')).toEqual(['shop%a', 'shop[a']);
     expect((await findChannels(stage.database, { sdkAppIds: ['1'] }, 9, null)).items).toEqual([]);
-  });
-
-  it('has what a release recorded that kept nothing to find it by', async () => {
-    await stage.recordMany(3);
-    const { kysely } = stage.database;
-    await kysely.deleteFrom('channel_findable').where('channel_id', '=', 'channel 1').execute();
-    await kysely.updateTable('channel_findable').set({ revision: 0, folded: 'old' }).where('channel_id', '=', 'channel 2').execute();
-    await kysely.updateTable('channel').set({ state: '{' }).where('channel_id', '=', 'channel 1').execute();
-    const page = fillFindables(stage.database);
-    while (await page());
-    expect(await find('name')).toEqual(['channel 2', 'channel 0']);
-    expect(await find('channel 1')).toEqual(['channel 1']);
   });
 });
 

@@ -11,7 +11,6 @@ import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import { type ChannelState, existsIn, profileOf } from '../channel/merge.js';
 import type { Database } from '../database/database.js';
 import { stored } from '../explanations/explanation.js';
-import { fillFindables } from '../maintenance/findable.js';
 import { proxiesFrom } from '../outgoing/proxies.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
@@ -659,19 +658,6 @@ eachStore('comparisons', store => {
     const ended = await all(database);
     expect(ended.map(({ cause }) => cause).toSorted()).toEqual(['created', 'request']);
     for (const { finished_at: at } of ended) expect(Math.abs(at! - Date.now())).toBeLessThan(minute);
-  });
-
-  test('what is equal makes no channel findable by less than is known of it', async () => {
-    const database = await store.open();
-    const { webhook, begin, once } = processAt(database);
-    await webhook('a', ago(minute));
-    // As left by a release without search rows.
-    await database.kysely.deleteFrom('channel_findable').execute();
-    vendor.channels.set('a', { Name: 'a' });
-    await begin();
-    await once();
-    for (const fill = fillFindables(database); await fill(););
-    expect(await database.kysely.selectFrom('channel_findable').selectAll().execute()).toMatchObject([{ exist: 1, folded: 'A\nA' }]);
   });
 
   describe('two processes', () => {
