@@ -37,21 +37,19 @@ export function changesBefore(database: Database, before: number): () => Promise
     });
 }
 
-/** The column that decides whether a record is old; `null` in it means never. */
-const timeOf = { audit: 'at', alert: 'resolved_at', comparison: 'finished_at' } as const;
+/** Which rows are old, by table. Channels that a comparison lists are not needed once it has ended. */
+const isOld = {
+  audit: (before: number) => sql`at < ${before}`,
+  alert: (before: number) => sql`resolved_at < ${before}`,
+  comparison: (before: number) => sql`finished_at < ${before}`,
+  comparison_channel: () => sql`comparison not in (select id from comparison where finished_at is null or resumes = 1)`,
+};
+type Table = keyof typeof isOld;
+export const tablesWithOldRows = Object.keys(isOld) as Table[];
 
-/** Deletes a page of audited actions, resolved alerts or finished comparisons from before `before` (ms). @returns false at the end */
-export async function deleteRecords({ kysely }: Database, table: keyof typeof timeOf, before: number): Promise<boolean> {
-  const time = sql.ref(timeOf[table]);
-  const old = sql`select id from ${sql.table(table)} where ${time} < ${before} limit ${sql.lit(pageRows)}`;
+/** Deletes a page of rows from before `before` (ms). @returns false at the end */
+export async function deleteOld({ kysely }: Database, table: Table, before: number): Promise<boolean> {
+  const old = sql`select id from ${sql.table(table)} where ${isOld[table](before)} limit ${sql.lit(pageRows)}`;
   const { numAffectedRows } = await sql`delete from ${sql.table(table)} where id in (${old})`.execute(kysely);
-  return numAffectedRows === BigInt(pageRows);
-}
-
-/** Deletes a page of channels listed by finished comparisons. @returns false at the end */
-export async function deleteListed({ kysely }: Database): Promise<boolean> {
-  const over = sql`select comparison_channel.id from comparison_channel left join comparison on comparison.id = comparison_channel.comparison
-    where comparison.id is null or (finished_at is not null and resumes <> 1) limit ${sql.lit(pageRows)}`;
-  const { numAffectedRows } = await sql`delete from comparison_channel where id in (${over})`.execute(kysely);
   return numAffectedRows === BigInt(pageRows);
 }

@@ -2,9 +2,7 @@ import { sql } from 'kysely';
 import { type Explanation, stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
-import type { Trx } from '../database/tables.js';
 import { lockLanes } from '../database/locks.js';
-import type { Moved } from '../delivery/modes/mode.js';
 import { acknowledgeRefreshes, enqueueRefreshes } from '../reports/refresh-queue.js';
 
 /** A sink that is permanently removed, and the reason with which its deliveries are discarded. */
@@ -40,38 +38,25 @@ export async function discardPage(
     const { removed_at: removedAt } = await row.$call(database.lock).executeTakeFirstOrThrow();
     // It was configured again in the meantime.
     if (removedAt === null) return { count: 0, reports: [], more: false };
+    const deliveries = trx.selectFrom('delivery').select(['change_id as changeId', 'channel']).where('sink', '=', id).limit(pageRows);
     // One state at a time, since each has its own index.
-    const pending = await deliveriesIn(trx, id, 'pending');
-    const page = pending.length > 0 ? pending : await deliveriesIn(trx, id, 'parked');
+    const pending = await deliveries.where('state', '=', 'pending').execute();
+    const page = pending.length > 0 ? pending : await deliveries.where('state', '=', 'parked').execute();
     if (page.length === 0) {
       const refreshes = await acknowledgeRefreshes(database, trx, sql`sink = ${id}`);
       return { count: 0, reports: [], more: refreshes.length >= pageRows };
     }
     await lockLanes(database, trx, id, page);
+    const changeIds = page.map(({ changeId }) => changeId);
     const { numUpdatedRows } = await trx
       .updateTable('delivery')
       .set({ state: 'discarded', open: 0, cause: null, reason: stored(reason), advice: null, updated_at: now })
       .where('sink', '=', id)
       .where('state', 'in', ['pending', 'parked'])
-      .where(
-        database.isAmong(
-          'change_id',
-          page.map(({ changeId }) => changeId),
-        ),
-      )
+      .where(database.isAmong('change_id', changeIds))
       .executeTakeFirst();
     const reports = await enqueueRefreshes(trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
     return { count: Number(numUpdatedRows), reports, more: true };
   });
-}
-
-function deliveriesIn(trx: Trx, sink: number, state: string): Promise<Moved[]> {
-  return trx
-    .selectFrom('delivery')
-    .select(['change_id as changeId', 'channel'])
-    .where('sink', '=', sink)
-    .where('state', '=', state)
-    .limit(pageRows)
-    .execute();
 }

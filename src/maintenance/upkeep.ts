@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { latestArrival } from '../database/arrival-times.js';
-import { changesBefore, deleteListed, deleteRecords } from './retention.js';
+import { changesBefore, deleteOld, tablesWithOldRows } from './retention.js';
 import { backfillPage } from './backfill.js';
 import { type RetiredSink, discardPage, retiredSinks } from './retired-sinks.js';
 import { SharedClock } from '../process/clock.js';
@@ -16,11 +16,11 @@ const dayMs = 86_400_000;
 /** Pause after each page, in multiples of its duration: leaves webhooks and deliveries 90 % of the time, or half if a sink is waiting. */
 const pauseFactors = { background: 9, urgent: 1 };
 
-/** A task that runs page by page, with pauses, until `page` returns false. */
 interface Task {
   name: string;
-  pauseFactor: number;
+  /** Runs again, after a pause, until it returns false. */
   page: () => Promise<boolean>;
+  pauseFactor?: number;
 }
 
 /**
@@ -46,7 +46,7 @@ export class Upkeep {
   /** Runs all tasks, even if some fail. @throws an error with the messages of those that failed */
   async once(stop: AbortSignal): Promise<void> {
     const failed: string[] = [];
-    for (const { name, pauseFactor, page } of await this.tasks()) {
+    for (const { name, page, pauseFactor = pauseFactors.background } of await this.tasks()) {
       try {
         for (let more = true; more && !stop.aborted;) {
           const startedAt = performance.now();
@@ -62,23 +62,17 @@ export class Upkeep {
 
   private async tasks(): Promise<Task[]> {
     const { database } = this;
-    const cutoff = await this.cutoff();
+    const days = this.settings.RETENTION_DAYS;
+    const cutoff = (await this.clockIsDoubtful()) ? -Infinity : this.clock.now() - days * dayMs;
     const incomplete = database.kysely.selectFrom('sink').select(['id', 'name']).where('backfilled_to', 'is not', null);
     const tasks: Task[] = [];
     for (const { id, name } of await incomplete.where('removed_at', 'is', null).execute())
-      tasks.push({ name: `backfill of ${name}`, pauseFactor: pauseFactors.urgent, page: () => this.backfill(id) });
-    for (const sink of await retiredSinks(database, this.settings.RETENTION_DAYS, cutoff))
-      tasks.push({ name: `${sink.name} (${sink.id})`, pauseFactor: pauseFactors.background, page: () => this.discard(sink) });
-    tasks.push({ name: 'listed channels', pauseFactor: pauseFactors.background, page: () => deleteListed(database) });
+      tasks.push({ name: `backfill of ${name}`, page: () => this.backfill(id), pauseFactor: pauseFactors.urgent });
+    for (const sink of await retiredSinks(database, days, cutoff))
+      tasks.push({ name: `${sink.name} (${sink.id})`, page: () => this.discard(sink) });
     if (cutoff <= 0) return tasks;
-    for (const table of ['audit', 'alert', 'comparison'] as const)
-      tasks.push({ name: table, pauseFactor: pauseFactors.background, page: () => deleteRecords(database, table, cutoff) });
-    return [...tasks, { name: 'retention', pauseFactor: pauseFactors.background, page: changesBefore(database, cutoff) }];
-  }
-
-  /** Data from before this time is deleted. */
-  private async cutoff(): Promise<number> {
-    return (await this.clockIsDoubtful()) ? -Infinity : this.clock.now() - this.settings.RETENTION_DAYS * dayMs;
+    for (const table of tablesWithOldRows) tasks.push({ name: table, page: () => deleteOld(database, table, cutoff) });
+    return [...tasks, { name: 'retention', page: changesBefore(database, cutoff) }];
   }
 
   /** Whether all data would be too old by our clock. Then nothing is deleted until a webhook confirms the time, or for a day at most. */
