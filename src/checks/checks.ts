@@ -3,8 +3,7 @@ import { type ExpressionBuilder, sql } from 'kysely';
 import { recordAction } from '../database/audit.js';
 import { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import { type Health, healthAfter } from '../delivery/breaker.js';
-import { healthColumns } from '../delivery/claim.js';
+import { healthAfter, healthColumns } from '../delivery/breaker.js';
 import { inEnglish, stored } from '../explanations/explanation.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
@@ -170,7 +169,7 @@ export class Checks {
   private async heal({ id }: ServedSink): Promise<void> {
     await this.database.kysely.transaction().execute(async trx => {
       const query = trx.selectFrom('sink').select(healthColumns).where('id', '=', id);
-      const row = (await query.$call(this.database.lock).executeTakeFirstOrThrow()) as Health;
+      const row = await query.$call(this.database.lock).executeTakeFirstOrThrow();
       const recovering = row.state !== 'ok' && { recovered_to: 0 };
       await trx
         .updateTable('sink')

@@ -69,8 +69,8 @@ interface SinkTable extends CheckColumns {
   paused_at: number | null;
   /** No attempts before this time, because of a Retry-After. */
   held_until: number | null;
-  /** `ok`, `misconfigured` or `down`. A sink that is not `ok` is probed until it recovers. */
-  state: Generated<string>;
+  /** A sink that is not `ok` is probed until it recovers. */
+  state: Generated<'ok' | 'misconfigured' | 'down'>;
   state_since: number | null;
   /** Why it is not `ok`, and how to fix it. */
   reason: string | null;

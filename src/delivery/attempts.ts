@@ -5,7 +5,6 @@ import { bounded } from '../outgoing/within.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { Report, ReportSink } from '../sinks/report-sink.js';
 import type { SinkSettings } from '../sinks/settings.js';
-import type { BulkSink, Delivery } from '../sinks/sink.js';
 import type { Sink } from '../sinks/sink-type.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
@@ -139,13 +138,13 @@ export class Attempts {
     void this.start();
   }
 
-  /** Damaged deliveries are refused without calling the sink. @returns `null` if cancelled */
+  /** Damaged deliveries are refused without calling the sink, so that they do not block it. @returns `null` if cancelled */
   private async answers(works: readonly LaneWork[], countCall: () => void): Promise<Answer[] | null> {
     try {
       const whole = works.filter(({ damaged }) => !damaged);
       const call = (signal: AbortSignal): Promise<Answer[]> => callSink(this.sink, whole, signal, countCall);
       const answers = whole.length === 0 ? [] : await bounded(call, this.settings.TIMEOUT_MS + overrunMs, this.stop);
-      return works.map(work => (work.damaged ? { failure: damaged() } : answers.shift()!));
+      return works.map(work => (work.damaged ? { failure: new Refused(['damaged'], ['fix_record']) } : answers.shift()!));
     } catch (error) {
       if (this.stop.aborted) return null;
       return works.map(() => ({ failure: asSinkError(error) }));
@@ -164,15 +163,13 @@ function isWarning({ answers }: Ended): boolean {
 /** Calls the sink once. @param countCall called for each request beyond the first @throws the sink's error */
 async function callSink(sink: Sink, works: readonly LaneWork[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
   const deliveries = works.map(work => work.delivery);
-  if ('deliverMany' in sink) return (await bulk(sink, deliveries, signal)).map(failure => (failure ? { failure } : { messageRef: null }));
+  if ('deliverMany' in sink) {
+    const failures = await sink.deliverMany(deliveries, signal);
+    if (failures.length !== deliveries.length) throw new TryAgain(['unanswered'], ['bug']);
+    return failures.map(failure => (failure ? { failure } : { messageRef: null }));
+  }
   if ('report' in sink) return report(sink, deliveries as Report[], signal, countCall);
   return [(await sink.deliver(deliveries[0]!, signal)) === 'skipped' ? { skipped: true } : { messageRef: null }];
-}
-
-async function bulk(sink: BulkSink, deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]> {
-  const failures = await sink.deliverMany(deliveries, signal);
-  if (failures.length !== deliveries.length) throw new TryAgain(['unanswered'], ['bug']);
-  return failures;
 }
 
 async function report(sink: ReportSink, reports: readonly Report[], signal: AbortSignal, countCall: () => void): Promise<Answer[]> {
@@ -184,11 +181,6 @@ async function report(sink: ReportSink, reports: readonly Report[], signal: Abor
     // It is unknown which report was refused: retry them one by one.
     throw error instanceof Refused ? error.as(TryAgain, error.advice) : error;
   }
-}
-
-/** Parks a damaged delivery for a person, so that it does not block its sink. */
-function damaged(): Refused {
-  return new Refused(['damaged'], ['fix_record']);
 }
 
 /** Replaces foreign errors, whose text might contain a secret. */

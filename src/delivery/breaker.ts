@@ -2,13 +2,12 @@ import type { Row } from '../database/tables.js';
 import { stored } from '../explanations/explanation.js';
 import type { Misconfigured, TryAgain } from '../sinks/errors.js';
 
-/** The health of a sink, as columns of its row, shared by all processes. Times in milliseconds. */
-export interface Health
-  extends
-    Pick<Row<'sink'>, 'state_since' | 'reason' | 'advice' | 'failures' | 'config_error_seq' | 'cleared_up_to'>,
-    Pick<Row<'sink'>, 'next_probe_at' | 'next_round_robin_probe_at' | 'paused_at' | 'stopped_since' | 'stopped_ms'> {
-  state: 'ok' | 'misconfigured' | 'down';
-}
+export const healthColumns = [
+  ...(['state', 'state_since', 'reason', 'advice', 'failures', 'config_error_seq', 'cleared_up_to'] as const),
+  ...(['next_probe_at', 'next_round_robin_probe_at', 'paused_at', 'stopped_since', 'stopped_ms'] as const),
+] as const;
+/** The health of a sink, as columns of its row, shared by all processes. */
+export type Health = Pick<Row<'sink'>, (typeof healthColumns)[number]>;
 
 /** What an attempt means for the sink as a whole; `null` means success. A refused delivery says nothing about its sink. */
 export type Verdict = TryAgain | Misconfigured | null;

@@ -2,8 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { chunks, pageRows } from '../database/limits.js';
 import type { Row } from '../database/tables.js';
-import type { Health } from './breaker.js';
-import { loadNext } from './modes/load.js';
+import { type Health, healthColumns } from './breaker.js';
+import { loadDeliveries } from './modes/load.js';
 import type { Claim, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { Ended } from './settlement.js';
@@ -14,11 +14,6 @@ import { leaseMs, plausibleTime, maxAhead, maxPaceLeadMs, paceFree, paceNextAt, 
 /** The part of a sink's row that its worker uses. */
 export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | 'paced_at' | 'recovered_to' | 'check_state'>;
 
-/** The columns of `Health`. */
-export const healthColumns = [
-  ...(['state', 'state_since', 'reason', 'advice', 'failures', 'config_error_seq', 'cleared_up_to'] as const),
-  ...(['next_probe_at', 'next_round_robin_probe_at', 'paused_at', 'stopped_since', 'stopped_ms'] as const),
-] as const;
 const sinkColumns = sql.raw([...healthColumns, 'removed_at', 'held_until', 'paced_at', 'recovered_to', 'check_state'].join(', '));
 
 /** Drops times that are too far ahead, which only a wrong clock can have set. */
@@ -79,7 +74,7 @@ async function claimHeads(session: Session, row: SinkRow, attempts: number, leas
     ? await leaseProbe(session, row, lease.lease)
     : await leaseLanes(session, sql`due_at <= ${session.now}`, limit, lease.lease);
   if (channels.length === 0) return nothingClaimed;
-  const { work, tooLarge } = await loadNext(session, channels, lease, bytes);
+  const { work, tooLarge } = await loadDeliveries(session, lease, channels, bytes);
   await freeIdle(session, channels, new Set(channelsOf(work)), tooLarge);
   const works = [...chunks(work, batchSize)].map(batch => [...batch]);
   return { works, more: tooLarge.size > 0 || (limit < maxLanes && channels.length === limit) };

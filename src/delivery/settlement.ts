@@ -37,17 +37,9 @@ export interface Settlement {
   holdUntil: number | null;
 }
 
-/** The effect of a finished attempt on the sink as a whole and on each of its deliveries. */
-export interface Outcome {
-  health: Health;
-  /** True if the sink was stopped and has recovered. */
-  healed: boolean;
-  settlements: Settlement[];
-}
-
-/** The random source, and the sink's RETRY_MAX_AGE in milliseconds. */
-export interface Circumstances {
+interface Circumstances {
   random: () => number;
+  /** The sink's RETRY_MAX_AGE. */
   retryMaxAgeMs: number;
 }
 
@@ -55,8 +47,15 @@ export interface Circumstances {
 const conflict = 409;
 const maxConflicts = 5;
 
-/** Computes the effect of a finished attempt; a pure function but for `circumstances.random`. */
-export function settle(health: Health, ended: Ended, circumstances: Circumstances): Outcome {
+/**
+ * Computes the effect of a finished attempt on its sink and its deliveries; a pure function but for `circumstances.random`.
+ * @returns `healed`: whether the sink was stopped and has recovered
+ */
+export function settle(
+  health: Health,
+  ended: Ended,
+  circumstances: Circumstances,
+): { health: Health; healed: boolean; settlements: Settlement[] } {
   const now = ended.at + ended.durationMs;
   const answers = ended.answers.map(({ work, answer }) => ({ work, answer: judged(work, answer, health) }));
   const succeeded = answers.filter(({ answer }) => 'messageRef' in answer);

@@ -7,58 +7,32 @@ import { type DeliveryRow, type LaneWork, type Lease, blanks, deliveryOf, laneWo
 const uncheckedRows = 4;
 
 /**
- * Which deliveries of leased lanes to load. Selected by primary key: when selected by lane, PostgreSQL read all open deliveries of the
- * sink if its statistics were older than the backlog.
+ * Loads deliveries of leased lanes, in order of arrival: those of `changeIds`, or the next one of each lane. In raw SQL: this runs for
+ * every attempt, and building it with Kysely would cost more than the query itself.
+ * @param bytes maximum size of the texts; a single delivery may exceed it
+ * @returns `tooLarge`: the channels left out because of `bytes`
  */
-interface Chosen {
-  channels: readonly number[];
-  which: RawBuilder<unknown>;
-  /** Maximum number of rows. */
-  count: number;
-  /** Maximum size of the texts; a single delivery may exceed it. */
-  bytes: number;
-}
-
-/** Loads the next delivery of each leased lane. @returns `tooLarge`: the channels left out because of `bytes` */
-export function loadNext(
+export async function loadDeliveries(
   session: Session,
+  lease: Lease,
   channels: number[],
-  lease: Lease,
   bytes: number,
+  changeIds?: readonly string[],
 ): Promise<{ work: LaneWork[]; tooLarge: Set<number> }> {
-  const which = sql`delivery.change_id = (${session.mode.next(session)})`;
-  return load(session, { channels, which, count: channels.length, bytes }, lease);
-}
-
-/** Loads the deliveries of these changes in leased lanes, in order of arrival. */
-export async function loadChanges(
-  session: Session,
-  channels: number[],
-  changeIds: readonly string[],
-  lease: Lease,
-  bytes: number,
-): Promise<LaneWork[]> {
-  if (changeIds.length === 0) return [];
-  const which = sql`delivery.state = 'pending' and ${session.database.isAmong('delivery.change_id', changeIds)}`;
-  return (await load(session, { channels, which, count: changeIds.length, bytes }, lease)).work;
-}
-
-/** Uses raw SQL: this runs for every attempt, and building it with Kysely would cost more than the query itself. */
-async function load(
-  session: Session,
-  { channels, which, count, bytes }: Chosen,
-  lease: Lease,
-): Promise<{ work: LaneWork[]; tooLarge: Set<number> }> {
-  const { database, trx, sink } = session;
-  const from = (deliveries: RawBuilder<unknown>, chosen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+  const { database, trx, sink, mode } = session;
+  // By primary key: when selected by lane, PostgreSQL read all open deliveries of the sink if its statistics were older than the backlog.
+  const chosen = changeIds
+    ? sql`delivery.state = 'pending' and ${database.isAmong('delivery.change_id', changeIds)}`
+    : sql`delivery.change_id = (${mode.next(session)})`;
+  const from = (deliveries: RawBuilder<unknown>, which: RawBuilder<unknown>): RawBuilder<unknown> => sql`
       from lane
-      join ${deliveries} delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${chosen}
+      join ${deliveries} delivery on delivery.sink = lane.sink and delivery.channel = lane.channel and ${which}
       join change on change.id = delivery.change_id
       join channel on channel.id = lane.channel
       where lane.sink = ${sink.id} and ${database.isAmong('lane.channel', channels)} order by change.id`;
   const tooLarge = new Set<number>();
-  let [before, loaded] = [sql``, from(sql`delivery`, which)];
-  if (count > uncheckedRows) {
+  let [before, loaded] = [sql``, from(sql`delivery`, chosen)];
+  if ((changeIds ?? channels).length > uncheckedRows) {
     const { rows: sizes } = await sql<{ id: string; channel: number; bytes: number }>`
         select change.id, lane.channel,
           octet_length(change.changes) + octet_length(change.profile) + coalesce(octet_length(lane.sent_profile), 0) as bytes
@@ -73,20 +47,17 @@ async function load(
   }
   const { rows } = await sql<DeliveryRow>`
       ${before} select ${selected}, lane.tries as lane_tries, channel.revision as latest_revision ${loaded}`.execute(trx);
-  return { work: await workOf(session, rows, lease), tooLarge };
-}
-
-async function workOf(session: Session, rows: readonly DeliveryRow[], lease: Lease): Promise<LaneWork[]> {
-  const show = await session.mode.show(session, rows);
-  const work = (row: DeliveryRow, damaged: boolean): LaneWork => {
-    const bytes = row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0);
-    return laneWork(lease, row, deliveryOf(row, session.sink.id, show(row)), bytes, damaged);
+  const show = await mode.show(session, rows);
+  const workOf = (row: DeliveryRow, damaged = false): LaneWork => {
+    const size = row.changes.length + row.profile.length + (row.sent_profile?.length ?? 0);
+    return laneWork(lease, row, deliveryOf(row, sink.id, show(row)), size, damaged);
   };
-  return rows.map(row => {
+  const work = rows.map(row => {
     try {
-      return work(row, false);
+      return workOf(row);
     } catch {
-      return work({ ...row, ...blanks, latest_revision: row.revision ?? 0 }, true);
+      return workOf({ ...row, ...blanks, latest_revision: row.revision ?? 0 }, true);
     }
   });
+  return { work, tooLarge };
 }

@@ -3,7 +3,7 @@ import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
 import { holdMsOf, loadReportData, recheckAt, unfinishedOf, waits } from '../../reports/results.js';
 import { freeLanes, leaseLanes } from '../claim.js';
-import { loadChanges } from './load.js';
+import { loadDeliveries } from './load.js';
 import { type LaneWork, type Lease, storedChange } from '../work.js';
 import type { ModeRules, Session } from './mode.js';
 
@@ -74,8 +74,9 @@ async function claimDigest(session: Session, lease: Lease): Promise<LaneWork[]> 
   const channels = [...new Set(channelsOf(rows))];
   const due = sql`due_at <= ${now} and ${database.isAmong('channel', channels)}`;
   const leased = new Set(await leaseLanes(session, due, channels.length, lease.lease));
+  if (leased.size === 0) return [];
   const ids = rows.filter(row => leased.has(row.channel)).map(row => row.id);
-  const work = await loadChanges(session, [...leased], ids, lease, claim.bytes);
+  const { work } = await loadDeliveries(session, lease, [...leased], claim.bytes, ids);
   // Lanes whose work another process has taken, or whose work is too large to load now.
   const idle = [...leased].filter(channel => !work.some(item => item.channel === channel));
   if (idle.length > 0) await freeLanes(session, idle, now);
