@@ -62,7 +62,7 @@ function driver(server: PostgresServer, asyncCommit: boolean): Driver {
  * other statements.
  */
 class Connection implements DatabaseConnection {
-  private transaction: 'none' | 'pending' | 'open' = 'none';
+  private inTransaction = false;
   /** The first error of this transaction; later ones only follow from it. */
   private failure: Error | null = null;
   private broken = false;
@@ -74,7 +74,7 @@ class Connection implements DatabaseConnection {
   ) {}
 
   async executeQuery<R>(query: CompiledQuery | SentAhead<R>): Promise<QueryResult<R>> {
-    if (this.transaction === 'none') return this.autoCommit(query);
+    if (!this.inTransaction) return this.autoCommit(query);
     const answer = this.send(query.sql, query.parameters);
     if (!('ahead' in query)) return resultOf(await answer);
     const rows = answer.then(result => result.rows);
@@ -92,31 +92,23 @@ class Connection implements DatabaseConnection {
   }
 
   begin(): void {
-    this.transaction = 'pending';
+    this.inTransaction = true;
     this.failure = null;
+    this.send(this.beginning).catch(() => undefined);
   }
 
   async commit(): Promise<void> {
-    const begun = this.end();
-    if (begun && (await this.send('commit')).command === 'ROLLBACK') throw this.failure ?? new AbortedTransactionError();
+    this.inTransaction = false;
+    if ((await this.send('commit')).command === 'ROLLBACK') throw this.failure ?? new AbortedTransactionError();
   }
 
+  /** Does nothing after a failed commit, which has ended the transaction. */
   async rollback(): Promise<void> {
-    if (this.end() && !this.broken) await this.send('rollback').catch(() => (this.broken = true));
-  }
-
-  /** @returns whether a transaction was begun on the server */
-  private end(): boolean {
-    const begun = this.transaction === 'open';
-    this.transaction = 'none';
-    return begun;
+    if (this.inTransaction && !this.broken) await this.send('rollback').catch(() => (this.broken = true));
+    this.inTransaction = false;
   }
 
   private send(text: string, values: readonly unknown[] = []): Promise<pg.QueryResult> {
-    if (this.transaction === 'pending') {
-      this.transaction = 'open';
-      this.send(this.beginning).catch(() => undefined);
-    }
     return this.client.query(text, values as unknown[]).catch((error: Error) => {
       this.failure ??= error;
       this.broken ||= this.server.failed(this.client, error);
