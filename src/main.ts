@@ -1,6 +1,5 @@
 import './node-version.js';
-import './process/stop-signal.js';
-import './process/uncaught.js';
+import './process/exit-handlers.js';
 
 // Loading the rest takes a second, during which signals and errors must already be handled.
 await import('./program.js');

@@ -8,8 +8,7 @@ import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
 import { SettingsError } from './settings/environment.js';
 import { type Service, type Stop, UnusablePort, startService } from './service.js';
-import { onStopSignal } from './process/stop-signal.js';
-import { onUncaught } from './process/uncaught.js';
+import { exitHandlers } from './process/exit-handlers.js';
 
 /** Exit code for errors that a restart cannot fix: EX_CONFIG of sysexits. */
 const configExit = 78;
@@ -66,16 +65,16 @@ function drainOnExit(service: Service, log: Log): void {
       },
     );
   };
-  onStopSignal(signal => {
+  exitHandlers.onSignal = signal => {
     if (stop) return stop.hurry();
     log.info('stopping', { signal });
     drain();
-  });
-  onUncaught(error => {
+  };
+  exitHandlers.onUncaught = error => {
     exitCode = 1;
     log.unexpected('uncaught error: stopping', error);
     drain();
-  });
+  };
 }
 
 await main();

@@ -2,8 +2,6 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export { makeFolder } from '../process/make-folder.js';
-
 /** Only the owner can read and write our files. */
 export const fileMode = 0o600;
 

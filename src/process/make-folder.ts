@@ -7,26 +7,20 @@ import { dirname } from 'node:path';
  * @returns the topmost folder that was created; `undefined` if none was missing
  */
 export async function makeFolder(folder: string): Promise<string | undefined> {
-  try {
-    return (await make(folder)) ? folder : undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw error;
-    const first = await makeFolder(dirname(folder));
-    return (await make(folder)) ? (first ?? folder) : first;
-  }
+  if (await isFolder(folder)) return undefined;
+  const parent = dirname(folder);
+  const isMissing = (error: NodeJS.ErrnoException): boolean => error.code === 'ENOENT';
+  const first = (await stat(parent).then(() => false, isMissing)) ? await makeFolder(parent) : undefined;
+  await mkdir(folder, 0o700).catch(async error => {
+    // Another process may have made it meanwhile.
+    if (!(await isFolder(folder))) throw error;
+  });
+  return first ?? folder;
 }
 
-/** @returns false if it exists already */
-async function make(folder: string): Promise<boolean> {
-  try {
-    await mkdir(folder, 0o700);
-    return true;
-  } catch (error) {
-    const isThere = await stat(folder).then(
-      found => found.isDirectory(),
-      () => false,
-    );
-    if (isThere) return false;
-    throw error;
-  }
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    found => found.isDirectory(),
+    () => false,
+  );
 }

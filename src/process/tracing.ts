@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Attributes, Context, Tracer } from '@opentelemetry/api';
+import type { Attributes, Context } from '@opentelemetry/api';
 import type { Sampler } from '@opentelemetry/sdk-trace';
 import type { AttemptEnd } from './engine-events.js';
 
@@ -36,15 +36,7 @@ function rootSpanOf(changeId: string): RootSpan {
   return { traceId, spanId: traceId.slice(16) };
 }
 
-interface Exporting {
-  tracer: Tracer;
-  root: Context;
-  contextOf(span: RootSpan): Context;
-  isSampled(span: RootSpan): boolean;
-  /** Sets the ids of the spans started next; `null`: random ids. */
-  setNextIds(span: RootSpan | null): void;
-  shutdown(): Promise<void>;
-}
+type Exporting = Awaited<ReturnType<typeof load>>;
 
 /** Traces webhooks and attempts, one trace per change. Spans contain no query, token or profile text. Without options nothing is loaded. */
 export class Tracing {
@@ -99,7 +91,8 @@ export class Tracing {
   }
 }
 
-async function load(options: TracingOptions, onExport: (error: Error | null) => void): Promise<Exporting> {
+/** Loads what is needed to export traces. */
+async function load(options: TracingOptions, onExport: (error: Error | null) => void) {
   const [api, sdk, { OTLPTraceExporter }, { resourceFromAttributes }] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/sdk-trace'),
@@ -135,9 +128,10 @@ async function load(options: TracingOptions, onExport: (error: Error | null) => 
   return {
     tracer: provider.getTracer('channel-sync', version),
     root,
-    contextOf: span => api.trace.setSpanContext(root, { ...span, traceFlags: api.TraceFlags.SAMPLED, isRemote: true }),
-    isSampled: ({ traceId }) => sampler.shouldSample(root, traceId, '', 1, {}, []).decision === sdk.SamplingDecision.RECORD_AND_SAMPLED,
-    setNextIds: span => (next = span),
-    shutdown: () => provider.shutdown(),
+    contextOf: (span: RootSpan): Context => api.trace.setSpanContext(root, { ...span, traceFlags: api.TraceFlags.SAMPLED, isRemote: true }),
+    isSampled: ({ traceId }: RootSpan): boolean => sampler.shouldSample(root, traceId, '', 1, {}, []).decision === sdk.SamplingDecision.RECORD_AND_SAMPLED,
+    /** Sets the ids of the spans started next; `null`: random ids. */
+    setNextIds: (span: RootSpan | null): void => void (next = span),
+    shutdown: (): Promise<void> => provider.shutdown(),
   };
 }

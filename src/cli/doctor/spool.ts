@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { makeFolder, reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
+import { reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
+import { makeFolder } from '../../process/make-folder.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 
 /** Checks that SPOOL_DIR is usable: writes a file as the spool does, then removes it with the folders that were created for it. */
