@@ -14,7 +14,6 @@ import type { Tables, Trx } from './tables.js';
 const notifyChannel = 'channel_sync';
 /** Keys of advisory locks, each for work that only one process may do at a time. */
 const advisoryKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, notices: 4739204 } as const;
-/** How long to wait for another process to release the SQLite file. */
 const lockWaitMs = 10_000;
 
 const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');

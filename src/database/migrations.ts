@@ -20,6 +20,9 @@ interface Migration {
   statements: (syntax: DialectSql) => string[];
 }
 
+const addColumns = (table: string, columns: string): string[] =>
+  columns.split(', ').map(column => `alter table ${table} add column ${column}`);
+
 // Queries must repeat the values of partial indexes as literals: with bound values SQLite would plan them again each time.
 const first: Migration = {
   version: '1.0',
@@ -67,66 +70,50 @@ const first: Migration = {
   ],
 };
 
-/** The source of a change, and the vendor's details about who made it. */
-const origin: Migration = {
-  version: '1.1',
-  statements: () => [
-    `alter table change add column source text not null default 'webhook'`,
-    ...['client_ip', 'platform', 'owner'].map(column => `alter table change add column ${column} text`),
-    `create index change_by_source on change (source, id) where source <> 'webhook'`,
-    `create index audit_by_time on audit (at)`,
-  ],
-};
-
-/** The target's response to a failed attempt. */
-const response: Migration = { version: '1.2', statements: () => [`alter table attempt add column response text`] };
-
-/** The search table for channels. */
-const findable: Migration = {
-  version: '1.3',
-  statements: ({ bytewise, clustered }) => [
-    `create table channel_findable (channel bigint not null primary key, sdk_app_id text not null, channel_id text ${bytewise} not null,
-       revision bigint not null, exist int not null, updated_at bigint not null, folded text ${bytewise} not null)${clustered}`,
-    `create index delivery_parked_by_channel on delivery (channel) where state = 'parked'`,
-  ],
-};
-
-/** The result of a sink's latest check. */
-const check: Migration = {
-  version: '1.4',
-  statements: () =>
-    [
-      'check_state text',
-      'check_reason text',
-      'check_advice text',
-      'check_since bigint',
-      'next_check_at bigint',
-      'start_check_at bigint',
-    ].map(column => `alter table sink add column ${column}`),
-};
-
-/** State for comparing channels with the vendor. */
-const comparisons: Migration = {
-  version: '1.5',
-  statements: ({ identity, bytewise }) => [
-    ...['verified_at bigint', 'read_at bigint', 'read_cause text', 'read_tries int not null default 0'].map(
-      column => `alter table channel add column ${column}`,
-    ),
-    `create index channel_to_read on channel (sdk_app_id, read_at) where read_at is not null`,
-    `create table app (sdk_app_id text not null primary key, lease text, leased_until bigint not null default 0, paced_until bigint not null default 0,
-       state text not null default 'ok', state_since bigint, reason text, advice text, failures int not null default 0, retry_at bigint not null default 0,
-       compared_at bigint, compared_all_at bigint, refused_at bigint, webhook_at bigint)`,
-    `create table comparison (id text not null primary key, sdk_app_id text not null, cause text not null, state text not null, dry_run int not null,
-       destroy int not null, whole int not null, due_at bigint not null, started_at bigint, finished_at bigint, progress text not null,
-       reason text, advice text, resumes int not null default 0)`,
-    `create index comparison_open on comparison (sdk_app_id, id) where finished_at is null`,
-    `create index comparison_by_app on comparison (sdk_app_id, id)`,
-    `create table comparison_channel (id ${identity}, comparison text not null, channel_id text ${bytewise} not null, gone int not null)`,
-    `create index comparison_channel_of on comparison_channel (comparison, gone, id)`,
-  ],
-};
-
-const migrations: readonly Migration[] = [first, origin, response, findable, check, comparisons];
+const migrations: readonly Migration[] = [
+  first,
+  {
+    version: '1.1',
+    statements: () => [
+      ...addColumns('change', "source text not null default 'webhook', client_ip text, platform text, owner text"),
+      `create index change_by_source on change (source, id) where source <> 'webhook'`,
+      `create index audit_by_time on audit (at)`,
+    ],
+  },
+  { version: '1.2', statements: () => addColumns('attempt', 'response text') },
+  {
+    version: '1.3',
+    statements: ({ bytewise, clustered }) => [
+      `create table channel_findable (channel bigint not null primary key, sdk_app_id text not null, channel_id text ${bytewise} not null,
+         revision bigint not null, exist int not null, updated_at bigint not null, folded text ${bytewise} not null)${clustered}`,
+      `create index delivery_parked_by_channel on delivery (channel) where state = 'parked'`,
+    ],
+  },
+  {
+    version: '1.4',
+    statements: () => [
+      ...addColumns('sink', 'check_state text, check_reason text, check_advice text, check_since bigint'),
+      ...addColumns('sink', 'next_check_at bigint, start_check_at bigint'),
+    ],
+  },
+  {
+    version: '1.5',
+    statements: ({ identity, bytewise }) => [
+      ...addColumns('channel', 'verified_at bigint, read_at bigint, read_cause text, read_tries int not null default 0'),
+      `create index channel_to_read on channel (sdk_app_id, read_at) where read_at is not null`,
+      `create table app (sdk_app_id text not null primary key, lease text, leased_until bigint not null default 0, paced_until bigint not null default 0,
+         state text not null default 'ok', state_since bigint, reason text, advice text, failures int not null default 0, retry_at bigint not null default 0,
+         compared_at bigint, compared_all_at bigint, refused_at bigint, webhook_at bigint)`,
+      `create table comparison (id text not null primary key, sdk_app_id text not null, cause text not null, state text not null, dry_run int not null,
+         destroy int not null, whole int not null, due_at bigint not null, started_at bigint, finished_at bigint, progress text not null,
+         reason text, advice text, resumes int not null default 0)`,
+      `create index comparison_open on comparison (sdk_app_id, id) where finished_at is null`,
+      `create index comparison_by_app on comparison (sdk_app_id, id)`,
+      `create table comparison_channel (id ${identity}, comparison text not null, channel_id text ${bytewise} not null, gone int not null)`,
+      `create index comparison_channel_of on comparison_channel (comparison, gone, id)`,
+    ],
+  },
+];
 
 export const tableNames: readonly string[] = migrations
   .flatMap(({ statements }) => statements({ identity: '', bytes: '', bytewise: '', clustered: '', uncompressed: () => [] }))

@@ -8,7 +8,6 @@ import { UnusableDatabase } from './errors.js';
 
 /** Maximum number of cached prepared statements; each group size is a statement of its own. */
 const preparedLimit = 500;
-/** Interval at which a locked file is retried. */
 const lockRetryMs = 100;
 
 /**

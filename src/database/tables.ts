@@ -1,8 +1,6 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable, Transaction } from 'kysely';
-import type { CheckColumns } from './tables/checks.js';
 import type { AppTable, ComparedChannel, ComparisonChannelTable, ComparisonTable } from './tables/comparisons.js';
 
-/** An official channel and its current profile. */
 interface ChannelTable extends ComparedChannel {
   id: GeneratedAlways<number>;
   sdk_app_id: string;
@@ -57,7 +55,7 @@ interface ChangeTable {
 }
 
 /** A registered sink, identified by name, type and mode. */
-interface SinkTable extends CheckColumns {
+interface SinkTable {
   id: GeneratedAlways<number>;
   name: string;
   type: string;
@@ -72,7 +70,6 @@ interface SinkTable extends CheckColumns {
   /** A sink that is not `ok` is probed until it recovers. */
   state: Generated<'ok' | 'misconfigured' | 'down'>;
   state_since: number | null;
-  /** Why it is not `ok`, and how to fix it. */
   reason: string | null;
   advice: string | null;
   /** Consecutive "try again" answers, across all lanes. */
@@ -92,9 +89,17 @@ interface SinkTable extends CheckColumns {
   recovered_to: number | null;
   /** Backfill of a new state sink: the last channel done; `null` when complete. */
   backfilled_to: number | null;
+  /** Result of the latest check, `misconfigured` or `retrying`; `null` if fine or disproved by an attempt. Does not stop deliveries. */
+  check_state: string | null;
+  check_reason: string | null;
+  check_advice: string | null;
+  check_since: number | null;
+  /** When the next check is due if the sink is idle; during a check, its deadline. */
+  next_check_at: number | null;
+  /** When the latest check started whose result is reported at once: at a start of the service, or on a user's request. */
+  start_check_at: number | null;
 }
 
-/** The queue of one channel's deliveries to one sink. */
 interface LaneTable {
   sink: number;
   channel: number;
@@ -115,7 +120,6 @@ interface LaneTable {
   sent_profile: string | null;
 }
 
-/** The delivery of one change to one sink. */
 interface DeliveryTable {
   change_id: string;
   sink: number;
@@ -147,7 +151,6 @@ interface DeliveryTable {
 /** Queue entry: a report sink must show a change, or update it because a result has changed. */
 interface ReportRefreshTable {
   id: GeneratedAlways<number>;
-  /** The report sink. */
   sink: number;
   change_id: string;
   channel: number;
@@ -166,14 +169,12 @@ interface AttemptTable {
   response: string | null;
 }
 
-/** The audit log. */
 interface AuditTable {
   id: GeneratedAlways<number>;
   at: number;
   /** `api`, or the Slack user. */
   actor: string;
   action: string;
-  /** Set if the action was about a single change. */
   change_id: string | null;
   /** JSON. */
   details: string;
@@ -195,7 +196,6 @@ interface IndexJobTable {
   progress: string;
   /** Why it failed, or what it is currently waiting for. */
   error: string | null;
-  /** Since when it has been failing. */
   failing_since: number | null;
   /** When it is next due, or when its lease expires. */
   due_at: number;
@@ -205,12 +205,10 @@ interface IndexJobTable {
 /** An alert of the service in a report sink: one message, updated until it is resolved. */
 interface AlertTable {
   id: GeneratedAlways<number>;
-  /** The report sink. */
   sink: number;
   /** Identifies the problem; at most one alert per sink and key is unresolved. */
   key: string;
   opened_at: number;
-  /** `null` until it is resolved. */
   resolved_at: number | null;
   /** The Alert as JSON: its current content, and the content shown last. */
   payload: string;

@@ -16,7 +16,6 @@ const maxHeldBytes = 8 * 1024 * 1024;
 /** Up to this many times CONCURRENCY attempts are held, so that the next one can start as soon as one ends. */
 const prefetchFactor = 4;
 
-/** The result of one delivery of an attempt. */
 export type AnswerOrNone = Answer | { cancelled: true };
 
 /** The leased lanes that a worker holds, from waiting for their attempt until it is settled. */
@@ -47,7 +46,6 @@ export class Attempts {
     private readonly starts: TurnBudget,
   ) {}
 
-  /** Maximum number of deliveries per attempt. */
   get batchSize(): number {
     return 'deliverMany' in this.sink ? this.sink.batchSize : 1;
   }
@@ -71,7 +69,6 @@ export class Attempts {
     return [...this.leases.keys()];
   }
 
-  /** Queues the work of one attempt. */
   take(works: readonly LaneWork[], leasedUntil: number): void {
     for (const work of works) this.leases.set(work, leasedUntil);
     this.queue.push([...works]);

@@ -12,10 +12,8 @@ export type Health = Pick<Row<'sink'>, (typeof healthColumns)[number]>;
 /** What an attempt means for the sink as a whole; `null` means success. A refused delivery says nothing about its sink. */
 export type Verdict = TryAgain | Misconfigured | null;
 
-/** The sink is down after this many "try again" in a row. */
 const downThreshold = 5;
 
-/** Column values after a recovery. */
 const ok = { state: 'ok', state_since: null, reason: null, advice: null, next_probe_at: null, next_round_robin_probe_at: null } as const;
 
 /** The health of the sink after this verdict. */

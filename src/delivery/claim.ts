@@ -65,7 +65,6 @@ export async function claimWork(session: Session, row: SinkRow, token: string): 
   return claimed;
 }
 
-/** Claims the next delivery of each lane, in batches. */
 async function claimHeads(session: Session, row: SinkRow, attempts: number, lease: Lease): Promise<Claimed> {
   const { batchSize, bytes } = session.claim;
   const maxLanes = attempts * batchSize;
@@ -129,15 +128,12 @@ async function leaseProbe(session: Session, row: SinkRow, token: string): Promis
   return channels;
 }
 
-/** When the first lane is due, optionally after a given time; `null` if none is. */
 function firstDue({ id }: RegisteredSink, after: number | null = null): RawBuilder<number | null> {
   return sql`(select min(due_at) from lane where sink = ${id} and ${after === null ? sql`due_at is not null` : sql`due_at > ${after}`})`;
 }
 
-/** Whether there is a report sink. */
 const isReported = sql`exists (select 1 from sink where mode = 'report' and removed_at is null)`;
 
-/** Everything that a turn reads of its sink. */
 interface SinkReading {
   row: SinkRow;
   /** When the first lane is due, and the first that is not due yet; `null` if there is none. */
@@ -149,7 +145,6 @@ interface SinkReading {
   superseding: boolean;
 }
 
-/** Reads everything that a turn needs to know of the sink. @param lock whether to lock the row */
 async function readSink({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkReading> {
   const superseding = mode.supersedes
     ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)`

@@ -59,7 +59,6 @@ export class Dispatcher implements WorkerHost {
   /** Logs two lines per outage, however long it lasts and however many sinks there are. */
   readonly trouble = combineFailures<string>(error => this.events.report('delivery', error));
 
-  /** The recent share of time that the event loop was busy. */
   private utilization(): number {
     const sample = performance.eventLoopUtilization(this.sample);
     if (sample.active + sample.idle > sampleMs) {

@@ -13,7 +13,6 @@ import { modes } from './modes/modes.js';
 import { leaseMs } from './retry.js';
 import { type LaneWork, type LatestState, deliveryId, laneWork, stateEvent, newDelivery } from './work.js';
 
-/** A change being recorded. */
 export interface RecordedChange extends Filterable {
   id: string;
   /** The primary key of its channel. */
@@ -27,10 +26,8 @@ export interface RecordedChange extends Filterable {
   latest: LatestState & { version: number; updatedAt: number | null };
 }
 
-/** A sink that may receive changes. */
 type FedSink = Pick<Row<'sink'>, 'id' | 'mode' | 'filters' | 'state' | 'paused_at' | 'held_until' | 'config_error_seq'>;
 
-/** A change to deliver to a sink. */
 interface Enqueued {
   sink: Pick<FedSink, 'id' | 'mode'>;
   change: Pick<RecordedChange, 'id' | 'channel' | 'position'>;
@@ -38,7 +35,6 @@ interface Enqueued {
 
 /** A worker of this process. */
 export interface LocalWorker {
-  /** How many more lanes it can take. */
   room(): number;
   /** Hands over deliveries whose lanes are leased until a monotonic time. */
   accept(works: readonly LaneWork[], leasedUntil: number): void;

@@ -21,7 +21,6 @@ const pollMs = 2000;
 /** How many lanes of a recovered sink are checked per transaction. */
 const recoveringLanes = 2000;
 
-/** The result of one turn of a worker. */
 export interface Turn {
   /** The work of each attempt. */
   claimed: LaneWork[][];
@@ -42,7 +41,6 @@ export interface Turn {
   checkCleared: boolean;
 }
 
-/** The result of settling finished attempts. */
 interface Settled extends Freed, Pick<Turn, 'unleased'> {
   over: Omit<Turn['over'], 'superseded'>;
   /** Deliveries to update in reports. */
@@ -182,7 +180,6 @@ export class Lanes {
   }
 }
 
-/** The first of these times after `after`; `null` if there is none. */
 function earliest(times: readonly (number | null)[], after = -Infinity): number | null {
   const first = Math.min(...times.map(at => (at !== null && at > after ? at : Infinity)));
   return first === Infinity ? null : first;

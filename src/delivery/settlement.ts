@@ -8,7 +8,6 @@ import type { LaneWork } from './work.js';
 /** Tolerated clock difference: a `failing_since` further in the future was written by a wrong clock. */
 const clockToleranceMs = 60_000;
 
-/** The result of one delivery. */
 export type Answer = { messageRef: string | null } | { failure: SinkError } | { skipped: true };
 
 /** A finished attempt; for a bulk sink it carries several deliveries. */
@@ -147,10 +146,8 @@ function settlementOf(
   };
 }
 
-/** Resets the failure columns of a delivery that has succeeded. */
 const noFailure = { failing_since: null, stopped_ms: null, doubt: 0, cause: null, reason: null, advice: null } as const;
 
-/** Whether the request may have reached the target although no answer came. */
 function mayHaveArrived(failure: SinkError): boolean {
   return failure.outcome === 'retry' && failure.status === null && !(failure instanceof NotSent);
 }

@@ -7,7 +7,6 @@ import type { Row, Tables } from '../database/tables.js';
 import type { Report } from '../sinks/report-sink.js';
 import type { ChangeEvent, Delivery } from '../sinks/sink.js';
 
-/** The lease under which a lane is held. */
 export interface Lease {
   lease: string;
   /** The sequence number of the sink's latest configuration error at the time of the lease. */
@@ -57,7 +56,6 @@ export function stateEvent({ data, ...event }: ChangeEvent, { revision, exists, 
   return { ...event, data: { ...data, revision, exists, profile, changes: diff(sent, profile) } };
 }
 
-/** The columns to load from each table. */
 const columns = {
   lane: ['channel', 'config_error_seq', 'sent_profile', 'lost'],
   delivery: ['change_id', 'position', 'tries', 'failing_since', 'stopped_ms', 'doubt', 'moved', 'state', 'message_ref'],
@@ -67,7 +65,6 @@ const columns = {
   ],
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
-/** The change columns, for other queries. */
 export const changeColumns = columns.change.map(column => `change.${column}` as const);
 type Read<Table extends keyof typeof columns> = {
   [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
@@ -77,7 +74,6 @@ export type DeliveryRow = Read<'lane'> &
   Read<'delivery'> &
   Read<'change'> &
   Read<'channel'> & { lane_tries: number; latest_revision: number };
-/** The select list for a `DeliveryRow`. */
 export const selected = sql.raw(
   Object.entries(columns)
     .flatMap(([table, names]) => names.map(name => `${table}.${name}`))
@@ -136,7 +132,6 @@ export function deliveryOf<Shown extends { event: ChangeEvent }>(
   return { id: deliveryId(row.change_id, sink), ...shown, origin: originOf(row), version: row.version, updatedAt };
 }
 
-/** Column values of a new delivery. */
 export const newDelivery = { tries: 0, failing_since: null, stopped_ms: null, doubt: 0, lost: 0, moved: 0, state: 'pending' };
 
 /** @param bytes the size of the texts */

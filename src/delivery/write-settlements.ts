@@ -6,7 +6,6 @@ import type { LaneWork } from './work.js';
 /** How many attempts are kept of a delivery that serves as a probe. */
 const attemptsKept = 100;
 
-/** The lanes after their release. */
 export interface Freed {
   /** True if superseded deliveries remain to be marked. */
   superseding: boolean;

@@ -15,7 +15,6 @@ import { Segment } from './spool-segment.js';
 const retryAfterMs = 60_000;
 const folderName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A spool file with webhooks. */
 interface HeldFile {
   /** How many of its webhooks are not stored elsewhere yet. */
   webhooks: number;
@@ -61,7 +60,6 @@ export class Spool {
     );
   }
 
-  /** The number of webhooks in the spool. */
   get size(): number {
     return [...this.held.values()].reduce((sum, { webhooks }) => sum + webhooks, 0);
   }

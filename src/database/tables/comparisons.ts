@@ -35,7 +35,6 @@ export interface AppTable {
   webhook_at: number | null;
 }
 
-/** A comparison of an app's channels with the vendor. */
 export interface ComparisonTable {
   /** A version 7 UUID: sorts by creation. */
   id: string;

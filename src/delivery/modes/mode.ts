@@ -16,7 +16,6 @@ export interface Session {
   claim: Claim;
 }
 
-/** How much work a worker can take. */
 export interface Claim {
   attempts: number;
   batchSize: number;
