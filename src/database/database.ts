@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
 import { Clock } from '../process/clock.js';
 import { chunks, statementLimits } from './limits.js';
-import { type DialectSql, migrate, tableNames } from './migrations.js';
+import { migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres/server.js';
 import type { SentAhead } from './postgres/driver.js';
 import { type LocalClock, SharedTime } from './shared-time.js';
@@ -36,7 +36,6 @@ export class Database {
     readonly kysely: Kysely<Tables>,
     /** Commits on it do not wait for the disk. The same as `kysely` for the embedded store, which has a single connection. */
     private readonly unsynced: Kysely<Tables>,
-    private readonly syntax: DialectSql,
     private readonly server: PostgresServer | null,
     private readonly local: LocalClock,
   ) {
@@ -74,30 +73,14 @@ export class Database {
    */
   static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = new Clock()): Promise<Database> {
     if (url.startsWith('sqlite:')) {
-      const dialect = await openSqlite(url.slice('sqlite:'.length), lockWaitMs);
-      const syntax = {
-        identity: 'integer primary key autoincrement',
-        bytes: 'blob',
-        bytewise: '',
-        clustered: ' without rowid',
-        uncompressed: () => [],
-      };
-      const kysely = new Kysely<Tables>({ dialect });
-      return new Database(kysely, kysely, syntax, null, clock);
+      const kysely = new Kysely<Tables>({ dialect: await openSqlite(url.slice('sqlite:'.length), lockWaitMs) });
+      return new Database(kysely, kysely, null, clock);
     }
     // Loaded only when used.
     const [{ PostgresServer }, { postgresDialect }] = await Promise.all([import('./postgres/server.js'), import('./postgres/driver.js')]);
     const server = new PostgresServer(url, onLost);
-    const syntax = {
-      identity: 'bigint generated always as identity primary key',
-      bytes: 'bytea',
-      bytewise: 'collate "C"',
-      clustered: '',
-      uncompressed: (table: string, ...columns: string[]) =>
-        columns.map(column => `alter table ${table} alter ${column} set storage external`),
-    };
     const open = (asyncCommit: boolean): Kysely<Tables> => new Kysely<Tables>({ dialect: postgresDialect(server, asyncCommit) });
-    return new Database(open(false), open(true), syntax, server, clock);
+    return new Database(open(false), open(true), server, clock);
   }
 
   /** @throws UnusableDatabase, or the database's error */
@@ -105,7 +88,7 @@ export class Database {
     await this.readClock();
     if (!this.embedded) await (await import('./postgres/preconditions.js')).checkPostgres(this.kysely, tableNames);
     const lock = (trx: Kysely<Tables>): Promise<void> => this.advisoryLock(trx, 'tables');
-    await migrate(this.kysely, this.syntax, this.now(), lock, (trx, statement) => this.send(trx, CompiledQuery.raw(statement)));
+    await migrate(this.kysely, this.embedded, this.now(), lock, (trx, statement) => this.send(trx, CompiledQuery.raw(statement)));
   }
 
   /** Waits for a lock that one process at a time holds until the end of its transaction. */

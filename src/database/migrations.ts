@@ -3,21 +3,28 @@ import { UnusableDatabase } from './errors.js';
 import type { Tables, Trx } from './tables.js';
 
 /** SQL fragments that differ between the dialects. */
-export interface DialectSql {
-  identity: string;
-  bytes: string;
+const sqlite = {
+  identity: 'integer primary key autoincrement',
+  bytes: 'blob',
   /** Collation of a text column that is ordered by its bytes. */
-  bytewise: string;
+  bytewise: '',
   /** Appended to tables that are accessed by primary key only. */
-  clustered: string;
+  clustered: ' without rowid',
   /** Statements that disable compression of columns, which would make texts of a megabyte three times as slow in PostgreSQL. */
-  uncompressed: (table: string, ...columns: string[]) => string[];
-}
+  uncompressed: (_table: string, ..._columns: string[]): string[] => [],
+};
+const postgres: typeof sqlite = {
+  identity: 'bigint generated always as identity primary key',
+  bytes: 'bytea',
+  bytewise: 'collate "C"',
+  clustered: '',
+  uncompressed: (table, ...columns) => columns.map(column => `alter table ${table} alter ${column} set storage external`),
+};
 
 interface Migration {
   /** `major.minor`. Within a major version, migrations only add, so that rolling updates work. */
   version: string;
-  statements: (syntax: DialectSql) => string[];
+  statements: (syntax: typeof sqlite) => string[];
 }
 
 const addColumns = (table: string, columns: string): string[] =>
@@ -116,7 +123,7 @@ const migrations: readonly Migration[] = [
 ];
 
 export const tableNames: readonly string[] = migrations
-  .flatMap(({ statements }) => statements({ identity: '', bytes: '', bytewise: '', clustered: '', uncompressed: () => [] }))
+  .flatMap(({ statements }) => statements(sqlite))
   .flatMap(statement => statement.match(/(?<=^create table )\w+/) ?? [])
   .concat('migration');
 
@@ -128,7 +135,7 @@ export const tableNames: readonly string[] = migrations
  */
 export async function migrate(
   db: Kysely<Tables>,
-  syntax: DialectSql,
+  embedded: boolean,
   now: number,
   lock: (trx: Kysely<Tables>) => Promise<void>,
   run: (trx: Trx, statement: string) => Promise<unknown>,
@@ -141,7 +148,7 @@ export async function migrate(
     throwIfNewer(applied);
     for (const { version, statements } of migrations) {
       if (applied.includes(version)) continue;
-      for (const statement of statements(syntax)) await run(trx, statement);
+      for (const statement of statements(embedded ? sqlite : postgres)) await run(trx, statement);
       await sql`insert into migration (version, applied_at) values (${version}, ${now})`.execute(trx);
     }
   });
