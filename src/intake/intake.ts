@@ -1,10 +1,11 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import type { Recorded } from '../channel/record.js';
 import { Recorder, Unavailable, Unstorable } from '../channel/recorder.js';
 import { SharedClock } from '../process/clock.js';
 import { Log } from '../process/log.js';
+import { repeatedly } from '../process/repeatedly.js';
 import { outage } from '../database/outage.js';
 import { Spool } from './spool.js';
 
@@ -94,31 +95,30 @@ export class WebhookIntake {
 
   /** Creates the spool's folder, takes over the folders of dead processes, and drains the spool whenever the database is available. */
   async start(): Promise<void> {
-    if (!this.spool) return;
-    await this.spool.heartbeat();
-    this.loops = Promise.all([this.keepAlive(this.spool), this.drain(this.spool)]);
-  }
-
-  private async keepAlive(spool: Spool): Promise<void> {
-    while (await this.pause(heartbeatIntervalMs)) await spool.heartbeat();
+    const { spool } = this;
+    if (!spool) return;
+    await spool.heartbeat();
+    const tasks = [
+      { work: () => spool.heartbeat(), delayMs: heartbeatIntervalMs },
+      { work: () => this.drain(spool), delayMs: drainIntervalMs },
+    ];
+    this.loops = repeatedly(tasks, () => undefined, this.stopping.signal);
   }
 
   private async drain(spool: Spool): Promise<void> {
-    while (await this.pause(drainIntervalMs)) {
-      try {
-        for (let count: number | null = 0; count !== null && !this.stopping.signal.aborted;) {
-          count = await spool.drain(webhooks => this.record(webhooks));
-          this.drained += count ?? 0;
-        }
-        // With an empty spool, only an empty transaction shows whether the database accepts webhooks again.
-        if (this.databaseUnavailable) await this.recorder.take([]);
-        this.databaseUnavailable = false;
-        if (this.spooling) this.reportOutage(null);
-        this.spooling = false;
-      } catch (error) {
-        // Always a failure of the database: the spool reports its own errors and does not throw them.
-        this.databaseFailed(error as Error);
+    try {
+      for (let count: number | null = 0; count !== null && !this.stopping.signal.aborted;) {
+        count = await spool.drain(webhooks => this.record(webhooks));
+        this.drained += count ?? 0;
       }
+      // With an empty spool, only an empty transaction shows whether the database accepts webhooks again.
+      if (this.databaseUnavailable) await this.recorder.take([]);
+      this.databaseUnavailable = false;
+      if (this.spooling) this.reportOutage(null);
+      this.spooling = false;
+    } catch (error) {
+      // Always a failure of the database: the spool reports its own errors and does not throw them.
+      this.databaseFailed(error as Error);
     }
   }
 
@@ -128,11 +128,6 @@ export class WebhookIntake {
       this.databaseUnavailable = false;
       await nextTurn();
     });
-  }
-
-  /** @returns false once we are stopping */
-  private pause(ms: number): Promise<boolean> {
-    return sleep(ms, true, { signal: this.stopping.signal }).catch(() => false);
   }
 
   /** Call once no more webhooks arrive. Webhooks left in the spool are for the next process. */

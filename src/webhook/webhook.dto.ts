@@ -52,17 +52,11 @@ export class WebhookDto {
   CallbackCommand!: string;
 }
 
+/** The fields of a profile, by the vendor's names. */
+const profileKeys = { Name: 'name', FaceUrl: 'avatarUrl', Introduction: 'introduction', Organization: 'organization' } as const;
+
 /** The keys that are copied from the body. */
-export const knownKeys = [
-  'Official_Account',
-  'Name',
-  'FaceUrl',
-  'Introduction',
-  'Organization',
-  'Operator_Account',
-  'Owner_Account',
-  'EventTime',
-] as const;
+export const knownKeys = ['Official_Account', 'Operator_Account', 'Owner_Account', 'EventTime', ...Object.keys(profileKeys)];
 
 /** The EventTime of a webhook, or the arrival time if EventTime is missing or implausible. Milliseconds. */
 export function eventTimeOf(value: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
@@ -78,10 +72,10 @@ export function inboundWebhookOf(
   arrival: { id: string; at: number; body: Uint8Array },
 ): InboundWebhook {
   const fields: InboundWebhook['fields'] = {};
-  if (typeof dto.Name === 'string') fields.name = dto.Name;
-  if (typeof dto.FaceUrl === 'string') fields.avatarUrl = dto.FaceUrl;
-  if (typeof dto.Introduction === 'string') fields.introduction = dto.Introduction;
-  if (typeof dto.Organization === 'string') fields.organization = dto.Organization;
+  for (const [key, field] of Object.entries(profileKeys)) {
+    const text = dto[key as keyof typeof profileKeys];
+    if (typeof text === 'string') fields[field] = text;
+  }
   return {
     id: arrival.id,
     sdkAppId: SdkAppid as string,
