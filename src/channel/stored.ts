@@ -1,4 +1,4 @@
-import { type FieldChange, type FieldName, type Profile, fieldNames } from './profile.js';
+import { type FieldChange, type FieldName, type Profile, fieldNames, unknownProfile } from './profile.js';
 
 // Parsers for the columns of changes. A damaged row throws here, so that it affects only this change and not the code that renders it.
 
@@ -10,8 +10,9 @@ export function readTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** @throws if this is not the JSON of a profile */
-export function readProfile(json: string): Profile {
+/** @param json `null` if nothing is known. @throws if this is not the JSON of a profile */
+export function readProfile(json: string | null): Profile {
+  if (json === null) return unknownProfile;
   const profile = JSON.parse(json) as Profile;
   if (!fieldNames.every(field => isText(profile[field]))) throw new TypeError('no profile');
   return profile;

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
 import type { Origin } from '../channel/origin.js';
-import { unknownProfile } from '../channel/profile.js';
 import { readProfile, readTime } from '../channel/stored.js';
 import { Database } from '../database/database.js';
 import type { Row, Trx } from '../database/tables.js';
@@ -102,7 +101,14 @@ export class Enqueuer {
       // Lanes that already had work did not take our lease.
       const ours = (await lanes()).filter(lane => lane.lease === lease);
       for (const [id, sinkLanes] of Map.groupBy(ours, lane => lane.sink)) {
-        const works = sinkLanes.flatMap(lane => workOf(lane, leased.get(laneKey(id, lane.channel))!) ?? []);
+        const works = sinkLanes.flatMap(lane => {
+          try {
+            return workOf(lane, leased.get(laneKey(id, lane.channel))!);
+          } catch {
+            // Its claim, once the lease has expired, handles the damaged row.
+            return [];
+          }
+        });
         this.workers.get(id)!.accept(works, leasedUntil);
       }
     };
@@ -162,30 +168,14 @@ export async function writeEnqueued(
   return idle;
 }
 
-/** Builds the work of a leased lane without loading it; `null` if its row is damaged, which is handled when the lease has expired. */
-function workOf(lane: LeasedLane, { sink, change }: { sink: FedSink; change: RecordedChange }): LaneWork | null {
-  const event = eventOf(lane, sink.mode, change);
-  if (event === null) return null;
+/** The work of a leased lane, without loading it. @throws if its row is damaged */
+function workOf(lane: LeasedLane, { sink, change }: { sink: FedSink; change: RecordedChange }): LaneWork {
   const { id, origin, position, latest, bytes } = change;
+  const event = sink.mode === 'state' ? stateEvent(change.event, latest, readProfile(lane.sent_profile)) : change.event;
   const updatedAt = latest.updatedAt === null ? event.timestamp : readTime(latest.updatedAt);
   const delivery = { id: deliveryId(id, sink.id), event, origin, version: latest.version, updatedAt };
   const lease = { lease: lane.lease!, sinkConfigErrorSeq: sink.config_error_seq, probe: false };
-  const row = {
-    ...newDelivery,
-    channel: lane.channel,
-    lane_tries: lane.tries,
-    config_error_seq: lane.config_error_seq,
-    change_id: id,
-    position,
-  };
+  const { channel, tries: lane_tries, config_error_seq } = lane;
+  const row = { ...newDelivery, channel, lane_tries, config_error_seq, change_id: id, position };
   return laneWork(lease, row, delivery, bytes + (lane.sent_profile?.length ?? 0));
-}
-
-function eventOf({ sent_profile: sent }: LeasedLane, mode: string, { event, latest }: RecordedChange): ChangeEvent | null {
-  if (mode !== 'state') return event;
-  try {
-    return stateEvent(event, latest, sent === null ? unknownProfile : readProfile(sent));
-  } catch {
-    return null;
-  }
 }

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
-import { unknownProfile } from '../../channel/profile.js';
 import { readProfile } from '../../channel/stored.js';
 import { pageRows } from '../../database/limits.js';
 import { channelsOf, isOneOf, isThere, skipLocked } from '../../database/locks.js';
-import { type DeliveryRow, type LatestState, stateEvent, storedEvent } from '../work.js';
+import type { Row } from '../../database/tables.js';
+import { type DeliveryRow, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
 /** How many lanes are checked for superseded deliveries per turn. */
@@ -15,11 +15,14 @@ export const state: ModeRules = {
     sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1
       and d.position >= coalesce(lane.superseded_before, 0) order by d.position desc limit 1`,
   async show(session, rows) {
-    const latest = await latestStates(session, rows);
+    const found = await latestChanges(session, rows);
     return row => {
       const event = storedEvent(row);
-      const sent = row.sent_profile === null ? unknownProfile : readProfile(row.sent_profile);
-      return { event: stateEvent(event, latest.get(`${row.channel} ${row.latest_revision}`)?.() ?? event.data, sent) };
+      const latest = found.get(`${row.channel} ${row.latest_revision}`);
+      const { revision, exists, profile } = latest
+        ? { ...latest, exists: latest.exist === 1, profile: readProfile(latest.profile) }
+        : event.data;
+      return { event: stateEvent(event, { revision, exists, profile }, readProfile(row.sent_profile)) };
     };
   },
   firstOf: changes => changes.at(-1)!,
@@ -27,30 +30,20 @@ export const state: ModeRules = {
   reopens: false,
 };
 
+type LatestChange = Pick<Row<'change'>, 'channel' | 'revision' | 'exist' | 'profile'>;
+
 /**
- * The latest state of each channel whose delivery is not for its latest revision, which filters may have excluded. Looked up by the
+ * The latest change of each channel whose delivery is not for its latest revision, which filters may have excluded. Looked up by the
  * revision number loaded with the delivery, so that state and version match even if a later revision was committed since.
  */
-async function latestStates({ database, trx }: Session, rows: readonly DeliveryRow[]): Promise<Map<string, () => LatestState>> {
+async function latestChanges({ database, trx }: Session, rows: readonly DeliveryRow[]): Promise<Map<string, LatestChange>> {
   const behind = rows.filter(row => row.revision !== row.latest_revision);
   if (behind.length === 0) return new Map();
-  const found = await trx
-    .selectFrom('change')
-    .select(['channel', 'revision', 'exist', 'profile'])
-    .where(database.isAmong('channel', channelsOf(behind)))
-    .where(
-      database.isAmong(
-        'revision',
-        behind.map(row => row.latest_revision),
-      ),
-    )
-    .execute();
-  return new Map(
-    found.map(({ channel, revision, exist, profile }) => [
-      `${channel} ${revision}`,
-      () => ({ revision, exists: exist === 1, profile: readProfile(profile) }),
-    ]),
-  );
+  const revisions = behind.map(row => row.latest_revision);
+  const { rows: found } = await sql<LatestChange>`
+      select channel, revision, exist, profile from change
+      where ${database.isAmong('channel', channelsOf(behind))} and ${database.isAmong('revision', revisions)}`.execute(trx);
+  return new Map(found.map(change => [`${change.channel} ${change.revision}`, change]));
 }
 
 /** Marks a page of superseded deliveries; also after a refusal, since an older state is never sent instead. */
