@@ -4,12 +4,7 @@ const firstMs = { from: 1000, to: 5000 };
 /** Maximum delay between two attempts. */
 export const maxBackOffMs = 15 * 60_000;
 
-/**
- * The delay before the next attempt.
- * @param failures in a row, 1 for the first
- * @param random from 0 to below 1
- * @returns milliseconds: 1–5 s after the first failure, then doubling with jitter, 15 min at most
- */
+/** The delay before the next attempt: 1–5 s after the first of these failures in a row, then doubling with jitter, 15 min at most. */
 export function backOffMs(failures: number, random: number): number {
   const ceiling = Math.min(firstMs.to * 2 ** Math.min(failures - 1, 30), maxBackOffMs);
   const floor = failures <= 1 ? firstMs.from : ceiling / 2;
@@ -63,7 +58,6 @@ export function plausibleTime(at: number | null, now: number, maxAheadMs: number
   return at !== null && at > now + maxAheadMs ? null : at;
 }
 
-/** The columns of lane and sink that `nextAttemptAt` needs. */
 export const nextAttemptColumns = [
   'lane.due_at',
   'lane.lease',

@@ -19,10 +19,8 @@ export const state: ModeRules = {
     return row => {
       const event = storedEvent(row);
       const latest = found.get(`${row.channel} ${row.latest_revision}`);
-      const { revision, exists, profile } = latest
-        ? { ...latest, exists: latest.exist === 1, profile: readProfile(latest.profile) }
-        : event.data;
-      return { event: stateEvent(event, { revision, exists, profile }, readProfile(row.sent_profile)) };
+      const state = latest && { ...latest, exists: latest.exist === 1, profile: readProfile(latest.profile) };
+      return { event: stateEvent(event, state ?? event.data, readProfile(row.sent_profile)) };
     };
   },
   firstOf: changes => changes.at(-1)!,
