@@ -28,7 +28,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
       // Consecutive groups of webhooks rewrite the same pages: with rarer checkpoints (at 32 MB of WAL) each page is written once.
       opened.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
-      return new SqliteDialect({ database: new Shim(opened) });
+      return new SqliteDialect({ database: adapted(opened) });
     } catch (error) {
       database?.close();
       if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableDatabase(`${file}: ${explain(error)}`);
@@ -57,67 +57,51 @@ function explain(error: unknown): string {
 }
 
 /** Adapts `node:sqlite` to the interface that Kysely expects. */
-class Shim implements SqliteDatabase {
-  private readonly prepared = new Map<string, SqliteStatement>();
-
-  constructor(private readonly database: DatabaseSync) {}
-
-  prepare(sql: string): SqliteStatement {
-    const statement = this.prepared.get(sql) ?? new ShimStatement(this.database, sql);
-    // Reinserted at the end, so that the first entry is the least recently used.
-    this.prepared.delete(sql);
-    if (this.prepared.size >= preparedLimit) this.prepared.delete(this.prepared.keys().next().value!);
-    this.prepared.set(sql, statement);
-    return statement;
-  }
-
-  close(): void {
-    this.database.close();
-  }
+function adapted(database: DatabaseSync): SqliteDatabase {
+  const prepared = new Map<string, SqliteStatement>();
+  return {
+    prepare(sql) {
+      const statement = prepared.get(sql) ?? prepare(database, sql);
+      // Reinserted at the end, so that the first entry is the least recently used.
+      prepared.delete(sql);
+      if (prepared.size >= preparedLimit) prepared.delete(prepared.keys().next().value!);
+      prepared.set(sql, statement);
+      return statement;
+    },
+    close: () => database.close(),
+  };
 }
 
-class ShimStatement implements SqliteStatement {
-  readonly reader: boolean;
+function prepare(database: DatabaseSync, sql: string): SqliteStatement {
+  const statement = database.prepare(sql);
+  return {
+    reader: statement.columns().length > 0,
+    all(parameters) {
+      const values = bindable(parameters);
+      try {
+        return statement.all(...values);
+      } catch (error) {
+        // Only a damaged row has an integer beyond 2^53. It must not hide other rows, so a SELECT is repeated with rounded numbers.
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE' || !/^\s*select\b/i.test(sql)) throw error;
+        return allRounded(statement, values);
+      }
+    },
+    run(parameters) {
+      // A full disk has already rolled back the transaction: an error here would hide the original one.
+      if (sql === 'rollback' && !database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
+      return statement.run(...bindable(parameters));
+    },
+    iterate: parameters => statement.iterate(...bindable(parameters)),
+  };
+}
 
-  private readonly statement: StatementSync;
-
-  constructor(
-    private readonly database: DatabaseSync,
-    private readonly sql: string,
-  ) {
-    this.statement = database.prepare(sql);
-    this.reader = this.statement.columns().length > 0;
-  }
-
-  all(parameters: readonly unknown[]): unknown[] {
-    const values = bindable(parameters);
-    try {
-      return this.statement.all(...values);
-    } catch (error) {
-      // Only a damaged row has an integer beyond 2^53. It must not hide other rows, so a SELECT is repeated with rounded numbers.
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE' || !/^\s*select\b/i.test(this.sql)) throw error;
-      return this.rounded(values);
-    }
-  }
-
-  private rounded(values: SQLInputValue[]): unknown[] {
-    this.statement.setReadBigInts(true);
-    try {
-      const round = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
-      return this.statement.all(...values).map(row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, round(value)])));
-    } finally {
-      this.statement.setReadBigInts(false);
-    }
-  }
-
-  run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
-    // A full disk has already rolled back the transaction: an error here would hide the original one.
-    if (this.sql === 'rollback' && !this.database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
-    return this.statement.run(...bindable(parameters));
-  }
-
-  iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
-    return this.statement.iterate(...bindable(parameters));
+function allRounded(statement: StatementSync, values: SQLInputValue[]): unknown[] {
+  statement.setReadBigInts(true);
+  try {
+    const round = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+    return statement.all(...values).map(row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, round(value)])));
+  } finally {
+    statement.setReadBigInts(false);
   }
 }
 
