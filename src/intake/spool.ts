@@ -3,10 +3,11 @@ import { rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { outage } from '../database/outage.js';
 import type { Log } from '../process/log.js';
+import { makeFolder } from '../process/make-folder.js';
 import type { InboundWebhook } from '../channel/inbound-webhook.js';
 import * as files from './spool-files.js';
 import { Heartbeats } from './spool-heartbeats.js';
-import { Quarantine } from './spool-quarantine.js';
+import { quarantine } from './spool-quarantine.js';
 import { decodeRecords, encodeRecord } from './spool-record.js';
 import { WriteQueue } from './spool-queue.js';
 import { Segment } from './spool-segment.js';
@@ -38,7 +39,6 @@ export class Spool {
   private readonly held = new Map<string, HeldFile>();
   private readonly reported = new Set<string>();
   private readonly heartbeats: Heartbeats;
-  private readonly quarantine: Quarantine;
   private readonly reportOutage: (error: Error | null) => void;
 
   /**
@@ -53,7 +53,6 @@ export class Spool {
   ) {
     this.root = resolve(directory);
     this.heartbeats = new Heartbeats(monotonic);
-    this.quarantine = new Quarantine(this.root, folder => this.sync(folder), log);
     this.reportOutage = outage(
       fields => log.error('SPOOL_DIR is not writable: webhooks are rejected while the database is unavailable', fields),
       () => log.info('SPOOL_DIR is writable again'),
@@ -111,7 +110,7 @@ export class Spool {
   private async ownFolder(): Promise<string> {
     if (this.folder !== null) return this.folder;
     const folder = join(this.root, randomUUID());
-    await files.makeFolder(folder);
+    await makeFolder(folder);
     await this.sync(this.root);
     await this.sync(dirname(this.root));
     return (this.folder = folder);
@@ -196,7 +195,10 @@ export class Spool {
     const refused = webhooks.length > 0 ? await record(webhooks) : [];
     held.webhooks = 0;
     await this.attempt(path, held, async () => {
-      await this.quarantine.add(damaged, refused);
+      await quarantine(join(this.root, 'refused'), damaged, refused, async (file, reason) => {
+        await this.sync(dirname(file));
+        this.log.error('spooled webhooks cannot be recorded and were moved to SPOOL_DIR/refused', { file, reason });
+      });
       await rm(path);
       this.held.delete(path);
     });
