@@ -3,7 +3,6 @@ import { type FieldChange, type FieldName, type Profile, diff, fieldNames } from
 
 export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
 
-/** The effect of one webhook on its channel. */
 export interface Effect {
   state: ChannelState;
   profile: Profile;

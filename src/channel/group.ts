@@ -1,7 +1,6 @@
 import { groupLimits } from '../database/limits.js';
 import type { VendorEvent } from './merge.js';
 
-/** The parts of a webhook that decide its group. */
 interface Grouped extends Pick<VendorEvent, 'fields'> {
   sdkAppId: string;
   channelId: string;

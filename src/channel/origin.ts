@@ -4,20 +4,16 @@ export type Source = (typeof sources)[number];
 
 /** Metadata of a change: each a text of 1 to 255 bytes or `null` (Tencent Cloud, product 1047, documents 60796 to 60798). */
 export interface Origin {
-  /** IP address of the client that made the change. */
   clientIp: string | null;
   /** The client's platform, as the vendor spells it. */
   platform: string | null;
-  /** The channel's owner. */
   owner: string | null;
 }
 
-/** Converts an origin to columns. */
 export function originColumns({ clientIp, platform, owner }: Origin) {
   return { client_ip: clientIp, platform, owner };
 }
 
-/** Reads an origin from columns. */
 export function originOf({ client_ip: clientIp, platform, owner }: ReturnType<typeof originColumns>): Origin {
   return { clientIp, platform, owner };
 }

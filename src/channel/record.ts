@@ -50,7 +50,6 @@ export async function recordGroup(
   return { results, afterCommit: await enqueuer.enqueue(trx, sinks, recorded, now) };
 }
 
-/** A change and the row to insert for it. */
 export type Applied = { change: RecordedChange; row: Insertable<Tables['change']> };
 
 export interface LockedChannel extends Omit<Row<'channel'>, 'state'> {

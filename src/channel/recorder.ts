@@ -19,10 +19,8 @@ export class Unavailable extends Error {}
 /** The database works but rejects this webhook. */
 export class Unstorable extends Unavailable {}
 
-/** How often a transaction is retried after a conflict with another one. */
 export const maxConflictRetries = 3;
 
-/** Maximum time that a group waits for more webhooks. */
 const gatherMs = 5;
 
 const notSince = 'the database has not answered since the start';

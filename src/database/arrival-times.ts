@@ -1,7 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Tables } from './tables.js';
 
-/** How many of the latest changes are considered. */
 const lastChanges = 100;
 
 /**

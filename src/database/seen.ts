@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Database } from './database.js';
 
-/** How long keys are remembered, at least. */
 const retentionMs = 600_000;
 
 /**

@@ -4,7 +4,6 @@ import { Injectable } from '@nestjs/common';
 /** Parts of the engine that keep retrying while the database fails. */
 export type EnginePart = 'recording' | 'delivery' | 'maintenance' | 'clock' | 'index jobs' | 'alerts' | 'checks' | 'comparisons';
 
-/** A finished attempt. */
 export interface AttemptEnd {
   sink: string;
   deliveryId: string;

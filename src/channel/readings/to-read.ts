@@ -1,15 +1,12 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Row } from '../../database/tables.js';
 import { type InboundWebhook, maxEventTimeAheadMs } from '../inbound-webhook.js';
 
 /** A reading is conclusive only for values at least this old, since its own data may be ten seconds old. */
 export const readingDelayMs = 12_000;
 
-/** When and why to read a channel from the vendor, as columns of its row; `null` if no reading is planned. */
-export interface ReadMark {
-  read_at: number | null;
-  read_cause: string | null;
-  read_tries: number;
-}
+/** When and why to read a channel from the vendor; `null` if no reading is planned. */
+export type ReadMark = Pick<Row<'channel'>, 'read_at' | 'read_cause' | 'read_tries'>;
 
 export const noReadMark: ReadMark = { read_at: null, read_cause: null, read_tries: 0 };
 
