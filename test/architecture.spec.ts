@@ -22,8 +22,7 @@ const rooms: Record<string, string> = {
   'search-index': '^src/(explanations|channel|database|process|delivery)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   checks: '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/within\\.ts',
   reconcile: '^src/(explanations|channel|database|outgoing|process|settings)/|^src/sinks/errors\\.ts|^src/delivery/enqueue\\.ts',
-  maintenance:
-    '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
+  maintenance: '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:
     '^src/(checks|explanations|channel|database|process|delivery|intake|reconcile|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
   cli: '^src/(explanations|checks|database|outgoing|settings|reconcile/vendor)/|^src/process/(clock|engine-events|log|make-folder)\\.ts|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/commands\\.ts|^src/management/api/(times|.+\\.dto)\\.ts',

@@ -154,8 +154,11 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     await record();
     const absurd = database.now() + 10 * year;
     await database.kysely.updateTable('lane').set({ due_at: absurd }).execute();
-    const values = { held_until: absurd, paced_at: absurd, next_round_robin_probe_at: absurd, next_probe_at: absurd, state: 'down' };
-    await database.kysely.updateTable('sink').set(values).execute();
+    const values = { held_until: absurd, paced_at: absurd, next_round_robin_probe_at: absurd, next_probe_at: absurd };
+    await database.kysely
+      .updateTable('sink')
+      .set({ ...values, state: 'down' })
+      .execute();
     const job = { sink: sink.id, kind: 'verify', state: 'running', started_at: absurd, progress: '{}', due_at: absurd };
     await database.kysely.insertInto('index_job').values(job).execute();
     await database.kysely.insertInto('alert').values({ sink: sink.id, key: 'a', opened_at: 0, payload: '{}', due_at: absurd }).execute();

@@ -1,13 +1,13 @@
 import type { Database } from '../database/database.js';
-import type { Tables } from '../database/tables.js';
-import { type Selectable, sql } from 'kysely';
+import type { Row } from '../database/tables.js';
+import { sql } from 'kysely';
 
 /** The states of a sink in API and metrics. */
 export const sinkStateNames = ['ok', 'retrying', 'misconfigured', 'down', 'paused', 'removed'] as const;
 export type SinkState = (typeof sinkStateNames)[number];
 
 /** A registered sink with its state. */
-export interface SinkStatus extends Selectable<Tables['sink']> {
+export interface SinkStatus extends Omit<Row<'sink'>, 'state'> {
   state: SinkState;
   /** Age of its oldest pending delivery, 0 if there is none; `null` if it was removed. */
   lagSeconds: number | null;
@@ -51,7 +51,7 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
 }
 
 /** The outcome of attempts takes precedence over that of checks. */
-function stateOf(sink: Selectable<Tables['sink']>, failing: boolean): SinkState {
+function stateOf(sink: Row<'sink'>, failing: boolean): SinkState {
   if (sink.removed_at !== null) return 'removed';
   if (sink.paused_at !== null) return 'paused';
   if (sink.state === 'misconfigured' || sink.state === 'down') return sink.state;

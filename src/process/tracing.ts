@@ -129,7 +129,8 @@ async function load(options: TracingOptions, onExport: (error: Error | null) => 
     tracer: provider.getTracer('channel-sync', version),
     root,
     contextOf: (span: RootSpan): Context => api.trace.setSpanContext(root, { ...span, traceFlags: api.TraceFlags.SAMPLED, isRemote: true }),
-    isSampled: ({ traceId }: RootSpan): boolean => sampler.shouldSample(root, traceId, '', 1, {}, []).decision === sdk.SamplingDecision.RECORD_AND_SAMPLED,
+    isSampled: ({ traceId }: RootSpan): boolean =>
+      sampler.shouldSample(root, traceId, '', 1, {}, []).decision === sdk.SamplingDecision.RECORD_AND_SAMPLED,
     /** Sets the ids of the spans started next; `null`: random ids. */
     setNextIds: (span: RootSpan | null): void => void (next = span),
     shutdown: (): Promise<void> => provider.shutdown(),
