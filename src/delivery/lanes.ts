@@ -1,14 +1,11 @@
-import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import { chunks, pageRows } from '../database/limits.js';
-import { channelsOf, lockLanes } from '../database/locks.js';
-import type { Row, Trx } from '../database/tables.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { type Health, nextProbe } from './breaker.js';
 import { type SinkRow, claimWork, closedUntil, mayDeliver, nextDue, nothingClaimed, readForTurn, withPlausibleTimes } from './claim.js';
 import type { Claim, Moved, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import { modes } from './modes/modes.js';
+import { Leases, recoverPage } from './leases.js';
 import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
 import { type Freed, writeSettlements } from './write-settlements.js';
@@ -17,9 +14,6 @@ import { type LaneWork, isFresh } from './work.js';
 
 /** How often to look for work of other processes: a notification may be lost, or not come through a pooler. */
 const pollMs = 2000;
-
-/** How many lanes of a recovered sink are checked per transaction. */
-const recoveringLanes = 2000;
 
 export interface Turn {
   /** The work of each attempt. */
@@ -51,12 +45,14 @@ interface Settled extends Freed, Pick<Turn, 'unleased'> {
 export class ClockJumped extends Error {}
 
 /** A worker's protocol with the database: settle finished attempts, claim due lanes. Each settlement is fenced by the lease token. */
-export class Lanes {
+export class Lanes extends Leases {
   constructor(
-    private readonly database: Database,
+    database: Database,
     private readonly newToken: () => string,
     private readonly random: () => number,
-  ) {}
+  ) {
+    super(database);
+  }
 
   /** Settles and claims in one transaction. Results whose lease was lost are dropped: the new holder of the lane tries again. */
   async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
@@ -134,50 +130,6 @@ export class Lanes {
       .map(({ work }) => ({ changeId: work.change_id, channel: work.channel }));
     return { over: { delivered: count('delivered'), parked: count('parked') }, moved, unleased, ...written };
   }
-
-  /** Extends leases. @returns the works whose lease is still held; a lost lease is not taken back */
-  renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
-    return this.updateHeld(sink, works, sql`due_at = ${until}`);
-  }
-
-  /** Releases lanes that were not attempted, or whose attempts were cancelled and so may have arrived. */
-  async giveBack(sink: RegisteredSink, works: readonly LaneWork[], now: number, were: 'waiting' | 'cancelled'): Promise<void> {
-    await this.updateHeld(sink, works, sql`lease = null, due_at = ${now}, lost = lost + ${sql.lit(Number(were === 'cancelled'))}`);
-    if (!works.some(work => work.probe)) return;
-    const row = { next_probe_at: now, next_round_robin_probe_at: now };
-    await this.database.kysely.updateTable('sink').set(row).where('id', '=', sink.id).execute();
-  }
-
-  /** Locks lanes. @returns the works whose lease is still the one they were claimed with */
-  private async stillHeld(trx: Trx, sink: RegisteredSink, works: readonly LaneWork[]): Promise<LaneWork[]> {
-    const leases = new Map((await lockLanes(this.database, trx, sink.id, works)).map(lane => [lane.channel, lane.lease]));
-    return works.filter(work => leases.get(work.channel) === work.lease);
-  }
-
-  private async updateHeld(sink: RegisteredSink, works: readonly LaneWork[], set: RawBuilder<unknown>): Promise<LaneWork[]> {
-    const updated: LaneWork[] = [];
-    for (const page of chunks(works, pageRows)) {
-      await this.database.asyncCommit(async trx => {
-        const held = await this.stillHeld(trx, sink, page);
-        await sql`update lane set ${set} where sink = ${sink.id} and ${this.database.isAmong('channel', channelsOf(held))}`.execute(trx);
-        updated.push(...held);
-      });
-    }
-    return updated;
-  }
-
-  /**
-   * Releases the leases of an earlier process; only with SQLite, where no other process can hold one. Expired leases are due anyway,
-   * so only the others are updated.
-   */
-  async releaseAll(now: number): Promise<void> {
-    const { embedded, kysely } = this.database;
-    if (!embedded) return;
-    await sql`
-      update lane set lease = null, due_at = ${now}, lost = lost + 1
-      where lease is not null and due_at > ${now} and sink in (select id from sink)`.execute(kysely);
-    await sql`update sink set next_probe_at = ${now}, next_round_robin_probe_at = ${now} where state <> 'ok'`.execute(kysely);
-  }
 }
 
 function earliest(times: readonly (number | null)[], after = -Infinity): number | null {
@@ -191,26 +143,4 @@ const nothingSuperseded: Awaited<ReturnType<typeof supersedePage>> = { supersede
 async function writeSink({ trx, sink }: Session, before: SinkRow, after: SinkRow): Promise<void> {
   const changed = Object.entries(after).filter(([column, value]) => before[column as keyof SinkRow] !== value);
   if (changed.length > 0) await trx.updateTable('sink').set(Object.fromEntries(changed)).where('id', '=', sink.id).execute();
-}
-
-/**
- * Makes a page of a recovered sink's lanes due at once, skipping their back-off. Uses its own transaction: locking lanes a second time in
- * one could deadlock.
- */
-async function recoverPage(database: Database, { id }: RegisteredSink, now: number): Promise<void> {
-  await database.asyncCommit(async trx => {
-    const row = trx.selectFrom('sink').select('recovered_to').where('id', '=', id);
-    const { recovered_to: from } = await row.$call(database.lock).executeTakeFirstOrThrow();
-    if (from === null) return;
-    const { rows: page } = await sql<Pick<Row<'lane'>, 'channel' | 'due_at' | 'lease'>>`
-        select channel, due_at, lease from lane where sink = ${id} and channel > ${from}
-        order by channel limit ${sql.lit(recoveringLanes)}`.execute(trx);
-    const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
-    await lockLanes(database, trx, id, waiting);
-    await sql`
-        update lane set due_at = ${now}
-        where sink = ${id} and ${database.isAmong('channel', channelsOf(waiting))} and lease is null and due_at > ${now}`.execute(trx);
-    const to = page.length === recoveringLanes ? page.at(-1)!.channel : null;
-    await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
-  });
 }

@@ -60,7 +60,7 @@ eachStore('what happens in between', store => {
     await record(1, { name: 'first' });
     await record(2, { introduction: 'second' });
     const { version } = await database.kysely.selectFrom('channel').select('version').executeTakeFirstOrThrow();
-    before(/from "change" .*where.*"revision"|from "change".*join "channel"/, () => record(3, { introduction: 'third' }));
+    before(/from change\s+where.*"revision"/, () => record(3, { introduction: 'third' }));
     const { claimed } = await new Lanes(database, v4, () => 0.5).turn(sink, [], day, claim, start);
     const [work] = claimed.flat();
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(database.embedded ? 2 : 3);
