@@ -37,14 +37,13 @@ interface Filtering {
 /** Counts CPU time of this thread: LiquidJS counts wall-clock time, which on a busy machine includes other processes. */
 function timeLimit() {
   const [until, before] = [performance.now() + renderMs, process.threadCpuUsage()];
-  const isOver = (): boolean => {
-    const { user, system } = process.threadCpuUsage(before);
-    return user + system > renderMs * 1000;
+  return {
+    check(now: number): void {
+      if (now <= until) return;
+      const { user, system } = process.threadCpuUsage(before);
+      if (user + system > renderMs * 1000) throw new Error('template render limit exceeded');
+    },
   };
-  const check = (now: number): void => {
-    if (now > until && isOver()) throw new Error('template render limit exceeded');
-  };
-  return { check };
 }
 
 /** An operator's Liquid template, sandboxed: no files, no other templates, limited time and memory. */
