@@ -19,11 +19,7 @@ export interface Proxies {
   direct: readonly { name: string; port: string | undefined }[];
 }
 
-/**
- * Reads the proxy variables.
- * @param texts trimmed values by variable name
- * @returns mistakes name the variable and contain no value
- */
+/** Reads the proxy variables from trimmed texts by name; mistakes contain no value. */
 export function proxiesFrom(texts: ReadonlyMap<string, string>): { proxies: Proxies; mistakes: string[] } {
   const mistakes: string[] = [];
   const variableFor = (name: string): string | undefined => [name, name.toUpperCase()].find(spelling => texts.has(spelling));

@@ -12,8 +12,7 @@ const rejectionTimeoutMs = 500;
 type Certificates = { [name in 'ca' | 'cert' | 'key']?: string | undefined };
 
 /**
- * Connects to the host of a URL, with TLS for https, and disconnects without sending a request. With a proxy, connects only to the proxy.
- * @returns which of the two was reached
+ * Connects to the host of a URL, or to its proxy, with TLS for https, and disconnects without sending a request.
  * @throws SinkError; the signal's reason once that is aborted
  */
 export async function reach(url: string, proxies: Proxies, certificates: Certificates, signal: AbortSignal): Promise<'target' | 'proxy'> {

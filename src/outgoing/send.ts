@@ -112,10 +112,7 @@ const readable = /^\s*text\/|^[^;]*\b(json|xml|javascript|x-www-form-urlencoded)
 const maxInputLength = 16_000;
 const maxLength = 500;
 
-/**
- * A target's response for display: one line, without secrets, shortened; `null` if it is empty or neither text nor JSON.
- * @param more secrets beyond those of the settings, such as a fetched token
- */
+/** A response for display: one line, shortened, without the secrets of the settings and `more`; `null` if empty or neither text nor JSON. */
 export function responseOf(answer: string, contentType: unknown, clean: Clean, more?: readonly string[]): string | null {
   if (typeof contentType === 'string' && !readable.test(contentType)) return null;
   const text = answer.slice(0, maxInputLength);
@@ -134,7 +131,6 @@ export function decodeText(bytes: Buffer, contentType: unknown): string {
   }
 }
 
-/** Attaches the target's response to an error. @param more secrets beyond those of the settings */
 export function withResponse<E extends SinkError>(
   error: E,
   { body, contentType }: Pick<Answer, 'body' | 'contentType'>,

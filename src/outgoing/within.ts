@@ -1,8 +1,8 @@
 import { TryAgain } from '../sinks/errors.js';
 
 /**
- * Runs work with a timeout in milliseconds, `null` for none. The work's signal is aborted with the given one, or on timeout with the error
- * of `timeoutError`; any error that the work then throws is replaced by that reason. Waits for the work to end, so that it can clean up.
+ * Runs work with a timeout (`null`: none). Its signal is aborted with the given one, or on timeout with the error of `timeoutError`; any error
+ * that the work then throws is replaced by that reason. Waits for the work to end, so that it can clean up.
  * AbortSignal.any and AbortSignal.timeout would cost as much CPU as a request and stay in memory until the timeout.
  */
 export async function within<T>(
@@ -42,8 +42,6 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
 
 /**
  * Like `within`, for calls that may ignore their signal, such as a sink's: does not wait for the call after a timeout or an abort.
- * Not built on AbortSignal.any, whose listeners stay in memory as long as the followed signal.
- * @param timeoutMs `null` if the sink limits its requests itself
  * @throws TryAgain on timeout; the reason of `stop` once that is aborted; otherwise the error of the call
  */
 export function bounded<T>(call: (signal: AbortSignal) => Promise<T>, timeoutMs: number | null, stop: AbortSignal): Promise<T> {

@@ -32,10 +32,7 @@ interface Options {
   dryRun: boolean;
 }
 
-/**
- * Called in the transaction that records the outcomes, to write further rows; may be called again after a conflict.
- * @returns called once it is committed
- */
+/** Called in the transaction that records the outcomes, again after a conflict; what it returns is called once that is committed. */
 type WithOutcomes = (trx: Trx, outcomes: readonly Outcome[]) => Promise<(() => void) | undefined>;
 
 /** An inconclusive reading is repeated only if it becomes due within this time; a later one results from a wrong clock. */

@@ -89,10 +89,7 @@ export interface SearchSink extends BulkSink {
   ): Promise<Difference[]>;
   /** Deletes surplus documents, unless their version has changed. */
   remove(surplus: readonly Difference[], signal: AbortSignal): Promise<void>;
-  /**
-   * Creates the next index, empty, unless it exists. After `settleMs`, all processes write deliveries to both indices.
-   * @returns the name of the next index
-   */
+  /** Creates the next index, empty, unless it exists, and returns its name. After `settleMs`, all processes write to both indices. */
   prepare(signal: AbortSignal): Promise<string>;
   /** How long after `prepare` other processes may still write to the old index only. */
   readonly settleMs: number;

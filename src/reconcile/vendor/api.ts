@@ -50,10 +50,7 @@ export class VendorApi {
     this.agent.destroy();
   }
 
-  /**
-   * Calls a command of the official-channel API; on 70001 (expired signature) retries once with a new one.
-   * @throws VendorError; the signal's reason once that is aborted
-   */
+  /** Calls a command, after 70001 (expired signature) once `again`. @throws VendorError; the signal's reason once that is aborted */
   async call(command: string, body: object, signal: AbortSignal, again = true): Promise<VendorAnswer> {
     const ended = await this.pace(signal);
     const sentAt = this.clock.now();

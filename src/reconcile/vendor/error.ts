@@ -15,10 +15,7 @@ export class VendorError extends Error {
   /** Set if the vendor answered with an error code. */
   when: When | null = null;
 
-  /**
-   * @param code the vendor's error code, if it answered
-   * @param waitMs minimum delay before the next call
-   */
+  /** @param code the vendor's error code, if it answered @param waitMs minimum delay before the next call */
   constructor(
     readonly kind: Kind,
     readonly why: Explanation,

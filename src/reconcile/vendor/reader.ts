@@ -23,10 +23,7 @@ const vendorNames: Record<FieldName, string> = {
 };
 const filter = { OfficialAccountBaseInfoFilter: [...Object.values(vendorNames), 'Owner_Account'] };
 
-/**
- * Reads up to 50 channels and returns a reading for each. A call that is rejected because of its ids is repeated in halves.
- * @throws VendorError if the API fails
- */
+/** Reads up to 50 channels. A call that is rejected because of its ids is repeated in halves. @throws VendorError if the API fails */
 export async function readChannels(
   api: VendorApi,
   ids: readonly string[],

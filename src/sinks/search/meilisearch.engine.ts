@@ -19,14 +19,10 @@ interface Stored extends Record<string, unknown> {
 }
 
 /**
- * Meilisearch has neither aliases nor document versions. Searches always use the index named INDEX; the next index has its own name, and a
- * swap exchanges their contents.
- *
- * Guaranteed: a delivered document was read back from the index, after its task had ended, at this version or a newer one. Newer documents
- * are not overwritten as long as each channel has one writer at a time, which lanes ensure across replicas. After a write with an unknown
- * result, the next write of the channel waits for all pending tasks, reads again, and repeats what a late write has undone.
- *
- * Not guaranteed: a write delayed by the network or a stopped process until after all this. `verify` finds and repairs it.
+ * Meilisearch has neither aliases nor document versions. Searches always use the index named INDEX; a swap exchanges its contents with those
+ * of the next index. A delivered document was read back from the index at this version or a newer one. Newer documents are not overwritten as
+ * long as each channel has one writer at a time, which lanes ensure across replicas. After a write with an unknown result, the next write of
+ * the channel waits for all pending tasks, reads again, and repeats what a late write has undone; a still later one is found by `verify`.
  */
 export class MeilisearchEngine implements Engine {
   readonly name = 'Meilisearch';
