@@ -16,6 +16,7 @@ class Scripted {
   checks = 0;
   problems: SinkError[] = [];
   failure: SinkError | null = null;
+  skips = false;
   readonly got: Delivery[] = [];
   /** Called during a check. */
   meanwhile: () => unknown = () => undefined;
@@ -26,9 +27,10 @@ class Scripted {
     return { problems: this.problems, summary: 'reachable' };
   }
 
-  async deliver(delivery: Delivery): Promise<void> {
+  async deliver(delivery: Delivery): Promise<'skipped' | void> {
     this.got.push(delivery);
     if (this.failure) throw this.failure;
+    if (this.skips) return 'skipped';
   }
 }
 
@@ -263,6 +265,15 @@ eachStore('checks', store => {
       await stage.attempt(crm, undefined, async deliveries => waited.push(...deliveries));
       expect(waited).toHaveLength(1);
       expect((await stateOf(stage)).state).toBe('ok');
+    });
+
+    test('test: a sample that the template skips heals nothing', async () => {
+      const { stage, crm, sink } = await stageOf();
+      await stage.record();
+      await stage.attempt(crm, wrongToken());
+      sink.skips = true;
+      expect((await post(stage, 'crm/test')).body).toMatchObject({ outcome: 'delivered', reason: 'not sent (template)' });
+      expect((await stateOf(stage)).state).toBe('misconfigured');
     });
 
     test('of an index the test document is taken out again, and it is said where that fails', async () => {

@@ -83,9 +83,10 @@ export class Checks {
     const at = this.clock.now();
     await recordAction(this.database.kysely, { at, actor }, 'test', { sink: name });
     const result = await testSink(served, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
-    const { outcome, status, durationMs } = result;
+    const { outcome, status, durationMs, reason } = result;
     this.log.info('sink tested', { sink: name, by: actor, outcome, status, durationMs });
-    if (outcome === 'delivered') await this.heal(served);
+    // A success with a reason was skipped by the sink's template, which says nothing about the sink.
+    if (outcome === 'delivered' && reason === null) await this.heal(served);
     return result;
   }
 
