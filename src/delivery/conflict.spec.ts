@@ -73,6 +73,14 @@ describe('a 409', () => {
     expect(states).toEqual([...Array.from({ length: before.length + 5 }, () => 'pending'), 'parked']);
   });
 
+  it('of a proxy or a token endpoint stops the sink like any other answer of theirs', () => {
+    const failure = new Misconfigured(['token_answered', 409], ['token_settings'], 409);
+    const work = { doubt: 1, tries: 1, lane_tries: 1, config_error_seq: null, state: 'pending', delivery: {} } as unknown as LaneWork;
+    const { health, settlements } = settle(well, { at: 0, durationMs: 1, answers: [{ work, answer: { failure } }] }, ages);
+    expect(health.state).toBe('misconfigured');
+    expect(settlements[0]!.delivery).toMatchObject({ state: 'pending', doubt: 1, reason: JSON.stringify(['token_answered', 409]) });
+  });
+
   it('is waited out at most five times, and only after an attempt that may have arrived, whatever else there is', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...Object.keys(kinds)), { maxLength: 25 }), names => {

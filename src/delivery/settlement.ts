@@ -73,17 +73,22 @@ export function settle(
  */
 function judged({ config_error_seq: configErrorSeq, doubt }: LaneWork, answer: Answer, { cleared_up_to: clearedUpTo }: Health): Answer {
   if (!('failure' in answer)) return answer;
-  // If an earlier attempt may have arrived, the 409 refers to that one.
-  if (answer.failure.status === conflict && doubt > 0 && doubt <= maxConflicts)
+  // If an earlier attempt may have arrived, the target's 409 refers to that one.
+  if (answer.failure instanceof Refused && answer.failure.status === conflict && doubt > 0 && doubt <= maxConflicts)
     return { failure: answer.failure.as(TryAgain, ['still_at_work']) };
   if (answer.failure.outcome !== 'misconfigured') return answer;
   if (configErrorSeq === null || clearedUpTo < configErrorSeq) return answer;
   return { failure: answer.failure.as(Refused, ['fix_channel']) };
 }
 
+/** A 409 that is tried again, see `judged`. */
+function isConflict(failure: SinkError): boolean {
+  return failure instanceof TryAgain && failure.status === conflict;
+}
+
 /** One failure of each kind that concerns the sink as a whole. */
 function failuresOf(answers: readonly Answer[]): (TryAgain | Misconfigured)[] {
-  const failures = answers.flatMap(answer => ('failure' in answer && answer.failure.status !== conflict ? [answer.failure] : []));
+  const failures = answers.flatMap(answer => ('failure' in answer && !isConflict(answer.failure) ? [answer.failure] : []));
   const firsts = [failures.find(failure => failure instanceof TryAgain), failures.find(failure => failure instanceof Misconfigured)];
   return firsts.filter(failure => failure !== undefined);
 }
@@ -128,7 +133,7 @@ function settlementOf(
     tries: work.tries + Number(counts),
     failing_since: failingSince,
     stopped_ms: stopped,
-    doubt: over ? 0 : failure.status === conflict ? work.doubt + 1 : work.doubt || Number(mayHaveArrived(failure)),
+    doubt: over ? 0 : isConflict(failure) ? work.doubt + 1 : work.doubt || Number(mayHaveArrived(failure)),
     cause: state === 'parked' ? (expired ? 'expired' : 'refused') : null,
     reason: stored(expired ? ['gave_up', failure.reason] : failure.reason),
     advice: stored(failure.advice),
