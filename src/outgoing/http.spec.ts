@@ -35,9 +35,19 @@ describe('Retry-After', () => {
     );
   });
 
-  it.each([undefined, null, '', '  ', 'soon', '1.5 h', 5, ['5'], '9'.repeat(400) + 'x'])('is 0 for %p', header => {
-    expect(retryAfterMs(header, now)).toBe(0);
+  it('may have a fraction', () => expect(retryAfterMs('1.5', now)).toBe(1500));
+
+  it('is a date in any of the formats of HTTP, or in ISO 8601', () => {
+    const dates = ['Mon, 23 Nov 2026 12:00:30 GMT', 'Monday, 23-Nov-26 12:00:30 GMT', 'Mon Nov 23 12:00:30 2026', '2026-11-23T12:00:30Z'];
+    for (const date of dates) expect([date, retryAfterMs(date, now)]).toEqual([date, 30_000]);
   });
+
+  it.each([undefined, null, '', '  ', 'soon', '1.5 h', '-40', '-40.5', '35.5 s', '+40', '2040-', 5, ['5'], '9'.repeat(400) + 'x'])(
+    'is 0 for %p',
+    header => {
+      expect(retryAfterMs(header, now)).toBe(0);
+    },
+  );
 });
 
 describe('the status table', () => {

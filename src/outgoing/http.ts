@@ -12,9 +12,15 @@ const maxRetryAfterMs = 3_600_000;
 
 /** Parses `Retry-After` (seconds or a date) to milliseconds from now, one hour at most; 0 if absent, invalid or past. */
 export function retryAfterMs(header: unknown, now: number): number {
-  if (typeof header !== 'string' || header.trim() === '') return 0;
-  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
+  const text = typeof header === 'string' ? header.trim() : '';
+  const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : dateMs(text) - now;
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
+}
+
+/** Any of HTTP's three date formats, of which one has no zone, or ISO 8601. `Date.parse` alone would take `-40` for a year. */
+function dateMs(text: string): number {
+  const isDate = /^([a-z]{3,9},? |\d{4}-\d\d-\d\dT)/i.test(text);
+  return isDate ? Date.parse(/:\d\d \d{4}$/.test(text) ? `${text} GMT` : text) : NaN;
 }
 
 /** Maps an HTTP status to its outcome (docs/crm.md, "What to answer"); `null` means delivered. */
