@@ -1,10 +1,21 @@
-import { Context, Liquid, type Operators, type Template, type FilterImplOptions, defaultOperators } from 'liquidjs';
+import {
+  Context,
+  type Emitter,
+  type FilterImplOptions,
+  Liquid,
+  type Operators,
+  type Template,
+  defaultOperators,
+  toValueSync,
+} from 'liquidjs';
 
 /** CPU time limit for one rendering. */
 export const renderMs = 50;
 /** LiquidJS limits for one rendering and for the template, in characters. */
 const memoryLimit = 1_000_000;
 const parseLimit = 100_000;
+/** Limit for what a rendering makes, in characters: more than may be sent. */
+const outputLimit = 2_000_000;
 /** Limit for substring searches, which in the worst case take the product of both lengths in steps. */
 const maxSearchSteps = 100_000_000;
 
@@ -44,6 +55,18 @@ function timeLimit() {
       if (user + system > renderMs * 1000) throw new Error('template render limit exceeded');
     },
   };
+}
+
+/** Collects a rendering, which LiquidJS itself does not limit. */
+class LimitedOutput implements Emitter {
+  buffer = '';
+
+  write(part: unknown): void {
+    for (const text of [part].flat(Infinity) as (string | null | undefined)[]) {
+      this.buffer += text ?? '';
+      if (this.buffer.length > outputLimit) throw new Error('memory alloc limit exceeded');
+    }
+  }
 }
 
 /** An operator's Liquid template, sandboxed: no files, no other templates, limited time and memory. */
@@ -86,7 +109,9 @@ export class LiquidText {
   render(data: object): string {
     const renderLimit = timeLimit() as Context['renderLimit'];
     const context = new Context(data, this.engine.options, {}, { renderLimit, liquid: this.engine });
-    return this.convertErrors(() => String(this.engine.renderSync(this.templates, context)).toWellFormed());
+    const output = new LimitedOutput();
+    this.convertErrors(() => toValueSync(this.engine.renderer.renderTemplates(this.templates, context, output)));
+    return output.buffer.toWellFormed();
   }
 
   private convertErrors<T>(work: () => T): T {
@@ -111,6 +136,8 @@ function guarded(name: string, filter: FilterImplOptions): FilterImplOptions {
     if (seeks) searchable(value, args[0]);
     // `sample` shuffles all characters of a text.
     if (name === 'sample') searchable(value, value);
+    // An expression in a text is parsed when it is used.
+    if (name.endsWith('_exp') && args.some(arg => String(arg).length > parseLimit)) throw new Error('parse length limit exceeded');
     // `slice` would convert a long text to a number again for each character.
     return Reflect.apply(plain, this, [value, ...(name === 'slice' ? args.map(Number) : args)]);
   }

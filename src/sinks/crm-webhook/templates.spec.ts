@@ -60,6 +60,15 @@ describe('a body', () => {
     expect(bodyTemplate('{{ timestamp | date: "%Y-%m-%d %H:%M %z" }}', 'text/plain')(sample)).toBe('2022-12-09 08:26 +0000');
   });
 
+  it('has the items of a list one after the other, and nothing for null', () => {
+    const list = '{{ data.changes | map: "field" }}{{ data.operator }}{{ data.revision }}{{ data.exists }}';
+    expect(
+      new LiquidText(list).render({
+        data: { changes: [{ field: 'a' }, { field: ['b', null, ['c']] }], operator: null, revision: 3, exists: true },
+      }),
+    ).toBe('abc3true');
+  });
+
   it('holds no half characters', () => {
     const body = bodyTemplate('{{ data.profile.name | split: "" | first }}!', 'text/plain')(withProfile({ name: '😀' }));
     expect(body).toBe('\ufffd!');
@@ -151,6 +160,7 @@ describe('a hostile template', () => {
     digits: '1'.repeat(500_000),
     mid: `${'a'.repeat(150_000)}b${'a'.repeat(150_000)}`,
     tags: '<script'.repeat(80_000),
+    quotes: "'x".repeat(300_000),
     o: {},
   };
   test.each([
@@ -168,6 +178,9 @@ describe('a hostile template', () => {
     '{{ s | remove: mid }}',
     '{% if s contains mid %}x{% endif %}',
     '{{ tags | strip_html }}',
+    '{% for i in (1..800) %}{{ s }}{% endfor %}',
+    '{% assign a = "x" | split: "," %}{% for i in (1..800) %}{% assign a = a | push: s %}{% endfor %}{{ a }}',
+    '{{ "a" | split: "" | where_exp: "x", quotes }}',
     `{{ s${' | upcase | json'.repeat(5000)} }}`,
     `{{ s${' | sample: 9 | append: s'.repeat(3000)} }}`,
     `${'{% if true %}'.repeat(7000)}${'{% endif %}'.repeat(2000)}`,
@@ -203,6 +216,12 @@ describe('a hostile template', () => {
     expect(said()).not.toMatch(/function|native code|another error/);
     // Many times the duration on an idle core.
     expect(performance.now() - at).toBeLessThan(3000);
+  });
+
+  it('takes no memory for a text that is too long to be sent', () => {
+    const before = process.memoryUsage().rss;
+    expect(() => new LiquidText('{% for i in (1..800) %}{{ s }}{% endfor %}').render(data)).toThrow('memory alloc limit exceeded');
+    expect(process.memoryUsage().rss - before).toBeLessThan(200_000_000);
   });
 
   it('changes nothing for others', () => {
