@@ -83,6 +83,13 @@ describe('OAuth 2 client credentials', () => {
     expect(forms).toHaveLength(2);
   });
 
+  it('a token may come with a byte-order mark', async () => {
+    const { url } = await endpoint(() => ({ body: `\ufeff${JSON.stringify({ access_token: 'the-token' })}` }));
+    const crm = await target();
+    expect(await attempt(await sinkAt(crm.url, url))).toBeNull();
+    expect(bearers(crm)).toEqual(['Bearer the-token']);
+  });
+
   it('a token without an end is used until the target refuses it', async () => {
     const { url } = await tokens();
     const crm = await target(({ headers }) => ({
