@@ -1,4 +1,5 @@
-import type { Agent } from 'node:http';
+import { type Agent, type ClientRequest, type RequestOptions, request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
@@ -22,6 +23,13 @@ export interface OutgoingRequest {
  */
 const viaHttp = axios.getAdapter('http');
 
+/** As large as browsers allow; with Node's 16 kB, a target that sends more (cookies, policies) would never count as having answered. */
+const maxHeaderSize = 256 * 1024;
+const transport = {
+  request: (options: RequestOptions, onResponse: () => void): ClientRequest =>
+    (options.protocol === 'https:' ? httpsRequest : httpRequest)(Object.assign(options, { maxHeaderSize }), onResponse),
+};
+
 /** Sends one request without retries or redirects; resolves for every status, before the body is read. */
 export async function send({ method, url, headers, body, agent, signal }: OutgoingRequest): Promise<AxiosResponse<Readable>> {
   signal.throwIfAborted();
@@ -33,6 +41,7 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
     signal,
     httpAgent: agent,
     httpsAgent: agent,
+    transport,
     // The agent handles proxies; otherwise axios would read the environment.
     proxy: false,
     maxRedirects: 0,
@@ -55,7 +64,9 @@ export interface Answer {
   body: string;
 }
 
-function answerOf({ status, headers: fields }: AxiosResponse, bytes: Buffer): Answer {
+function answerOf({ status, headers: fields, request }: AxiosResponse, bytes: Buffer): Answer {
+  // Answered before the request was read: its unsent rest would keep the connection busy for good.
+  if (!(request as ClientRequest).writableFinished) (request as ClientRequest).destroy();
   const headers = fields as Record<string, unknown>;
   const { 'retry-after': retryAfter, 'content-type': contentType } = headers;
   return { status, headers, retryAfter, contentType, body: bytes.length === 0 ? '' : decodeText(bytes, contentType) };

@@ -1,4 +1,5 @@
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent, sinkContract } from '../../../test/sink.contract.ts';
 import { crmSink, crmStage } from '../../../test/support/crm-sink.ts';
@@ -14,7 +15,7 @@ function read(texts: Record<string, string>): { value: CrmWebhookSettings; mista
   return readClass(CrmWebhookSettings, new Map(Object.entries(texts)), 'SINK_CRM_');
 }
 
-const { target, sinkAt } = crmStage();
+const { ends, target, sinkAt } = crmStage();
 
 sinkContract('webhook', {
   open(origin, overrides) {
@@ -128,6 +129,24 @@ describe('connections', () => {
     expect(new Set(requests.map(({ remotePort }) => remotePort)).size).toBeLessThanOrEqual(3);
   });
 
+  it('are free again after answers that came before the request was read', async () => {
+    let answered = 0;
+    const server = createServer(socket =>
+      socket.once('data', () => {
+        answered += 1;
+        socket.pause().write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      }),
+    );
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    ends.push(async () => server.close());
+    const sink = await sinkAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { CONCURRENCY: '1', TIMEOUT_MS: '5000' });
+    const event = exampleEvent();
+    // Far more than the buffers of both ends hold.
+    Object.assign(event.data.profile, { introduction: 'x'.repeat(30_000_000) });
+    for (let index = 0; index < 3; index += 1) expect(await attempt(sink, exampleDelivery({ event }))).toBeNull();
+    expect(answered).toBe(3);
+  });
+
   it('leave no listeners on the signal they were given', async () => {
     const { url } = await target();
     const sink = await sinkAt(url);
@@ -135,6 +154,14 @@ describe('connections', () => {
     await attempt(sink, exampleDelivery(), signal);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
+});
+
+it.each([
+  [200, null],
+  [422, 'answered 422'],
+])('an answer of %i with long headers is one', async (status, message) => {
+  const { url } = await target(() => ({ status, headers: { 'set-cookie': 'x'.repeat(200_000) } }));
+  expect((await attempt(await sinkAt(url)))?.message ?? null).toBe(message);
 });
 
 describe('the rest of an answer', () => {
