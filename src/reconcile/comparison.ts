@@ -110,9 +110,13 @@ export async function beginComparison(
       await recordAction(trx, doing, cause === 'import' ? 'import' : 'compare', details);
     }
     const open = await openComparisons(trx, sdkAppId).execute();
-    const same = (row: ComparisonRow): boolean => row.whole === 1 && row.dry_run === Number(dryRun) && row.destroy === Number(destroy);
-    const waiting = channelIds ? undefined : open.find(row => row.state === 'waiting' && same(row));
-    if (waiting) return readComparison(waiting);
+    const whole = channelIds ? [] : open.filter(row => row.whole === 1 && row.dry_run === Number(dryRun));
+    // Replicas begin the same one by themselves at the same time, so this has to be decided here.
+    const same =
+      doing.actor === null
+        ? whole.find(row => cause === 'schedule' || row.started_at === null)
+        : whole.find(row => row.state === 'waiting' && row.destroy === Number(destroy));
+    if (same) return readComparison(same);
     const valid = channelIds?.filter(isChannelId) ?? [];
     const invalid = (channelIds ?? []).flatMap((id): Outcome[] => {
       if (isChannelId(id)) return [];

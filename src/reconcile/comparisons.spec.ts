@@ -915,6 +915,14 @@ eachStore('comparisons', store => {
     );
   });
 
+  test('replicas whose schedules are due at the same time begin one', async () => {
+    const database = await store.open();
+    const processes = [processAt(database), processAt(database), processAt(database)];
+    const bySchedule = { sdkAppId, cause: 'schedule' } as const;
+    await Promise.all(processes.map(({ clock }) => beginComparison(database, bySchedule, { at: clock.now(), actor: null })));
+    expect(await all(database)).toMatchObject([{ cause: 'schedule', state: 'running' }]);
+  });
+
   test('one of all channels that waits is as good as another one', async () => {
     const database = await store.open();
     const { begin } = processAt(database);

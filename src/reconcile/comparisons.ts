@@ -8,7 +8,7 @@ import type { RepeatedTask } from '../process/repeatedly.js';
 import { Settings } from '../settings/settings.js';
 import { AppWork } from './app-work.js';
 import { AppLease, leaseMs } from './app-lease.js';
-import { type Cause, beginComparison, lockApp, openComparisons } from './comparison.js';
+import { type Cause, beginComparison, lockApp } from './comparison.js';
 import { type Refusals, isDue, withRefusal } from './refusals.js';
 import { VendorApi } from './vendor/api.js';
 
@@ -55,7 +55,7 @@ export class Comparisons {
     if (at === 0 || downForMs <= minDowntimeMs) return;
     for (const { sdkAppId } of this.settings.apps) {
       this.log.info('the service was down: comparing channels with Tencent', { app: sdkAppId, forMs: Math.round(downForMs) });
-      await this.beginWhole(sdkAppId, 'downtime', now);
+      await this.begin(sdkAppId, 'downtime', now);
     }
   }
 
@@ -92,7 +92,7 @@ export class Comparisons {
     // A time in the future was written by a wrong clock.
     const ago = (at: number | null | undefined): number => (at === null || at === undefined || at > now ? Infinity : now - at);
     if (refused && isDue(refused, this.clock.monotonic(), ago(row?.refused_at))) {
-      await this.beginWhole(sdkAppId, 'refused', now);
+      await this.begin(sdkAppId, 'refused', now);
       if (!refused.ours)
         await this.database.kysely.updateTable('app').set({ refused_at: now }).where('sdk_app_id', '=', sdkAppId).execute();
       // Keep it if another webhook has been refused meanwhile.
@@ -102,7 +102,7 @@ export class Comparisons {
     if (every === null || sinceStart < every) return;
     const dueAt = now - (sinceStart % every);
     // One that fell due while another was running is skipped. (`dueAt` is NaN before the first one.)
-    if (!((await this.lastEndOf(sdkAppId)) > dueAt)) await this.beginWhole(sdkAppId, 'schedule', now);
+    if (!((await this.lastEndOf(sdkAppId)) > dueAt)) await this.begin(sdkAppId, 'schedule', now);
   }
 
   /** When the latest full comparison ended; 0 if there is none. */
@@ -117,11 +117,7 @@ export class Comparisons {
     return end ?? 0;
   }
 
-  /** Starts a full comparison unless one is waiting; a scheduled one is also skipped while one is running. */
-  private async beginWhole(sdkAppId: string, cause: Cause, now: number): Promise<void> {
-    const open = await openComparisons(this.database.kysely, sdkAppId).execute();
-    const whole = open.filter(row => row.whole === 1 && row.dry_run === 0);
-    if (whole.some(row => cause === 'schedule' || row.started_at === null)) return;
+  private async begin(sdkAppId: string, cause: Cause, now: number): Promise<void> {
     await beginComparison(this.database, { sdkAppId, cause }, { at: now, actor: null });
   }
 
