@@ -22,7 +22,6 @@ import { reportComparisons, writeAlerts } from './write-alerts.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 
 const observeIntervalMs = 5000;
-/** How often changed alerts are sent to each report sink. */
 const sendIntervalMs = 1000;
 /** How long after its timeout an attempt counts as lost, so that another process may retry. */
 const graceMs = 10_000;

@@ -7,7 +7,6 @@ import type { Moved } from '../delivery/modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import { recheckAt, waitingOf } from './results.js';
 
-/** How many changes one statement names. */
 const statementSize = 1000;
 
 /**

@@ -12,7 +12,6 @@ const minuteMs = 60_000;
 const dayMs = 86_400_000;
 /** A summary that is delayed for longer than this is skipped. */
 const maxDelayMs = 120 * minuteMs;
-/** Approximate number of rows that one statement reads. */
 const pageRows = 10_000;
 
 /**

@@ -15,7 +15,6 @@ export interface LocalSignals {
   /** When the last webhook arrived; `null` before the first. */
   webhookAt: number | null;
   startedAt: number;
-  /** Rejected webhooks, by cause. */
   rejected: Partial<Record<RejectionCause, number>>;
 }
 
@@ -91,7 +90,6 @@ export async function observe(
   return found;
 }
 
-/** Whether webhooks were rejected since then. */
 async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: LocalSignals): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
   const alerts = trx.selectFrom('alert').select('payload').where('key', '=', 'rejected');

@@ -2,7 +2,7 @@ import type { ReportSink } from '../report-sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
-import { interactionHandlerOf } from './clicks/http-signature.js';
+import { interactionHandlerOf } from './clicks/interaction.js';
 import { Interactions } from './clicks/interactions.js';
 import { IncomingWebhookCards } from './incoming-webhook.js';
 import { checkBot, checkHook } from './slack-check.js';

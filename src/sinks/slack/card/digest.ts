@@ -47,7 +47,6 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
   return parts.map((part, index) => ({ text: words.digest.part(index + 1, parts.length), blocks: [richText(part)] }));
 }
 
-/** The changes that the message itself shows, in short. */
 function firstLines(reports: readonly Report[], context: RenderContext): Line[] {
   const lines = reports.slice(0, maxLines).map(report => lineOf(report, context, 40));
   return firstFitting(lines, maxUnits);

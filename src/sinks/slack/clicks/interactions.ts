@@ -1,5 +1,5 @@
 // The path of an interaction, each step calling the next:
-// 1. Over HTTP: SlackInteractionsController, then `handle` in http-signature.ts, which verifies the signature. Over Socket Mode: socket.ts.
+// 1. Over HTTP: SlackInteractionsController, then `handle` in interaction.ts, which verifies the signature. Over Socket Mode: socket.ts.
 // 2. `SinkContext.interaction`, implemented in served-sinks.ts: offers it to every sink until one returns an answer.
 // 3. `ReportSink.interaction`, implemented in slack.sink.ts: compares the signing secret or app token with the sink's own.
 // 4. `Interactions.take`, below: performs it if it is for this sink.
@@ -130,7 +130,6 @@ export class Interactions {
     return null;
   }
 
-  /** Shows Home with the channels that match the search. */
   private async find(typed: Interaction): Promise<null> {
     const about = typed.target.trim();
     if (about === '' || !mayRead(typed, this.settings)) return this.showHome(typed);

@@ -8,7 +8,7 @@ import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { idsOf } from './http-signature.js';
+import { idsOf } from './interaction.js';
 
 const silent = () => {};
 /** Silences Slack's SDK: its logs contain payloads, and URLs that grant access. */
@@ -23,7 +23,6 @@ const silentLogger = {
 };
 
 const maxPauseMs = 60_000;
-/** The envelope types that we handle. */
 const envelopes = new Set(['interactive', 'slash_commands', 'events_api']);
 
 /**
@@ -78,11 +77,7 @@ export class Socket {
     }
   }
 
-  /**
-   * Opens a connection.
-   * @returns `ending`, which resolves when it ends or Slack asks for a new one; after such a request it works until `leave` is called
-   * @throws if it cannot be opened
-   */
+  /** @returns `ending`, which resolves when it ends or Slack asks for a new one; after such a request it works until `leave` is called */
   private async connect(): Promise<{ ending: Promise<void>; leave: () => void }> {
     const { appToken } = this;
     const { API_URL, TIMEOUT_MS } = this.settings;
@@ -142,11 +137,7 @@ function asksForAnother(message: unknown): boolean {
   return type === 'disconnect' && reason !== 'link_disabled';
 }
 
-/**
- * Connects like the SDK itself, but through proxies.
- * @param signal aborts the wait for a tunnel
- * @param onConnected receives the connection, which the SDK then cannot destroy
- */
+/** Connects like the SDK itself, but through proxies. @param onConnected receives the connection, which the SDK then cannot destroy */
 function connector(proxies: Proxies, signal: AbortSignal, onConnected: (link: Link) => void): buildConnector.connector {
   const direct = buildConnector({ allowH2: false });
   return (to, done) => {

@@ -67,7 +67,6 @@ function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, 
   return { type: 'rich_text', elements: [...elements, ...more.map(section)] };
 }
 
-/** Time, outcome and duration of an attempt; for a failure, also the target's answer. */
 function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): Line {
   const { words } = context;
   const { outcome: outcomes } = words.details;

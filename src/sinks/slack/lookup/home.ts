@@ -6,7 +6,6 @@ import { failedBlocks, maxItems, maxSinks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
 import { changeItem, fitting, needsAttention, phraseOf, restLine, sinkLines, withApps } from './lines.js';
 
-/** The content of Home. */
 export interface HomeContent {
   sinks: readonly SinkOverview[];
   latest: readonly ListedChange[];
