@@ -2,12 +2,12 @@ import type { Agent } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
 import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
+import { reach } from '../../outgoing/reach.js';
 import { type Answer, readAnswer, send, withResponse } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
-import type { Delivery, SingleSink } from '../sink.js';
+import type { CheckResult, Checkable, Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
-import { TryAgain } from '../errors.js';
-import { checkTarget } from './check-target.js';
+import { SinkError, TryAgain } from '../errors.js';
 import { OAuthToken } from './oauth.js';
 import { marksTests } from './proof.js';
 import { Shape } from './shape.js';
@@ -26,18 +26,17 @@ export const crmWebhook = defineSink<CrmWebhookSettings>({
     if (!settings.SECRETS) context.warn(`SINK_${context.name.toUpperCase()}_SECRETS is not set: the webhooks of this sink go out unsigned`);
     if (settings.TEMPLATE !== undefined && !marksTests(settings.TEMPLATE, settings.CONTENT_TYPE))
       context.warn(`SINK_${context.name.toUpperCase()}_TEMPLATE never writes data.test: the target cannot tell a test from a change`);
-    const sink = new CrmWebhookSink(settings, context);
-    return Object.assign(sink, { check: checkTarget(settings, context, sink.oauth) });
+    return new CrmWebhookSink(settings, context);
   },
 });
 
 type Message = Record<'id' | 'url' | 'body', string> & { traceparent: string | undefined };
 
-class CrmWebhookSink implements SingleSink {
+class CrmWebhookSink implements SingleSink, Checkable {
   private readonly agent: Agent;
   private readonly signers: Webhook[];
   private readonly shape: Shape;
-  readonly oauth: OAuthToken | null;
+  private readonly oauth: OAuthToken | null;
 
   constructor(
     private readonly settings: CrmWebhookSettings,
@@ -59,6 +58,19 @@ class CrmWebhookSink implements SingleSink {
     const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body, traceparent }, signal);
     const error = this.shape.failureOf(answer, classifyStatus(answer.status, answer.retryAfter, this.context.now()));
     if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.recentTokens);
+  }
+
+  /** Checks the token endpoint and the connection to the target. Sends it no request, so path and credentials stay unverified. */
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    const { URL: url, CA: ca, CERT: cert, KEY: key } = this.settings;
+    const reached = reach(url, this.context.proxies, { ca, cert, key }, signal);
+    const [target, token] = await Promise.allSettled([reached, this.oauth?.get(signal)]);
+    const errors: unknown[] = [target, token].flatMap(result => (result.status === 'rejected' ? [result.reason] : []));
+    const problems = errors.filter(error => error instanceof SinkError);
+    if (problems.length < errors.length) throw errors.find(error => !(error instanceof SinkError));
+    const isProxy = target.status === 'fulfilled' && target.value === 'proxy';
+    const summary = isProxy ? 'its proxy is reachable; the target behind it, its path' : 'reachable; its path';
+    return { problems, summary: `${summary} and credentials are not tried until the first delivery or \`test\`` };
   }
 
   async close(): Promise<void> {
