@@ -23,15 +23,15 @@ export interface DeclaredSetting extends SettingOptions {
   property: string;
 }
 
+export type Mistake = [property: string, message: string];
+/** Whether each of these settings is valid by itself, so that its value can be used. */
+export type Valid = (...properties: string[]) => boolean;
+
 /** A class whose properties are settings. */
 export interface SettingsClass<T extends object = object> {
   new (): T;
-  /**
-   * Finds mistakes that involve several settings.
-   * @param valid whether each of these settings is valid by itself, so that its value can be used
-   * @param clean removes secrets from a text before it goes into a mistake
-   */
-  check?(settings: T, valid: (...properties: string[]) => boolean, clean: Clean): [property: string, message: string][];
+  /** Finds mistakes that involve several settings. @param clean removes secrets from a text before it goes into a mistake */
+  check?(settings: T, valid: Valid, clean: Clean): Mistake[];
 }
 
 const declarations = new WeakMap<object, DeclaredSetting[]>();
@@ -74,7 +74,7 @@ export function readClass<T extends object>(
     const rule = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
     return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);
   });
-  const valid = (...properties: string[]): boolean => !invalid.some(({ property }) => properties.includes(property));
+  const valid: Valid = (...properties) => !invalid.some(({ property }) => properties.includes(property));
   const between = settingsClass.check?.(value, valid, text => cleanBy(value)(text)) ?? [];
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }

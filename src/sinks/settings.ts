@@ -1,6 +1,6 @@
 import { IsIn, IsPositive, Matches } from 'class-validator';
 import { type FieldName, fieldNames } from '../channel/profile.js';
-import { Must, Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
+import { type Mistake, Must, Setting, Whole, decimal, duration, list, wholeNumber } from '../settings/setting.js';
 
 /** The settings common to all sinks. A type overrides a default by redeclaring the property in its own class. */
 export class SinkSettings {
@@ -54,7 +54,7 @@ export function incomplete<S>(
   settings: S,
   required: readonly (keyof S & string)[],
   optional: readonly (keyof S & string)[] = [],
-): [property: string, message: string][] {
+): Mistake[] {
   const given = [...required, ...optional].find(property => settings[property] !== undefined);
   const missing = required.filter(property => settings[property] === undefined);
   return given === undefined ? [] : missing.map(property => [property, `is required with ${given}`]);

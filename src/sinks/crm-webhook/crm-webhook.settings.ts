@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { IsIn, Matches } from 'class-validator';
-import { Must, Setting, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
+import { type Mistake, Must, Setting, type Valid, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { SinkSettings, incomplete } from '../settings.js';
 import { shapeMistakes } from './proof.js';
@@ -113,11 +113,7 @@ export class CrmWebhookSettings extends SinkSettings {
   @Setting({ meaning: 'The OAuth audience to request, if the server needs one', example: 'https://crm.example.com' })
   OAUTH_AUDIENCE?: string;
 
-  static check(
-    settings: CrmWebhookSettings,
-    valid: (...properties: string[]) => boolean,
-    clean: SinkContext['clean'],
-  ): [property: string, message: string][] {
+  static check(settings: CrmWebhookSettings, valid: Valid, clean: SinkContext['clean']): Mistake[] {
     const { URL: url, HEADERS, CERT, KEY, CONTENT_TYPE, TEMPLATE } = settings;
     const mistakes = [
       ...shapeMistakes(settings, valid, clean),

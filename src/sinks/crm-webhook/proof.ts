@@ -1,3 +1,4 @@
+import type { Mistake, Valid } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { TemplateError, renderMs } from './liquid.js';
 import { type Sample, samples } from './samples.js';
@@ -12,13 +13,10 @@ type Compile = () => (sample: Sample) => unknown;
 /** Whether an error is left to be refused per delivery, since it may concern only a few channels. */
 type IsTolerated = (error: UnusableRendering) => boolean;
 
-/** Renders all templates with samples before the first webhook. @returns mistakes as `[property, what to do]` */
-export function shapeMistakes(
-  { URL: url, TEMPLATE, CONTENT_TYPE, SUCCESS }: ShapeSettings,
-  valid: (...properties: string[]) => boolean,
-  clean: Clean,
-): [property: string, message: string][] {
-  const mistakes: [string, string][] = [];
+/** Renders all templates with samples before the first webhook. */
+export function shapeMistakes(settings: ShapeSettings, valid: Valid, clean: Clean): Mistake[] {
+  const { URL: url, TEMPLATE, CONTENT_TYPE, SUCCESS } = settings;
+  const mistakes: Mistake[] = [];
   const prove = (property: string, compile: Compile, isTolerated: IsTolerated = () => false): void => {
     const problem = problemOf(compile, isTolerated, clean);
     if (problem !== null) mistakes.push([property, problem]);

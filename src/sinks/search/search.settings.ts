@@ -1,11 +1,9 @@
 import { Matches } from 'class-validator';
-import { Must, Setting, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { type Mistake, Must, Setting, type Valid, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings, incomplete } from '../settings.js';
 
 /** Valid as an alias and, with `-v1` appended, as an index name. */
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
-
-type Valid = (...properties: string[]) => boolean;
 
 export class SearchSettings extends SinkSettings {
   @Setting({
@@ -42,7 +40,7 @@ export class SearchSettings extends SinkSettings {
   @Whole(1, 1000)
   override CONCURRENCY = 2;
 
-  static check({ URL: text }: SearchSettings, valid: Valid): [property: string, message: string][] {
+  static check({ URL: text }: SearchSettings, valid: Valid): Mistake[] {
     if (!valid('URL')) return [];
     const url = new URL(text);
     return url.search !== '' || url.hash !== '' ? [['URL', 'must not have a query or a fragment']] : [];
@@ -75,7 +73,7 @@ export class ClusterSettings extends SearchSettings {
   @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: '$property must be the name of an analyzer, such as cjk' })
   ANALYZER!: string;
 
-  static override check(settings: ClusterSettings, valid: Valid): [property: string, message: string][] {
+  static override check(settings: ClusterSettings, valid: Valid): Mistake[] {
     const { API_KEY, USERNAME, PASSWORD } = settings;
     const mistakes = [...super.check(settings, valid), ...incomplete(settings, ['USERNAME', 'PASSWORD'])];
     const user = USERNAME !== undefined || PASSWORD !== undefined;
@@ -90,7 +88,7 @@ export class ClusterSettings extends SearchSettings {
 }
 
 export class MeilisearchSettings extends SearchSettings {
-  static override check(settings: MeilisearchSettings, valid: Valid): [property: string, message: string][] {
+  static override check(settings: MeilisearchSettings, valid: Valid): Mistake[] {
     const mistakes = super.check(settings, valid);
     const { username, password } = valid('URL') ? new URL(settings.URL) : { username: '', password: '' };
     if (username !== '' || password !== '') mistakes.push(['URL', 'must not hold credentials: Meilisearch has no users, set API_KEY']);
