@@ -65,6 +65,7 @@ test('what holds no secret stays as it is', () => {
     'Cannot POST /hooks/channels',
     base64('nothing to see here'),
     '%zz %e4 \\ux &#9;',
+    'C:\\Temp\\New \\U0041',
   ];
   for (const text of texts) expect(clean(text)).toBe(text);
 });

@@ -13,7 +13,7 @@ const decoders: [escapes: RegExp, meaning: (escape: string) => string][] = [
   [/(?:%[0-9a-f]{2})+/gi, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString()],
   // Form encoding.
   [/\+/g, () => ' '],
-  [/\\(?:u[0-9a-f]{4}|["\\/bfnrt])/gi, escape => String(JSON.parse(`"${escape.replace('\\U', '\\u')}"`))],
+  [/\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])/g, escape => String(JSON.parse(`"${escape}"`))],
   [/&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);/gi, entityMeaning],
 ];
 const blanks: (typeof decoders)[0] = [/\s+/g, () => ''];
