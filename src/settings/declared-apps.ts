@@ -7,22 +7,18 @@ const NoControls = Matches(/^[^\p{C}]+$/u, { message: '$property must have no co
 
 /** Access to the vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
 export class AppSettings {
-  @Setting({
-    meaning:
-      "The app's secret key (console: Basic configuration). With it, channels are compared with Tencent over its REST API; it signs each UserSig",
-    required: true,
-    secret: true,
-    example: 'the-secret-key-of-the-app',
-  })
+  @Setting(
+    "The app's secret key (console: Basic configuration). With it, channels are compared with Tencent over its REST API; it signs each UserSig",
+    { required: true, secret: true, example: 'the-secret-key-of-the-app' },
+  )
   @Matches(/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters' })
   SECRET_KEY!: string;
 
-  @Setting({ meaning: 'An admin account of the app, used for reading', default: 'administrator' })
+  @Setting('An admin account of the app, used for reading', { default: 'administrator' })
   @NoControls
   IDENTIFIER!: string;
 
-  @Setting({
-    meaning: "The API's address for the app's region, such as `https://adminapisgp.im.qcloud.com`; `http://` is allowed",
+  @Setting("The API's address for the app's region, such as `https://adminapisgp.im.qcloud.com`; `http://` is allowed", {
     default: 'https://console.tim.qq.com',
   })
   @Must('an http or https URL without user, query and #', text => {
@@ -31,28 +27,24 @@ export class AppSettings {
   })
   REST_URL!: string;
 
-  @Setting({
-    meaning:
-      'A user who is subscribed to every channel of the app: channels of its list that are not known yet are imported at each comparison',
-    example: 'channel-sync',
-  })
+  @Setting(
+    'A user who is subscribed to every channel of the app: channels of its list that are not known yet are imported at each comparison',
+    { example: 'channel-sync' },
+  )
   @NoControls
   DISCOVER_AS?: string;
 }
 
 /** How often and how fast channels are compared. */
 export class ComparisonSettings {
-  @Setting({
-    meaning:
-      'How often all channels of each app that has a secret key are compared with Tencent: a whole number and s, m, h or d, 10s at least, or off, which stops the schedule only',
-    default: '24h',
-    parse: text => (text === 'off' ? null : duration(text)),
-  })
+  @Setting(
+    'How often all channels of each app that has a secret key are compared with Tencent: a whole number and s, m, h or d, 10s at least, or off, which stops the schedule only',
+    { default: '24h', parse: text => (text === 'off' ? null : duration(text)) },
+  )
   @Must('off, or a whole number and s, m, h or d, such as 24h, and 10s at least', every => every === null || Number(every) >= 10_000)
   COMPARE_EVERY!: number | null;
 
-  @Setting({
-    meaning: "Calls to Tencent's REST API per second and app, over all processes together; may be a fraction",
+  @Setting("Calls to Tencent's REST API per second and app, over all processes together; may be a fraction", {
     default: '5',
     parse: decimal,
   })

@@ -5,8 +5,6 @@ import { clean } from './environment.js';
 
 /** How one setting is parsed and documented; the source of `.env.example`, the settings page and the schema of the Helm chart. */
 export interface SettingOptions {
-  /** Description with the unit, one sentence. */
-  meaning: string;
   /** The value if the variable is not set, as it would be written in the environment. */
   default?: string;
   required?: true;
@@ -18,9 +16,10 @@ export interface SettingOptions {
   parse?: (text: string) => unknown;
 }
 
-/** A declared setting; `property` is the suffix of the variable's name. */
+/** A declared setting; `property` is the suffix of the variable's name, `meaning` one sentence with the unit. */
 export interface DeclaredSetting extends SettingOptions {
   property: string;
+  meaning: string;
 }
 
 export type Mistake = [property: string, message: string];
@@ -37,10 +36,10 @@ export interface SettingsClass<T extends object = object> {
 const declarations = new WeakMap<object, DeclaredSetting[]>();
 
 /** Declares a property of a settings class as an environment variable. */
-export function Setting(options: SettingOptions): PropertyDecorator {
+export function Setting(meaning: string, options: SettingOptions = {}): PropertyDecorator {
   return (target, property) => {
     const own = declarations.get(target) ?? [];
-    declarations.set(target, [...own, { ...options, property: String(property) }]);
+    declarations.set(target, [...own, { ...options, meaning, property: String(property) }]);
     if (options.parse === list) [ByCommas, ArrayNotEmpty()].forEach(rule => rule(target, property));
     if (options.default === undefined && !options.required) IsOptional()(target, property);
   };

@@ -22,64 +22,47 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** All settings, validated. */
 export class Settings extends TracingSettings {
-  @Setting({
-    meaning: 'Comma-separated ids (digits) of the apps whose webhooks are accepted',
-    parse: list,
-    example: '1400000001',
-    required: true,
-  })
+  @Setting('Comma-separated ids (digits) of the apps whose webhooks are accepted', { parse: list, example: '1400000001', required: true })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS!: string[];
 
-  @Setting({
-    meaning:
-      'Comma-separated authentication tokens of the webhook console: the current and, while rotating, the previous. Without one, anyone who knows the URL can send webhooks (a warning at start)',
-    parse: list,
-    secret: true,
-    example: 'the-token-of-the-console',
-  })
+  @Setting(
+    'Comma-separated authentication tokens of the webhook console: the current and, while rotating, the previous. Without one, anyone who knows the URL can send webhooks (a warning at start)',
+    { parse: list, secret: true, example: 'the-token-of-the-console' },
+  )
   @MaxLength(128, { each: true, message: '$property must list tokens of at most 128 characters' })
   WEBHOOK_TOKENS?: string[];
 
-  @Setting({ meaning: 'Allowed distance of RequestTime from now, in whole seconds, both ways', default: '60', parse: wholeNumber })
+  @Setting('Allowed distance of RequestTime from now, in whole seconds, both ways', { default: '60', parse: wholeNumber })
   @Whole(1, 86_400)
   WEBHOOK_SIGN_WINDOW_SECONDS!: number;
 
-  @Setting({ meaning: 'The path of the webhook URL', default: '/webhooks/tencent-chat' })
+  @Setting('The path of the webhook URL', { default: '/webhooks/tencent-chat' })
   // Clients remove `.` and `..` segments from a path.
   @Matches(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+\/?$/, {
     message: '$property must be a path such as /webhooks/tencent-chat, of letters, digits and . _ ~ -',
   })
   WEBHOOK_PATH!: string;
 
-  @Setting({
-    meaning: 'The largest body, counted after decompression: bytes, or a number and kb or mb',
-    default: '1mb',
-    parse: size,
-  })
+  @Setting('The largest body, counted after decompression: bytes, or a number and kb or mb', { default: '1mb', parse: size })
   @Whole(1024, 64 * 1024 * 1024, { message: '$property must be bytes, or a number and kb or mb, such as 65536 or 1mb' })
   WEBHOOK_BODY_LIMIT!: number;
 
-  @Setting({ meaning: 'The port for webhooks; 0 takes a free one', default: '3000', parse: port })
+  @Setting('The port for webhooks; 0 takes a free one', { default: '3000', parse: port })
   @Whole(0, 65_535, { message: isPort })
   PORT!: number;
 
-  @Setting({
-    meaning: 'The port for health, metrics and the API; keep it inside your network. 0 takes a free one',
-    default: '3001',
-    parse: port,
-  })
+  @Setting('The port for health, metrics and the API; keep it inside your network. 0 takes a free one', { default: '3001', parse: port })
   @Whole(0, 65_535, { message: isPort })
   MANAGEMENT_PORT!: number;
 
-  @Setting({ meaning: 'The address of this machine that PORT listens on', default: '0.0.0.0' })
+  @Setting('The address of this machine that PORT listens on', { default: '0.0.0.0' })
   HOST!: string;
 
-  @Setting({ meaning: 'The address of this machine that MANAGEMENT_PORT listens on; the same as HOST unless set', example: '127.0.0.1' })
+  @Setting('The address of this machine that MANAGEMENT_PORT listens on; the same as HOST unless set', { example: '127.0.0.1' })
   MANAGEMENT_HOST?: string;
 
-  @Setting({
-    meaning: 'The bearer token of /api/v1, 16 characters or more; without it the API and its documentation answer 404',
+  @Setting('The bearer token of /api/v1, 16 characters or more; without it the API and its documentation answer 404', {
     secret: true,
     example: 'a-long-random-text',
   })
@@ -87,51 +70,44 @@ export class Settings extends TracingSettings {
   @Matches(...tokenRules[1])
   MANAGEMENT_TOKEN?: string;
 
-  @Setting({
-    meaning:
-      "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which anyone who has the link can open for one hour. Needs MANAGEMENT_TOKEN",
-    example: 'https://channel-sync.example.com',
-  })
+  @Setting(
+    "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which anyone who has the link can open for one hour. Needs MANAGEMENT_TOKEN",
+    { example: 'https://channel-sync.example.com' },
+  )
   @Must(
     'an http or https URL without user, query and fragment',
     value => isHttpUrl(value) && !/[?#]|^https?:\/\/[^/]*@/i.test(String(value)),
   )
   PUBLIC_URL?: string;
 
-  @Setting({
-    meaning:
-      '`sqlite:` and a path (folders are created) for one process, or `postgres://…`. A path is relative to where the process starts',
-    default: 'sqlite:data/channel-sync.db',
-    secret: true,
-  })
+  @Setting(
+    '`sqlite:` and a path (folders are created) for one process, or `postgres://…`. A path is relative to where the process starts',
+    { default: 'sqlite:data/channel-sync.db', secret: true },
+  )
   @Must('sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded', isDatabaseUrl)
   DATABASE_URL!: string;
 
-  @Setting({
-    meaning:
-      'With PostgreSQL only: the folder where webhooks are stored, fsynced, while the database is unavailable; they are recorded when it is back. Processes may share it',
-    default: 'data/spool',
-  })
+  @Setting(
+    'With PostgreSQL only: the folder where webhooks are stored, fsynced, while the database is unavailable; they are recorded when it is back. Processes may share it',
+    { default: 'data/spool' },
+  )
   SPOOL_DIR!: string;
 
-  @Setting({
-    meaning:
-      'Webhooks, changes, deliveries and attempts are deleted after this many days, unless a delivery is still pending or parked; profiles and the latest change of each channel stay',
-    default: '90',
-    parse: wholeNumber,
-  })
+  @Setting(
+    'Webhooks, changes, deliveries and attempts are deleted after this many days, unless a delivery is still pending or parked; profiles and the latest change of each channel stay',
+    { default: '90', parse: wholeNumber },
+  )
   @Whole(1, 36_500)
   RETENTION_DAYS!: number;
 
-  @Setting({
-    meaning: 'Alert in Slack when no webhook has arrived for this long: a whole number and s, m, h or d; off unless set',
+  @Setting('Alert in Slack when no webhook has arrived for this long: a whole number and s, m, h or d; off unless set', {
     parse: duration,
     example: '6h',
   })
   @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 6h' })
   SILENCE_ALERT_AFTER?: number;
 
-  @Setting({ meaning: `How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, default: 'info' })
+  @Setting(`How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, { default: 'info' })
   @IsIn(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];
 

@@ -14,21 +14,17 @@ function headers(text: string): Record<string, string> | string {
 
 /** OpenTelemetry's own variables. Extends the comparison settings because all variables are read as one class. */
 export class TracingSettings extends ComparisonSettings {
-  @Setting({ meaning: 'Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', example: 'http://127.0.0.1:4318' })
+  @Setting('Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', { example: 'http://127.0.0.1:4318' })
   @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_ENDPOINT?: string;
 
-  @Setting({
-    meaning: 'The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT',
-    example: 'http://127.0.0.1:4318/v1/traces',
-  })
+  @Setting('The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT', { example: 'http://127.0.0.1:4318/v1/traces' })
   @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
 
-  @Setting({
-    meaning: 'Headers sent with the traces: `name=value`, comma-separated, the values percent-encoded',
+  @Setting('Headers sent with the traces: `name=value`, comma-separated, the values percent-encoded', {
     example: 'api-key=a-key-of-theirs',
     parse: headers,
     secret: true,
@@ -37,14 +33,13 @@ export class TracingSettings extends ComparisonSettings {
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 
-  @Setting({
-    meaning: 'Which traces are sent: `always_on`, `always_off` or `traceidratio` (a part), each also with `parentbased_` before it',
+  @Setting('Which traces are sent: `always_on`, `always_off` or `traceidratio` (a part), each also with `parentbased_` before it', {
     default: 'parentbased_always_on',
   })
   @IsIn(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
   OTEL_TRACES_SAMPLER!: string;
 
-  @Setting({ meaning: 'With `traceidratio`: the share of traces that are sent, from 0 to 1', default: '1', parse: decimal })
+  @Setting('With `traceidratio`: the share of traces that are sent, from 0 to 1', { default: '1', parse: decimal })
   @Must('a number from 0 to 1', value => Number(value) >= 0 && Number(value) <= 1)
   OTEL_TRACES_SAMPLER_ARG!: number;
 }

@@ -4,47 +4,33 @@ import { type Mistake, Must, Setting, Whole, decimal, duration, list, wholeNumbe
 
 /** The settings common to all sinks. A type overrides a default by redeclaring the property in its own class. */
 export class SinkSettings {
-  @Setting({
-    meaning:
-      'Only changes that touch one of these fields (name, avatarUrl, introduction, organization); a created or destroyed channel always counts',
-    parse: list,
-    example: 'name,avatarUrl',
-  })
+  @Setting(
+    'Only changes that touch one of these fields (name, avatarUrl, introduction, organization); a created or destroyed channel always counts',
+    { parse: list, example: 'name,avatarUrl' },
+  )
   @IsIn(fieldNames, { each: true, message: `$property must list fields out of ${fieldNames.join(', ')}` })
   FIELDS?: FieldName[];
 
-  @Setting({
-    meaning: 'Only channels whose id matches one of these patterns (`*` any characters, `?` one)',
-    parse: list,
-    example: '@TOA#_shop_*',
-  })
+  @Setting('Only channels whose id matches one of these patterns (`*` any characters, `?` one)', { parse: list, example: '@TOA#_shop_*' })
   CHANNELS?: string[];
 
-  @Setting({ meaning: 'Only these apps', parse: list, example: '1400000001' })
+  @Setting('Only these apps', { parse: list, example: '1400000001' })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
   SDK_APP_IDS?: string[];
 
-  @Setting({ meaning: 'Time limit of one attempt, in milliseconds', default: '10000', parse: wholeNumber })
+  @Setting('Time limit of one attempt, in milliseconds', { default: '10000', parse: wholeNumber })
   @Whole(1, 300_000)
   TIMEOUT_MS!: number;
 
-  @Setting({ meaning: 'Concurrent attempts, per process', default: '16', parse: wholeNumber })
+  @Setting('Concurrent attempts, per process', { default: '16', parse: wholeNumber })
   @Whole(1, 1000)
   CONCURRENCY!: number;
 
-  @Setting({
-    meaning: 'At most this many attempts per second, over all processes together; may be a fraction',
-    parse: decimal,
-    example: '50',
-  })
+  @Setting('At most this many attempts per second, over all processes together; may be a fraction', { parse: decimal, example: '50' })
   @Must('a number such as 50 or 0.5, 0.001 at least', value => Number(value) >= 0.001)
   RATE_PER_SECOND?: number;
 
-  @Setting({
-    meaning: 'A delivery that keeps failing for this long is parked: a whole number and s, m, h or d',
-    default: '24h',
-    parse: duration,
-  })
+  @Setting('A delivery that keeps failing for this long is parked: a whole number and s, m, h or d', { default: '24h', parse: duration })
   @IsPositive({ message: '$property must be a whole number and s, m, h or d, such as 24h' })
   RETRY_MAX_AGE!: number;
 }

@@ -16,60 +16,44 @@ const ownHeaders = new Set([
 ]);
 
 export class CrmWebhookSettings extends SinkSettings {
-  @Setting({
-    meaning:
-      'The URL that changes are sent to; its path and query may contain Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
-    example: 'https://crm.example.com/hooks/channels',
-    required: true,
-    secret: true,
-  })
+  @Setting(
+    'The URL that changes are sent to; its path and query may contain Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
+    { example: 'https://crm.example.com/hooks/channels', required: true, secret: true },
+  )
   @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
   URL!: string;
 
-  @Setting({ meaning: 'The HTTP method: `POST`, `PUT` or `PATCH`', default: 'POST' })
+  @Setting('The HTTP method: `POST`, `PUT` or `PATCH`', { default: 'POST' })
   @IsIn(['POST', 'PUT', 'PATCH'])
   METHOD!: string;
 
-  @Setting({
-    meaning: 'A Liquid template for the body, usually in a file; if it renders `skip`, nothing is sent. See docs/recipes',
+  @Setting('A Liquid template for the body, usually in a file; if it renders `skip`, nothing is sent. See docs/recipes', {
     example: '{"id":{{ data.channelId | json }},"name":{{ data.profile.name | json }}}',
   })
   TEMPLATE?: string;
 
-  @Setting({
-    meaning: 'The content type of the body; if it is a JSON type, the rendered `TEMPLATE` must be JSON',
-    default: 'application/json',
-  })
+  @Setting('The content type of the body; if it is a JSON type, the rendered `TEMPLATE` must be JSON', { default: 'application/json' })
   @Matches(/^[\w.+-]+\/[\w.+-]+(\s*;\s*(?!charset)[\w-]+=[\w.-]+|\s*;\s*charset="?utf-8"?)*$/i, {
     message: '$property must be a content type in UTF-8, such as application/json',
   })
   CONTENT_TYPE!: string;
 
-  @Setting({
-    meaning: 'A Liquid condition on `status` and `answer` (JSON or text): where it is false on a 2xx, the delivery is refused',
+  @Setting('A Liquid condition on `status` and `answer` (JSON or text): where it is false on a 2xx, the delivery is refused', {
     example: 'answer.code == 0',
   })
   SUCCESS?: string;
 
-  @Setting({
-    meaning:
-      'Standard Webhooks secrets, comma-separated: every webhook is signed with all of them, so that they can be rotated; none: no signature',
-    example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr',
-    parse: list,
-    secret: true,
-  })
+  @Setting(
+    'Standard Webhooks secrets, comma-separated: every webhook is signed with all of them, so that they can be rotated; none: no signature',
+    { example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr', parse: list, secret: true },
+  )
   @Must(
     'comma-separated secrets, each `whsec_` and then the base64 of 24 to 64 bytes',
     secrets => Array.isArray(secrets) && secrets.every(isSecret),
   )
   SECRETS?: string[];
 
-  @Setting({
-    meaning: 'Additional headers, as a JSON object of strings',
-    example: '{"Authorization":"Bearer …"}',
-    parse: jsonOrText,
-    secret: true,
-  })
+  @Setting('Additional headers, as a JSON object of strings', { example: '{"Authorization":"Bearer …"}', parse: jsonOrText, secret: true })
   @Must('a JSON object of header names and texts that HTTP can carry', isHeaders)
   @Must(
     'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
@@ -77,40 +61,39 @@ export class CrmWebhookSettings extends SinkSettings {
   )
   HEADERS?: Record<string, string>;
 
-  @Setting({ meaning: '`log`: every change in order; `state`: only the latest state, skipping superseded changes', default: 'log' })
+  @Setting('`log`: every change in order; `state`: only the latest state, skipping superseded changes', { default: 'log' })
   @IsIn(['log', 'state'])
   MODE!: 'log' | 'state';
 
-  @Setting({ meaning: "Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs" })
+  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs")
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
-  @Setting({ meaning: 'The client certificate (PEM, with its chain) for mutual TLS' })
+  @Setting('The client certificate (PEM, with its chain) for mutual TLS')
   @Must('one or more certificates in PEM', isCertificates)
   CERT?: string;
 
-  @Setting({ meaning: 'The private key (PEM, without passphrase) of `CERT`', secret: true })
+  @Setting('The private key (PEM, without passphrase) of `CERT`', { secret: true })
   @Must('a private key in PEM, without passphrase', isPrivateKey)
   KEY?: string;
 
-  @Setting({
-    meaning: 'The token endpoint for OAuth 2 client credentials; every delivery then carries a token',
+  @Setting('The token endpoint for OAuth 2 client credentials; every delivery then carries a token', {
     example: 'https://login.example.com/oauth/token',
     secret: true,
   })
   @Must('an http or https URL', isHttpUrl)
   OAUTH_TOKEN_URL?: string;
 
-  @Setting({ meaning: 'The id of the OAuth client', example: 'channel-sync' })
+  @Setting('The id of the OAuth client', { example: 'channel-sync' })
   OAUTH_CLIENT_ID?: string;
 
-  @Setting({ meaning: 'The secret of the OAuth client', secret: true, example: 'the-secret-of-the-client' })
+  @Setting('The secret of the OAuth client', { secret: true, example: 'the-secret-of-the-client' })
   OAUTH_CLIENT_SECRET?: string;
 
-  @Setting({ meaning: 'The OAuth scope to request', example: 'contacts.write' })
+  @Setting('The OAuth scope to request', { example: 'contacts.write' })
   OAUTH_SCOPE?: string;
 
-  @Setting({ meaning: 'The OAuth audience to request, if the server needs one', example: 'https://crm.example.com' })
+  @Setting('The OAuth audience to request, if the server needs one', { example: 'https://crm.example.com' })
   OAUTH_AUDIENCE?: string;
 
   static check(settings: CrmWebhookSettings, valid: Valid, clean: SinkContext['clean']): Mistake[] {

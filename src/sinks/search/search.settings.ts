@@ -6,8 +6,7 @@ import { SinkSettings, incomplete } from '../settings.js';
 const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
 
 export class SearchSettings extends SinkSettings {
-  @Setting({
-    meaning: 'The URL of the search engine; for OpenSearch and Elasticsearch it may contain a user name and a password',
+  @Setting('The URL of the search engine; for OpenSearch and Elasticsearch it may contain a user name and a password', {
     example: 'https://search.example.com:9200',
     required: true,
     secret: true,
@@ -15,28 +14,24 @@ export class SearchSettings extends SinkSettings {
   @Must('an http(s) URL', isHttpUrl)
   URL!: string;
 
-  @Setting({
-    meaning: 'The name to search by; the service creates, versions and swaps the index behind it',
-    default: 'official-channels',
-  })
+  @Setting('The name to search by; the service creates, versions and swaps the index behind it', { default: 'official-channels' })
   @Matches(aliasName, {
     message: '$property must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
   })
   INDEX!: string;
 
-  @Setting({
-    meaning:
-      'An API key, instead of a user name. For Meilisearch it is the master key, or a key with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
-    secret: true,
-  })
+  @Setting(
+    'An API key, instead of a user name. For Meilisearch it is the master key, or a key with the actions documents.*, indexes.*, settings.*, tasks.get and version, for the indexes INDEX and INDEX-v*',
+    { secret: true },
+  )
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
   API_KEY?: string;
 
-  @Setting({ meaning: "Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs" })
+  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs")
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
-  @Setting({ meaning: 'Concurrent attempts, per process; each carries up to 500 channels', default: '2', parse: wholeNumber })
+  @Setting('Concurrent attempts, per process; each carries up to 500 channels', { default: '2', parse: wholeNumber })
   @Whole(1, 1000)
   override CONCURRENCY = 2;
 
@@ -58,18 +53,17 @@ export const exclusiveIndex = {
 };
 
 export class ClusterSettings extends SearchSettings {
-  @Setting({ meaning: 'A user name, together with a password', secret: true })
+  @Setting('A user name, together with a password', { secret: true })
   @Matches(/^[^:]+$/, { message: '$property must not hold a colon' })
   USERNAME?: string;
 
-  @Setting({ meaning: 'The password of that user', secret: true })
+  @Setting('The password of that user', { secret: true })
   PASSWORD?: string;
 
-  @Setting({
-    meaning:
-      'The analyzer of names, introductions and organizations, such as `smartcn` or `ik_max_word` where the cluster has their plugins; after a change rebuild the index',
-    default: 'cjk',
-  })
+  @Setting(
+    'The analyzer of names, introductions and organizations, such as `smartcn` or `ik_max_word` where the cluster has their plugins; after a change rebuild the index',
+    { default: 'cjk' },
+  )
   @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: '$property must be the name of an analyzer, such as cjk' })
   ANALYZER!: string;
 

@@ -11,36 +11,29 @@ const IsFetchUrl = (): PropertyDecorator =>
 
 /** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
-  @Setting({
-    meaning:
-      'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a time-out. Needs CHANNEL',
-    secret: true,
-    example: 'xoxb-…',
-  })
+  @Setting(
+    'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a time-out. Needs CHANNEL',
+    { secret: true, example: 'xoxb-…' },
+  )
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a token: letters, digits and signs without blanks' })
   BOT_TOKEN?: string;
 
-  @Setting({ meaning: 'Id of the channel that the messages go to; invite the bot to it', example: 'C0123456789' })
+  @Setting('Id of the channel that the messages go to; invite the bot to it', { example: 'C0123456789' })
   @Matches(/^\S+$/, { message: '$property must be the id of a channel, such as C0123456789' })
   CHANNEL?: string;
 
-  @Setting({
-    meaning: 'Incoming-webhook URL, instead of BOT_TOKEN and CHANNEL; its messages cannot be edited and wait up to 60 s for the results',
+  @Setting('Incoming-webhook URL, instead of BOT_TOKEN and CHANNEL; its messages cannot be edited and wait up to 60 s for the results', {
     secret: true,
     example: 'https://hooks.slack.com/services/T…/B…/…',
   })
   @IsFetchUrl()
   WEBHOOK_URL?: string;
 
-  @Setting({
-    meaning: 'Signing secret of the Slack app: buttons, Home and the slash command, by way of `/slack/interactions`',
-    secret: true,
-  })
+  @Setting('Signing secret of the Slack app: buttons, Home and the slash command, by way of `/slack/interactions`', { secret: true })
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a secret: letters, digits and signs without blanks' })
   SIGNING_SECRET?: string;
 
-  @Setting({
-    meaning: 'App-level token with the scope connections:write: buttons, Home and the slash command, over Socket Mode. Needs BOT_TOKEN',
+  @Setting('App-level token with the scope connections:write: buttons, Home and the slash command, over Socket Mode. Needs BOT_TOKEN', {
     secret: true,
     example: 'xapp-…',
   })
@@ -49,38 +42,29 @@ export class SlackSettings extends SinkSettings {
   })
   APP_TOKEN?: string;
 
-  @Setting({
-    meaning: 'Ids of the Slack users who may click the buttons; if unset, everyone of the workspace',
-    parse: list,
-    example: 'U012AB3CD',
-  })
+  @Setting('Ids of the Slack users who may click the buttons; if unset, everyone of the workspace', { parse: list, example: 'U012AB3CD' })
   @Matches(/^[UW][A-Z0-9]+$/, { each: true, message: '$property must list ids of Slack users, such as U012AB3CD' })
   ALLOWED_USERS?: string[];
 
-  @Setting({
-    meaning: 'Who may use Home, Details and the slash command: `everyone` in the workspace, or `allowed`, those in ALLOWED_USERS',
+  @Setting('Who may use Home, Details and the slash command: `everyone` in the workspace, or `allowed`, those in ALLOWED_USERS', {
     default: 'everyone',
   })
   @IsIn(['everyone', 'allowed'], { message: '$property must be everyone or allowed' })
   READERS!: 'everyone' | 'allowed';
 
-  @Setting({
-    meaning: 'Which changes have a card: `all`; `problems`, those that could not be delivered somewhere; `none`',
-    default: 'all',
-  })
+  @Setting('Which changes have a card: `all`; `problems`, those that could not be delivered somewhere; `none`', { default: 'all' })
   @IsIn(['all', 'problems', 'none'], { message: '$property must be all, problems or none' })
   CARDS!: 'all' | 'problems' | 'none';
 
-  @Setting({ meaning: 'Whether alerts (stopped sinks, failed changes and so on) are posted: `on` or `off`', default: 'on' })
+  @Setting('Whether alerts (stopped sinks, failed changes and so on) are posted: `on` or `off`', { default: 'on' })
   @IsIn(['on', 'off'], { message: '$property must be on or off' })
   ALERTS!: 'on' | 'off';
 
-  @Setting({ meaning: 'Id of another channel for alerts; invite the bot to it. Needs BOT_TOKEN', example: 'C0123456789' })
+  @Setting('Id of another channel for alerts; invite the bot to it. Needs BOT_TOKEN', { example: 'C0123456789' })
   @Matches(/^\S+$/, { message: '$property must be the id of a channel, such as C0123456789' })
   ALERT_CHANNEL?: string;
 
-  @Setting({
-    meaning: 'Who is mentioned when a sink stops, no webhooks come or some are rejected: ids of users or user groups, `here` or `channel`',
+  @Setting('Who is mentioned when a sink stops, no webhooks come or some are rejected: ids of users or user groups, `here` or `channel`', {
     parse: list,
     example: 'S012AB3CD',
   })
@@ -90,12 +74,11 @@ export class SlackSettings extends SinkSettings {
   })
   MENTION?: string[];
 
-  @Setting({ meaning: 'Language of the messages: `en` or `zh-CN`', default: 'en' })
+  @Setting('Language of the messages: `en` or `zh-CN`', { default: 'en' })
   @IsIn(['en', 'zh-CN'], { message: '$property must be en or zh-CN' })
   LOCALE!: 'en' | 'zh-CN';
 
-  @Setting({
-    meaning: 'Time zone of DAILY_SUMMARY, and of times that Slack does not show in the zone of the reader',
+  @Setting('Time zone of DAILY_SUMMARY, and of times that Slack does not show in the zone of the reader', {
     default: 'UTC',
     example: 'Asia/Shanghai',
   })
@@ -103,24 +86,22 @@ export class SlackSettings extends SinkSettings {
   @Must('a time zone by its IANA name, such as Asia/Shanghai', value => isTimeZone(value) && /^[a-z]/i.test(value as string))
   TIMEZONE!: string;
 
-  @Setting({ meaning: 'When to post a daily summary; none unless set', example: '09:00' })
+  @Setting('When to post a daily summary; none unless set', { example: '09:00' })
   @Matches(/^([01]\d|2[0-3]):[0-5]\d$/, { message: '$property must be a time of the day, such as 09:00' })
   DAILY_SUMMARY?: string;
 
-  @Setting({ meaning: 'Another Slack API root, for BOT_TOKEN; the last slash may be left out', example: 'http://127.0.0.1:4003/api/' })
+  @Setting('Another Slack API root, for BOT_TOKEN; the last slash may be left out', { example: 'http://127.0.0.1:4003/api/' })
   @IsFetchUrl()
   @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment' })
   API_URL?: string;
 
-  @Setting({ meaning: 'Concurrent attempts, per process', default: '2', parse: wholeNumber })
+  @Setting('Concurrent attempts, per process', { default: '2', parse: wholeNumber })
   declare CONCURRENCY: number;
 
-  @Setting({
-    meaning:
-      'At most this many messages, edits and replies in threads per second on average, over all processes together; may be a fraction. Slack allows about one per second and channel',
-    default: '1',
-    parse: decimal,
-  })
+  @Setting(
+    'At most this many messages, edits and replies in threads per second on average, over all processes together; may be a fraction. Slack allows about one per second and channel',
+    { default: '1', parse: decimal },
+  )
   declare RATE_PER_SECOND?: number;
 
   static check({ BOT_TOKEN, CHANNEL, WEBHOOK_URL, APP_TOKEN, ALERT_CHANNEL, READERS, ALLOWED_USERS }: SlackSettings): [string, string][] {
