@@ -4,6 +4,5 @@ import { type Settings, examineSettings } from '../settings/settings.js';
 
 /** Reads all settings; they must not be used if there are mistakes. @throws SettingsError if `.env` is unreadable */
 export function examine(): { settings: Settings; mistakes: string[] } {
-  const { variables, warnings } = withEnvFile(env);
-  return examineSettings(variables, warnings);
+  return examineSettings(...withEnvFile(env));
 }

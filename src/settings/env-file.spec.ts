@@ -19,9 +19,10 @@ afterAll(() => {
   process.chdir(home);
   rmSync(folder, { recursive: true });
 });
-function read(text: string | Buffer, variables: Record<string, string> = {}): ReturnType<typeof withEnvFile> {
+function read(text: string | Buffer, given: Record<string, string> = {}) {
   writeFileSync('.env', text);
-  return withEnvFile(variables);
+  const [variables, warnings] = withEnvFile(given);
+  return { variables, warnings };
 }
 
 // Regression: dotenv cuts SINK_CRM_CHANNELS=@TOA#_shop_* to @TOA, and the filter matched no channel.
@@ -142,5 +143,5 @@ test('a file that cannot be read is a mistake, none is no matter', () => {
   expect(() => read(Buffer.from('A=1', 'utf16le'))).toThrow('.env is not text in UTF-8');
   expect(read('\ufeffA=1\r\nB=2').variables).toEqual({ A: '1', B: '2' });
   rmSync('.env');
-  expect(withEnvFile({ A: '1' })).toEqual({ variables: { A: '1' }, warnings: [] });
+  expect(withEnvFile({ A: '1' })).toEqual([{ A: '1' }, []]);
 });

@@ -33,11 +33,11 @@ export function ignoredNames(text: string): string[] {
  * Adds the variables of `.env` in the working directory, which those given override. Warnings contain no values.
  * @throws SettingsError if the file exists and cannot be read
  */
-export function withEnvFile(variables: Environment): { variables: Environment; warnings: string[] } {
+export function withEnvFile(variables: Environment): [variables: Environment, warnings: string[]] {
   const text = envFile();
-  if (text === null) return { variables, warnings: [] };
+  if (text === null) return [variables, []];
   const isSet = (name: string): boolean => variables[name] !== undefined;
   const truncated = truncatedNames(text).flatMap(name => (isSet(name) ? [] : `${name} is cut at a # in .env: put its value in quotes`));
   const ignored = ignoredNames(text).flatMap(name => (isSet(name) ? [] : `${name} is not set by its line in .env: write ${name}=value`));
-  return { variables: { ...parse(text), ...variables }, warnings: [...truncated, ...ignored] };
+  return [{ ...parse(text), ...variables }, [...truncated, ...ignored]];
 }
