@@ -17,53 +17,26 @@ type Value = [labels: Record<string, string>, value: number];
 @Injectable()
 export class Metrics {
   readonly registry = new Registry();
-  private readonly common = { registers: [this.registry] };
 
-  readonly webhooks = new Counter({
-    ...this.common,
-    name: 'channel_sync_webhooks_total',
-    help: 'Webhooks by command and by what became of them',
-    labelNames: ['command', 'result'],
-  });
-  readonly answerSeconds = new Histogram({
-    ...this.common,
-    name: 'channel_sync_webhook_answer_seconds',
-    help: 'Time until a webhook was answered',
-    buckets: seconds,
-  });
-  readonly deliveries = new Counter({
-    ...this.common,
-    name: 'channel_sync_deliveries_total',
-    help: 'Deliveries that ended, by sink and outcome',
-    labelNames: ['sink', 'outcome'],
-  });
-  readonly deliverySeconds = new Histogram({
-    ...this.common,
-    name: 'channel_sync_delivery_seconds',
-    help: 'Time from the arrival of a webhook until a sink has its change, by sink',
-    labelNames: ['sink'],
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600],
-  });
-  readonly attemptSeconds = new Histogram({
-    ...this.common,
-    name: 'channel_sync_attempt_seconds',
-    help: 'Time that attempts took, by sink and outcome',
-    labelNames: ['sink', 'outcome'],
-    buckets: seconds,
-  });
-
-  readonly compared = new Counter({
-    ...this.common,
-    name: 'channel_sync_compared_total',
-    help: 'Channels that were compared with Tencent, by app and by what became of them',
-    labelNames: ['app', 'result'],
-  });
-  readonly vendorRequests = new Counter({
-    ...this.common,
-    name: 'channel_sync_vendor_requests_total',
-    help: "Calls of Tencent's REST API, by app and by the code that was answered, http_<status>, timeout or network",
-    labelNames: ['app', 'code'],
-  });
+  readonly webhooks = this.counter('webhooks_total', 'Webhooks by command and by what became of them', ['command', 'result']);
+  readonly answerSeconds = this.histogram('webhook_answer_seconds', 'Time until a webhook was answered', [], seconds);
+  readonly deliveries = this.counter('deliveries_total', 'Deliveries that ended, by sink and outcome', ['sink', 'outcome']);
+  readonly deliverySeconds = this.histogram(
+    'delivery_seconds',
+    'Time from the arrival of a webhook until a sink has its change, by sink',
+    ['sink'],
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600],
+  );
+  readonly attemptSeconds = this.histogram('attempt_seconds', 'Time that attempts took, by sink and outcome', ['sink', 'outcome'], seconds);
+  readonly compared = this.counter('compared_total', 'Channels that were compared with Tencent, by app and by what became of them', [
+    'app',
+    'result',
+  ]);
+  readonly vendorRequests = this.counter(
+    'vendor_requests_total',
+    "Calls of Tencent's REST API, by app and by the code that was answered, http_<status>, timeout or network",
+    ['app', 'code'],
+  );
 
   constructor(database: Database, clock: SharedClock, intake: WebhookIntake, { apps }: Settings) {
     this.gauge(
@@ -103,10 +76,18 @@ export class Metrics {
     );
   }
 
+  private counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
+    return new Counter({ registers: [this.registry], name: `channel_sync_${name}`, help, labelNames });
+  }
+
+  private histogram<Label extends string>(name: string, help: string, labelNames: Label[], buckets: number[]): Histogram<Label> {
+    return new Histogram({ registers: [this.registry], name: `channel_sync_${name}`, help, labelNames, buckets });
+  }
+
   /** Registers a gauge whose values are read at each scrape. */
   private gauge(name: string, help: string, labelNames: string[], values: () => Promise<Value[]>): void {
     new Gauge({
-      ...this.common,
+      registers: [this.registry],
       name: `channel_sync_${name}`,
       help,
       labelNames,
