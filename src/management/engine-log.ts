@@ -10,20 +10,17 @@ import { Metrics } from './metrics.js';
 export class EngineLog {
   constructor(events: EngineEvents, log: Log, metrics: Metrics) {
     const outages = new Map<EnginePart, (error: Error | null) => void>();
-    const outageOf = (part: EnginePart) => {
-      const partOutage =
-        outages.get(part) ??
-        outage(
+    events
+      .on('degraded', (part, error) => {
+        const created = outage(
           fields => log.error(`${part}: database error; retrying`, fields),
           // For recordings the intake logs the recovery, once the spool is empty.
           () => part !== 'recording' && log.info(`${part}: the database works again`),
         );
-      outages.set(part, partOutage);
-      return partOutage;
-    };
-    events
-      .on('degraded', (part, error) => outageOf(part)(error))
-      .on('recovered', part => outageOf(part)(null))
+        if (!outages.has(part)) outages.set(part, created);
+        outages.get(part)!(error);
+      })
+      .on('recovered', part => outages.get(part)?.(null))
       .on('ended', (sink, outcome, count) => metrics.deliveries.inc({ sink, outcome }, count))
       .on('delivered', (sink, afterMs) => metrics.deliverySeconds.observe({ sink }, afterMs / 1000))
       .on('compared', (app, result, count) => metrics.compared.inc({ app, result }, count))

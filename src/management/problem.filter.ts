@@ -20,7 +20,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   private causeOf(error: unknown): { status: number; detail: string } {
-    if (error instanceof HttpException) return { status: error.getStatus(), detail: detailOf(error) };
+    if (error instanceof HttpException) return { status: error.getStatus(), detail: error.message };
     // Body parsers and the router throw errors with a 4xx status for bad requests.
     const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
@@ -32,11 +32,4 @@ export class ProblemFilter implements ExceptionFilter {
     this.log.unexpected('unexpected error', error);
     return { status: 500, detail: 'unexpected error; see the log' };
   }
-}
-
-/** The validation pipe reports a list of messages. */
-function detailOf(error: HttpException): string {
-  const body = error.getResponse();
-  const message = typeof body === 'object' && 'message' in body ? body.message : error.message;
-  return Array.isArray(message) ? message.join('; ') : String(message);
 }

@@ -15,16 +15,13 @@ export type NotReady = 'draining' | 'starting' | 'database does not answer';
 export class Readiness {
   /** Set while the process must not receive webhooks, even if it could record them. */
   closed: 'starting' | 'draining' | null = null;
-  private answer: Promise<boolean> = Promise.resolve(false);
-  private pingedAt = -Infinity;
-  private pinging = false;
+  private answer: Promise<boolean> | null = null;
 
   constructor(
     private readonly database: Database,
     private readonly intake: WebhookIntake,
   ) {}
 
-  /** @returns `null` if ready */
   async reason(): Promise<NotReady | null> {
     if (this.closed) return this.closed;
     // With a working spool webhooks are accepted without the database.
@@ -34,14 +31,13 @@ export class Readiness {
   }
 
   private databaseAnswers(): Promise<boolean> {
-    // Send no second ping while one hangs, since each occupies a connection.
-    if (this.pinging || performance.now() - this.pingedAt < cacheMs) return this.answer;
-    [this.pinging, this.pingedAt] = [true, performance.now()];
-    const ping = this.database.ping().finally(() => (this.pinging = false));
-    const answers = ping.then(
+    if (this.answer) return this.answer;
+    const ping = this.database.ping().then(
       () => true,
       () => false,
     );
-    return (this.answer = Promise.race([answers, sleep(pingTimeoutMs, false, { ref: false })]));
+    // No second ping while one hangs, since each occupies a connection.
+    void Promise.all([ping, sleep(cacheMs, undefined, { ref: false })]).then(() => (this.answer = null));
+    return (this.answer = Promise.race([ping, sleep(pingTimeoutMs, false, { ref: false })]));
   }
 }

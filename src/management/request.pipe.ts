@@ -1,13 +1,12 @@
 import { type ArgumentMetadata, BadRequestException, Injectable, ValidationPipe, type ValidationPipeOptions } from '@nestjs/common';
 
-/** Maximum nesting of objects and lists in a request. */
 const maxDepth = 10;
 
 const validation: ValidationPipeOptions = {
   transform: true,
   whitelist: true,
   // Constraints are checked from the last declared to the first, and the first one has the best message.
-  exceptionFactory: errors => new BadRequestException(errors.map(({ constraints = {} }) => Object.values(constraints).at(-1))),
+  exceptionFactory: errors => new BadRequestException(errors.map(({ constraints = {} }) => Object.values(constraints).at(-1)).join('; ')),
 };
 
 /** Validates requests. Unknown fields in a body are rejected: a misspelled `dryRun` or filter would change more than intended. */
