@@ -25,7 +25,7 @@ const rooms: Record<string, string> = {
   maintenance: '^src/(explanations|database|process|delivery|settings)/|^src/sinks/[^/]+\\.ts|^src/reports/refresh-queue\\.ts',
   management:
     '^src/(checks|explanations|channel|database|process|delivery|intake|reconcile|reports|search-index|settings)/|^src/sinks/[^/]+\\.ts|^src/outgoing/(within|http)\\.ts',
-  cli: '^src/(explanations|checks|database|outgoing|settings|reconcile/vendor)/|^src/process/(clock|engine-events|log|make-folder)\\.ts|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/commands\\.ts|^src/management/api/(times|.+\\.dto)\\.ts',
+  cli: '^src/(explanations|checks|database|outgoing|settings|reconcile/vendor)/|^src/process/(clock|engine-events|log|make-folder)\\.ts|^src/sinks/[^/]+\\.ts|^src/intake/spool-files\\.ts|^src/webhook/commands\\.ts|^src/management/api/(values|.+\\.dto)\\.ts',
   webhook: '^src/(channel|process|intake|settings)/|^src/management/(metrics|readiness)\\.ts|^src/sinks/report-sink\\.ts',
 };
 

@@ -13,7 +13,7 @@ import { Settings } from '../settings/settings.js';
 import { type ServedSink, ServedSinks } from '../sinks/served-sinks.js';
 import type { CheckResult } from '../sinks/sink.js';
 import { checkTimeoutMs, checkSink } from './check-sink.js';
-import { type TestResult, testSink } from './test-sink.js';
+import { testSink } from './test-sink.js';
 
 const pollIntervalMs = 5000;
 /** How often an idle sink is checked, after a good and after a bad check. */
@@ -56,7 +56,6 @@ export class Checks {
     return this.served.all.length === 0 ? [] : [{ work: () => this.once(), delayMs: pollIntervalMs }];
   }
 
-  /** Runs all checks that are due. */
   async once(): Promise<void> {
     const due = this.started ? await this.claimDue() : await this.claimAtStart();
     const checks = this.served.all.filter(({ id }) => due.has(id)).map(sink => this.checkOne(sink, !this.started));
@@ -77,7 +76,7 @@ export class Checks {
   }
 
   /** Sends a sample change to a sink, ignoring its state, rate and filters; audited. @returns `null` if it is not served here */
-  async test(name: string, actor: string): Promise<TestResult | null> {
+  async test(name: string, actor: string) {
     const served = this.served.all.find(sink => sink.name === name);
     if (!served) return null;
     const at = this.clock.now();

@@ -3,54 +3,40 @@ import { asSinkError, overrunMs } from '../delivery/attempts.js';
 import { deliveryId } from '../delivery/work.js';
 import { type Explanation, inEnglish } from '../explanations/explanation.js';
 import { bounded } from '../outgoing/within.js';
-import { SinkError } from '../sinks/errors.js';
+import type { SinkError } from '../sinks/errors.js';
 import type { Report } from '../sinks/report-sink.js';
 import type { ServedSink } from '../sinks/served-sinks.js';
 import type { Sink } from '../sinks/sink-type.js';
 
-/** The result of a test. */
-export interface TestResult {
-  outcome: 'delivered' | SinkError['outcome'] | 'cancelled';
-  /** The HTTP status of a failed attempt, if any. */
-  status: number | null;
-  durationMs: number;
-  reason: string | null;
-  advice: string | null;
-  /** The target's answer to a failed attempt, without secrets. */
-  response: string | null;
-}
-
 const testChannel = '@TOA#_channel-sync-test';
 
 /** Sends a sample change to a sink at once. Nothing of it is stored, and a test document in an index is removed. */
-export async function testSink(served: ServedSink, sdkAppId: string, now: number, stop: AbortSignal): Promise<TestResult> {
+export async function testSink({ id, sink, settings }: ServedSink, sdkAppId: string, now: number, stop: AbortSignal) {
   const startedAt = performance.now();
-  const sample = sampleFor(served.id, sdkAppId, now);
-  let skipped = false;
-  let failure: SinkError | null = null;
+  const sample = sampleFor(id, sdkAppId, now);
+  let [isSent, isSkipped] = [false, false];
+  let error: SinkError | null = null;
   try {
-    skipped = await bounded(signal => send(served.sink, sample, signal), served.settings.TIMEOUT_MS + overrunMs, stop);
-  } catch (error) {
-    failure = stop.aborted ? null : asSinkError(error);
+    isSkipped = await bounded(signal => send(sink, sample, signal), settings.TIMEOUT_MS + overrunMs, stop);
+    isSent = true;
+    const document = { sdkAppId, channelId: testChannel, kind: 'surplus', version: sample.version } as const;
+    if ('compare' in sink) await bounded(signal => sink.remove([document], signal), null, stop);
+  } catch (thrown) {
+    error = stop.aborted ? null : asSinkError(thrown);
   }
-  const leftover = failure || stop.aborted ? null : await removeDocument(served.sink, sample, stop);
-  const durationMs = Math.round(performance.now() - startedAt);
-  const error = failure ?? leftover;
-  const outcome = stop.aborted ? 'cancelled' : (error?.outcome ?? 'delivered');
-  const why = skipped ? inEnglish(['not_sent']) : null;
-  if (!error) return { outcome, status: null, durationMs, reason: why, advice: null, response: null };
-  const reason: Explanation = leftover ? ['test_document_left', leftover.reason] : error.reason;
+  const outcome: SinkError['outcome'] | 'delivered' | 'cancelled' = stop.aborted ? 'cancelled' : (error?.outcome ?? 'delivered');
+  const failure: Explanation | null = error && (isSent ? ['test_document_left', error.reason] : error.reason);
+  const reason: Explanation | null = isSkipped ? ['not_sent'] : failure;
   return {
     outcome,
-    status: error.status,
-    durationMs,
-    reason: inEnglish(reason),
-    advice: inEnglish(error.advice),
-    response: error.response,
+    status: error?.status ?? null,
+    durationMs: Math.round(performance.now() - startedAt),
+    reason: reason && inEnglish(reason),
+    advice: error && inEnglish(error.advice),
+    response: error?.response ?? null,
   };
 }
 
-/** A sample with the data that sinks of any mode need. */
 function sampleFor(sink: number, sdkAppId: string, now: number): Report {
   const changeId = uuid();
   const timestamp = new Date(now).toISOString();
@@ -86,14 +72,4 @@ async function send(sink: Sink, sample: Report, signal: AbortSignal): Promise<bo
   } else if ('report' in sink) await sink.report(sample, signal);
   else return (await sink.deliver(sample, signal)) === 'skipped';
   return false;
-}
-
-/** Removes the test document from a search index. @returns the error if it could not be removed */
-async function removeDocument(sink: Sink, { event, version }: Report, stop: AbortSignal): Promise<SinkError | null> {
-  if (!('compare' in sink)) return null;
-  const { sdkAppId, channelId } = event.data;
-  return bounded(signal => sink.remove([{ sdkAppId, channelId, kind: 'surplus', version }], signal), null, stop).then(
-    () => null,
-    asSinkError,
-  );
 }

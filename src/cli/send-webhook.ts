@@ -3,7 +3,7 @@ import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import { SettingsError } from '../settings/environment.js';
 import type { Settings } from '../settings/settings.js';
-import { fromIso } from '../management/api/times.js';
+import { fromIso } from '../management/api/values.js';
 import { commands } from '../webhook/commands.js';
 import { Fault } from './fault.js';
 import { examine } from './settings.js';

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { Explanation } from '../explanations/explanation.js';
+import { type Explanation, stored } from '../explanations/explanation.js';
 import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
-import type { Doing } from '../database/audit.js';
+import { type Doing, recordAction } from '../database/audit.js';
 import { Database } from '../database/database.js';
-import { type ReplaySelection, discard, replay } from './replay.js';
+import { lockLanes } from '../database/locks.js';
+import { enqueueRefreshes } from '../reports/refresh-queue.js';
+import { type ReplaySelection, replay } from './replay.js';
 import { type Comparison, type ComparisonRequest, beginComparison } from '../reconcile/comparison.js';
 import { type JobKind, beginJob } from '../search-index/index-job.js';
 import { deliveryId } from '../delivery/work.js';
@@ -12,7 +14,7 @@ import type { Actions } from '../sinks/sink.js';
 import { Log } from '../process/log.js';
 import { Settings } from '../settings/settings.js';
 import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
-import type { ReplayedDto } from './api/deliveries/replay.dto.js';
+import type { ReplayedDto } from './api/deliveries/delivery.dto.js';
 import { type SinkAction, applySinkAction } from './pause.js';
 
 /** Runs the actions of people, from the API or Slack: records and logs who did it, and wakes the workers. */
@@ -26,7 +28,6 @@ export class AdminActions implements Actions {
     private readonly settings: Settings,
   ) {}
 
-  /** Replays ended deliveries. */
   async replay(selection: ReplaySelection, dryRun: boolean, actor: string): Promise<ReplayedDto> {
     const counts = await replay(this.database, selection, dryRun, this.by(actor), this.wake);
     if (!dryRun && counts.replayed > 0) this.log.info('deliveries replayed', { by: actor, ...selection, ...counts });
@@ -42,11 +43,32 @@ export class AdminActions implements Actions {
   }
 
   /** Discards a delivery if it is parked. @returns its state before; `null` if there is no such delivery */
-  async discardOne(key: DeliveryKey, reason: Explanation, actor: string): Promise<string | null> {
-    const done = await discard(this.database, key, reason, this.by(actor));
-    if (done?.was !== 'parked') return done && done.was;
+  async discardOne({ changeId, sink }: DeliveryKey, reason: Explanation, actor: string): Promise<string | null> {
+    const { database } = this;
+    const doing = this.by(actor);
+    const delivery = deliveryId(changeId, sink);
+    const done = await database.kysely.transaction().execute(async trx => {
+      const query = trx.selectFrom('delivery').where('change_id', '=', changeId).where('sink', '=', sink);
+      const found = await query.select('channel').executeTakeFirst();
+      if (!found) return null;
+      await lockLanes(database, trx, sink, [found]);
+      const locked = query.innerJoin('sink', 'sink.id', 'delivery.sink').select(['delivery.state as was', 'sink.name']);
+      const row = await locked.executeTakeFirst();
+      if (row?.was !== 'parked') return row && { ...row, reports: [] };
+      await trx
+        .updateTable('delivery')
+        .set({ state: 'discarded', open: 0, cause: null, reason: stored(reason), advice: null, updated_at: doing.at })
+        .where('change_id', '=', changeId)
+        .where('sink', '=', sink)
+        .execute();
+      await recordAction(trx, doing, 'discard', { delivery }, changeId);
+      const reports = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
+      if (reports.length > 0) await database.notify(trx, reports);
+      return { ...row, reports };
+    });
+    if (done?.was !== 'parked') return done?.was ?? null;
     this.events.emit('ended', done.name, 'discarded', 1);
-    this.log.info('delivery discarded', { by: actor, delivery: deliveryId(key.changeId, key.sink), sink: done.name });
+    this.log.info('delivery discarded', { by: actor, delivery, sink: done.name });
     this.wake(done.reports);
     return done.was;
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { Stage, never, start } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { folded } from '../channel/findable.js';
-import { findChannels } from './api/channels/channel-list.js';
+import { findChannels } from './api/channels/channels.queries.js';
 
 eachStore('the list of channels', store => {
   let stage: Stage;

@@ -18,12 +18,9 @@ import { noQuery } from './api/options.guard.js';
 import type { ProblemDto } from './api/problem.dto.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
-import { AppsController } from './api/comparisons/apps.controller.js';
-import { ComparisonsController, ImportsController } from './api/comparisons/comparisons.controller.js';
+import { AppsController, ComparisonsController, ImportsController } from './api/comparisons/comparisons.controller.js';
 import { ChannelsController } from './api/channels/channels.controller.js';
-import { DeliveriesController } from './api/deliveries/deliveries.controller.js';
-import { IndexesController } from './api/sinks/indexes.controller.js';
-import { ReplaysController } from './api/deliveries/replays.controller.js';
+import { DeliveriesController, ReplaysController } from './api/deliveries/deliveries.controller.js';
 import { SinksController } from './api/sinks/sinks.controller.js';
 import { AdminActions } from './admin-actions.js';
 import { HealthController } from './health.controller.js';
@@ -44,7 +41,6 @@ const api = [
   ChannelsController,
   ChangesController,
   DeliveriesController,
-  IndexesController,
   PageController,
   ReplaysController,
   SinksController,

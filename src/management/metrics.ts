@@ -7,7 +7,8 @@ import { version } from '../outgoing/http.js';
 import { latestArrival } from '../database/arrival-times.js';
 import { countParked, countPending } from '../reports/counting.js';
 import { Settings } from '../settings/settings.js';
-import { type SinkStatus, sinkStateNames, sinkStates } from './sink-states.js';
+import { sinkStateNames } from './api/sinks/sink.dto.js';
+import { type SinkStatus, sinkStates } from './api/sinks/sinks.queries.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30];
 

@@ -1,15 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { type Explanation, stored } from '../explanations/explanation.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Trx } from '../database/tables.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
-import { deliveryId } from '../delivery/work.js';
 import { selectedChanges } from './api/changes/changes.queries.js';
-import type { DeliveryKey } from './api/deliveries/deliveries.queries.js';
-import type { ReplayDto, ReplayedDto } from './api/deliveries/replay.dto.js';
+import type { ReplayDto, ReplayedDto } from './api/deliveries/delivery.dto.js';
 
 /** Deliveries per transaction; recording of webhooks has to wait for one transaction at most. */
 const pageSize = 500;
@@ -38,7 +35,7 @@ export async function replay(
   const counts: ReplayedDto = { matched: 0, replayed: 0, skippedAsStale: 0 };
   for (const sink of sinks) {
     for (let after: string | null = ''; after !== null; await nextTurn()) {
-      const page: Page = await database.kysely.transaction().execute(async trx => {
+      const page: Awaited<ReturnType<typeof replayPage>> = await database.kysely.transaction().execute(async trx => {
         const done = await replayPage(database, trx, sink, selection, after!, dryRun, doing.at);
         if (!dryRun && counts.replayed === 0 && done.matched > done.stale)
           await recordAction(trx, doing, 'replay', selection, selection.changeId ?? null);
@@ -54,14 +51,7 @@ export async function replay(
   return counts;
 }
 
-interface Page {
-  matched: number;
-  stale: number;
-  /** The change after which the next page starts; `null` at the end. */
-  last: string | null;
-  sinks: number[];
-}
-
+/** @returns `last`: the change after which the next page starts, `null` at the end; `sinks`: those that have work */
 async function replayPage(
   database: Database,
   trx: Trx,
@@ -70,7 +60,7 @@ async function replayPage(
   after: string,
   dryRun: boolean,
   now: number,
-): Promise<Page> {
+): Promise<{ matched: number; stale: number; last: string | null; sinks: number[] }> {
   const { state = 'parked', changeId } = selection;
   const changes = selectedChanges(database, selection);
   const rows = await trx
@@ -112,38 +102,4 @@ async function replayPage(
   return { ...page, matched: Number(numUpdatedRows) + page.stale, sinks };
 }
 
-/** Column values of a delivery that has not failed. */
 const noFailure = { failing_since: null, stopped_ms: null, cause: null, reason: null, advice: null };
-
-/**
- * Discards a delivery if it is parked, and records the action.
- * @returns `was`: its state before; `reports`: the report sinks to update; `null` if there is no such delivery
- */
-export async function discard(
-  database: Database,
-  { changeId, sink }: DeliveryKey,
-  reason: Explanation,
-  doing: Doing,
-): Promise<{ was: string; name: string; reports: number[] } | null> {
-  return database.kysely.transaction().execute(async trx => {
-    const delivery = trx.selectFrom('delivery').where('change_id', '=', changeId).where('sink', '=', sink);
-    const found = await delivery.select('channel').executeTakeFirst();
-    if (!found) return null;
-    await lockLanes(database, trx, sink, [found]);
-    const locked = await delivery
-      .innerJoin('sink', 'sink.id', 'delivery.sink')
-      .select(['delivery.state as was', 'sink.name'])
-      .executeTakeFirst();
-    if (locked?.was !== 'parked') return locked ? { ...locked, reports: [] } : null;
-    await trx
-      .updateTable('delivery')
-      .set({ state: 'discarded', open: 0, cause: null, reason: stored(reason), advice: null, updated_at: doing.at })
-      .where('change_id', '=', changeId)
-      .where('sink', '=', sink)
-      .execute();
-    await recordAction(trx, doing, 'discard', { delivery: deliveryId(changeId, sink) }, changeId);
-    const reports = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
-    if (reports.length > 0) await database.notify(trx, reports);
-    return { ...locked, reports };
-  });
-}

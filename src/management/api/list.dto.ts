@@ -3,12 +3,11 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, IsString, Max, Min } from 'class-validator';
 import { type Source, sources, wellFormed } from '../../channel/origin.js';
-import { fromIso } from './times.js';
+import { fromIso } from './values.js';
 
 /** Treats `null` like an absent value. */
 export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => value ?? undefined);
 
-/** An optional boolean. */
 export const Flag = (): PropertyDecorator => applyDecorators(NullIsAbsent(), IsOptional(), IsBoolean());
 
 /** An optional non-empty text, made well-formed like stored texts. */

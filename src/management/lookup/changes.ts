@@ -3,8 +3,8 @@ import type { Database } from '../../database/database.js';
 import { changeColumns, storedChange } from '../../delivery/work.js';
 import { type Filters, wants } from '../../sinks/filters.js';
 import type { ListedChange } from '../../sinks/lookup.js';
-import { matches } from '../api/channels/matching.js';
-import { orElse } from '../api/or-else.js';
+import { matches } from '../api/channels/channels.queries.js';
+import { orElse } from '../api/values.js';
 
 /** How many of the latest changes are searched for those of the wanted channels, and how many of these for the wanted fields. */
 const maxSearched = { changes: 5000, fields: 1000 };

@@ -9,13 +9,11 @@ import { loadReportData } from '../../reports/results.js';
 import type { Filters } from '../../sinks/filters.js';
 import { Lookups } from '../../sinks/lookup.js';
 import type { ChangeDetails, ChannelOverview, FailedChange, Lookup, SinkOverview } from '../../sinks/lookup.js';
-import { countChannels, findChannels } from '../api/channels/channel-list.js';
 import type { ListedChannelDto } from '../api/channels/channel.dto.js';
-import { findChannel } from '../api/channels/channels.queries.js';
+import { countChannels, findChannel, findChannels } from '../api/channels/channels.queries.js';
 import { findWebhook } from '../api/changes/changes.queries.js';
-import { stateDetailsOf } from '../api/sinks/sinks.queries.js';
+import { sinkStates, stateDetailsOf } from '../api/sinks/sinks.queries.js';
 import { linkTo } from '../page/key.js';
-import { sinkStates } from '../sink-states.js';
 import { latestChanges, neighbours, wantedChanges } from './changes.js';
 
 /** How many of the latest failed changes of each sink are searched. */

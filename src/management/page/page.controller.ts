@@ -1,10 +1,10 @@
 import { Controller, Get, NotFoundException, Param, Query, Req, Res, UnauthorizedException } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { validate as isUuid } from 'uuid';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
 import { Lookups } from '../../sinks/lookup.js';
-import { uuidPattern } from '../api/uuid.js';
 import { type PageLink, hasPassword, isGoodLink } from './key.js';
 import { type Language, changePage, contentSecurityPolicy, pageTexts } from './page.js';
 
@@ -38,7 +38,7 @@ export class PageController {
         'this link is invalid or has expired: press Details in Slack again, or sign in with MANAGEMENT_TOKEN as the password',
       );
     }
-    const details = uuidPattern.test(id) ? await this.lookups.within({}).change(id) : null;
+    const details = isUuid(id) ? await this.lookups.within({}).change(id) : null;
     if (!details) throw new NotFoundException('there is no change with this id');
     response.type('html');
     return changePage(details, languageOf(query.lang, request), this.clock.now());

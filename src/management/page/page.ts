@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { changeTexts } from '../../explanations/changes.js';
 import { type ChangeDetails, type ListedChange, effectOf, lastNameOf, notesOf, statusOf } from '../../sinks/lookup.js';
-import { toDate } from '../api/times.js';
+import { toDate } from '../api/values.js';
 
 const en = {
   ...changeTexts.en,

@@ -2,8 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { Database } from '../../../database/database.js';
 import type { Action } from '../../../database/audit.js';
 import { PeriodQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { orElse } from '../or-else.js';
-import { toDate } from '../times.js';
+import { orElse, toDate } from '../values.js';
 import { AuditPageDto } from './audit.dto.js';
 
 /** The audit log. */

@@ -1,11 +1,11 @@
 import { Controller, Get, Header, NotFoundException, Param, Query, StreamableFile } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
+import { validate as isUuid } from 'uuid';
 import { Database } from '../../../database/database.js';
 import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
 import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { uuidPattern } from '../uuid.js';
 
 /** Changes of channels. */
 @Controller('api/v1/changes')
@@ -15,7 +15,7 @@ export class ChangesController {
   /** List changes, latest arrival first */
   @Get()
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
-    const after = afterCursor(query.cursor, id => (uuidPattern.test(id) ? id : null));
+    const after = afterCursor(query.cursor, id => (isUuid(id) ? id : null));
     const { changes, limit } = await findChanges(this.database, query, after);
     return pageFrom(changes, limit, change => change.id);
   }
@@ -23,7 +23,7 @@ export class ChangesController {
   /** Get a change with all its deliveries and attempts */
   @Get(':id')
   async one(@Param('id') id: string): Promise<ChangeDetailDto> {
-    const change = uuidPattern.test(id) ? await findChange(this.database, id) : null;
+    const change = isUuid(id) ? await findChange(this.database, id) : null;
     if (!change) throw new NotFoundException('there is no change with this id');
     return { ...change, deliveries: await deliveriesOf(this.database, id) };
   }
@@ -34,7 +34,7 @@ export class ChangesController {
   @ApiOkResponse({ schema: { type: 'string', format: 'binary' } })
   @Header('X-Content-Type-Options', 'nosniff')
   async webhook(@Param('id') id: string): Promise<StreamableFile> {
-    const body = uuidPattern.test(id) ? await findWebhook(this.database, id) : null;
+    const body = isUuid(id) ? await findWebhook(this.database, id) : null;
     if (!body) throw new NotFoundException('there is no webhook of a change with this id');
     return new StreamableFile(body, { type: 'application/octet-stream', disposition: 'attachment', length: body.length });
   }

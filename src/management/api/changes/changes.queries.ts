@@ -7,8 +7,7 @@ import type { Tables } from '../../../database/tables.js';
 import { changeColumns } from '../../../delivery/work.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
-import { orElse } from '../or-else.js';
-import { toDate } from '../times.js';
+import { orElse, toDate } from '../values.js';
 
 type Row = Awaited<ReturnType<ReturnType<typeof selectChanges>['execute']>>[number];
 

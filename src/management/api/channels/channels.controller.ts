@@ -3,8 +3,7 @@ import { Database } from '../../../database/database.js';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { afterCursor } from '../list.dto.js';
 import { ChannelDto, ChannelPageDto, ChannelsQuery } from './channel.dto.js';
-import { findChannels } from './channel-list.js';
-import { findChannel } from './channels.queries.js';
+import { findChannel, findChannels } from './channels.queries.js';
 
 /** The current state of channels. */
 @Controller('api/v1/channels')

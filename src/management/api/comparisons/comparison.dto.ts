@@ -4,7 +4,7 @@ import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { appStates } from '../../../reconcile/app-lease.js';
 import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
 import { Flag, NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
-import { toDateOrNull } from '../times.js';
+import { toDateOrNull } from '../values.js';
 
 const maxIds = 10_000;
 

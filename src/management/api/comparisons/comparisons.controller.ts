@@ -10,13 +10,17 @@ import {
   Post,
   Query,
 } from '@nestjs/common';
+import { validate as isUuid } from 'uuid';
 import { Database } from '../../../database/database.js';
+import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import { readComparison } from '../../../reconcile/comparison.js';
 import { Settings } from '../../../settings/settings.js';
 import { AdminActions } from '../../admin-actions.js';
-import { afterCursor, pageFrom } from '../list.dto.js';
-import { uuidPattern } from '../uuid.js';
+import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { toDateOrNull } from '../values.js';
 import {
+  type AppDto,
+  AppPageDto,
   ComparisonDto,
   ComparisonPageDto,
   ComparisonRequestDto,
@@ -57,7 +61,7 @@ export class ComparisonsController {
   /** List comparisons, latest first */
   @Get()
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
-    const after = afterCursor(cursor, id => (uuidPattern.test(id) ? id : null));
+    const after = afterCursor(cursor, id => (isUuid(id) ? id : null));
     const rows = await this.database.kysely
       .selectFrom('comparison')
       .selectAll()
@@ -73,8 +77,7 @@ export class ComparisonsController {
   /** Get the progress and result of a comparison */
   @Get(':id')
   async one(@Param('id') id: string): Promise<ComparisonDto> {
-    const row =
-      uuidPattern.test(id) && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
+    const row = isUuid(id) && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
     if (!row) throw new NotFoundException('there is no comparison with this id');
     return showComparison(readComparison(row));
   }
@@ -96,5 +99,43 @@ export class ImportsController {
   @HttpCode(202)
   async begin(@Body() { sdkAppId, channelIds }: ImportRequestDto): Promise<ComparisonDto> {
     return showComparison(await this.actions.compare({ channelIds, sdkAppId: appOf(this.settings, sdkAppId), cause: 'import' }, 'api'));
+  }
+}
+
+/** The apps whose webhooks are accepted. */
+@Controller('api/v1/apps')
+export class AppsController {
+  constructor(
+    private readonly database: Database,
+    private readonly settings: Settings,
+  ) {}
+
+  /** List apps and the state of their comparisons with Tencent */
+  @Get()
+  async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
+    const { apps, SDK_APP_IDS } = this.settings;
+    const after = afterCursor(cursor, id => (SDK_APP_IDS.includes(id) ? id : null));
+    const ids = [...new Set(SDK_APP_IDS)];
+    const { items, nextCursor } = pageFrom(ids.slice(after === null ? 0 : ids.indexOf(after) + 1), limit, id => id);
+    const { kysely } = this.database;
+    const isShown = this.database.isAmong('sdk_app_id', items);
+    const rows = await kysely.selectFrom('app').selectAll().$narrowType<Pick<AppDto, 'state'>>().where(isShown).execute();
+    const counted = kysely.selectFrom('channel').select(['sdk_app_id', ({ fn }) => fn.countAll<number>().as('n')]);
+    const counts = await counted.where(isShown).groupBy('sdk_app_id').execute();
+    const shown = items.map((sdkAppId): AppDto => {
+      const row = rows.find(row => row.sdk_app_id === sdkAppId);
+      const on = apps.some(app => app.sdkAppId === sdkAppId);
+      return {
+        sdkAppId,
+        comparisons: on ? 'on' : 'off',
+        state: on ? (row?.state ?? 'ok') : 'off',
+        reason: on ? inEnglishOrNull(row?.reason ?? null) : null,
+        advice: on ? inEnglishOrNull(row?.advice ?? null) : null,
+        channels: counts.find(count => count.sdk_app_id === sdkAppId)?.n ?? 0,
+        lastWebhookAt: toDateOrNull(row?.webhook_at ?? null),
+        lastComparisonAt: toDateOrNull(row?.compared_all_at ?? null),
+      };
+    });
+    return { items: shown, nextCursor };
   }
 }

@@ -1,12 +1,22 @@
-import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import {
+  BadRequestException,
+  Body,
+  ConflictException,
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+} from '@nestjs/common';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { parseDeliveryId } from '../../../delivery/work.js';
 import { AdminActions } from '../../admin-actions.js';
 import { findDeliveries, findDelivery } from './deliveries.queries.js';
-import { DeliveriesQuery, DeliveryDto, DeliveryPageDto } from './delivery.dto.js';
+import { DeliveriesQuery, DeliveryDto, DeliveryPageDto, DiscardDto, ReplayDto, ReplayedDto } from './delivery.dto.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
-import { DiscardDto } from './replay.dto.js';
 
 /** Deliveries of changes to sinks. */
 @Controller('api/v1/deliveries')
@@ -34,5 +44,20 @@ export class DeliveriesController {
     const shown = await findDelivery(this.database, key);
     if (!shown) throw new NotFoundException('it was deleted meanwhile: it is older than RETENTION_DAYS');
     return shown;
+  }
+}
+
+/** Replays of deliveries. */
+@Controller('api/v1/replays')
+export class ReplaysController {
+  constructor(private readonly actions: AdminActions) {}
+
+  /** Replay parked (or otherwise ended) deliveries under the same ids; at least one filter is required */
+  @Post()
+  @HttpCode(202)
+  async replay(@Body() { dryRun = false, ...selection }: ReplayDto): Promise<ReplayedDto> {
+    if (Object.values(selection).every(value => value === undefined))
+      throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
+    return this.actions.replay(selection, dryRun, 'api');
   }
 }

@@ -4,9 +4,8 @@ import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import { deliveryId } from '../../../delivery/work.js';
 import { selectedChanges } from '../changes/changes.queries.js';
 import type { AttemptDto, DeliveriesQuery, DeliveryDto, DeliveryWithAttemptsDto } from './delivery.dto.js';
-import { toDate, toDateOrNull } from '../times.js';
+import { toDate, toDateOrNull } from '../values.js';
 
-/** The key of a delivery; lists are ordered by it. */
 export interface DeliveryKey {
   changeId: string;
   sink: number;
@@ -47,8 +46,8 @@ function showDelivery(row: Row): DeliveryDto {
 /** The deliveries that match, latest change first, starting after `after`; one more than the limit if there is a next page. */
 export async function findDeliveries(database: Database, query: DeliveriesQuery, after: DeliveryKey | null): Promise<DeliveryDto[]> {
   const changes = selectedChanges(database, query);
-  // Select the page before joining: in a single query SQLite would join all deliveries first.
-  const keys = await database.kysely
+  // The page is selected before joining: SQLite would join all deliveries first.
+  const page = database.kysely
     .selectFrom('delivery')
     .select(['change_id', 'sink'])
     .$if(query.sink !== undefined, found =>
@@ -59,13 +58,13 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
     .$if(after !== null, found => found.where(eb => eb(eb.refTuple('change_id', 'sink'), '<', eb.tuple(after!.changeId, after!.sink))))
     .orderBy('change_id', 'desc')
     .orderBy('sink', 'desc')
-    .limit(query.limit + 1)
+    .limit(query.limit + 1);
+  const rows = await selectDeliveries(database)
+    .where(eb => eb(eb.refTuple('delivery.change_id', 'delivery.sink'), 'in', page.$asTuple('change_id', 'sink')))
+    .orderBy('delivery.change_id', 'desc')
+    .orderBy('delivery.sink', 'desc')
     .execute();
-  if (keys.length === 0) return [];
-  const ids = [...new Set(keys.map(key => key.change_id))];
-  const rows = await selectDeliveries(database).where('delivery.change_id', 'in', ids).execute();
-  const byId = new Map(rows.map(showDelivery).map(delivery => [delivery.id, delivery]));
-  return keys.flatMap(key => byId.get(deliveryId(key.change_id, key.sink)) ?? []);
+  return rows.map(showDelivery);
 }
 
 /** One delivery; `null` if the key is unknown. */
@@ -93,15 +92,8 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .execute();
   return rows.map(row => ({
     ...showDelivery(row),
-    attempts: attempts
-      .filter(({ sink }) => sink === row.sink)
-      .map(({ at, durationMs, outcome, status, error, response }) => ({
-        at: toDate(at),
-        durationMs,
-        outcome,
-        status,
-        error: inEnglishOrNull(error),
-        response,
-      })),
+    attempts: attempts.flatMap(({ sink, at, error, ...rest }) =>
+      sink === row.sink ? { ...rest, at: toDate(at), error: inEnglishOrNull(error) } : [],
+    ),
   }));
 }

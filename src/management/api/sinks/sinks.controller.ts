@@ -1,25 +1,28 @@
-import { ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query, UseGuards } from '@nestjs/common';
+import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query, UseGuards } from '@nestjs/common';
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
+import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
+import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { AdminActions } from '../../admin-actions.js';
-import { type SinkStatus, sinkStates } from '../../sink-states.js';
+import type { SinkAction } from '../../pause.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { noOptions } from '../options.guard.js';
-import { CheckDto, SinkDto, SinkPageDto, TestDto } from './sink.dto.js';
-import { showSinks } from './sinks.queries.js';
+import { toDate, toDateOrNull } from '../values.js';
+import { CheckDto, JobDto, RebuildStateDto, SinkDto, SinkPageDto, TestDto, VerifyDto, VerifyStateDto } from './sink.dto.js';
+import { type SinkStatus, showSinks, sinkStates } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
 @Controller('api/v1/sinks')
-@UseGuards(noOptions)
 export class SinksController {
   constructor(
     private readonly database: Database,
     private readonly clock: SharedClock,
     private readonly actions: AdminActions,
     private readonly checks: Checks,
+    private readonly served: ServedSinks,
   ) {}
 
   /** List sinks with their state and delivery counts, latest first */
@@ -34,27 +37,31 @@ export class SinksController {
   /** Pause a sink on all replicas, also across restarts; its deliveries are queued */
   @Post(':name/pause')
   @HttpCode(200)
-  async pause(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.actions.pause(wellFormed(name), 'api'));
+  @UseGuards(noOptions)
+  pause(@Param('name') name: string): Promise<SinkDto> {
+    return this.act('pause', name);
   }
 
   /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE */
   @Post(':name/resume')
   @HttpCode(200)
-  async resume(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.actions.resume(wellFormed(name), 'api'));
+  @UseGuards(noOptions)
+  resume(@Param('name') name: string): Promise<SinkDto> {
+    return this.act('resume', name);
   }
 
   /** Retry a stopped sink at once, without waiting for the next scheduled probe */
   @Post(':name/probe')
   @HttpCode(200)
-  async probe(@Param('name') name: string): Promise<SinkDto> {
-    return this.shown(name, await this.actions.probe(wellFormed(name), 'api'));
+  @UseGuards(noOptions)
+  probe(@Param('name') name: string): Promise<SinkDto> {
+    return this.act('probe', name);
   }
 
   /** Check a sink without sending or writing anything, and update its state @throws {409} The sink is no longer configured */
   @Post(':name/check')
   @HttpCode(200)
+  @UseGuards(noOptions)
   async check(@Param('name') name: string): Promise<CheckDto> {
     const { problems, durationMs } = (await this.checks.check(name)) ?? (await this.unserved(name));
     const shown = problems.map(({ reason, advice }) => ({ problem: inEnglish(reason), advice: inEnglish(advice) }));
@@ -64,29 +71,80 @@ export class SinksController {
   /** Send a sample change, marked as a test, to this sink only; nothing of it is stored @throws {409} The sink is no longer configured */
   @Post(':name/test')
   @HttpCode(200)
+  @UseGuards(noOptions)
   async test(@Param('name') name: string): Promise<TestDto> {
     return (await this.checks.test(name, 'api')) ?? this.unserved(name);
   }
 
-  /** @throws an error that says why this process does not serve the sink */
-  private async unserved(name: string): Promise<never> {
-    await this.find(wellFormed(name));
-    throw new ConflictException('this sink is no longer configured: declare it again to use it');
+  /**
+   * Compare the index of a search sink with the store
+   * @remarks Starts unless it is already running; starts again if repair is requested and the running one does not repair.
+   * @throws {409} The sink is not a search sink
+   */
+  @Post(':name/verify')
+  @HttpCode(202)
+  async beginVerify(@Param('name') name: string, @Body() { repair }: VerifyDto): Promise<VerifyStateDto> {
+    await this.actions.beginJob(await this.searchSink(name), name, 'verify', repair ?? false, 'api');
+    return this.verify(name);
   }
 
-  /** @param done the result of the action; `null` if there is no such sink */
-  private async shown(name: string, done: boolean | null): Promise<SinkDto> {
-    if (done === null) throw noSuchSink();
-    const [shown] = await showSinks(this.database, [await this.find(wellFormed(name))]);
+  /** Get the progress and result of the latest comparison @throws {409} The sink is not a search sink */
+  @Get(':name/verify')
+  async verify(@Param('name') name: string): Promise<VerifyStateDto> {
+    const job = await findJob<VerifyProgress>(this.database, await this.searchSink(name), 'verify');
+    const { compared = 0, missing = 0, older = 0, newer = 0, surplus = 0, repaired = 0, examples = [] } = job?.progress ?? {};
+    return { ...showJob(job), compared, missing, older, newer, surplus, repaired, examples };
+  }
+
+  /**
+   * Rebuild the index of a search sink beside the current one, then switch to the new one
+   * @remarks Starts unless it is already running.
+   * @throws {409} The sink is not a search sink
+   */
+  @Post(':name/rebuild')
+  @HttpCode(202)
+  @UseGuards(noOptions)
+  async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
+    await this.actions.beginJob(await this.searchSink(name), name, 'rebuild', false, 'api');
+    return this.rebuild(name);
+  }
+
+  /** Get the progress of the latest rebuild @throws {409} The sink is not a search sink */
+  @Get(':name/rebuild')
+  async rebuild(@Param('name') name: string): Promise<RebuildStateDto> {
+    const job = await findJob<RebuildProgress>(this.database, await this.searchSink(name), 'rebuild');
+    const { done = 0, total = 0, index = null } = job?.progress ?? {};
+    return { ...showJob(job), done, total, index };
+  }
+
+  private async act(action: SinkAction, name: string): Promise<SinkDto> {
+    await this.actions[action](wellFormed(name), 'api');
+    const [shown] = await showSinks(this.database, [await this.find(name)]);
     return shown!;
   }
 
   private async find(name: string): Promise<SinkStatus> {
     const sinks = await sinkStates(this.database, this.clock.now());
-    const sink = sinks.find(sink => sink.name === name);
-    if (!sink) throw noSuchSink();
+    const sink = sinks.find(sink => sink.name === wellFormed(name));
+    if (!sink) throw new NotFoundException('no sink has this name');
     return sink;
+  }
+
+  private async searchSink(name: string): Promise<number> {
+    const found = this.served.searches.find(sink => sink.name === name);
+    if (found) return found.id;
+    await this.find(name);
+    throw new ConflictException('only a search sink that is configured has an index');
+  }
+
+  /** @throws an error that says why this process does not serve the sink */
+  private async unserved(name: string): Promise<never> {
+    await this.find(name);
+    throw new ConflictException('this sink is no longer configured: declare it again to use it');
   }
 }
 
-const noSuchSink = (): NotFoundException => new NotFoundException('no sink has this name');
+function showJob(job: Job<unknown> | null): JobDto {
+  if (!job) return { state: 'idle', startedAt: null, finishedAt: null, error: null };
+  return { state: job.state, startedAt: toDate(job.startedAt), finishedAt: toDateOrNull(job.finishedAt), error: job.error };
+}

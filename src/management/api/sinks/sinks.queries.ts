@@ -1,10 +1,62 @@
 import { sql } from 'kysely';
-import { inEnglish, inEnglishOrNull } from '../../../explanations/explanation.js';
+import { inEnglishOrNull, stored } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
+import type { Row } from '../../../database/tables.js';
 import { countInParts } from '../../../reports/counting.js';
-import type { SinkStatus } from '../../sink-states.js';
-import type { CountsDto, SinkDto } from './sink.dto.js';
-import { toDateOrNull } from '../times.js';
+import type { CountsDto, SinkDto, SinkState } from './sink.dto.js';
+import { toDateOrNull } from '../values.js';
+
+export interface SinkStatus extends Omit<Row<'sink'>, 'state'> {
+  state: SinkState;
+  /** Age of its oldest pending delivery, 0 if there is none; `null` if it was removed. */
+  lagSeconds: number | null;
+}
+
+/** All sinks with their states, latest first; of sinks whose type or mode was changed only the latest row. One query without counts. */
+export async function sinkStates(database: Database, now: number): Promise<SinkStatus[]> {
+  const rows = await database.kysely
+    .selectFrom('sink')
+    .selectAll()
+    .select(eb => [
+      // Lanes without open deliveries are not failing. Reads an index of failing lanes: a sink may have very many waiting ones.
+      eb
+        .selectFrom('lane')
+        .select('lane.channel')
+        .whereRef('lane.sink', '=', 'sink.id')
+        .where('lane.due_at', 'is not', null)
+        .where('lane.tries', '>', sql.lit(0))
+        .limit(1)
+        .as('failing'),
+      eb
+        .selectFrom('delivery')
+        .select(({ fn }) => fn.min('delivery.enqueued_at').as('at'))
+        .whereRef('delivery.sink', '=', 'sink.id')
+        .where('delivery.state', '=', sql.lit('pending'))
+        .as('oldest'),
+    ])
+    .where('sink.id', 'in', eb =>
+      eb
+        .selectFrom('sink as named')
+        .select(({ fn }) => fn.max('named.id').as('id'))
+        .groupBy('named.name'),
+    )
+    .orderBy('sink.id', 'desc')
+    .execute();
+  return rows.map(({ failing, oldest, ...row }) => ({
+    ...row,
+    state: stateOf(row, failing !== null),
+    lagSeconds: row.removed_at !== null ? null : oldest === null ? 0 : Math.max(0, now - oldest) / 1000,
+  }));
+}
+
+/** The outcome of attempts takes precedence over that of checks. */
+function stateOf(sink: Row<'sink'>, failing: boolean): SinkState {
+  if (sink.removed_at !== null) return 'removed';
+  if (sink.paused_at !== null) return 'paused';
+  if (sink.state === 'misconfigured' || sink.state === 'down') return sink.state;
+  if (sink.check_state === 'misconfigured') return 'misconfigured';
+  return failing || sink.check_state !== null ? 'retrying' : 'ok';
+}
 
 /** Why a sink is in its state, since when, and what to do. */
 type StateDetails = Pick<SinkDto, 'reason' | 'advice'> & { since: number | null };
@@ -16,17 +68,8 @@ export async function showSinks(database: Database, sinks: readonly SinkStatus[]
     sinks.map(async sink => {
       const { since, reason, advice } = await stateDetailsOf(database, sink);
       const { id, name, type, state, lagSeconds } = sink;
-      const why = { reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
-      return {
-        name,
-        type,
-        mode: sink.mode as SinkDto['mode'],
-        state,
-        since: toDateOrNull(since),
-        ...why,
-        lagSeconds,
-        counts: counts.get(id)!,
-      };
+      const why = { since: toDateOrNull(since), reason: inEnglishOrNull(reason), advice: inEnglishOrNull(advice) };
+      return { name, type, mode: sink.mode as SinkDto['mode'], state, ...why, lagSeconds, counts: counts.get(id)! };
     }),
   );
 }
@@ -51,31 +94,23 @@ async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promi
 }
 
 export async function stateDetailsOf(database: Database, sink: SinkStatus): Promise<StateDetails> {
-  switch (sink.state) {
+  const { name, type, state } = sink;
+  const foundByCheck = { since: sink.check_since, reason: sink.check_reason, advice: sink.check_advice };
+  switch (state) {
     case 'ok':
       return { since: null, reason: null, advice: null };
     case 'paused':
-      return {
-        since: sink.paused_at,
-        reason: inEnglish(['paused']),
-        advice: inEnglish(['resume', sink.name]),
-      };
-    case 'removed':
-      return {
-        since: sink.removed_at,
-        reason: inEnglish(['not_configured']),
-        advice: inEnglish(['declare_again', `SINK_${sink.name.toUpperCase()}_TYPE=${sink.type}`]),
-      };
+      return { since: sink.paused_at, reason: stored(['paused']), advice: stored(['resume', name]) };
+    case 'removed': {
+      const advice = stored(['declare_again', `SINK_${name.toUpperCase()}_TYPE=${type}`]);
+      return { since: sink.removed_at, reason: stored(['not_configured']), advice };
+    }
     case 'misconfigured':
     case 'down':
-      return sink.state_since === null ? foundByCheck(sink) : { ...sink, since: sink.state_since };
+      return sink.state_since === null ? foundByCheck : { ...sink, since: sink.state_since };
     case 'retrying':
-      return (await oldestFailing(database, sink.id)) ?? foundByCheck(sink);
+      return (await oldestFailing(database, sink.id)) ?? foundByCheck;
   }
-}
-
-function foundByCheck({ check_since: since, check_reason: reason, check_advice: advice }: SinkStatus): StateDetails {
-  return { since, reason, advice };
 }
 
 /** The oldest pending delivery that has failed. Reads only the start of an index, because a failing sink may have very many. */

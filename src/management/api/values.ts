@@ -23,3 +23,12 @@ export function fromIso(text: unknown): number {
   if (time === undefined) return Date.parse(date);
   return Date.parse(`${date}T${time}${zone === undefined ? 'Z' : zone.length === 3 ? `${zone}:00` : zone}`);
 }
+
+/** Returns a fallback if a stored value is damaged, so that one row cannot fail a whole list. */
+export function orElse<T>(read: () => T, fallback: T): T {
+  try {
+    return read();
+  } catch {
+    return fallback;
+  }
+}
