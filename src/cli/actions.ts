@@ -6,25 +6,21 @@ import type { Command } from 'commander';
 import type { AppDto, ComparisonDto } from '../management/api/comparisons/comparison.dto.js';
 import type { ReplayedDto } from '../management/api/deliveries/delivery.dto.js';
 import type { RebuildStateDto, VerifyStateDto } from '../management/api/sinks/sink.dto.js';
-import { Api, segment } from './api.js';
-import { Fault } from './fault.js';
-import { type Called, type Filter, type Options, apiCommand, filters, selectors } from './lists.js';
+import { type Api, segment } from './api.js';
+import { type Filter, type Options, apiCommand, filters, selectors, withFilters } from './lists.js';
 import { plain } from './table.js';
-import { agree, complain, print, printJson, printRecord, progress } from './terminal.js';
+import { Fault, agree, complain, print, printJson, printRecord, progress } from './terminal.js';
 
 const pollIntervalMs = 500;
 /** The command stops waiting after this many polls in a row that find the job held up. */
 const maxHeldUpPolls = 20;
-/** Maximum ids per request of the API. */
 const maxIds = 10_000;
 const maxApps = 10_000;
 
 type Given = Options & { yes?: true; dryRun?: true; repair?: true; destroy?: true; reason?: string };
 
-const show = (given: Called, answer: object): void => (given.json ? printJson(answer) : printRecord(answer));
 const sinkPath = (sink: string, action: string): string => `sinks/${segment(sink)}/${action}`;
 
-/** Commands that call an action of one sink. */
 const sinkCommands: Readonly<Record<string, string>> = {
   test: 'Send one sample change, marked as a test, to a sink',
   pause: 'Pause a sink on all replicas; its changes are queued',
@@ -32,56 +28,53 @@ const sinkCommands: Readonly<Record<string, string>> = {
   probe: 'Retry a stopped sink at once',
 };
 
+/** Filters of a replay; at least one is required. */
+const replayFilters: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
+
 export function addActions(program: Command): void {
-  for (const [name, summary] of Object.entries(sinkCommands)) {
-    apiCommand(program, name, summary)
-      .argument('<sink>', 'its name')
-      .action(async (sink: string, given: Given) => {
-        const answer = await (await Api.at(given.url)).post<{ outcome?: string }>(sinkPath(sink, name));
-        show(given, answer);
-        if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
-      });
-  }
-  const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given');
-  const selecting: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
-  for (const name of selecting) replays.option(filters[name].flags, filters[name].what);
-  dry(replays, 'only count').action((given: Given) => replay(selectors(given, selecting), given));
-  asking(apiCommand(program, 'discard', 'Discard parked deliveries'))
+  /** Adds a command whose result, if any, is printed. */
+  const add = <G extends object, A>(name: string, summary: string, run: (api: Api, given: G, argument: A) => Promise<object | void>) =>
+    apiCommand(program, name, summary, async (api, given, argument) => {
+      const result = await run(api, given as G, argument as A);
+      if (result) (given.json ? printJson : printRecord)(result);
+    });
+  for (const [name, summary] of Object.entries(sinkCommands))
+    add(name, summary, async (api, _given: Given, sink: string) => {
+      const answer = await api.post<{ outcome?: string }>(sinkPath(sink, name));
+      if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
+      return answer;
+    }).argument('<sink>', 'its name');
+  const replays = add('replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
+  dry(withFilters(replays, replayFilters), 'only count');
+  asking(add('discard', 'Discard parked deliveries', discard))
     .argument('<id...>', 'ids of deliveries')
-    .option('--reason <text>', 'why, for the record')
-    .action(discard);
-  asking(apiCommand(program, 'verify', 'Compare the index of a search sink with the store'))
+    .option('--reason <text>', 'why, for the record');
+  asking(add('verify', 'Compare the index of a search sink with the store', verify))
     .argument('<sink>', 'its name')
-    .option('--repair', 'send what differs again, and delete what is surplus')
-    .action(verify);
-  asking(apiCommand(program, 'rebuild', 'Rebuild the index of a search sink, then switch to the new one'))
-    .argument('<sink>', 'its name')
-    .action(rebuild);
-  dry(apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs'), 'record nothing')
+    .option('--repair', 'send what differs again, and delete what is surplus');
+  asking(add('rebuild', 'Rebuild the index of a search sink, then switch to the new one', rebuild)).argument('<sink>', 'its name');
+  dry(add('compare', 'Compare channels with Tencent, and record what differs', compare), 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
-    .option('--destroy', 'record channels that are gone there as destroyed, however many')
-    .action(compare);
-  asking(apiCommand(program, 'import', 'Import channels from Tencent by their ids'))
+    .option('--destroy', 'record channels that are gone there as destroyed, however many');
+  asking(add('import', 'Import channels from Tencent by their ids', importIds))
     .argument('<file>', 'a text with an id in each line; - is standard input')
-    .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
-    .action(importIds);
+    .option(filters.app.flags, 'of this app; may be left out if only one app has a key');
 }
 
 const asking = (command: Command): Command => command.option('--yes', 'do not ask');
 const dry = (command: Command, what: string): Command => asking(command).option('--dry-run', what);
 
-async function replay(selection: Readonly<Record<string, string>>, given: Given): Promise<void> {
+async function replay(api: Api, given: Given): Promise<object> {
+  const selection = selectors(given, replayFilters);
   if (Object.keys(selection).length === 0) throw new Fault('say which deliveries: give at least one of the options that select', 2);
-  const api = await Api.at(given.url);
   const counts = await api.post<ReplayedDto>('replays', { ...selection, dryRun: true });
-  if (given.dryRun || counts.replayed === 0) return show(given, counts);
+  if (given.dryRun || counts.replayed === 0) return counts;
   await agree(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
-  show(given, await api.post<ReplayedDto>('replays', selection));
+  return api.post('replays', selection);
 }
 
-async function discard(ids: readonly string[], given: Given): Promise<void> {
-  const api = await Api.at(given.url);
+async function discard(api: Api, given: Given, ids: readonly string[]): Promise<void> {
   const unique = [...new Set(ids)];
   await agree(`${many(unique.length, 'delivery', 'deliveries')} will be discarded: only a replay can still send them`, given);
   const done: object[] = [];
@@ -99,8 +92,7 @@ async function discard(ids: readonly string[], given: Given): Promise<void> {
   if (given.json) printJson(done);
 }
 
-async function verify(sink: string, given: Given): Promise<void> {
-  const api = await Api.at(given.url);
+async function verify(api: Api, given: Given, sink: string): Promise<object> {
   const run = async (repair: boolean): Promise<VerifyStateDto> => {
     await api.post(sinkPath(sink, 'verify'), { repair });
     return ended(
@@ -111,37 +103,33 @@ async function verify(sink: string, given: Given): Promise<void> {
   const found = await run(false);
   const [different, surplus] = [found.missing + found.older + found.newer, found.surplus];
   if (!given.repair || found.state === 'failed' || different + surplus === 0) {
-    show(given, found);
     if (different + surplus > 0) process.exitCode = 1;
-    return;
+    return found;
   }
   await agree(`${many(different, 'document')} will be sent again, and ${many(surplus, 'surplus document')} deleted`, given);
-  show(given, await run(true));
+  return run(true);
 }
 
-async function rebuild(sink: string, given: Given): Promise<void> {
-  const api = await Api.at(given.url);
+async function rebuild(api: Api, given: Given, sink: string): Promise<object> {
+  const read = (): Promise<RebuildStateDto> => api.get(sinkPath(sink, 'rebuild'));
   // Fails before the confirmation if there is no such index.
-  await api.get(sinkPath(sink, 'rebuild'));
+  await read();
   const channels = (await api.list<AppDto>('apps', {}, maxApps)).reduce((sum, app) => sum + app.channels, 0);
   await agree(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
   await api.post(sinkPath(sink, 'rebuild'));
-  const read = (): Promise<RebuildStateDto> => api.get(sinkPath(sink, 'rebuild'));
-  show(given, await ended(read, ({ done, total }) => `${done} of ${total} channels sent`));
+  return ended(read, ({ done, total }) => `${done} of ${total} channels sent`);
 }
 
-async function compare(given: Omit<Given, 'channel'> & { channel?: string[] }): Promise<void> {
-  const api = await Api.at(given.url);
+async function compare(api: Api, given: Omit<Given, 'channel'> & { channel?: string[] }): Promise<object> {
   const { channel: channelIds, dryRun, destroy } = given;
   const { sdkAppId, channels } = await appOf(api, given.app);
   const count = many(channelIds?.length ?? channels, 'channel');
   if (!dryRun) await agree(`${count} will be compared; what differs is recorded and sent to the sinks`, given);
-  show(given, await compared(api, await api.post<ComparisonDto>('comparisons', { sdkAppId, channelIds, dryRun, destroy })));
+  return compared(api, await api.post<ComparisonDto>('comparisons', { sdkAppId, channelIds, dryRun, destroy }));
 }
 
-async function importIds(file: string, given: Given): Promise<void> {
+async function importIds(api: Api, given: Given, file: string): Promise<void> {
   const ids = await idsIn(file);
-  const api = await Api.at(given.url);
   const { sdkAppId } = await appOf(api, given.app);
   await agree(`${many(ids.length, 'id')} will be read at the vendor; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
@@ -169,14 +157,14 @@ async function idsIn(file: string): Promise<string[]> {
     throw new Fault(`${file} cannot be read (${error.code})`, 2);
   });
   if (!isUtf8(bytes)) throw new Fault(`${file} is not text in UTF-8`, 2);
+  // Trimming also removes a byte-order mark.
   const lines = bytes
     .toString()
-    .replace(/^\ufeff/, '')
-    .split(/\r?\n/)
-    .map(line => line.trim())
-    .filter(line => line !== '');
-  if (lines.length === 0) throw new Fault(`${file} has no ids`, 2);
-  return lines;
+    .split('\n')
+    .map(line => line.trim());
+  const ids = lines.filter(line => line !== '');
+  if (ids.length === 0) throw new Fault(`${file} has no ids`, 2);
+  return ids;
 }
 
 function compared(api: Api, { id, sdkAppId }: ComparisonDto): Promise<ComparisonDto> {

@@ -1,14 +1,15 @@
+import { env } from 'node:process';
+import { parse } from 'dotenv';
 import type { Dispatcher } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
-import { Fault } from './fault.js';
-import { managementToken } from './token.js';
+import { SettingsError, envFile, textsOf, tokenRules } from '../settings/environment.js';
+import { Fault } from './terminal.js';
 
 export interface Page {
   items: object[];
   nextCursor?: string | null;
 }
 
-/** Maximum items per page of a list. */
 const maxPageItems = 500;
 /** Response timeouts in milliseconds: an attempt at a sink may take five minutes, and so may a large replay. */
 const defaultTimeouts = { GET: 60_000, POST: 330_000 };
@@ -41,13 +42,11 @@ export class Api {
     return new Api(base, authorization, (await import('undici')).getGlobalDispatcher(), timeouts);
   }
 
-  /** @throws Fault */
   get<T = object>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
     const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
     return this.call('GET', given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`);
   }
 
-  /** @throws Fault */
   post<T = object>(path: string, body: object = {}): Promise<T> {
     return this.call('POST', path, body);
   }
@@ -114,4 +113,16 @@ export class Api {
       throw new Fault(`${this.url} does not answer (${why}): check that the service runs, and that --url is its management port`);
     }
   }
+}
+
+/** MANAGEMENT_TOKEN, without the other settings, which would take longer to load. @throws SettingsError */
+function managementToken(): string {
+  const name = 'MANAGEMENT_TOKEN';
+  const { texts, unreadable, mistakes } = textsOf({ ...parse(envFile() ?? ''), ...env }, variable => variable === name);
+  if (unreadable.size + mistakes.length > 0) throw new SettingsError([...unreadable.values(), ...mistakes]);
+  const token = texts.get(name);
+  if (token === undefined) throw new SettingsError([`${name} is required: the one that the service has`]);
+  const broken = tokenRules.find(([pattern]) => !pattern.test(token));
+  if (broken) throw new SettingsError([broken[1].message.replace('$property', name)]);
+  return token;
 }

@@ -1,13 +1,6 @@
 import type { Command } from 'commander';
 import { Api, segment } from './api.js';
-import { Fault } from './fault.js';
-import { print, printJson, printRecord, printTable } from './terminal.js';
-
-/** Options of every command that calls the service. */
-export interface Called {
-  url: string;
-  json?: true;
-}
+import { Fault, print, printJson, printRecord, printTable } from './terminal.js';
 
 /** Filters of the API by their command-line options. */
 export const filters = {
@@ -23,7 +16,8 @@ export const filters = {
   until: { flags: '--until <time>', field: 'until', what: 'only what arrived before this time' },
 } as const;
 export type Filter = keyof typeof filters;
-export type Options = Called & { [name in Filter]?: string };
+/** Options of the commands that call the service. */
+export type Options = { url: string; json?: true; limit?: string } & { [name in Filter]?: string };
 
 interface List {
   name: string;
@@ -89,36 +83,47 @@ export function selectors(given: Options, allowed: readonly Filter[]): Record<st
   return Object.fromEntries(allowed.flatMap(name => (given[name] === undefined ? [] : [[filters[name].field, given[name]]])));
 }
 
-/** @throws Fault */
 function limitOf(text: string): number {
   if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new Fault('--limit must be a whole number from 1 to 9999999', 2);
   return Number(text);
 }
 
-/** A command that calls a running service. */
-export function apiCommand(program: Command, name: string, summary: string): Command {
-  return program
+/** A command that calls a running service. @param run is given the first argument of the command */
+export function apiCommand(
+  program: Command,
+  name: string,
+  summary: string,
+  run: (api: Api, given: Options, argument: unknown) => Promise<void>,
+): Command {
+  const command = program
     .command(name)
     .summary(summary)
     .description(`${summary}.`)
     .option('--url <url>', 'the management port of the service', 'http://127.0.0.1:3001')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nNeeds the MANAGEMENT_TOKEN of the service.');
+  return command.action(async () => {
+    const given = command.opts<Options>();
+    await run(await Api.at(given.url), given, command.processedArgs[0]);
+  });
+}
+
+export function withFilters(command: Command, names: readonly Filter[]): Command {
+  for (const name of names) command.option(filters[name].flags, filters[name].what);
+  return command;
 }
 
 export function addLists(program: Command): void {
-  apiCommand(program, 'status', 'Show whether webhooks can be recorded, and the state of sinks and apps').action(status);
+  apiCommand(program, 'status', 'Show whether webhooks can be recorded, and the state of sinks and apps', status);
   for (const list of lists) {
-    const command = apiCommand(program, list.name, list.summary);
-    for (const name of list.filters) command.option(filters[name].flags, filters[name].what);
-    command.option('--limit <number>', 'how many at most', '50').action((given: Options & { limit: string }) => show(list, given));
+    const command = apiCommand(program, list.name, list.summary, (api, given) => show(list, api, given));
+    withFilters(command, list.filters).option('--limit <number>', 'how many at most', '50');
   }
 }
 
-async function show({ name, columns, single, ...list }: List, given: Options & { limit: string }): Promise<void> {
-  const limit = limitOf(given.limit);
+async function show({ name, columns, single, ...list }: List, api: Api, given: Options): Promise<void> {
+  const limit = limitOf(given.limit!);
   const path = single && pathOf(single, list.filters, given);
-  const api = await Api.at(given.url);
   const found = path ? await api.get<Record<string, object>>(path) : null;
   const shown = found ? (single!.part ? found[single!.part]! : found) : await api.list(name, selectors(given, list.filters), limit);
   if (given.json) printJson(shown);
@@ -137,9 +142,7 @@ function pathOf({ by, path }: NonNullable<List['single']>, all: readonly Filter[
   return path(...by.map(name => segment(given[name]!)));
 }
 
-/** An overview of the service, its sinks and apps. */
-async function status(given: Called): Promise<void> {
-  const api = await Api.at(given.url);
+async function status(api: Api, given: Options): Promise<void> {
   const { status: state, reason } = await api.ready();
   const [sinks, apps] = await Promise.all([api.list('sinks', {}, 10_000), api.list('apps', {}, 10_000)]);
   if (state !== 'ready') process.exitCode = 1;

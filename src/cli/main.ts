@@ -2,9 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../outgoing/http.js';
 import { SettingsError } from '../settings/environment.js';
 import { addActions } from './actions.js';
-import { Fault } from './fault.js';
 import { addLists } from './lists.js';
-import { complain, endQuietly } from './terminal.js';
+import { Fault, complain, endQuietly } from './terminal.js';
 
 /** Runs one command. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong settings. */
 export async function main(words: readonly string[]): Promise<void> {

@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
+import { env } from 'node:process';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
-import { SettingsError } from '../settings/environment.js';
-import type { Settings } from '../settings/settings.js';
+import { withEnvFile } from '../settings/env-file.js';
+import { type Settings, readSettings } from '../settings/settings.js';
 import { fromIso } from '../management/api/values.js';
 import { commands } from '../webhook/commands.js';
-import { Fault } from './fault.js';
-import { examine } from './settings.js';
 import { plain } from './table.js';
-import { print } from './terminal.js';
+import { Fault, print } from './terminal.js';
 
-/** The vendor's names of the optional fields. */
 const fields = {
   name: 'Name',
   avatar: 'FaceUrl',
@@ -27,8 +25,7 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
   const [word] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
   if (word === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
   const eventTime = timeOf(given['time']);
-  const { settings, mistakes } = examine();
-  if (mistakes.length > 0) throw new SettingsError(mistakes);
+  const settings = readSettings(...withEnvFile(env));
   const url = given['url'] === undefined ? ownUrl(settings) : urlOf(given['url']);
   const requestTime = String(Math.floor(Date.now() / 1000));
   const [token] = settings.WEBHOOK_TOKENS ?? [];
@@ -72,14 +69,12 @@ async function post(url: URL, body: string): Promise<void> {
   }
 }
 
-/** @throws Fault if PORT is 0 */
 function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
   if (PORT === 0) throw new Fault('PORT is 0, so that any may be in use: say which by --url', 2);
   const here = /^(0\.0\.0\.0|::|\[::\])$/.test(HOST) ? '127.0.0.1' : HOST;
   return new URL(`http://${here.includes(':') ? `[${here}]` : here}:${PORT}${WEBHOOK_PATH}`);
 }
 
-/** @throws Fault if it is no URL of a webhook endpoint */
 function urlOf(text: string): URL {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password)

@@ -1,10 +1,19 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { env, stderr, stdin, stdout } from 'node:process';
-import { Fault } from './fault.js';
 import { plain, record, table } from './table.js';
 
-/** Table cells that are highlighted. */
+/** Ends a command: the message, which contains no secret, is printed to standard error, and the process exits with `exitCode`. */
+export class Fault extends Error {
+  /** @param exitCode 1: failed; 2: wrong usage; 78: wrong settings */
+  constructor(
+    message: string,
+    readonly exitCode: 1 | 2 | 78 = 1,
+  ) {
+    super(message);
+  }
+}
+
 const highlights = {
   green: /^(ok|ready|delivered|done)$/,
   yellow: /^(warning|retrying|paused|not ready)$/,
@@ -20,8 +29,8 @@ function colour(text: string): string {
   return name === undefined ? text : styleText(name as keyof typeof highlights, text);
 }
 
-/** Styles table cells on a terminal; `undefined` if the output is redirected. */
-const look = stdout.isTTY ? (text: string): string => (colourful ? colour(text) : text) : undefined;
+/** Styles table cells; `undefined` if the output is redirected. */
+const look = colourful ? colour : undefined;
 
 /** Prints results to standard output. Pass texts from outside through `plain` first. */
 export function print(text: string): void {
@@ -37,7 +46,6 @@ export function printRecord(thing: object): void {
   print(record(thing, look));
 }
 
-/** Prints a value unmodified, for programs. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
@@ -51,7 +59,6 @@ export function progress(text: string): void {
   shown = text !== '';
 }
 
-/** Prints an error to standard error. */
 export function complain(text: string): void {
   progress('');
   stderr.write(`${text.split('\n').map(plain).join('\n')}\n`);

@@ -35,7 +35,6 @@ export class AppSettings {
   DISCOVER_AS?: string;
 }
 
-/** How often and how fast channels are compared. */
 export class ComparisonSettings {
   @Setting(
     'How often all channels of each app that has a secret key are compared with Tencent: a whole number and s, m, h or d, 10s at least, or off, which stops the schedule only',
@@ -66,34 +65,30 @@ export function appVariables(sdkAppIds: readonly string[]): string[] {
   return sdkAppIds.flatMap(id => properties.map(property => `APP_${id}_${property}`));
 }
 
-/** Whether a name has the prefix of an app's variable. */
 export function isAppVariable(name: string): boolean {
   return /^APP_\d+_/.test(name);
 }
 
 /** Reads the apps that have at least one variable; adds mistakes to `raw.mistakes`. */
 export function readApps(raw: RawSettings, sdkAppIds: readonly string[]): DeclaredApp[] {
-  const parts = new Map<string, Map<string, string>>();
-  for (const [variable, text] of raw.texts) {
-    const [, id = '', property = ''] = /^APP_(\d+)_(.*)$/.exec(variable) ?? [];
-    const ours = sdkAppIds.includes(id) && properties.includes(property);
-    if (ours) parts.set(id, (parts.get(id) ?? new Map<string, string>()).set(property, text));
-    else if (isAppVariable(variable) && !isInjected(variable, text)) raw.mistakes.push(unknownVariable(variable, id, raw, sdkAppIds));
-  }
-  return sdkAppIds.flatMap(sdkAppId => {
-    const texts = parts.get(sdkAppId);
-    if (!texts) return [];
-    parts.delete(sdkAppId);
-    const { value, mistakes } = readClass(AppSettings, texts, `APP_${sdkAppId}_`);
+  const known = appVariables(sdkAppIds);
+  for (const [variable, text] of raw.texts)
+    if (isAppVariable(variable) && !known.includes(variable) && !isInjected(variable, text))
+      raw.mistakes.push(unknownVariable(raw.names.get(variable)!, sdkAppIds));
+  return [...new Set(sdkAppIds)].flatMap(sdkAppId => {
+    const prefix = `APP_${sdkAppId}_`;
+    const given = [...raw.texts].filter(([variable]) => variable.startsWith(prefix) && known.includes(variable));
+    if (given.length === 0) return [];
+    const texts = new Map(given.map(([variable, text]) => [variable.slice(prefix.length), text]));
+    const { value, mistakes } = readClass(AppSettings, texts, prefix);
     raw.mistakes.push(...mistakes);
     return [{ sdkAppId, settings: value }];
   });
 }
 
-function unknownVariable(variable: string, id: string, { names }: RawSettings, sdkAppIds: readonly string[]): string {
-  const name = names.get(variable)!;
+function unknownVariable(name: string, sdkAppIds: readonly string[]): string {
   const near = closestName(name, appVariables(sdkAppIds));
   const which = near === undefined ? '' : `: did you mean ${near}?`;
-  if (!sdkAppIds.includes(id)) return `${name} belongs to no app of SDK_APP_IDS${which}`;
+  if (!sdkAppIds.some(id => name.startsWith(`APP_${id}_`))) return `${name} belongs to no app of SDK_APP_IDS${which}`;
   return `${name} is no setting of an app${which === '' ? `, which has ${properties.join(', ')}` : which}`;
 }

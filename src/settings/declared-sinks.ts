@@ -7,7 +7,6 @@ import { closestName, normalized } from './names.js';
 import { secretsIn } from './secrets.js';
 import { readClass, settingsOf } from './setting.js';
 
-/** A sink declared in the environment. */
 export interface DeclaredSink {
   /** Lower case. */
   name: string;

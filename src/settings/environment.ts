@@ -17,6 +17,12 @@ export interface RawSettings {
   mistakes: string[];
 }
 
+/** Rules for MANAGEMENT_TOKEN, most helpful message first. Here because the command line reads it without the other settings. */
+export const tokenRules = [
+  [/^[^\s\p{C}]+$/u, { message: '$property must have no blanks and no control characters: it travels in a header' }],
+  [/^.{16,}$/su, { message: '$property must have 16 characters or more' }],
+] as const;
+
 /** All mistakes in the settings, one line each. */
 export class SettingsError extends Error {
   constructor(readonly mistakes: readonly string[]) {
@@ -71,7 +77,6 @@ export function textsOf(environment: Environment, wanted: (name: string) => bool
 /** A text, or a problem, worded to follow the variable's name. */
 type Read = { text: string; problem?: never } | { text?: never; problem: string };
 
-/** The trimmed text of a file. */
 export function fileText(path: string): Read {
   try {
     const stats = statSync(path);

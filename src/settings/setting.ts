@@ -146,7 +146,6 @@ export function isCertificates(text: unknown): boolean {
   return blocks?.every(block => succeeds(() => new X509Certificate(block))) ?? false;
 }
 
-/** Whether a function returns without throwing. */
 export function succeeds(work: () => unknown): boolean {
   try {
     work();

@@ -2,8 +2,7 @@ import { IsIn, IsPositive, Matches, MaxLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
-import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, valuesOf } from './environment.js';
-import { tokenRules } from './management-token.js';
+import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
 import { closestName } from './names.js';
 import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
@@ -20,7 +19,6 @@ function isPort({ property, value }: { property: string; value: unknown }): stri
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
-/** All settings, validated. */
 export class Settings extends TracingSettings {
   @Setting('Comma-separated ids (digits) of the apps whose webhooks are accepted', { parse: list, example: '1400000001', required: true })
   @Matches(/^\d{1,20}$/, { each: true, message: '$property must list ids made of digits, separated by commas' })
@@ -122,12 +120,11 @@ export class Settings extends TracingSettings {
   /** Not mistakes, but worth a look; one line each. */
   warnings!: string[];
 
-  static check(settings: Settings): [string, string][] {
-    const same = settings.PORT === settings.MANAGEMENT_PORT && settings.PORT !== 0;
-    const mistakes: [string, string][] = same
-      ? [['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']]
-      : [];
-    if (/^\/slack\/interactions\/?$/.test(settings.WEBHOOK_PATH))
+  static check({ PORT, MANAGEMENT_PORT, WEBHOOK_PATH }: Settings): [string, string][] {
+    const mistakes: [string, string][] = [];
+    if (PORT === MANAGEMENT_PORT && PORT !== 0)
+      mistakes.push(['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']);
+    if (/^\/slack\/interactions\/?$/.test(WEBHOOK_PATH))
       mistakes.push(['WEBHOOK_PATH', 'must be another path: Slack sends clicks to this one']);
     return mistakes;
   }

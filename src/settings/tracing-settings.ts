@@ -1,4 +1,4 @@
-import { IsIn, IsOptional } from 'class-validator';
+import { IsIn } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
 import { Must, Setting, decimal, isHttpUrl, list } from './setting.js';
 
@@ -15,12 +15,10 @@ function headers(text: string): Record<string, string> | string {
 /** OpenTelemetry's own variables. Extends the comparison settings because all variables are read as one class. */
 export class TracingSettings extends ComparisonSettings {
   @Setting('Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', { example: 'http://127.0.0.1:4318' })
-  @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_ENDPOINT?: string;
 
   @Setting('The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT', { example: 'http://127.0.0.1:4318/v1/traces' })
-  @IsOptional()
   @Must('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
 
@@ -29,7 +27,6 @@ export class TracingSettings extends ComparisonSettings {
     parse: headers,
     secret: true,
   })
-  @IsOptional()
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 

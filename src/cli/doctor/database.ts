@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
@@ -8,18 +8,12 @@ import { tableNames, throwIfNewer } from '../../database/migrations.js';
 import { checkPostgres } from '../../database/postgres/preconditions.js';
 import { succeeds } from '../../settings/setting.js';
 
-/** A database that the service can use. */
-export interface Examined {
-  found: string;
-  /** How far its clock is ahead of ours, in milliseconds; `null` for SQLite, which uses ours. */
-  aheadMs: number | null;
-}
-
 /**
  * Checks whether the database of `DATABASE_URL` can be used, without writing to it or blocking a running service.
+ * @returns `aheadMs`: how far its clock is ahead of ours; `null` for SQLite, which uses ours
  * @throws UnusableDatabase, or the error of the database
  */
-export async function examineDatabase(url: string): Promise<Examined> {
+export async function examineDatabase(url: string): Promise<{ found: string; aheadMs: number | null }> {
   if (url.startsWith('sqlite:')) return { found: await examineSqlite(url.slice('sqlite:'.length)), aheadMs: null };
   const database = await Database.open(url, () => undefined);
   try {
@@ -51,32 +45,34 @@ const sqlite = `SQLite ${process.versions['sqlite']}`;
 async function examineSqlite(path: string): Promise<string> {
   if (path === ':memory:') return `${sqlite} in memory: all is lost when the service stops`;
   const file = resolve(path);
-  const folder = nearestExisting(dirname(file));
   const isThere = existsSync(file);
-  const [problem] = [fault(folder, 'isDirectory'), isThere && fault(file, 'isFile')].filter(result => typeof result === 'string');
-  if (problem) throw new UnusableDatabase(problem);
+  const problem = fault(nearestExisting(dirname(file)), 'isDirectory') ?? (isThere ? fault(file, 'isFile') : null);
+  if (problem !== null) throw new UnusableDatabase(problem);
   if (!isThere) return `${sqlite}, ${file} is not there yet: the service makes it`;
-  const encoding = encodingOf(file);
-  const found = `${sqlite}, ${encoding}, ${file}`;
+  const found = `${sqlite}, UTF-8, ${file}`;
   try {
     // Fails if a killed service left a write-ahead log, which only the next start may recover. Then read the file without the log.
-    await readVersions(file, 'readonly_shm=1').catch((error: Error) => {
+    await throwIfUnusable(file, 'readonly_shm=1').catch((error: Error) => {
       if (!/unable to open/i.test(error.message)) throw error;
-      return readVersions(file, 'immutable=1');
+      return throwIfUnusable(file, 'immutable=1');
     });
     return found;
   } catch (error) {
+    if (error instanceof UnusableDatabase) throw error;
     const { message } = error as Error;
     if (/locked|busy/i.test(message)) return `${found}, in use by a running service`;
-    throw error instanceof UnusableDatabase ? error : new UnusableDatabase(`${file}: ${message}`);
+    const isOther = /not a database/i.test(message);
+    throw new UnusableDatabase(isOther ? `${file} is no SQLite database: move it away or name another file` : `${file}: ${message}`);
   }
 }
 
-/** @throws the error of SQLite, or UnusableDatabase if a newer release has migrated the database */
-async function readVersions(file: string, how: string): Promise<void> {
+/** @throws the error of SQLite, or UnusableDatabase if the file has another encoding, or a newer release has migrated it */
+async function throwIfUnusable(file: string, how: string): Promise<void> {
   const { DatabaseSync } = await import('node:sqlite');
   const database = new DatabaseSync(Object.assign(pathToFileURL(file), { search: how }), { readOnly: true, timeout: 0 });
   try {
+    const { encoding } = database.prepare('pragma encoding').get()!;
+    if (encoding !== 'UTF-8') throw new UnusableDatabase(`${file} is in ${String(encoding)}: name another file`);
     const isOurs = database.prepare("select 1 from sqlite_master where name = 'migration'").get() !== undefined;
     const rows = isOurs ? database.prepare('select version from migration').all() : [];
     throwIfNewer(rows.map(row => String(row['version'])));
@@ -85,7 +81,6 @@ async function readVersions(file: string, how: string): Promise<void> {
   }
 }
 
-/** The folder, or its nearest ancestor that exists. */
 function nearestExisting(folder: string): string {
   return existsSync(folder) ? folder : nearestExisting(dirname(folder));
 }
@@ -95,18 +90,4 @@ function fault(path: string, kind: 'isFile' | 'isDirectory'): string | null {
   if (!statSync(path)[kind]()) return `${path} is no ${kind === 'isFile' ? 'file' : 'folder'}`;
   const isAccessible = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
   return isAccessible ? null : `${path} cannot be read and written: give the user of the service the right to`;
-}
-
-/** Reads the header of a SQLite file (https://www.sqlite.org/fileformat.html), which needs no lock. @throws UnusableDatabase */
-function encodingOf(file: string): string {
-  const header = Buffer.alloc(100);
-  const handle = openSync(file, 'r');
-  const length = readSync(handle, header);
-  closeSync(handle);
-  if (length === 0) return 'empty';
-  if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0')
-    throw new UnusableDatabase(`${file} is no SQLite database: move it away or name another file`);
-  const encoding = ['UTF-8', 'UTF-8', 'UTF-16le', 'UTF-16be'][header.readUInt32BE(56)] ?? 'an unknown encoding';
-  if (encoding !== 'UTF-8') throw new UnusableDatabase(`${file} is in ${encoding}: name another file`);
-  return encoding;
 }

@@ -1,20 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import { rm, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { env } from 'node:process';
+import { checkSink } from '../../checks/check-sink.js';
 import { UnusableDatabase } from '../../database/errors.js';
 import { explain } from '../../database/postgres/advice.js';
-import { checkSink } from '../../checks/check-sink.js';
 import { inEnglish } from '../../explanations/explanation.js';
-import type { Settings } from '../../settings/settings.js';
-import { examine } from '../settings.js';
-import { type OpenedSink, openSinks } from '../sinks.js';
+import { reasonOf, syncFolder, unsyncable, writeWhole } from '../../intake/spool-files.js';
+import type { Proxies } from '../../outgoing/proxies.js';
+import { Clock } from '../../process/clock.js';
+import { EngineEvents } from '../../process/engine-events.js';
+import { Log } from '../../process/log.js';
+import { makeFolder } from '../../process/make-folder.js';
+import { VendorApi } from '../../reconcile/vendor/api.js';
+import { VendorError } from '../../reconcile/vendor/error.js';
+import { readChannels } from '../../reconcile/vendor/reader.js';
+import type { DeclaredApp } from '../../settings/declared-apps.js';
+import { withEnvFile } from '../../settings/env-file.js';
+import { type Settings, examineSettings } from '../../settings/settings.js';
+import type { OpenSink } from '../../sinks/sink-type.js';
+import { openSinks } from '../check.js';
 import { printJson, printTable, progress } from '../terminal.js';
-import { type Clocks, judge, readDates } from './clock.js';
-import { examineApp } from './app.js';
+import { type Clocks, readDates } from './clocks.js';
 import { examineDatabase } from './database.js';
-import { type Finding, failure, ok, warning } from './finding.js';
-import { examineSpool } from './spool.js';
+
+/** The state of one dependency of the service. */
+interface Finding {
+  what: string;
+  state: 'ok' | 'warning' | 'failure';
+  message: string;
+  /** What to do; `null` if nothing. */
+  advice: string | null;
+}
+
+const ok = (what: string, message: string): Finding => ({ what, state: 'ok', message, advice: null });
+const warning = (what: string, message: string, advice: string): Finding => ({ what, state: 'warning', message, advice });
+const failure = (what: string, message: string, advice: string): Finding => ({ what, state: 'failure', message, advice });
 
 /** Checks the settings and everything that they connect to, and prints findings with advice. */
 export async function doctor({ json }: { json?: true }): Promise<void> {
-  const { settings, mistakes } = examine();
+  const { settings, mistakes } = examineSettings(...withEnvFile(env));
   const findings =
     mistakes.length > 0
       ? mistakes.map(mistake => failure('settings', mistake, 'Correct it; nothing else was tried.'))
@@ -26,26 +51,25 @@ export async function doctor({ json }: { json?: true }): Promise<void> {
 
 async function examineAll(settings: Settings): Promise<Finding[]> {
   progress('Looking …');
-  const { warnings } = settings;
   const clocks: Clocks = new Map();
   const stopReading = readDates(clocks, () => Date.now());
-  const opened = await openSinks(settings, message => warnings.push(message));
+  const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
   const findings = await Promise.all([
     ofDatabase(settings.DATABASE_URL, clocks),
-    embedded ? ok('spool', 'not needed: SQLite keeps all') : examineSpool(settings.SPOOL_DIR),
+    embedded ? ok('spool', 'not needed: SQLite keeps all') : ofSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
-    ...settings.apps.map(app => examineApp(app, settings.proxies)),
+    ...settings.apps.map(app => ofApp(app, settings.proxies)),
   ]);
   stopReading();
-  for (const { close } of opened) await close();
+  for (const { sink } of opened) await sink.close?.();
   const [database, spool, ...others] = findings as [Finding, Finding, ...Finding[]];
-  const ofSettings = warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
+  const ofSettings = settings.warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
     database,
     spool,
-    judge(clocks, settings.WEBHOOK_SIGN_WINDOW_SECONDS),
+    ofClocks(clocks, settings.WEBHOOK_SIGN_WINDOW_SECONDS),
     ...others,
   ];
 }
@@ -62,8 +86,67 @@ async function ofDatabase(url: string, clocks: Clocks): Promise<Finding> {
   }
 }
 
-async function ofSink({ name, sink }: OpenedSink): Promise<Finding> {
+/** Writes a file as the spool does, then removes it with the folders that were created for it. */
+async function ofSpool(directory: string): Promise<Finding> {
+  const folder = resolve(directory);
+  const file = join(folder, `doctor-${randomUUID()}`);
+  let made: string | undefined;
+  try {
+    made = await makeFolder(folder);
+    await writeWhole(file, Buffer.from('written by channel-sync doctor'));
+    await syncFolder(folder);
+    return ok('spool', `${folder} is writable, and syncs to disk`);
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (unsyncable.has(reason) && (error as NodeJS.ErrnoException).syscall === 'fsync') {
+      const message = `${folder} is writable, but cannot sync folders (${reason})`;
+      return warning('spool', message, 'A power cut may lose webhooks: use a local disk.');
+    }
+    const advice = "Set SPOOL_DIR to a folder that the service's user may write to, on a disk with free space.";
+    return failure('spool', `${folder} cannot be written (${reason})`, advice);
+  } finally {
+    for (const path of [file, `${file}.new`]) await rm(path, { force: true }).catch(() => undefined);
+    // rmdir fails for a folder that a service has started to use.
+    if (made !== undefined)
+      for (let path = folder; path.length >= made.length; path = dirname(path)) await rmdir(path).catch(() => undefined);
+  }
+}
+
+/** Smaller differences are not reported: `Date` has whole seconds, and responses take time. */
+const warningMs = 5000;
+
+/** @param windowSeconds the allowed difference between the vendor's clock and ours */
+function ofClocks(clocks: Clocks, windowSeconds: number): Finding {
+  if (clocks.size === 0) return ok('clock', 'not compared: no target reported its time');
+  const differences = Array.from(clocks, ([name, ms]) => {
+    const seconds = Math.round(Math.abs(ms) / 1000);
+    return seconds <= 1 ? `${name} agrees` : `${name} is ${seconds} s ${ms > 0 ? 'ahead of' : 'behind'} ours`;
+  }).join(', ');
+  const worst = Math.max(...[...clocks.values()].map(Math.abs));
+  const advice = 'Set the clock of this machine by NTP; if only one of several differs, that one.';
+  if (worst > windowSeconds * 1000) return failure('clock', differences, `${advice} The vendor's webhooks are refused while ours is off.`);
+  return worst > warningMs ? warning('clock', differences, advice) : ok('clock', differences);
+}
+
+async function ofSink({ name, sink }: { name: string; sink: OpenSink }): Promise<Finding> {
   const { problems, summary } = await checkSink(sink, new AbortController().signal);
   const texts = (of: 'reason' | 'advice'): string => [...new Set(problems.map(problem => inEnglish(problem[of])))].join(' ');
   return problems.length === 0 ? ok(`sink ${name}`, summary) : failure(`sink ${name}`, texts('reason'), texts('advice'));
+}
+
+/** Reads one channel as a comparison does; it does not need to exist. */
+async function ofApp(app: DeclaredApp, proxies: Proxies): Promise<Finding> {
+  const what = `app ${app.sdkAppId}`;
+  const silent = new Log('error', Date.now, () => undefined);
+  const unpaced = () => Promise.resolve(() => undefined);
+  const api = new VendorApi(app, proxies, new Clock(), new EngineEvents(), silent, unpaced);
+  try {
+    await readChannels(api, ['@TOA#_channel-sync-test'], new AbortController().signal);
+    return ok(what, "Tencent's REST API takes the secret key and the account");
+  } catch (error) {
+    if (error instanceof VendorError) return failure(what, inEnglish(error.why), inEnglish(error.advice));
+    throw error;
+  } finally {
+    api.close();
+  }
 }

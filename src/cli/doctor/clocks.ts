@@ -1,9 +1,5 @@
 import diagnostics from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { type Finding, failure, ok, warning } from './finding.js';
-
-/** Smaller differences are not reported: `Date` has whole seconds, and responses take time. */
-const warningMs = 5000;
 
 /** How far other clocks are ahead of ours, in milliseconds, by host name. */
 export type Clocks = Map<string, number>;
@@ -30,18 +26,4 @@ export function readDates(clocks: Clocks, now: () => number): () => void {
     diagnostics.unsubscribe('http.client.response.finish', byNode);
     diagnostics.unsubscribe('undici:request:headers', byUndici);
   };
-}
-
-/** @param windowSeconds the allowed difference between the vendor's clock and ours */
-export function judge(clocks: Clocks, windowSeconds: number): Finding {
-  if (clocks.size === 0) return ok('clock', 'not compared: no target reported its time');
-  const differences = [...clocks].map(([name, ms]) => {
-    const seconds = Math.round(Math.abs(ms) / 1000);
-    return seconds <= 1 ? `${name} agrees` : `${name} is ${seconds} s ${ms > 0 ? 'ahead of' : 'behind'} ours`;
-  });
-  const worst = Math.max(...[...clocks.values()].map(Math.abs));
-  const advice = 'Set the clock of this machine by NTP; if only one of several differs, that one.';
-  if (worst > windowSeconds * 1000)
-    return failure('clock', differences.join(', '), `${advice} The vendor's webhooks are refused while ours is off.`);
-  return worst > warningMs ? warning('clock', differences.join(', '), advice) : ok('clock', differences.join(', '));
 }
