@@ -6,17 +6,19 @@ interface View {
   text: string;
   from: number[];
   to: number[];
+  /** How often it was decoded. */
+  depth: number;
 }
 
-/** Escape sequences and how to decode them; each pattern is global. */
+/** Escape sequences and how to decode them; each pattern is a group. */
 const decoders: [escapes: RegExp, meaning: (escape: string) => string][] = [
-  [/(?:%[0-9a-f]{2})+/gi, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString()],
+  [/((?:%[0-9a-f]{2})+)/i, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString()],
   // Form encoding.
-  [/\+/g, () => ' '],
-  [/\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])/g, escape => String(JSON.parse(`"${escape}"`))],
-  [/&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);/gi, entityMeaning],
+  [/(\+)/, () => ' '],
+  [/(\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))/, escape => String(JSON.parse(`"${escape}"`))],
+  [/(&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);)/i, entityMeaning],
 ];
-const blanks: (typeof decoders)[0] = [/\s+/g, () => ''];
+const blanks: (typeof decoders)[0] = [/(\s+)/, () => ''];
 /** Maximum number of nested encodings. */
 const maxDepth = 3;
 const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
@@ -26,56 +28,39 @@ function entityMeaning(entity: string): string {
   return named[name] ?? String.fromCodePoint(Number(name.replace('#x', '0x').replace('#', '')));
 }
 
-/** Applies one decoder. */
 function decoded(view: View, [escapes, meaning]: (typeof decoders)[0]): View {
-  const next: View = { text: '', from: [], to: [] };
-  let done = 0;
-  const copy = (until: number): void => {
-    next.text += view.text.slice(done, until);
-    for (; done < until; done++) {
-      next.from.push(view.from[done]!);
-      next.to.push(view.to[done]!);
-    }
-  };
-  for (const { 0: escape, index } of view.text.matchAll(escapes)) {
-    copy(index);
-    done = index + escape.length;
-    const plain = meaning(escape);
+  const next: View = { text: '', from: [], to: [], depth: view.depth + 1 };
+  let at = 0;
+  // Every other part is an escape, since the pattern is a group.
+  for (const [index, part] of view.text.split(escapes).entries()) {
+    const isEscape = index % 2 === 1;
+    const plain = isEscape ? meaning(part) : part;
     next.text += plain;
-    for (let count = 0; count < plain.length; count++) {
-      next.from.push(view.from[index]!);
-      next.to.push(view.to[done - 1]!);
+    for (let offset = 0; offset < plain.length; offset++) {
+      next.from.push(view.from[isEscape ? at : at + offset]!);
+      next.to.push(view.to[isEscape ? at + part.length - 1 : at + offset]!);
     }
+    at += part.length;
   }
-  copy(view.text.length);
   return next;
 }
 
 /** The text itself and with its escapes decoded, in every order. */
 function viewsOf(text: string): View[] {
   const places = Array.from({ length: text.length }, (_, index) => index);
-  const views: View[] = [{ text, from: places, to: places.map(place => place + 1) }];
+  const views: View[] = [{ text, from: places, to: places.map(place => place + 1), depth: 0 }];
   const seen = new Set([text]);
-  for (let [depth, first] = [0, 0]; depth < maxDepth; depth++) {
-    const level = views.slice(first);
-    first = views.length;
-    for (const view of level)
-      for (const decoder of decoders) {
-        const next = decoded(view, decoder);
-        if (!seen.has(next.text)) views.push(next);
-        seen.add(next.text);
-      }
-  }
+  for (const view of views)
+    for (const decoder of view.depth < maxDepth ? decoders : []) {
+      const next = decoded(view, decoder);
+      if (!seen.has(next.text)) views.push(next);
+      seen.add(next.text);
+    }
   return views;
 }
 
 /** The strings to search for: secrets, and their base64 at each of the three byte alignments. */
-interface Needles {
-  plain: string[];
-  base64: string[];
-}
-
-function needlesOf(secrets: readonly string[]): Needles {
+function needlesOf(secrets: readonly string[]) {
   const plain = [...new Set(secrets.map(secret => secret.replace(/\s+/g, '')))].filter(Boolean);
   const base64 = secrets.flatMap(secret =>
     [0, 1, 2].map(before => {
