@@ -92,7 +92,7 @@ function blockList(subnets: string[], family: 'ipv4' | 'ipv6'): BlockList {
   return list;
 }
 
-const privateName = /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|invalid|example|onion)$/;
+const privateName = /\.(local|internal|localhost)$/;
 
 /**
  * An avatar URL that Slack may be given, or `null`. Slack fetches images during the call and refuses the whole message if it cannot, so

@@ -426,6 +426,10 @@ describe('publicImageUrl', () => {
     'https://8.8.8.8/x',
     'https://[2606:4700::1111]/x',
     'https://cdn.example.com:8443/x?y=%E4%BD%A0',
+    // Any name with a dot but .local and .internal may be public.
+    'https://cdn.example/a.png',
+    'http://img.shop.test/a.png',
+    'http://local.shop/a.png',
   ])('takes %s', url => expect(publicImageUrl(url)).toBe(url));
 
   it.each([
