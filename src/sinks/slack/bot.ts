@@ -38,6 +38,8 @@ interface MessageSpec {
   messageRef: MessageRef | null;
   /** Earliest time (ms) at which a lost attempt may have posted it; `null` if there was none. */
   possiblyPostedSince: number | null;
+  /** Called for each message, edit and reply after the first. */
+  countCall: (() => void) | undefined;
 }
 
 /** Errors of an edit that mean the message can no longer be edited. */
@@ -75,8 +77,9 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       key: { name: 'delivery_id', value: report.id },
       messageRef: existing,
       possiblyPostedSince: report.possiblyPostedSince,
+      countCall,
     };
-    return JSON.stringify(await this.show(spec, signal, countCall));
+    return JSON.stringify(await this.show(spec, signal));
   }
 
   async digest(reports: readonly Report[], signal: AbortSignal, countCall?: () => void): Promise<string> {
@@ -91,8 +94,9 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       key: { name: 'digest_id', value: createHash('sha256').update(ids.join()).digest('hex') },
       messageRef: null,
       possiblyPostedSince: since.length > 0 ? Math.min(...since) : null,
+      countCall,
     };
-    const { channel, ts } = await this.show(spec, signal, countCall);
+    const { channel, ts } = await this.show(spec, signal);
     return JSON.stringify({ channel, ts, digest: true } satisfies MessageRef);
   }
 
@@ -112,8 +116,9 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
         messageRef: existing,
         // Alerts are rare, so each new one may search the history.
         possiblyPostedSince: alert.since,
+        countCall,
       };
-      return { ...(await this.show(spec, signal, countCall, timeoutMs)), ...(fallback && { fallback }) };
+      return { ...(await this.show(spec, signal, timeoutMs)), ...(fallback && { fallback }) };
     };
     const usedFallback = existing?.fallback === true;
     try {
@@ -147,14 +152,15 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
     return links;
   }
 
-  private show(spec: MessageSpec, signal: AbortSignal, countCall?: () => void, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
+  private show(spec: MessageSpec, signal: AbortSignal, timeoutMs = this.settings.TIMEOUT_MS): Promise<MessageRef> {
     return withinTime(timeoutMs, signal, async within => {
       const existing = spec.messageRef ?? (await this.find(spec, within));
       const edited = existing && (await this.edit(spec, existing, within));
       const metadata = { event_type: eventType, event_payload: { [spec.key.name]: spec.key.value } };
       const options = { channel: spec.channel, ...postOptions, metadata };
-      const posted = edited ?? (await this.send('chat.postMessage', spec.message(true), options, within));
-      return this.reply(spec.thread, posted, within, countCall);
+      if (existing && !edited) spec.countCall?.();
+      const posted = edited ?? (await this.send('chat.postMessage', spec.message(true), options, spec, within));
+      return this.reply(spec, posted, within);
     });
   }
 
@@ -184,22 +190,22 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
   }
 
   /** `null` if the message can no longer be edited and a new one must be posted. */
-  private async edit({ message: render, channel: target }: MessageSpec, ref: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
+  private async edit(spec: MessageSpec, ref: MessageRef, signal: AbortSignal): Promise<MessageRef | null> {
     const { channel, ts, image } = ref;
-    const message = render(false);
+    const message = spec.message(false);
     const content = image === false ? (withoutImage(message) ?? message) : message;
     try {
-      const edited = await this.send('chat.update', content, { channel, ts, ...editOptions }, signal);
+      const edited = await this.send('chat.update', content, { channel, ts, ...editOptions }, spec, signal);
       return { ...ref, ...(edited.image === false && { image: false }) };
     } catch (error) {
       const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== target)) return null;
+      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== spec.channel)) return null;
       throw error;
     }
   }
 
   /** Only logs errors: the message itself is posted and must not be posted again. A later edit completes the thread. */
-  private async reply(thread: readonly Message[], existing: MessageRef, signal: AbortSignal, countCall?: () => void): Promise<MessageRef> {
+  private async reply({ thread, countCall }: MessageSpec, existing: MessageRef, signal: AbortSignal): Promise<MessageRef> {
     if (thread.length === 0 || existing.thread) return existing;
     const { channel, ts } = existing;
     try {
@@ -214,8 +220,9 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
     }
   }
 
-  private async send(method: string, message: Message, args: object, signal: AbortSignal): Promise<MessageRef> {
-    const sent = await sendMessage(message, variant => this.api.call<ChatPostMessageResponse>(method, { ...variant, ...args }, signal));
+  private async send(method: string, message: Message, args: object, spec: MessageSpec, signal: AbortSignal): Promise<MessageRef> {
+    const send = (variant: Message) => this.api.call<ChatPostMessageResponse>(method, { ...variant, ...args }, signal);
+    const sent = await sendMessage(message, send, spec.countCall);
     const { channel, ts } = sent.answer;
     if (typeof channel !== 'string' || typeof ts !== 'string') throw unexpectedApiAnswer(200);
     return { channel, ts, ...(sent.imageless && { image: false }) };

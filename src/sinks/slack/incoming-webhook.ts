@@ -23,22 +23,23 @@ export class IncomingWebhookCards implements Pick<ReportSink, 'report' | 'digest
     private readonly context: SinkContext,
   ) {}
 
-  async report(report: Report, signal: AbortSignal): Promise<string> {
+  async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
     if (!hasCard(report, this.rendering)) return report.messageRef ?? noCard;
-    return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now(), true), posted, signal));
+    return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now(), true), posted, signal, countCall));
   }
 
-  digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
-    return this.rendering.cards === 'all' ? this.show(digest(reports, this.rendering), posted, signal) : Promise.resolve(noCard);
+  async digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {
+    return this.rendering.cards === 'all' ? this.show(digest(reports, this.rendering), posted, signal) : noCard;
   }
 
+  // Neither a digest nor an alert has an image, so each is one call.
   async alert(alert: Alert, messageRef: string | null, signal: AbortSignal): Promise<string> {
     const next = alert.until === null ? posted : over;
     if (messageRef === next) return next;
     return this.show(alertMessage(alert, this.rendering, { first: messageRef === null, isNew: true }), next, signal);
   }
 
-  private async show(message: Message, messageRef: string, signal: AbortSignal): Promise<string> {
+  private async show(message: Message, messageRef: string, signal: AbortSignal, countCall?: () => void): Promise<string> {
     const { proxies, now, clean } = this.context;
     const send = async (variant: Message, within: AbortSignal): Promise<void> => {
       const body = JSON.stringify({ ...variant, ...postOptions });
@@ -46,7 +47,7 @@ export class IncomingWebhookCards implements Pick<ReportSink, 'report' | 'digest
       const error = classifyWebhookAnswer(answer, now());
       if (error) throw withResponse(error, answer, clean);
     };
-    await withinTime(this.timeoutMs, signal, within => sendMessage(message, variant => send(variant, within)));
+    await withinTime(this.timeoutMs, signal, within => sendMessage(message, variant => send(variant, within), countCall));
     return messageRef;
   }
 }

@@ -72,12 +72,17 @@ export function withinTime<T>(timeoutMs: number, signal: AbortSignal, work: (sig
 }
 
 /** Sends a message; if Slack may have refused its image, sends it again without. @returns also whether the image was left out */
-export async function sendMessage<T>(message: Message, send: (variant: Message) => Promise<T>): Promise<{ answer: T; imageless: boolean }> {
+export async function sendMessage<T>(
+  message: Message,
+  send: (variant: Message) => Promise<T>,
+  countCall?: () => void,
+): Promise<{ answer: T; imageless: boolean }> {
   try {
     return { answer: await send(message), imageless: false };
   } catch (error) {
     const imageless = error instanceof ImageRefused ? withoutImage(message) : null;
     if (!imageless) throw error;
+    countCall?.();
     return { answer: await send(imageless), imageless: true };
   }
 }
