@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type CompiledQuery, sql } from 'kysely';
 import { Database } from './database.js';
 import { UnusableDatabase } from './errors.js';
 
@@ -46,5 +46,28 @@ test.each([
   expect((error as Error).message).toMatch(
     /^another program has tables here by our names \(.+\): give us a schema or a database of our own$/,
   );
+  await database.close();
+});
+
+// Guards against 100 MB of prepared statements, one for each number of rows.
+test('rows of any number are inserted, each once and in order, by few statements', async () => {
+  const database = await Database.open('sqlite::memory:', () => undefined);
+  await database.migrate();
+  const texts = new Set<string>();
+  await database.kysely.transaction().execute(async trx => {
+    const execute = trx.executeQuery.bind(trx);
+    trx.executeQuery = query => (texts.add((query as CompiledQuery).sql), execute(query));
+    for (let count = 0; count <= 200; count++) {
+      const keys = Array.from({ length: count }, (_, index) => `${count} ${index}`);
+      const inserted = await database.insert<'seen', { key: string }>(
+        trx,
+        'seen',
+        keys.map(key => ({ key, at: 0 })),
+        'returning key',
+      );
+      expect((await inserted()).map(({ key }) => key)).toEqual(keys);
+    }
+  });
+  expect(texts.size).toBeLessThanOrEqual(16);
   await database.close();
 });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CompiledQuery, type Insertable, Kysely, type RawBuilder, sql } from 'kysely';
 import { Clock } from '../process/clock.js';
-import { chunks, statementLimits } from './limits.js';
+import { chunks, chunksOfFewSizes, statementLimits } from './limits.js';
 import { migrate, tableNames } from './migrations.js';
 import type { PostgresServer } from './postgres/server.js';
 import type { SentAhead } from './postgres/driver.js';
@@ -154,8 +154,9 @@ export class Database {
     if (rows.length === 0) return () => Promise.resolve([]);
     const columns = Object.keys(rows[0] as object) as (keyof Insertable<Tables[T]>)[];
     const limits = this.embedded ? statementLimits.sqlite : statementLimits.postgres;
+    const size = Math.min(limits.rows, Math.floor(limits.values / columns.length));
     const returned: (() => Promise<R[]>)[] = [];
-    for (const chunk of chunks(rows, Math.min(limits.rows, Math.floor(limits.values / columns.length)))) {
+    for (const chunk of (this.embedded ? chunksOfFewSizes : chunks)(rows, size)) {
       const parameters: unknown[] = [];
       for (const row of chunk) for (const column of columns) parameters.push(row[column]);
       const values = this.placeholders(chunk.length, columns.length);
