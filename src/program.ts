@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { env } from 'node:process';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { collectDefaultMetrics } from 'prom-client';
@@ -7,10 +6,8 @@ import { AppModule } from './app.module.js';
 import { UnusableDatabase } from './database/errors.js';
 import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
-import { withEnvFile } from './settings/env-file.js';
 import { SettingsError } from './settings/environment.js';
-import { readSettings } from './settings/settings.js';
-import { type Service, type Stop, startService } from './service.js';
+import { type Service, type Stop, UnusablePort, startService } from './service.js';
 import { exitHandlers } from './process/exit-handlers.js';
 
 /** Exit code for errors that a restart cannot fix: EX_CONFIG of sysexits. */
@@ -22,8 +19,7 @@ async function main(): Promise<void> {
   // If the reader of our output goes away, webhooks must still be stored.
   process.stdout.on('error', () => undefined);
   try {
-    const settings = readSettings(...withEnvFile(env));
-    const app = await NestFactory.create<NestExpressApplication>(AppModule.with(settings), {
+    const app = await NestFactory.create<NestExpressApplication>(AppModule.with(), {
       bodyParser: false,
       abortOnError: false,
       logger: false,
@@ -43,7 +39,8 @@ async function main(): Promise<void> {
 /** Configuration problems that must be fixed before the service can start, one per line; `null` for other errors. */
 function problemsOf(error: unknown): readonly string[] | null {
   if (error instanceof SettingsError) return error.mistakes;
-  return error instanceof UnusableDatabase ? [`DATABASE_URL: ${error.message}`] : null;
+  if (error instanceof UnusableDatabase) return [`DATABASE_URL: ${error.message}`];
+  return error instanceof UnusablePort ? [error.message] : null;
 }
 
 /**

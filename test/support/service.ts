@@ -9,7 +9,6 @@ import { Database } from '../../src/database/database.js';
 import { EngineEvents } from '../../src/process/engine-events.js';
 import { Log } from '../../src/process/log.js';
 import { startService } from '../../src/service.js';
-import { readSettings } from '../../src/settings/settings.js';
 import { expectNoSecret, plant } from './planted.js';
 
 /** The real AppModule with both ports, in this process. What it writes must not hold a secret; of that only errors are shown. */
@@ -25,7 +24,7 @@ export async function startTestService(environment: Record<string, string>) {
     SPOOL_DIR: spool,
     ...plant(environment),
   };
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(readSettings(all)), {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(all), {
     bodyParser: false,
     abortOnError: false,
     logger: false,

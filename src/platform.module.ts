@@ -1,0 +1,61 @@
+import { Global, Module } from '@nestjs/common';
+import { ConfigModule, ConfigService } from '@nestjs/config';
+import { Database } from './database/database.js';
+import { Clock, SharedClock } from './process/clock.js';
+import { EngineEvents } from './process/engine-events.js';
+import { Tracing, type TracingOptions } from './process/tracing.js';
+import { version } from './outgoing/http.js';
+import { Log } from './process/log.js';
+import { outage } from './database/outage.js';
+import { cleaner } from './settings/cleaner.js';
+import { secretsOf } from './settings/secrets.js';
+import { Settings } from './settings/settings.js';
+
+/** Shared services: settings, clocks, log, database, engine events and tracing. */
+@Global()
+@Module({
+  imports: [ConfigModule],
+  providers: [
+    { provide: Settings, useFactory: (config: ConfigService) => config.getOrThrow<Settings>('settings'), inject: [ConfigService] },
+    Clock,
+    {
+      provide: Log,
+      useFactory: (settings: Settings, clock: Clock) =>
+        new Log(settings.LOG_LEVEL, () => clock.now(), undefined, cleaner(secretsOf(settings))),
+      inject: [Settings, Clock],
+    },
+    {
+      provide: Database,
+      useFactory: (settings: Settings, log: Log, clock: Clock) => {
+        const onLost = outage(fields => log.warn('database connection lost', fields));
+        return Database.open(settings.DATABASE_URL, onLost, clock);
+      },
+      inject: [Settings, Log, Clock],
+    },
+    { provide: SharedClock, useFactory: (database: Database) => SharedClock.by(() => database.now()), inject: [Database] },
+    EngineEvents,
+    {
+      provide: Tracing,
+      useFactory: async (settings: Settings, log: Log, events: EngineEvents) => {
+        const onExport = outage(
+          fields => log.warn('traces cannot be sent, and are dropped', fields),
+          () => log.info('traces can be sent again'),
+        );
+        const tracing = await Tracing.start(tracingOptions(settings), onExport);
+        if (tracing.on) events.on('attempt', end => tracing.attempt(end));
+        return tracing;
+      },
+      inject: [Settings, Log, EngineEvents],
+    },
+  ],
+  exports: [Settings, Clock, Log, Database, SharedClock, EngineEvents, Tracing],
+})
+export class PlatformModule {}
+
+/** `null` if traces are not exported. */
+function tracingOptions(settings: Settings): TracingOptions | null {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = settings;
+  const url = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base.replace(/\/$/, '')}/v1/traces`);
+  if (!url) return null;
+  return { url, headers, sampler: settings.OTEL_TRACES_SAMPLER, ratio: settings.OTEL_TRACES_SAMPLER_ARG, version };
+}
