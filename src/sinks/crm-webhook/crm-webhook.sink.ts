@@ -43,8 +43,7 @@ class CrmWebhookSink implements SingleSink, Checkable {
     private readonly context: SinkContext,
   ) {
     const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: tunnelTimeoutMs, OAUTH_TOKEN_URL } = settings;
-    // The same keep-alive interval as axios uses; with another one, each request would set the socket option twice.
-    const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
+    const pool = { keepAlive: true, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, tunnelTimeoutMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
     this.shape = new Shape(settings);
@@ -106,7 +105,7 @@ class CrmWebhookSink implements SingleSink, Checkable {
     };
     if (traceparent !== undefined) headers['traceparent'] = traceparent;
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    const answer = await send({ method, url, headers, body, agent: this.agent, signal });
-    return readAnswer(answer, answer.status >= 300 || SUCCESS !== undefined);
+    const response = await send({ method, url, headers, body, agent: this.agent, signal });
+    return readAnswer(response, response.statusCode! >= 300 || SUCCESS !== undefined);
   }
 }
