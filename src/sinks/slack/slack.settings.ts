@@ -9,6 +9,15 @@ const IsFetchUrl = (): PropertyDecorator =>
     value => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value)),
   );
 
+/** The only abbreviations that are IANA names. Intl takes others too, and not as meant: CST is Chicago to it, not China. */
+const abbreviations = /^(UTC|UCT|GMT|EST|MST|HST|WET|CET|MET|EET|PRC|ROC|ROK)$/i;
+
+/** Offsets such as +08:00 are excluded because they have no daylight saving time. */
+function isIanaZone(value: unknown): boolean {
+  const name = String(value);
+  return isTimeZone(value) && /^[a-z]/i.test(name) && (!/^[a-z]{3}$/i.test(name) || abbreviations.test(name));
+}
+
 /** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
   @Setting(
@@ -82,8 +91,7 @@ export class SlackSettings extends SinkSettings {
     default: 'UTC',
     example: 'Asia/Shanghai',
   })
-  // Offsets such as +08:00 have no daylight saving time.
-  @Must('a time zone by its IANA name, such as Asia/Shanghai', value => isTimeZone(value) && /^[a-z]/i.test(value as string))
+  @Must('a time zone by its IANA name, such as Asia/Shanghai', isIanaZone)
   TIMEZONE!: string;
 
   @Setting('When to post a daily summary; none unless set', { example: '09:00' })

@@ -101,6 +101,7 @@ describe('settings', () => {
     [{ BOT_TOKEN, CHANNEL, SIGNING_SECRET, APP_TOKEN, ALLOWED_USERS: 'U012AB3CD, W012AB3CD', READERS: 'allowed' }],
     [{ WEBHOOK_URL, SIGNING_SECRET, LOCALE: 'zh-CN', TIMEZONE: 'Asia/Shanghai', DAILY_SUMMARY: '09:00' }],
     [{ WEBHOOK_URL, TIMEZONE: 'Etc/GMT+8', DAILY_SUMMARY: '23:59' }],
+    ...['utc', 'CET', 'PRC', 'Japan'].map(TIMEZONE => [{ WEBHOOK_URL, TIMEZONE }] as [Record<string, string>]),
   ])('takes %#', texts => expect(mistakes(texts)).toEqual([]));
 
   it.each<[Record<string, string>, unknown[]]>([
@@ -135,7 +136,7 @@ describe('settings', () => {
       { WEBHOOK_URL, MENTION },
       [expect.stringMatching(/^SINK_TEAM_MENTION must list ids of Slack users or user groups/)],
     ]),
-    ...['+08:00', 'Asia/Atlantis', 'x y'].map((TIMEZONE): [Record<string, string>, string[]] => [
+    ...['+08:00', 'Asia/Atlantis', 'x y', 'CST', 'ist'].map((TIMEZONE): [Record<string, string>, string[]] => [
       { WEBHOOK_URL, TIMEZONE },
       ['SINK_TEAM_TIMEZONE must be a time zone by its IANA name, such as Asia/Shanghai'],
     ]),
