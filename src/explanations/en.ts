@@ -208,6 +208,7 @@ export const english = {
     `Import the account of ${app}_IDENTIFIER or ${app}_DISCOVER_AS into the app, or set it to another one.`,
   vendor_enable: 'Enable official channels for the app in the console.',
   vendor_look_up: "If it lasts, look the code up in Tencent's table of error codes.",
+  vendor_url_or_way: (app: string) => `If it lasts, check ${app}_REST_URL and the network between this service and Tencent.`,
   vendor_check_url: (app: string) => `Check ${app}_REST_URL.`,
   vendor_list_again: 'Nothing to do: it is read again at the next comparison.',
   check_gone: (app: string) =>

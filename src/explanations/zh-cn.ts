@@ -199,6 +199,7 @@ export const chinese: Catalogue = {
   vendor_import_account: app => `请将 ${app}_IDENTIFIER 或 ${app}_DISCOVER_AS 的账号导入应用，或改用其他账号。`,
   vendor_enable: '请在控制台为该应用开通公众号功能。',
   vendor_look_up: '如果持续如此，请在腾讯云的错误码表中查询该错误码。',
+  vendor_url_or_way: app => `如果持续如此，请检查 ${app}_REST_URL，以及本服务与腾讯云之间的网络。`,
   vendor_check_url: app => `请检查 ${app}_REST_URL。`,
   vendor_list_again: '无需处理：下次比对时会再次读取。',
   check_gone: app =>

@@ -59,7 +59,7 @@ export class VendorApi {
     const { ErrorCode: code, ActionStatus: done, RequestId: id } = isObject(answer) ? answer : {};
     if (!isObject(answer) || typeof code !== 'number' || !Number.isSafeInteger(code) || (code === 0 && done !== 'OK')) {
       this.count(`http_${status}`);
-      throw outage(status === 200 ? ['vendor_no_json'] : ['vendor_status', status]);
+      throw outage(status === 200 ? ['vendor_no_json'] : ['vendor_status', status], this.app.sdkAppId);
     }
     this.count(String(code));
     const requestId = typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
@@ -96,7 +96,7 @@ export class VendorApi {
       signal.throwIfAborted();
       if (!(error instanceof SinkError)) throw error;
       this.count(error.why[0].startsWith('timed_out') ? 'timeout' : 'network');
-      if (!(error instanceof Misconfigured)) throw outage(['vendor_unreachable', error.why]);
+      if (!(error instanceof Misconfigured)) throw outage(['vendor_unreachable', error.why], this.app.sdkAppId);
       // The advice about a proxy names the proxy's variable.
       const ofProxy = error.why[0].startsWith('proxy');
       throw new VendorError(

@@ -175,7 +175,8 @@ test.each([
   ['megabytes', { body: 'x'.repeat(9_000_000) }, 'http_200'],
 ])('an outage: %s', async (_, answer, code) => {
   vendor.fault = () => answer;
-  expect(await refusal(read('@TOA#_a'))).toMatchObject({ kind: 'retry', code: null });
+  const error = await refusal(read('@TOA#_a'));
+  expect([error.kind, error.code, inEnglish(error.advice)]).toEqual(['retry', null, expect.stringContaining('APP_1400000001_REST_URL')]);
   expect(codes).toEqual([`1400000001 ${code}`]);
 });
 
