@@ -1,23 +1,7 @@
 import { type ChannelState, type Command, type VendorEvent, existsIn, join, profileOf, stateOf } from './merge.js';
-import { type FieldChange, type FieldName, type Profile, diff, fieldNames } from './profile.js';
+import { type FieldName, diff, fieldNames } from './profile.js';
 
 export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
-
-export interface Effect {
-  state: ChannelState;
-  profile: Profile;
-  exists: boolean;
-  type: ChangeType;
-  changes: FieldChange[];
-  /** True if the channel now exists and did not before, or the reverse; always true for its first webhook. */
-  existenceChanged: boolean;
-  /** True if the profile or the existence changed, so that the change gets the next revision. */
-  altered: boolean;
-  /** Fields whose value in this webhook lost to the known one. */
-  stale: FieldName[];
-  /** True if a field already had a different value with the same EventTime. */
-  tie: boolean;
-}
 
 const typeOfCommand: Record<Command, ChangeType> = {
   created: 'channel.created',
@@ -26,7 +10,7 @@ const typeOfCommand: Record<Command, ChangeType> = {
 };
 
 /** Merges one webhook into the state of its channel. */
-export function apply(before: ChannelState, webhook: VendorEvent): Effect {
+export function apply(before: ChannelState, webhook: VendorEvent) {
   const state = join(before, stateOf(webhook));
   const profile = profileOf(state);
   const changes = diff(profileOf(before), profile);
@@ -40,9 +24,11 @@ export function apply(before: ChannelState, webhook: VendorEvent): Effect {
     exists,
     type: altered ? typeByEffect(existed, exists, webhook.command) : typeOfCommand[webhook.command],
     changes,
+    /** True if the channel now exists and did not before, or the reverse; always true for its first webhook. */
     existenceChanged,
+    /** True if the profile or the existence changed, so that the change gets the next revision. */
     altered,
-    ...losses(before, webhook),
+    ...losses(before, state, webhook),
   };
 }
 
@@ -53,7 +39,15 @@ function typeByEffect(existed: boolean | null, exists: boolean, command: Command
   return 'channel.profile.updated';
 }
 
-function losses(before: ChannelState, { command, eventTime, fields }: VendorEvent): { stale: FieldName[]; tie: boolean } {
+/**
+ * @returns `stale`: the fields whose value in this webhook lost to the known one; `tie`: whether a field already had a different value with
+ *   the same EventTime
+ */
+function losses(
+  before: ChannelState,
+  after: ChannelState,
+  { command, eventTime, fields }: VendorEvent,
+): { stale: FieldName[]; tie: boolean } {
   if (command === 'destroyed') return { stale: [], tie: false };
   const stale: FieldName[] = [];
   let tie = false;
@@ -62,8 +56,7 @@ function losses(before: ChannelState, { command, eventTime, fields }: VendorEven
     if (value === undefined || !known) continue;
     const sameTime = known.at === eventTime;
     if (sameTime && known.value !== null && known.value !== value) tie = true;
-    if (known.at > eventTime || (sameTime && join(before, stateOf({ command, eventTime, fields })).fields[field]?.value !== value))
-      stale.push(field);
+    if (known.at > eventTime || (sameTime && after.fields[field]?.value !== value)) stale.push(field);
   }
   return { stale, tie };
 }

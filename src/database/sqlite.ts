@@ -22,7 +22,11 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
   for (const giveUpAt = performance.now() + waitMs; ;) {
     let database: DatabaseSync | undefined;
     try {
-      if (file !== ':memory:') await makeFile(file);
+      if (file !== ':memory:') {
+        await makeFolder(dirname(file));
+        // Only accessible to its owner; SQLite creates the WAL file with the same mode.
+        closeSync(openSync(file, 'a', 0o600));
+      }
       const opened = (database = new Database(file));
       // Exclusive mode before WAL: the lock is then held by this process only and released with it, even after kill -9.
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
@@ -36,12 +40,6 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
       await sleep(lockRetryMs);
     }
   }
-}
-
-/** Only accessible to its owner; SQLite creates the WAL file with the same mode. */
-async function makeFile(file: string): Promise<void> {
-  await makeFolder(dirname(file));
-  closeSync(openSync(file, 'a', 0o600));
 }
 
 function isLocked(error: unknown): boolean {

@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Session } from './modes/mode.js';
 import type { Settlement } from './settlement.js';
-import type { LaneWork } from './work.js';
 
 /** How many attempts are kept of a delivery that serves as a probe. */
 const attemptsKept = 100;
@@ -30,18 +29,15 @@ async function stillThere({ database, trx, sink }: Session, settlements: readonl
   return settlements.filter(({ work }) => found.has(work.change_id));
 }
 
-async function writeAttempts(session: Session, settlements: readonly Settlement[]): Promise<void> {
-  const { database, trx, sink } = session;
+async function writeAttempts({ database, trx, sink }: Session, settlements: readonly Settlement[]): Promise<void> {
   const rows = settlements.flatMap(({ work, attempt }) => (attempt ? [{ change_id: work.change_id, sink: sink.id, ...attempt }] : []));
   await database.insert(trx, 'attempt', rows, 'on conflict do nothing');
-  for (const { work, attempt } of settlements)
-    if (work.probe && attempt && attempt.outcome !== 'delivered') await pruneAttempts(session, work);
-}
-
-/** A sink that is down for weeks is probed every 15 s with the same few deliveries, so only their latest attempts are kept. */
-async function pruneAttempts({ trx, sink }: Session, { change_id: changeId }: LaneWork): Promise<void> {
-  const own = sql`from attempt where change_id = ${changeId} and sink = ${sink.id}`;
-  await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
+  // A sink that is down for weeks is probed every 15 s with the same few deliveries, so only their latest attempts are kept.
+  for (const { work, attempt } of settlements) {
+    if (!work.probe || !attempt || attempt.outcome === 'delivered') continue;
+    const own = sql`from attempt where change_id = ${work.change_id} and sink = ${sink.id}`;
+    await sql`delete ${own} and at <= (select at ${own} order by at desc limit 1 offset ${sql.lit(attemptsKept)})`.execute(trx);
+  }
 }
 
 /** The columns that a settlement sets, except `open`. */
