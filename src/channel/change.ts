@@ -1,5 +1,5 @@
 import { type ChannelState, type Command, type VendorEvent, existsIn, join, profileOf, stateOf } from './merge.js';
-import { type FieldName, diff, fieldNames } from './profile.js';
+import { diff, fieldNames } from './profile.js';
 
 export type ChangeType = 'channel.created' | 'channel.profile.updated' | 'channel.destroyed';
 
@@ -11,6 +11,7 @@ const typeOfCommand: Record<Command, ChangeType> = {
 
 /** Merges one webhook into the state of its channel. */
 export function apply(before: ChannelState, webhook: VendorEvent) {
+  const { command, eventTime, fields } = webhook;
   const state = join(before, stateOf(webhook));
   const profile = profileOf(state);
   const changes = diff(profileOf(before), profile);
@@ -18,17 +19,26 @@ export function apply(before: ChannelState, webhook: VendorEvent) {
   const exists = existsIn(state) === true;
   const existenceChanged = existed !== exists;
   const altered = existenceChanged || changes.length > 0;
+  const named = fieldNames.filter(field => command !== 'destroyed' && fields[field] !== undefined);
   return {
     state,
     profile,
     exists,
-    type: altered ? typeByEffect(existed, exists, webhook.command) : typeOfCommand[webhook.command],
+    type: altered ? typeByEffect(existed, exists, command) : typeOfCommand[command],
     changes,
     /** True if the channel now exists and did not before, or the reverse; always true for its first webhook. */
     existenceChanged,
     /** True if the profile or the existence changed, so that the change gets the next revision. */
     altered,
-    ...losses(before, state, webhook),
+    /** Fields that the webhook names. */
+    named,
+    /** Fields whose value in this webhook lost to the known one. */
+    stale: named.filter(field => state.fields[field]!.at > eventTime || state.fields[field]!.value !== fields[field]),
+    /** True if a field already had a different value with the same EventTime. */
+    tie: named.some(field => {
+      const known = before.fields[field];
+      return known?.at === eventTime && known.value !== null && known.value !== fields[field];
+    }),
   };
 }
 
@@ -37,26 +47,4 @@ function typeByEffect(existed: boolean | null, exists: boolean, command: Command
   if (!exists && existed !== false) return 'channel.destroyed';
   if (exists && (existed === false || (existed === null && command === 'created'))) return 'channel.created';
   return 'channel.profile.updated';
-}
-
-/**
- * @returns `stale`: the fields whose value in this webhook lost to the known one; `tie`: whether a field already had a different value with
- *   the same EventTime
- */
-function losses(
-  before: ChannelState,
-  after: ChannelState,
-  { command, eventTime, fields }: VendorEvent,
-): { stale: FieldName[]; tie: boolean } {
-  if (command === 'destroyed') return { stale: [], tie: false };
-  const stale: FieldName[] = [];
-  let tie = false;
-  for (const field of fieldNames) {
-    const [value, known] = [fields[field], before.fields[field]];
-    if (value === undefined || !known) continue;
-    const sameTime = known.at === eventTime;
-    if (sameTime && known.value !== null && known.value !== value) tie = true;
-    if (known.at > eventTime || (sameTime && after.fields[field]?.value !== value)) stale.push(field);
-  }
-  return { stale, tie };
 }

@@ -9,7 +9,7 @@ import { type InboundWebhook, fingerprint } from './inbound-webhook.js';
 import { type ChannelState, emptyState } from './merge.js';
 import { originColumns } from './origin.js';
 import { sooner, readMarkAfter } from './readings/to-read.js';
-import { fieldNames, unknownProfile } from './profile.js';
+import { unknownProfile } from './profile.js';
 import { readTime } from './stored.js';
 
 export type Recorded = 'recorded' | 'repeat';
@@ -86,7 +86,7 @@ export async function lockChannels(
 
 /** Applies one webhook to a locked channel. @returns the resulting change */
 export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerprint: string): Applied {
-  const { state, altered, exists, type, changes, profile, tie, stale, existenceChanged } = apply(channel.known, webhook);
+  const { state, altered, exists, type, changes, profile, tie, named, stale, existenceChanged } = apply(channel.known, webhook);
   channel.known = state;
   channel.position += 1;
   channel.touched = true;
@@ -121,7 +121,6 @@ export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerp
   };
   const data = { changeId: id, sdkAppId, channelId, revision, exists, operator, source, changes, profile };
   const event = { type, timestamp: readTime(eventTime), data };
-  const named = fieldNames.filter(field => webhook.command !== 'destroyed' && webhook.fields[field] !== undefined);
   const fields = altered ? changes.map(({ field }) => field) : named;
   const bytes = row.changes.length + row.profile.length;
   return { change: { ...at, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
