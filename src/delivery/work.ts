@@ -1,4 +1,4 @@
-import { type SelectType, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { ChangeType } from '../channel/change.js';
 import { type Source, originOf } from '../channel/origin.js';
 import { type Profile, diff, unknownProfile } from '../channel/profile.js';
@@ -66,9 +66,7 @@ const columns = {
   channel: ['sdk_app_id', 'channel_id', 'version', 'updated_at'],
 } as const satisfies { [Table in keyof Tables]?: readonly (keyof Tables[Table])[] };
 export const changeColumns = columns.change.map(column => `change.${column}` as const);
-type Read<Table extends keyof typeof columns> = {
-  [Column in (typeof columns)[Table][number] & keyof Tables[Table]]: SelectType<Tables[Table][Column]>;
-};
+type Read<Table extends keyof typeof columns> = Pick<Row<Table>, (typeof columns)[Table][number] & keyof Row<Table>>;
 /** A leased lane's next delivery, with its change and channel. */
 export type DeliveryRow = Read<'lane'> &
   Read<'delivery'> &

@@ -24,9 +24,7 @@ export type Kept = Recorded | 'spooled';
 export class WebhookIntake {
   /** True while the database is known to be unavailable: webhooks then go to the spool without trying it. */
   private databaseUnavailable = false;
-  /** True from the first failure of the database until the spool is empty again. */
-  private spooling = false;
-  /** Webhooks drained from the spool since then. */
+  /** Webhooks drained from the spool since the outage began. */
   private drained = 0;
   /** Monotonic time at which the last webhook was stored. */
   private lastKept: number | null = null;
@@ -88,8 +86,6 @@ export class WebhookIntake {
 
   private databaseFailed(error: Error): void {
     this.databaseUnavailable = true;
-    if (this.spooling) return;
-    this.spooling = true;
     this.reportOutage(error);
   }
 
@@ -114,8 +110,7 @@ export class WebhookIntake {
       // With an empty spool, only an empty transaction shows whether the database accepts webhooks again.
       if (this.databaseUnavailable) await this.recorder.take([]);
       this.databaseUnavailable = false;
-      if (this.spooling) this.reportOutage(null);
-      this.spooling = false;
+      this.reportOutage(null);
     } catch (error) {
       // Always a failure of the database: the spool reports its own errors and does not throw them.
       this.databaseFailed(error as Error);
