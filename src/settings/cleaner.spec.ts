@@ -31,6 +31,9 @@ const writings: Record<string, (text: string) => string> = {
   'in base64 after a byte': text => base64(`:${text}:more`),
   'in base64 after two bytes': text => base64(`::${text}::`),
   'in base64, percent-encoded': text => encodeURIComponent(base64(`user:${text}`)),
+  'percent-encoded, in base64': text => base64(encodeURIComponent(text)),
+  'as a form has it, in base64': text => base64(`client:${writings['as a form has it']!(text)}`),
+  'as JSON, in base64': text => base64(JSON.stringify({ text })),
 };
 
 describe.each(Object.keys(writings))('a secret %s', how => {

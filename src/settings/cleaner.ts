@@ -59,13 +59,22 @@ function viewsOf(text: string): View[] {
   return views;
 }
 
+/** Writings that may be found in base64: OAuth's Basic credentials are form-encoded, and a token may hold JSON. */
+const writings: ((secret: string) => string)[] = [
+  secret => secret,
+  secret => encodeURIComponent(secret.toWellFormed()),
+  secret => new URLSearchParams({ '': secret }).toString().slice(1),
+  secret => JSON.stringify(secret).slice(1, -1),
+];
+
 /** The strings to search for: secrets, and their base64 at each of the three byte alignments. */
 function needlesOf(secrets: readonly string[]) {
   const plain = [...new Set(secrets.map(secret => secret.replace(/\s+/g, '')))].filter(Boolean);
-  const base64 = secrets.flatMap(secret =>
+  const written = new Set(secrets.flatMap(secret => writings.map(write => write(secret))));
+  const base64 = [...written].flatMap(text =>
     [0, 1, 2].map(before => {
-      const whole = Buffer.from('.'.repeat(before) + secret).toString('base64');
-      return whole.slice(before === 0 ? 0 : before + 1, Math.floor(((before + Buffer.byteLength(secret)) * 8) / 6));
+      const whole = Buffer.from('.'.repeat(before) + text).toString('base64');
+      return whole.slice(before === 0 ? 0 : before + 1, Math.floor(((before + Buffer.byteLength(text)) * 8) / 6));
     }),
   );
   return { plain, base64 };

@@ -174,6 +174,12 @@ describe('OAuth 2 client credentials', () => {
     );
   });
 
+  it('does not tell the credentials of HTTP Basic either', async () => {
+    const { url } = await endpoint((_form, authorization = 'none') => ({ status: 401, body: { error: 'invalid_client', authorization } }));
+    const error = await attempt(await sinkAt((await target()).url, url, { OAUTH_CLIENT_SECRET: 'planted~client/secret' }));
+    expect(error!.response).toMatch(/"authorization":"(none|Basic \*\*\*)"/);
+  });
+
   it('the endpoint is reached with the CA of the sink, and what fails below HTTP is told as its', async () => {
     const secure = await target(() => ({ body: { access_token: 'the-token' } }), { tls: server });
     const crm = await target(undefined, { tls: server });
