@@ -12,7 +12,7 @@ const ownHeaders = new Set([
   ...'content-type content-length content-encoding host user-agent webhook-id webhook-timestamp webhook-signature idempotency-key'.split(
     ' ',
   ),
-  ...'accept-encoding connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect'.split(' '),
+  ...'traceparent accept-encoding connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect'.split(' '),
 ]);
 
 export class CrmWebhookSettings extends SinkSettings {

@@ -299,6 +299,7 @@ describe('settings', () => {
     ['HEADERS', '{"Content-Type":"planted"}', 'without the headers'],
     ['HEADERS', '{"WEBHOOK-ID":"planted"}', 'without the headers'],
     ['HEADERS', '{"idempotency-key":"planted"}', 'without the headers'],
+    ['HEADERS', '{"Traceparent":"planted"}', 'without the headers'],
     ['MODE', 'report', ''],
     ['CA', 'planted', 'in PEM'],
     ['CA', '-----BEGIN CERTIFICATE-----\nplanted\n-----END CERTIFICATE-----', 'in PEM'],
