@@ -26,19 +26,7 @@ export class AppModule {
         EngineModule,
       ],
       controllers: [WebhookController, SlackInteractionsController],
-      providers: [
-        BodyBudget,
-        // Resolved per request, since sinks are opened after the modules are wired.
-        {
-          provide: InteractionHandlers,
-          useFactory: (served: ServedSinks): InteractionHandlers => ({
-            get all() {
-              return served.interactionHandlers;
-            },
-          }),
-          inject: [ServedSinks],
-        },
-      ],
+      providers: [BodyBudget, { provide: InteractionHandlers, useExisting: ServedSinks }],
     };
   }
 }

@@ -7,7 +7,7 @@ import { UnusableDatabase } from './database/errors.js';
 import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
 import { SettingsError } from './settings/environment.js';
-import { type Service, type Stop, UnusablePort, startService } from './service.js';
+import { type Service, type Stop, startService } from './service.js';
 import { exitHandlers } from './process/exit-handlers.js';
 
 /** Exit code for errors that a restart cannot fix: EX_CONFIG of sysexits. */
@@ -39,8 +39,7 @@ async function main(): Promise<void> {
 /** Configuration problems that must be fixed before the service can start, one per line; `null` for other errors. */
 function problemsOf(error: unknown): readonly string[] | null {
   if (error instanceof SettingsError) return error.mistakes;
-  if (error instanceof UnusableDatabase) return [`DATABASE_URL: ${error.message}`];
-  return error instanceof UnusablePort ? [error.message] : null;
+  return error instanceof UnusableDatabase ? [`DATABASE_URL: ${error.message}`] : null;
 }
 
 /**

@@ -8,6 +8,7 @@ import { Engine } from './engine.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
+import { SettingsError } from './settings/environment.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestTimeoutMs } from './webhook/public-port.js';
 
@@ -26,9 +27,6 @@ export interface Stop {
   done: Promise<void>;
 }
 
-/** A port cannot be opened. The message names the settings, one per line. */
-export class UnusablePort extends Error {}
-
 /** The running service. */
 export interface Service {
   port: number;
@@ -39,7 +37,7 @@ export interface Service {
 
 /**
  * Starts the service: tables, workers, both ports. Waits at most two seconds for PostgreSQL.
- * @throws UnusablePort, UnusableDatabase, or SQLite's error
+ * @throws SettingsError if a port cannot be opened, UnusableDatabase, or SQLite's error
  */
 export async function startService(app: NestExpressApplication): Promise<Service> {
   const [settings, log, readiness, engine] = [app.get(Settings), app.get(Log), app.get(Readiness), app.get(Engine)];
@@ -50,17 +48,13 @@ export async function startService(app: NestExpressApplication): Promise<Service
   configureManagement(management);
   await configurePublic(app);
   await untilWebhooksCanBeStored();
-  const managementProblem = await listen(
-    management,
-    'MANAGEMENT_PORT',
-    settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST',
-    settings,
-  );
+  const managementHost = settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST';
+  const managementProblem = await listen(management, 'MANAGEMENT_PORT', managementHost, settings);
   // The public port comes last, so that no webhook is accepted if a port is unusable: in that case it is only probed.
   const probe = { listen: (port: number, host: string) => once(createServer().listen(port, host), 'listening') };
   const publicProblem = await listen(managementProblem === null ? app : probe, 'PORT', 'HOST', settings);
   const problems = [managementProblem, publicProblem].filter(problem => problem !== null);
-  if (problems.length > 0) throw new UnusablePort([...new Set(problems)].join('\n'));
+  if (problems.length > 0) throw new SettingsError([...new Set(problems)]);
   readiness.closed = null;
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });

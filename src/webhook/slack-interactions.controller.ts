@@ -17,7 +17,7 @@ const lingerMs = 500;
 
 /** The interaction handlers of all open sinks. */
 export abstract class InteractionHandlers {
-  abstract readonly all: readonly InteractionHandler[];
+  abstract readonly interactionHandlers: readonly InteractionHandler[];
 }
 
 /** Receives Slack's clicks, slash commands and events. Responds in Slack's format, not the vendor's; actions run after the response. */
@@ -35,7 +35,7 @@ export class SlackInteractionsController {
    */
   @Post()
   async take(@Req() request: Request, @Res() response: Response): Promise<void> {
-    const handlers = this.handlers.all;
+    const handlers = this.handlers.interactionHandlers;
     if (handlers.length === 0) throw Refusal.notFound();
     if (!hasPlainBody(request) || !handlers.some(handler => handler.accepts(request.headers))) return refuse(request, response);
     // Not earlier: a refused client need not send its body.

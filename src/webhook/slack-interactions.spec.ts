@@ -46,7 +46,7 @@ describe.each(['/webhooks/tencent-chat', '/', '/slack'])('POST /slack/interactio
         {
           provide: InteractionHandlers,
           useValue: {
-            get all() {
+            get interactionHandlers() {
               return open.flatMap(sink => ('handler' in sink ? [sink.handler] : []));
             },
           },
