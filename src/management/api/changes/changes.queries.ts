@@ -4,7 +4,6 @@ import { readChanges, readFields, readProfile } from '../../../channel/stored.js
 import type { Database } from '../../../database/database.js';
 import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
-import { changeColumns } from '../../../delivery/work.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
 import { orElse, toDate } from '../values.js';
@@ -15,29 +14,21 @@ function selectChanges(database: Database) {
   return database.kysely
     .selectFrom('change')
     .innerJoin('channel', 'channel.id', 'change.channel')
-    .select(changeColumns)
-    .select(['change.id', 'channel.sdk_app_id', 'channel.channel_id'])
+    .select(['change.id', 'sdk_app_id as sdkAppId', 'channel_id as channelId', 'type', 'change.revision', 'source', 'operator'])
+    .select(['client_ip as clientIp', 'platform', 'owner'])
+    .select(['event_time', 'estimated', 'tie', 'received_at', 'changes', 'profile', 'stale'])
     .$narrowType<Pick<ChangeDto, 'type' | 'source'>>();
 }
 
-function showChange(row: Row): ChangeDto {
+function showChange({ event_time, estimated, tie, received_at, changes, profile, stale, ...row }: Row): ChangeDto {
   return {
-    id: row.id,
-    sdkAppId: row.sdk_app_id,
-    channelId: row.channel_id,
-    type: row.type,
-    revision: row.revision,
-    source: row.source,
-    operator: row.operator,
-    clientIp: row.client_ip,
-    platform: row.platform,
-    owner: row.owner,
-    eventTime: toDate(row.event_time),
-    eventTimeEstimated: row.estimated === 1,
-    tie: row.tie === 1,
-    receivedAt: toDate(row.received_at),
-    changes: orElse(() => readChanges(row.changes, readProfile(row.profile)), []),
-    stale: orElse(() => readFields(row.stale), []),
+    ...row,
+    eventTime: toDate(event_time),
+    eventTimeEstimated: estimated === 1,
+    tie: tie === 1,
+    receivedAt: toDate(received_at),
+    changes: orElse(() => readChanges(changes, readProfile(profile)), []),
+    stale: orElse(() => readFields(stale), []),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type ExpressionBuilder, type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
+import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import { folded } from '../../../channel/findable.js';
 import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
 import { wellFormed } from '../../../channel/origin.js';
@@ -150,48 +150,39 @@ function selectSinks(database: Database, channel: number) {
     .select(nextAttemptColumns)
     .select(['sink.name', 'sink.mode', 'lane.tries', 'lane.sent_revision'])
     .$narrowType<Pick<ChannelSinkDto, 'mode'>>()
-    .select(eb => [
-      pendingOf(eb, channel)
-        .select(({ fn }) => fn.countAll<number>().as('count'))
-        .$asScalar()
-        .$notNull()
-        .as('pending'),
-      pendingOf(eb, channel)
-        .select('delivery.reason')
-        .where('delivery.reason', 'is not', null)
-        .orderBy('delivery.updated_at', 'desc')
-        .limit(1)
-        .as('failure'),
-      parkedOf(eb, channel).select('delivery.change_id').orderBy('delivery.change_id', 'desc').limit(1).as('parked'),
-      parkedOf(eb, channel).select('delivery.reason').orderBy('delivery.change_id', 'desc').limit(1).as('refusal'),
-      eb
+    .select(eb => {
+      const deliveries = eb
+        .selectFrom('delivery')
+        .where('delivery.sink', '=', sql.ref<number>('sink.id'))
+        .where('delivery.channel', '=', channel);
+      // `open` is implied by `pending`, and lets the database use its partial index.
+      const pending = deliveries.where('delivery.open', '=', sql.lit(1)).where('delivery.state', '=', 'pending');
+      const failed = pending.where('delivery.reason', 'is not', null).orderBy('delivery.updated_at', 'desc').limit(1);
+      const parked = deliveries.where('delivery.state', '=', sql.lit('parked')).orderBy('delivery.change_id', 'desc').limit(1);
+      const delivered = eb
         .selectFrom('change')
         .innerJoin('delivery', 'delivery.change_id', 'change.id')
-        .select('change.revision')
         .where('change.channel', '=', channel)
         .whereRef('delivery.sink', '=', 'sink.id')
         .where('change.revision', 'is not', null)
         .where('delivery.state', '=', 'delivered')
         .orderBy('change.position', 'desc')
-        .limit(1)
-        .as('delivered'),
-    ])
+        .limit(1);
+      return [
+        pending
+          .select(({ fn }) => fn.countAll<number>().as('count'))
+          .$asScalar()
+          .$notNull()
+          .as('pending'),
+        failed.select('delivery.reason').as('failure'),
+        parked.select('delivery.change_id').as('parked'),
+        parked.select('delivery.reason').as('refusal'),
+        delivered.select('change.revision').as('delivered'),
+      ];
+    })
     .orderBy('sink.name')
     .orderBy('sink.id')
     .execute();
-}
-
-function pendingOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
-  // `open` is implied by `pending`, and lets the database use its partial index.
-  return deliveriesOf(eb, channel).where('delivery.open', '=', sql.lit(1)).where('delivery.state', '=', 'pending');
-}
-
-function parkedOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
-  return deliveriesOf(eb, channel).where('delivery.state', '=', sql.lit('parked'));
-}
-
-function deliveriesOf(eb: ExpressionBuilder<Tables, 'sink'>, channel: number) {
-  return eb.selectFrom('delivery').where('delivery.sink', '=', sql.ref<number>('sink.id')).where('delivery.channel', '=', channel);
 }
 
 function showSink(row: Row): ChannelSinkDto {

@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, PickType } from '@nestjs/swagger';
 import { ArrayMaxSize, ArrayMinSize, IsArray, IsOptional } from 'class-validator';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { appStates } from '../../../reconcile/app-lease.js';
@@ -33,11 +33,7 @@ export class ComparisonRequestDto {
 }
 
 /** A request to import channels. */
-export class ImportRequestDto {
-  /** The app; may be left out if only one app has a secret key */
-  @Word()
-  sdkAppId?: string;
-
+export class ImportRequestDto extends PickType(ComparisonRequestDto, ['sdkAppId']) {
   /** The ids of the channels; invalid ones count as failed */
   @ApiProperty({ type: [String], minItems: 1, maxItems: maxIds, example: ['@TOA#_shop_news'] })
   @IsArray()
