@@ -11,7 +11,6 @@ import { Enqueuer } from './enqueue.js';
 import { Lanes } from './lanes.js';
 import { Worker, type WorkerHost } from './worker.js';
 
-/** Window for measuring event loop utilization. */
 const sampleMs = 100;
 const startsPerTurn = 12;
 const busyFrom = 0.6;

@@ -6,7 +6,6 @@ import type { Row, Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork } from './work.js';
 
-/** How many lanes of a recovered sink are checked per transaction. */
 const recoveringLanes = 2000;
 
 /** Operations on leases outside of turns. */

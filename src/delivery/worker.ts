@@ -24,10 +24,8 @@ export interface WorkerHost {
   trouble(sink: string, error: Error | null): void;
 }
 
-/** How often a worker renews its leases. */
 const renewIntervalMs = 3000;
 const databasePauseMs = 1000;
-/** Maximum size of one claim. */
 const maxClaimBytes = 4 * 1024 * 1024;
 /** How long a report sink's refreshes are gathered. */
 const gatherMs = 50;
@@ -200,7 +198,6 @@ export class Worker implements LocalWorker {
     await this.host.giveWay();
   }
 
-  /** Waits until the given time or a notification. */
   private async rest(until: number | null): Promise<void> {
     const ms = until === null ? maxSleepMs : Math.min(Math.max(0, until - this.clock.monotonic()), maxSleepMs);
     const { promise, resolve } = Promise.withResolvers<void>();

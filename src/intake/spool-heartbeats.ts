@@ -19,7 +19,6 @@ export class Heartbeats {
   /** The latest heartbeat seen in each folder, and when it was first seen. */
   private readonly seen = new Map<string, { beat: string; since: number }>();
 
-  /** @param monotonic the monotonic clock, in milliseconds */
   constructor(private readonly monotonic: () => number) {}
 
   /** Writes new content each time, since a network share may serve a file's date from a cache. */

@@ -41,10 +41,7 @@ export class Spool {
   private readonly heartbeats: Heartbeats;
   private readonly reportOutage: (error: Error | null) => void;
 
-  /**
-   * @param directory SPOOL_DIR; created if it is missing
-   * @param monotonic the monotonic clock, in milliseconds
-   */
+  /** @param directory SPOOL_DIR; created if it is missing */
   constructor(
     directory: string,
     private readonly log: Log,

@@ -4,7 +4,6 @@ import type { Database } from '../database/database.js';
 import { pageRows } from '../database/limits.js';
 import { isThere } from '../database/locks.js';
 
-/** Changes scanned per transaction. */
 const pageSize = 200;
 
 /**

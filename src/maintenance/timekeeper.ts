@@ -11,7 +11,6 @@ import type { RepeatedTask } from '../process/repeatedly.js';
 import { maxAhead } from '../delivery/retry.js';
 
 const checkIntervalMs = 1000;
-/** How often the latest time is stored. */
 const heartbeatIntervalMs = 20_000;
 /** After this time, every process has noticed that the shared clock was set back. */
 const noticedAfterMs = 3000;

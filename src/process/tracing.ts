@@ -91,7 +91,6 @@ export class Tracing {
   }
 }
 
-/** Loads what is needed to export traces. */
 async function load(options: TracingOptions, onExport: (error: Error | null) => void) {
   const [api, sdk, { OTLPTraceExporter }, { resourceFromAttributes }] = await Promise.all([
     import('@opentelemetry/api'),

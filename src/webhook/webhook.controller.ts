@@ -6,7 +6,6 @@ import { type AnswerPacket, type WebhookResult, okPacket } from './answer.js';
 import { SdkAppIdGuard, SignatureGuard } from './guards.js';
 import { WebhookPipe } from './webhook.pipe.js';
 
-/** Passes the raw request to a pipe. */
 const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<Request>());
 
 /** Receives the vendor's webhooks on WEBHOOK_PATH. */

@@ -12,7 +12,6 @@ import {
 import type pg from 'pg';
 import type { PostgresServer } from './server.js';
 
-/** The server cancels a statement after this time. */
 const statementTimeoutMs = 3000;
 /** A process that hangs within a transaction must not hold its locks for ever. */
 const idleInTransactionTimeoutMs = 5000;

@@ -36,7 +36,6 @@ export class PostgresServer {
   private readonly workedAt = new WeakMap<pg.Client, number>();
   private ended = false;
 
-  /** @param onLost called when an idle connection is lost */
   constructor(
     private readonly url: string,
     private readonly onLost: (error: Error) => void,

@@ -6,7 +6,6 @@ import type { Row } from '../../database/tables.js';
 import { type DeliveryRow, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
-/** How many lanes are checked for superseded deliveries per turn. */
 const supersedingLanes = 100;
 
 /** Sends only the latest state of a channel. Superseded deliveries are not attempted, even before they are marked as such. */
