@@ -1,7 +1,5 @@
 import { type Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import type { Clean } from '../settings/cleaner.js';
 import { type SinkError, cut } from '../sinks/errors.js';
 import { proxyRefusal } from './agents.js';
@@ -54,54 +52,49 @@ export interface Answer {
   body: string;
 }
 
-function answerOf({ statusCode, headers }: IncomingMessage, bytes: Buffer): Answer {
+function answerOf({ statusCode, headers }: IncomingMessage, chunks: readonly Buffer[], maxBytes: number): Answer {
   const { 'retry-after': retryAfter, 'content-type': contentType } = headers;
-  return { status: statusCode!, headers, retryAfter, contentType, body: bytes.length === 0 ? '' : decodeText(bytes, contentType) };
+  const body = chunks.length === 0 ? '' : decodeText(Buffer.concat(chunks).subarray(0, maxBytes), contentType);
+  return { status: statusCode!, headers, retryAfter, contentType, body };
 }
 
 /**
- * Sends one request and reads the response. A body over the limit is discarded, and its connection closed.
+ * Sends one request and reads the response. Beyond the limit it is cut, and its connection closed.
  * @throws SinkError if it fails below HTTP; the signal's reason once that is aborted
  */
 export async function exchange(request: OutgoingRequest, maxBytes: number): Promise<Answer> {
   try {
     const response = await send(request);
-    return answerOf(response, await readAll(response, maxBytes));
+    const chunks: Buffer[] = [];
+    await read(response, chunks, maxBytes);
+    return answerOf(response, chunks, maxBytes);
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);
   }
 }
 
-async function readAll(answer: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+async function read(response: IncomingMessage, chunks: Buffer[], maxBytes: number): Promise<void> {
   let bytes = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) return Buffer.of();
+  for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > maxBytes) return;
   }
-  return Buffer.concat(chunks);
 }
 
 /** Responses are read up to these limits, so that the connection can be reused; beyond them the connection is closed. */
 const maxAnswerBytes = 64 * 1024;
 const answerTimeoutMs = 1000;
 
-/** Reads a response up to the limits; never rejects. @param keep false to discard the body */
-export async function readAnswer(response: IncomingMessage, keep: boolean): Promise<Answer> {
-  let bytes = 0;
+/** Reads a response up to the limits; never rejects. */
+export async function readAnswer(response: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = [];
-  response.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (keep) chunks.push(chunk);
-    if (bytes > maxAnswerBytes) response.destroy();
-  });
   const timer = setTimeout(() => response.destroy(), answerTimeoutMs);
   // A truncated body is no error: the status has arrived.
-  await finished(response).catch(() => undefined);
+  await read(response, chunks, maxAnswerBytes).catch(() => undefined);
   clearTimeout(timer);
-  return answerOf(response, Buffer.concat(chunks).subarray(0, maxAnswerBytes));
+  return answerOf(response, chunks, maxAnswerBytes);
 }
 
 const readable = /^\s*text\/|^[^;]*\b(json|xml|javascript|x-www-form-urlencoded)\b/i;

@@ -93,7 +93,7 @@ class CrmWebhookSink implements SingleSink, Checkable {
   }
 
   private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
-    const { METHOD: method, CONTENT_TYPE, HEADERS, SUCCESS } = this.settings;
+    const { METHOD: method, CONTENT_TYPE, HEADERS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
       'content-type': CONTENT_TYPE,
@@ -105,7 +105,6 @@ class CrmWebhookSink implements SingleSink, Checkable {
     };
     if (traceparent !== undefined) headers['traceparent'] = traceparent;
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    const response = await send({ method, url, headers, body, agent: this.agent, signal });
-    return readAnswer(response, response.statusCode! >= 300 || SUCCESS !== undefined);
+    return readAnswer(await send({ method, url, headers, body, agent: this.agent, signal }));
   }
 }
