@@ -79,7 +79,6 @@ export class ComparisonPages {
     if (failure && progress.discoverFrom !== null) throw failure;
   }
 
-  /** The next page; `null` if all channels have been compared. */
   private async page({ id, whole, progress }: Comparison): Promise<Page | null> {
     const { app, database } = this.context;
     if (whole === 1 && progress.after !== null) {

@@ -54,7 +54,6 @@ export const readComparison = (row: ComparisonRow): Comparison => ({ ...row, pro
 const maxExamples = 20;
 const maxExampleLength = 500;
 
-/** An example about a channel as a whole. */
 export function remark(channelId: string, reason: Explanation): Example {
   return { channelId, field: null, ours: null, theirs: null, reason: stored(reason) };
 }

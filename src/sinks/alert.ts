@@ -20,7 +20,6 @@ export type Alert = { since: number; until: number | null } & (
       /** `reason` and `advice` are empty if it is only paused. */
       reason: string;
       advice: string;
-      /** Number of queued changes. */
       waiting: number;
       /** Some failed attempts, latest first. */
       failures: { at: number; error: string }[];

@@ -10,11 +10,7 @@ export abstract class SinkError extends Error {
   word = '';
   /** The target's response: one line of at most 500 characters, with secrets removed; `null` if there was none. */
   response: string | null = null;
-  /**
-   * @param why must not contain secrets or profile texts; its English text becomes the message
-   * @param advice how to fix it
-   * @param status the HTTP status, if any
-   */
+  /** @param why must not contain secrets or profile texts; its English text becomes the message @param status the HTTP status, if any */
   constructor(
     readonly why: Explanation,
     readonly advice: Explanation,

@@ -4,10 +4,8 @@ import type { Filters } from './filters.js';
 import type { Report, SinkResult } from './report-sink.js';
 import type { Profile } from './sink.js';
 
-/** A change as shown in lists. */
 export type ListedChange = Pick<Report, 'event' | 'origin' | 'receivedAt' | 'eventTimeEstimated' | 'tie' | 'stale'>;
 
-/** The status of a configured sink. */
 export interface SinkOverview {
   sink: string;
   state: 'ok' | 'retrying' | 'misconfigured' | 'down' | 'paused';
@@ -53,7 +51,6 @@ export interface AttemptDetails {
   response: string | null;
 }
 
-/** A change with all details. */
 export interface ChangeDetails extends ListedChange {
   /** The body of its webhook as text; `null` if there was none. */
   webhook: string | null;
@@ -79,12 +76,10 @@ export interface Lookup {
   link(changeId: string, language: string, actor: string): Promise<string | null>;
 }
 
-/** Creates lookups limited to a sink's filters. */
 export abstract class Lookups {
   abstract within(filters: Filters): Lookup;
 }
 
-/** The effect of a change, in a few words. */
 export function effectOf({ event, stale, tie }: ListedChange, { change: texts }: ChangeTexts): string {
   const { exists, revision } = event.data;
   const destroyed = event.type === 'channel.destroyed';

@@ -13,7 +13,6 @@ export interface RegisteredSink {
   report?: Pick<ReportSink, 'holdMs' | 'edits'>;
 }
 
-/** A sink as configured in the environment. */
 export type ConfiguredSink = Omit<RegisteredSink, 'id'> & { filters: Filters };
 
 /**

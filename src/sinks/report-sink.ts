@@ -7,7 +7,6 @@ export interface SinkResult {
   sink: string;
   /** `retrying`: pending after a failed attempt. */
   state: 'pending' | 'retrying' | 'delivered' | 'superseded' | 'parked' | 'discarded';
-  /** Why it failed, was parked or discarded. */
   reason: string | null;
   /** Duration of the latest attempt in milliseconds. */
   durationMs: number | null;
@@ -67,7 +66,6 @@ export interface ReportSink {
    * if the sink `edits`, one has failed.
    */
   readonly holdMs: number | null;
-  /** Whether it can update a report that was shown. */
   readonly edits: boolean;
   /**
    * @param countCall call it for each request after the first, for the sink's rate limit

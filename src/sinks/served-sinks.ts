@@ -58,7 +58,6 @@ export class ServedSinks {
     for (const { name, type, settings } of this.settings.sinks) this.opened.push(await type.open(settings, this.contextOf(name, settings)));
   }
 
-  /** Updates the table of sinks from the settings. */
   async register(): Promise<void> {
     const configured = this.settings.sinks.map(({ name, type, settings }, index) => {
       const sink = this.opened[index]!;

@@ -14,7 +14,6 @@ export type OpenSink = Sink & Checkable;
 export interface SinkContext {
   /** The sink's name, lower case. */
   name: string;
-  /** The apps whose webhooks are accepted. */
   sdkAppIds: readonly string[];
   now: () => number;
   warn: (message: string) => void;
@@ -25,7 +24,6 @@ export interface SinkContext {
   actions: Actions;
   /** The value of the `traceparent` header for a change; absent if tracing is off. */
   traceparent?: (changeId: string) => string;
-  /** Queries for this sink's users. */
   lookup: Lookup;
   /**
    * Routes an interaction to the report sink that it is for, since sinks with the same Slack app receive each other's interactions.

@@ -51,7 +51,6 @@ export interface SingleSink {
 
 /** A sink that takes deliveries of many channels per attempt. Returns a result for each (`null`: delivered), or throws for all of them. */
 export interface BulkSink {
-  /** Maximum deliveries per attempt. */
   readonly batchSize: number;
   deliverMany(deliveries: readonly Delivery[], signal: AbortSignal): Promise<(SinkError | null)[]>;
   close?(): Promise<void>;
@@ -100,7 +99,6 @@ export interface SearchSink extends BulkSink {
 }
 
 export interface CheckResult {
-  /** Empty if no problem was found. */
   problems: readonly SinkError[];
   /** What was checked, and what cannot be known without a delivery: `reachable; its path is not tried until the first delivery`. */
   summary: string;
@@ -125,7 +123,6 @@ export abstract class Actions {
   abstract discard(changeId: string, actor: string): Promise<number>;
   /** Retries all parked deliveries of a sink. @returns their number */
   abstract retryAll(sink: string, actor: string): Promise<number>;
-  /** Probes a stopped sink now. */
   abstract probe(sink: string, actor: string): Promise<boolean | null>;
   abstract pause(sink: string, actor: string): Promise<boolean | null>;
   abstract resume(sink: string, actor: string): Promise<boolean | null>;

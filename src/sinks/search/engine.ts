@@ -6,13 +6,11 @@ import type { Entry, Found } from './document.js';
 /** The result of each entry, in order; `null` means written, or already newer. */
 export type Results = (SinkError | null)[];
 
-/** Our existing indices. Their names end in `-v` and a number that grows with every rebuild. */
+/** Our indices: the one that is searched, and the one that is being built, if any. Their names end in `-v` and a growing number. */
 export interface Indices {
-  /** The index that is searched. */
   used: string;
   /** Whether this release would create it differently with these settings. */
   outdated: boolean;
-  /** The index that is being built, if any. */
   next: { index: string; outdated: boolean } | null;
 }
 
