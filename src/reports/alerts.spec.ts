@@ -681,7 +681,7 @@ eachStore('notices', store => {
 
 test('rejected webhooks are one story until an hour without', () => {
   const before: Alert = { kind: 'rejected', since: 0, until: null, counts: { app: 3 }, last: 1000 };
-  const seen = { kind: 'rejected' as const, counts: { app: 2, clock: 1 }, last: 0 };
+  const seen: Alert = { kind: 'rejected', since: 4000, until: null, counts: { app: 2, clock: 1 }, last: 0 };
   expect(nextAlert(before, seen, 5000)).toEqual({ ...before, counts: { app: 5, clock: 1 }, last: 5000 });
   expect(nextAlert(before, undefined, 3_600_999)).toEqual(before);
   expect(nextAlert(before, undefined, 3_601_000)).toEqual({ ...before, until: 3_601_000 });

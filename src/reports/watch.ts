@@ -7,9 +7,6 @@ import type { countUpToMax } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 import type { Settings } from '../settings/settings.js';
 
-/** An alert as observed, without its end; it may be unknown since when its cause has existed. */
-export type Observed = Alert extends infer N ? (N extends Alert ? Omit<N, 'since' | 'until'> & { since?: number } : never) : never;
-
 /** What this process knows from its own memory. */
 export interface LocalSignals {
   /** When the last webhook arrived; `null` before the first. */
@@ -38,7 +35,7 @@ export function combine(
 }
 
 /** The result of an observation: an alert, `unknown` if an open one stays as it is, or `removed` if its sink is no longer configured. */
-export type Seen = Observed | 'unknown' | 'removed';
+export type Seen = Alert | 'unknown' | 'removed';
 
 /** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
@@ -49,6 +46,7 @@ export async function observe(
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
+  const open = { since: now, until: null };
   for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
     if (sink.removed_at !== null) {
@@ -59,6 +57,7 @@ export async function observe(
     const { queued: waiting, failed: count } = countsOf(id);
     if (stopped && (now - stopped.since >= minStoppedMs || isReportedAtOnce(sink)))
       found.set(`incident ${id}`, {
+        ...open,
         kind: 'incident',
         sink: name,
         ...stopped,
@@ -69,23 +68,23 @@ export async function observe(
         removed: false,
       });
     const latest = count > 0 ? await latestParked(trx, id) : null;
-    if (latest) found.set(`parked ${id}`, { kind: 'parked', sink: name, count, ...latest, removed: false });
-    const differences = await differencesOf(trx, id, name);
+    if (latest) found.set(`parked ${id}`, { ...open, kind: 'parked', sink: name, count, ...latest, removed: false });
+    const differences = await differencesOf(trx, id, name, now);
     if (differences) found.set(`differences ${id}`, differences);
   }
-  if (Object.keys(local.rejected).length > 0) found.set('rejected', { kind: 'rejected', counts: local.rejected, last: now });
+  if (Object.keys(local.rejected).length > 0) found.set('rejected', { ...open, kind: 'rejected', counts: local.rejected, last: now });
   for (const { sdk_app_id: app, state, state_since, reason, advice } of await trx.selectFrom('app').selectAll().execute()) {
     const since = state_since ?? now;
     const shown = state === 'misconfigured' ? state : 'retrying';
     if (state === 'ok' || !apps.some(({ sdkAppId }) => sdkAppId === app) || (shown === 'retrying' && now - since < minStoppedMs)) continue;
-    found.set(`vendor ${app}`, { kind: 'vendor', app, state: shown, since, reason: reason ?? '', advice: advice ?? '' });
+    found.set(`vendor ${app}`, { ...open, since, kind: 'vendor', app, state: shown, reason: reason ?? '', advice: advice ?? '' });
   }
   if (silenceAfterMs !== undefined) {
     // A time in the future was written while our clock was ahead.
     const arrivals = [await latestArrival(trx, 'received_at', now), local.webhookAt].filter(at => at !== null && at <= now);
     const since = Math.max(0, ...(arrivals as number[])) || local.startedAt;
     if (now - since >= silenceAfterMs)
-      found.set('silence', { kind: 'silence', since, afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, local) });
+      found.set('silence', { ...open, since, kind: 'silence', afterMs: silenceAfterMs, rejected: await wereRejected(trx, since, local) });
   }
   return found;
 }
@@ -147,7 +146,7 @@ async function latestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
 }
 
 /** `null` if the index is in sync or was never compared; `unknown` during a comparison and after a failed one. */
-async function differencesOf(trx: Transaction<Tables>, sink: number, name: string): Promise<Seen | null> {
+async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, now: number): Promise<Seen | null> {
   const verify = await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify');
   const rebuild = await findJob({ kysely: trx }, sink, 'rebuild');
   // An index that was rebuilt since is in sync.
@@ -155,7 +154,7 @@ async function differencesOf(trx: Transaction<Tables>, sink: number, name: strin
   if (verify.state !== 'done') return 'unknown';
   const { missing, older, newer, surplus, repaired } = verify.progress;
   if (missing + older + newer + surplus <= repaired) return null;
-  return { kind: 'differences', sink: name, missing, older, newer, surplus, removed: false };
+  return { since: now, until: null, kind: 'differences', sink: name, missing, older, newer, surplus, removed: false };
 }
 
 /** Who last paused or resumed a sink. The condition on the action is worded as in its partial index. */

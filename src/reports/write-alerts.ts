@@ -3,7 +3,7 @@ import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
 import type { Alert } from '../sinks/alert.js';
-import { type Observed, type Seen, combine } from './watch.js';
+import { type Seen, combine } from './watch.js';
 
 /** A sink that stops again within this time after its recovery reopens its previous alert. */
 const reopenWindowMs = 15 * 60_000;
@@ -35,14 +35,14 @@ export async function writeAlerts(
     const openKeys = new Set(rows.map(row => row.key));
     for (const [key, alert] of observed) {
       if (typeof alert === 'string' || openKeys.has(key)) continue;
-      const former = alert.kind === 'incident' && !alert.paused ? await formerIncident(trx, sink, key, alert.since!) : null;
+      const former = alert.kind === 'incident' && !alert.paused ? await formerIncident(trx, sink, key, alert.since) : null;
       if (former) {
-        const payload = JSON.stringify({ ...alert, since: former.since, again: true, until: null });
+        const payload = JSON.stringify({ ...alert, since: former.since, again: true });
         await trx.updateTable('alert').set({ payload, resolved_at: null, due_at: now }).where('id', '=', former.id).execute();
         continue;
       }
-      const payload = JSON.stringify({ ...alert, since: alert.since ?? now, until: null });
-      await trx.insertInto('alert').values({ sink, key, opened_at: now, payload, due_at: now }).execute();
+      const values = { sink, key, opened_at: now, payload: JSON.stringify(alert), due_at: now };
+      await trx.insertInto('alert').values(values).execute();
     }
   }
 }
@@ -57,7 +57,7 @@ async function formerIncident(trx: Transaction<Tables>, sink: number, key: strin
 }
 
 /** An alert after another observation; without `seen`, its cause is gone. */
-export function nextAlert(before: Alert, seen: Observed | 'removed' | undefined, now: number): Alert {
+export function nextAlert(before: Alert, seen: Alert | 'removed' | undefined, now: number): Alert {
   if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
