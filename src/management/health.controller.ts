@@ -1,7 +1,6 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import type { Registry } from 'prom-client';
 import { bounded } from '../outgoing/within.js';
 import { Log } from '../process/log.js';
 import { Metrics } from './metrics.js';
@@ -43,18 +42,15 @@ export class HealthController {
   async scrape(@Res({ passthrough: true }) response: Response): Promise<string> {
     const { registry } = this.metrics;
     response.type(registry.contentType);
-    const names = registry.getMetricsAsArray().map(({ name }) => name);
-    const texts = await Promise.all(names.map(name => this.textOf(registry, name)));
-    return `${texts.filter(text => text !== null).join('\n\n')}\n`;
-  }
-
-  /** Collected separately, so that a failing metric does not hide the others. */
-  private async textOf(registry: Registry, name: string): Promise<string | null> {
-    try {
-      return await bounded(() => registry.getSingleMetricAsString(name), collectTimeoutMs, new AbortController().signal);
-    } catch (error) {
-      this.log.debug('a metric could not be collected', { metric: name, error: (error as Error).message });
-      return null;
-    }
+    // Collected separately, so that a failing metric does not hide the others.
+    const collected = registry.getMetricsAsArray().map(async ({ name }) => {
+      try {
+        return await bounded(() => registry.getSingleMetricAsString(name), collectTimeoutMs, new AbortController().signal);
+      } catch (error) {
+        this.log.debug('a metric could not be collected', { metric: name, error: (error as Error).message });
+        return [];
+      }
+    });
+    return `${(await Promise.all(collected)).flat().join('\n\n')}\n`;
   }
 }
