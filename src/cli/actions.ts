@@ -32,32 +32,24 @@ const sinkCommands: Readonly<Record<string, string>> = {
 const replayFilters: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 'since', 'until'];
 
 export function addActions(program: Command): void {
-  /** Adds a command whose result, if any, is printed. */
-  const add = <G extends object, A>(name: string, summary: string, run: (api: Api, given: G, argument: A) => Promise<object | void>) =>
-    apiCommand(program, name, summary, async (api, given, argument) => {
-      const result = await run(api, given as G, argument as A);
-      if (result) (given.json ? printJson : printRecord)(result);
-    });
   for (const [name, summary] of Object.entries(sinkCommands))
-    add(name, summary, async (api, _given: Given, sink: string) => {
+    apiCommand(program, `${name} <sink>`, summary, async (api, _given: Given, sink: string) => {
       const answer = await api.post<{ outcome?: string }>(sinkPath(sink, name));
       if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
       return answer;
-    }).argument('<sink>', 'its name');
-  const replays = add('replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
+    });
+  const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
   dry(withFilters(replays, replayFilters), 'only count');
-  asking(add('discard', 'Discard parked deliveries', discard))
-    .argument('<id...>', 'ids of deliveries')
-    .option('--reason <text>', 'why, for the record');
-  asking(add('verify', 'Compare the index of a search sink with the store', verify))
-    .argument('<sink>', 'its name')
-    .option('--repair', 'send what differs again, and delete what is surplus');
-  asking(add('rebuild', 'Rebuild the index of a search sink, then switch to the new one', rebuild)).argument('<sink>', 'its name');
-  dry(add('compare', 'Compare channels with Tencent, and record what differs', compare), 'record nothing')
+  const discards = apiCommand(program, 'discard <id...>', 'Discard parked deliveries by their ids', discard);
+  asking(discards).option('--reason <text>', 'why, for the record');
+  const verifies = apiCommand(program, 'verify <sink>', 'Compare the index of a search sink with the store', verify);
+  asking(verifies).option('--repair', 'send what differs again, and delete what is surplus');
+  asking(apiCommand(program, 'rebuild <sink>', 'Rebuild the index of a search sink, then switch to the new one', rebuild));
+  dry(apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs', compare), 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
     .option('--destroy', 'record channels that are gone there as destroyed, however many');
-  asking(add('import', 'Import channels from Tencent by their ids', importIds))
+  asking(apiCommand(program, 'import', 'Import channels from Tencent by their ids', importIds))
     .argument('<file>', 'a text with an id in each line; - is standard input')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key');
 }

@@ -88,12 +88,12 @@ function limitOf(text: string): number {
   return Number(text);
 }
 
-/** A command that calls a running service. @param run is given the first argument of the command */
-export function apiCommand(
+/** A command that calls a running service. @param name with its argument, which `run` is given; what that returns is printed */
+export function apiCommand<Given extends object, Argument>(
   program: Command,
   name: string,
   summary: string,
-  run: (api: Api, given: Options, argument: unknown) => Promise<void>,
+  run: (api: Api, given: Given, argument: Argument) => Promise<object | void>,
 ): Command {
   const command = program
     .command(name)
@@ -103,8 +103,9 @@ export function apiCommand(
     .option('--json', 'print JSON')
     .addHelpText('after', '\nNeeds the MANAGEMENT_TOKEN of the service.');
   return command.action(async () => {
-    const given = command.opts<Options>();
-    await run(await Api.at(given.url), given, command.processedArgs[0]);
+    const { url, json } = command.opts<Options>();
+    const result = await run(await Api.at(url), command.opts<Given>(), command.processedArgs[0] as Argument);
+    if (result) (json ? printJson : printRecord)(result);
   });
 }
 
@@ -116,19 +117,18 @@ export function withFilters(command: Command, names: readonly Filter[]): Command
 export function addLists(program: Command): void {
   apiCommand(program, 'status', 'Show whether webhooks can be recorded, and the state of sinks and apps', status);
   for (const list of lists) {
-    const command = apiCommand(program, list.name, list.summary, (api, given) => show(list, api, given));
+    const command = apiCommand(program, list.name, list.summary, (api, given: Options) => show(list, api, given));
     withFilters(command, list.filters).option('--limit <number>', 'how many at most', '50');
   }
 }
 
-async function show({ name, columns, single, ...list }: List, api: Api, given: Options): Promise<void> {
+async function show({ name, columns, single, ...list }: List, api: Api, given: Options): Promise<object | void> {
   const limit = limitOf(given.limit!);
   const path = single && pathOf(single, list.filters, given);
   const found = path ? await api.get<Record<string, object>>(path) : null;
   const shown = found ? (single!.part ? found[single!.part]! : found) : await api.list(name, selectors(given, list.filters), limit);
-  if (given.json) printJson(shown);
-  else if (Array.isArray(shown)) printTable(shown as object[], columns);
-  else printRecord(shown);
+  if (given.json || !Array.isArray(shown)) return shown;
+  printTable(shown as object[], columns);
 }
 
 /** The path of the single object; `null` if the list is requested. @throws Fault if the options do not fit together */
@@ -142,11 +142,11 @@ function pathOf({ by, path }: NonNullable<List['single']>, all: readonly Filter[
   return path(...by.map(name => segment(given[name]!)));
 }
 
-async function status(api: Api, given: Options): Promise<void> {
+async function status(api: Api, given: Options): Promise<object | void> {
   const { status: state, reason } = await api.ready();
   const [sinks, apps] = await Promise.all([api.list('sinks', {}, 10_000), api.list('apps', {}, 10_000)]);
   if (state !== 'ready') process.exitCode = 1;
-  if (given.json) return printJson({ state, reason, sinks, apps });
+  if (given.json) return { state, reason, sinks, apps };
   printRecord({ service: state, ...(reason !== null && { reason }) });
   for (const [name, items] of Object.entries({ sinks, apps })) {
     print('');
