@@ -35,6 +35,8 @@ class ForwardAgent extends HttpAgent {
     options: AgentOptions,
   ) {
     super({ ...options, proxyEnv: { http_proxy: proxy.url.href } });
+    // Node has read the option by now. If axios saw it, `proxy: false` would make it use an agent without a proxy instead.
+    delete (this as unknown as { options: AgentOptions }).options.proxyEnv;
   }
 
   override createConnection(...args: Parameters<HttpAgent['createConnection']>): ReturnType<HttpAgent['createConnection']> {

@@ -1,5 +1,7 @@
-import { type Agent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { type Agent, type ClientRequest, type RequestOptions, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Readable } from 'node:stream';
+import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
 import type { Clean } from '../settings/cleaner.js';
 import { type SinkError, cut } from '../sinks/errors.js';
 import { proxyRefusal } from './agents.js';
@@ -14,32 +16,41 @@ export interface OutgoingRequest {
   signal: AbortSignal;
 }
 
+/**
+ * Axios's HTTP adapter, called directly: `axios.request` merges its defaults for every request, which doubles the CPU cost
+ * (0.25 ms instead of 0.13 ms), and its transformations could alter signed bytes.
+ */
+const viaHttp = axios.getAdapter('http');
+
 /** As large as browsers allow; with Node's 16 kB, a target that sends more (cookies, policies) would never count as having answered. */
 const maxHeaderSize = 256 * 1024;
+const transport = {
+  request: (options: RequestOptions, onResponse: () => void): ClientRequest =>
+    (options.protocol === 'https:' ? httpsRequest : httpRequest)(Object.assign(options, { maxHeaderSize }), onResponse),
+};
 
 /** Sends one request without retries or redirects; resolves for every status, before the body is read. */
-export async function send({ method, url, headers: own, body, agent, signal }: OutgoingRequest): Promise<IncomingMessage> {
+export async function send({ method, url, headers, body, agent, signal }: OutgoingRequest): Promise<AxiosResponse<Readable>> {
   signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const headers = { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': userAgent, ...own };
-  const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, { method, headers, agent, maxHeaderSize }, resolve);
-  const abort = (): void => {
-    // A request that has no socket yet would not fail before it gets one.
-    reject(signal.reason as Error);
-    request.destroy();
-  };
-  signal.addEventListener('abort', abort, { once: true });
-  request.on('error', reject).once('close', () => {
-    signal.removeEventListener('abort', abort);
-    reject(Object.assign(new Error('closed without a response'), { code: 'ECONNRESET' }));
+  const response: AxiosResponse<Readable> = await viaHttp({
+    method,
+    url,
+    headers: AxiosHeaders.from({ accept: '*/*', 'accept-encoding': 'identity', 'user-agent': userAgent, ...headers }),
+    data: body === undefined ? undefined : Buffer.from(body),
+    signal,
+    httpAgent: agent,
+    httpsAgent: agent,
+    transport,
+    // The agent handles proxies; otherwise axios would read the environment.
+    proxy: false,
+    maxRedirects: 0,
+    responseType: 'stream',
+    decompress: false,
+    validateStatus: () => true,
   });
-  request.end(body);
-  const response = await promise;
-  // Answered before the request was read: its unsent rest would keep the connection busy for good.
-  response.once('end', () => request.writableFinished || request.destroy());
-  const refusal = proxyRefusal(response.statusCode!, agent);
+  const refusal = proxyRefusal(response.status, agent);
   if (!refusal) return response;
-  response.destroy();
+  response.data.destroy();
   throw refusal;
 }
 
@@ -52,10 +63,13 @@ export interface Answer {
   body: string;
 }
 
-function answerOf({ statusCode, headers }: IncomingMessage, chunks: readonly Buffer[], maxBytes: number): Answer {
+function answerOf({ status, headers: fields, request }: AxiosResponse, chunks: readonly Buffer[], maxBytes: number): Answer {
+  // Answered before the request was read: its unsent rest would keep the connection busy for good.
+  if (!(request as ClientRequest).writableFinished) (request as ClientRequest).destroy();
+  const headers = fields as Record<string, unknown>;
   const { 'retry-after': retryAfter, 'content-type': contentType } = headers;
   const body = chunks.length === 0 ? '' : decodeText(Buffer.concat(chunks).subarray(0, maxBytes), contentType);
-  return { status: statusCode!, headers, retryAfter, contentType, body };
+  return { status, headers, retryAfter, contentType, body };
 }
 
 /**
@@ -66,7 +80,7 @@ export async function exchange(request: OutgoingRequest, maxBytes: number): Prom
   try {
     const response = await send(request);
     const chunks: Buffer[] = [];
-    await read(response, chunks, maxBytes);
+    await read(response.data, chunks, maxBytes);
     return answerOf(response, chunks, maxBytes);
   } catch (error) {
     request.signal.throwIfAborted();
@@ -74,7 +88,7 @@ export async function exchange(request: OutgoingRequest, maxBytes: number): Prom
   }
 }
 
-async function read(response: IncomingMessage, chunks: Buffer[], maxBytes: number): Promise<void> {
+async function read(response: Readable, chunks: Buffer[], maxBytes: number): Promise<void> {
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
@@ -88,11 +102,11 @@ const maxAnswerBytes = 64 * 1024;
 const answerTimeoutMs = 1000;
 
 /** Reads a response up to the limits; never rejects. */
-export async function readAnswer(response: IncomingMessage): Promise<Answer> {
+export async function readAnswer(response: AxiosResponse<Readable>): Promise<Answer> {
   const chunks: Buffer[] = [];
-  const timer = setTimeout(() => response.destroy(), answerTimeoutMs);
+  const timer = setTimeout(() => response.data.destroy(), answerTimeoutMs);
   // A truncated body is no error: the status has arrived.
-  await read(response, chunks, maxAnswerBytes).catch(() => undefined);
+  await read(response.data, chunks, maxAnswerBytes).catch(() => undefined);
   clearTimeout(timer);
   return answerOf(response, chunks, maxAnswerBytes);
 }

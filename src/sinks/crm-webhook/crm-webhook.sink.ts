@@ -43,7 +43,8 @@ class CrmWebhookSink implements SingleSink, Checkable {
     private readonly context: SinkContext,
   ) {
     const { URL: url, CA: ca, CERT: cert, KEY: key, CONCURRENCY, SECRETS = [], TIMEOUT_MS: tunnelTimeoutMs, OAUTH_TOKEN_URL } = settings;
-    const pool = { keepAlive: true, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
+    // The same keep-alive interval as axios uses; with another one, each request would set the socket option twice.
+    const pool = { keepAlive: true, keepAliveMsecs: 60_000, maxSockets: CONCURRENCY, timeout: idleConnectionMs };
     this.agent = agentFor(url, context.proxies, { ...pool, ca, cert, key, tunnelTimeoutMs });
     this.signers = SECRETS.map(secret => new Webhook(secret));
     this.shape = new Shape(settings);
