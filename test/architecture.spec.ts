@@ -134,3 +134,13 @@ test('the way of a webhook to its CRM is short, and knows nothing of Slack or se
   const foreign = way.filter(path => /slack|search|elastic|meili/i.test(readFileSync(join('src', path), 'utf8')));
   expect(foreign).toEqual([]);
 });
+
+test('the service is built on its chosen stack, with Nest of one major version', () => {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
+  const nest = ['core', 'common', 'platform-express', 'config'].map(name => `@nestjs/${name}`);
+  expect(Object.keys(dependencies!)).toEqual(expect.arrayContaining([...nest, 'class-validator', 'class-transformer', 'axios']));
+  expect(devDependencies).toHaveProperty('jest');
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: Record<string, { version: string }> };
+  const versions = nest.map(name => packages[`node_modules/${name}`]!.version);
+  expect(versions.filter(version => !version.startsWith('12.'))).toEqual([]);
+});
