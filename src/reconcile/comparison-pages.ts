@@ -10,11 +10,8 @@ import { VendorError } from './vendor/error.js';
 /** After this many consecutive failures to list all channels, only the known ones are compared. */
 const maxDiscoverTries = 3;
 
-interface Page {
-  ids: string[];
-  /** Row ids in `comparison_channel`; `null` if the page comes from the known channels. */
-  listed: number[] | null;
-}
+/** Rows of `comparison_channel`, or of known channels, without an id. */
+type Page = readonly { id?: number; channel_id: string }[];
 
 /** Runs a comparison page by page; each page and the progress are recorded in one transaction. */
 export class ComparisonPages {
@@ -27,7 +24,7 @@ export class ComparisonPages {
     const { DISCOVER_AS: user } = this.context.app.settings;
     if (user !== undefined && discoverFrom !== null) return this.discover(comparison, user, discoverFrom, stop);
     const page = await this.page(comparison);
-    return page ? this.compare(comparison, page, stop) : this.end(comparison);
+    return page.length > 0 ? this.compare(comparison, page, stop) : this.end(comparison);
   }
 
   private async start(comparison: Comparison): Promise<void> {
@@ -79,20 +76,20 @@ export class ComparisonPages {
     if (failure && progress.discoverFrom !== null) throw failure;
   }
 
-  private async page({ id, whole, progress }: Comparison): Promise<Page | null> {
+  private async page({ id, whole, progress }: Comparison): Promise<Page> {
     const { app, database } = this.context;
     if (whole === 1 && progress.after !== null) {
       const known = database.kysely.selectFrom('channel').select('channel_id').where('sdk_app_id', '=', app.sdkAppId);
       const rows = await known.where('channel_id', '>', progress.after).orderBy('channel_id').limit(idsPerCall).execute();
-      if (rows.length > 0) return { ids: rows.map(row => row.channel_id), listed: null };
+      if (rows.length > 0) return rows;
     }
     const listed = database.kysely.selectFrom('comparison_channel').select(['id', 'channel_id']).where('comparison', '=', id);
-    const rows = await listed.where('gone', '=', 0).orderBy('id').limit(idsPerCall).execute();
-    return rows.length === 0 ? null : { ids: rows.map(row => row.channel_id), listed: rows.map(row => row.id) };
+    return listed.where('gone', '=', 0).orderBy('id').limit(idsPerCall).execute();
   }
 
-  private async compare({ id, cause, dry_run: dryRun }: Comparison, { ids, listed }: Page, stop: AbortSignal): Promise<void> {
+  private async compare({ id, cause, dry_run: dryRun }: Comparison, page: Page, stop: AbortSignal): Promise<void> {
     const { api, database } = this.context;
+    const ids = page.map(row => row.channel_id);
     const readings = await readChannels(api, [...new Set(ids)], stop);
     await recordReadings(this.context, readings, { confirmed: cause === 'gone', dryRun: dryRun === 1 }, async (trx, outcomes) => {
       // Read inside the transaction, since a page may be recorded in parts.
@@ -107,11 +104,10 @@ export class ComparisonPages {
       });
       const progress = progressAfter(JSON.parse(row.progress) as Progress, done);
       progress.total = Math.max(progress.total, progress.compared + progress.failed);
-      if (listed) {
-        const through = listed.filter((_, index) => results.has(ids[index]!));
-        await trx.deleteFrom('comparison_channel').where(database.isAmong('id', through)).execute();
-        progress.after = null;
-      } else progress.after = ids.findLast(channelId => results.has(channelId))!;
+      const through = page.filter(row => results.has(row.channel_id));
+      const listed = through.flatMap(row => row.id ?? []);
+      if (listed.length > 0) await trx.deleteFrom('comparison_channel').where(database.isAmong('id', listed)).execute();
+      progress.after = listed.length > 0 ? null : through.at(-1)!.channel_id;
       await addChannels(database, trx, id, idsOf('gone', outcomes), 1);
       await save(trx, id, progress, { reason: null, advice: null });
     });
