@@ -52,18 +52,16 @@ class ForwardAgent extends HttpAgent {
 /** Tunnels TLS through a proxy. Node's own agent leaks a file descriptor per refused tunnel and keeps waiting after an abort. */
 class TunnelAgent extends HttpsAgent {
   private readonly closing = new AbortController();
-  private readonly tunnelTimeoutMs: number | undefined;
 
   constructor(
     private readonly proxy: Proxy,
-    { tunnelTimeoutMs, ...options }: ConnectionOptions,
+    private readonly connection: ConnectionOptions,
   ) {
-    super(options as HttpsAgentOptions);
-    this.tunnelTimeoutMs = tunnelTimeoutMs;
+    super(connection as HttpsAgentOptions);
   }
 
   override createConnection(...[options, done]: Parameters<HttpAgent['createConnection']>): null {
-    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal, this.tunnelTimeoutMs)
+    tunnel(this.proxy, String(options.host), Number(options.port), this.closing.signal, this.connection.tunnelTimeoutMs)
       .then(socket => super.createConnection({ ...options, socket } as never))
       .then(
         socket => done?.(null, socket!),
@@ -114,9 +112,7 @@ function proxyStatusError({ variable }: Proxy, status: number): SinkError {
   const reason = ['proxy_answered', status] as const;
   if (status === 407) return new Misconfigured(reason, ['check_proxy_login', variable], status);
   if (status === 403) return new Misconfigured(reason, ['proxy_forbids', variable], status);
-  if (classifyStatus(status, undefined, 0) instanceof TryAgain) {
-    return new TryAgain(reason, ['check_behind_proxy', variable], status);
-  }
+  if (classifyStatus(status, undefined, 0) instanceof TryAgain) return new TryAgain(reason, ['check_behind_proxy', variable], status);
   return new Misconfigured(reason, ['no_proxy_there', variable], status);
 }
 

@@ -1,10 +1,10 @@
 import type { Agent } from 'node:http';
 import type { Explanation } from '../../explanations/explanation.js';
 import { agentFor } from '../../outgoing/agents.js';
-import { classifyNetworkError, classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js';
+import { classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js';
 import { type Answer, exchange, withResponse } from '../../outgoing/send.js';
 import { unlessAborted, within } from '../../outgoing/within.js';
-import { Misconfigured, NotSent, type SinkError, TryAgain } from '../errors.js';
+import { Misconfigured, NotSent, SinkError, TryAgain } from '../errors.js';
 import type { SinkContext } from '../sink-type.js';
 import type { CrmWebhookSettings } from './crm-webhook.settings.js';
 
@@ -118,8 +118,9 @@ export class OAuthToken {
     try {
       return await exchange({ method: 'POST', url: this.url, headers, body: body.toString(), agent: this.agent, signal }, maxAnswerBytes);
     } catch (error) {
-      signal.throwIfAborted();
-      throw endpointError(classifyNetworkError(error));
+      if (!(error instanceof SinkError) || error.why[0].startsWith('proxy_')) throw error;
+      const why = ['token_unreachable', error.why] as const;
+      throw error instanceof Misconfigured ? new Misconfigured(why, ['token_url']) : new NotSent(why, ['token_wait']);
     }
   }
 
@@ -139,13 +140,6 @@ export class OAuthToken {
     // The body of a 2xx may contain a token.
     return byStatus ? withResponse(error, answer, this.context.clean, this.recentTokens) : error;
   }
-}
-
-/** Rewords a network error as one of the token endpoint; a proxy's errors are kept. */
-function endpointError(error: SinkError): SinkError {
-  if (error.why[0].startsWith('proxy_')) return error;
-  const why = ['token_unreachable', error.why] as const;
-  return error instanceof Misconfigured ? new Misconfigured(why, ['token_url']) : new NotSent(why, ['token_wait']);
 }
 
 function fieldsOf({ body }: Answer): Record<string, unknown> {
