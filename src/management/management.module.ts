@@ -18,9 +18,9 @@ import { noQuery } from './api/options.guard.js';
 import type { ProblemDto } from './api/problem.dto.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
-import { AppsController, ComparisonsController, ImportsController } from './api/comparisons/comparisons.controller.js';
+import { ComparisonsController } from './api/comparisons/comparisons.controller.js';
 import { ChannelsController } from './api/channels/channels.controller.js';
-import { DeliveriesController, ReplaysController } from './api/deliveries/deliveries.controller.js';
+import { DeliveriesController } from './api/deliveries/deliveries.controller.js';
 import { SinksController } from './api/sinks/sinks.controller.js';
 import { AdminActions } from './admin-actions.js';
 import { HealthController } from './health.controller.js';
@@ -42,11 +42,8 @@ const api = [
   ChangesController,
   DeliveriesController,
   PageController,
-  ReplaysController,
   SinksController,
-  AppsController,
   ComparisonsController,
-  ImportsController,
 ];
 
 /** Health, metrics and API: a separate application on its own port, so that no routing mistake can expose it on the public one. */

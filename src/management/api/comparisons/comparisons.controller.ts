@@ -42,8 +42,8 @@ function appOf({ apps, SDK_APP_IDS }: Settings, sdkAppId: string | undefined): s
   return id;
 }
 
-/** Comparisons of channels with Tencent through its REST API. */
-@Controller('api/v1/comparisons')
+/** Comparisons of channels with Tencent through its REST API, imports of channels that are not known yet, and the apps. */
+@Controller('api/v1')
 export class ComparisonsController {
   constructor(
     private readonly database: Database,
@@ -52,14 +52,14 @@ export class ComparisonsController {
   ) {}
 
   /** Compare all or some channels of an app with Tencent, and correct the differences @throws {409} The app has no secret key */
-  @Post()
+  @Post('comparisons')
   @HttpCode(202)
-  async begin(@Body() { sdkAppId, ...options }: ComparisonRequestDto): Promise<ComparisonDto> {
+  async compare(@Body() { sdkAppId, ...options }: ComparisonRequestDto): Promise<ComparisonDto> {
     return showComparison(await this.actions.compare({ ...options, sdkAppId: appOf(this.settings, sdkAppId), cause: 'request' }, 'api'));
   }
 
   /** List comparisons, latest first */
-  @Get()
+  @Get('comparisons')
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
     const after = afterCursor(cursor, id => (isUuid(id) ? id : null));
     const rows = await this.database.kysely
@@ -75,44 +75,26 @@ export class ComparisonsController {
   }
 
   /** Get the progress and result of a comparison */
-  @Get(':id')
+  @Get('comparisons/:id')
   async one(@Param('id') id: string): Promise<ComparisonDto> {
     const row = isUuid(id) && (await this.database.kysely.selectFrom('comparison').selectAll().where('id', '=', id).executeTakeFirst());
     if (!row) throw new NotFoundException('there is no comparison with this id');
     return showComparison(readComparison(row));
   }
-}
-
-/** Imports of channels that are not known yet. */
-@Controller('api/v1/imports')
-export class ImportsController {
-  constructor(
-    private readonly settings: Settings,
-    private readonly actions: AdminActions,
-  ) {}
 
   /**
    * Import channels by their ids; invalid or nonexistent ids do not affect the others
    * @throws {409} The app has no secret key
    */
-  @Post()
+  @Post('imports')
   @HttpCode(202)
-  async begin(@Body() { sdkAppId, channelIds }: ImportRequestDto): Promise<ComparisonDto> {
+  async import(@Body() { sdkAppId, channelIds }: ImportRequestDto): Promise<ComparisonDto> {
     return showComparison(await this.actions.compare({ channelIds, sdkAppId: appOf(this.settings, sdkAppId), cause: 'import' }, 'api'));
   }
-}
-
-/** The apps whose webhooks are accepted. */
-@Controller('api/v1/apps')
-export class AppsController {
-  constructor(
-    private readonly database: Database,
-    private readonly settings: Settings,
-  ) {}
 
   /** List apps and the state of their comparisons with Tencent */
-  @Get()
-  async list(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
+  @Get('apps')
+  async apps(@Query() { limit, cursor }: PageQuery): Promise<AppPageDto> {
     const { apps, SDK_APP_IDS } = this.settings;
     const after = afterCursor(cursor, id => (SDK_APP_IDS.includes(id) ? id : null));
     const ids = [...new Set(SDK_APP_IDS)];

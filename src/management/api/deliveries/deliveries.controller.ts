@@ -18,8 +18,8 @@ import { findDeliveries, findDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto, DiscardDto, ReplayDto, ReplayedDto } from './delivery.dto.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
 
-/** Deliveries of changes to sinks. */
-@Controller('api/v1/deliveries')
+/** Deliveries of changes to sinks, and their replays. */
+@Controller('api/v1')
 export class DeliveriesController {
   constructor(
     private readonly database: Database,
@@ -27,14 +27,14 @@ export class DeliveriesController {
   ) {}
 
   /** List deliveries, latest change first */
-  @Get()
+  @Get('deliveries')
   async list(@Query() query: DeliveriesQuery): Promise<DeliveryPageDto> {
     const deliveries = await findDeliveries(this.database, query, afterCursor(query.cursor, parseDeliveryId));
     return pageFrom(deliveries, query.limit, delivery => delivery.id);
   }
 
   /** Discard a parked delivery @throws {409} The delivery is not parked */
-  @Post(':id/discard')
+  @Post('deliveries/:id/discard')
   @HttpCode(200)
   async discard(@Param('id') id: string, @Body() { reason }: DiscardDto): Promise<DeliveryDto> {
     const key = parseDeliveryId(id);
@@ -45,15 +45,9 @@ export class DeliveriesController {
     if (!shown) throw new NotFoundException('it was deleted meanwhile: it is older than RETENTION_DAYS');
     return shown;
   }
-}
-
-/** Replays of deliveries. */
-@Controller('api/v1/replays')
-export class ReplaysController {
-  constructor(private readonly actions: AdminActions) {}
 
   /** Replay parked (or otherwise ended) deliveries under the same ids; at least one filter is required */
-  @Post()
+  @Post('replays')
   @HttpCode(202)
   async replay(@Body() { dryRun = false, ...selection }: ReplayDto): Promise<ReplayedDto> {
     if (Object.values(selection).every(value => value === undefined))
