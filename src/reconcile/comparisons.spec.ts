@@ -830,6 +830,21 @@ eachStore('comparisons', store => {
     );
 
     test(
+      'by the schedule as before once a clock that was days ahead is right',
+      () =>
+        running({ COMPARE_EVERY: '10m' }, async database => {
+          offset = 5 * 24 * 60 * minute;
+          await done(database, 1);
+          offset = 0;
+          await done(database, 2);
+          offset = 10 * minute + 2000;
+          await done(database, 3);
+          expect((await all(database)).map(({ cause }) => cause)).toEqual(['schedule', 'schedule', 'schedule']);
+        }),
+      20_000,
+    );
+
+    test(
       'nothing is begun by the schedule while one of all channels runs, however long that takes, and none waits for its end',
       () =>
         running({ COMPARE_EVERY: '10m' }, async (database, { begin, webhook }, looked) => {

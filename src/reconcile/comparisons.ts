@@ -101,20 +101,18 @@ export class Comparisons {
     const sinceStart = ago(row?.compared_at);
     if (every === null || sinceStart < every) return;
     const dueAt = now - (sinceStart % every);
-    // One that fell due while another was running is skipped. (`dueAt` is NaN before the first one.)
-    if (!((await this.lastEndOf(sdkAppId)) > dueAt)) await this.begin(sdkAppId, 'schedule', now);
-  }
-
-  /** When the latest full comparison ended; 0 if there is none. */
-  private async lastEndOf(sdkAppId: string): Promise<number> {
-    const { end } = await this.database.kysely
+    const last = await this.database.kysely
       .selectFrom('comparison')
-      .select(({ fn }) => fn.max('finished_at').as('end'))
+      .select('finished_at')
       .where('sdk_app_id', '=', sdkAppId)
       .where('whole', '=', 1)
       .where('dry_run', '=', 0)
-      .executeTakeFirstOrThrow();
-    return end ?? 0;
+      .where('finished_at', '<=', now)
+      .orderBy('id', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    // One that fell due while another was running is skipped. (`dueAt` is NaN before the first one.)
+    if (!((last?.finished_at ?? 0) > dueAt)) await this.begin(sdkAppId, 'schedule', now);
   }
 
   private async begin(sdkAppId: string, cause: Cause, now: number): Promise<void> {
