@@ -120,6 +120,7 @@ const migrations: readonly Migration[] = [
       `create index comparison_channel_of on comparison_channel (comparison, gone, id)`,
     ],
   },
+  { version: '1.6', statements: () => [`create index comparison_by_end on comparison (finished_at)`] },
 ];
 
 export const tableNames: readonly string[] = migrations

@@ -38,6 +38,8 @@ const maxBackOffMs = 60_000;
 export class Alerts {
   readonly part = 'alerts';
   private rejectedBefore: LocalSignals['rejected'] = {};
+  /** When this process last reported comparisons; 0 before. */
+  private reportedAt = 0;
   private readonly startedAt: number;
 
   constructor(
@@ -78,11 +80,11 @@ export class Alerts {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const countsOf = counted ?? (await countUpToMax(trx));
       await writeAlerts(trx, ids, await observe(trx, countsOf, local, this.settings, now), now);
-      await reportComparisons(trx, ids, now);
+      await reportComparisons(trx, ids, this.reportedAt, now);
       return true;
     });
     // While another process observes, rejections counted here are kept for the next time.
-    if (isObserver) this.rejectedBefore = counts;
+    if (isObserver) [this.rejectedBefore, this.reportedAt] = [counts, now];
   }
 
   /** Writes the daily summary once; if there is nothing to report, it is marked as already sent. */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { eachStore } from '../../test/support/stores.js';
 import { stored } from '../explanations/explanation.js';
 import type { Database } from '../database/database.js';
@@ -5,7 +6,7 @@ import { type Cause, beginComparison, newProgress } from '../reconcile/compariso
 import { registerSinks } from '../sinks/registry.js';
 import type { Settings } from '../settings/settings.js';
 import { observe } from './watch.js';
-import { reportComparisons } from './write-alerts.js';
+import { endedAfter, reportComparisons } from './write-alerts.js';
 
 const now = Date.UTC(2026, 0, 1);
 const app = '1400000001';
@@ -21,8 +22,8 @@ eachStore('alerts of comparisons', store => {
       .execute();
     return id;
   }
-  const tell = (database: Database, sinks: number[], at = now + 1000) =>
-    database.kysely.transaction().execute(trx => reportComparisons(trx, sinks, at));
+  const tell = (database: Database, sinks: number[], at = now + 1000, before = 0) =>
+    database.kysely.transaction().execute(trx => reportComparisons(trx, sinks, before, at));
   const told = (database: Database) => database.kysely.selectFrom('alert').selectAll().orderBy('id').execute();
 
   test('each comparison that corrected something, failed, or was an import is told once, to each sink', async () => {
@@ -71,6 +72,29 @@ eachStore('alerts of comparisons', store => {
     await ended(database, 'schedule', { corrected: 3 }, { finished_at: now + 600 });
     await tell(database, [late!.id], now + 86_401_000);
     expect(await told(database)).toEqual([]);
+  });
+
+  test('what ended since it was last told, or a minute before, is looked for; what ended after the clock was set back, too', async () => {
+    const database = await store.open();
+    const [slack] = await registerSinks(database, [{ name: 'slack', type: 'slack', mode: 'report', filters: {} }] as never, now - 9e6);
+    const hour = 3_600_000;
+    await ended(database, 'schedule', { corrected: 1 }, { finished_at: now - hour });
+    const late = await ended(database, 'schedule', { corrected: 1 }, { finished_at: now - 59_000 });
+    await tell(database, [slack!.id], now + 5000, now);
+    expect((await told(database)).map(({ key }) => key)).toEqual([`comparison ${late}`]);
+    const setBack = await ended(database, 'schedule', { corrected: 1 }, { finished_at: now - hour + 2000 });
+    await tell(database, [slack!.id], now - hour + 5000, now + 5000);
+    expect((await told(database)).map(({ key }) => key)).toContain(`comparison ${setBack}`);
+  });
+
+  test('those that have ended since are found by an index, however many are kept', async () => {
+    const database = await store.open();
+    await database.kysely.transaction().execute(async trx => {
+      // In a small table PostgreSQL would not use indices.
+      if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);
+      const plan = await endedAfter(trx, now).explain(undefined, database.embedded ? sql`query plan` : undefined);
+      expect(JSON.stringify(plan)).toMatch(/comparison_by_end( \(finished_at>\?\)|.*Index Cond: \(finished_at > )/);
+    });
   });
 
   test('an app whose API does not work is told, at once if that needs a person, else after a minute', async () => {

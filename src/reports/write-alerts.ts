@@ -11,6 +11,8 @@ const reopenWindowMs = 15 * 60_000;
 const rejectionQuietMs = 3_600_000;
 /** Comparisons that finished longer ago are not reported. */
 const maxComparisonAgeMs = 86_400_000;
+/** How long after its end a comparison may become visible, and how far a clock may be set back unnoticed. */
+const overlapMs = 60_000;
 
 /** Opens, updates and ends the alerts of these report sinks, according to what was observed. */
 export async function writeAlerts(
@@ -81,17 +83,16 @@ function isUrgent(before: Alert, after: Alert): boolean {
 /**
  * Adds one alert per report sink for each comparison that changed something or failed, and for each import; comparisons of single channels
  * are not reported.
+ * @param reportedAt when this was last done: comparisons that finished well before are not looked at again, as there may be very many
  */
-export async function reportComparisons(trx: Transaction<Tables>, reportSinks: readonly number[], now: number): Promise<void> {
-  const rows = await trx
-    .selectFrom('comparison')
-    .selectAll()
-    .where('finished_at', '>', now - maxComparisonAgeMs)
-    .where('resumes', '=', 0)
-    .where('dry_run', '=', 0)
-    .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
-    .orderBy('id')
-    .execute();
+export async function reportComparisons(
+  trx: Transaction<Tables>,
+  reportSinks: readonly number[],
+  reportedAt: number,
+  now: number,
+): Promise<void> {
+  if (reportSinks.length === 0) return;
+  const rows = await endedAfter(trx, Math.max(now - maxComparisonAgeMs, Math.min(reportedAt, now) - overlapMs)).execute();
   const at = rows.length > 0 ? await recordedAt(trx, now) : now;
   for (const { id, sdk_app_id: app, cause, started_at: since, finished_at: until, reason, advice, progress } of rows.map(readComparison)) {
     const { total, compared, corrected, destroyed, imported, failed, examples } = progress;
@@ -101,11 +102,24 @@ export async function reportComparisons(trx: Transaction<Tables>, reportSinks: r
     const alert: Alert = { kind: 'compared', app, cause, ...counts, reason, advice, example, since: since ?? now, until };
     const payload = JSON.stringify(alert);
     const key = `comparison ${id}`;
-    for (const sink of reportSinks)
-      await sql`insert into alert (sink, key, opened_at, resolved_at, payload, due_at)
-        select id, ${key}, cast(${now} as bigint), cast(${at} as bigint), ${payload}, cast(${now} as bigint) from sink
-        where id = ${sink} and registered_at <= ${until} and not exists (select 1 from alert where sink = ${sink} and key = ${key})`.execute(
-        trx,
-      );
+    await sql`insert into alert (sink, key, opened_at, resolved_at, payload, due_at)
+      select id, ${key}, cast(${now} as bigint), cast(${at} as bigint), ${payload}, cast(${now} as bigint) from sink
+      where id in (${sql.join(reportSinks)}) and registered_at <= ${until}
+        and not exists (select 1 from alert where alert.sink = sink.id and key = ${key})`.execute(trx);
   }
+}
+
+/** The comparisons of more than single channels that have ended after this time for good. */
+export function endedAfter(trx: Transaction<Tables>, time: number) {
+  return (
+    trx
+      .selectFrom('comparison')
+      .selectAll()
+      .where('finished_at', '>', time)
+      .where('resumes', '=', 0)
+      .where('dry_run', '=', 0)
+      .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
+      // Lets SQLite use the index, too: ordered by id, it would read all of them.
+      .orderBy('finished_at')
+  );
 }
