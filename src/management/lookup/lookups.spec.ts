@@ -126,6 +126,13 @@ eachStore('what people look up', store => {
     ]);
     expect(await within({ sdkAppIds: ['1400000001'] }).channel('tea 2')).toHaveLength(1);
     expect(await all.channel('tea')).toEqual([]);
+    // As they are stored: with them, PostgreSQL refuses the query.
+    await stage.record({ channelId: 'tea \ufffd' });
+    for (const typed of ['tea \0', 'tea \ud800'])
+      expect([(await all.findChannels(typed, 1)).channels, await all.channel(typed)]).toMatchObject([
+        [{ channelId: 'tea \ufffd' }],
+        [{ channelId: 'tea \ufffd' }],
+      ]);
   });
 
   it('has all of a change: its webhook, every try, and the changes of its channel before and after', async () => {

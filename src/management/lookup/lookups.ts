@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
+import { wellFormed } from '../../channel/origin.js';
 import { recordAction } from '../../database/audit.js';
 import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
@@ -42,12 +43,12 @@ export class StoredLookups extends Lookups {
       latestChanges: max => latestChanges(database, filters, max),
       failedChanges: max => this.failedChanges(filters, max),
       findChannels: async (query, max) => {
-        const selection = { query, ...filters };
+        const selection = { query: wellFormed(query), ...filters };
         const { items, next } = await findChannels(database, selection, max, null);
         return { channels: items.map(shown), more: next ? (await countChannels(database, selection)) - items.length : 0 };
       },
       channel: async channelId => {
-        const found = await findChannels(database, { channelId, ...filters }, 20, null);
+        const found = await findChannels(database, { channelId: wellFormed(channelId), ...filters }, 20, null);
         return Promise.all(found.items.map(item => this.channel(item, filters)));
       },
       change: changeId => this.change(changeId, filters),
