@@ -70,7 +70,7 @@ export class Alerts {
   private async observe(): Promise<void> {
     const now = this.clock.now();
     const counts = { ...this.rejections.counts };
-    const rejected = combine(counts, this.rejectedBefore, (all, before) => all - before);
+    const rejected = combine(counts, this.rejectedBefore, -1);
     const startedAt = now - (this.clock.monotonic() - this.startedAt);
     const local: LocalSignals = { webhookAt: this.intake.lastKeptAt, startedAt, rejected };
     const ids = this.served.reports.filter(served => served.sink.alerts).map(served => served.id);

@@ -7,12 +7,14 @@ import type { countUpToMax } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 import type { Settings } from '../settings/settings.js';
 
+type Rejections = Partial<Record<RejectionCause, number>>;
+
 /** What this process knows from its own memory. */
 export interface LocalSignals {
   /** When the last webhook arrived; `null` before the first. */
   webhookAt: number | null;
   startedAt: number;
-  rejected: Partial<Record<RejectionCause, number>>;
+  rejected: Rejections;
 }
 
 /** Sinks that are stopped, and APIs of Tencent that fail, for less than this are not reported. */
@@ -23,14 +25,10 @@ const failuresShown = 3;
 /** How many of a sink's oldest pending deliveries are searched for one that has failed. */
 const maxFailuresSearched = 1000;
 
-/** Combines two counts per cause; causes with no count left are omitted. */
-export function combine(
-  one: LocalSignals['rejected'],
-  other: LocalSignals['rejected'],
-  by: (one: number, other: number) => number,
-): LocalSignals['rejected'] {
+/** Adds or subtracts counts per cause; causes with no count left are omitted. */
+export function combine(one: Rejections, other: Rejections, sign: 1 | -1): Rejections {
   const causes = Object.keys({ ...one, ...other }) as RejectionCause[];
-  const counts = causes.map(cause => [cause, by(one[cause] ?? 0, other[cause] ?? 0)] as const);
+  const counts = causes.map(cause => [cause, (one[cause] ?? 0) + sign * (other[cause] ?? 0)] as const);
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 

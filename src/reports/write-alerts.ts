@@ -62,7 +62,7 @@ async function formerIncident(trx: Transaction<Tables>, sink: number, key: strin
 export function nextAlert(before: Alert, seen: Alert | 'removed' | undefined, now: number): Alert {
   if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
   if (before.kind === 'rejected') {
-    if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, (had, more) => had + more), last: now };
+    if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, 1), last: now };
     return now - before.last < rejectionQuietMs ? before : { ...before, until: now };
   }
   // Keeps the first failures: otherwise every probe would edit the message.

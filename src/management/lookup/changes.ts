@@ -42,24 +42,21 @@ export async function wantedChanges(
   return wanted.slice(0, limit);
 }
 
-/** The changes of the same channel before or after a change, nearest first. */
-export async function neighbours(
-  database: Database,
-  changeId: string,
-  side: 'before' | 'after',
-  filters: Filters,
-  limit: number,
-): Promise<ListedChange[]> {
-  const found = await database.kysely
-    .selectFrom('change as this')
-    .innerJoin('change', 'change.channel', 'this.channel')
-    .select('change.id')
-    .where('this.id', '=', changeId)
-    .whereRef('change.position', side === 'before' ? '<' : '>', 'this.position')
-    .orderBy('change.position', side === 'before' ? 'desc' : 'asc')
-    .limit(filters.fields ? pageSize : limit)
-    .execute();
-  return wantedChanges(database, found, filters, limit);
+/** The changes of the same channel before and after a change, nearest first. */
+export async function neighbours(database: Database, changeId: string, filters: Filters, limit: number) {
+  const on = async (side: '<' | '>'): Promise<ListedChange[]> => {
+    const found = await database.kysely
+      .selectFrom('change as this')
+      .innerJoin('change', 'change.channel', 'this.channel')
+      .select('change.id')
+      .where('this.id', '=', changeId)
+      .whereRef('change.position', side, 'this.position')
+      .orderBy('change.position', side === '<' ? 'desc' : 'asc')
+      .limit(filters.fields ? pageSize : limit)
+      .execute();
+    return wantedChanges(database, found, filters, limit);
+  };
+  return { before: await on('<'), after: await on('>') };
 }
 
 /** An approximation for a change that altered nothing: which fields its webhook named is not stored. */

@@ -128,8 +128,7 @@ export class StoredLookups extends Lookups {
       ...change,
       webhook: webhook && Buffer.from(webhook).toString(),
       deliveries: await this.deliveries(changeId),
-      before: await neighbours(database, changeId, 'before', filters, neighboursShown),
-      after: await neighbours(database, changeId, 'after', filters, neighboursShown),
+      ...(await neighbours(database, changeId, filters, neighboursShown)),
     };
   }
 
