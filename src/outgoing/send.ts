@@ -45,7 +45,8 @@ export async function send({ method, url, headers, body, agent, signal }: Outgoi
     proxy: false,
     maxRedirects: 0,
     responseType: 'stream',
-    decompress: false,
+    // Some targets compress although they were asked not to.
+    decompress: true,
     validateStatus: () => true,
   });
   const refusal = proxyRefusal(response.status, agent);

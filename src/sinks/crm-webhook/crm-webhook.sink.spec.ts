@@ -1,5 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent, sinkContract } from '../../../test/sink.contract.ts';
 import { crmSink, crmStage } from '../../../test/support/crm-sink.ts';
@@ -206,9 +207,30 @@ describe('the rest of an answer', () => {
     expect(await attempt(await sinkAt(url))).toBeNull();
   });
 
-  it('is not inflated', async () => {
-    const { url } = await target(() => ({ headers: { 'content-encoding': 'gzip' }, body: 'not gzip' }));
+  it.each(['gzip', 'deflate', 'br', 'zstd'] as const)('is inflated, although we ask for none: %s', async encoding => {
+    const compress = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync, zstd: zstdCompressSync }[encoding];
+    const { url, requests } = await target((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding }).end(compress('{"code":7}'));
+    });
+    const sink = await sinkAt(url, { SUCCESS: 'answer.code == 0' });
+    for (let index = 0; index < 2; index += 1) expect((await attempt(sink))?.response).toBe('{"code":7}');
+    expect(requests[0]!.headers['accept-encoding']).toBe('identity');
+    expect(new Set(requests.map(({ remotePort }) => remotePort)).size).toBe(1);
+  });
+
+  it.each(['gzip', 'br', 'nonsense'])('does not matter when it cannot be inflated: %s', async encoding => {
+    const { url } = await target(() => ({ headers: { 'content-encoding': encoding }, body: 'not compressed' }));
     expect(await attempt(await sinkAt(url))).toBeNull();
+  });
+
+  it('is dropped after 64 kB, whatever its size was before it was inflated', async () => {
+    const bomb = gzipSync(Buffer.alloc(50_000_000, 'x'));
+    const { url } = await target((_, response) => {
+      response.writeHead(422, { 'content-type': 'text/plain', 'content-encoding': 'gzip' }).end(bomb);
+    });
+    const before = process.memoryUsage().rss;
+    expect((await attempt(await sinkAt(url)))?.response).toBe('x'.repeat(500));
+    expect(process.memoryUsage().rss - before).toBeLessThan(40_000_000);
   });
 
   it('does not undo a delivery when we shut down meanwhile', async () => {
