@@ -10,7 +10,7 @@ import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkError, TryAgain } from '../errors.js';
 import { OAuthToken } from './oauth.js';
 import { marksTests } from './proof.js';
-import { Shape } from './shape.js';
+import { Shape } from './templates.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Below the 5 s after which many servers silently close idle connections: a request sent just then would fail and be repeated. */

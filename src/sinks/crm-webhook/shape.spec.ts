@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent } from '../../../test/sink.contract.ts';
 import { crmStage } from '../../../test/support/crm-sink.ts';
-import { Shape } from './shape.js';
+import { Shape } from './templates.js';
 
 const { target, sinkAt } = crmStage();
 const delivery = exampleDelivery({ event: exampleEvent({ channelId: '@TOA#_a/b c', revision: 7 }) });
