@@ -109,6 +109,7 @@ describe('a payload', () => {
         command: '',
         triggerId: 'undefined',
         inHome: false,
+        isEphemeral: false,
         responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x',
       },
     ]),
@@ -257,6 +258,18 @@ describe('clicks', () => {
       ['repair', 'crm', 'slack:U0ALICE'],
     ]);
     expect([replies(), warnings]).toEqual([[], []]);
+  });
+
+  it.each([
+    ['retry', changeId, { container: { is_ephemeral: true } }, {}, 'Sent again: 2 deliveries'],
+    ['discard', changeId, {}, { WEBHOOK_URL: 'https://hooks.slack.com/x' }, 'Discarded: 2 deliveries'],
+    ['compareNow', '1400000001', {}, {}, 'Comparing the channels of app 1400000001 with Tencent'],
+  ])('whose result no message shows are answered privately: %s of %s', async (action, target, rest, settings, said) => {
+    const clicks = open(() => 2, settings);
+    void clicks.take(click({ action_id: action, value: `team:${target}` }, rest), isNew);
+    await until(() => server.requests.length === 1, 'a private word');
+    expect(replies()).toEqual([privately(`✅ ${said}`)]);
+    await clicks.close();
   });
 
   it.each(['retry', 'discard', 'pause', 'resume', 'repair'] as const)(

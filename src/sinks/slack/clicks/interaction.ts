@@ -77,6 +77,8 @@ export interface Interaction extends Person {
   triggerId: string;
   /** True if it was in Home; the result is shown there too. */
   inHome: boolean;
+  /** True if it was on a message that only this user sees, such as the answer to a command. */
+  isEphemeral: boolean;
   /** Accepts ephemeral messages to this user for 30 minutes. */
   responseUrl: string | null;
 }
@@ -88,7 +90,8 @@ export function interactionsOf(payload: unknown): Interaction[] {
   const { type, command, text, user_id: typist, event, trigger_id: trigger, response_url: url } = fieldsOf(payload);
   const responseUrl = typeof url === 'string' ? url : null;
   // Home and the command exist only where the app is installed.
-  const byApp = { sink: null, stranger: false, command: '', triggerId: String(trigger), inHome: false, responseUrl };
+  const where = { inHome: false, isEphemeral: false, responseUrl };
+  const byApp = { sink: null, stranger: false, command: '', triggerId: String(trigger), ...where };
   if (typeof command === 'string' && command.startsWith('/') && isUser(typist))
     return [{ ...byApp, action: 'command', command, target: typeof text === 'string' ? text : '', user: typist }];
   const { type: kind, tab, user } = fieldsOf(event);
@@ -97,13 +100,16 @@ export function interactionsOf(payload: unknown): Interaction[] {
   return type === 'block_actions' ? clicksOf(fieldsOf(payload), byApp) : [];
 }
 
-function clicksOf({ user, team, message, view, actions }: Record<string, unknown>, byApp: Omit<Interaction, 'action' | 'target' | 'user'>) {
+type ByApp = Omit<Interaction, 'action' | 'target' | 'user'>;
+
+function clicksOf({ user, team, message, container, view, actions }: Record<string, unknown>, byApp: ByApp): Interaction[] {
   const { id, team_id: homeTeam } = fieldsOf(user);
   const { type: viewType, private_metadata: owner } = fieldsOf(view);
   if (!isUser(id) || !Array.isArray(actions)) return [];
   const teams = [fieldsOf(team)['id'], fieldsOf(message)['team']];
   const stranger = teams.some(one => homeTeam !== undefined && one !== undefined && one !== homeTeam);
-  const click = { ...byApp, user: id, stranger, inHome: viewType === 'home' };
+  const isEphemeral = fieldsOf(container)['is_ephemeral'] === true;
+  const click = { ...byApp, user: id, stranger, inHome: viewType === 'home', isEphemeral };
   return actions.map(fieldsOf).flatMap(({ action_id: action, value }): Interaction[] => {
     // A typed value carries no sink name; the view's metadata does.
     const content = typeof value === 'string' ? value : '';

@@ -25,8 +25,8 @@ type EphemeralMessage = Pick<Message, 'text'> & Partial<Message>;
 
 /**
  * Performs interactions. Slack waits 3 s for an answer, so `take` returns at once and only commands are answered directly. The card shows
- * the result of a click; anything else is sent to the user as an ephemeral message through the payload's response_url, which bots and
- * incoming webhooks both have and which needs no scope.
+ * the result of a click if it can be edited; anything else is sent to the user as an ephemeral message through the payload's response_url,
+ * which bots and incoming webhooks both have and which needs no scope.
  */
 export class Interactions {
   private readonly running = new Set<Promise<void>>();
@@ -93,7 +93,9 @@ export class Interactions {
     if (action === 'details') return this.openDetails(item);
     const done = await this.context.actions[action](target, `slack:${item.user}`);
     if (!done) return { text: texts.nothingLeft[action] };
-    return item.inHome ? { text: `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` } : null;
+    // A comparison has a message of its own, and only if it corrects something.
+    const isShown = !item.inHome && !item.isEphemeral && this.settings.WEBHOOK_URL === undefined && action !== 'compareNow';
+    return isShown ? null : { text: `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` };
   }
 
   /** Shows a reply where the user clicked: as the first line of Home, or as an ephemeral message. */
