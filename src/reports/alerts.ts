@@ -79,7 +79,7 @@ export class Alerts {
     const isObserver = await this.database.kysely.transaction().execute(async trx => {
       if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
       const countsOf = counted ?? (await countUpToMax(trx));
-      await writeAlerts(trx, ids, await observe(trx, countsOf, local, this.settings, now), now);
+      await writeAlerts(trx, ids, await observe(trx, countsOf, local, this.settings, now), countsOf, now);
       await reportComparisons(trx, ids, this.reportedAt, now);
       return true;
     });

@@ -49,11 +49,14 @@ export async function countParked({ kysely }: Database, sink: number): Promise<M
   return counts;
 }
 
+/** Queued and failed changes of a sink, by its id. */
+export type CountsOf = (sink: number) => { queued: number; failed: number };
+
 /**
  * Queued and failed changes of each configured sink, counted only up to `maxCounted` plus one: a sink that was down for long has very
  * many, and every reader would count them all. One short statement per count; outside a transaction, webhooks go between.
  */
-export async function countUpToMax(db: Kysely<Tables>): Promise<(sink: number) => { queued: number; failed: number }> {
+export async function countUpToMax(db: Kysely<Tables>): Promise<CountsOf> {
   const upToMax = async (sink: number, state: string): Promise<number> => {
     const { rows } = await sql<{ n: number }>`
       select count(*) as n from (select 1 from delivery where sink = ${sink} and state = ${sql.lit(state)} limit ${sql.lit(maxCounted + 1)}) few`.execute(

@@ -3,7 +3,7 @@ import { latestArrival } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import type { Alert } from '../sinks/alert.js';
-import type { countUpToMax } from './counting.js';
+import type { CountsOf } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 import type { Settings } from '../settings/settings.js';
 
@@ -38,7 +38,7 @@ export type Seen = Alert | 'unknown' | 'removed';
 /** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
   trx: Transaction<Tables>,
-  countsOf: Awaited<ReturnType<typeof countUpToMax>>,
+  countsOf: CountsOf,
   local: LocalSignals,
   { SILENCE_ALERT_AFTER: silenceAfterMs, apps }: Pick<Settings, 'SILENCE_ALERT_AFTER' | 'apps'>,
   now: number,

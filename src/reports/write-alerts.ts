@@ -3,6 +3,7 @@ import { recordedAt } from '../database/arrival-times.js';
 import type { Tables } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
 import type { Alert } from '../sinks/alert.js';
+import type { CountsOf } from './counting.js';
 import { type Seen, combine } from './watch.js';
 
 /** A sink that stops again within this time after its recovery reopens its previous alert. */
@@ -19,6 +20,7 @@ export async function writeAlerts(
   trx: Transaction<Tables>,
   reportSinks: readonly number[],
   observed: ReadonlyMap<string, Seen>,
+  countsOf: CountsOf,
   now: number,
 ): Promise<void> {
   for (const sink of reportSinks) {
@@ -28,6 +30,8 @@ export async function writeAlerts(
       if (seen === 'unknown') continue;
       const before = JSON.parse(row.payload) as Alert;
       const after = nextAlert(before, seen, now);
+      // Most of what waited may have been sent by now.
+      if (after.kind === 'incident' && seen === undefined) after.waiting = countsOf(Number(row.key.slice('incident '.length))).queued;
       const payload = JSON.stringify(after);
       if (payload === row.payload) continue;
       const urgent = isUrgent(before, after) && row.lease === null;
