@@ -92,8 +92,8 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .execute();
   return rows.map(row => ({
     ...showDelivery(row),
-    attempts: attempts.flatMap(({ sink, at, error, ...rest }) =>
-      sink === row.sink ? { ...rest, at: toDate(at), error: inEnglishOrNull(error) } : [],
+    attempts: attempts.flatMap(({ sink, at, error, response, ...rest }) =>
+      sink === row.sink ? { at: toDate(at), ...rest, error: inEnglishOrNull(error), response } : [],
     ),
   }));
 }
