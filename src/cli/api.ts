@@ -67,15 +67,14 @@ export class Api {
   /** Whether the service can record webhooks, and if not why. @throws Fault */
   async ready(): Promise<{ status: string; reason: string | null }> {
     const { body } = await this.send('GET', '/readyz');
-    if (typeof body === 'object' && body !== null && 'status' in body && 'reason' in body)
-      return body as { status: string; reason: string | null };
+    if (body && 'status' in body && 'reason' in body) return body as { status: string; reason: string | null };
     throw new Fault(`${this.url} is not the management port of channel-sync`);
   }
 
   private async call<T>(method: Method, path: string, payload?: object): Promise<T> {
     const { status, body } = await this.send(method, `/api/v1/${path}`, payload);
-    if (status >= 200 && status < 300 && typeof body === 'object' && body !== null) return body as T;
-    const detail = typeof body === 'object' && body !== null && 'detail' in body ? String(body.detail) : null;
+    if (status >= 200 && status < 300 && body) return body as T;
+    const detail = body && 'detail' in body ? String(body.detail) : null;
     if (status === 401) throw new Fault('MANAGEMENT_TOKEN is not the one that the service has', 78);
     if (status === 404 && detail?.startsWith('Cannot '))
       throw new Fault(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
@@ -88,7 +87,7 @@ export class Api {
     return this.base.href.replace(/\/$/, '');
   }
 
-  private async send(method: Method, path: string, payload?: object): Promise<{ status: number; body: unknown }> {
+  private async send(method: Method, path: string, payload?: object): Promise<{ status: number; body: object | null }> {
     const headers = {
       authorization: this.authorization,
       'user-agent': userAgent,
@@ -106,7 +105,8 @@ export class Api {
         bodyTimeout: 0,
         signal: AbortSignal.timeout(this.timeouts[method]),
       });
-      return { status: statusCode, body: parseJson(await body.text()) };
+      const answer = parseJson(await body.text());
+      return { status: statusCode, body: typeof answer === 'object' ? answer : null };
     } catch (error) {
       const isLate = error instanceof DOMException;
       const why = isLate ? `nothing in ${this.timeouts[method] / 1000} s` : classifyNetworkError(error).message;

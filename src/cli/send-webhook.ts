@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { env } from 'node:process';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
@@ -35,12 +35,7 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
     contenttype: 'json',
     ClientIP: '127.0.0.1',
     OptPlatform: 'RESTAPI',
-    ...(token !== undefined && {
-      RequestTime: requestTime,
-      Sign: createHash('sha256')
-        .update(token + requestTime)
-        .digest('hex'),
-    }),
+    ...(token !== undefined && { RequestTime: requestTime, Sign: hash('sha256', token + requestTime) }),
   };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const present = Object.entries(fields).filter(([option]) => given[option] !== undefined);

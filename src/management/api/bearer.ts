@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { UnauthorizedException } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
 
@@ -16,9 +16,5 @@ export function bearer(token: string) {
 
 /** Compares in constant time: digests have the same length, whatever was given. */
 export function sameSecret(given: Buffer, secret: Buffer): boolean {
-  return timingSafeEqual(digest(given), digest(secret));
-}
-
-function digest(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
+  return timingSafeEqual(hash('sha256', given, 'buffer'), hash('sha256', secret, 'buffer'));
 }
