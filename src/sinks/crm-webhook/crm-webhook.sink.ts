@@ -80,13 +80,21 @@ class CrmWebhookSink implements SingleSink, Checkable {
 
   /** One attempt within its timeout. Throws only while there is no status; after that the status decides. */
   private async tryOnce(message: Message, signal: AbortSignal): Promise<Answer> {
+    const { oauth } = this;
     const { TIMEOUT_MS } = this.settings;
-    const use = this.oauth?.use();
-    const timeoutError = (): Error => use?.timeoutError() ?? new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
-    const exchange = (inTime: AbortSignal): Promise<Answer> =>
-      use ? use.call(token => this.exchange(message, inTime, token), inTime) : this.exchange(message, inTime);
+    let waitsForToken = false;
+    const exchange = async (inTime: AbortSignal, rejected?: string): Promise<Answer> => {
+      waitsForToken = oauth !== null;
+      const token = await oauth?.get(inTime, rejected);
+      waitsForToken = false;
+      const answer = await this.exchange(message, inTime, token);
+      const isAnswer = answer.status !== 401 || token === undefined || rejected !== undefined;
+      return isAnswer ? answer : exchange(inTime, token);
+    };
+    const timeoutError = () =>
+      waitsForToken ? oauth!.timeoutError() : new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
     try {
-      return await within(TIMEOUT_MS, signal, exchange, timeoutError);
+      return await within(TIMEOUT_MS, signal, inTime => exchange(inTime), timeoutError);
     } catch (error) {
       signal.throwIfAborted();
       throw classifyNetworkError(error);

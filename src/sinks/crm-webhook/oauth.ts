@@ -45,30 +45,16 @@ export class OAuthToken {
     this.agent = agentFor(url, context.proxies, { keepAlive: false, ca, cert, key, tunnelTimeoutMs });
   }
 
-  /** @throws SinkError; the signal's reason once that is aborted, although a shared fetch continues */
-  async get(signal: AbortSignal): Promise<string> {
+  /**
+   * @param rejected a token that the target has answered with 401
+   * @throws SinkError; the signal's reason once that is aborted, although a shared fetch continues
+   */
+  async get(signal: AbortSignal, rejected?: string): Promise<string> {
+    if (this.token?.text === rejected) this.token = null;
     const { token } = this;
     if (token && (token.renewAt === null || this.context.now() < token.renewAt)) return token.text;
     this.fetching ??= this.fetch().finally(() => (this.fetching = null));
     return (await unlessAborted(this.fetching, signal)).text;
-  }
-
-  /** Prepares an attempt that sends a token; on a 401 it is repeated once with a new token. */
-  use() {
-    let waitsForToken = true;
-    const call = async <T extends { status: number }>(target: (token: string) => Promise<T>, signal: AbortSignal): Promise<T> => {
-      for (let tries = 1; ; tries++) {
-        waitsForToken = true;
-        const token = await this.get(signal);
-        waitsForToken = false;
-        const answer = await target(token);
-        if (answer.status !== 401 || tries === 2) return answer;
-        if (this.token?.text === token) this.token = null;
-      }
-    };
-    /** The error for a timeout of the attempt; `null` if the target may have been reached. */
-    const timeoutError = (): SinkError | null => (waitsForToken ? this.timeoutError() : null);
-    return { call, timeoutError };
   }
 
   close(): void {
@@ -76,7 +62,7 @@ export class OAuthToken {
     this.agent.destroy();
   }
 
-  private timeoutError(): SinkError {
+  timeoutError(): SinkError {
     return new NotSent(['token_timed_out', this.settings.TIMEOUT_MS], ['token_wait']);
   }
 
