@@ -10,29 +10,18 @@ const cleanedLength = 1500;
 
 type Clean = SinkContext['clean'];
 type Compile = () => (sample: Sample) => unknown;
-/** Whether an error is left to be refused per delivery, since it may concern only a few channels. */
-type IsTolerated = (error: UnusableRendering) => boolean;
 
 /** Renders all templates with samples before the first webhook. */
 export function shapeMistakes(settings: ShapeSettings, valid: Valid, clean: Clean): Mistake[] {
   const { URL: url, TEMPLATE, CONTENT_TYPE, SUCCESS } = settings;
   const mistakes: Mistake[] = [];
-  const prove = (property: string, compile: Compile, isTolerated: IsTolerated = () => false): void => {
-    const problem = problemOf(compile, isTolerated, clean);
+  const prove = (property: string, compile: Compile, tolerated: readonly string[] = []): void => {
+    const problem = problemOf(compile, tolerated, clean);
     if (problem !== null) mistakes.push([property, problem]);
   };
-  if (valid('URL') && hasLiquid(url))
-    prove(
-      'URL',
-      () => urlTemplate(url),
-      () => true,
-    );
+  if (valid('URL') && hasLiquid(url)) prove('URL', () => urlTemplate(url), ['url_segment', 'url_invalid']);
   if (TEMPLATE !== undefined && valid('CONTENT_TYPE'))
-    prove(
-      'TEMPLATE',
-      () => bodyTemplate(TEMPLATE, CONTENT_TYPE),
-      ({ why }) => why[0] === 'rendering_empty' && !isJson(CONTENT_TYPE),
-    );
+    prove('TEMPLATE', () => bodyTemplate(TEMPLATE, CONTENT_TYPE), isJson(CONTENT_TYPE) ? [] : ['rendering_empty']);
   if (SUCCESS !== undefined) prove('SUCCESS', () => (successCondition(SUCCESS), () => undefined));
   return mistakes;
 }
@@ -51,7 +40,8 @@ export function marksTests(template: string, contentType: string): boolean {
   });
 }
 
-function problemOf(compile: Compile, isTolerated: IsTolerated, clean: Clean): string | null {
+/** @param tolerated errors that are left to be refused per delivery, since they may concern only a few channels */
+function problemOf(compile: Compile, tolerated: readonly string[], clean: Clean): string | null {
   let suffix = '';
   try {
     const render = compile();
@@ -61,7 +51,7 @@ function problemOf(compile: Compile, isTolerated: IsTolerated, clean: Clean): st
       } catch (error) {
         // The machine may have been busy.
         if (again && error instanceof TemplateError && error.isTimeout) tryOn(sample, false);
-        else if (!(error instanceof UnusableRendering && isTolerated(error))) throw error;
+        else if (!(error instanceof UnusableRendering && tolerated.includes(error.why[0]))) throw error;
       }
     };
     for (const sample of samples) {
