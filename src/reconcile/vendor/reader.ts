@@ -74,9 +74,8 @@ function match(ids: readonly string[], list: readonly unknown[]): { matched: Map
     else if (ids.includes(id) && !matched.has(id)) matched.set(id, item);
   }
   const missing = new Set(ids.filter(id => !matched.has(id)));
-  if (nameless.length === 0) return { matched, unclear: new Set() };
   const fits = list.length === ids.length && nameless.every(([index]) => missing.has(ids[index]!));
-  if (!fits) return { matched, unclear: missing };
+  if (nameless.length > 0 && !fits) return { matched, unclear: missing };
   for (const [index, item] of nameless) matched.set(ids[index]!, item);
   return { matched, unclear: new Set() };
 }

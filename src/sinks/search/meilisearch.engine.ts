@@ -157,10 +157,12 @@ export class MeilisearchEngine implements Engine {
 
   /** Alternates between reading and writing until the index has all entries. */
   private async writeUntilStored(uid: string, entries: readonly Entry[], isUncertain: boolean, signal: AbortSignal): Promise<void> {
-    const ours = entries.map(({ document, version }) => ({ id: idOf(document), ...document, version }));
+    const ours: Stored[] = entries.map(({ document, version }) => ({ id: idOf(document), ...document, version }));
     const ids = ours.map(({ id }) => id);
     for (let waitFirst = isUncertain; ;) {
-      const expected = uid === this.uid ? ours : await this.latest(ours, signal);
+      // The next index has two writers per channel, the rebuild and the lane, which writes to the used index first: that has the latest version.
+      const used = uid === this.uid ? [] : await this.documents(this.uid, ids, signal);
+      const expected = ours.map(document => used.find(({ id, version }) => id === document.id && version > document.version) ?? document);
       const versions = new Map((await this.documents(uid, ids, signal, ['id', 'version'])).map(({ id, version }) => [id, version]));
       const missing = expected.filter(({ id, version }) => (versions.get(id) ?? -Infinity) < version);
       if (missing.length > 0) {
@@ -172,17 +174,6 @@ export class MeilisearchEngine implements Engine {
         waitFirst = false;
       } else return;
     }
-  }
-
-  /** The next index has two writers per channel, the rebuild and the lane, which writes to the used index first: that has the latest version. */
-  private async latest(ours: readonly Stored[], signal: AbortSignal): Promise<Stored[]> {
-    const ids = ours.map(({ id }) => id);
-    const used = await this.documents(this.uid, ids, signal);
-    const newer = new Map(used.map(document => [document.id, document]));
-    return ours.map(document => {
-      const other = newer.get(document.id);
-      return other && other.version > document.version ? other : document;
-    });
   }
 
   private async readMark(uid: string, signal: AbortSignal): Promise<{ schema: number; number: number } | 'foreign' | null> {
