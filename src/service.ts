@@ -27,7 +27,6 @@ export interface Stop {
   done: Promise<void>;
 }
 
-/** The running service. */
 export interface Service {
   port: number;
   managementPort: number;

@@ -4,26 +4,20 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 /** How far other clocks are ahead of ours, in milliseconds, by host name. */
 export type Clocks = Map<string, number>;
 
-/** Reads the `Date` header of all HTTP responses of this process. @returns a function that stops reading */
-export function readDates(clocks: Clocks, now: () => number): () => void {
+/** Reads the `Date` header of all HTTP responses of this process from now on. */
+export function readDates(clocks: Clocks): void {
   const read = (host: unknown, date: unknown): void => {
-    const ms = typeof date === 'string' ? Date.parse(date) - now() : Number.NaN;
+    const ms = typeof date === 'string' ? Date.parse(date) - Date.now() : Number.NaN;
     if (typeof host === 'string' && !Number.isNaN(ms)) clocks.set(host, ms);
   };
-  const byNode = (message: unknown): void => {
+  diagnostics.subscribe('http.client.response.finish', message => {
     const { request, response } = message as { request: ClientRequest; response: IncomingMessage };
     read(request.getHeader('host'), response.headers.date);
-  };
-  const byUndici = (message: unknown): void => {
+  });
+  diagnostics.subscribe('undici:request:headers', message => {
     const { request, response } = message as { request: { origin: string }; response: { headers: Buffer[] } };
     const texts = response.headers.map(String);
     const index = texts.findIndex((text, at) => at % 2 === 0 && text.toLowerCase() === 'date');
     read(URL.parse(request.origin)?.host, index < 0 ? undefined : texts[index + 1]);
-  };
-  diagnostics.subscribe('http.client.response.finish', byNode);
-  diagnostics.subscribe('undici:request:headers', byUndici);
-  return () => {
-    diagnostics.unsubscribe('http.client.response.finish', byNode);
-    diagnostics.unsubscribe('undici:request:headers', byUndici);
-  };
+  });
 }

@@ -52,7 +52,7 @@ export async function doctor({ json }: { json?: true }): Promise<void> {
 async function examineAll(settings: Settings): Promise<Finding[]> {
   progress('Looking …');
   const clocks: Clocks = new Map();
-  const stopReading = readDates(clocks, () => Date.now());
+  readDates(clocks);
   const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
   const findings = await Promise.all([
@@ -61,7 +61,6 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
     ...opened.map(ofSink),
     ...settings.apps.map(app => ofApp(app, settings.proxies)),
   ]);
-  stopReading();
   for (const { sink } of opened) await sink.close?.();
   const [database, spool, ...others] = findings as [Finding, Finding, ...Finding[]];
   const ofSettings = settings.warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
