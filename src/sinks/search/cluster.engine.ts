@@ -3,7 +3,7 @@ import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
-import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, tooOld, unknownAnswer, wrongEngine } from './engine.js';
+import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, unknownAnswer } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
 import type { Answer, RestClient } from './rest-client.js';
 import type { ClusterSettings } from './search.settings.js';
@@ -45,8 +45,9 @@ export class ClusterEngine implements Engine {
     if (answer.status === 403 && errorType(answer.body) === 'security_exception') return;
     const found = productOf(this.bodyOf(answer));
     if (!found) throw noEngine(this.name);
-    if (found.name !== this.name) throw wrongEngine(found.name, this.name);
-    if (found.major < this.product.minMajor) throw tooOld(this.name, `${this.name} ${this.product.minMajor}.0`);
+    if (found.name !== this.name) throw new Misconfigured(['wrong_engine', found.name, this.name], ['set_engine']);
+    if (found.major < this.product.minMajor)
+      throw new Misconfigured(['engine_too_old', this.name], ['upgrade_engine', `${this.name} ${this.product.minMajor}.0`]);
   }
 
   async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {

@@ -67,14 +67,6 @@ export function rethrowAsSetup(error: unknown): never {
   throw error instanceof Refused ? error.as(Misconfigured, ['set_up_refused']) : error;
 }
 
-export function wrongEngine(found: string, expected: string): Misconfigured {
-  return new Misconfigured(['wrong_engine', found, expected], ['set_engine']);
-}
-
-export function tooOld(engine: string, minVersion: string): Misconfigured {
-  return new Misconfigured(['engine_too_old', engine], ['upgrade_engine', minVersion]);
-}
-
 /** The response to a read is not one of this engine. */
 export function noEngine(expected: string): Misconfigured {
   return new Misconfigured(['no_engine', expected], ['check_url_of_engine']);

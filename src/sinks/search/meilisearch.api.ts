@@ -3,7 +3,7 @@ import { responseOf } from '../../outgoing/send.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer, wrongEngine } from './engine.js';
+import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
 /** An asynchronous change of an index. */
@@ -73,7 +73,8 @@ export class MeilisearchApi {
     const { status, retryAfter, body, response } = await this.client.call(call, signal);
     const error = classifyStatus(status, retryAfter, this.client.context.now());
     if (error === null) return body;
-    if (typeof member(member(body, 'error'), 'type') === 'string') throw wrongEngine('OpenSearch or Elasticsearch', 'Meilisearch');
+    if (typeof member(member(body, 'error'), 'type') === 'string')
+      throw new Misconfigured(['wrong_engine', 'OpenSearch or Elasticsearch', 'Meilisearch'], ['set_engine']);
     throw Object.assign(classifyMeilisearchError(body, error), { response });
   }
 }

@@ -1,7 +1,7 @@
 import { Misconfigured, Refused } from '../errors.js';
 import type { ChannelKey, Difference } from '../sink.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
-import { type Engine, Gone, type Indices, type Results, indexName, noEngine, tooOld } from './engine.js';
+import { type Engine, Gone, type Indices, type Results, indexName, noEngine } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
 /** Incremented when the index settings change, so that indices of older releases count as outdated. */
@@ -46,7 +46,7 @@ export class MeilisearchEngine implements Engine {
     const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(String(version)) ?? []).map(Number);
     if (major === undefined || minor === undefined) throw noEngine(this.name);
     if (major < minVersion.major || (major === minVersion.major && minor < minVersion.minor)) {
-      throw tooOld(this.name, `${this.name} ${minVersion.major}.${minVersion.minor}`);
+      throw new Misconfigured(['engine_too_old', this.name], ['upgrade_engine', `${this.name} ${minVersion.major}.${minVersion.minor}`]);
     }
   }
 
