@@ -68,6 +68,19 @@ describe('Socket Mode', () => {
     expect(taken).toEqual([]);
   });
 
+  // Seen failing: what the SDK cannot read ended the process.
+  it('ignores what is no message of Slack', async () => {
+    socket.listen();
+    await connected();
+    const odd = [null, 5, 'text', [], [null], {}, { type: null }, { type: 'events_api' }, { type: 'ws_message' }, { envelope_id: 'x' }];
+    for (const message of odd) slack.send(message as object);
+    await until(() => slack.received.length > 0, 'some acks');
+    slack.received.length = 0;
+    slack.send({ type: 'interactive', envelope_id: 'last', payload: { id: 'last' } });
+    await until(() => slack.received.some(message => (message as { envelope_id?: string }).envelope_id === 'last'), 'the last ack');
+    expect(taken.at(-1)).toEqual({ id: 'last' });
+  });
+
   // Seen failing with the SDK's own way, which left the old connection before the next one was asked for.
   it.each(['warning', 'refresh_requested'])(
     'has the next connection before it leaves one that Slack is about to end (%s)',

@@ -111,8 +111,9 @@ export class Socket {
       // The SDK would close the connection as soon as Slack asks for a new one.
       const handlers = client.listeners('ws_message');
       client.removeAllListeners('ws_message').on('ws_message', (...message: unknown[]) => {
-        if (asksForAnother(message[0])) resolve();
-        else for (const handle of handlers) handle.apply(client, message);
+        if (asksForAnother(message[0])) return resolve();
+        // Of a message in an unexpected form the SDK makes a rejection that nobody handles, which would end the process.
+        Promise.all(handlers.map(async handle => handle.apply(client, message) as unknown)).catch(() => undefined);
       });
     });
     signal.addEventListener('abort', leave);
