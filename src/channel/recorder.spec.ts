@@ -65,7 +65,7 @@ eachStore('recorder', store => {
       return webhook({ eventTime: at, eventTimeEstimated: true, receivedAt: at, fields: { name: uuid() } });
     };
     await Promise.all([ahead(10), ahead(10)].map(one => recorder.record(one, 5000)));
-    await recorder.take([ahead(1), ahead(10)]);
+    await recorder.recordAll([ahead(1), ahead(10)]);
     const late = webhook({ eventTime: start - day / 2, eventTimeEstimated: true, receivedAt: start - day / 2 });
     await recorder.record(late, 5000);
     const rows = await database.kysely.selectFrom('change').select(['id', 'event_time', 'revision']).orderBy('position').execute();
@@ -152,7 +152,7 @@ eachStore('recorder', store => {
     expect(results.map(({ status }) => status)).toEqual(webhooks.map((_, index) => (index === 4 ? 'rejected' : 'fulfilled')));
     expect((results[4] as PromiseRejectedResult).reason).toBeInstanceOf(Unstorable);
     expect(failures).toHaveLength(1);
-    expect(await recorder.take(webhooks)).toEqual([webhooks[4]]);
+    expect(await recorder.recordAll(webhooks)).toEqual([webhooks[4]]);
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(8);
   });
 

@@ -67,7 +67,7 @@ export class Recorder {
       const pending = this.waiting.filter(item => !item.late);
       const { group, rest } = nextGroup(pending, this.enqueuer.sinkCount);
       this.waiting = rest;
-      if (group.length > 0) await this.keep(group);
+      if (group.length > 0) await this.recordWaiting(group);
     }
     this.busy = false;
   }
@@ -81,7 +81,7 @@ export class Recorder {
     }
   }
 
-  private async keep(group: Waiting[]): Promise<void> {
+  private async recordWaiting(group: Waiting[]): Promise<void> {
     try {
       const results = await this.commit(group.map(({ webhook }) => webhook));
       for (const [index, item] of group.entries()) {
@@ -97,13 +97,12 @@ export class Recorder {
   }
 
   /**
-   * Records webhooks from the spool, one transaction per group; an empty list only pings the database.
+   * Records webhooks from the spool, one transaction per group.
    * @param onGroup awaited after each group
    * @returns the webhooks that the database rejects for good
    * @throws the database error if it fails as a whole
    */
-  async take(webhooks: readonly InboundWebhook[], onGroup: () => Promise<void> = async () => undefined): Promise<InboundWebhook[]> {
-    if (webhooks.length === 0) await this.commit([]);
+  async recordAll(webhooks: readonly InboundWebhook[], onGroup: () => Promise<void> = async () => undefined): Promise<InboundWebhook[]> {
     const refused: InboundWebhook[] = [];
     for (let left = webhooks.map(webhook => ({ webhook })); left.length > 0; await onGroup()) {
       const { group, rest } = nextGroup(left, this.enqueuer.sinkCount);
@@ -114,15 +113,20 @@ export class Recorder {
     return refused;
   }
 
+  /** Whether webhooks can be recorded. @throws if not */
+  async ping(): Promise<void> {
+    if (!this.database.ready) throw new Unavailable(notSince);
+    await this.database.ping();
+  }
+
   /** Commits in one transaction. If the database rejects the data, it bisects the group so that only the bad webhooks are left out. */
   private async commit(webhooks: readonly InboundWebhook[], conflictsLeft = maxConflictRetries): Promise<(Recorded | Error)[]> {
     if (!this.database.ready) throw new Unavailable(notSince);
     try {
-      if (webhooks.length === 0) return (await this.database.ping(), []);
       const { results, afterCommit } = await this.database.kysely
         .transaction()
-        .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.timed(trx, webhooks), this.clock.now()));
-      this.events.emit('kept', webhooks);
+        .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.withCappedTimes(trx, webhooks), this.clock.now()));
+      this.events.emit('recorded', webhooks);
       // Not awaited: the change is recorded, and an unused lease expires by itself.
       void afterCommit();
       return results;
@@ -138,7 +142,7 @@ export class Recorder {
   }
 
   /** Caps estimated EventTimes, since our clock may be wrong: at the server's clock, or with SQLite near the latest known arrivals. */
-  private async timed(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
+  private async withCappedTimes(trx: Trx, webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
     const { embedded } = this.database;
     const confirmed = embedded && !this.arrivals ? await latestArrival(trx, null) : null;
     const latest = embedded && !this.arrivals ? (confirmed ?? (await latestArrival(trx, 'received_at'))) : null;

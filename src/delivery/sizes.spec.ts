@@ -93,7 +93,7 @@ eachStore('sizes', store => {
           select count(*) as count from delivery join lane on lane.sink = delivery.sink and lane.channel = delivery.channel
           where state = 'pending' and due_at = ${start}`.execute(database.kysely);
       expect(rows[0]!.count).toBe(sinks * webhooks);
-      expect(await recorder.take(Array.from({ length: webhooks }, (_, index) => webhook(1000 + index)))).toEqual([]);
+      expect(await recorder.recordAll(Array.from({ length: webhooks }, (_, index) => webhook(1000 + index)))).toEqual([]);
     },
   );
 

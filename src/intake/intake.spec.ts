@@ -34,20 +34,21 @@ describe('keeper', () => {
 
   const work = <T>(result: T): Promise<T> => (answers ? Promise.resolve(result) : Promise.reject(new Unavailable('it is away')));
   /** Runs after webhooks of the spool were recorded. */
-  let afterTake: () => Promise<unknown>;
+  let afterRecording: () => Promise<unknown>;
   const recorder = {
     record: (webhook: InboundWebhook) => work('recorded' as const).then(result => (recorded.push(webhook.id), result)),
-    take: async (webhooks: readonly InboundWebhook[]) => {
+    ping: () => work(null),
+    recordAll: async (webhooks: readonly InboundWebhook[]) => {
       await work(null);
       recorded.push(...webhooks.map(({ id }) => id));
-      if (webhooks.length > 0) await afterTake();
+      await afterRecording();
       return [];
     },
   } as unknown as Recorder;
 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'channel-sync-keeper-spec-'));
-    [logged, recorded, answers, afterTake] = [[], [], true, () => Promise.resolve()];
+    [logged, recorded, answers, afterRecording] = [[], [], true, () => Promise.resolve()];
     const words = {
       'the database is available': 'back',
       'the database is unavailable': 'away',
@@ -107,7 +108,7 @@ describe('keeper', () => {
     const [folder] = await readdir(join(root, 'spool'));
     const file = join(root, 'spool', folder!, '000000001.log');
     // Replaced by a folder, since root can remove any file.
-    afterTake = () => rm(file).then(() => mkdir(file));
+    afterRecording = () => rm(file).then(() => mkdir(file));
     answers = true;
     await until(() => logged.includes('back'), 'all that was spooled');
     for (let count = 0; count < 3; count++) expect(await intake.keep(inboundWebhookOf())).toBe('recorded');

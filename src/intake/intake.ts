@@ -107,8 +107,8 @@ export class WebhookIntake {
         count = await spool.drain(webhooks => this.record(webhooks));
         this.drained += count ?? 0;
       }
-      // With an empty spool, only an empty transaction shows whether the database accepts webhooks again.
-      if (this.databaseUnavailable) await this.recorder.take([]);
+      // With an empty spool, only a ping shows whether the database accepts webhooks again.
+      if (this.databaseUnavailable) await this.recorder.ping();
       this.databaseUnavailable = false;
       this.reportOutage(null);
     } catch (error) {
@@ -118,7 +118,7 @@ export class WebhookIntake {
   }
 
   private record(webhooks: readonly InboundWebhook[]): Promise<InboundWebhook[]> {
-    return this.recorder.take(webhooks, async () => {
+    return this.recorder.recordAll(webhooks, async () => {
       // New webhooks need not go through the spool any more.
       this.databaseUnavailable = false;
       await nextTurn();

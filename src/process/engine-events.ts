@@ -31,7 +31,7 @@ interface Events {
   /** A sink's state has changed. */
   state: [sink: string, health: SinkHealth];
   /** Webhooks were recorded. */
-  kept: [webhooks: readonly { sdkAppId: string; receivedAt: number }[]];
+  recorded: [webhooks: readonly { sdkAppId: string; receivedAt: number }[]];
   /** A webhook of one of our apps was rejected. */
   rejected: [sdkAppId: string, result: 'unavailable' | 'too_large' | 'invalid' | 'unauthorized'];
   /** A request to the vendor's API has ended with this code. */

@@ -41,7 +41,7 @@ export class Comparisons {
         if (settings.apps.some(({ sdkAppId }) => sdkAppId === app))
           this.refused.set(app, withRefusal(this.refused.get(app), result, clock.monotonic()));
       })
-      .on('kept', webhooks => {
+      .on('recorded', webhooks => {
         for (const { sdkAppId, receivedAt } of webhooks) this.webhookAt.set(sdkAppId, receivedAt);
       });
   }
