@@ -105,10 +105,12 @@ export class Attempts {
       const works = this.queue.shift()!;
       while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
       // If this process was blocked for long, other processes may have taken some of these lanes.
-      const [ours, expired] = [true, false].map(is => works.filter(work => this.clock.monotonic() < this.leases.get(work)! === is));
-      for (const work of expired!) this.leases.delete(work);
-      if (expired!.length > 0) this.onEnd([], 0);
-      if (ours!.length > 0) void this.attempt(ours!);
+      const now = this.clock.monotonic();
+      const expired = works.filter(work => this.leases.get(work)! <= now);
+      for (const work of expired) this.leases.delete(work);
+      if (expired.length > 0) this.onEnd([], 0);
+      const ours = works.filter(work => this.leases.has(work));
+      if (ours.length > 0) void this.attempt(ours);
     }
     this.starting = false;
   }
