@@ -98,10 +98,10 @@ export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerp
   const { version, updated_at: updatedAt } = channel;
   Object.assign(channel.latest, { revision: channel.revision, exists, profile, version, updatedAt });
   const { id, sdkAppId, channelId, source, operator, origin, eventTime } = webhook;
-  const at = { id, channel: channel.id, position: channel.position };
+  const key = { id, channel: channel.id, position: channel.position };
   const revision = altered ? channel.revision : null;
   const row = {
-    ...at,
+    ...key,
     revision,
     fingerprint,
     type,
@@ -123,7 +123,7 @@ export function applyTo(channel: LockedChannel, webhook: InboundWebhook, fingerp
   const event = { type, timestamp: readTime(eventTime), data };
   const fields = altered ? changes.map(({ field }) => field) : named;
   const bytes = row.changes.length + row.profile.length;
-  return { change: { ...at, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
+  return { change: { ...key, event, origin, sdkAppId, channelId, existenceChanged, fields, bytes, latest: channel.latest }, row };
 }
 
 /** Writes the changes and the locked channels that they touched. */

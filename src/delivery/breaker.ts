@@ -20,8 +20,8 @@ const ok = { state: 'ok', state_since: null, reason: null, advice: null, next_pr
 export function healthAfter(health: Health, verdict: Verdict, now: number): Health {
   if (verdict === null) {
     if (health.state === 'ok') return { ...health, failures: 0 };
-    const clock = health.paused_at === null && { stopped_since: null, stopped_ms: stoppedMs(health, now) };
-    return { ...health, ...ok, ...clock, failures: 0 };
+    const stopEnd = health.paused_at === null && { stopped_since: null, stopped_ms: stoppedMs(health, now) };
+    return { ...health, ...ok, ...stopEnd, failures: 0 };
   }
   const { outcome } = verdict;
   const failures = outcome === 'retry' ? health.failures + 1 : health.failures;

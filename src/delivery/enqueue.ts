@@ -84,13 +84,13 @@ export class Enqueuer {
     for (const sink of sinks) {
       const mode = sink.mode as Mode;
       const filters = filtersFrom(sink.filters);
-      const own = byChannel.filter(change => isOwed(mode, change) && wants(filters, change));
-      for (const change of own) enqueued.push({ sink, change });
+      const wanted = byChannel.filter(change => isOwed(mode, change) && wants(filters, change));
+      for (const change of wanted) enqueued.push({ sink, change });
       const { firstOf } = modes[mode];
       let room = firstOf ? this.roomAt(sink, now) : 0;
-      for (const lane of Map.groupBy(own, change => change.channel).values()) {
+      for (const [channel, laneChanges] of Map.groupBy(wanted, change => change.channel)) {
         if (room-- <= 0) due.add(sink.id);
-        else leased.set(laneKey(sink.id, lane[0]!.channel), { sink, change: firstOf!(lane) });
+        else leased.set(laneKey(sink.id, channel), { sink, change: firstOf!(laneChanges) });
       }
     }
     const lanes = await writeEnqueued(this.database, trx, enqueued, now, key => (leased.has(key) ? lease : null));

@@ -17,7 +17,7 @@ export async function writeSettlements(session: Session, settlements: readonly S
   const kept = session.mode.reopens ? await stillThere(session, settlements) : settlements;
   await writeAttempts(session, kept);
   await writeDeliveries(session, kept);
-  return freeLanes(session, settlements);
+  return writeLanes(session, settlements);
 }
 
 /** Drops reports that retention deleted while they were being edited; only delivered ones can be deleted and still be edited. */
@@ -64,7 +64,7 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
 /** For state sinks: deliveries before this position are superseded, by the one that just ended or an earlier one. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
 
-async function freeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
+async function writeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
   // Not by `exists`, see `isThere`.
   const hasOpen = (where = ''): string =>
     `(select 1 from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1${where} limit 1) is not null`;

@@ -6,7 +6,7 @@ import type { Row } from '../../database/tables.js';
 import { type DeliveryRow, stateEvent, storedEvent } from '../work.js';
 import type { ModeRules, Moved, Session } from './mode.js';
 
-const supersedingLanes = 100;
+const lanesPerPage = 100;
 
 /** Sends only the latest state of a channel. Superseded deliveries are not attempted, even before they are marked as such. */
 export const state: ModeRules = {
@@ -47,7 +47,7 @@ async function latestChanges({ database, trx }: Session, rows: readonly Delivery
 export async function supersedePage({ database, trx, sink: { id }, now }: Session): Promise<{ superseded: Moved[]; more: boolean }> {
   const { rows: lanes } = await sql<{ channel: number }>`
       select channel from lane where sink = ${id} and superseded_before is not null
-      order by channel limit ${sql.lit(supersedingLanes)} ${skipLocked(database)}`.execute(trx);
+      order by channel limit ${sql.lit(lanesPerPage)} ${skipLocked(database)}`.execute(trx);
   const chosen = database.isAmong('lane.channel', channelsOf(lanes));
   const older = sql`older.sink = lane.sink and older.channel = lane.channel and older.open = 1 and older.position < lane.superseded_before`;
   // A cross join makes SQLite start with the lanes.
@@ -61,5 +61,5 @@ export async function supersedePage({ database, trx, sink: { id }, now }: Sessio
   await sql`
       update lane set superseded_before = null
       where sink = ${id} and ${chosen} and not ${isThere(sql`from delivery older where ${older}`)}`.execute(trx);
-  return { superseded, more: superseded.length === pageRows || lanes.length === supersedingLanes };
+  return { superseded, more: superseded.length === pageRows || lanes.length === lanesPerPage };
 }
