@@ -83,25 +83,26 @@ class CrmWebhookSink implements SingleSink, Checkable {
     const { oauth } = this;
     const { TIMEOUT_MS } = this.settings;
     let waitsForToken = false;
-    const exchange = async (inTime: AbortSignal, rejected?: string): Promise<Answer> => {
+    const request = async (inTime: AbortSignal, rejected?: string): Promise<Answer> => {
       waitsForToken = oauth !== null;
       const token = await oauth?.get(inTime, rejected);
       waitsForToken = false;
-      const answer = await this.exchange(message, inTime, token);
-      const isAnswer = answer.status !== 401 || token === undefined || rejected !== undefined;
-      return isAnswer ? answer : exchange(inTime, token);
+      const answer = await this.post(message, inTime, token);
+      // A token may be revoked before it expires: after the first 401, try once with a new one.
+      const isFinal = answer.status !== 401 || token === undefined || rejected !== undefined;
+      return isFinal ? answer : request(inTime, token);
     };
     const timeoutError = () =>
       waitsForToken ? oauth!.timeoutError() : new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
     try {
-      return await within(TIMEOUT_MS, signal, inTime => exchange(inTime), timeoutError);
+      return await within(TIMEOUT_MS, signal, inTime => request(inTime), timeoutError);
     } catch (error) {
       signal.throwIfAborted();
       throw classifyNetworkError(error);
     }
   }
 
-  private async exchange({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
+  private async post({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
     const { METHOD: method, CONTENT_TYPE, HEADERS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
