@@ -134,7 +134,7 @@ interface DeliveryTable {
   stopped_ms: number | null;
   /** 0: the outcome of every attempt is known. 1: one may have arrived unnoticed; plus 1 for each answer 409 since. */
   doubt: Generated<number>;
-  /** Why it was parked: `refused` or `expired`. */
+  /** Why it was parked: `refused` or `expired`; `skipped` if it was delivered without being sent. */
   cause: string | null;
   reason: string | null;
   advice: string | null;

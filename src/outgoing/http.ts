@@ -51,8 +51,8 @@ const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation]> =
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
 /**
- * Maps a failure below HTTP to its outcome, by error code only, since the message may contain a URL. Also searches the causes,
- * one of which may already be a `SinkError`. The caller must check its own signal first: a cancelled attempt is not a failure.
+ * Maps a failure below HTTP to its outcome, by error code only, since the message may contain a URL. Also searches the causes
+ * (`original` in errors of Slack's SDK), one of which may already be a `SinkError`. The caller must check its own signal first: a cancelled attempt is not a failure.
  */
 export function classifyNetworkError(error: unknown): SinkError {
   const { sinkError, code } = innermost(error);

@@ -40,8 +40,8 @@ export class ReadingRecorder {
   ) {}
 
   /**
-   * Runs a transaction in which readings can be recorded; retried after a conflict. The commit waits for the disk only if there are changes: the
-   * others can be read again after a power cut, and webhooks wait less beside them.
+   * Runs a transaction in which readings can be recorded; retried after a conflict. Without changes, the commit does not wait for the disk,
+   * so that webhooks wait less: after a power cut, the channels can be read again.
    * @param work receives a function that records readings of channels that exist or are known; may be called again
    * @throws the error of the database or of `work`
    */

@@ -11,7 +11,7 @@ import type { Log } from '../../process/log.js';
 import type { DeclaredApp } from '../../settings/declared-apps.js';
 import { Misconfigured, SinkError, TryAgain } from '../../sinks/errors.js';
 import { userSigOf, userSigSeconds } from './user-sig.js';
-import { VendorError, type When, errorOf, outage, variablesOf } from './error.js';
+import { VendorError, type When, errorOf, outageError, variablesOf } from './error.js';
 
 /** The vendor's own timeout is 3 s. */
 const timeoutMs = 10_000;
@@ -50,7 +50,11 @@ export class VendorApi {
     this.agent.destroy();
   }
 
-  /** Calls a command, after 70001 (expired signature) once `again`. @throws VendorError; the signal's reason once that is aborted */
+  /**
+   * Calls a command.
+   * @param again whether 70001 (expired signature) may be answered by one more call, with a new signature
+   * @throws VendorError; the signal's reason once that is aborted
+   */
   async call(command: string, body: object, signal: AbortSignal, again = true): Promise<VendorAnswer> {
     const ended = await this.pace(signal);
     const sentAt = this.clock.now();
@@ -59,7 +63,7 @@ export class VendorApi {
     const { ErrorCode: code, ActionStatus: done, RequestId: id } = isObject(answer) ? answer : {};
     if (!isObject(answer) || typeof code !== 'number' || !Number.isSafeInteger(code) || (code === 0 && done !== 'OK')) {
       this.count(`http_${status}`);
-      throw outage(status === 200 ? ['vendor_no_json'] : ['vendor_status', status], this.app.sdkAppId);
+      throw outageError(status === 200 ? ['vendor_no_json'] : ['vendor_status', status], this.app.sdkAppId);
     }
     this.count(String(code));
     const requestId = typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
@@ -96,7 +100,7 @@ export class VendorApi {
       signal.throwIfAborted();
       if (!(error instanceof SinkError)) throw error;
       this.count(error.why[0].startsWith('timed_out') ? 'timeout' : 'network');
-      if (!(error instanceof Misconfigured)) throw outage(['vendor_unreachable', error.why], this.app.sdkAppId);
+      if (!(error instanceof Misconfigured)) throw outageError(['vendor_unreachable', error.why], this.app.sdkAppId);
       // The advice about a proxy names the proxy's variable.
       const ofProxy = error.why[0].startsWith('proxy');
       throw new VendorError(

@@ -59,7 +59,7 @@ export function errorOf(code: number, sdkAppId: string): VendorError {
   return new VendorError(kind, ['vendor_said', code, what!], advice!, code, waitMs);
 }
 
-export function outage(why: Explanation, sdkAppId: string): VendorError {
+export function outageError(why: Explanation, sdkAppId: string): VendorError {
   return new VendorError('retry', why, ['vendor_url_or_way', variablesOf(sdkAppId)]);
 }
 
