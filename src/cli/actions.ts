@@ -39,13 +39,14 @@ export function addActions(program: Command): void {
       return answer;
     });
   const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
-  dry(withFilters(replays, replayFilters), 'only count');
+  dry(asking(withFilters(replays, replayFilters)), 'only count');
   const discards = apiCommand(program, 'discard <id...>', 'Discard parked deliveries by their ids', discard);
   asking(discards).option('--reason <text>', 'why, for the record');
   const verifies = apiCommand(program, 'verify <sink>', 'Compare the index of a search sink with the store', verify);
   asking(verifies).option('--repair', 'send what differs again, and delete what is surplus');
   asking(apiCommand(program, 'rebuild <sink>', 'Rebuild the index of a search sink, then switch to the new one', rebuild));
-  dry(apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs', compare), 'record nothing')
+  const compares = apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs', compare);
+  dry(asking(compares), 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
     .option('--destroy', 'record channels that are gone there as destroyed, however many');
@@ -55,7 +56,7 @@ export function addActions(program: Command): void {
 }
 
 const asking = (command: Command): Command => command.option('--yes', 'do not ask');
-const dry = (command: Command, what: string): Command => asking(command).option('--dry-run', what);
+const dry = (command: Command, what: string): Command => command.option('--dry-run', what);
 
 async function replay(api: Api, given: Given): Promise<object> {
   const selection = selectors(given, replayFilters);

@@ -22,8 +22,8 @@ const timeoutMs = 10_000;
 
 /** Sends a webhook as the vendor does, and prints the response with its duration. @throws Fault */
 export async function sendWebhook(given: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const [word] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
-  if (word === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
+  const [vendorCommand] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
+  if (vendorCommand === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
   const eventTime = timeOf(given['time']);
   const settings = readSettings(...withEnvFile(env));
   const url = given['url'] === undefined ? ownUrl(settings) : urlOf(given['url']);
@@ -31,7 +31,7 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
   const [token] = settings.WEBHOOK_TOKENS ?? [];
   const query = {
     SdkAppid: given['app'] ?? settings.SDK_APP_IDS[0]!,
-    CallbackCommand: word,
+    CallbackCommand: vendorCommand,
     contenttype: 'json',
     ClientIP: '127.0.0.1',
     OptPlatform: 'RESTAPI',
@@ -40,7 +40,7 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const present = Object.entries(fields).filter(([option]) => given[option] !== undefined);
   const body = {
-    CallbackCommand: word,
+    CallbackCommand: vendorCommand,
     Official_Account: given['channel'],
     ...Object.fromEntries(present.map(([option, field]) => [field, given[option]])),
     EventTime: eventTime,

@@ -35,7 +35,7 @@ export function judge(known: ChannelState, read: Read, at: number): Judgement {
   const alters = existed !== existsIn(state) || diff(profileOf(known), profileOf(state)).length > 0;
   if (!alters) return { event: null, state, hiddenBy };
   // Leave out fields whose known value is newer and equal.
-  const news = fieldNames.filter(field => hiding.includes(field) || (state.fields[field]?.at ?? at) <= at);
-  const fields = Object.fromEntries(news.flatMap(field => (read[field] === undefined ? [] : [[field, read[field]]])));
+  const relevant = fieldNames.filter(field => hiding.includes(field) || (state.fields[field]?.at ?? at) <= at);
+  const fields = Object.fromEntries(relevant.flatMap(field => (read[field] === undefined ? [] : [[field, read[field]]])));
   return { event: { ...event, fields }, state, hiddenBy };
 }

@@ -12,7 +12,7 @@ const minuteMs = 60_000;
 const dayMs = 86_400_000;
 /** A summary that is delayed for longer than this is skipped. */
 const maxDelayMs = 120 * minuteMs;
-const pageRows = 10_000;
+const maxPageRows = 10_000;
 
 /**
  * The local date whose summary is due now, from its time until two hours later; `null` if none is. If the time occurs twice because clocks
@@ -59,7 +59,7 @@ export async function summarize(database: Database, reportSink: number, lastUnti
   const delivered = new Map(sinks.map(({ id }) => [id, { delivered: 0, slowestMs: null as number | null }]));
   const channels = new Set<number>();
   let changes = 0;
-  const pageSize = Math.ceil(pageRows / (sinks.length + 1));
+  const pageSize = Math.ceil(maxPageRows / (sinks.length + 1));
   for (let after = idFrom(since), more = true; more; await nextTurn()) {
     const rest = kysely.selectFrom('change').select(['id', 'channel']).where('id', '>', after).where('id', '<', idFrom(now));
     const page = await rest.orderBy('id').limit(pageSize).execute();

@@ -1,13 +1,10 @@
 import { type FieldChange, type FieldName, type Profile, fieldNames } from '../channel/profile.js';
 import type { ChangeType } from '../channel/change.js';
 import type { Origin, Source } from '../channel/origin.js';
-import { type RejectionCause, rejectionCauses } from '../webhook/rejections.js';
 import type { SinkError } from './errors.js';
 
-export { type RejectionCause, rejectionCauses };
-export { type FieldChange, type FieldName, type Profile, fieldNames };
-
-export type { ChangeType };
+export { type RejectionCause, rejectionCauses } from '../webhook/rejections.js';
+export { type ChangeType, type FieldChange, type FieldName, type Profile, fieldNames };
 
 /** A change as sinks receive it: the JSON body that the `webhook` sink sends. */
 export interface ChangeEvent {

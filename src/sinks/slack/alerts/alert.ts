@@ -97,7 +97,7 @@ function open(alert: Lasting, context: RenderContext, isNew: boolean): Content {
       const { state, waiting, paused, by } = alert;
       const texts = words.incident;
       const lines = [
-        ...(state === 'paused' ? [] : trouble(alert, words)),
+        ...(state === 'paused' ? [] : reasonAndAdvice(alert, words)),
         [paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)],
         alert.again && [texts.again],
         by !== null && byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew),
@@ -117,8 +117,8 @@ function open(alert: Lasting, context: RenderContext, isNew: boolean): Content {
       return { icon: '🔑', title: title(rejections(alert)), lines: [[lost], ...lines] };
     }
     case 'parked': {
-      const { title, newest, decide } = words.parked;
-      const lines = [...trouble(alert, words, newest), [decide(context.buttons, context.cards !== 'none')]];
+      const { title, latest, decide } = words.parked;
+      const lines = [...reasonAndAdvice(alert, words, latest), [decide(context.buttons, context.cards !== 'none')]];
       return { icon: '❌', title: title(alert.count, sink), lines };
     }
     case 'differences': {
@@ -127,7 +127,7 @@ function open(alert: Lasting, context: RenderContext, isNew: boolean): Content {
       return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, differences(alert, words)), todo, [texts.again]] };
     }
     case 'vendor': {
-      const lines = [...trouble(alert, words), [words.vendor.harmless]];
+      const lines = [...reasonAndAdvice(alert, words), [words.vendor.harmless]];
       return { icon: alert.state === 'misconfigured' ? '🔴' : '⚠️', title: words.vendor[alert.state](alert.app), lines };
     }
   }
@@ -183,7 +183,7 @@ function compared(alert: AlertOf<'compared'>, words: Words): Content {
   const texts = words.compared;
   const lines = [[texts.counts(app, destroyed, imported, failed)], example !== null && labelled(texts.first, exampleOf(example, words))];
   if (reason !== null) {
-    const why = trouble({ reason, advice: alert.advice ?? '' }, words);
+    const why = reasonAndAdvice({ reason, advice: alert.advice ?? '' }, words);
     return { icon: '🔴', title: texts.failed(app), lines: [...why, ...lines] };
   }
   if (alert.cause === 'import') return { icon: '📥', title: texts.imported(imported, total), lines };
@@ -198,7 +198,7 @@ function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Alert
   return `${name}${colon}${change.field[field as keyof typeof change.field]} ${shown(ours)} → ${shown(theirs)}`;
 }
 
-function trouble({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): Line[] {
+function reasonAndAdvice({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): Line[] {
   return [labelled(label, words.explain(reason)), labelled(words.todo, words.explain(advice))];
 }
 

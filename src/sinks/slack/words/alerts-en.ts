@@ -84,7 +84,7 @@ export const alertsEn = {
 
   parked: {
     title: (count: number, sink: string) => `${upToMost(count, 'change', 'changes')} could not be delivered to ${sink}`,
-    newest: 'Latest error: ',
+    latest: 'Latest error: ',
     decide: (buttons: boolean, cards: boolean) =>
       `None is lost. ${buttons ? 'Retry all of them here, or retry' : 'Retry'} or discard each one ${buttons && cards ? 'on its card or ' : ''}through the API.`,
     over: (sink: string) => `No failed changes left at ${sink}`,

@@ -77,7 +77,7 @@ export const alertsZhCN: typeof alertsEn = {
 
   parked: {
     title: (count, sink) => `${upToMost(count)} 项变更未能送达 ${sink}`,
-    newest: '最近的错误：',
+    latest: '最近的错误：',
     decide: (buttons, cards) =>
       `变更没有丢失：可${buttons ? `在此全部重试，或${cards ? '在各自的卡片上或' : ''}` : ''}通过 API 逐项重试或放弃。`,
     over: sink => `${sink} 已没有失败的变更`,
