@@ -21,7 +21,7 @@ function isIanaZone(value: unknown): boolean {
 /** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
   @Setting(
-    'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a time-out. Needs CHANNEL',
+    'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a timeout. Needs CHANNEL',
     { secret: true, example: 'xoxb-…' },
   )
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a token: letters, digits and signs without blanks' })
