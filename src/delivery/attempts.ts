@@ -98,21 +98,22 @@ export class Attempts {
     this.starting = true;
     // Let the webhooks just recorded be answered first.
     await nextTurn();
-    while (this.mayStart()) {
-      await this.starts.take();
-      // Meanwhile the queue may have been released, or the sink may have stopped.
-      if (!this.mayStart()) break;
-      const works = this.queue.shift()!;
-      while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
-      // If this process was blocked for long, other processes may have taken some of these lanes.
-      const now = this.clock.monotonic();
-      const expired = works.filter(work => this.leases.get(work)! <= now);
-      for (const work of expired) this.leases.delete(work);
-      if (expired.length > 0) this.onEnd([], 0);
-      const ours = works.filter(work => this.leases.has(work));
-      if (ours.length > 0) void this.attempt(ours);
-    }
+    while (this.mayStart()) await this.starts.run(() => this.startNext());
     this.starting = false;
+  }
+
+  private startNext(): void {
+    // Meanwhile the queue may have been released, or the sink may have stopped.
+    if (!this.mayStart()) return;
+    const works = this.queue.shift()!;
+    while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
+    // If this process was blocked for long, other processes may have taken some of these lanes.
+    const now = this.clock.monotonic();
+    const expired = works.filter(work => this.leases.get(work)! <= now);
+    for (const work of expired) this.leases.delete(work);
+    if (expired.length > 0) this.onEnd([], 0);
+    const ours = works.filter(work => this.leases.has(work));
+    if (ours.length > 0) void this.attempt(ours);
   }
 
   private mayStart(): boolean {

@@ -68,6 +68,19 @@ function startAll(queues: readonly LaneWork[][][], started: (sink: number) => vo
   return sinks;
 }
 
+// Fails if only the number of starts is bounded: with a dozen slow templates per turn, webhooks waited for seconds.
+test('a start that takes long, such as that of a slow template, is the only one of its turn', async () => {
+  const turns: number[] = [];
+  let turn = 0;
+  startAll([works(4), works(4)], () => {
+    turns.push(turn);
+    const before = process.threadCpuUsage();
+    while (process.threadCpuUsage(before).user < 10_000);
+  });
+  for (; turns.length < 8; turn++) await nextTurn();
+  expect(new Set(turns).size).toBe(8);
+});
+
 // Fails if each sink starts some per turn: webhooks waited for the attempts of a hundred sinks.
 test('a turn of the event loop starts a dozen attempts at most, however many sinks there are', async () => {
   let started = 0;
