@@ -69,7 +69,8 @@ async function recordAll(
     const row = await lease.fence(trx);
     await lease.succeeded(trx, row);
     const channels = trx.selectFrom('channel').select(['channel_id', 'state']).where('sdk_app_id', '=', sdkAppId);
-    const rows = await channels.where(database.isAmong('channel_id', [...readings.keys()])).execute();
+    const asked = [...readings.keys()].filter(id => dryRun || readings.get(id)!.kind === 'gone');
+    const rows = asked.length === 0 ? [] : await channels.where(database.isAmong('channel_id', asked)).execute();
     const known = new Map(rows.map(({ channel_id: id, state }) => [id, state]));
     const outcomes: Outcome[] = [];
     const toRecord: ChannelReading[] = [];
