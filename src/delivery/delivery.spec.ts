@@ -541,6 +541,8 @@ eachStore('delivery', store => {
     await applySinkAction(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'a', 'b', 'c', 'd', 'e', 'refused']) await change({ channelId });
     await until(async () => (await states()).filter(state => state === 'pending').length === 7, 'all at the crm');
+    const refreshes = () => database.kysely.selectFrom('report_refresh').select('id').execute();
+    await until(async () => (await refreshes()).length === 0, 'all may be shown');
     await applySinkAction(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await settled();
@@ -586,6 +588,9 @@ eachStore('delivery', store => {
     await serve({ cards: ['report', cards] });
     await applySinkAction(database, 'cards', 'pause', { at: clock.time, actor: 'api' });
     for (const channelId of ['a', 'b', 'c', 'd', 'e', 'f']) await change({ channelId });
+    // Otherwise a turn that has begun before the last change could find five, and show them one by one.
+    const refreshes = () => database.kysely.selectFrom('report_refresh').select('id').execute();
+    await until(async () => (await refreshes()).length === 0, 'all may be shown');
     await applySinkAction(database, 'cards', 'resume', { at: clock.time, actor: 'api' });
     later(0);
     await until(() => cards.digests.length === 1, 'the digest');
