@@ -100,7 +100,8 @@ export class Comparisons {
     }
     const sinceStart = ago(row?.compared_at);
     if (every === null || sinceStart < every) return;
-    const dueAt = now - (sinceStart % every);
+    // Before the first one, it is due now.
+    const dueAt = sinceStart === Infinity ? now : now - (sinceStart % every);
     const last = await this.database.kysely
       .selectFrom('comparison')
       .select('finished_at')
@@ -111,8 +112,8 @@ export class Comparisons {
       .orderBy('id', 'desc')
       .limit(1)
       .executeTakeFirst();
-    // One that fell due while another was running is skipped. (`dueAt` is NaN before the first one.)
-    if (!((last?.finished_at ?? 0) > dueAt)) await this.begin(sdkAppId, 'schedule', now);
+    // One that fell due while another was running is skipped.
+    if ((last?.finished_at ?? 0) <= dueAt) await this.begin(sdkAppId, 'schedule', now);
   }
 
   private async begin(sdkAppId: string, cause: Cause, now: number): Promise<void> {
