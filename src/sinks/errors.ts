@@ -7,7 +7,7 @@ import { type Explanation, inEnglish } from '../explanations/explanation.js';
 export abstract class SinkError extends Error {
   abstract readonly outcome: 'retry' | 'refused' | 'misconfigured';
   /** The target's own error code, for sinks that act on it; empty if there is none. */
-  word = '';
+  errorCode = '';
   /** The target's response: one line of at most 500 characters, with secrets removed; `null` if there was none. */
   response: string | null = null;
   /** @param why must not contain secrets or profile texts; its English text becomes the message @param status the HTTP status, if any */

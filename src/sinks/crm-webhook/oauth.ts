@@ -85,11 +85,11 @@ export class OAuthToken {
   /** Sends the client credentials in the way that worked last; on `invalid_client` once in the other way (body or HTTP Basic). */
   private async request(signal: AbortSignal): Promise<Answer> {
     const answer = await this.post(this.basic, signal);
-    if (wordOf(answer) !== 'invalid_client') return answer;
+    if (codeOf(answer) !== 'invalid_client') return answer;
     const other = await this.post(!this.basic, signal);
     if (tokenOf(other, 0)) this.basic = !this.basic;
     // If both fail, return the more informative answer.
-    return tokenOf(other, 0) || other.status === 429 || other.status >= 500 || Object.hasOwn(advices, wordOf(other) ?? '') ? other : answer;
+    return tokenOf(other, 0) || other.status === 429 || other.status >= 500 || Object.hasOwn(advices, codeOf(other) ?? '') ? other : answer;
   }
 
   private async post(basic: boolean, signal: AbortSignal): Promise<Answer> {
@@ -112,14 +112,14 @@ export class OAuthToken {
 
   private failureOf(answer: Answer): SinkError {
     const { status } = answer;
-    const word = wordOf(answer);
+    const code = codeOf(answer);
     const now = this.context.now();
     const byStatus = classifyStatus(status, answer.retryAfter, now);
     const why: Explanation =
-      word !== null ? ['token_answered_word', status, word] : byStatus ? ['token_answered', status] : ['token_missing'];
-    const isTemporary = !byStatus || byStatus instanceof TryAgain || word === 'temporarily_unavailable';
+      code !== null ? ['token_answered_word', status, code] : byStatus ? ['token_answered', status] : ['token_missing'];
+    const isTemporary = !byStatus || byStatus instanceof TryAgain || code === 'temporarily_unavailable';
     const byClass: Explanation = [isTemporary ? 'token_wait' : status >= 300 && status < 400 ? 'token_final_url' : 'token_settings'];
-    const advice = word !== null && Object.hasOwn(advices, word) ? advices[word]! : byClass;
+    const advice = code !== null && Object.hasOwn(advices, code) ? advices[code]! : byClass;
     const error = isTemporary
       ? new TryAgain(why, advice, status, retryAfterMs(answer.retryAfter, now))
       : new Misconfigured(why, advice, status);
@@ -133,7 +133,7 @@ function fieldsOf({ body }: Answer): Record<string, unknown> {
 }
 
 /** The OAuth error code (RFC 6749, section 5.2). */
-function wordOf(answer: Answer): string | null {
+function codeOf(answer: Answer): string | null {
   const { error } = fieldsOf(answer);
   return typeof error === 'string' && /^[a-z_]{1,60}$/.test(error) ? error : null;
 }

@@ -181,8 +181,8 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       if (found?.ts === undefined) return null;
       return { channel, ts: found.ts, ...((found.reply_count ?? 0) > 0 && { thread: true }) };
     } catch (error) {
-      const word = wordOf(error);
-      if (word === '' || /^rate_?limited$/.test(word)) throw error;
+      const code = errorCodeOf(error);
+      if (code === '' || /^rate_?limited$/.test(code)) throw error;
       // The scope for reading is optional; without it, a message may in rare cases be posted twice.
       if (error instanceof Misconfigured) this.unreadable.add(channel);
       return null;
@@ -198,8 +198,8 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       const edited = await this.send('chat.update', content, { channel, ts, ...editOptions }, spec, signal);
       return { ...ref, ...(edited.image === false && { image: false }) };
     } catch (error) {
-      const word = wordOf(error);
-      if (lostMessage.has(word) || (lostChannel.has(word) && channel !== spec.channel)) return null;
+      const code = errorCodeOf(error);
+      if (lostMessage.has(code) || (lostChannel.has(code) && channel !== spec.channel)) return null;
       throw error;
     }
   }
@@ -234,8 +234,8 @@ function seconds(ms: number): string {
   return String(Math.floor(ms / 1000));
 }
 
-function wordOf(error: unknown): string {
-  return error instanceof SinkError ? error.word : '';
+function errorCodeOf(error: unknown): string {
+  return error instanceof SinkError ? error.errorCode : '';
 }
 
 /** `null` if it is not of a single bot message, but of a digest, or of an incoming webhook that this sink used before. */

@@ -57,16 +57,17 @@ async function checkChannel(channel: string, setting: string, scopes: Scopes, as
   if (may('history')) {
     const answer = await ask('conversations.history', { channel, limit: 1 }).catch(unlessAnswered);
     if (!(answer instanceof SinkError)) return `the bot is in the channel of ${setting}`;
-    if (answer.word === 'not_in_channel' && !uninvited) return notMember;
+    if (answer.errorCode === 'not_in_channel' && !uninvited) return notMember;
   }
   const answer = await ask('chat.getPermalink', { channel, message_ts: '1000000000.000000' }).catch(unlessAnswered);
-  if (answer instanceof Misconfigured && /^(channel_not_found|is_archived|.*restricted.*|.*access.*)$/.test(answer.word)) return answer;
-  const exists = !(answer instanceof SinkError) || answer.word === 'message_not_found';
+  if (answer instanceof Misconfigured && /^(channel_not_found|is_archived|.*restricted.*|.*access.*)$/.test(answer.errorCode))
+    return answer;
+  const exists = !(answer instanceof SinkError) || answer.errorCode === 'message_not_found';
   return `the channel of ${setting} ${exists ? 'exists; whether the bot is in it was not asked' : 'cannot be looked up'}`;
 }
 
 /** Returns Slack's own errors; any other error fails the check. */
 function unlessAnswered(error: unknown): SinkError {
-  if (error instanceof SinkError && error.word !== '') return error;
+  if (error instanceof SinkError && error.errorCode !== '') return error;
   throw error;
 }

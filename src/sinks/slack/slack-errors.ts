@@ -3,10 +3,10 @@ import { classifyStatus, parseJson, retryAfterMs } from '../../outgoing/http.js'
 import type { Answer } from '../../outgoing/send.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 
-/** Only Slack's error codes (its "words") go into our errors: they contain no secrets and no profile text. */
-const wordPattern = /^[a-z_]{1,60}$/;
+/** Only Slack's error codes go into our errors: they contain no secrets and no profile text. */
+const codePattern = /^[a-z_]{1,60}$/;
 
-type Advice = readonly (readonly [advice: Explanation, words: RegExp])[];
+type Advice = readonly (readonly [advice: Explanation, codes: RegExp])[];
 
 const apiAdvice: Advice = [
   [
@@ -27,7 +27,7 @@ const webhookAdvice: Advice = [
   [['slack_webhook_gone'], /^(invalid_token|no_service(_id)?|no_team|no_active_hooks|team_disabled|channel_not_found|user_not_found)$/],
   [['slack_webhook_archived'], /^channel_is_archived$/],
   [['slack_webhook_forbidden'], /^(action_prohibited|posting_to_general_channel_denied)$/],
-  ...apiAdvice.map(([, words]) => [['slack_webhook_gone'], words] as const),
+  ...apiAdvice.map(([, codes]) => [['slack_webhook_gone'], codes] as const),
 ];
 
 /** Error codes about the message itself: Slack would refuse the same message every time. */
@@ -40,16 +40,16 @@ const aboutMessage =
  */
 export class ImageRefused extends Refused {}
 
-function classifyWord(word: string, advice: Advice, reason: Explanation, status: number): SinkError | null {
-  const todo = advice.find(([, words]) => words.test(word))?.[0];
+function classifyCode(code: string, advice: Advice, reason: Explanation, status: number): SinkError | null {
+  const todo = advice.find(([, codes]) => codes.test(code))?.[0];
   if (todo !== undefined) return new Misconfigured(reason, todo, status);
-  if (!aboutMessage.test(word)) return null;
-  return new (word.startsWith('invalid_blocks') ? ImageRefused : Refused)(reason, ['slack_message'], status);
+  if (!aboutMessage.test(code)) return null;
+  return new (code.startsWith('invalid_blocks') ? ImageRefused : Refused)(reason, ['slack_message'], status);
 }
 
 /** The error for this code, as if the Web API had returned it. */
-export function apiError(word: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
-  return classifyWord(word, apiAdvice, reason, 200)!;
+export function apiError(code: 'missing_scope' | 'is_archived' | 'not_in_channel', reason: Explanation): SinkError {
+  return classifyCode(code, apiAdvice, reason, 200)!;
 }
 
 /**
@@ -60,12 +60,12 @@ export function classifyApiAnswer({ status, body, retryAfter }: Answer, now: num
   const answer = fieldsOf(body);
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && answer.ok === true) return null;
-  const word = byStatus || answer.ok === false ? slackWord(answer.error) : null;
-  if (word === null || (status >= 300 && status < 400)) return byStatus ?? unexpectedApiAnswer(status);
-  const reason = ['slack_answered', word] as const;
-  const byWord = classifyWord(word, apiAdvice, reason, status);
-  if (byStatus) return byWord ?? byStatus;
-  return Object.assign(byWord ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now)), { word });
+  const code = byStatus || answer.ok === false ? slackCode(answer.error) : null;
+  if (code === null || (status >= 300 && status < 400)) return byStatus ?? unexpectedApiAnswer(status);
+  const reason = ['slack_answered', code] as const;
+  const byCode = classifyCode(code, apiAdvice, reason, status);
+  if (byStatus) return byCode ?? byStatus;
+  return Object.assign(byCode ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now)), { errorCode: code });
 }
 
 /** For an answer that is not from the Slack API. */
@@ -78,21 +78,21 @@ export function classifyWebhookAnswer({ status, body, retryAfter }: Answer, now:
   const byStatus = classifyStatus(status, retryAfter, now);
   if (byStatus === null && body.trim() === 'ok') return null;
   // Usually the bare error code, sometimes JSON as in the Web API.
-  const word = slackWord(body.trim()) ?? slackWord(fieldsOf(body).error);
-  if (word === null || (status >= 300 && status < 400)) {
+  const code = slackCode(body.trim()) ?? slackCode(fieldsOf(body).error);
+  if (code === null || (status >= 300 && status < 400)) {
     return byStatus ?? new TryAgain(['not_slack_webhook'], ['slack_webhook_or_way'], status);
   }
-  const reason = ['answered_word', status, word] as const;
-  const byWord = classifyWord(word, webhookAdvice, reason, status);
-  if (byWord) return byWord;
+  const reason = ['answered_word', status, code] as const;
+  const byCode = classifyCode(code, webhookAdvice, reason, status);
+  if (byCode) return byCode;
   // For an unknown code, the status decides.
   if (byStatus instanceof Misconfigured) return new Misconfigured(reason, ['slack_webhook_gone'], status);
   if (byStatus instanceof Refused) return new Refused(reason, ['slack_message'], status);
   return byStatus ?? new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now));
 }
 
-function slackWord(text: unknown): string | null {
-  return typeof text === 'string' && wordPattern.test(text) ? text : null;
+function slackCode(text: unknown): string | null {
+  return typeof text === 'string' && codePattern.test(text) ? text : null;
 }
 
 function fieldsOf(body: string): { ok?: unknown; error?: unknown } {

@@ -113,9 +113,9 @@ export function changeLine({ field, from, to }: FieldChange, type: ChangeType, w
 const maxLinkLength = 500;
 
 /** An avatar as a link with our label; `null` if Slack must not get its URL, or it is too long. */
-function linkTo(avatarUrl: string | null, word: string): RichTextElement | null {
+function linkTo(avatarUrl: string | null, label: string): RichTextElement | null {
   const url = publicImageUrl(avatarUrl);
-  return url === null || url.length > maxLinkLength ? null : { type: 'link', url, text: word };
+  return url === null || url.length > maxLinkLength ? null : { type: 'link', url, text: label };
 }
 
 /** Who made the change, as far as the vendor says. */

@@ -15,8 +15,8 @@ export interface HomeContent {
 }
 
 /** A view with only a text, for users who may not look things up and for failed lookups. */
-export function homeText(word: string): HomeView {
-  return { type: 'home', blocks: [{ type: 'section', text: plain(word) }] };
+export function homeText(message: string): HomeView {
+  return { type: 'home', blocks: [{ type: 'section', text: plain(message) }] };
 }
 
 /** The app's Home tab, sinks first. It has at most 71 of the 100 blocks that Slack allows. */
