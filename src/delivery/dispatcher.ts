@@ -11,10 +11,11 @@ import { Enqueuer } from './enqueue.js';
 import { Lanes } from './lanes.js';
 import { Worker, type WorkerHost } from './worker.js';
 
-const sampleMs = 100;
+const utilizationSampleMs = 100;
 const startsPerTurn = 12;
-const busyFrom = 0.6;
-const restMs = 4;
+/** Utilization of the event loop above which workers pause between turns. */
+const busyUtilization = 0.6;
+const busyPauseMs = 4;
 
 /** Runs one worker per sink. */
 @Injectable()
@@ -52,15 +53,15 @@ export class Dispatcher implements WorkerHost {
 
   /** Pauses between two turns of a worker when the process is busy, so that more deliveries share a transaction. */
   async giveWay(): Promise<void> {
-    if (this.utilization() > busyFrom) await sleep(restMs);
+    if (this.utilization() > busyUtilization) await sleep(busyPauseMs);
   }
 
   /** Logs two lines per outage, however long it lasts and however many sinks there are. */
-  readonly trouble = combineFailures<string>(error => this.events.report('delivery', error));
+  readonly reportFailure = combineFailures<string>(error => this.events.report('delivery', error));
 
   private utilization(): number {
     const sample = performance.eventLoopUtilization(this.sample);
-    if (sample.active + sample.idle > sampleMs) {
+    if (sample.active + sample.idle > utilizationSampleMs) {
       this.share = sample.utilization;
       this.sample = performance.eventLoopUtilization();
     }

@@ -8,7 +8,7 @@ import { modes } from './modes/modes.js';
 import { Leases, recoverPage } from './leases.js';
 import { supersedePage } from './modes/state.js';
 import { paceTake } from './retry.js';
-import { type Freed, writeSettlements } from './write-settlements.js';
+import { type WrittenLanes, writeSettlements } from './write-settlements.js';
 import { type Ended, type Settlement, settle } from './settlement.js';
 import { type LaneWork, isFresh } from './work.js';
 
@@ -35,7 +35,7 @@ export interface Turn {
   checkCleared: boolean;
 }
 
-interface Settled extends Freed, Pick<Turn, 'unleased'> {
+interface Settled extends WrittenLanes, Pick<Turn, 'unleased'> {
   over: Omit<Turn['over'], 'superseded'>;
   /** Deliveries to update in reports. */
   moved: Moved[];

@@ -21,7 +21,7 @@ export interface WorkerHost {
   /** Resolves when the process has capacity for deliveries. */
   giveWay(): Promise<void>;
   /** Reports a database error of a sink's worker, which keeps trying; `null` after each successful turn. */
-  trouble(sink: string, error: Error | null): void;
+  reportFailure(sink: string, error: Error | null): void;
 }
 
 const renewIntervalMs = 3000;
@@ -68,13 +68,13 @@ export class Worker implements LocalWorker {
     this.finished = this.loop().finally(() => clearInterval(renewal));
   }
 
-  private readonly troubled = (error: Error): void => this.host.trouble(this.registered.name, error);
+  private readonly databaseFailed = (error: Error): void => this.host.reportFailure(this.registered.name, error);
 
   private async renew(): Promise<void> {
     const { works } = this.attempts;
     if (works.length === 0) return;
     const leasedUntil = this.clock.monotonic() + leaseMs;
-    const ours = await this.lanes.renew(this.registered, works, this.clock.now() + leaseMs).catch(this.troubled);
+    const ours = await this.lanes.renew(this.registered, works, this.clock.now() + leaseMs).catch(this.databaseFailed);
     this.attempts.renewed(ours ?? [], leasedUntil);
   }
 
@@ -116,7 +116,7 @@ export class Worker implements LocalWorker {
         nextDueAt = await this.turn(ended);
       } catch (error) {
         this.attempts.ended.unshift(...ended);
-        if (!(error instanceof ClockJumped)) this.troubled(error as Error);
+        if (!(error instanceof ClockJumped)) this.databaseFailed(error as Error);
         if (this.draining && this.attempts.inFlight === 0) break;
         nextDueAt = this.clock.monotonic() + databasePauseMs;
         // A wake-up must not turn a failing database into a hot loop.
@@ -124,7 +124,7 @@ export class Worker implements LocalWorker {
       }
       await this.sleep(nextDueAt);
     }
-    await this.lanes.giveBack(this.registered, this.attempts.cancelled, this.clock.now(), 'cancelled').catch(this.troubled);
+    await this.lanes.giveBack(this.registered, this.attempts.cancelled, this.clock.now(), 'cancelled').catch(this.databaseFailed);
   }
 
   /** Takes as many finished attempts as one transaction settles. */
@@ -147,7 +147,7 @@ export class Worker implements LocalWorker {
     // Converted to shared time only now: the shared clock may have been set since the attempts started.
     const shared = ended.map(attempt => ({ ...attempt, at: Math.round(now - startedAt + attempt.at) }));
     const turn = await this.lanes.turn(this.registered, shared, RETRY_MAX_AGE, claim, now);
-    this.host.trouble(this.registered.name, null);
+    this.host.reportFailure(this.registered.name, null);
     this.closedUntil = startedAt + turn.closedUntil - now;
     this.attempts.forget(ended);
     // If the lease was lost, the new holder tries again, so the result counts as cancelled.
@@ -211,7 +211,7 @@ export class Worker implements LocalWorker {
   /** Releases the lanes whose attempts have not started. @returns whether there were any */
   private async releaseQueue(): Promise<boolean> {
     const works = this.attempts.takeQueue(this.draining);
-    if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now(), 'waiting').catch(this.troubled);
+    if (works.length > 0) await this.lanes.giveBack(this.registered, works, this.clock.now(), 'waiting').catch(this.databaseFailed);
     return works.length > 0;
   }
 }

@@ -5,7 +5,7 @@ import type { Settlement } from './settlement.js';
 /** How many attempts are kept of a delivery that serves as a probe. */
 const attemptsKept = 100;
 
-export interface Freed {
+export interface WrittenLanes {
   /** True if superseded deliveries remain to be marked. */
   superseding: boolean;
   /** When the lanes with more work are due again. */
@@ -13,7 +13,7 @@ export interface Freed {
 }
 
 /** Writes settlements and releases their lanes. */
-export async function writeSettlements(session: Session, settlements: readonly Settlement[]): Promise<Freed> {
+export async function writeSettlements(session: Session, settlements: readonly Settlement[]): Promise<WrittenLanes> {
   const kept = session.mode.reopens ? await stillThere(session, settlements) : settlements;
   await writeAttempts(session, kept);
   await writeDeliveries(session, kept);
@@ -64,24 +64,24 @@ async function writeDeliveries({ database, trx, sink, now }: Session, settlement
 /** For state sinks: deliveries before this position are superseded, by the one that just ended or an earlier one. */
 const supersededBefore = 'coalesce(excluded.superseded_before, lane.superseded_before, 0)';
 
-async function writeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<Freed> {
+async function writeLanes({ database, trx, sink, mode, now }: Session, settlements: readonly Settlement[]): Promise<WrittenLanes> {
   // Not by `exists`, see `isThere`.
   const hasOpen = (where = ''): string =>
     `(select 1 from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1${where} limit 1) is not null`;
+  const { supersedes } = mode;
   const hasSuperseded = hasOpen(` and d.position < ${supersededBefore}`);
-  const ofState = mode.supersedes;
-  const hasWork = hasOpen(ofState ? ` and d.position >= ${supersededBefore}` : '');
-  const supersede = ofState ? `superseded_before = case when ${hasSuperseded} then ${supersededBefore} end,` : '';
+  const hasWork = hasOpen(supersedes ? ` and d.position >= ${supersededBefore}` : '');
+  const supersede = supersedes ? `superseded_before = case when ${hasSuperseded} then ${supersededBefore} end,` : '';
   const rows = settlements.map(({ work, delivery: { state }, lane, tryAgainAt }) => {
-    const sent = ofState && state === 'delivered' ? work : null;
+    const sent = supersedes && state === 'delivered' ? work : null;
     const sentNow = {
       sent_revision: sent?.delivery.event.data.revision ?? null,
       sent_profile: sent && JSON.stringify(sent.delivery.event.data.profile),
     };
-    const supersedes = ofState && state !== 'pending' ? work.position : null;
-    return { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, ...lane, superseded_before: supersedes, ...sentNow };
+    const before = supersedes && state !== 'pending' ? work.position : null;
+    return { sink: sink.id, channel: work.channel, due_at: tryAgainAt ?? now, ...lane, superseded_before: before, ...sentNow };
   });
-  const freed = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
+  const written = await database.insert<'lane', { due_at: number | null; superseded_before: number | null }>(
     trx,
     'lane',
     // Deliveries of a digest may share a lane and have the same result.
@@ -91,6 +91,6 @@ async function writeLanes({ database, trx, sink, mode, now }: Session, settlemen
        ${supersede} due_at = case when ${hasWork} then excluded.due_at end
      returning due_at, superseded_before`,
   );
-  const lanes = await freed();
+  const lanes = await written();
   return { superseding: lanes.some(lane => lane.superseded_before !== null), dues: lanes.flatMap(lane => lane.due_at ?? []) };
 }

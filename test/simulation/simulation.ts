@@ -208,7 +208,7 @@ export class Simulation {
     const starts = new TurnBudget(12);
     for (const one of registered) {
       const paced = one.name === 'cards' ? Object.assign(new sinks.SinkSettings(), settings, { RATE_PER_SECOND: 5 }) : settings;
-      const host = { starts, giveWay: () => Promise.resolve(), trouble: (_: string, error: Error | null) => trouble(error) };
+      const host = { starts, giveWay: () => Promise.resolve(), reportFailure: (_: string, error: Error | null) => trouble(error) };
       const worker = new Worker(one, this.#sink(one.name), paced, lanes, events, clock, host);
       replica.workers.set(one.id, worker);
       enqueuer.serve(one.id, worker);

@@ -28,7 +28,7 @@ export function recorderAt(
 export const host: WorkerHost = {
   starts: new TurnBudget(12),
   giveWay: () => Promise.resolve(),
-  trouble: (_, error) => {
+  reportFailure: (_, error) => {
     if (error) throw error;
   },
 };

@@ -16,6 +16,7 @@ export interface Session {
   claim: Claim;
 }
 
+/** What a turn may claim, and for how long. */
 export interface Claim {
   attempts: number;
   batchSize: number;
