@@ -157,7 +157,7 @@ export class Alerts {
   /** The oldest alert that is due, unless the sink is stopped, paused or held. Ignores the rate limit; cards after it wait longer instead. */
   private async claim(
     trx: Transaction<Tables>,
-    { id, settings, sink: shows }: ServedSink<ReportSink>,
+    { id, settings, sink: { alerts } }: ServedSink<ReportSink>,
     lease: string,
   ): Promise<Selectable<Tables['alert']> | null> {
     const now = this.clock.now();
@@ -171,7 +171,7 @@ export class Alerts {
       .selectAll()
       .where('sink', '=', id)
       .where('due_at', '<=', now)
-      .$if(!shows.alerts, found => found.where('key', 'like', 'summary %'))
+      .$if(!alerts, found => found.where('key', 'like', 'summary %'))
       .where(eb => eb.or([eb('sent_payload', 'is', null), eb('sent_payload', '<>', eb.ref('payload'))]))
       .orderBy('id')
       .limit(1)

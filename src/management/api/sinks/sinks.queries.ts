@@ -107,7 +107,7 @@ export async function stateDetailsOf(database: Database, sink: SinkStatus): Prom
     }
     case 'misconfigured':
     case 'down':
-      return sink.state_since === null ? foundByCheck : { ...sink, since: sink.state_since };
+      return sink.state_since === null ? foundByCheck : { since: sink.state_since, reason: sink.reason, advice: sink.advice };
     case 'retrying':
       return (await oldestFailing(database, sink.id)) ?? foundByCheck;
   }
