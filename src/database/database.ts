@@ -13,7 +13,7 @@ import type { Tables, Trx } from './tables.js';
 /** The PostgreSQL channel on which processes notify each other of sinks with due work. */
 const notifyChannel = 'channel_sync';
 /** Keys of advisory locks, each for work that only one process may do at a time. */
-const advisoryKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, notices: 4739204 } as const;
+const advisoryKeys = { tables: 4739201, sinks: 4739202, retention: 4739203, alerts: 4739204 } as const;
 const lockWaitMs = 10_000;
 
 const unsyncedCommits = CompiledQuery.raw('pragma synchronous = normal');
@@ -99,8 +99,8 @@ export class Database {
   /** Like `advisoryLock`, but returns false instead of waiting. */
   async tryAdvisoryLock(trx: Kysely<Tables>, what: keyof typeof advisoryKeys): Promise<boolean> {
     if (this.embedded) return true;
-    const { rows } = await sql<{ alone: boolean }>`select pg_try_advisory_xact_lock(${advisoryKeys[what]}::bigint) as alone`.execute(trx);
-    return rows[0]!.alone;
+    const { rows } = await sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${advisoryKeys[what]}::bigint) as locked`.execute(trx);
+    return rows[0]!.locked;
   }
 
   /**

@@ -443,7 +443,7 @@ eachStore('notices', store => {
     const { look } = process();
     heard.rejected = { app: 3 };
     await database.kysely.transaction().execute(async trx => {
-      expect(await database.tryAdvisoryLock(trx, 'notices')).toBe(true);
+      expect(await database.tryAdvisoryLock(trx, 'alerts')).toBe(true);
       // A second observer would wait here.
       await sql`lock table delivery in access exclusive mode`.execute(trx);
       await look();

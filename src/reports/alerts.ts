@@ -77,7 +77,7 @@ export class Alerts {
     // Counted before the transaction, which keeps webhooks waiting, as the embedded store has a single connection.
     const counted = this.database.embedded ? await countUpToMax(this.database.kysely) : null;
     const isObserver = await this.database.kysely.transaction().execute(async trx => {
-      if (!(await this.database.tryAdvisoryLock(trx, 'notices'))) return false;
+      if (!(await this.database.tryAdvisoryLock(trx, 'alerts'))) return false;
       const countsOf = counted ?? (await countUpToMax(trx));
       await writeAlerts(trx, ids, await observe(trx, countsOf, local, this.settings, now), countsOf, now);
       await reportComparisons(trx, ids, this.reportedAt, now);
@@ -102,7 +102,7 @@ export class Alerts {
     const payload = JSON.stringify(summary);
     const quiet = summary.changes === 0 && summary.sinks.every(sink => sink.parked + sink.waiting === 0);
     await this.database.kysely.transaction().execute(async trx => {
-      await this.database.advisoryLock(trx, 'notices');
+      await this.database.advisoryLock(trx, 'alerts');
       if (await trx.selectFrom('alert').select('id').where('sink', '=', id).where('key', '=', key).executeTakeFirst()) return;
       const times = { opened_at: now, resolved_at: await recordedAt(trx, now), due_at: now };
       const row = { sink: id, key, ...times, payload, sent_payload: quiet ? payload : null };

@@ -11,7 +11,7 @@ export const NullIsAbsent = (): PropertyDecorator => Transform(({ value }: { val
 export const Flag = (): PropertyDecorator => applyDecorators(NullIsAbsent(), IsOptional(), IsBoolean());
 
 /** An optional non-empty text, made well-formed like stored texts. */
-export const Word = (): PropertyDecorator =>
+export const NonEmptyText = (): PropertyDecorator =>
   applyDecorators(
     Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : (value ?? undefined))),
     IsOptional(),
@@ -59,11 +59,11 @@ export class PeriodQuery extends PageQuery {
 /** Filters by period, app and channel; all given ones must match. */
 export class ArrivalsQuery extends PeriodQuery {
   /** Only items of this app */
-  @Word()
+  @NonEmptyText()
   sdkAppId?: string;
 
   /** Only items of channels with this id */
-  @Word()
+  @NonEmptyText()
   channelId?: string;
 }
 

@@ -1,7 +1,7 @@
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsOptional } from 'class-validator';
 import type { Mode } from '../../../sinks/sink.js';
-import { PageDto, PageQuery, Word } from '../list.dto.js';
+import { PageDto, PageQuery, NonEmptyText } from '../list.dto.js';
 import { ProfileDto } from '../changes/change.dto.js';
 
 /** The state of a channel at a sink. */
@@ -24,11 +24,11 @@ export class ChannelSinkDto {
 /** Filters for channels; all given ones must match. */
 export class ChannelsQuery extends PageQuery {
   /** Only channels of this app */
-  @Word()
+  @NonEmptyText()
   sdkAppId?: string;
 
   /** Only channels with this text in their name or id, ignoring case @example "shop" */
-  @Word()
+  @NonEmptyText()
   query?: string;
 
   /** true: only channels that exist; false: only destroyed ones */

@@ -3,7 +3,7 @@ import { ArrayMaxSize, ArrayMinSize, IsArray, IsOptional } from 'class-validator
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
 import type { appStates } from '../../../reconcile/app-lease.js';
 import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
-import { Flag, NullIsAbsent, PageDto, PageQuery, Word } from '../list.dto.js';
+import { Flag, NullIsAbsent, PageDto, PageQuery, NonEmptyText } from '../list.dto.js';
 import { toDateOrNull } from '../values.js';
 
 const maxIds = 10_000;
@@ -11,7 +11,7 @@ const maxIds = 10_000;
 /** A request to compare channels with Tencent. */
 export class ComparisonRequestDto {
   /** The app; may be left out if only one app has a secret key */
-  @Word()
+  @NonEmptyText()
   sdkAppId?: string;
 
   /** Only these channels; invalid ids count as failed */
@@ -45,7 +45,7 @@ export class ImportRequestDto extends PickType(ComparisonRequestDto, ['sdkAppId'
 /** Filters for comparisons. */
 export class ComparisonsQuery extends PageQuery {
   /** Only comparisons of this app */
-  @Word()
+  @NonEmptyText()
   sdkAppId?: string;
 }
 

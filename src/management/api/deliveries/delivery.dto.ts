@@ -1,6 +1,6 @@
 import { ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
-import { ArrivalsQuery, Flag, NullIsAbsent, PageDto, Word } from '../list.dto.js';
+import { ArrivalsQuery, Flag, NullIsAbsent, PageDto, NonEmptyText } from '../list.dto.js';
 
 /** The states of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
@@ -9,7 +9,7 @@ export type DeliveryState = (typeof deliveryStates)[number];
 /** Filters for deliveries; all given ones must match. */
 export class DeliveriesQuery extends ArrivalsQuery {
   /** Only deliveries to the sink with this name */
-  @Word()
+  @NonEmptyText()
   sink?: string;
 
   /** Only deliveries in this state */
@@ -68,7 +68,7 @@ export class DeliveryPageDto extends PageDto {
 /** Filters for deliveries to replay; all given ones must match, and at least one is required. */
 export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'state']) {
   /** Only deliveries of this change */
-  @Word()
+  @NonEmptyText()
   changeId?: string;
 
   /** Only deliveries in this state */
