@@ -15,10 +15,13 @@ export function outage(onBegin: (fields: object) => void, onEnd: () => void = ()
   let endedAt = -Infinity;
   let calmMs = firstCalmMs;
   let calm: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    [reportedAt, endedAt] = [null, performance.now()];
+    onEnd();
+  };
   return error => {
     if (error === null) {
-      if (reportedAt === null) return;
-      calm ??= setTimeout(() => ((reportedAt = null), (endedAt = performance.now()), onEnd()), calmMs).unref();
+      if (reportedAt !== null) calm ??= setTimeout(end, calmMs).unref();
       return;
     }
     clearTimeout(calm);

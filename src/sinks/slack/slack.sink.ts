@@ -57,7 +57,10 @@ export async function buttons(
     ...(socket && { listen: () => socket.listen() }),
     interaction: (payload, credential, isNew) =>
       credential === SIGNING_SECRET || credential === APP_TOKEN ? interactions.take(payload, isNew) : null,
-    close: () => (socket?.close(), interactions.close()),
+    close: () => {
+      socket?.close();
+      return interactions.close();
+    },
   };
 }
 

@@ -99,7 +99,10 @@ export class Socket {
           new Response((await postToApi(String(url), typeof body === 'string' ? body : '', headers, this.context, asking.signal)).body),
       },
     });
-    const leave = (): void => (asking.abort(), void client.disconnect());
+    const leave = (): void => {
+      asking.abort();
+      void client.disconnect();
+    };
     client.once('disconnected', () => signal.removeEventListener('abort', leave));
     client.on('slack_event', ({ type, body, ack }: { type: string; body: unknown; ack: (answer?: object) => Promise<void> }) => {
       const answer = envelopes.has(type) ? this.context.interaction(body, appToken, idsOf(body)) : Promise.resolve('');
