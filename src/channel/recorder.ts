@@ -113,7 +113,7 @@ export class Recorder {
     return refused;
   }
 
-  /** Whether webhooks can be recorded. @throws if not */
+  /** Checks that webhooks can be recorded. @throws if not */
   async ping(): Promise<void> {
     if (!this.database.ready) throw new Unavailable(notSince);
     await this.database.ping();

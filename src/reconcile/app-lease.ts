@@ -22,7 +22,7 @@ export class LeaseLost extends Error {}
 
 /** The lease on an app, which permits its API calls, and their pacing. */
 export class AppLease {
-  /** The end of the last calls; monotonic. */
+  /** When the last calls ended, monotonic; Infinity for one in progress. */
   private ended: number[] = [];
   private notBefore = 0;
   private lease: string | null = null;
