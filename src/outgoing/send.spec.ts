@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { agentFor } from './agents.js';
 import { cleaner } from '../settings/cleaner.js';
 import { inEnglish, stored, withoutAnswer } from '../explanations/explanation.js';
 import { Refused } from '../sinks/errors.js';
-import { decodeText, responseOf, withResponse } from './send.js';
+import { decodeText, exchange, responseOf, withResponse } from './send.js';
 
 const clean = cleaner(['planted-token']);
 
@@ -36,4 +39,18 @@ test('the charset of the answer', () => {
   expect(decodeText(Buffer.from('é'), 'text/plain; charset="utf-8"')).toBe('é');
   expect(decodeText(Buffer.from('é'), 'text/plain; charset=nonsense')).toBe('é');
   expect(decodeText(Buffer.from('é'), undefined)).toBe('é');
+});
+
+// Seen failing: Node closes its connection, and the request ended only with the attempt's timeout.
+test.each(['Connection: Upgrade\r\nUpgrade: h2c\r\n', ''])('a 101 is an answer (%j)', async fields => {
+  const server = createServer(socket => {
+    socket.on('error', () => undefined).once('data', () => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\nrest`));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const agent = agentFor(url, { https: null, http: null, direct: [] }, { keepAlive: true });
+  const request = { method: 'POST', url, headers: {}, body: '{}', agent, signal: AbortSignal.timeout(2000) };
+  expect((await exchange(request, 1000)).status).toBe(101);
+  agent.destroy();
+  server.close();
 });

@@ -1,4 +1,4 @@
-import { type Agent, type ClientRequest, type RequestOptions, request as httpRequest } from 'node:http';
+import { type Agent, type ClientRequest, type IncomingMessage, type RequestOptions, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
 import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
@@ -25,8 +25,15 @@ const viaHttp = axios.getAdapter('http');
 /** As large as browsers allow; with Node's 16 kB, a target that sends more (cookies, policies) would never count as having answered. */
 const maxHeaderSize = 256 * 1024;
 const transport = {
-  request: (options: RequestOptions, onResponse: () => void): ClientRequest =>
-    (options.protocol === 'https:' ? httpsRequest : httpRequest)(Object.assign(options, { maxHeaderSize }), onResponse),
+  request(options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
+    const request = (options.protocol === 'https:' ? httpsRequest : httpRequest)(Object.assign(options, { maxHeaderSize }), onResponse);
+    // Without this, Node closes the connection of a 101 with Upgrade, and axios waits for an answer for ever.
+    return request.once('upgrade', (response, socket) => {
+      socket.destroy();
+      response.push(null);
+      onResponse(response);
+    });
+  },
 };
 
 /** Sends one request without retries or redirects; resolves for every status, before the body is read. */
