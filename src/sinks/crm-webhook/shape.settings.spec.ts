@@ -72,6 +72,9 @@ test.each<[Record<string, string>, RegExp[]]>([
   [{ CONTENT_TYPE: 'webhook' }, [/^SINK_CRM_CONTENT_TYPE must be a content type/]],
   [{ CONTENT_TYPE: 'application/json; charset=gbk' }, [/^SINK_CRM_CONTENT_TYPE must be a content type in UTF-8/]],
   [{ SUCCESS: 'answer.code = 0' }, [/^SINK_CRM_SUCCESS is wrong: /]],
+  [{ SUCCESS: "answer.msg == 'ok" }, [/^SINK_CRM_SUCCESS is wrong: a quote is not closed, line 1, column 1$/]],
+  [{ SUCCESS: String.raw`answer.msg == 'it\'s` }, [/^SINK_CRM_SUCCESS is wrong: a quote is not closed/]],
+  [{ SUCCESS: String.raw`answer.a == 'it\'s' or answer.b == "it's" or answer.c == ''` }, []],
   [{ SUCCESS: 'reply.code == 0' }, [/^SINK_CRM_SUCCESS is wrong: undefined variable: reply/]],
   [
     { URL: 'https://{{ data.sdkAppId }}.example.com/' },
