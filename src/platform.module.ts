@@ -38,7 +38,7 @@ import { Settings } from './settings/settings.js';
       provide: Tracing,
       useFactory: async (settings: Settings, log: Log, events: EngineEvents) => {
         const onExport = outage(
-          fields => log.warn('traces cannot be sent, and are dropped', fields),
+          (_, { message: error }) => log.warn('traces cannot be sent, and are dropped', { error }),
           () => log.info('traces can be sent again'),
         );
         const tracing = await Tracing.start(tracingOptions(settings), onExport);

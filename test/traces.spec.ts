@@ -121,7 +121,9 @@ test('a collector that is away costs nobody anything', async () => {
   expect(await change(service.url)).toBe(200);
   await until(() => crm.requests.length === 1, 'an attempt');
   const before = Date.now();
-  await service.stop();
+  const log = await service.stop();
   expect(Date.now() - before).toBeLessThan(10_000);
+  // Advice would be about the database.
+  expect(log).toMatch(/"msg":"traces cannot be sent, and are dropped","error":"[^"]+"}/);
   collector = await fakeServer(() => ({ body: {} }));
 }, 30_000);

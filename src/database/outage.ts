@@ -5,12 +5,15 @@ const firstCalmMs = 1000;
 const repeatAfterMs = 60_000;
 
 /**
- * Merges database failures into outages.
- * @param onBegin called at the first failure, and every minute while the outage lasts
+ * Merges failures into outages.
+ * @param onBegin called at the first failure, and every minute while the outage lasts; `fields` explain an error of the database, others take `error` alone
  * @param onEnd called after a second without failures; the second doubles with each relapse within a minute, up to a minute
  * @returns call it with each failure, and with `null` after each success
  */
-export function outage(onBegin: (fields: object) => void, onEnd: () => void = () => undefined): (error: Error | null) => void {
+export function outage(
+  onBegin: (fields: object, error: Error) => void,
+  onEnd: () => void = () => undefined,
+): (error: Error | null) => void {
   let reportedAt: number | null = null;
   let endedAt = -Infinity;
   let calmMs = firstCalmMs;
@@ -30,6 +33,6 @@ export function outage(onBegin: (fields: object) => void, onEnd: () => void = ()
     if (reportedAt !== null && now - reportedAt < repeatAfterMs) return;
     if (reportedAt === null) calmMs = now - endedAt < repeatAfterMs ? Math.min(2 * calmMs, repeatAfterMs) : firstCalmMs;
     reportedAt = now;
-    onBegin(explain(error));
+    onBegin(explain(error), error);
   };
 }

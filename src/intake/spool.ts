@@ -51,7 +51,7 @@ export class Spool {
     this.root = resolve(directory);
     this.heartbeats = new Heartbeats(monotonic);
     this.reportOutage = outage(
-      fields => log.error('SPOOL_DIR is not writable: webhooks are rejected while the database is unavailable', fields),
+      (_, { message: error }) => log.error('SPOOL_DIR is not writable: webhooks are rejected while the database is unavailable', { error }),
       () => log.info('SPOOL_DIR is writable again'),
     );
   }

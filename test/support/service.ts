@@ -36,12 +36,15 @@ export async function startTestService(environment: Record<string, string>) {
     managementUrl: `http://127.0.0.1:${service.managementPort}`,
     database: app.get(Database),
     events: app.get(EngineEvents),
-    stop: async (): Promise<void> => {
+    /** @returns what it wrote */
+    stop: async (): Promise<string> => {
       const stop = service.stop();
       stop.hurry();
       await stop.done;
       rmSync(spool, { recursive: true, force: true });
-      expectNoSecret(output.end());
+      const log = output.end();
+      expectNoSecret(log);
+      return log;
     },
   };
 }
