@@ -169,6 +169,22 @@ eachStore('notices', store => {
     expect(incident()).toMatchObject([{ until: stage.clock.at }, 'message 1']);
   });
 
+  test('what the check at the start found has not ended when an attempt finds it, too', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    const { at } = stage.clock;
+    const found = { check_state: 'misconfigured', check_since: at, check_reason: 'of the check', start_check_at: at } as const;
+    await stage.database.kysely.updateTable('sink').set(found).where('id', '=', crm.id).execute();
+    await look();
+    await stop(crm);
+    await look();
+    expect(told.notices).toMatchObject([[{ kind: 'incident', reason: 'of the check', until: null }, null]]);
+    stage.clock.at += 60_012;
+    await look();
+    expect(told.notices).toHaveLength(2);
+    expect(told.last).toMatchObject([{ reason: stored(['answered', 401]), since: at, until: null }, 'message 1']);
+  });
+
   test('a sink that stops again later than a quarter of an hour after it recovered is another message', async () => {
     const { stage, crm, told, process, stop } = await stageOf();
     const { look } = process();

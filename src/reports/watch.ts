@@ -53,7 +53,9 @@ export async function observe(
     }
     const stopped = stopOf(sink);
     const { queued: waiting, failed: count } = countsOf(id);
-    if (stopped && (now - stopped.since >= minStoppedMs || isReportedAtOnce(sink)))
+    // What a check found and an attempt has now found, too, has not ended in between.
+    if (stopped && now - stopped.since < minStoppedMs && !isReportedAtOnce(sink)) found.set(`incident ${id}`, 'unknown');
+    else if (stopped)
       found.set(`incident ${id}`, {
         ...open,
         kind: 'incident',
