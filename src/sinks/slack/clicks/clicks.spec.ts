@@ -107,7 +107,7 @@ describe('a payload', () => {
         user: 'U0ALICE',
         stranger: false,
         command: '',
-        triggerId: 'undefined',
+        triggerId: '',
         inHome: false,
         isEphemeral: false,
         responseUrl: 'https://hooks.slack.com/actions/T01TEA/1/x',
@@ -138,7 +138,11 @@ describe('a payload', () => {
     ['null', null],
     ['a text', 'block_actions'],
     ['a list', []],
+    ['an action that cannot be text', blockActions({ action_id: { toString: 1, valueOf: 1 } })],
   ])('with %s is no click', (_, payload) => expect(interactionsOf(payload)).toEqual([]));
+
+  it('may have a trigger that cannot be text', () =>
+    expect(interactionsOf(blockActions(retry, { trigger_id: { toString: 1, valueOf: 1 } }))).toMatchObject([{ triggerId: '' }]));
 
   it('is the JSON of a form', () => {
     const payload = blockActions({ ...retry, text: 'ü + % 你好 &' });

@@ -91,7 +91,7 @@ export function interactionsOf(payload: unknown): Interaction[] {
   const responseUrl = typeof url === 'string' ? url : null;
   // Home and the command exist only where the app is installed.
   const where = { inHome: false, isEphemeral: false, responseUrl };
-  const byApp = { sink: null, stranger: false, command: '', triggerId: String(trigger), ...where };
+  const byApp = { sink: null, stranger: false, command: '', triggerId: typeof trigger === 'string' ? trigger : '', ...where };
   if (typeof command === 'string' && command.startsWith('/') && isUser(typist))
     return [{ ...byApp, action: 'command', command, target: typeof text === 'string' ? text : '', user: typist }];
   const { type: kind, tab, user } = fieldsOf(event);
@@ -115,7 +115,7 @@ function clicksOf({ user, team, message, container, view, actions }: Record<stri
     const content = typeof value === 'string' ? value : '';
     if (action === 'find' && click.inHome && typeof owner === 'string') return [{ ...click, action, sink: owner, target: content }];
     const [, sink, target] = /^([a-z0-9_]{1,255}):([\w-]{1,255})$/.exec(content) ?? [];
-    if (!buttonNames.has(String(action)) || sink === undefined || target === undefined) return [];
+    if (!buttonNames.has(action as string) || sink === undefined || target === undefined) return [];
     return [{ ...click, action: action as Interaction['action'], sink, target }];
   });
 }
