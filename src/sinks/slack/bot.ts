@@ -142,7 +142,7 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
           countCall?.();
           const where = { channel: existing.channel, message_ts: existing.ts };
           const { permalink } = await this.api.call<ChatGetPermalinkResponse>('chat.getPermalink', where, within);
-          if (permalink !== undefined) links.set(text, permalink);
+          if (typeof permalink === 'string') links.set(text, permalink);
         }
       });
     } catch (error) {
@@ -174,12 +174,13 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       const bounds = { oldest: seconds(Math.min(possiblyPostedSince, now) - maxClockSkewMs), latest: seconds(now + maxClockSkewMs) };
       const args = { channel, ...bounds, limit: 100, include_all_metadata: true };
       const { messages } = await this.api.call<ConversationsHistoryResponse>('conversations.history', args, signal);
-      const found = messages?.find(({ metadata }) => {
+      const found = (Array.isArray(messages) ? messages : []).find(message => {
+        const { metadata } = Object(message) as (typeof messages & {})[0];
         const payload: Record<string, unknown> = metadata?.event_type === eventType ? (metadata.event_payload ?? {}) : {};
         return payload[key.name] === key.value;
       });
-      if (found?.ts === undefined) return null;
-      return { channel, ts: found.ts, ...((found.reply_count ?? 0) > 0 && { thread: true }) };
+      if (typeof found?.ts !== 'string') return null;
+      return { channel, ts: found.ts, ...(typeof found.reply_count === 'number' && found.reply_count > 0 && { thread: true }) };
     } catch (error) {
       const code = errorCodeOf(error);
       if (code === '' || /^rate_?limited$/.test(code)) throw error;

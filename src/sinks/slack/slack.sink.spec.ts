@@ -658,6 +658,12 @@ describe('with a Slack that', () => {
       expect(called()).toEqual(['chat.postMessage', 'conversations.history', 'chat.postMessage']);
     });
 
+    it.each<unknown>([{}, [null, 5, [], { metadata: null }]])('posts if Slack lists what are no messages: %j', async messages => {
+      const { posted, handler } = keeping(() => false, { body: { ok: true, messages } });
+      await (await bot(await target(handler))).report(exampleReport({ possiblyPostedSince: Date.now() }), never);
+      expect(posted).toHaveLength(1);
+    });
+
     it('finds it among as long messages as there can be', async () => {
       const report = exampleReport({ possiblyPostedSince: Date.now() });
       const metadata = { event_type: 'channel_sync', event_payload: { delivery_id: report.id } };
