@@ -51,6 +51,11 @@ describe('OAuth 2 client credentials', () => {
     expect(bearers(crm)[0]).toMatch(/^Bearer eyJ/);
   });
 
+  it('takes a lifetime that is no number for none', async () => {
+    const { url } = await endpoint(() => ({ body: { access_token: 'token', expires_in: { toString: 1, valueOf: 1 } } }));
+    expect(await attempt(await sinkAt((await target()).url, url))).toBeNull();
+  });
+
   it('names the client in the body, and by HTTP Basic where only that is taken, from then on', async () => {
     const basic = `Basic ${Buffer.from('channel+sync:planted+client%2Fsecret%2B%26').toString('base64')}`;
     const { url, forms } = await endpoint((form, authorization, count) =>

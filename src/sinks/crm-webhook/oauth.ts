@@ -142,7 +142,7 @@ function codeOf(answer: Answer): string | null {
 function tokenOf(answer: Answer, requestedAt: number): Token | null {
   const { access_token: text, expires_in: seconds } = fieldsOf(answer);
   if (answer.status < 200 || answer.status >= 300 || typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) return null;
-  const lifeMs = Number(seconds ?? NaN) * 1000;
+  const lifeMs = (typeof seconds === 'number' || typeof seconds === 'string' ? Number(seconds) : NaN) * 1000;
   if (!(lifeMs > 0)) return { text, renewAt: null };
   return { text, renewAt: requestedAt + (lifeMs < 2 * renewalLeadMs ? lifeMs / 2 : lifeMs - renewalLeadMs) };
 }
