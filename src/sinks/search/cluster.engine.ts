@@ -121,8 +121,8 @@ export class ClusterEngine implements Engine {
     if (!Array.isArray(documents)) throw unknownAnswer(this.name, answer.status);
     const versions = new Map(surplus.map(document => [nameOf(document), document.version]));
     const operations = documents.flatMap((hit): Operation[] => {
-      const _id = String(member(hit, '_id'));
-      if (member(hit, 'found') !== true || member(hit, '_version') !== versions.get(_id)) return [];
+      const _id = member(hit, '_id');
+      if (typeof _id !== 'string' || member(hit, 'found') !== true || member(hit, '_version') !== versions.get(_id)) return [];
       return [{ action: { _index, _id, if_seq_no: member(hit, '_seq_no'), if_primary_term: member(hit, '_primary_term') } }];
     });
     if (operations.length === 0) return;
@@ -223,5 +223,5 @@ function foundIn(hit: unknown): Found[] {
   const [version, document, sort] = [member(hit, '_version'), member(hit, '_source'), member(hit, 'sort')];
   const [sdkAppId, channelId]: unknown[] = Array.isArray(sort) ? sort : [];
   if (typeof sdkAppId !== 'string' || typeof channelId !== 'string' || typeof version !== 'number') return [];
-  return [{ key: { sdkAppId, channelId }, document: document as Found['document'], version }];
+  return [{ key: { sdkAppId, channelId }, document: Object(document) as Found['document'], version }];
 }

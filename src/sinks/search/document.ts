@@ -43,7 +43,10 @@ function bytewise(a: string, b: string): number {
 
 /** How a document differs from the expected one; `null` if it does not. */
 export function differenceOf(expected: Entry, { document, version }: Found): Difference['kind'] | null {
-  const [revision, ours] = [Number(document['revision']), Number(expected.document.revision)];
+  const [revision, ours] = [document['revision'], expected.document.revision].map(value => (typeof value === 'number' ? value : 0)) as [
+    number,
+    number,
+  ];
   if (revision !== ours) return revision > ours ? 'newer' : 'older';
   if (!Object.entries(expected.document).every(([field, value]) => document[field] === value)) return 'older';
   // The engine would reject our next version as older.
@@ -66,7 +69,12 @@ export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   return bulks;
 }
 
+/** Whether it is an object or array. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
 /** Reads a property of an untrusted value. */
 export function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+  return isObject(value) && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { responseOf } from '../../outgoing/send.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
-import { member } from './document.js';
+import { isObject, member } from './document.js';
 import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
@@ -10,7 +10,7 @@ import type { Call, RestClient } from './rest-client.js';
 interface Task {
   uid: number;
   status: string;
-  details?: { swaps?: { indexes: string[] }[] };
+  details?: unknown;
   error?: unknown;
 }
 
@@ -25,9 +25,9 @@ export class MeilisearchApi {
     return this.call(call, signal).catch(rethrowAsSetup);
   }
 
-  async list<T>(call: Call, signal: AbortSignal): Promise<T[]> {
+  async list<T extends object>(call: Call, signal: AbortSignal): Promise<T[]> {
     const results = member(await this.ask(call, signal), 'results');
-    if (!Array.isArray(results)) throw unknownAnswer('Meilisearch');
+    if (!Array.isArray(results) || !results.every(isObject)) throw unknownAnswer('Meilisearch');
     return results as T[];
   }
 

@@ -1,6 +1,6 @@
 import { Misconfigured, Refused } from '../errors.js';
 import type { ChannelKey, Difference } from '../sink.js';
-import { type Entry, type Found, member, nameOf } from './document.js';
+import { type Entry, type Found, isObject, member, nameOf } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
@@ -43,7 +43,7 @@ export class MeilisearchEngine implements Engine {
       if (error instanceof Misconfigured && error.message === 'invalid_api_key') return;
       throw error;
     }
-    const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(String(version)) ?? []).map(Number);
+    const [, major, minor] = (/^(\d+)\.(\d+)\./.exec(textOf(version)) ?? []).map(Number);
     if (major === undefined || minor === undefined) throw noEngine(this.name);
     if (major < minVersion.major || (major === minVersion.major && minor < minVersion.minor)) {
       throw new Misconfigured(['engine_too_old', this.name], ['upgrade_engine', `${this.name} ${minVersion.major}.${minVersion.minor}`]);
@@ -116,14 +116,18 @@ export class MeilisearchEngine implements Engine {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
       const answer = await this.api.ask({ method: 'GET', path: `/indexes/${this.uid}/documents`, query }, signal);
       const results = member(answer, 'results');
-      return { total: Number(member(answer, 'total')), results: Array.isArray(results) ? results : null };
+      const total = member(answer, 'total');
+      return {
+        total: typeof total === 'number' ? total : 0,
+        results: Array.isArray(results) ? (results.filter(isObject) as Stored[]) : null,
+      };
     };
     let low = 0;
     let high = after ? (await list(0, 1)).total : 0;
     while (after && low < high) {
       const middle = Math.floor((low + high) / 2);
       const [document] = (await list(middle, 1)).results ?? [];
-      if (document && String(document.id) <= idOf(after)) low = middle + 1;
+      if (document && textOf(document.id) <= idOf(after)) low = middle + 1;
       else high = middle;
     }
     return (await list(low, size)).results?.map(foundIn) ?? null;
@@ -140,7 +144,9 @@ export class MeilisearchEngine implements Engine {
   /** A second swap would undo the first: a pending one is awaited; a late one fails, since names of next indices are never reused. */
   async swap(_: string, next: string, signal: AbortSignal): Promise<void> {
     const pending = await this.api.pendingTasks({ types: 'indexSwap' }, signal);
-    const earlier = pending.find(({ details }) => details?.swaps?.some(({ indexes }) => indexes.includes(this.uid)));
+    const earlier = pending.find(({ details }) =>
+      [member(details, 'swaps')].flat().some(swap => [member(swap, 'indexes')].flat().includes(this.uid)),
+    );
     if (earlier) return this.api.waitForSuccess(earlier.uid, signal);
     return this.api.runTask({ method: 'POST', path: '/swap-indexes', json: [{ indexes: [this.uid, next] }] }, signal);
   }
@@ -180,7 +186,7 @@ export class MeilisearchEngine implements Engine {
     try {
       const attributes = await this.api.ask({ method: 'GET', path: `/indexes/${uid}/settings/filterable-attributes` }, signal);
       if (!Array.isArray(attributes)) throw noEngine(this.name);
-      const found = attributes.map(attribute => mark.exec(String(attribute))).find(match => match !== null);
+      const found = attributes.map(attribute => mark.exec(textOf(attribute))).find(match => match !== null);
       return found ? { schema: Number(found[1]), number: Number(found[2]) } : 'foreign';
     } catch (error) {
       if (error instanceof Gone) return null;
@@ -210,6 +216,11 @@ function idOf({ sdkAppId, channelId }: ChannelKey): string {
 }
 
 function foundIn(document: Record<string, unknown>): Found {
-  const key = { sdkAppId: String(document['sdkAppId']), channelId: String(document['channelId']) };
-  return { key, document, version: Number(document['version']) };
+  const key = { sdkAppId: textOf(document['sdkAppId']), channelId: textOf(document['channelId']) };
+  const version = document['version'];
+  return { key, document, version: typeof version === 'number' ? version : NaN };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -326,6 +326,16 @@ describe('meilisearch sink', () => {
     expect(await outcomeOf(await sinkAt(server.url))).toBe('misconfigured 400: bad_request');
   });
 
+  it.each<[string, unknown]>([
+    ['/documents/fetch', { results: [null] }],
+    ['/settings/filterable-attributes', [{ toString: 1, valueOf: 1 }]],
+    ['/version', { pkgVersion: { toString: 1, valueOf: 1 } }],
+  ])('names an answer to %s that is none', async (end, body) => {
+    const server = await fakeServer(request => (request.path.endsWith(end) ? { body: body as object } : setup(request)));
+    open.push(server);
+    expect(await outcomeOf(await sinkAt(server.url))).not.toMatch(/TypeError|network/);
+  });
+
   it('says so when OpenSearch or Elasticsearch is there', async () => {
     const search = await new FakeSearch().open();
     open.push(search);

@@ -75,6 +75,8 @@ export class ChannelIndex implements SearchSink, Checkable {
       // One more than expected, to detect the end of the range.
       const size = Math.min(Math.max(missing.size + 1, pageSizes.min), pageSizes.max);
       const page = await this.page(after, size, signal);
+      // Otherwise it could repeat for ever.
+      if (after && page.length > 0 && compareKeys(page.at(-1)!.key, after) <= 0) throw unknownAnswer(this.engine.name);
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
         const entry = missing.get(nameOf(found.key));
