@@ -34,6 +34,8 @@ eachStore('the list of channels', store => {
       { sdkAppId: '1400000001', channelId: 'c', name: null, exists: false, revision: 1, updatedAt: at(3), verifiedAt: null, failed: 0 },
       { sdkAppId: '1400000001', channelId: 'b', name: 'Coffee', exists: true, revision: 1, updatedAt: at(2), verifiedAt: null, failed: 1 },
     ]);
+    const order = ['sdkAppId', 'channelId', 'name', 'exists', 'revision', 'updatedAt', 'verifiedAt', 'failed'];
+    expect(Object.keys((await list()).items[0]!)).toEqual(order);
     expect(await idsOf('?exists=true')).toEqual(['a', 'b']);
     expect(await idsOf('?exists=false')).toEqual(['c']);
     expect(await idsOf('?sdkAppId=1400000002')).toEqual([]);

@@ -357,6 +357,7 @@ eachStore('management', store => {
         'cursor=',
         'cursor=x',
         'cursor=!!!',
+        'cursor=0198C0DE-7A5B-7000-8000-00000000002A',
         `cursor=${Buffer.from('1; drop table').toString('base64url')}`,
         'cursor=a&cursor=b',
       ];

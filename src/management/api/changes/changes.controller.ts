@@ -15,7 +15,7 @@ export class ChangesController {
   /** List changes, latest arrival first */
   @Get()
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
-    const after = afterCursor(query.cursor, id => (isUuid(id) ? id : null));
+    const after = afterCursor(query.cursor, id => (isUuid(id) && id === id.toLowerCase() ? id : null));
     const { changes, limit } = await findChanges(this.database, query, after);
     return pageFrom(changes, limit, change => change.id);
   }

@@ -122,7 +122,8 @@ async function listedChannels(database: Database, ids: readonly number[]): Promi
     const row = byId.get(id);
     if (!row) return [];
     const { channel, profile } = known(row);
-    return { ...channel, name: profile.name, failed: row.failed };
+    const { sdkAppId, channelId, ...others } = channel;
+    return { sdkAppId, channelId, name: profile.name, ...others, failed: row.failed };
   });
 }
 
