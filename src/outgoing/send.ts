@@ -88,7 +88,10 @@ export async function exchange(request: OutgoingRequest, maxBytes: number): Prom
   try {
     const response = await send(request);
     const chunks: Buffer[] = [];
-    await read(response.data, chunks, maxBytes);
+    await read(response.data, chunks, maxBytes).catch((error: NodeJS.ErrnoException) => {
+      // Compressed wrongly, or not at all: its status still counts.
+      if (!error.code?.startsWith('Z_')) throw error;
+    });
     return answerOf(response, chunks, maxBytes);
   } catch (error) {
     request.signal.throwIfAborted();
