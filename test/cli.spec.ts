@@ -471,7 +471,7 @@ describe('a running service', () => {
     const id = String(one!['id']);
     const { code, out, errors } = await run('discard', id, 'nonsense', id, '--yes', '--reason', 'by hand');
     expect({ code, errors }).toEqual({ code: 1, errors: 'nonsense: there is no delivery with this id\n' });
-    expect(out).toBe(`2 deliveries will be discarded: only a replay can still send them.\n${id} is discarded\n`);
+    expect(out).toBe(`2 deliveries will be discarded: only a replay can still send what is discarded.\n${id} is discarded\n`);
     expect(await listed('deliveries', '--state', 'discarded')).toMatchObject([{ id, reason: 'by hand' }]);
   }, 60_000);
 

@@ -69,7 +69,7 @@ async function replay(api: Api, given: Given): Promise<object> {
 
 async function discard(api: Api, given: Given, ids: readonly string[]): Promise<void> {
   const unique = [...new Set(ids)];
-  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be discarded: only a replay can still send them`, given);
+  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be discarded: only a replay can still send what is discarded`, given);
   const done: object[] = [];
   for (const id of unique) {
     try {
