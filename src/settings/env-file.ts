@@ -24,7 +24,7 @@ export function ignoredNames(text: string): string[] {
   return text.split(/[\r\n]+/).flatMap(line => {
     const [, first = ''] = /^\s*(?:export\s+)?([\w.-]+)/.exec(line) ?? [];
     if (/^\s*#/.test(line) || read[first] !== undefined) return [];
-    const name = /[A-Z][A-Z\d]*(_[A-Z\d]+)+/.exec(line)?.[0] ?? '';
+    const name = /(?<![A-Z\d])[A-Z][A-Z\d]*(_[A-Z\d]+)+/.exec(line)?.[0] ?? '';
     return isOurs(name) && read[name] === undefined ? [name] : [];
   });
 }
