@@ -44,6 +44,15 @@ describe.each(Object.keys(writings))('a secret %s', how => {
     expect(cleaner([])(`got ${write(secret)}!`, [secret])).toBe('got ***!');
   });
 
+  it.each(['secret\\', '\\secret', 'sec\\ret', 'sec%ret', 'sec+ret', 'sec&ret;'])(
+    'is taken out though an escape could begin in it: %s',
+    one => {
+      const clean = cleaner([one])(`a ${write(one)} b`);
+      expect(clean).toMatch(/^a \*\*\*/);
+      expect(clean).not.toContain(write(one));
+    },
+  );
+
   it('is taken out wherever it stands, whatever it is', () => {
     const secrets = fc
       .string({ unit: 'grapheme', minLength: 6, maxLength: 40 })

@@ -16,6 +16,8 @@ const decoders: [escapes: RegExp, meaning: (escape: string) => string][] = [
   // Form encoding.
   [/(\+)/, () => ' '],
   [/(\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))/, escape => String(JSON.parse(`"${escape}"`))],
+  // White space alone: a backslash before it may be the secret's own.
+  [/(\\[fnrt])/, () => ' '],
   [/(&(?:#\d{1,6}|#x[0-9a-f]{1,5}|amp|lt|gt|quot|apos);)/i, entityMeaning],
 ];
 const blanks: (typeof decoders)[0] = [/(\s+)/, () => ''];
