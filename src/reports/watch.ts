@@ -53,9 +53,10 @@ export async function observe(
     }
     const stopped = stopOf(sink);
     const { queued: waiting, failed: count } = countsOf(id);
+    const isReported = stopped && (now - stopped.since >= minStoppedMs || isReportedAtOnce(sink));
     // What a check found and an attempt has now found, too, has not ended in between.
-    if (stopped && now - stopped.since < minStoppedMs && !isReportedAtOnce(sink)) found.set(`incident ${id}`, 'unknown');
-    else if (stopped)
+    if (!isReported && sink.state !== 'ok' && sink.check_state !== null) found.set(`incident ${id}`, 'unknown');
+    if (isReported)
       found.set(`incident ${id}`, {
         ...open,
         kind: 'incident',
