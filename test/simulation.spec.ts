@@ -23,3 +23,7 @@ test('twenty hours of several replicas, each out of one seed, keep every promise
   const again = await simulate(1, 10);
   expect(halves.map(({ journal }) => journal === again.journal)).toEqual([true, false]);
 }, 300_000);
+
+test('an hour that broke a promise before: a replica starts a second after the shared clock was set', async () => {
+  expect((await simulate(1, 11440)).printed).toMatch(/, 0 broken,/);
+}, 60_000);

@@ -121,6 +121,7 @@ const migrations: readonly Migration[] = [
     ],
   },
   { version: '1.6', statements: () => [`create index comparison_by_end on comparison (finished_at)`] },
+  { version: '1.7', statements: () => addColumns('heartbeat', 'jumped_at bigint') },
 ];
 
 export const tableNames: readonly string[] = migrations

@@ -35,6 +35,11 @@ export class SharedTime {
     return this.clock.monotonic() - this.jumpedAt < ms;
   }
 
+  /** Call if the clock jumped just before our first reading of it. */
+  jumpedBefore(): void {
+    this.jumpedAt = this.clock.monotonic();
+  }
+
   /** Reads this process's wall clock as the external clock. */
   readLocal(): void {
     const from = this.clock.monotonic();

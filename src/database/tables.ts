@@ -220,8 +220,8 @@ interface AlertTable {
   tries: Generated<number>;
 }
 
-/** A single row: the latest time seen by any process, to notice a clock that was set back. */
-type HeartbeatTable = { at: number };
+/** A single row: the latest time seen by any process, to notice a clock that was set back, and when one last noticed a jump. */
+type HeartbeatTable = { at: number; jumped_at: number | null };
 
 export interface Tables {
   heartbeat: HeartbeatTable;

@@ -8,7 +8,7 @@ import { SharedTime } from '../database/shared-time.js';
 import { pageRows } from '../database/limits.js';
 import { isOneOf, skipLocked } from '../database/locks.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
-import { maxAhead } from '../delivery/retry.js';
+import { leaseMs, maxAhead } from '../delivery/retry.js';
 
 const checkIntervalMs = 1000;
 const heartbeatIntervalMs = 20_000;
@@ -23,7 +23,8 @@ const gapMs = 60_000;
 
 /**
  * Detects jumps of the clocks and shifts stored times accordingly, so that a jump delays nothing by more than a minute and lets nothing
- * expire. The latest time is stored in a row, so that only one process makes the shift, and a start detects earlier jumps.
+ * expire. The latest time and that of the latest jump are stored in a row, so that only one process makes the shift, and a start detects
+ * earlier jumps.
  */
 @Injectable()
 export class Timekeeper {
@@ -68,8 +69,8 @@ export class Timekeeper {
     const { jump } = time;
     const now = this.database.now() + jump;
     const moved = await this.database.kysely.transaction().execute(async trx => {
-      const row = trx.selectFrom('heartbeat').select('at');
-      const { at } = await row.$call(this.database.lock).executeTakeFirstOrThrow();
+      const row = trx.selectFrom('heartbeat').select(['at', 'jumped_at']);
+      const { at, jumped_at: jumpedAt } = await row.$call(this.database.lock).executeTakeFirstOrThrow();
       const back = now < at - toleratedMs ? Math.min(jump, 0) || now - at : 0;
       const by = jump > gapMs && now > at + gapMs ? jump : back;
       if (by !== 0) {
@@ -80,7 +81,12 @@ export class Timekeeper {
               state_since = case when state_since > ${now} then ${now} else state_since end,
               paused_at = case when paused_at > ${now} then ${now} else paused_at end`.execute(trx);
       }
-      await trx.updateTable('heartbeat').set({ at: now }).execute();
+      // A process that has just started cannot have noticed the jump itself; the others' leases look expired until they are renewed.
+      if (jumpedAt !== null && Math.abs(now - jumpedAt) < leaseMs) time.jumpedBefore();
+      await trx
+        .updateTable('heartbeat')
+        .set({ at: now, ...(jump !== 0 && { jumped_at: now }) })
+        .execute();
       time.adopt(jump);
       return by;
     });
