@@ -56,16 +56,19 @@ test.each(['Connection: Upgrade\r\nUpgrade: h2c\r\n', ''])('a 101 is an answer (
 });
 
 // Seen failing: a refusal counted as a failed connection, and was retried.
-test.each(['not compressed', ''])('the status counts of an answer that only claims to be compressed (%j)', async body => {
-  const server = createServer(socket => {
-    const answer = `HTTP/1.1 401 Unauthorized\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-    socket.on('error', () => undefined).once('data', () => socket.end(answer));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const agent = agentFor(url, { https: null, http: null, direct: [] }, { keepAlive: true });
-  const request = { method: 'POST', url, headers: {}, body: '{}', agent, signal: AbortSignal.timeout(2000) };
-  expect(await exchange(request, 1000)).toMatchObject({ status: 401, body: '' });
-  agent.destroy();
-  server.close();
-});
+test.each(['gzip', 'deflate', 'br', 'zstd'].flatMap(encoding => ['not compressed', ''].map(body => [encoding, body])))(
+  'the status counts of an answer that only claims to be compressed (%s, %j)',
+  async (encoding, body) => {
+    const server = createServer(socket => {
+      const answer = `HTTP/1.1 401 Unauthorized\r\nContent-Encoding: ${encoding}\r\nContent-Length: ${body!.length}\r\n\r\n${body}`;
+      socket.on('error', () => undefined).once('data', () => socket.end(answer));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const agent = agentFor(url, { https: null, http: null, direct: [] }, { keepAlive: true });
+    const request = { method: 'POST', url, headers: {}, body: '{}', agent, signal: AbortSignal.timeout(2000) };
+    expect(await exchange(request, 1000)).toMatchObject({ status: 401, body: '' });
+    agent.destroy();
+    server.close();
+  },
+);

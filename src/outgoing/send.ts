@@ -80,6 +80,9 @@ function answerOf({ status, headers: fields, request }: AxiosResponse, chunks: r
   return { status, headers, retryAfter, contentType, body };
 }
 
+/** Node's error codes of zlib, Zstandard and Brotli. */
+const inflateCode = /^(Z_|ZSTD_|ERR__)/;
+
 /**
  * Sends one request and reads the response. Beyond the limit it is cut, and its connection closed.
  * @throws SinkError if it fails below HTTP; the signal's reason once that is aborted
@@ -90,7 +93,7 @@ export async function exchange(request: OutgoingRequest, maxBytes: number): Prom
     const chunks: Buffer[] = [];
     await read(response.data, chunks, maxBytes).catch((error: NodeJS.ErrnoException) => {
       // Compressed wrongly, or not at all: its status still counts.
-      if (!error.code?.startsWith('Z_')) throw error;
+      if (!inflateCode.test(error.code ?? '')) throw error;
     });
     return answerOf(response, chunks, maxBytes);
   } catch (error) {
