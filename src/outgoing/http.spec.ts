@@ -37,8 +37,9 @@ describe('Retry-After', () => {
 
   it('may have a fraction', () => expect(retryAfterMs('1.5', now)).toBe(1500));
 
-  it('is a date in any of the formats of HTTP, or in ISO 8601', () => {
+  it('is a date in any of the formats of HTTP, or in ISO 8601, and UTC without a zone', () => {
     const dates = ['Mon, 23 Nov 2026 12:00:30 GMT', 'Monday, 23-Nov-26 12:00:30 GMT', 'Mon Nov 23 12:00:30 2026', '2026-11-23T12:00:30Z'];
+    dates.push('Mon, 23 Nov 2026 12:00:30', 'Mon, 23 Nov 2026 20:00:30 +0800', '2026-11-23T12:00:30', '2026-11-23T20:00:30.000+08:00');
     for (const date of dates) expect([date, retryAfterMs(date, now)]).toEqual([date, 30_000]);
   });
 

@@ -17,10 +17,11 @@ export function retryAfterMs(header: unknown, now: number): number {
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
 }
 
-/** Any of HTTP's three date formats, of which one has no zone, or ISO 8601. `Date.parse` alone would take `-40` for a year. */
+/** Any of HTTP's three date formats, or ISO 8601; UTC if it names no zone. `Date.parse` alone would take `-40` for a year. */
 function dateMs(text: string): number {
   const isDate = /^([a-z]{3,9},? |\d{4}-\d\d-\d\dT)/i.test(text);
-  return isDate ? Date.parse(/:\d\d \d{4}$/.test(text) ? `${text} GMT` : text) : NaN;
+  const hasZone = /([a-z]|[+-]\d\d:?\d\d)$/i.test(text);
+  return isDate ? Date.parse(hasZone ? text : `${text}Z`) : NaN;
 }
 
 /** Maps an HTTP status to its outcome (docs/crm.md, "What to answer"); `null` means delivered. */
