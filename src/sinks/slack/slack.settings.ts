@@ -21,7 +21,7 @@ function isIanaZone(value: unknown): boolean {
 /** The settings of a Slack sink. Validation of the shared settings is inherited; their defaults are set here. */
 export class SlackSettings extends SinkSettings {
   @Setting(
-    'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it looks before it posts once more after a timeout. Needs CHANNEL',
+    'Token of a Slack app with the scope chat:write; its messages are edited as results come in. With channels:history (groups:history in a private channel) it checks after a timeout whether a message was posted, so that none is posted twice. Needs CHANNEL',
     { secret: true, example: 'xoxb-…' },
   )
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a token: letters, digits and signs without blanks' })
@@ -38,7 +38,7 @@ export class SlackSettings extends SinkSettings {
   @IsFetchUrl()
   WEBHOOK_URL?: string;
 
-  @Setting('Signing secret of the Slack app: buttons, Home and the slash command, by way of `/slack/interactions`', { secret: true })
+  @Setting('Signing secret of the Slack app: buttons, Home and the slash command, through `/slack/interactions`', { secret: true })
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be a secret: letters, digits and signs without blanks' })
   SIGNING_SECRET?: string;
 
@@ -51,7 +51,7 @@ export class SlackSettings extends SinkSettings {
   })
   APP_TOKEN?: string;
 
-  @Setting('Ids of the Slack users who may click the buttons; if unset, everyone of the workspace', { parse: list, example: 'U012AB3CD' })
+  @Setting('Ids of the Slack users who may click the buttons; if unset, everyone in the workspace', { parse: list, example: 'U012AB3CD' })
   @Matches(/^[UW][A-Z0-9]+$/, { each: true, message: '$property must list ids of Slack users, such as U012AB3CD' })
   ALLOWED_USERS?: string[];
 

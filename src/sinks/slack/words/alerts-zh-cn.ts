@@ -103,7 +103,7 @@ export const alertsZhCN: typeof alertsEn = {
   vendor: {
     misconfigured: app => `应用 ${app} 未与腾讯云比对：请检查其配置`,
     retrying: app => `应用 ${app} 的腾讯云 API 不可用`,
-    harmless: '回调和目标不受影响，会自动重试。',
+    harmless: '回调和目标不受影响。失败的调用会自动重试。',
     over: app => `应用 ${app} 的腾讯云 API 已恢复`,
   },
 
