@@ -239,7 +239,7 @@ function errorCodeOf(error: unknown): string {
   return error instanceof SinkError ? error.errorCode : '';
 }
 
-/** `null` if it is not of a single bot message, but of a digest, or of an incoming webhook that this sink used before. */
+/** `null` unless it is of one bot message: not of a digest, a change without a card, or an incoming webhook that this sink used before. */
 function readMessageRef(text: string | null): MessageRef | null {
   const ref = parseJson(text ?? '') as MessageRef | null | undefined;
   return ref?.ts === undefined || ref.digest ? null : ref;

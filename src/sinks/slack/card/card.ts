@@ -54,7 +54,7 @@ export function hasCard(report: Report, { cards }: RenderContext): boolean {
 /** The text on a locked phone: failures come first. */
 function notificationOf(report: Report, effect: string, words: Words): string {
   const { channelId, revision } = report.event.data;
-  const what = words.card.notification(clean(nameOf(report, words), 100), clean(channelId, 100), effect);
+  const what = words.card.notification(nameOf(report, words, 100), clean(channelId, 100), effect);
   if (revision === null) return what;
   const end = summary(report.results, words);
   return isParked(report) ? words.sentences(end, what) : words.sentences(what, end);
@@ -80,8 +80,8 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
 }
 
 /** The channel's name; for a destroyed channel, the last known one. */
-export function nameOf(change: ListedChange, words: Words): string {
-  return shownName(lastNameOf(change), words);
+export function nameOf(change: ListedChange, words: Words, graphemes?: number): string {
+  return shownName(lastNameOf(change), words, graphemes);
 }
 
 export function shownName(name: string | null, { change: texts, card: { noName } }: Words, graphemes?: number): string {

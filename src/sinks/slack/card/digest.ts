@@ -3,7 +3,7 @@ import type { Report } from '../../report-sink.js';
 import type { Line, Message, RenderContext } from './blocks.js';
 import { bold, date, firstFitting, header, maxMessageLength, moreLine, period, present, richText } from './blocks.js';
 import { changeLine, idOf, nameOf, operatorOf } from './card.js';
-import { clean, escape } from './card-text.js';
+import { escape } from './card-text.js';
 import type { Words } from '../words/en.js';
 
 const maxLines = 20;
@@ -18,7 +18,7 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
   const kept = firstLines(reports, context);
   const times = reports.map(({ event }) => Date.parse(event.timestamp));
   const title = words.digest.title(reports.length);
-  const names = reports.slice(0, 3).map(report => clean(nameOf(report, words), 60));
+  const names = reports.slice(0, 3).map(report => nameOf(report, words, 60));
   return {
     text: escape(words.digest.notification(title, names, names.length === reports.length)),
     blocks: [
@@ -53,7 +53,7 @@ function firstLines(reports: readonly Report[], context: RenderContext): Line[] 
 }
 
 export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): Line {
-  const name = bold(clean(nameOf(report, words), graphemes));
+  const name = bold(nameOf(report, words, graphemes));
   return [name, ' ', idOf(report.event.data.channelId, words, graphemes), ' ', ...whatChanged(report, words, graphemes)];
 }
 

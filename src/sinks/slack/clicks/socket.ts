@@ -115,7 +115,7 @@ export class Socket {
       const handlers = client.listeners('ws_message');
       client.removeAllListeners('ws_message').on('ws_message', (...message: unknown[]) => {
         if (asksForAnother(message[0])) return resolve();
-        // Of a message in an unexpected form the SDK makes a rejection that nobody handles, which would end the process.
+        // The SDK leaves a rejection unhandled after a message in an unexpected form, which would end the process.
         Promise.all(handlers.map(async handle => handle.apply(client, message) as unknown)).catch(() => undefined);
       });
     });
