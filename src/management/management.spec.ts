@@ -369,6 +369,8 @@ eachStore('management', store => {
           expect(body).toEqual({ type: 'about:blank', title: 'Bad Request', status: 400, detail });
         }
       }
+      for (const query of [...limits, ...cursors])
+        expect([query, (await stage.call(`/api/v1/comparisons?${query}`)).status]).toEqual([query, 400]);
     });
 
     test('one change with its profile and every try', async () => {

@@ -1,4 +1,5 @@
 import { isISO8601 } from 'class-validator';
+import { validate as isUuid } from 'uuid';
 
 /** The range of times that ISO 8601 writes with a four-digit year. */
 const [earliest, latest] = [Date.parse('0000-01-01T00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
@@ -22,6 +23,11 @@ export function fromIso(text: unknown): number {
   if (date === undefined || !isISO8601(written, { strict: true, strictSeparator: true })) return Number.NaN;
   if (time === undefined) return Date.parse(date);
   return Date.parse(`${date}T${time}${zone === undefined ? 'Z' : zone.length === 3 ? `${zone}:00` : zone}`);
+}
+
+/** A UUID as it is stored; `null` for any other text. In upper case it would sort before all stored ones. */
+export function storedUuid(text: string): string | null {
+  return isUuid(text) && text === text.toLowerCase() ? text : null;
 }
 
 /** Returns a fallback if a stored value is damaged, so that one row cannot fail a whole list. */

@@ -6,6 +6,7 @@ import { ChangeDetailDto, ChangePageDto } from './change.dto.js';
 import { findChange, findChanges, findWebhook } from './changes.queries.js';
 import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
+import { storedUuid } from '../values.js';
 
 /** Changes of channels. */
 @Controller('api/v1/changes')
@@ -15,7 +16,7 @@ export class ChangesController {
   /** List changes, latest arrival first */
   @Get()
   async list(@Query() query: ChangesQuery): Promise<ChangePageDto> {
-    const after = afterCursor(query.cursor, id => (isUuid(id) && id === id.toLowerCase() ? id : null));
+    const after = afterCursor(query.cursor, storedUuid);
     const { changes, limit } = await findChanges(this.database, query, after);
     return pageFrom(changes, limit, change => change.id);
   }

@@ -17,7 +17,7 @@ import { readComparison } from '../../../reconcile/comparison.js';
 import { Settings } from '../../../settings/settings.js';
 import { AdminActions } from '../../admin-actions.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { toDateOrNull } from '../values.js';
+import { storedUuid, toDateOrNull } from '../values.js';
 import {
   type AppDto,
   AppPageDto,
@@ -61,7 +61,7 @@ export class ComparisonsController {
   /** List comparisons, latest first */
   @Get('comparisons')
   async list(@Query() { sdkAppId, limit, cursor }: ComparisonsQuery): Promise<ComparisonPageDto> {
-    const after = afterCursor(cursor, id => (isUuid(id) ? id : null));
+    const after = afterCursor(cursor, storedUuid);
     const rows = await this.database.kysely
       .selectFrom('comparison')
       .selectAll()
