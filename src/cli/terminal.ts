@@ -29,7 +29,7 @@ function colour(text: string): string {
   return name === undefined ? text : styleText(name as keyof typeof highlights, text);
 }
 
-/** Styles table cells; `undefined` if the output is redirected. */
+/** Colours table cells; `undefined` without colours. */
 const look = colourful ? colour : undefined;
 
 /** Prints results to standard output. Pass texts from outside through `plain` first. */

@@ -35,7 +35,7 @@ export class Metrics {
   ]);
   readonly vendorRequests = this.counter(
     'vendor_requests_total',
-    "Calls of Tencent's REST API, by app and by the code that was answered, http_<status>, timeout or network",
+    "Calls to Tencent's REST API, by app and by the code that was answered, http_<status>, timeout or network",
     ['app', 'code'],
   );
 
