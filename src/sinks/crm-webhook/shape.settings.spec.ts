@@ -19,6 +19,12 @@ describe('templates are tried before the first webhook', () => {
     ['{"a": 1}'],
     ['{"name": {{ data.profile.name | json }}}'],
     ['{% if data.exists %}{{ data | json }}{% else %}skip{% endif %}'],
+    [`{% comment %} it's {% x 'y %} {% endcomment %}{% # it's %}{% raw %}{% endraw %}{"a": {{ '"it\\'s"' }}}`],
+    ['{% if not data.exists and data.revision > 1 or data.operator contains "a" and not data.test %}1{% else %}2{% endif %}'],
+    [
+      '{% for x in data.changes limit:2 offset:0 reversed %}{% cycle "", "" %}{% endfor %}{% case data.revision %}{% when 1, 2 %}1{% else %}2{% endcase %}',
+    ],
+    ['{% assign a = "b,c" | split: "," %}{% capture b %}{% tablerow x in a cols:2 %}{% endtablerow %}{% endcapture %}{{ b | json: 2 }}'],
     ['{"n": {{ data.profile.name | default: "none" | json }}, "x": {{ data.nothing | default: 1 }}}'],
   ])('%s is well', TEMPLATE => expect(mistakes({ TEMPLATE })).toEqual([]));
 
@@ -42,6 +48,13 @@ describe('templates are tried before the first webhook', () => {
       '{% for i in (1..99999) %}{% for j in (1..99999) %}{% endfor %}{% endfor %}',
       /^SINK_CRM_TEMPLATE takes longer than 50 ms, line 1, column \d+/,
     ],
+    [`{% if data.operator == 'a %}{}{% else %}{"b":1}{% endif %}`, /^SINK_CRM_TEMPLATE is wrong: a quote is not closed, line 1, column 1/],
+    [
+      `{% for x in data.changes %}\n{% assign a = x.to | default: "b %}{% endfor %}{}`,
+      /^SINK_CRM_TEMPLATE is wrong: a quote is not closed, line 2, column 1/,
+    ],
+    ['{% if data.exists == %}{}{% else %}[]{% endif %}', /^SINK_CRM_TEMPLATE is wrong: an operator lacks a value, line 1, column 1/],
+    ['{{ 1 data.revision }}', /^SINK_CRM_TEMPLATE is wrong: two values without an operator between them, line 1, column 1/],
     ['{% for i in (1..1000000000) %}{% endfor %}', /^SINK_CRM_TEMPLATE .*memory alloc limit exceeded, line 1, column 1/],
     ['x'.repeat(100_001), /^SINK_CRM_TEMPLATE .*limit exceeded/],
   ])('%.60s is a mistake', (TEMPLATE, expected) => {
@@ -74,6 +87,11 @@ test.each<[Record<string, string>, RegExp[]]>([
   [{ SUCCESS: 'answer.code = 0' }, [/^SINK_CRM_SUCCESS is wrong: /]],
   [{ SUCCESS: "answer.msg == 'ok" }, [/^SINK_CRM_SUCCESS is wrong: a quote is not closed, line 1, column 1$/]],
   [{ SUCCESS: String.raw`answer.msg == 'it\'s` }, [/^SINK_CRM_SUCCESS is wrong: a quote is not closed/]],
+  [{ SUCCESS: 'answer.code ==' }, [/^SINK_CRM_SUCCESS is wrong: an operator lacks a value, line 1, column 1$/]],
+  [{ SUCCESS: '== 0' }, [/^SINK_CRM_SUCCESS is wrong: an operator lacks a value/]],
+  [{ SUCCESS: 'not answer.failed and' }, [/^SINK_CRM_SUCCESS is wrong: an operator lacks a value/]],
+  [{ SUCCESS: 'answer.code 0' }, [/^SINK_CRM_SUCCESS is wrong: two values without an operator between them, line 1, column 1$/]],
+  [{ SUCCESS: 'not answer.failed and status == 200 or answer.text contains "ok"' }, []],
   [{ SUCCESS: String.raw`answer.a == 'it\'s' or answer.b == "it's" or answer.c == ''` }, []],
   [{ SUCCESS: 'reply.code == 0' }, [/^SINK_CRM_SUCCESS is wrong: undefined variable: reply/]],
   [
