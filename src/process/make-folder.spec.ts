@@ -18,6 +18,9 @@ test('makes what is missing, for its owner alone', async () => {
 test('several at once make it together', async () => {
   const made = await Promise.all(Array.from({ length: 20 }, () => makeFolder(join(root, 'a', 'b', 'c'))));
   expect(made).toContain(join(root, 'a'));
+  // Who takes folders back again must not take those of others.
+  const topmost = made.filter(path => path !== undefined);
+  expect(new Set(topmost).size).toBe(topmost.length);
   expect((await stat(join(root, 'a', 'b', 'c'))).isDirectory()).toBe(true);
 });
 

@@ -11,11 +11,14 @@ export async function makeFolder(folder: string): Promise<string | undefined> {
   const parent = dirname(folder);
   const isMissing = (error: NodeJS.ErrnoException): boolean => error.code === 'ENOENT';
   const first = (await stat(parent).then(() => false, isMissing)) ? await makeFolder(parent) : undefined;
-  await mkdir(folder, 0o700).catch(async error => {
+  try {
+    await mkdir(folder, 0o700);
+    return first ?? folder;
+  } catch (error) {
     // Another process may have made it meanwhile.
     if (!(await isFolder(folder))) throw error;
-  });
-  return first ?? folder;
+    return first;
+  }
 }
 
 function isFolder(path: string): Promise<boolean> {
