@@ -185,6 +185,38 @@ eachStore('notices', store => {
     expect(told.last).toMatchObject([{ reason: stored(['answered', 401]), since: at, until: null }, 'message 1']);
   });
 
+  test('what the check at the start found has not ended when somebody pauses the sink', async () => {
+    const { stage, crm, told, process } = await stageOf();
+    const { look } = process();
+    const { at } = stage.clock;
+    const found = { check_state: 'misconfigured', check_since: at, check_reason: 'of the check', start_check_at: at } as const;
+    await stage.database.kysely.updateTable('sink').set(found).where('id', '=', crm.id).execute();
+    await look();
+    await applySinkAction(stage.database, 'crm', 'pause', { at, actor: 'api' });
+    await look();
+    expect(told.notices).toMatchObject([[{ kind: 'incident', reason: 'of the check', until: null }, null]]);
+    stage.clock.at += 60_000;
+    await look();
+    expect(told.last).toMatchObject([{ state: 'paused', paused: true, since: at, until: null }, 'message 1']);
+  });
+
+  test('a stop goes on when its cause changes, and one whose cause keeps changing is reported', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    const { look } = process();
+    await stop(crm);
+    const since = stage.clock.at + 12;
+    for (let tries = 0; tries < 7; tries++) {
+      stage.clock.at += 20_000;
+      await stage.attempt(crm, down());
+    }
+    await look();
+    expect(told.notices).toMatchObject([[{ kind: 'incident', state: 'down', since, until: null }, null]]);
+    stage.clock.at += 20_000;
+    await stage.attempt(crm, unauthorized401());
+    await look();
+    expect(told.notices.slice(1)).toMatchObject([[{ state: 'misconfigured', since, until: null }, 'message 1']]);
+  });
+
   test('a sink that stops again later than a quarter of an hour after it recovered is another message', async () => {
     const { stage, crm, told, process, stop } = await stageOf();
     const { look } = process();

@@ -54,8 +54,8 @@ export async function observe(
     const stopped = stopOf(sink);
     const { queued: waiting, failed: count } = countsOf(id);
     const isReported = stopped && (now - stopped.since >= minStoppedMs || isReportedAtOnce(sink));
-    // What a check found and an attempt has now found, too, has not ended in between.
-    if (!isReported && sink.state !== 'ok' && sink.check_state !== null) found.set(`incident ${id}`, 'unknown');
+    // What a check found has not ended because an attempt has now found it, too, or because somebody has paused the sink.
+    if (!isReported && (sink.state !== 'ok' || pausedAt !== null) && sink.check_state !== null) found.set(`incident ${id}`, 'unknown');
     if (isReported)
       found.set(`incident ${id}`, {
         ...open,
@@ -98,10 +98,10 @@ async function wereRejected(trx: Transaction<Tables>, since: number, { rejected 
 }
 
 /** Why and since when a sink is stopped, or what a check of it found; `null` if it is fine. */
-function stopOf({ state, state_since: since, reason, advice, paused_at: pausedAt, ...checked }: Selectable<Tables['sink']>) {
-  if ((state === 'misconfigured' || state === 'down') && since !== null)
-    return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
-  if (pausedAt !== null) return { state: 'paused', since: pausedAt, reason: '', advice: '' } as const;
+function stopOf({ state, stopped_since: since, reason, advice, paused_at: pausedAt, ...checked }: Selectable<Tables['sink']>) {
+  // Not `state_since`: a stop goes on if only its cause changes.
+  if (state !== 'ok' && since !== null) return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
+  if (pausedAt !== null) return { state: 'paused', since: since ?? pausedAt, reason: '', advice: '' } as const;
   const { check_state: found, check_since: foundAt, check_reason, check_advice } = checked;
   if (found === null || foundAt === null) return null;
   const shown = found === 'retrying' ? found : 'misconfigured';
