@@ -123,7 +123,7 @@ export class AppLease {
     const jitter = 0.5 + this.clock.random() / 2;
     const backOffMs = Math.round(jitter * Math.min(maxBackOffMs, minBackOffMs * 2 ** Math.min(row.failures, 10)));
     const retry_at = now + (kind === 'stop' ? stoppedRetryMs : Math.max(waitMs, backOffMs));
-    const health = { state, state_since: row.state === state ? row.state_since : now, reason: stored(why), advice: stored(advice) };
+    const health = { state, state_since: row.state === 'ok' ? now : row.state_since, reason: stored(why), advice: stored(advice) };
     await this.set(trx, { ...health, failures: row.failures + 1, retry_at });
   }
 }

@@ -548,6 +548,21 @@ eachStore('comparisons', store => {
       expect(logged).toContain("Tencent's API works again");
     });
 
+    test('an app that fails for another reason than before has failed since then', async () => {
+      const database = await store.open();
+      const { begin, once } = processAt(database);
+      vendor.key = 'another';
+      await begin({ channelIds: ['a'] });
+      await once();
+      const { state, state_since: since } = await app(database);
+      expect(state).toBe('misconfigured');
+      vendor.fault = () => ({ status: 502, body: 'bad gateway' });
+      offset = 15 * minute + 1000;
+      await begin({ channelIds: ['a'] });
+      await once();
+      expect(await app(database)).toMatchObject({ state: 'retrying', state_since: since });
+    });
+
     test('70050 waits a minute', async () => {
       const database = await store.open();
       const { begin, once } = processAt(database);

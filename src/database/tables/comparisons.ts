@@ -18,7 +18,7 @@ export interface AppTable {
   leased_until: Generated<number>;
   /** No other process may call the API before this time (rate limit). */
   paced_until: Generated<number>;
-  /** `ok`, `retrying` or `misconfigured`; since when, why, and how to fix it. */
+  /** `ok`, `retrying` or `misconfigured`; since when it is or is not `ok`, why, and how to fix it. */
   state: Generated<string>;
   state_since: number | null;
   reason: string | null;
