@@ -53,6 +53,18 @@ eachStore('the list of channels', store => {
     expect(seen).toEqual([6, 5, 4, 3, 2, 1, 0].map(index => `channel ${index}`));
   });
 
+  it('gives large channels in more pages, of one channel each at least', async () => {
+    for (const channelId of ['a', 'b', 'c', 'd']) await stage.record({ channelId, name: 'x'.repeat(1_300_000) });
+    await stage.record({ channelId: 'e', name: 'x'.repeat(5_000_000) });
+    const pages: unknown[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const page = await list(`?cursor=${cursor}`.replace(/\?cursor=$/, ''));
+      pages.push(page.items.map(item => item['channelId']));
+      cursor = page.nextCursor;
+    }
+    expect(pages).toEqual([['e'], ['d', 'c', 'b'], ['a']]);
+  });
+
   it.each(['exists=yes', 'exists=', 'query=', 'limit=0', 'limit=501', 'cursor=x', 'cursor=1', 'query=a&query=b'])(
     '%s is 400',
     async query => expect(await stage.call(`/api/v1/channels?${query}`)).toMatchObject({ status: 400, body: { status: 400 } }),
