@@ -124,7 +124,7 @@ async function compare(api: Api, given: Omit<Given, 'channel'> & { channel?: str
 async function importIds(api: Api, given: Given, file: string): Promise<void> {
   const ids = await idsIn(file);
   const { sdkAppId } = await appOf(api, given.app);
-  await agree(`${many(ids.length, 'id')} will be read at the vendor; channels that exist are recorded and sent to the sinks`, given);
+  await agree(`${many(ids.length, 'id')} will be read from Tencent; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
   for (let first = 0; first < ids.length; first += maxIds) {
     const channelIds = ids.slice(first, first + maxIds);

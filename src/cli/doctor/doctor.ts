@@ -123,7 +123,7 @@ function ofClocks(clocks: Clocks, windowSeconds: number): Finding {
   }).join(', ');
   const worst = Math.max(...[...clocks.values()].map(Math.abs));
   const advice = 'Set the clock of this machine by NTP; if only one of several differs, that one.';
-  if (worst > windowSeconds * 1000) return failure('clock', differences, `${advice} The vendor's webhooks are refused while ours is off.`);
+  if (worst > windowSeconds * 1000) return failure('clock', differences, `${advice} Tencent's webhooks are rejected while ours is off.`);
   return worst > warningMs ? warning('clock', differences, advice) : ok('clock', differences);
 }
 
