@@ -374,6 +374,13 @@ describe('against a Slack API server', () => {
     expect(await sink.alert(over, messageRef, never)).toBe(messageRef);
     expect((await history()).map(({ text }) => text.slice(0, 9))).toEqual(['✅ crm has', '🔴 crm is', '2 changes']);
   });
+
+  it('mentions nobody again by an incoming webhook when an alert reopens', async () => {
+    const sink = await open({ WEBHOOK_URL: `${server.url}/services/T000000001/B000000001/X000000001`, MENTION: 'U012AB3CD' });
+    const over = await sink.alert({ ...incident, until: Date.now() }, await sink.alert(incident, null, never), never);
+    await sink.alert({ ...incident, again: true }, over, never);
+    expect((await history()).map(({ blocks }) => JSON.stringify(blocks).includes('U012AB3CD'))).toEqual([false, false, true]);
+  });
 });
 
 describe('with a Slack that', () => {

@@ -330,6 +330,7 @@ describe('a mention', () => {
     }
     for (const alert of [others[2]!, differences, { ...incident, paused: true }, { ...incident, state: 'paused' as const, paused: true }])
       expect(mentioned(alert)).toEqual([]);
+    expect(mentioned({ ...incident, state: 'retrying' })).toEqual([]);
   });
 });
 
@@ -506,6 +507,11 @@ describe("the alerts about Tencent's API", () => {
       confirm: { title: { text: 'Compare all channels with Tencent?' } },
     });
     expect(linesOf(alertMessage(compared, { ...context, buttons: false })).join()).not.toContain('Compare now');
+  });
+
+  it('mention nobody', () => {
+    for (const alert of [vendor, compared, { ...compared, until: null }])
+      expect(JSON.stringify(alertMessage(alert, { ...context, mention: ['U012AB3CD'] }, { first: true }))).not.toContain('U012AB3CD');
   });
 
   it('say what an import brought, and why a comparison failed', () => {

@@ -221,6 +221,11 @@ describe('the slash command', () => {
     expect(await ask(sink, { user_id: 'U0BOB' })).toMatchObject({ text: 'What you can ask' });
   });
 
+  it('is answered for those who may not act, too, unless READERS says otherwise', async () => {
+    const sink = await open({ SIGNING_SECRET: 'secret', ALLOWED_USERS: ['U0BOB'] });
+    expect(await ask(sink)).toMatchObject({ text: 'What you can ask' });
+  });
+
   it.each([{ command: 'sync' }, { user_id: '' }, { user_id: '<!channel>' }])('with %j is none', async fields => {
     expect(await ask(await open({ SIGNING_SECRET: 'secret' }), fields)).toBe('');
   });

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { type FakeServer, type Handler, fakeServer } from '../../../../test/support/fake-server.ts';
 import { until } from '../../../../test/support/until.ts';
 import { noLookup } from '../../../../test/support/no-actions.ts';
-import { detailsOf } from '../../../../test/support/slack-lookups.ts';
+import { changeOf, detailsOf } from '../../../../test/support/slack-lookups.ts';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Actions } from '../../sink.js';
@@ -202,7 +202,7 @@ describe('clicks', () => {
   let calls: [string, string, string][];
   beforeEach(async () => {
     answer = () => ({ body: { ok: true } });
-    [warnings, calls] = [[], []];
+    [warnings, calls, listed] = [[], [], 0];
     server = await fakeServer((...request) => answer(...request));
   });
   afterEach(() => server.close());
@@ -222,6 +222,9 @@ describe('clicks', () => {
     };
   }
 
+  let listed: number;
+  const list = async (max: number) => Array.from({ length: Math.min(listed, max) }, () => changeOf());
+
   function open(outcome: () => number | Promise<number>, settings: Partial<SlackSettings> = {}, words = en): Interactions {
     const context = {
       name: 'team',
@@ -230,7 +233,7 @@ describe('clicks', () => {
       warn: (text: string) => void warnings.push(text),
       now: () => 0,
       clean: (text: string) => text,
-      lookup: { ...noLookup, change: async (id: string) => (id === 'gone' ? null : detailsOf()) },
+      lookup: { ...noLookup, latestChanges: list, failedChanges: list, change: async (id: string) => (id === 'gone' ? null : detailsOf()) },
     };
     const all = { BOT_TOKEN: 'xoxb-1', LOCALE: 'en', API_URL: `${server.url}/api/`, TIMEOUT_MS: 5000, READERS: 'everyone', ...settings };
     return new Interactions(Object.assign(new SlackSettings(), all), renderContext(words), context);
@@ -377,6 +380,22 @@ describe('clicks', () => {
     await until(() => server.requests.length === 2, 'Home, twice');
     await clicks.close();
     expect(shown().map(([who]) => who)).toEqual(['U0BOB', 'U0BOB']);
+  });
+
+  it('on Home show its ten latest and ten failed changes, with buttons for who may act', async () => {
+    listed = 50;
+    const clicks = open(() => 1, { ALLOWED_USERS: ['U0ALICE'] });
+    for (const user of ['U0ALICE', 'U0BOB'])
+      void clicks.take({ type: 'event_callback', event: { type: 'app_home_opened', tab: 'home', user } }, isNew);
+    await until(() => server.requests.length === 2, 'Home, twice');
+    await clicks.close();
+    for (const { body } of server.requests) {
+      const form = new URLSearchParams(body);
+      const lines = linesOf(JSON.parse(form.get('view')!) as { blocks: [] });
+      expect(lines.filter(line => line.startsWith('*Tea House*'))).toHaveLength(20);
+      expect(lines).toContain('_Only the latest are shown._');
+      expect(lines.filter(line => line === '[Retry] [Discard]')).toHaveLength(form.get('user_id') === 'U0ALICE' ? 10 : 0);
+    }
   });
 
   it('that cannot be done are told, and the log does not get the reason', async () => {

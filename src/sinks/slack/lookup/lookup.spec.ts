@@ -93,6 +93,13 @@ describe('the slash command', () => {
     expect(linesOf(await ask('failed'))).toEqual(['*No failed changes*']);
   });
 
+  it('shows the ten latest failed changes, and says that there are more', async () => {
+    const failedChanges = async (max: number) => Array.from({ length: max }, () => changeOf());
+    const lines = linesOf(await ask('failed', { ...noLookup, failedChanges }));
+    expect(lines.filter(line => line === '[Retry] [Discard]')).toHaveLength(10);
+    expect(lines[1]).toBe('_Only the latest are shown._');
+  });
+
   it.each(['help', 'HELP me', 'unknown'])('%j is help', async text => expect((await ask(text)).text).toBe('What you can ask'));
 });
 
