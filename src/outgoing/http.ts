@@ -17,8 +17,9 @@ export function retryAfterMs(header: unknown, now: number): number {
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
 }
 
-/** Any of HTTP's three date formats, or ISO 8601; UTC if it names no zone. `Date.parse` alone would take `-40` for a year. */
-function dateMs(text: string): number {
+/** Parses any of HTTP's three date formats, or ISO 8601; UTC if it names no zone. `Date.parse` alone would take `-40` for a year. */
+export function dateMs(header: unknown): number {
+  const text = typeof header === 'string' ? header.trim() : '';
   const isDate = /^([a-z]{3,9},? |\d{4}-\d\d-\d\dT)/i.test(text);
   const hasZone = /([a-z]|[+-]\d\d:?\d\d)$/i.test(text);
   return isDate ? Date.parse(hasZone ? text : `${text}Z`) : NaN;

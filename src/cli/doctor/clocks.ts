@@ -1,5 +1,6 @@
 import diagnostics from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { dateMs } from '../../outgoing/http.js';
 
 /** How far other clocks are ahead of ours, in milliseconds, by host name. */
 export type Clocks = Map<string, number>;
@@ -7,7 +8,7 @@ export type Clocks = Map<string, number>;
 /** Reads the `Date` header of all HTTP responses of this process from now on. */
 export function readDates(clocks: Clocks): void {
   const read = (host: unknown, date: unknown): void => {
-    const ms = typeof date === 'string' ? Date.parse(date) - Date.now() : Number.NaN;
+    const ms = dateMs(date) - Date.now();
     if (typeof host === 'string' && !Number.isNaN(ms)) clocks.set(host, ms);
   };
   diagnostics.subscribe('http.client.response.finish', message => {

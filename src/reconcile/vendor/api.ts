@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
-import { parseJson } from '../../outgoing/http.js';
+import { dateMs, parseJson } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
 import { exchange } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
@@ -113,7 +113,7 @@ export class VendorApi {
 
   /** How far the vendor's clock is behind ours, by the answer's `Date` in whole seconds. A difference is logged once until it is gone. */
   private distanceOf(date: unknown, sentAt: number): number {
-    const theirs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
+    const theirs = dateMs(date);
     if (Number.isNaN(theirs)) return 0;
     // `Date` was set between sending and receiving, and is rounded down by up to a second.
     const [low, high] = [sentAt - theirs - 1000, this.clock.now() - theirs];

@@ -104,6 +104,11 @@ test('the earlier of both clocks counts, and a distance is told once until it is
   expect(lines.filter(([message]) => message === "our clock and Tencent's differ")).toHaveLength(1);
 });
 
+test.each(['-40', '0', '2001'])('a Date that is only a number counts as none, not as a year (%s)', async date => {
+  vendor.fault = () => ({ ...succeeded({ OfficialAccountInfoList: [] }), headers: { date } });
+  expect((await read('x')).get('x')).toMatchObject({ kind: 'gone', behindMs: 0 });
+});
+
 test.each([
   [70003, 'stop', 'APP_1400000001_SECRET_KEY'],
   [70009, 'stop', 'APP_1400000001_SECRET_KEY'],
