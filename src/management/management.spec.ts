@@ -134,6 +134,14 @@ eachStore('management', store => {
         }
     });
 
+    test('bodies of up to 4 MB are taken, a larger one is 413', async () => {
+      const stage = await stageOf();
+      const body = '{"sink":"crm","dryRun":true}'.padEnd(4 * 1024 * 1024);
+      expect((await stage.call('/api/v1/replays', { method: 'POST', body })).status).toBe(202);
+      const larger = await stage.call('/api/v1/replays', { method: 'POST', body: `${body} ` });
+      expect([larger.status, larger.body.status]).toEqual([413, 413]);
+    });
+
     test('the documentation is open', async () => {
       const stage = await stageOf();
       expect((await stage.call('/docs', { authorization: null })).body).toContain('swagger');
