@@ -270,6 +270,9 @@ describe('clicks', () => {
   it.each([
     ['retry', changeId, { container: { is_ephemeral: true } }, {}, 'Sent again: 2 deliveries'],
     ['discard', changeId, {}, { WEBHOOK_URL: 'https://hooks.slack.com/x' }, 'Discarded: 2 deliveries'],
+    // Messages from before a setting was changed.
+    ['retry', changeId, {}, { CARDS: 'none' as const }, 'Sent again: 2 deliveries'],
+    ['pause', 'crm', {}, { ALERTS: 'off' as const }, 'Paused: crm'],
     ['compareNow', '1400000001', {}, {}, 'Comparing the channels of app 1400000001 with Tencent'],
   ])('whose result no message shows are answered privately: %s of %s', async (action, target, rest, settings, said) => {
     const clicks = open(() => 2, settings);

@@ -24,8 +24,8 @@ const answerTimeoutMs = 2000;
 type EphemeralMessage = Pick<Message, 'text'> & Partial<Message>;
 
 /**
- * Performs interactions. Slack waits 3 s for an answer, so `take` returns at once and only commands are answered directly. The card shows
- * the result of a click if it can be edited; anything else is sent to the user as an ephemeral message through the payload's response_url,
+ * Performs interactions. Slack waits 3 s for an answer, so `take` returns at once and only commands are answered directly. The message
+ * shows the result of a click if it is edited; anything else is sent to the user as an ephemeral message through the payload's response_url,
  * which bots and incoming webhooks both have and which needs no scope.
  */
 export class Interactions {
@@ -93,8 +93,10 @@ export class Interactions {
     if (action === 'details') return this.openDetails(item);
     const done = await this.context.actions[action](target, `slack:${item.user}`);
     if (!done) return { text: texts.nothingLeft[action] };
+    const { WEBHOOK_URL, CARDS, ALERTS } = this.settings;
     // A comparison has a message of its own, and only if it corrects something.
-    const isShown = !item.inHome && !item.isEphemeral && this.settings.WEBHOOK_URL === undefined && action !== 'compareNow';
+    const isEdited = action === 'retry' || action === 'discard' ? CARDS !== 'none' : ALERTS !== 'off' && action !== 'compareNow';
+    const isShown = isEdited && !item.inHome && !item.isEphemeral && WEBHOOK_URL === undefined;
     return isShown ? null : { text: `✅ ${lookup.home.done[action](clean(target, 60), Number(done))}` };
   }
 
