@@ -416,7 +416,7 @@ eachStore('delivery', store => {
       // The first drains the refresh queue, the second loads the report.
       if (transactions === 2) {
         counts.push((await news()).length);
-        await database.kysely.transaction().execute(trx => enqueueRefreshes(trx, [{ changeId, channel }]));
+        await database.kysely.transaction().execute(trx => enqueueRefreshes(database, trx, [{ changeId, channel }]));
         counts.push((await news()).length);
       }
       return asyncCommit(work);

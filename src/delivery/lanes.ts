@@ -79,7 +79,7 @@ export class Lanes extends Leases {
       const known = !mayClaim ? earliest([read.due, ...settled.dues]) : tookAll ? earliest([read.later, ...settled.dues], now) : undefined;
       return {
         over: { ...settled.over, superseded: page.superseded.length },
-        wakes: read.reported ? await enqueueRefreshes(trx, settled.moved.concat(page.superseded)) : [],
+        wakes: read.reported ? await enqueueRefreshes(this.database, trx, settled.moved.concat(page.superseded)) : [],
         claimed: works,
         nextDueAt: more || page.more || recovering ? now : roomUsedUp ? null : this.polled(await nextDue(session, row, known), now),
         closedUntil: closedUntil(row, claim.perSecond),

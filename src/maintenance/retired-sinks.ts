@@ -55,7 +55,7 @@ export async function discardPage(
       .where('state', 'in', ['pending', 'parked'])
       .where(database.isAmong('change_id', changeIds))
       .executeTakeFirst();
-    const reports = await enqueueRefreshes(trx, page);
+    const reports = await enqueueRefreshes(database, trx, page);
     if (reports.length > 0) await database.notify(trx, reports);
     return { count: Number(numUpdatedRows), reports, more: true };
   });

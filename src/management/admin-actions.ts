@@ -62,7 +62,7 @@ export class AdminActions implements Actions {
         .where('sink', '=', sink)
         .execute();
       await recordAction(trx, doing, 'discard', { delivery }, changeId);
-      const reports = await enqueueRefreshes(trx, [{ changeId, channel: found.channel }]);
+      const reports = await enqueueRefreshes(this.database, trx, [{ changeId, channel: found.channel }]);
       if (reports.length > 0) await database.notify(trx, reports);
       return { ...row, reports };
     });

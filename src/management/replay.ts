@@ -95,7 +95,7 @@ async function replayPage(
       update lane set superseded_before = null, due_at = case when lease is null then ${now} else due_at end,
         tries = case when lease is null then 0 else tries end, config_error_seq = case when lease is null then null else config_error_seq end
       where sink = ${sink.id} and ${database.isAmong('channel', channels)}`.execute(trx);
-  const reports = sink.mode === 'report' ? [] : await enqueueRefreshes(trx, fresh);
+  const reports = sink.mode === 'report' ? [] : await enqueueRefreshes(database, trx, fresh);
   const sinks = [sink.id, ...reports];
   await database.notify(trx, sinks);
   // A concurrent replay may already have updated some of them.

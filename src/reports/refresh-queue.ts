@@ -1,6 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import { chunks } from '../database/limits.js';
 import { channelsOf, isOneOf, skipLocked } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
 import type { Moved } from '../delivery/modes/mode.js';
@@ -14,19 +13,12 @@ const statementSize = 1000;
  * lock its lanes, so no other sink ever waits for one.
  * @returns the ids of the report sinks
  */
-export async function enqueueRefreshes(trx: Trx, moved: readonly Moved[]): Promise<number[]> {
-  const sinks = new Set<number>();
-  // A state sink that was down for a long time supersedes very many changes at once.
-  for (const page of chunks(moved, statementSize)) {
-    const values = page.map(({ changeId, channel }) => sql`(cast(${changeId} as text), cast(${channel} as bigint))`);
-    const { rows } = await sql<{ sink: number }>`
-        insert into report_refresh (sink, change_id, channel)
-        select sink.id, moved.column1, moved.column2 from sink cross join (values ${sql.join(values)}) as moved
-        where sink.mode = 'report' and sink.removed_at is null
-        returning sink`.execute(trx);
-    for (const { sink } of rows) sinks.add(sink);
-  }
-  return [...sinks];
+export async function enqueueRefreshes(database: Database, trx: Trx, moved: readonly Moved[]): Promise<number[]> {
+  if (moved.length === 0) return [];
+  const reports = await trx.selectFrom('sink').select('id').where('mode', '=', 'report').where('removed_at', 'is', null).execute();
+  const refreshes = reports.flatMap(({ id }) => moved.map(({ changeId, channel }) => ({ sink: id, change_id: changeId, channel })));
+  await database.insert(trx, 'report_refresh', refreshes);
+  return reports.map(({ id }) => id);
 }
 
 /**
