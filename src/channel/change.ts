@@ -30,7 +30,7 @@ export function apply(before: ChannelState, webhook: VendorEvent) {
     existenceChanged,
     /** True if the profile or the existence changed, so that the change gets the next revision. */
     altered,
-    /** Fields that the webhook names. */
+    /** Fields that the webhook names; none if it is a destroyed one. */
     named,
     /** Fields whose value in this webhook lost to the known one. */
     stale: named.filter(field => state.fields[field]!.at > eventTime || state.fields[field]!.value !== fields[field]),

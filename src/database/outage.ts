@@ -6,7 +6,7 @@ const repeatAfterMs = 60_000;
 
 /**
  * Merges failures into outages.
- * @param onBegin called at the first failure, and every minute while the outage lasts; `fields` explain an error of the database, others take `error` alone
+ * @param onBegin called at the first failure, and every minute while the outage lasts; `fields` hold its text and advice about the database
  * @param onEnd called after a second without failures; the second doubles with each relapse within a minute, up to a minute
  * @returns call it with each failure, and with `null` after each success
  */

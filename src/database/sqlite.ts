@@ -6,7 +6,7 @@ import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely
 import { makeFolder } from '../process/make-folder.js';
 import { UnusableDatabase } from './errors.js';
 
-/** Maximum number of cached prepared statements; each group size is a statement of its own. */
+/** Maximum number of cached prepared statements; see `chunksOfFewSizes`. */
 const preparedLimit = 500;
 const lockRetryMs = 100;
 

@@ -37,18 +37,18 @@ export function changesBefore(database: Database, before: number): () => Promise
 }
 
 /** Which rows are old, by table. Channels that a comparison lists are not needed once it has ended. */
-const isOld = {
+const oldRows = {
   audit: (before: number) => sql`at < ${before}`,
   alert: (before: number) => sql`resolved_at < ${before}`,
   comparison: (before: number) => sql`finished_at < ${before}`,
   comparison_channel: () => sql`comparison not in (select id from comparison where finished_at is null or resumes = 1)`,
 };
-type Table = keyof typeof isOld;
-export const tablesWithOldRows = Object.keys(isOld) as Table[];
+type Table = keyof typeof oldRows;
+export const tablesWithOldRows = Object.keys(oldRows) as Table[];
 
-/** Deletes a page of rows from before `before` (ms). @returns false at the end */
+/** Deletes a page of old rows; `before` in milliseconds. @returns false at the end */
 export async function deleteOld({ kysely }: Database, table: Table, before: number): Promise<boolean> {
-  const old = sql`select id from ${sql.table(table)} where ${isOld[table](before)} limit ${sql.lit(pageRows)}`;
+  const old = sql`select id from ${sql.table(table)} where ${oldRows[table](before)} limit ${sql.lit(pageRows)}`;
   const { numAffectedRows } = await sql`delete from ${sql.table(table)} where id in (${old})`.execute(kysely);
   return numAffectedRows === BigInt(pageRows);
 }

@@ -14,7 +14,11 @@ export class TurnBudget {
   /** Starts one thing as soon as it may: first come, first served, so that none keeps the others waiting. Resolves once it has started. */
   async run(start: () => void): Promise<void> {
     if (this.left > 0 && this.spentMs < maxMs) this.spend(start);
-    else await new Promise<void>(resolve => this.waiting.push(() => resolve(start())) === 1 && this.refill());
+    else
+      await new Promise<void>(resolve => {
+        this.waiting.push(() => resolve(start()));
+        if (this.waiting.length === 1) this.refill();
+      });
   }
 
   private spend(start: () => void): void {
