@@ -241,6 +241,8 @@ test('a process that starts just after another one has noticed a jump takes no l
   const first = await stage(url, clock);
   const sink = await first.register();
   await first.record();
+  // A more precise reading of the shared clock may set the estimate back a little.
+  await first.pass(1000);
   const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
   const claimed = async (database: Database): Promise<number> =>
     (await new Lanes(database, v4, () => 0.5).turn(sink, [], 24 * hour, claim, database.now())).claimed.length;
