@@ -59,24 +59,28 @@ export interface LockedChannel extends Omit<Row<'channel'>, 'state'> {
   latest: RecordedChange['latest'];
 }
 
-/** Creates missing channel rows and locks all of them, in a fixed order to avoid deadlocks. @returns a function that awaits them */
+/**
+ * Creates missing channel rows, then locks all of them without writing to them. Each step has a fixed order, which avoids deadlocks.
+ * @returns a function that awaits them
+ */
 export async function lockChannels(
   database: Database,
   trx: Trx,
   webhooks: readonly Pick<InboundWebhook, 'sdkAppId' | 'channelId'>[],
 ): Promise<() => Promise<Map<string, LockedChannel>>> {
-  const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([a], [b]) => (a < b ? -1 : 1));
+  const keys = [...new Map(webhooks.map(webhook => [keyOf(webhook), webhook]))].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key);
   const unknown = { state: JSON.stringify(emptyState), revision: 0, position: 0, version: 0 };
-  const rows = await database.insert<'channel', Row<'channel'>>(
-    trx,
-    'channel',
-    keys.map(([, { sdkAppId, channelId }]) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown })),
-    // A no-op update, to lock existing rows and return them.
-    'on conflict (sdk_app_id, channel_id) do update set channel_id = excluded.channel_id returning *',
-  );
+  const missing = keys.map(({ sdkAppId, channelId }) => ({ sdk_app_id: sdkAppId, channel_id: channelId, ...unknown }));
+  await database.insert(trx, 'channel', missing, 'on conflict (sdk_app_id, channel_id) do nothing');
+  const rows: (() => Promise<Row<'channel'>[]>)[] = [];
+  for (const [sdkAppId, ofApp] of Map.groupBy(keys, key => key.sdkAppId)) {
+    const ids = ofApp.map(({ channelId }) => channelId);
+    const known = trx.selectFrom('channel').selectAll().where('sdk_app_id', '=', sdkAppId).where(database.isAmong('channel_id', ids));
+    rows.push(await database.send(trx, known.orderBy('channel_id').$call(database.lock).compile()));
+  }
   return async () =>
     new Map(
-      (await rows()).map(({ state, ...row }) => {
+      (await Promise.all(rows.map(ofApp => ofApp()))).flat().map(({ state, ...row }) => {
         const latest = { revision: null, exists: false, profile: unknownProfile, version: row.version, updatedAt: row.updated_at };
         const key = keyOf({ sdkAppId: row.sdk_app_id, channelId: row.channel_id });
         return [key, { ...row, known: JSON.parse(state) as ChannelState, touched: false, latest }];
