@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, type Server as NetServer, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -45,13 +45,14 @@ export async function startService(app: NestExpressApplication): Promise<Service
   const untilWebhooksCanBeStored = await engine.start();
   const management = await NestFactory.create<NestExpressApplication>(ManagementModule.beside(app), { logger: log, abortOnError: false });
   configureManagement(management);
+  await management.init();
   await configurePublic(app);
   await untilWebhooksCanBeStored();
   const managementHost = settings.MANAGEMENT_HOST === undefined ? 'HOST' : 'MANAGEMENT_HOST';
-  const managementProblem = await listen(management, 'MANAGEMENT_PORT', managementHost, settings);
+  const managementProblem = await listen(management.getHttpServer() as Server, 'MANAGEMENT_PORT', managementHost, settings);
   // The public port comes last, so that no webhook is accepted if a port is unusable: in that case it is only probed.
-  const probe = { listen: (port: number, host: string) => once(createServer().listen(port, host), 'listening') };
-  const publicProblem = await listen(managementProblem === null ? app : probe, 'PORT', 'HOST', settings);
+  const publicServer = managementProblem === null ? (app.getHttpServer() as Server) : createServer();
+  const publicProblem = await listen(publicServer, 'PORT', 'HOST', settings);
   const problems = [managementProblem, publicProblem].filter(problem => problem !== null);
   if (problems.length > 0) throw new SettingsError([...new Set(problems)]);
   readiness.closed = null;
@@ -73,15 +74,15 @@ export async function startService(app: NestExpressApplication): Promise<Service
   return { port, managementPort, stop };
 }
 
-/** @returns the problem with the port's settings, `null` if it listens */
+/** Opens a port without Nest, which would log a failure as well. @returns the problem with the port's settings, `null` if it listens */
 async function listen(
-  server: { listen(port: number, host: string): Promise<unknown> },
+  server: NetServer,
   port: 'PORT' | 'MANAGEMENT_PORT',
   host: 'HOST' | 'MANAGEMENT_HOST',
   settings: Settings,
 ): Promise<string | null> {
   try {
-    await server.listen(settings[port], settings[host]!);
+    await once(server.listen(settings[port], settings[host]!), 'listening');
     return null;
   } catch (error) {
     const { code = '', syscall } = error as NodeJS.ErrnoException;
