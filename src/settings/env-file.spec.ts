@@ -152,3 +152,11 @@ test('a long line of capitals is read at once', () => {
   expect(ignoredNames('A'.repeat(200_000))).toEqual([]);
   expect(performance.now() - startedAt).toBeLessThan(1000);
 });
+
+// Seen failing: the start took half a minute.
+test.each(['\n', '  \r\n', '#\n', '# A=b#c\n', 'A=\n', 'A_B\n', "A='b\n", 'A=b#c\n'])('60,000 lines are read at once: %j', line => {
+  const startedAt = performance.now();
+  const { variables } = read(`FIRST=1${'\n'}${line.repeat(60_000)}LAST="2\n\n  \n3"`);
+  expect(performance.now() - startedAt).toBeLessThan(2000);
+  expect(variables).toMatchObject({ FIRST: '1', LAST: '2\n\n  \n3' });
+});
