@@ -34,6 +34,16 @@ const writings: Record<string, (text: string) => string> = {
   'percent-encoded, in base64': text => base64(encodeURIComponent(text)),
   'as a form has it, in base64': text => base64(`client:${writings['as a form has it']!(text)}`),
   'as JSON, in base64': text => base64(JSON.stringify({ text })),
+  'as PHP writes JSON, in base64': text => base64(writings['as JSON with slashes escaped']!(text)),
+  'as PHP writes JSON in ASCII, in base64url': text =>
+    Buffer.from(`{"k":"${writings['as JSON, in ASCII']!(text).replaceAll('/', '\\/')}"}`).toString('base64url'),
+  'percent-encoded in lower case, in base64': text => base64(writings['percent-encoded in lower case']!(text)),
+  'percent-encoded in both cases, in base64url': text =>
+    Buffer.from(encodeURIComponent(text).replace(/%../g, (one, at: number) => (at % 2 ? one : one.toLowerCase()))).toString('base64url'),
+  'every byte percent-encoded, in base64 after a byte': text => base64(`:${writings['every byte percent-encoded']!(text)}`),
+  'as HTML, in base64': text => base64(writings['as HTML']!(text)),
+  'percent-encoded in JSON, in base64': text => base64(writings['as JSON with slashes escaped']!(`/${encodeURIComponent(text)}`)),
+  'in base64, percent-encoded in lower case': text => writings['percent-encoded in lower case']!(base64(`user:${text}`)),
 };
 
 describe.each(Object.keys(writings))('a secret %s', how => {
@@ -66,6 +76,13 @@ describe.each(Object.keys(writings))('a secret %s', how => {
       }),
     );
   });
+});
+
+test('base64 is taken out alone, whatever is before and after it', () => {
+  const clean = cleaner([secret]);
+  for (const before of ['', 'a', 'ab', 'abc', 'abcd'])
+    for (const after of ['', '=', '==', ' a', ' abc', '!'])
+      expect(clean(`x ${before} ${base64(secret).replace(/=+$/, '')}${after}`)).toBe(`x ${before} ***${after.replace(/=/g, '')}`);
 });
 
 test('what holds no secret stays as it is', () => {
