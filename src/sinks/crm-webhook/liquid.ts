@@ -5,13 +5,10 @@ import {
   Liquid,
   type Operators,
   type Template,
-  type Token,
-  TokenKind,
-  type Value,
-  type ValueToken,
   defaultOperators,
   toValueSync,
 } from 'liquidjs';
+import { CompleteParser } from './grammar.js';
 
 /** CPU time limit for one rendering. */
 export const renderMs = 50;
@@ -103,8 +100,7 @@ export class LiquidText {
       delete this.engine.filters['raw'];
       delete this.engine.tags['capture'];
     }
-    this.templates = this.convertErrors(() => this.engine.parse(text));
-    this.convertErrors(() => checkExpressions(this.templates));
+    this.templates = this.convertErrors(() => new CompleteParser(this.engine).parse(text));
   }
 
   get variables(): string[] {
@@ -130,32 +126,6 @@ export class LiquidText {
       throw new TemplateError(fact, place, fact === 'template render limit exceeded');
     }
   }
-}
-
-/** LiquidJS accepts incomplete expressions: it cuts a text whose quote is not closed, and ignores an operator or value too many. */
-function checkExpressions(templates: readonly Template[]): void {
-  for (const template of templates) {
-    // Without a value: `reversed` of a loop.
-    for (const argument of (template.arguments?.() ?? []) as Iterable<Value | ValueToken | undefined>) {
-      const fault = argument && faultOf(argument);
-      if (fault) throw Object.assign(new Error(fault), { token: template.token });
-    }
-    if (template.children) checkExpressions(toValueSync(template.children(false, true)));
-  }
-}
-
-function faultOf(argument: Value | ValueToken): string | null {
-  const [expression, filters] = 'initial' in argument ? [argument.initial.postfix, argument.filters] : [[argument], []];
-  const tokens = [...expression, ...filters.flatMap(({ args }) => args.flat())];
-  const quoted = tokens.filter(token => typeof token === 'object' && token.kind === TokenKind.Quoted) as Token[];
-  if (!quoted.every(token => /^(["'])(\\.|(?!\1)[^\\])*\1$/s.test(token.getText()))) return 'a quote is not closed';
-  let values = 0;
-  for (const token of expression) {
-    const needed = token.kind !== TokenKind.Operator ? 0 : token.getText() === 'not' ? 1 : 2;
-    if (values < needed) return 'an operator lacks a value';
-    values += 1 - needed;
-  }
-  return values > 1 ? 'two values without an operator between them' : null;
 }
 
 /** Adds limits to a filter: LiquidJS checks the time only between outputs, each of which may have any number of filters. */

@@ -26,6 +26,14 @@ describe('templates are tried before the first webhook', () => {
     ],
     ['{% assign a = "b,c" | split: "," %}{% capture b %}{% tablerow x in a cols:2 %}{% endtablerow %}{% endcapture %}{{ b | json: 2 }}'],
     ['{"n": {{ data.profile.name | default: "none" | json }}, "x": {{ data.nothing | default: 1 }}}'],
+    // Everything else that may follow a tag's name.
+    [
+      '{%- liquid\n assign a = "b, | c" | split: ", "\n for x in a , limit : 2, offset: 0 reversed \n echo\n echo x | append : "x" | json\n break\n endfor\n -%}',
+    ],
+    [
+      '{% capture x %}{% increment n %}{% cycle "g": 1, data.revision | json %}{% unless data["exists"] %}{% elsif data.changes[ 0 ].field == "a,b" %}{% endunless %}{% case 1.5 %}{% when 1 or "2, 3" %}{% endcase %}{% endcapture %}{}',
+    ],
+    ['{% for i in ( 1 .. data.revision ) %}{% endfor %}{{ data.profile.name | default: "none", allow_false: true | json }}'],
   ])('%s is well', TEMPLATE => expect(mistakes({ TEMPLATE })).toEqual([]));
 
   test.each([
@@ -55,6 +63,34 @@ describe('templates are tried before the first webhook', () => {
     ],
     ['{% if data.exists == %}{}{% else %}[]{% endif %}', /^SINK_CRM_TEMPLATE is wrong: an operator lacks a value, line 1, column 1/],
     ['{{ 1 data.revision }}', /^SINK_CRM_TEMPLATE is wrong: two values without an operator between them, line 1, column 1/],
+    // Seen failing: each was taken, and a part of it ignored.
+    ...[
+      '{{ type, timestamp }}',
+      '{{ type | upcase | }}',
+      '{{ type | append: }}',
+      '{{ type | slice: , 2 }}',
+      '{{ type | slice: 1, }}',
+      '{{ data.profile. }}',
+      '{{ data.changes[0 1] }}',
+      '{% if data.exists, data.test %}{% endif %}',
+      '{% assign a = type, timestamp %}',
+      '{% echo type, timestamp %}',
+      '{% for x in data.changes | reverse %}{% endfor %}',
+      '{% for x in data.changes limt: 1 %}{% endfor %}',
+      '{% for x in data.changes limit: %}{% endfor %}',
+      '{% tablerow x in data.changes columns: 2 %}{% endtablerow %}',
+      '{% case type, 1 %}{% endcase %}',
+      '{% capture a b %}{% endcapture %}',
+      '{% increment a b %}',
+      '{% cycle "a", %}',
+    ].map((template): [string, RegExp] => [
+      template,
+      /^SINK_CRM_TEMPLATE is wrong: Liquid would ignore a part of it: .*, line 1, column 1$/,
+    ]),
+    ['{}\n {% if true %}{% elsif type, 1 %}{% endif %}', /Liquid would ignore a part of it: .*, line 2, column 15$/],
+    ['{% case type %}{% when "a" "b" %}{% endcase %}', /Liquid would ignore a part of it: .*, line 1, column 16$/],
+    ['{% case type %}{% else a %}{% endcase %}', /Liquid would ignore a part of it: .*, line 1, column 16$/],
+    ['{% liquid\n assign a = 1\n assign b = a, 2\n %}', /Liquid would ignore a part of it: .*, line 3, column 2$/],
     ['{% for i in (1..1000000000) %}{% endfor %}', /^SINK_CRM_TEMPLATE .*memory alloc limit exceeded, line 1, column 1/],
     ['x'.repeat(100_001), /^SINK_CRM_TEMPLATE .*limit exceeded/],
   ])('%.60s is a mistake', (TEMPLATE, expected) => {
@@ -91,6 +127,13 @@ test.each<[Record<string, string>, RegExp[]]>([
   [{ SUCCESS: '== 0' }, [/^SINK_CRM_SUCCESS is wrong: an operator lacks a value/]],
   [{ SUCCESS: 'not answer.failed and' }, [/^SINK_CRM_SUCCESS is wrong: an operator lacks a value/]],
   [{ SUCCESS: 'answer.code 0' }, [/^SINK_CRM_SUCCESS is wrong: two values without an operator between them, line 1, column 1$/]],
+  [
+    { SUCCESS: 'answer.code == 0, status == 200' },
+    [
+      /^SINK_CRM_SUCCESS is wrong: Liquid would ignore a part of it: a word, comma, colon, dot or \| too many, or with nothing after it, line 1, column 1$/,
+    ],
+  ],
+  [{ SUCCESS: 'answer.code. == 0' }, [/^SINK_CRM_SUCCESS is wrong: Liquid would ignore a part of it/]],
   [{ SUCCESS: 'not answer.failed and status == 200 or answer.text contains "ok"' }, []],
   [{ SUCCESS: String.raw`answer.a == 'it\'s' or answer.b == "it's" or answer.c == ''` }, []],
   [{ SUCCESS: 'reply.code == 0' }, [/^SINK_CRM_SUCCESS is wrong: undefined variable: reply/]],

@@ -204,6 +204,13 @@ describe('a hostile template', () => {
     '{{ s | slugify | truncatewords: 99999999 }}',
     '{{ digits | slice: digits }}',
     '{{ digits | slice: 0, digits }}',
+    `{% case 1 %}{% when ${'a or b, '.repeat(5000)}${'cor'.repeat(9000)} | %}{% endcase %}`,
+    `{{ s | slice: ${'a:b, '.repeat(9000)}, }}`,
+    `{{ s ${'| append: s '.repeat(3000)}, }}`,
+    `{% for x in s${' reversed'.repeat(9000)}reversed, %}{% endfor %}`,
+    `{% cycle ${'a:b,c|d,'.repeat(9000)} %}`,
+    `{{ s${'[0] '.repeat(9000)} ${'.a '.repeat(9000)}. }}`,
+    `{% # ${'"\\'.repeat(30_000)} %}{% if "${'\\"'.repeat(15_000)} %}{% endif %}`,
   ])('neither hangs nor ends the process: %.60s', template => {
     const at = performance.now();
     const said = (): string => {
