@@ -75,7 +75,10 @@ function answerOf({ status, headers: fields, request }: AxiosResponse, chunks: r
   // Answered before the request was read: its unsent rest would keep the connection busy for good.
   if (!(request as ClientRequest).writableFinished) (request as ClientRequest).destroy();
   const headers = fields as Record<string, unknown>;
-  const { 'retry-after': retryAfter, 'content-type': contentType } = headers;
+  const { 'retry-after': retryAfter, 'content-type': contentType, 'content-encoding': encoding = 'identity' } = headers;
+  // Where axios has decoded the body, it has removed this header. It does not decode several encodings.
+  if (chunks.length > 0 && encoding !== 'identity')
+    return { status, headers, retryAfter, contentType: 'text/plain', body: `(Content-Encoding: ${String(encoding)})` };
   const body = chunks.length === 0 ? '' : decodeText(Buffer.concat(chunks).subarray(0, maxBytes), contentType);
   return { status, headers, retryAfter, contentType, body };
 }
