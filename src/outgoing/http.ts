@@ -17,10 +17,10 @@ export function retryAfterMs(header: unknown, now: number): number {
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryAfterMs);
 }
 
-/** Parses any of HTTP's three date formats, or ISO 8601; UTC if it names no zone. `Date.parse` alone would take `-40` for a year. */
+/** Parses any of HTTP's three date formats, or ISO 8601; UTC if it names no zone. `Date.parse` alone would take `-40` for a year, and `Mon 5` for a day. */
 export function dateMs(header: unknown): number {
   const text = typeof header === 'string' ? header.trim() : '';
-  const isDate = /^([a-z]{3,9},? |\d{4}-\d\d-\d\dT)/i.test(text);
+  const isDate = /^([a-z]{3,9},? |\d{4}-\d\d-\d\dT).*\d\d:\d\d/i.test(text);
   const hasZone = /([a-z]|[+-]\d\d:?\d\d)$/i.test(text);
   return isDate ? Date.parse(hasZone ? text : `${text}Z`) : NaN;
 }
