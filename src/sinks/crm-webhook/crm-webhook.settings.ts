@@ -21,6 +21,7 @@ export class CrmWebhookSettings extends SinkSettings {
     { example: 'https://crm.example.com/hooks/channels', required: true, secret: true },
   )
   @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
+  @Must('without #: what follows one is never sent, so write %23', text => !/#/.test(String(text).replace(/\{\{.*?\}\}|\{%.*?%\}/gs, '')))
   URL!: string;
 
   @Setting('The HTTP method: `POST`, `PUT` or `PATCH`', { default: 'POST' })
@@ -58,6 +59,10 @@ export class CrmWebhookSettings extends SinkSettings {
   @Must(
     'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
     headers => !isHeaders(headers) || Object.keys(headers).every(name => !ownHeaders.has(name.toLowerCase())),
+  )
+  @Must(
+    'a JSON object that has each header once, whatever the case of its name',
+    headers => !isHeaders(headers) || [...new Headers(headers).keys()].length === Object.keys(headers).length,
   )
   HEADERS?: Record<string, string>;
 
