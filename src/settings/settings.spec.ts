@@ -104,6 +104,19 @@ test.each(['Infinity', '1e-9', '0', '-1', 'fast'])('a rate of %s is a mistake', 
   ]),
 );
 
+// Seen failing: the connection was not encrypted.
+test.each(['sslMode=require', 'a=b&SSLMODE=require', 'ssl_mode=require', 'tls=true', 'sslmode=require&sslcrl=/x'])(
+  'a parameter for TLS that the driver would ignore is a mistake: %s',
+  parameters =>
+    expect(mistakesOf({ ...minimal, DATABASE_URL: `postgres://u:planted@h/d?${parameters}` })).toEqual([
+      'DATABASE_URL must be without parameters for TLS other than ssl, sslmode, sslrootcert, sslcert, sslkey and sslnegotiation',
+    ]),
+);
+test.each([
+  'postgres://h/d?sslmode=require&sslrootcert=/x&sslcert=/y&sslkey=/z&sslnegotiation=direct&uselibpqcompat=true&ssl=true&options=-c%20ssl',
+  'sqlite:data/x?tls=1',
+])('others are none: %s', DATABASE_URL => expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([]));
+
 test.each(['postgres://u:planted@h:notaport/d', 'postgres://u:planted@h:99999/d', 'postgres://[planted/d'])(
   'a database that cannot be read is a mistake, without its value: %s',
   DATABASE_URL => {

@@ -17,6 +17,12 @@ function isPort({ property, value }: { property: string; value: unknown }): stri
   return `${property} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
 }
 
+/** The PostgreSQL driver ignores parameters that it does not know: with `sslMode=require` nothing would be encrypted. */
+function isEncryptedAsMeant(url: unknown): boolean {
+  const names = String(url).match(/(?<=^postgres.*[?&])(ssl|tls)[^=&]*/gis) ?? [];
+  return names.every(name => /^ssl(mode|rootcert|cert|key|negotiation)?$/.test(name));
+}
+
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 export class Settings extends TracingSettings {
@@ -83,6 +89,7 @@ export class Settings extends TracingSettings {
     { default: 'sqlite:data/channel-sync.db', secret: true },
   )
   @Must('sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded', isDatabaseUrl)
+  @Must('without parameters for TLS other than ssl, sslmode, sslrootcert, sslcert, sslkey and sslnegotiation', isEncryptedAsMeant)
   DATABASE_URL!: string;
 
   @Setting(
