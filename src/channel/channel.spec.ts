@@ -118,6 +118,14 @@ describe('revisions', () => {
     expect(apply(fold(before), one)).toMatchObject({ altered: true, type });
   });
 
+  test('a destroyed webhook names no field: what it tells of the profile is neither kept nor stale', () => {
+    const state = fold([{ command: 'changed', eventTime: 5, fields: { name: 'x' } }]);
+    for (const eventTime of [4, 5, 6]) {
+      const effect = apply(state, { command: 'destroyed', eventTime, fields: { name: 'z', organization: 'z' } });
+      expect(effect).toMatchObject({ named: [], stale: [], tie: false, profile: { ...unknownProfile, name: eventTime < 5 ? 'x' : null } });
+    }
+  });
+
   test('equal times: the greater text wins, the later to arrive is the tie, the loser is stale', () => {
     const first = stateOf({ command: 'changed', eventTime: 7, fields: { name: 'b' } });
     expect(apply(first, { command: 'changed', eventTime: 7, fields: { name: 'a' } })).toMatchObject({

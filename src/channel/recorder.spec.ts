@@ -138,6 +138,39 @@ eachStore('recorder', store => {
     ]);
   });
 
+  test('without a revision the fields that a webhook names are what filters look at', async () => {
+    const database = await store.open();
+    const reports = (['name', 'avatarUrl'] as const).map(field => ({ name: field, mode: 'report' as const, filters: { fields: [field] } }));
+    const sinks = await registerSinks(
+      database,
+      reports.map(sink => ({ type: 'slack', ...sink })),
+      start,
+    );
+    const recorder = recorderOf(database);
+    await recorder.record(webhook(), 5000);
+    const stale = webhook({ eventTime: start - 1, fields: { name: 'Old' } });
+    const equal = webhook({ eventTime: start + 1, fields: { name: '商店' } });
+    // It names none.
+    const gone = webhook({ command: 'destroyed', eventTime: start - 1, fields: { name: 'Old', avatarUrl: 'a' } });
+    for (const one of [stale, equal, gone]) await recorder.record(one, 5000);
+    const later = database.kysely.selectFrom('delivery').select(['change_id', 'sink']).where('position', '>', 1).orderBy('position');
+    expect(await later.execute()).toEqual([stale, equal].map(({ id }) => ({ change_id: id, sink: sinks[0]!.id })));
+  });
+
+  test('the version of a channel grows with every revision and is no less than its newest EventTime, which only a revision moves', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const channel = async (time: number, fields: InboundWebhook['fields']) => {
+      await recorder.record(webhook({ eventTime: start + time, fields }), 5000);
+      return database.kysely.selectFrom('channel').select(['version', 'updated_at']).executeTakeFirstOrThrow();
+    };
+    expect(await channel(5, { name: 'a' })).toEqual({ version: start + 5, updated_at: start + 5 });
+    expect(await channel(1, { introduction: 'older, of another field' })).toEqual({ version: start + 6, updated_at: start + 5 });
+    expect(await channel(2, { introduction: 'older, too' })).toEqual({ version: start + 7, updated_at: start + 5 });
+    expect(await channel(99, { name: 'a' })).toEqual({ version: start + 7, updated_at: start + 5 });
+    expect(await channel(100, { name: 'b' })).toEqual({ version: start + 100, updated_at: start + 100 });
+  });
+
   test('one webhook that the database refuses costs no other of its group', async () => {
     const database = await store.open();
     const failures: Error[] = [];

@@ -302,6 +302,16 @@ eachStore('upkeep', store => {
       await stage.record();
       expect((await stage.deliveries(next)).map(row => row.state)).toEqual(['pending']);
     });
+
+    test('that has another type in the same mode is a new sink, too', async () => {
+      const stage = await stageOf();
+      const [old] = await stage.configure({ name: 'crm' });
+      await stage.record();
+      const [next] = await stage.configure({ name: 'crm', type: 'log' });
+      expect(next!.id).not.toBe(old!.id);
+      await stage.run();
+      expect(await stage.deliveries()).toMatchObject([{ state: 'discarded', reason: stored(['replaced', 'crm', 'log', 'log']) }]);
+    });
   });
 
   test('goes in pages where very much was done', async () => {
