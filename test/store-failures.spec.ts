@@ -317,6 +317,9 @@ test('neither database nor spool: 503 in time, not ready, and the log names SPOO
   expect(Date.now() - startedAt).toBeLessThan(1500);
   expect((await send('GET', `${managementUrl}/readyz`)).status).toBe(503);
   expect(service.lines.some(line => line['level'] === 'error' && String(line['msg']).includes('SPOOL_DIR'))).toBe(true);
+  expect(service.lines).toContainEqual(
+    expect.objectContaining({ level: 'warn', result: 'unavailable', cause: 'unavailable', address: '127.0.0.1' }),
+  );
 }, 30_000);
 
 /* oxlint-disable jest/no-standalone-expect -- it is a test where disks can be made */
