@@ -241,6 +241,15 @@ describe('sinks', () => {
     ]);
   });
 
+  test.each([
+    ['90s', 90_000],
+    ['5m', 300_000],
+    ['36h', 129_600_000],
+    ['2d', 172_800_000],
+  ])('%s is %i ms', (SINK_A_RETRY_MAX_AGE, expected) =>
+    expect(readSettings({ ...minimal, SINK_A_TYPE: 'log', SINK_A_RETRY_MAX_AGE }).sinks[0]!.settings.RETRY_MAX_AGE).toBe(expected),
+  );
+
   // Regression: there was no warning, and the sink received nothing.
   test('an app in a filter that we do not answer to is a warning', () => {
     const { warnings } = readSettings({

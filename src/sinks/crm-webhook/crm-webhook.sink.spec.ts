@@ -4,6 +4,7 @@ import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'nod
 import { Webhook } from 'standardwebhooks';
 import { attempt, exampleDelivery, exampleEvent, sinkContract } from '../../../test/sink.contract.ts';
 import { crmSink, crmStage } from '../../../test/support/crm-sink.ts';
+import { forwardProxy, proxiesOf } from '../../../test/support/proxy.ts';
 import { ca, client, server } from '../../../test/support/test-certificates.ts';
 import { readClass } from '../../settings/setting.js';
 import { TryAgain } from '../errors.js';
@@ -339,6 +340,19 @@ describe('settings', () => {
     const { mistakes } = read({ URL: 'https://user:secret@crm.example.com', HEADERS: '{"Authorization":"Bearer planted"}' });
     expect(mistakes).toEqual([expect.stringMatching(/^SINK_CRM_HEADERS must be without authorization/)]);
   });
+});
+
+it('is checked without a request, and says what was not tried: through a proxy the target, too', async () => {
+  const { url, requests } = await target();
+  const between = await forwardProxy();
+  ends.push(() => between.close());
+  const check = async (outside: Parameters<typeof sinkAt>[2]) => (await sinkAt(url, {}, outside)).check(new AbortController().signal);
+  const untried = 'and credentials are not tried until the first delivery or `test`';
+  expect(await check({})).toEqual({ problems: [], summary: `reachable; its path ${untried}` });
+  const proxies = proxiesOf({ http_proxy: between.url() });
+  const said = `its proxy is reachable; the target behind it, its path ${untried}`;
+  expect(await check({ proxies })).toEqual({ problems: [], summary: said });
+  expect([requests, between.seen]).toEqual([[], []]);
 });
 
 it('tells of a time-out in words that help', async () => {

@@ -100,6 +100,20 @@ describe('templates are tried before the first webhook', () => {
     expect(found[0]).not.toContain(secret);
   });
 
+  test.each([
+    ['type == "channel.created"', 'channel.created, every field full'],
+    ['type == "channel.destroyed"', 'channel.destroyed, every field full'],
+    ['data.profile.name == nil', 'channel.profile.updated, every field null'],
+    ['data.profile.introduction == ""', 'channel.profile.updated, every field empty'],
+    [`data.profile.organization contains '"'`, 'channel.profile.updated, quotes, line breaks, emoji and 500 bytes'],
+    ['data.profile.avatarUrl contains newline', 'channel.profile.updated, quotes, line breaks, emoji and 500 bytes'],
+    ['data.profile.name contains "😀"', 'channel.profile.updated, quotes, line breaks, emoji and 500 bytes'],
+    ['data.changes.size == 0', 'channel.profile.updated, no changes'],
+  ])('a sample where %s is among what they are tried on', (condition, about) => {
+    const TEMPLATE = `{% capture newline %}\n{% endcapture %}{% if ${condition} %}wrong{% else %}{}{% endif %}`;
+    expect(mistakes({ TEMPLATE })).toEqual([expect.stringContaining(` wrong (sample: ${about})`)]);
+  });
+
   test('120 characters of the rendering are shown', () => {
     const [line] = mistakes({ TEMPLATE: `{"a": ${'x'.repeat(500)}` });
     expect(/: (\{"a": x+) \(/.exec(line!)![1]).toHaveLength(120);
