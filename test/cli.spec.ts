@@ -216,6 +216,8 @@ describe('doctor', () => {
     expect(await findings({ SDK_APP_IDS: 'x' }, 78)).toEqual({
       settings: 'failure: SDK_APP_IDS must list ids made of digits, separated by commas -> Correct it; nothing else was tried.',
     });
+    // A warning is no failure.
+    expect((await findings({ WEBHOOK_TOKENS: '' }, 0))['settings']).toMatch(/^warning: WEBHOOK_TOKENS is not set/);
   });
 
   test('what is wrong with a database is told, with what to do', async () => {
@@ -342,6 +344,7 @@ describe('a running service', () => {
       SINK_CRM_TYPE: 'webhook',
       SINK_CRM_URL: crm.url,
       COMPARE_EVERY: 'off',
+      WEBHOOK_PATH: '/hooks/vendor',
       ...vendor.environment,
     };
     service = await startTestService(environment);
@@ -384,11 +387,12 @@ describe('a running service', () => {
   }, 60_000);
 
   test('send-webhook takes every command, a time and another address', async () => {
-    const url = `${service.url}/webhooks/tencent-chat`;
-    for (const command of ['created', 'destroyed'])
-      expect(
-        await here.run(['send-webhook', '--command', command, '--channel', 'b', '--time', '2024-01-02T03:04:05', '--url', url]),
-      ).toMatchObject({ code: 0 });
+    const url = `${service.url}/hooks/vendor`;
+    const times = { created: '2024-01-02T03:04:05', destroyed: String(Date.UTC(2024, 0, 2, 3, 4, 5)) };
+    for (const [command, time] of Object.entries(times))
+      expect(await here.run(['send-webhook', '--command', command, '--channel', 'b', '--time', time, '--url', url])).toMatchObject({
+        code: 0,
+      });
     const types = (await listed('changes', '--channel', 'b')).map(change => [change['type'], change['eventTime']]);
     expect(types).toEqual(['channel.destroyed', 'channel.created'].map(type => [type, '2024-01-02T03:04:05.000Z']));
   }, 60_000);
@@ -400,11 +404,13 @@ describe('a running service', () => {
   }, 60_000);
 
   test('lists are tables of one line a row, or JSON with everything as it is', async () => {
-    const [{ code, out, errors }, sinks, two, none, wrongTime, wrongState] = await Promise.all([
+    const [{ code, out, errors }, sinks, two, none, before, gone, wrongTime, wrongState] = await Promise.all([
       run('changes', '--channel', '@TOA#_a'),
       listed('sinks'),
       listed('changes', '--limit', '2'),
       listed('changes', '--since', '2100-01-01'),
+      listed('changes', '--until', '2000-01-01'),
+      listed('channels', '--exists', 'false'),
       run('changes', '--since', 'x'),
       run('deliveries', '--state', 'x'),
     ]);
@@ -415,7 +421,8 @@ describe('a running service', () => {
     expect(out).not.toContain('\u001b');
     expect(sinks).toMatchObject([{ name: 'crm', type: 'webhook', counts: { owed: 3 } }]);
     expect(two).toHaveLength(2);
-    expect(none).toEqual([]);
+    expect([none, before]).toEqual([[], []]);
+    expect(gone).toMatchObject([{ channelId: 'b', exists: false }]);
     expect(wrongTime).toMatchObject({ code: 2, out: '', errors: 'since must be a time in ISO 8601\n' });
     expect(wrongState).toMatchObject({ code: 2, errors: expect.stringContaining('state must be one of') as unknown });
   }, 60_000);
@@ -447,14 +454,17 @@ describe('a running service', () => {
     const before = crm.requests.length;
     const words = ['replay', '--sink', 'crm', '--url', service.managementUrl];
     const answers = ['n\n', '\n', 'yesterday\n', '\u0004', '\u0003'];
-    const [refused, counted, ...asked] = await Promise.all([
+    const [change] = await listed('changes', '--channel', '@TOA#_a');
+    const [refused, counted, ofOne, ...asked] = await Promise.all([
       run('replay', '--sink', 'crm'),
       run('replay', '--sink', 'crm', '--dry-run', '--json'),
+      run('replay', '--change', String(change!['id']), '--dry-run', '--json'),
       ...answers.map(answer => here.onTerminal(words, answer)),
     ]);
     expect(refused).toMatchObject({ code: 2, out: '' });
     expect(refused.errors).toMatch(/^3 deliveries will be sent again.*--yes/);
     expect(counted).toMatchObject({ code: 0, out: expect.stringContaining('"replayed": 3') as unknown });
+    expect(ofOne).toMatchObject({ code: 0, out: expect.stringContaining('"replayed": 1') as unknown });
     for (const [index, { code, out }] of asked.entries()) {
       expect([answers[index], code]).toEqual([answers[index], 1]);
       expect(out).toContain('3 deliveries will be sent again.');
