@@ -24,8 +24,10 @@ afterEach(async () => {
 test('a second process on one SQLite file is refused and told which file', async () => {
   const DATABASE_URL = `sqlite:${join(folder, 'one.db')}`;
   await start({ DATABASE_URL }).listening();
+  const startedAt = Date.now();
   const second = start({ DATABASE_URL });
   expect(await second.exited).toBe(78);
+  expect(Date.now() - startedAt).toBeGreaterThan(10_000);
   expect(second.stderr).toContain(join(folder, 'one.db'));
 }, 30_000);
 

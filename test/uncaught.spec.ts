@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fakeServer } from './support/fake-server.js';
 import { mark } from './support/planted.js';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
@@ -78,6 +80,41 @@ describe('what nobody caught', () => {
       expect(linesOf(service)).toHaveLength(1);
     },
     30_000,
+  );
+
+  test.concurrent(
+    'SIGTERM alone: webhooks are taken for 5 s, attempts under way have 10 s more to end and are then given back, exit 0',
+    async () => {
+      let release = (): void => undefined;
+      const released = new Promise<void>(resolve => (release = resolve));
+      const target = await fakeServer(async ({ path }) => (path === '/slow' ? (await released, { status: 204 }) : undefined));
+      const sinks = { SINK_SLOW_URL: `${target.url}/slow`, SINK_HANG_URL: `${target.url}/hang`, SINK_HANG_TIMEOUT_MS: '60000' };
+      const service = start({ SINK_SLOW_TYPE: 'webhook', SINK_HANG_TYPE: 'webhook', SINK_SLOW_TIMEOUT_MS: '60000', ...sinks });
+      const { url } = await service.listening();
+      const post = (name: string) =>
+        sendWebhook(
+          { url: `${url}/webhooks/tencent-chat`, appId: '1400000001', token: mark },
+          { CallbackCommand: 'OfficialAccount.CallbackAfterOfficialAccountInfoChanged', Official_Account: name, EventTime: Date.now() },
+        );
+      expect((await post('before')).status).toBe(200);
+      await until(() => target.requests.length === 2, 'both attempts');
+      const exited = service.kill('SIGTERM');
+      await until(() => service.lines.some(({ msg }) => msg === 'stopping'), 'stopping');
+      const from = Date.now();
+      await sleep(4000);
+      expect((await post('late')).status).toBe(200);
+      await until(async () => (await post('too late').catch(() => null)) === null, 'the end of the port', 5000);
+      expect(Date.now() - from).toBeGreaterThan(4800);
+      await sleep(from + 12_000 - Date.now());
+      release();
+      expect(await exited).toBe(0);
+      expect(Date.now() - from).toBeGreaterThan(14_500);
+      expect(Date.now() - from).toBeLessThan(25_000);
+      const ended = service.lines.filter(({ msg }) => msg === 'delivery attempted').map(({ sink, outcome }) => [sink, outcome]);
+      expect(new Set(ended.map(String))).toEqual(new Set(['slow,delivered', 'hang,cancelled']));
+      await target.close();
+    },
+    40_000,
   );
 
   test.concurrent.each(['exception', 'rejection'])(
