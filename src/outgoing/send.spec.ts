@@ -14,6 +14,8 @@ test.each([
   ['JSON', 'application/json', '{\n  "error": "é"\n}', '{   "error": "é" }'],
   ['a problem', 'application/problem+json', '{"title":"no"}', '{"title":"no"}'],
   ['what has no type', undefined, 'no room', 'no room'],
+  ['what has an empty type', '', 'no room', 'no room'],
+  ['what has no proper type', 'utf-8', 'no room', 'no room'],
   ['control characters', 'text/plain', '\u0000\u001ba\u0007\u2028b\t', 'a b'],
   ['a secret', 'text/plain', 'bad planted-\ntoken!', 'bad ***!'],
   ['nothing', 'text/plain', ' \r\n', null],
@@ -36,6 +38,7 @@ test('500 characters, and 120 in the reason, none of them half', () => {
 test('the charset of the answer', () => {
   const gbk = Buffer.from([0xc4, 0xfa, 0xba, 0xc3]);
   expect(decodeText(gbk, 'text/html; charset=GBK')).toBe('您好');
+  for (const parameter of ["charset='gbk'", 'charset = "GBK"']) expect(decodeText(gbk, `text/html; ${parameter}`)).toBe('您好');
   expect(decodeText(Buffer.from('é'), 'text/plain; charset="utf-8"')).toBe('é');
   expect(decodeText(Buffer.from('é'), 'text/plain; charset=nonsense')).toBe('é');
   expect(decodeText(Buffer.from('é'), undefined)).toBe('é');

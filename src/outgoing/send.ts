@@ -128,7 +128,8 @@ export async function readAnswer(response: AxiosResponse<Readable>): Promise<Ans
   return answerOf(response, chunks, maxAnswerBytes);
 }
 
-const readable = /^\s*text\/|^[^;]*\b(json|xml|javascript|x-www-form-urlencoded)\b/i;
+/** Also what is no content type, such as an empty one. */
+const readable = /^\s*text\/|^[^;]*\b(json|xml|javascript|x-www-form-urlencoded)\b|^[^/]*$/i;
 /** Only this much of a response is examined, in characters. */
 const maxInputLength = 16_000;
 const maxLength = 500;
@@ -144,7 +145,7 @@ export function responseOf(answer: string, contentType: unknown, clean: Clean, m
 
 /** Decodes bytes in the charset of the content type; UTF-8 if that names none or an unknown one. */
 export function decodeText(bytes: Buffer, contentType: unknown): string {
-  const charset = typeof contentType === 'string' ? /charset="?([\w-]+)/i.exec(contentType)?.[1] : undefined;
+  const charset = typeof contentType === 'string' ? /charset\s*=\s*["']?([\w-]+)/i.exec(contentType)?.[1] : undefined;
   try {
     return new TextDecoder(charset).decode(bytes);
   } catch {
