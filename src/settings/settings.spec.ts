@@ -306,7 +306,7 @@ describe('apps that are compared', () => {
 
 // Seen failing: nothing told that the proxy is used all the same.
 test.each(['NO_PROXY', 'no_proxy'])('a range in %s is worth a look', name => {
-  const warning = `${name} has an entry with a /, which matches nothing: write names and addresses, no ranges`;
+  const warning = `${name} has a range with a /, which matches nothing: write names and addresses`;
   expect(readSettings({ ...minimal, [name]: 'a.example.com,10.0.0.0/8' }).warnings).toContain(warning);
   expect(readSettings({ ...minimal, [name]: 'a.example.com:80,10.0.0.1' }).warnings).not.toContain(warning);
 });

@@ -179,8 +179,8 @@ export function examineSettings(environment: Environment, warnings: readonly str
   if (settings.PUBLIC_URL !== undefined && settings.MANAGEMENT_TOKEN === undefined)
     settings.warnings.push('PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page');
   const noProxy = ['no_proxy', 'NO_PROXY'].find(name => raw.texts.has(name)) ?? '';
-  if (raw.texts.get(noProxy)?.includes('/'))
-    settings.warnings.push(`${noProxy} has an entry with a /, which matches nothing: write names and addresses, no ranges`);
+  if (/\/\d/.test(raw.texts.get(noProxy) ?? ''))
+    settings.warnings.push(`${noProxy} has a range with a /, which matches nothing: write names and addresses`);
   for (const sink of settings.sinks)
     for (const id of sink.settings.SDK_APP_IDS ?? [])
       if (settings.SDK_APP_IDS?.includes(id) === false)
