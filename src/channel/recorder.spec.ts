@@ -87,6 +87,41 @@ eachStore('recorder', store => {
     ]);
   });
 
+  test('one with an estimated time that comes out of the spool though it was recorded counts once', async () => {
+    const database = await store.open();
+    const recorder = recorderOf(database);
+    const one = webhook({ eventTimeEstimated: true });
+    await expect(recorder.record(one, 5000)).resolves.toBe('recorded');
+    expect(await recorder.recordAll([one, webhook({ fields: { name: 'another' } }), one])).toEqual([]);
+    expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(2);
+  });
+
+  test('two processes that record at once keep one order, and what both are told once', async () => {
+    const url = await store.url();
+    const database = await store.open(url);
+    // A SQLite file has one process.
+    if (database.embedded) return;
+    const recorders = [database, await store.open(url)].map(each => recorderOf(each));
+    for (let turn = 0; turn < 30; turn++) {
+      // Of channels that are known, and of new ones.
+      const told = (): InboundWebhook[] =>
+        Array.from({ length: 6 }, (_, index) =>
+          webhook({ channelId: `channel ${(turn + index) % 20}`, eventTime: start + turn, fields: { name: uuid() } }),
+        );
+      const same = told();
+      for (const own of [() => same.map(one => ({ ...one, id: uuid() })), told]) {
+        const results = await Promise.all(recorders.flatMap(recorder => own().map(one => recorder.record(one, 5000))));
+        expect(results.filter(result => result === 'recorded')).toHaveLength(own === told ? 12 : 6);
+      }
+    }
+    const { rows } = await sql<{ positions: string; count: number }>`
+      select string_agg(position::text, ' ' order by position) as positions, count(*)::int as count from change group by channel`.execute(
+      database.kysely,
+    );
+    expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(540);
+    for (const { positions, count } of rows) expect(positions).toBe(Array.from({ length: count }, (_, index) => index + 1).join(' '));
+  });
+
   test('revisions have no gaps, whatever arrives together', async () => {
     const database = await store.open();
     const recorder = recorderOf(database);
