@@ -224,6 +224,21 @@ eachStore('recorder', store => {
     expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(8);
   });
 
+  test('a constraint of the database is such a refusal', async () => {
+    const database = await store.open();
+    const recorder = recorderAt(
+      database,
+      () => start,
+      new EngineEvents().on('degraded', () => undefined),
+    );
+    const one = webhook();
+    await recorder.record(one, 5000);
+    const other = webhook({ id: one.id, fields: { name: 'another' } });
+    await expect(recorder.record(other, 5000)).rejects.toThrow(Unstorable);
+    expect(await recorder.recordAll([webhook({ channelId: 'b' }), other])).toEqual([other]);
+    expect(await database.kysely.selectFrom('change').select('id').execute()).toHaveLength(2);
+  });
+
   test('it says Unavailable in time when the database does not answer', async () => {
     const database = await store.open();
     database.ready = false;

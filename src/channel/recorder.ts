@@ -86,8 +86,8 @@ export class Recorder {
       const results = await this.commit(group.map(({ webhook }) => webhook));
       for (const [index, item] of group.entries()) {
         const result = results[index]!;
-        if (result instanceof Error) this.events.emit('degraded', 'recording', result);
-        if (result instanceof Error) item.reject(new Unstorable('the database refuses this webhook'));
+        if (typeof result !== 'string') this.events.emit('degraded', 'recording', result);
+        if (typeof result !== 'string') item.reject(new Unstorable('the database refuses this webhook'));
         else item.resolve(result);
       }
     } catch (error) {
@@ -107,7 +107,7 @@ export class Recorder {
     for (let left = webhooks.map(webhook => ({ webhook })); left.length > 0; await onGroup()) {
       const { group, rest } = nextGroup(left, this.enqueuer.sinkCount);
       const results = await this.commit(group.map(({ webhook }) => webhook));
-      for (const [index, { webhook }] of group.entries()) if (results[index] instanceof Error) refused.push(webhook);
+      for (const [index, { webhook }] of group.entries()) if (typeof results[index] !== 'string') refused.push(webhook);
       left = rest;
     }
     return refused;
