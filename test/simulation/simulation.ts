@@ -168,7 +168,8 @@ export class Simulation {
     const mortal = new Mortal(this.#database, time, look, () => (this.#moved = true));
     this.#time.see(mortal, machine);
     const { database } = mortal;
-    const clock = { now: () => database.now(), monotonic: () => machine.monotonic(), random: () => this.#dice.next() };
+    const [wall, monotonic] = [() => machine.wall(), () => machine.monotonic()];
+    const clock = { now: () => database.now(), wall, monotonic, random: () => this.#dice.next() };
     const wake = (ids: Iterable<number>): void => {
       // To this process at once, to the others a little later, as notices travel.
       for (const id of ids) {
@@ -189,7 +190,7 @@ export class Simulation {
     const upkeep = new Upkeep(database, { RETENTION_DAYS: 90 } as Settings, clock, events);
     const replica: Replica = { number, mortal, recorder, readings, workers: new Map(), machine, upkeep, stillUntil: 0 };
     const log = { warn: (_: string, { byMs }: { byMs: number }) => this.#note(`replica ${number} notices a jump by ${byMs} ms`) };
-    const keeper = new Timekeeper(database, { ...clock, now: () => machine.wall() }, log as unknown as Log, events);
+    const keeper = new Timekeeper(database, { ...clock, now: wall }, log as unknown as Log, events);
     look();
     await keeper.once();
     this.#time.as(mortal, () => void repeatedly(keeper.works(), trouble, new AbortController().signal));
@@ -245,8 +246,8 @@ export class Simulation {
   /** Retention, at any time, also while the clock is wrong. */
   async #upkeep(): Promise<void> {
     if (this.#replicas.length === 0) return;
-    const { mortal, upkeep } = this.#dice.pick(this.#replicas);
-    await this.#time.as(mortal, () => upkeep.once(new AbortController().signal));
+    const replica = this.#dice.pick(this.#replicas);
+    await this.#reach(replica, () => replica.upkeep.once(new AbortController().signal));
   }
 
   /** Once the clocks have been right for a minute, with somebody there, nothing waits for longer than it can have been told to. */
@@ -266,8 +267,14 @@ export class Simulation {
 
   /** Travels by itself, also when its sender dies meanwhile. */
   #notice(to: Replica, sink: number): void {
-    const after = 1 + this.#dice.below(50);
+    const after = Math.max(1 + this.#dice.below(50), to.stillUntil - this.#time.now);
     this.#time.as(to.mortal, () => this.#at(after, () => to.workers.get(sink)?.wake()));
+  }
+
+  /** What reaches a process that stands still waits until that goes on. */
+  #reach<T>(replica: Replica, work: () => Promise<T>): Promise<T> {
+    const ms = replica.stillUntil - this.#time.now;
+    return this.#time.as(replica.mortal, () => (ms > 0 ? new Promise<void>(resolve => this.#at(ms, resolve)).then(work) : work()));
   }
 
   #burst(replicas: number): void {
@@ -277,19 +284,17 @@ export class Simulation {
       if (!replica) continue;
       this.#webhooks += 1;
       const id = `00000000-0000-7000-8000-${String(this.#ids++).padStart(12, '0')}`;
-      void this.#time
-        .as(replica.mortal, () => replica.recorder.record(receiptOf(webhook, id, replica.machine.wall()), 1400))
-        .then(
-          result => {
-            this.#acked.add(webhook.Operator_Account);
-            this.#note(`${replica.number} ${result} ${webhook.Operator_Account}`);
-          },
-          (error: Error) => {
-            // Who stood still is late with its answer; everybody else has no reason to refuse.
-            if (this.#time.now > replica.stillUntil + 1000) this.#breach(`not kept: ${error.message}`);
-            this.#note(`${replica.number} refused ${webhook.Operator_Account}`);
-          },
-        );
+      void this.#reach(replica, () => replica.recorder.record(receiptOf(webhook, id, replica.machine.wall()), 1400)).then(
+        result => {
+          this.#acked.add(webhook.Operator_Account);
+          this.#note(`${replica.number} ${result} ${webhook.Operator_Account}`);
+        },
+        (error: Error) => {
+          // Who stood still is late with its answer; everybody else has no reason to refuse.
+          if (this.#time.now > replica.stillUntil + 1000) this.#breach(`not kept: ${error.message}`);
+          this.#note(`${replica.number} refused ${webhook.Operator_Account}`);
+        },
+      );
     }
     if (this.#dice.chance(0.5)) this.#reading();
     // While there is something in hand.
@@ -299,7 +304,8 @@ export class Simulation {
   /** Some channels are read from the vendor, as of a moment ago, by whoever is there; what they are like there need not be what any webhook said. */
   #reading(): void {
     if (this.#replicas.length === 0) return;
-    const { mortal, number, readings } = this.#dice.pick(this.#replicas);
+    const replica = this.#dice.pick(this.#replicas);
+    const { number, readings } = replica;
     const sentAt = this.#server.wall();
     const at = Math.min(sentAt, this.#time.now) - 10_000;
     const read = Array.from({ length: 1 + this.#dice.below(5) }, (_, index) => {
@@ -316,7 +322,7 @@ export class Simulation {
       judge: (known: Parameters<Code['judge']>[0]) => ({ ...this.#code.judge(known, fields, at), againAt: null }),
     });
     const distinct = [...new Map(read.map(reading => [reading.channelId, reading])).values()];
-    const recording = this.#time.as(mortal, () =>
+    const recording = this.#reach(replica, () =>
       readings.transaction(async (_, record) => {
         await record(distinct.map(one));
         // From here on it is committed, whether its process lives to see that or not.
@@ -366,6 +372,7 @@ export class Simulation {
     const replica = this.#dice.pick(this.#replicas);
     const ms = 1000 + this.#dice.below(40_000);
     const suspended = this.#dice.chance(0.3);
+    if (this.#time.now < replica.stillUntil) return;
     this.#time[suspended ? 'suspend' : 'freeze'](replica.mortal, ms);
     replica.stillUntil = this.#time.now + ms;
     if (suspended) this.#at(ms - 1, () => (replica.machine.suspendedMs += ms));
@@ -492,6 +499,7 @@ export class Simulation {
     this.#writes = writes;
     const [row] = await this.#ask<Record<'forgotten' | 'unowed' | 'odd' | 'expired' | 'newest', number>>(
       `select total(not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and lane.due_at is not null)
+           and not exists (select 1 from lane where lane.sink = d.sink and lane.channel = d.channel and d.position < lane.superseded_before)
            and not exists (select 1 from report_refresh r where r.sink = d.sink and r.change_id = d.change_id)) as forgotten,
          (select count(*) from change c, sink s where c.rowid > ? and case s.mode when 'report' then c.source <> 'import' else c.revision is not null end and not exists
            (select 1 from delivery d where d.change_id = c.id and d.sink = s.id)) as unowed,
@@ -502,7 +510,10 @@ export class Simulation {
       this.#looked,
     );
     this.#looked = row!.newest ?? 0;
-    if (row!.forgotten > 0) this.#breach(`${row!.forgotten} open deliveries are in no lane that is due, nor in the news`);
+    if (row!.forgotten > 0)
+      this.#breach(
+        `${row!.forgotten} open deliveries are in no lane that is due, nor to be marked as superseded, nor in the queue of refreshes`,
+      );
     if (row!.unowed > 0) this.#breach(`${row!.unowed} changes are not owed to a sink that wants them`);
     if (row!.expired > 0 && !this.#mayExpire) this.#breach(`${row!.expired} deliveries are given up as too old within the hour`);
     if (row!.odd > 0) this.#breach(`${row!.odd} deliveries are in no state or in two`);
