@@ -24,6 +24,13 @@ test('twenty hours of several replicas, each out of one seed, keep every promise
   expect(halves.map(({ journal }) => journal === again.journal)).toEqual([true, false]);
 }, 300_000);
 
-test('an hour that broke a promise before: a replica starts a second after the shared clock was set', async () => {
-  expect((await simulate(1, 11440)).printed).toMatch(/, 0 broken,/);
-}, 60_000);
+test.each([
+  [11440, 'a replica starts a second after the shared clock was set'],
+  [50219, 'a machine is suspended with work at hand, which another replica does meanwhile'],
+])(
+  'an hour that broke a promise before, seed %i: %s',
+  async seed => {
+    expect((await simulate(1, seed)).printed).toMatch(/, 0 broken,/);
+  },
+  60_000,
+);

@@ -26,8 +26,8 @@ export class Attempts {
   inFlight = 0;
   /** The work of each of the next attempts. */
   private queue: LaneWork[][] = [];
-  /** Held work, with the monotonic time until which its lease is certainly valid. */
-  private readonly leases = new Map<LaneWork, number>();
+  /** Held work, with the times until which its lease is certainly valid. */
+  private readonly leases = new Map<LaneWork, Record<'monotonic' | 'wall', number>>();
   private starting = false;
   /** True after a misconfigured answer or a Retry-After: nothing starts until a turn has settled it. */
   private suspect = false;
@@ -40,7 +40,7 @@ export class Attempts {
   constructor(
     private readonly sink: Sink,
     private readonly settings: SinkSettings,
-    private readonly clock: Pick<Clock, 'monotonic'>,
+    private readonly clock: Pick<Clock, 'monotonic' | 'wall'>,
     private readonly onEnd: (cancelled: readonly LaneWork[], durationMs: number) => void,
     private readonly stop: AbortSignal,
     private readonly starts: TurnBudget,
@@ -70,12 +70,26 @@ export class Attempts {
   }
 
   take(works: readonly LaneWork[], leasedUntil: number): void {
-    for (const work of works) this.leases.set(work, leasedUntil);
+    this.hold(works, leasedUntil);
     this.queue.push([...works]);
   }
 
   renewed(works: readonly LaneWork[], leasedUntil: number): void {
-    for (const work of works) if (this.leases.has(work)) this.leases.set(work, leasedUntil);
+    this.hold(
+      works.filter(work => this.leases.has(work)),
+      leasedUntil,
+    );
+  }
+
+  private hold(works: readonly LaneWork[], monotonic: number): void {
+    // If the machine was suspended, only the wall clock shows it; if that is set forward, some work waits for its lease to expire.
+    const until = { monotonic, wall: monotonic - this.clock.monotonic() + this.clock.wall() };
+    for (const work of works) this.leases.set(work, until);
+  }
+
+  private isHeld(work: LaneWork): boolean {
+    const { monotonic, wall } = this.leases.get(work)!;
+    return monotonic > this.clock.monotonic() && wall > this.clock.wall();
   }
 
   forget(ended: readonly Ended[]): void {
@@ -108,8 +122,7 @@ export class Attempts {
     const works = this.queue.shift()!;
     while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
     // If this process was blocked for long, other processes may have taken some of these lanes.
-    const now = this.clock.monotonic();
-    const expired = works.filter(work => this.leases.get(work)! <= now);
+    const expired = works.filter(work => !this.isHeld(work));
     for (const work of expired) this.leases.delete(work);
     if (expired.length > 0) this.onEnd([], 0);
     const ours = works.filter(work => this.leases.has(work));

@@ -30,6 +30,7 @@ class TestClock {
   time = start;
   now = (): number => this.time;
   monotonic = this.now;
+  wall = this.now;
   random = (): number => 0.5;
 }
 

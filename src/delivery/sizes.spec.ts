@@ -140,7 +140,7 @@ eachStore('sizes', store => {
       },
     };
     const settings = Object.assign(new SinkSettings(), { TIMEOUT_MS: 60_000, CONCURRENCY: 1000, RETRY_MAX_AGE: day });
-    const clock = { now: () => start, monotonic: () => performance.now() };
+    const clock = { now: () => start, monotonic: () => performance.now(), wall: () => start };
     const worker = new Worker(sink!, bulk, settings, new Lanes(database, v4, () => 0.5), soundEvents(), clock, host);
     worker.start();
     await until(() => got.size === 40_000, 'every delivery', 60_000);

@@ -53,7 +53,7 @@ export class Worker implements LocalWorker {
     private readonly lanes: Lanes,
     private readonly events: EngineEvents,
     /** `now` for times in the database, `monotonic` for waits and durations. */
-    private readonly clock: Pick<SharedClock, 'now' | 'monotonic'>,
+    private readonly clock: Pick<SharedClock, 'now' | 'monotonic' | 'wall'>,
     private readonly host: WorkerHost,
   ) {
     const onEnd = (cancelled: readonly LaneWork[], durationMs: number): void => {

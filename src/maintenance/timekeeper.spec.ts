@@ -26,13 +26,13 @@ class FakeClock extends Clock {
   passed = 0;
   ahead = 0;
   private readonly began = performance.now();
-  private readonly wall = Date.now();
+  private readonly setTo = Date.now();
 
   override monotonic(): number {
     return performance.now() + this.passed;
   }
   override now(): number {
-    return Math.floor(this.wall + performance.now() - this.began + this.passed + this.ahead);
+    return Math.floor(this.setTo + performance.now() - this.began + this.passed + this.ahead);
   }
 }
 

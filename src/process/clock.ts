@@ -2,10 +2,15 @@
 export class Clock {
   /** Wall time in milliseconds since 1970, for display, arrival times and the signature window. It may jump: measure with `monotonic`. */
   now(): number {
+    return this.wall();
+  }
+
+  /** The same, also where `now` is another clock. */
+  wall(): number {
     return Date.now();
   }
 
-  /** Milliseconds since an arbitrary start; never set or adjusted. */
+  /** Milliseconds since an arbitrary start; never set or adjusted. It stops while the machine is suspended. */
   monotonic(): number {
     return performance.now();
   }
