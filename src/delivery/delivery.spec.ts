@@ -428,6 +428,23 @@ eachStore('delivery', store => {
     expect([...counts, (await news()).length]).toEqual([0, 1, 0]);
   });
 
+  test('a report that arrived after its lease was lost is shown once more: it may have replaced a newer one', async () => {
+    const database = await store.open();
+    const { serve, change, clock, drain } = stage(database);
+    await serve({ cards: ['report', new ScriptedReport()] });
+    await drain();
+    await change();
+    const row = await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow();
+    const [sink, lanes] = [{ ...row, mode: 'report' as const }, new Lanes(database, v4, () => 0.5)];
+    const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
+    const [work] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed.flat();
+    await database.kysely.updateTable('lane').set({ lease: 'another' }).execute();
+    const ended = [{ at: clock.time, durationMs: 1, answers: [{ work: work!, answer: { messageRef: '1.2' } }] }];
+    const { wakes } = await lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, clock.time);
+    expect(wakes).toEqual([sink.id]);
+    expect(await database.kysely.selectFrom('report_refresh').select('change_id').execute()).toEqual([{ change_id: work!.change_id }]);
+  });
+
   test('a report tells also of what was superseded', async () => {
     const { serve, change, later, settled, drain, ends } = stage(await store.open());
     const [index, cards] = [new ScriptedSink(), new ScriptedReport()];

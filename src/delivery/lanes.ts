@@ -125,9 +125,12 @@ export class Lanes extends Leases {
     const written = await writeSettlements(session, valid);
     const count = (state: Settlement['delivery']['state']): number =>
       valid.filter(({ delivery, work }) => delivery.state === state && work.state === 'pending').length;
-    const moved = valid
+    // A report that arrives after its lease was lost may replace a newer one of the new holder, so it is shown once more.
+    const toShow = valid
       .filter(({ notifyReports }) => notifyReports)
-      .map(({ work }) => ({ changeId: work.change_id, channel: work.channel }));
+      .map(({ work }) => work)
+      .concat(sink.mode === 'report' ? [...unleased] : []);
+    const moved = toShow.map(work => ({ changeId: work.change_id, channel: work.channel }));
     return { over: { delivered: count('delivered'), parked: count('parked') }, moved, unleased, ...written };
   }
 }
