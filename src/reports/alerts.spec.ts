@@ -623,6 +623,31 @@ eachStore('notices', store => {
     await dying;
   });
 
+  test('an edit that arrives after its lease was lost is replaced by the newest once more', async () => {
+    const { stage, crm, told, process, stop } = await stageOf();
+    await stop(crm);
+    stage.clock.at += 60_012;
+    await process().look();
+    await stage.record({ channelId: 'another' });
+    stage.clock.at += 30_000;
+    const [slow, arrival, underWay] = [new Told(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    slow.alert = async (...edit) => {
+      underWay.resolve();
+      await arrival.promise;
+      return told.alert(...edit);
+    };
+    const late = process(slow).look();
+    await underWay.promise;
+    stage.clock.at += 11_001;
+    await stage.attempt(crm);
+    await process().look();
+    arrival.resolve();
+    await late;
+    expect(told.notices.map(([{ until }]) => until === null)).toEqual([true, false, true, false]);
+    await process().look();
+    expect(told.notices).toHaveLength(4);
+  });
+
   test('a summary that was due before midnight comes after it, once, and the next one goes on where it ended', async () => {
     const { stage, slack, told, process } = await stageOf();
     told.summary = { hour: 23, minute: 30, timeZone: 'UTC' };

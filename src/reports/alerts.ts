@@ -127,12 +127,11 @@ export class Alerts {
     } catch (error) {
       values = stop.aborted ? { due_at: this.clock.now() } : this.failure(served.name, row, error);
     }
-    await this.database.kysely
-      .updateTable('alert')
-      .set({ ...values, lease: null })
-      .where('id', '=', row.id)
-      .where('lease', '=', lease)
-      .execute();
+    const written = this.database.kysely.updateTable('alert').where('id', '=', row.id);
+    const leased = written.set({ ...values, lease: null }).where('lease', '=', lease);
+    // An edit that arrives after its lease was lost may replace a newer one of the new holder, so that one is sent once more.
+    if ((await leased.executeTakeFirst()).numUpdatedRows === 0n && values.message_ref)
+      await written.set(values).where('lease', 'is', null).where('message_ref', '=', row.message_ref).execute();
     const { RATE_PER_SECOND: perSecond } = served.settings;
     if (perSecond !== undefined && extraCalls > 0)
       await this.database.kysely
