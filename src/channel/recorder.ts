@@ -86,9 +86,12 @@ export class Recorder {
       const results = await this.commit(group.map(({ webhook }) => webhook));
       for (const [index, item] of group.entries()) {
         const result = results[index]!;
-        if (typeof result !== 'string') this.events.emit('degraded', 'recording', result);
-        if (typeof result !== 'string') item.reject(new Unstorable('the database refuses this webhook'));
-        else item.resolve(result);
+        if (typeof result === 'string') {
+          item.resolve(result);
+          continue;
+        }
+        this.events.emit('degraded', 'recording', result);
+        item.reject(new Unstorable('the database refuses this webhook'));
       }
     } catch (error) {
       this.events.emit('degraded', 'recording', error as Error);

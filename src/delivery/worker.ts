@@ -52,7 +52,7 @@ export class Worker implements LocalWorker {
     private readonly settings: SinkSettings,
     private readonly lanes: Lanes,
     private readonly events: EngineEvents,
-    /** `now` for times in the database, `monotonic` for waits and durations. */
+    /** `now` for times in the database, `monotonic` for waits and durations, `wall` to notice that the machine was suspended. */
     private readonly clock: Pick<SharedClock, 'now' | 'monotonic' | 'wall'>,
     private readonly host: WorkerHost,
   ) {

@@ -19,12 +19,16 @@ export interface Proxies {
   direct: readonly { name: string; port: string | undefined }[];
 }
 
+/** The spelling of a proxy variable that counts, given its name in lower case; `undefined` if it is not set. */
+export function proxyVariable(texts: ReadonlyMap<string, string>, name: string): string | undefined {
+  return [name, name.toUpperCase()].find(spelling => texts.has(spelling));
+}
+
 /** Reads the proxy variables from trimmed texts by name; mistakes contain no value. */
 export function proxiesFrom(texts: ReadonlyMap<string, string>): { proxies: Proxies; mistakes: string[] } {
   const mistakes: string[] = [];
-  const variableFor = (name: string): string | undefined => [name, name.toUpperCase()].find(spelling => texts.has(spelling));
   function proxy(name: string): Proxy | null {
-    const variable = variableFor(name);
+    const variable = proxyVariable(texts, name);
     if (variable === undefined) return null;
     const url = URL.parse(texts.get(variable)!);
     try {
@@ -35,7 +39,7 @@ export function proxiesFrom(texts: ReadonlyMap<string, string>): { proxies: Prox
     mistakes.push(`${variable} must be an http or https URL, such as http://proxy.example.com:3128, its user and password percent-encoded`);
     return null;
   }
-  const entries = texts.get(variableFor('no_proxy') ?? '')?.split(/[\s,]+/) ?? [];
+  const entries = texts.get(proxyVariable(texts, 'no_proxy') ?? '')?.split(/[\s,]+/) ?? [];
   return { proxies: { https: proxy('https_proxy'), http: proxy('http_proxy'), direct: entries.filter(Boolean).map(directOf) }, mistakes };
 }
 

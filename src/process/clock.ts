@@ -5,7 +5,7 @@ export class Clock {
     return this.wall();
   }
 
-  /** The same, also where `now` is another clock. */
+  /** The wall time of this machine; `now` is that of the database in a `SharedClock`. */
   wall(): number {
     return Date.now();
   }

@@ -1,5 +1,5 @@
 import { IsIn, IsPositive, Matches, MaxLength } from 'class-validator';
-import { type Proxies, proxiesFrom, proxyVariables } from '../outgoing/proxies.js';
+import { type Proxies, proxiesFrom, proxyVariable, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
@@ -178,7 +178,7 @@ export function examineSettings(environment: Environment, warnings: readonly str
   if (!raw.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: anyone who knows the URL can send webhooks');
   if (settings.PUBLIC_URL !== undefined && settings.MANAGEMENT_TOKEN === undefined)
     settings.warnings.push('PUBLIC_URL does nothing without MANAGEMENT_TOKEN: there is no page');
-  const noProxy = ['no_proxy', 'NO_PROXY'].find(name => raw.texts.has(name)) ?? '';
+  const noProxy = proxyVariable(raw.texts, 'no_proxy') ?? '';
   if (/\/\d/.test(raw.texts.get(noProxy) ?? ''))
     settings.warnings.push(`${noProxy} has a range with a /, which matches nothing: write names and addresses`);
   for (const sink of settings.sinks)
