@@ -14,7 +14,7 @@ import type { Report, ReportSink } from '../sinks/report-sink.js';
 import { SinkSettings } from '../sinks/settings.js';
 import { applySinkAction } from '../management/pause.js';
 import { Lanes } from './lanes.js';
-import { registerSinks } from '../sinks/registry.js';
+import { type RegisteredSink, registerSinks } from '../sinks/registry.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
@@ -32,6 +32,11 @@ class TestClock {
   monotonic = this.now;
   wall = this.now;
   random = (): number => 0.5;
+}
+
+/** The sink of a database that has one, for turns without a worker. */
+async function onlySink(database: Database, mode: Mode): Promise<RegisteredSink> {
+  return { ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()), mode };
 }
 
 /** A fake sink with scripted answers that records its deliveries. */
@@ -400,10 +405,7 @@ eachStore('delivery', store => {
     await serve({ cards: ['report', new ScriptedReport()] });
     await drain();
     await change();
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'report' as const,
-    };
+    const sink = await onlySink(database, 'report');
     const { change_id: changeId, channel } = await database.kysely
       .selectFrom('delivery')
       .select(['change_id', 'channel'])
@@ -434,8 +436,7 @@ eachStore('delivery', store => {
     await serve({ cards: ['report', new ScriptedReport()] });
     await drain();
     await change();
-    const row = await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow();
-    const [sink, lanes] = [{ ...row, mode: 'report' as const }, new Lanes(database, v4, () => 0.5)];
+    const [sink, lanes] = [await onlySink(database, 'report'), new Lanes(database, v4, () => 0.5)];
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const [work] = (await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed.flat();
     await database.kysely.updateTable('lane').set({ lease: 'another' }).execute();
@@ -640,10 +641,7 @@ eachStore('delivery', store => {
     // A process that dies while it posts the next one.
     await change({ channelId: 'lost' });
     const lanes = new Lanes(database, v4, () => 0.5);
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'report' as const,
-    };
+    const sink = await onlySink(database, 'report');
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const look = async (): Promise<number | null> =>
       ((await lanes.turn(sink, [], 86_400_000, claim, clock.time)).claimed[0]![0]!.delivery as Report).possiblyPostedSince;
@@ -862,10 +860,7 @@ eachStore('delivery', store => {
     const { serve, change, drain, clock } = stage(database);
     await serve({ crm: ['log', new ScriptedSink()] });
     await drain();
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'log' as const,
-    };
+    const sink = await onlySink(database, 'log');
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 10_000, probeMs: 5000, bytes: 1e6, perSecond: null };
     const failure = new Misconfigured(['answered', 404], ['as_said', 'check the URL'], 404);
@@ -957,8 +952,7 @@ eachStore('delivery', store => {
     await serve({ crm: ['log', new ScriptedSink()] });
     await drain();
     await change();
-    const row = await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow();
-    const [sink, lanes] = [{ ...row, mode: 'log' as const }, new Lanes(database, v4, () => 0.5)];
+    const [sink, lanes] = [await onlySink(database, 'log'), new Lanes(database, v4, () => 0.5)];
     const claim = { attempts: 1, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     for (const failure of [
       new TryAgain(['answered', 429], ['as_said', ''], 429, 2000),
@@ -980,10 +974,7 @@ eachStore('delivery', store => {
     await drain();
     await change({ channelId: 'slow' });
     await change({ channelId: 'failing' });
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'log' as const,
-    };
+    const sink = await onlySink(database, 'log');
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const turn = (ended: Ended[], now: number) => lanes.turn(sink, ended, 86_400_000, { ...claim, attempts: 0 }, now);
@@ -1014,10 +1005,7 @@ eachStore('delivery', store => {
     await serve({ crm: ['log', new ScriptedSink()] });
     await drain();
     for (const channelId of ['bad', 'slow', 'bad', 'bad']) await change({ channelId });
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'log' as const,
-    };
+    const sink = await onlySink(database, 'log');
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const take = async () => {
@@ -1051,10 +1039,7 @@ eachStore('delivery', store => {
     await serve({ crm: ['log', new ScriptedSink()] });
     await drain();
     await change();
-    const sink = {
-      ...(await database.kysely.selectFrom('sink').select(['id', 'name', 'type']).executeTakeFirstOrThrow()),
-      mode: 'log' as const,
-    };
+    const sink = await onlySink(database, 'log');
     const lanes = new Lanes(database, v4, () => 0.5);
     const claim = { attempts: 10, batchSize: 1, leaseMs: 1000, probeMs: 1000, bytes: 1e6, perSecond: null };
     const lane = () => database.kysely.selectFrom('lane').select(['lease', 'due_at']).executeTakeFirstOrThrow();
