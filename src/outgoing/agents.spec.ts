@@ -279,7 +279,15 @@ it.each([true, false])('Socket Mode goes through a tunnel (TLS: %s)', async secu
   expect(between.seen).toEqual([secure ? `CONNECT ${host}` : `POST ${slack.apiUrl}apps.connections.open`, `CONNECT ${host}`]);
   expect(warnings).toEqual([]);
   socket.close();
-  await until(() => slack.connections.length === 0 && between.sockets.size === 0, 'its end');
+  const isOver = (): boolean => slack.connections.length === 0 && between.sockets.size === 0;
+  await until(isOver, 'its end');
+  // Also of those that are closed just before they are open.
+  for (let turn = 1; turn <= 20; turn++) {
+    const leaving = listen(between.url(credentials));
+    while (slack.opened() === turn) await new Promise(setImmediate);
+    leaving.close();
+    await until(isOver, 'the end of one that is about to open');
+  }
   const refused = listen(between.url(`user:${mark}@`));
   await until(() => warnings.length > 0, 'a warning');
   refused.close();

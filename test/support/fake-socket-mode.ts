@@ -33,6 +33,8 @@ export async function fakeSocketMode(appToken: string, tls?: ServerOptions) {
     connections.push(socket);
     socket.on('close', () => connections.splice(connections.indexOf(socket), 1));
     socket.on('error', () => socket.destroy());
+    // Node leaves the socket of an upgrade half open.
+    socket.on('end', () => socket.end());
     let rest: Buffer = Buffer.alloc(0);
     socket.on('data', (chunk: Buffer) => {
       rest = Buffer.concat([rest, chunk]);
