@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
 import { commands } from './support/vendor.js';
@@ -80,5 +81,27 @@ describe('what Node hands over as a bare socket', () => {
     const startedAt = Date.now();
     expect(statuses(await say(`${webhook('third')}${head}nonsense\r\n`))).toEqual(['200', '400']);
     expect(Date.now() - startedAt).toBeLessThan(2500);
+  });
+
+  // A reset for unread input discards what the client has not read yet.
+  test.each([
+    ['an accepted webhook', webhook('closing').replace('\r\n', '\r\nConnection: close\r\n'), '200'],
+    ['an announced body', webhook('expected').replace('\r\n', '\r\nExpect: 100-continue\r\n'), '200'],
+    ['a webhook of another app', webhook('foreign').replace('1400000001', '2').replace('\r\n', '\r\nConnection: close\r\n'), '403'],
+  ])('a client that writes on behind %s and reads late still gets its answer', async (_, request, status) => {
+    const socket = connect(ports.public, '127.0.0.1')
+      .pause()
+      .on('error', () => undefined);
+    socket.write(request);
+    for (let count = 0; count < 40; count++) {
+      socket.write('POST ');
+      await sleep(1);
+    }
+    let text = '';
+    for await (const chunk of socket.setTimeout(1000, () => socket.destroySoon())) {
+      text += chunk;
+      if (statuses({ text, ended: false }).includes(status)) break;
+    }
+    expect(statuses({ text, ended: false })).toContain(status);
   });
 });

@@ -7,6 +7,12 @@ const badRequest = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n';
 /** Clients offer these upgrades with ordinary requests and continue with HTTP/1.1 if they are ignored. */
 const ignoredUpgrade = /^(h2c|TLS\/)/i;
 
+/** Reads further input and drops it: closing a socket with unread data sends a reset, which can overtake the answer. */
+function drain(socket: Socket): Socket {
+  const cut = setTimeout(() => socket.destroy(), lingerMs);
+  return socket.once('close', () => clearTimeout(cut)).resume();
+}
+
 export interface SocketRules {
   /** The answer to CONNECT and Upgrade. */
   notFound: { type: string; body: string };
@@ -63,6 +69,8 @@ export function guardSockets(
     const idle = setTimeout(() => end(socket), keepAliveTimeoutMs + requestTimeoutMs + socketTimeoutMs).unref();
     connections.set(socket, { idle, due: new Set() });
     socket.once('close', () => clearTimeout(idle));
+    // Node calls this after the last answer. What else arrives is no request any more.
+    socket.destroySoon = () => drain(socket.removeAllListeners('data').on('data', () => undefined)).end();
   });
   server.prependListener('request', (request, response) => {
     // Strip scheme and host of an absolute URL: an invalid host would be answered in HTML.
@@ -85,13 +93,12 @@ export function guardSockets(
     if (connection.leaving) return;
     connection.leaving = true;
     if (!socket.writable) return socket.destroySoon();
-    const cut = setTimeout(() => socket.destroy(), lingerMs);
-    // Drain further input: closing a socket with unread data sends a reset, which can overtake the answer.
-    socket.once('close', () => clearTimeout(cut)).resume();
+    drain(socket);
     // Incomplete requests will never complete on this socket.
     const last = [...connection.due].findLast(({ req }) => req.complete);
-    if (last) last.once('close', () => socket.end(answer));
-    else socket.end(answer);
+    const answerLast = (): unknown => socket.writable && socket.end(answer);
+    if (last) last.once('close', answerLast);
+    else answerLast();
   };
   const refuse = (_request: IncomingMessage, socket: Socket): void => {
     // Node has removed its own listener; without one, a connection reset would crash the process.
