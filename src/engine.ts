@@ -55,39 +55,43 @@ export class Engine {
   async start(): Promise<() => Promise<void>> {
     await this.served.open();
     const late = sleep(openTimeoutMs, undefined, { ref: false });
-    const started = this.bringUp();
+    const storable = Promise.withResolvers<void>();
+    const started = this.bringUp(storable.resolve);
     // Awaited below; not an unhandled rejection until then.
     started.catch(() => undefined);
     return async () => {
-      await (this.database.embedded ? started : Promise.race([started, late]));
+      await (this.database.embedded ? started : Promise.race([started, storable.promise, late]));
       this.opening = false;
       await this.intake.start();
     };
   }
 
-  private async bringUp(): Promise<void> {
+  private async bringUp(onStorable: () => void): Promise<void> {
     const unusable = outage(fields =>
       this.log.error('DATABASE_URL: this database cannot be used as it is; webhooks stay in SPOOL_DIR', fields),
     );
     const unavailable = outage(fields => this.log.error('cannot connect to PostgreSQL; retrying', fields));
-    while (!this.stopping.signal.aborted) {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
       try {
         await this.database.migrate();
+        await this.served.register();
+        this.database.ready = true;
+        onStorable();
+        if (!this.database.embedded) await this.timekeeper.letOthersNotice(signal);
         await this.comparisons.checkDowntime();
         await this.timekeeper.once();
-        await this.served.register();
+        if (signal.aborted) return;
         await this.dispatcher.start();
-        this.database.ready = true;
         this.log.info('delivering');
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
-        const { signal } = this.stopping;
         this.background = parts.map(job => repeatedly(job.works(signal), error => this.events.report(job.part, error), signal));
         return;
       } catch (error) {
         const isUnusable = error instanceof UnusableDatabase;
         if (this.database.embedded || (isUnusable && this.opening)) throw error;
         (isUnusable ? unusable : unavailable)(error as Error);
-        await sleep(databaseRetryMs, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+        await sleep(databaseRetryMs, undefined, { signal }).catch(() => undefined);
       }
     }
   }

@@ -26,6 +26,7 @@ test('twenty hours of several replicas, each out of one seed, keep every promise
 
 test.each([
   [11440, 'a replica starts a second after the shared clock was set'],
+  [60621, 'a replica starts between a jump of the shared clock and the moment that another one notices it'],
   [50219, 'a machine is suspended with work at hand, which another replica does meanwhile'],
   [70288, 'a card that was under way in a suspended machine arrives after a newer one'],
 ])(

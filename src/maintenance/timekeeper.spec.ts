@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -255,4 +256,32 @@ test('a process that starts just after another one has noticed a jump takes no l
   await second.pass(10_000);
   expect(await claimed(second.database)).toBe(1);
   for (const { database } of [first, second]) await database.close();
+});
+
+test('a process that starts waits for others only if no heartbeat seems to have been written for long', async () => {
+  const clock = new FakeClock();
+  const { database } = await stage('sqlite::memory:', clock);
+  const keeper = new Timekeeper(
+    database,
+    clock,
+    logTo(() => undefined),
+    new EngineEvents(),
+  );
+  const waits = async (): Promise<boolean> => {
+    const stop = new AbortController();
+    const waited = keeper.letOthersNotice(stop.signal).then(() => false);
+    const still = await Promise.race([waited, sleep(100, true)]);
+    stop.abort();
+    await waited;
+    return still;
+  };
+  clock.passed += 20_000;
+  await database.readClock();
+  expect(await waits()).toBe(false);
+  clock.passed += 5000;
+  await database.readClock();
+  expect(await waits()).toBe(true);
+  await database.kysely.updateTable('heartbeat').set({ at: 0 }).execute();
+  expect(await waits()).toBe(false);
+  await database.close();
 });

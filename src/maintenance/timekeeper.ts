@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
@@ -12,7 +13,7 @@ import { leaseMs, maxAhead } from '../delivery/retry.js';
 
 const checkIntervalMs = 1000;
 const heartbeatIntervalMs = 20_000;
-/** After this time, every process has noticed that the shared clock was set back. */
+/** After this time, every process has noticed a jump of the shared clock. */
 const noticedAfterMs = 3000;
 /** Replicas' estimates of the time differ by far less than this. */
 const toleratedMs = 2000;
@@ -49,6 +50,16 @@ export class Timekeeper {
 
   works(): RepeatedTask[] {
     return [{ work: () => this.once(), delayMs: checkIntervalMs }];
+  }
+
+  /**
+   * Call before the first check where other processes may be running. If no heartbeat seems to have been written for long, the shared clock
+   * may just have jumped instead: our own heartbeat would hide that from the others, which notice it within this wait.
+   */
+  async letOthersNotice(stop: AbortSignal): Promise<void> {
+    const { at } = await this.database.kysely.selectFrom('heartbeat').select('at').executeTakeFirstOrThrow();
+    if (at === 0 || this.database.now() - at <= heartbeatIntervalMs + toleratedMs) return;
+    await sleep(noticedAfterMs, undefined, { signal: stop }).catch(() => undefined);
   }
 
   /** Checks the clocks once and handles a jump. Also called before the workers start. */

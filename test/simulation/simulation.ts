@@ -192,6 +192,8 @@ export class Simulation {
     const log = { warn: (_: string, { byMs }: { byMs: number }) => this.#note(`replica ${number} notices a jump by ${byMs} ms`) };
     const keeper = new Timekeeper(database, { ...clock, now: wall }, log as unknown as Log, events);
     look();
+    // As a start does where others may be running.
+    if (count > 1) await keeper.letOthersNotice(new AbortController().signal);
     await keeper.once();
     this.#time.as(mortal, () => void repeatedly(keeper.works(), trouble, new AbortController().signal));
     const lanes = new Lanes(mortal.database, () => `token ${this.#ids++}`, clock.random);
