@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { VendorEvent } from './merge.js';
 import type { Origin, Source } from './origin.js';
 import { fieldNames } from './profile.js';
@@ -31,5 +31,5 @@ export function fingerprint(webhook: InboundWebhook): string {
   const { sdkAppId, command, channelId, eventTime, operator, fields } = webhook;
   const shared = [sdkAppId, command, channelId, eventTime, operator, ...fieldNames.map(field => fields[field] ?? null)];
   // The time prefix keeps new index entries together on few pages.
-  return `${eventTime}-${createHash('sha256').update(JSON.stringify(shared)).digest('base64url')}`;
+  return `${eventTime}-${hash('sha256', JSON.stringify(shared), 'base64url')}`;
 }

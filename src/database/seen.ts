@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Database } from './database.js';
 
 const retentionMs = 600_000;
@@ -14,7 +14,7 @@ export async function firstSeen({ kysely }: Database, keys: readonly string[], n
     .where('at', '<', now - retentionMs)
     .execute();
   // Sorted, so that two processes with the same keys cannot deadlock.
-  const hashes = [...new Set(keys.map(key => createHash('sha256').update(key).digest('hex')))].sort();
+  const hashes = [...new Set(keys.map(key => hash('sha256', key)))].sort();
   const added = await kysely
     .insertInto('seen')
     .values(hashes.map(key => ({ key, at: now })))
