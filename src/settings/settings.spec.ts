@@ -130,6 +130,18 @@ test.each(['postgres://h/d', 'postgresql://u:p%40@h:5432/d', 'postgres://u@/d?ho
   DATABASE_URL => expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([]),
 );
 
+// Seen failing: the service started, answered 200, and had forgotten everything after a restart.
+test.each(['sqlite::memory:', 'sqlite::memory:?cache=shared', 'sqlite:file::memory:', 'sqlite:file:data/x.db', 'sqlite:x?mode=memory'])(
+  'a database that is kept in no plain file is a mistake: %s',
+  DATABASE_URL =>
+    expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([
+      'DATABASE_URL must be sqlite: and the path of a file, without :memory:, file: and mode=memory: a restart would lose what is only in memory',
+    ]),
+);
+test.each(['sqlite:', 'sqlite: '])('a database without a path is a mistake: "%s"', DATABASE_URL =>
+  expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([expect.stringMatching(/^DATABASE_URL must be sqlite: and a path, or /)]),
+);
+
 test('a URL may be long, and its host may end with a dot', () => {
   for (const SINK_CRM_URL of ['https://h.example.com./x', 'http://h./x', `http://h/${'x'.repeat(5000)}`])
     expect(mistakesOf({ ...minimal, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL })).toEqual([]);

@@ -23,6 +23,10 @@ function isEncryptedAsMeant(url: unknown): boolean {
   return names.every(name => /^ssl(mode|rootcert|cert|key|negotiation)?$/.test(name));
 }
 
+function isOnDisk(url: unknown): boolean {
+  return !/^sqlite:(:memory:|file:|.*[?&]mode=memory)/i.test(String(url));
+}
+
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 export class Settings extends TracingSettings {
@@ -89,6 +93,7 @@ export class Settings extends TracingSettings {
     { default: 'sqlite:data/channel-sync.db', secret: true },
   )
   @Must('sqlite: and a path, or postgres://user:password@host:port/database, percent-encoded', isDatabaseUrl)
+  @Must('sqlite: and the path of a file, without :memory:, file: and mode=memory: a restart would lose what is only in memory', isOnDisk)
   @Must('without parameters for TLS other than ssl, sslmode, sslrootcert, sslcert, sslkey and sslnegotiation', isEncryptedAsMeant)
   DATABASE_URL!: string;
 

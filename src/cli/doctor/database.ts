@@ -43,7 +43,6 @@ const sqlite = `SQLite ${process.versions['sqlite']}`;
 
 /** Takes only a short read lock, and creates no file. @throws UnusableDatabase */
 async function examineSqlite(path: string): Promise<string> {
-  if (path === ':memory:') return `${sqlite} in memory: all is lost when the service stops`;
   const file = resolve(path);
   const isThere = existsSync(file);
   const problem = fault(nearestExisting(dirname(file)), 'isDirectory') ?? (isThere ? fault(file, 'isFile') : null);
