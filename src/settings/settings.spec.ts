@@ -142,6 +142,26 @@ test.each(['sqlite:', 'sqlite: '])('a database without a path is a mistake: "%s"
   expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([expect.stringMatching(/^DATABASE_URL must be sqlite: and a path, or /)]),
 );
 
+// Seen failing: traces went out as JSON, which an endpoint for gRPC does not understand.
+describe('the protocol of traces', () => {
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://planted:4317' };
+
+  test.each(['OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'])('in %s must be the one that we send', name => {
+    const message = `${name} must be http/json: traces are sent as JSON over HTTP, usually to port 4318`;
+    for (const protocol of ['grpc', 'http/protobuf', 'HTTP/JSON', 'planted']) {
+      expect(mistakesOf({ ...minimal, ...endpoint, [name]: protocol })).toEqual([message]);
+      expect(mistakesOf({ ...minimal, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://h/x', [name]: protocol })).toEqual([message]);
+      expect(mistakesOf({ ...minimal, [name]: protocol })).toEqual([]);
+    }
+    expect(mistakesOf({ ...minimal, ...endpoint, [name]: 'http/json' })).toEqual([]);
+  });
+
+  test('is that of traces, where there are two', () => {
+    const both = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json' };
+    expect(mistakesOf({ ...minimal, ...endpoint, ...both })).toEqual([]);
+  });
+});
+
 test('a URL may be long, and its host may end with a dot', () => {
   for (const SINK_CRM_URL of ['https://h.example.com./x', 'http://h./x', `http://h/${'x'.repeat(5000)}`])
     expect(mistakesOf({ ...minimal, SINK_CRM_TYPE: 'webhook', SINK_CRM_URL })).toEqual([]);

@@ -4,7 +4,20 @@ import { type DeclaredApp, appVariables, isAppVariable, readApps } from './decla
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
 import { closestName } from './names.js';
-import { Must, Setting, Whole, duration, isDatabaseUrl, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import {
+  type Mistake,
+  Must,
+  Setting,
+  Whole,
+  duration,
+  isDatabaseUrl,
+  isHttpUrl,
+  list,
+  readClass,
+  settingsOf,
+  size,
+  wholeNumber,
+} from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
 
 /** A number, or the unparsed value that Kubernetes injects for a Service of the same name. */
@@ -132,8 +145,9 @@ export class Settings extends TracingSettings {
   /** Not mistakes, but worth a look; one line each. */
   warnings!: string[];
 
-  static check({ PORT, MANAGEMENT_PORT, WEBHOOK_PATH }: Settings): [string, string][] {
-    const mistakes: [string, string][] = [];
+  static override check(settings: Settings): Mistake[] {
+    const { PORT, MANAGEMENT_PORT, WEBHOOK_PATH } = settings;
+    const mistakes = super.check(settings);
     if (PORT === MANAGEMENT_PORT && PORT !== 0)
       mistakes.push(['MANAGEMENT_PORT', 'must not be the same as PORT: management is never on the public port']);
     if (/^\/slack\/interactions\/?$/.test(WEBHOOK_PATH))

@@ -1,6 +1,6 @@
 import { IsIn } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
-import { Must, Setting, decimal, isHttpUrl, list } from './setting.js';
+import { type Mistake, Must, Setting, decimal, isHttpUrl, list } from './setting.js';
 
 /** Parses comma-separated `name=value` pairs with percent-encoded values; an invalid text is returned as it is, for the rule to reject. */
 function headers(text: string): Record<string, string> | string {
@@ -30,6 +30,12 @@ export class TracingSettings extends ComparisonSettings {
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 
+  @Setting('The protocol of the traces: only `http/json` is supported', { example: 'http/json' })
+  OTEL_EXPORTER_OTLP_PROTOCOL?: string;
+
+  @Setting('The protocol of the traces, instead of OTEL_EXPORTER_OTLP_PROTOCOL', { example: 'http/json' })
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL?: string;
+
   @Setting('Which traces are sent: `always_on`, `always_off` or `traceidratio` (a part), each also with `parentbased_` before it', {
     default: 'parentbased_always_on',
   })
@@ -39,4 +45,12 @@ export class TracingSettings extends ComparisonSettings {
   @Setting('With `traceidratio`: the share of traces that are sent, from 0 to 1', { default: '1', parse: decimal })
   @Must('a number from 0 to 1', value => Number(value) >= 0 && Number(value) <= 1)
   OTEL_TRACES_SAMPLER_ARG!: number;
+
+  static check(settings: TracingSettings): Mistake[] {
+    const names = ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'] as const;
+    const name = names.find(one => settings[one] !== undefined);
+    const isOn = settings.OTEL_EXPORTER_OTLP_ENDPOINT ?? settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
+    if (!isOn || name === undefined || settings[name] === 'http/json') return [];
+    return [[name, 'must be http/json: traces are sent as JSON over HTTP, usually to port 4318']];
+  }
 }
