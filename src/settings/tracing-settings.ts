@@ -30,7 +30,10 @@ export class TracingSettings extends ComparisonSettings {
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 
-  @Setting('The protocol of the traces: only `http/json` is supported', { example: 'http/json' })
+  @Setting(
+    'The protocol of the traces. They are sent as `http/json`, which endpoints for `http/protobuf` take too; `grpc` is not supported',
+    { example: 'http/json' },
+  )
   OTEL_EXPORTER_OTLP_PROTOCOL?: string;
 
   @Setting('The protocol of the traces, instead of OTEL_EXPORTER_OTLP_PROTOCOL', { example: 'http/json' })
@@ -50,7 +53,7 @@ export class TracingSettings extends ComparisonSettings {
     const names = ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'] as const;
     const name = names.find(one => settings[one] !== undefined);
     const isOn = settings.OTEL_EXPORTER_OTLP_ENDPOINT ?? settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
-    if (!isOn || name === undefined || settings[name] === 'http/json') return [];
+    if (!isOn || name === undefined || /^http\/(json|protobuf)$/.test(settings[name]!)) return [];
     return [[name, 'must be http/json: traces are sent as JSON over HTTP, usually to port 4318']];
   }
 }
