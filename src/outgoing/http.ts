@@ -53,25 +53,28 @@ const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation]> =
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
 /**
- * Maps a failure below HTTP to its outcome, by error code only, since the message may contain a URL. Also searches the causes
- * (`original` in errors of Slack's SDK), one of which may already be a `SinkError`. The caller must check its own signal first: a cancelled attempt is not a failure.
+ * Maps a failure below HTTP to its outcome, by error code only, since the message may contain a URL. The caller must check its own signal
+ * first: a cancelled attempt is not a failure.
  */
 export function classifyNetworkError(error: unknown): SinkError {
-  const { sinkError, code } = innermost(error);
-  if (sinkError) return sinkError;
-  if (code === 'ENOTFOUND') return new Misconfigured(['unknown_host'], ['check_host']);
-  if (code !== null && tlsCode.test(code)) return new Misconfigured(['tls_failed', code], ['check_certificate']);
-  const [kind, why] = networkErrors[code ?? ''] ?? [TryAgain, ['network_error']];
+  const found = innermost(error);
+  if (found instanceof SinkError) return found;
+  if (found === 'ENOTFOUND') return new Misconfigured(['unknown_host'], ['check_host']);
+  if (tlsCode.test(found)) return new Misconfigured(['tls_failed', found], ['check_certificate']);
+  const [kind, why] = networkErrors[found] ?? [TryAgain, ['network_error']];
   return new kind(why, ['check_runs']);
 }
 
-function innermost(error: unknown, depth = 0): { sinkError: SinkError | null; code: string | null } {
-  if (error instanceof SinkError) return { sinkError: error, code: null };
-  if (typeof error !== 'object' || error === null || depth > 5) return { sinkError: null, code: null };
+/** The deepest `SinkError` or error code among an error and its causes (`original` in errors of Slack's SDK); empty if there is none. */
+function innermost(error: unknown, depth = 0): SinkError | string {
+  if (error instanceof SinkError) return error;
+  if (typeof error !== 'object' || error === null || depth > 5) return '';
   const { code, cause, original, errors } = error as { code?: unknown; cause?: unknown; original?: unknown; errors?: unknown[] };
-  for (const inner of [cause, original, errors?.[0]].map(nested => innermost(nested, depth + 1)))
-    if (inner.sinkError || inner.code !== null) return inner;
-  return { sinkError: null, code: typeof code === 'string' && /^[A-Z0-9_/]+$/.test(code) ? code : null };
+  for (const nested of [cause, original, errors?.[0]]) {
+    const found = innermost(nested, depth + 1);
+    if (found !== '') return found;
+  }
+  return typeof code === 'string' && /^[A-Z0-9_/]+$/.test(code) ? code : '';
 }
 
 /** Parses JSON; `undefined` if it is invalid. */

@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP } from 'node:net';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { proxyConnectionError } from './agents.js';
+import { type ConnectionOptions as TlsOptions, connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, proxyConnectionError } from './agents.js';
 import { classifyNetworkError } from './http.js';
 import { type Proxies, proxyFor } from './proxies.js';
 import { unlessAborted } from './within.js';
@@ -8,8 +8,7 @@ import { unlessAborted } from './within.js';
 /** How long to wait for a server to reject our client certificate: in TLS 1.3 that happens after the handshake. */
 const rejectionTimeoutMs = 500;
 
-/** The target's private CA, and our client certificate and key; PEM. */
-type Certificates = { [name in 'ca' | 'cert' | 'key']?: string | undefined };
+type Certificates = Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
 
 /**
  * Connects to the host of a URL, or to its proxy, with TLS for https, and disconnects without sending a request.
@@ -19,7 +18,7 @@ export async function reach(url: string, proxies: Proxies, certificates: Certifi
   const target = new URL(url);
   const proxy = proxyFor(target, proxies);
   try {
-    await (proxy ? connect(proxy.url, {}, signal) : connect(target, certificates as ConnectionOptions, signal));
+    await (proxy ? connect(proxy.url, {}, signal) : connect(target, certificates as TlsOptions, signal));
   } catch (error) {
     signal.throwIfAborted();
     throw proxy ? proxyConnectionError(proxy, error) : classifyNetworkError(error);
@@ -27,7 +26,7 @@ export async function reach(url: string, proxies: Proxies, certificates: Certifi
   return proxy ? 'proxy' : 'target';
 }
 
-async function connect({ protocol, hostname, port }: URL, certificates: ConnectionOptions, signal: AbortSignal): Promise<void> {
+async function connect({ protocol, hostname, port }: URL, certificates: TlsOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const secure = protocol === 'https:';
   const host = hostname.replace(/^\[|\]$/g, '');

@@ -37,7 +37,7 @@ const transport = {
 };
 
 /** Sends one request without retries or redirects; resolves for every status, before the body is read. */
-export async function send({ method, url, headers, body, agent, signal }: OutgoingRequest): Promise<AxiosResponse<Readable>> {
+async function send({ method, url, headers, body, agent, signal }: OutgoingRequest): Promise<AxiosResponse<Readable>> {
   signal.throwIfAborted();
   const response: AxiosResponse<Readable> = await viaHttp({
     method,
@@ -87,21 +87,26 @@ function answerOf({ status, headers: fields, request }: AxiosResponse, chunks: r
 const inflateCode = /^(Z_|ZSTD_|ERR__)/;
 
 /**
- * Sends one request and reads the response. Beyond the limit it is cut, and its connection closed.
+ * Sends one request and reads the response. A body beyond the limit is cut, and its connection closed.
+ * @param bodyTimeoutMs if only the status matters: how long the body may take; what has not arrived by then is dropped, and no error in it counts
  * @throws SinkError if it fails below HTTP; the signal's reason once that is aborted
  */
-export async function exchange(request: OutgoingRequest, maxBytes: number): Promise<Answer> {
+export async function exchange(request: OutgoingRequest, maxBytes: number, bodyTimeoutMs?: number): Promise<Answer> {
+  let timer: NodeJS.Timeout | undefined;
   try {
     const response = await send(request);
     const chunks: Buffer[] = [];
+    if (bodyTimeoutMs !== undefined) timer = setTimeout(() => response.data.destroy(), bodyTimeoutMs);
     await read(response.data, chunks, maxBytes).catch((error: NodeJS.ErrnoException) => {
       // Compressed wrongly, or not at all: its status still counts.
-      if (!inflateCode.test(error.code ?? '')) throw error;
+      if (bodyTimeoutMs === undefined && !inflateCode.test(error.code ?? '')) throw error;
     });
     return answerOf(response, chunks, maxBytes);
   } catch (error) {
     request.signal.throwIfAborted();
     throw classifyNetworkError(error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -112,20 +117,6 @@ async function read(response: Readable, chunks: Buffer[], maxBytes: number): Pro
     bytes += chunk.length;
     if (bytes > maxBytes) return;
   }
-}
-
-/** Responses are read up to these limits, so that the connection can be reused; beyond them the connection is closed. */
-const maxAnswerBytes = 64 * 1024;
-const answerTimeoutMs = 1000;
-
-/** Reads a response up to the limits; never rejects. */
-export async function readAnswer(response: AxiosResponse<Readable>): Promise<Answer> {
-  const chunks: Buffer[] = [];
-  const timer = setTimeout(() => response.data.destroy(), answerTimeoutMs);
-  // A truncated body is no error: the status has arrived.
-  await read(response.data, chunks, maxAnswerBytes).catch(() => undefined);
-  clearTimeout(timer);
-  return answerOf(response, chunks, maxAnswerBytes);
 }
 
 /** Also what is no content type, such as an empty one. */

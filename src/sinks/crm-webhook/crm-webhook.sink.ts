@@ -1,9 +1,9 @@
 import type { Agent } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { agentFor } from '../../outgoing/agents.js';
-import { classifyNetworkError, classifyStatus } from '../../outgoing/http.js';
+import { classifyStatus } from '../../outgoing/http.js';
 import { reach } from '../../outgoing/reach.js';
-import { type Answer, readAnswer, send, withResponse } from '../../outgoing/send.js';
+import { type Answer, exchange, withResponse } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import type { CheckResult, Checkable, Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
@@ -15,6 +15,9 @@ import { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Below the 5 s after which many servers silently close idle connections: a request sent just then would fail and be repeated. */
 const idleConnectionMs = 4000;
+/** Answers are read up to these limits, so that the connection can be reused; beyond them it is closed. */
+const maxAnswerBytes = 64 * 1024;
+const answerTimeoutMs = 1000;
 
 /** Posts changes to a CRM or any other receiver of Standard Webhooks. */
 export const crmWebhook = defineSink<CrmWebhookSettings>({
@@ -94,15 +97,10 @@ class CrmWebhookSink implements SingleSink, Checkable {
     };
     const timeoutError = () =>
       waitsForToken ? oauth!.timeoutError() : new TryAgain(['timed_out_after', TIMEOUT_MS], ['check_answers_in_time']);
-    try {
-      return await within(TIMEOUT_MS, signal, inTime => request(inTime), timeoutError);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw classifyNetworkError(error);
-    }
+    return within(TIMEOUT_MS, signal, inTime => request(inTime), timeoutError);
   }
 
-  private async post({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
+  private post({ id, url, body, traceparent }: Message, signal: AbortSignal, token?: string): Promise<Answer> {
     const { METHOD: method, CONTENT_TYPE, HEADERS } = this.settings;
     const time = new Date(this.context.now());
     const headers: Record<string, string> = {
@@ -115,6 +113,6 @@ class CrmWebhookSink implements SingleSink, Checkable {
     };
     if (traceparent !== undefined) headers['traceparent'] = traceparent;
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    return readAnswer(await send({ method, url, headers, body, agent: this.agent, signal }));
+    return exchange({ method, url, headers, body, agent: this.agent, signal }, maxAnswerBytes, answerTimeoutMs);
   }
 }
