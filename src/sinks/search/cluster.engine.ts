@@ -1,11 +1,11 @@
-import { responseOf } from '../../outgoing/send.js';
+import { withResponse } from '../../outgoing/send.js';
 import type { ChannelKey, Difference } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
 import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, unknownAnswer } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
-import type { Answer, RestClient } from './rest-client.js';
+import type { ApiAnswer, Call, RestClient } from './rest-client.js';
 import type { ClusterSettings } from './search.settings.js';
 
 export interface Product {
@@ -42,8 +42,8 @@ export class ClusterEngine implements Engine {
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.client.call({ method: 'GET', path: '/' }, signal);
     // Credentials restricted to the index may not read this; the next request shows whether it is a search engine.
-    if (answer.status === 403 && errorType(answer.body) === 'security_exception') return;
-    const found = productOf(this.bodyOf(answer));
+    if (answer.status === 403 && errorType(answer.json) === 'security_exception') return;
+    const found = productOf(this.jsonOf(answer));
     if (!found) throw noEngine(this.name);
     if (found.name !== this.name) throw new Misconfigured(['wrong_engine', found.name, this.name], ['set_engine']);
     if (found.major < this.product.minMajor)
@@ -52,7 +52,7 @@ export class ClusterEngine implements Engine {
 
   async checkRights(indices: Indices | null, signal: AbortSignal): Promise<void> {
     const { client, alias, analyzer } = this;
-    if (indices) this.bodyOf(await client.call({ method: 'POST', path: `/${alias}/_search`, json: { size: 0 } }, signal));
+    if (indices) await this.ask({ method: 'POST', path: `/${alias}/_search`, json: { size: 0 } }, signal);
     if (!indices || indices.outdated) {
       // Credentials restricted to the index may not call this; a wrong analyzer then shows when the index is created.
       const { status } = await client.call({ method: 'POST', path: '/_analyze', json: { analyzer, text: 'channel' } }, signal);
@@ -62,7 +62,7 @@ export class ClusterEngine implements Engine {
     // Privileges may be granted on the alias or on the index. A cluster without security does not answer 200: there everything is allowed.
     const names = [alias, indices?.used ?? indexName(alias, 1)];
     const json = { index: [{ names, privileges: indices ? ['read', 'write'] : ['read', 'write', 'manage'] }] };
-    const { status, body } = await client.call({ method: 'POST', path: '/_security/user/_has_privileges', json }, signal);
+    const { status, json: body } = await client.call({ method: 'POST', path: '/_security/user/_has_privileges', json }, signal);
     const granted = names.map(name => Object.values(Object(member(member(body, 'index'), name)) as object));
     if (status === 200 && !granted.some(rights => rights.every(Boolean)))
       throw new Misconfigured(['as_said', 'security_exception'], ['cluster_credentials'], 403);
@@ -77,17 +77,17 @@ export class ClusterEngine implements Engine {
     if (as === 'anew') await this.drop(index, signal);
     const json = newIndex(as === 'used' ? this.alias : this.nextAlias, this.analyzer);
     const answer = await this.client.call({ method: 'PUT', path: `/${index}`, json }, signal);
-    const error = errorType(answer.body);
+    const error = errorType(answer.json);
     // Another replica has created it.
     if (error === 'resource_already_exists_exception') return;
     if (error === 'mapper_parsing_exception')
       throw new Misconfigured(['mapping_refused'], ['check_analyzer', this.analyzer], answer.status);
-    this.bodyOf(answer);
+    this.jsonOf(answer);
   }
 
   async drop(index: string, signal: AbortSignal): Promise<void> {
     const answer = await this.client.call({ method: 'DELETE', path: `/${index}` }, signal);
-    if (errorType(answer.body) !== 'index_not_found_exception') this.bodyOf(answer);
+    if (errorType(answer.json) !== 'index_not_found_exception') this.jsonOf(answer);
   }
 
   /** Writes through the alias, so that no index is created implicitly and the right one is used even while aliases change. */
@@ -101,14 +101,14 @@ export class ClusterEngine implements Engine {
   }
 
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[] | null> {
-    this.bodyOf(await this.client.call({ method: 'POST', path: `/${this.alias}/_refresh` }, signal));
+    await this.ask({ method: 'POST', path: `/${this.alias}/_refresh` }, signal);
     const sort = [{ sdkAppId: 'asc' }, { channelId: 'asc' }];
     const search_after = after ? [after.sdkAppId, after.channelId] : undefined;
     const json = { size, version: true, track_total_hits: false, sort, search_after };
     // Otherwise the documents of a failing shard would count as missing.
     const query = { allow_partial_search_results: 'false' };
-    const answer = await this.client.call({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
-    const hits = member(member(this.bodyOf(answer), 'hits'), 'hits');
+    const body = await this.ask({ method: 'POST', path: `/${this.alias}/_search`, query, json }, signal);
+    const hits = member(member(body, 'hits'), 'hits');
     return Array.isArray(hits) ? hits.flatMap(foundIn) : null;
   }
 
@@ -117,7 +117,7 @@ export class ClusterEngine implements Engine {
     if (surplus.length === 0) return;
     const call = { method: 'POST', path: `/${_index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(nameOf) } } as const;
     const answer = await this.client.call(call, signal);
-    const documents = member(this.bodyOf(answer), 'docs');
+    const documents = member(this.jsonOf(answer), 'docs');
     if (!Array.isArray(documents)) throw unknownAnswer(this.name, answer.status);
     const versions = new Map(surplus.map(document => [nameOf(document), document.version]));
     const operations = documents.flatMap((hit): Operation[] => {
@@ -133,7 +133,7 @@ export class ClusterEngine implements Engine {
 
   /** Moves the aliases in one call, after a refresh, so that a search finds each document exactly once at any time. */
   async swap(used: string, next: string, signal: AbortSignal): Promise<void> {
-    this.bodyOf(await this.client.call({ method: 'POST', path: `/${next}/_refresh` }, signal));
+    await this.ask({ method: 'POST', path: `/${next}/_refresh` }, signal);
     const actions = [
       { add: { index: next, alias: this.alias } },
       { remove: { index: next, alias: this.nextAlias } },
@@ -141,7 +141,7 @@ export class ClusterEngine implements Engine {
     ];
     const answer = await this.client.call({ method: 'POST', path: '/_aliases', json: { actions } }, signal);
     // 404: another process has already swapped them; the caller checks which index is used now.
-    if (answer.status !== 404) this.bodyOf(answer);
+    if (answer.status !== 404) this.jsonOf(answer);
   }
 
   async leftover(used: string, signal: AbortSignal): Promise<string | null> {
@@ -164,7 +164,7 @@ export class ClusterEngine implements Engine {
       lines: lines.map(line => `${JSON.stringify(line)}\n`).join(''),
     } as const;
     const answer = await this.client.call(call, signal);
-    const items = member(this.bodyOf(answer), 'items');
+    const items = member(this.jsonOf(answer), 'items');
     const found = (Array.isArray(items) && items.length === operations.length ? items : []).flatMap((entry, at): Item[] => {
       const item = member(entry, verb);
       return typeof member(item, 'status') === 'number' && member(item, '_id') === operations[at]?.action._id ? [item as Item] : [];
@@ -176,8 +176,8 @@ export class ClusterEngine implements Engine {
   /** The mappings of an index, or of all behind an alias, by index; `null` if the name does not exist. */
   private async mappings(name: string, signal: AbortSignal): Promise<object | null> {
     const answer = await this.client.call({ method: 'GET', path: `/${name}/_mapping` }, signal);
-    if (errorType(answer.body) === 'index_not_found_exception') return null;
-    const body = this.bodyOf(answer);
+    if (errorType(answer.json) === 'index_not_found_exception') return null;
+    const body = this.jsonOf(answer);
     if (typeof body !== 'object' || body === null || Array.isArray(body) || Object.keys(body).length === 0) throw noEngine(this.name);
     return body;
   }
@@ -198,14 +198,19 @@ export class ClusterEngine implements Engine {
   private failure(item: Item): SinkError | null {
     if (item.status === 409 && errorType(item) === 'version_conflict_engine_exception') return null;
     const error = classifyClusterError(item.status, item, null, this.client.context.now());
-    if (error) error.response = responseOf(JSON.stringify(member(item, 'error')) ?? '', 'application/json', this.client.context.clean);
-    return error;
+    const answer = { body: JSON.stringify(member(item, 'error')) ?? '', contentType: 'application/json' };
+    return error && withResponse(error, answer, this.client.context.clean);
   }
 
-  private bodyOf({ status, retryAfter, body, response }: Answer): unknown {
-    const error = classifyClusterError(status, body, retryAfter, this.client.context.now());
-    if (error) throw Object.assign(error, { response });
-    return body;
+  /** Makes a call that must succeed. */
+  private async ask(call: Call, signal: AbortSignal): Promise<unknown> {
+    return this.jsonOf(await this.client.call(call, signal));
+  }
+
+  private jsonOf(answer: ApiAnswer): unknown {
+    const error = classifyClusterError(answer.status, answer.json, answer.retryAfter, this.client.context.now());
+    if (error) throw withResponse(error, answer, this.client.context.clean);
+    return answer.json;
   }
 }
 

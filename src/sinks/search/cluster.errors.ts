@@ -1,7 +1,7 @@
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { member } from './document.js';
-import { type ErrorMeaning, Gone } from './engine.js';
+import { type ErrorMeaning, Gone, withCode } from './engine.js';
 
 /** Error types whose status is not specific enough; followed by the status where a type has several meanings. */
 const meanings: Record<string, ErrorMeaning> = {
@@ -24,12 +24,8 @@ export function classifyClusterError(status: number, answer: unknown, retryAfter
   const type = errorType(answer);
   if (byStatus === null || type === null) return byStatus;
   const known = [`${type} ${status}`, type].find(name => Object.hasOwn(meanings, name));
-  const byDefault: ErrorMeaning = [
-    byStatus.constructor as ErrorMeaning[0],
-    byStatus instanceof Refused ? ['fix_mapping'] : byStatus.advice,
-  ];
-  const [kind, advice] = known === undefined ? byDefault : meanings[known]!;
-  return new kind(['as_said', type], advice, status, byStatus instanceof TryAgain ? byStatus.retryAfterMs : 0);
+  if (known !== undefined) return withCode(byStatus, type, meanings[known]);
+  return withCode(byStatus, type, byStatus instanceof Refused ? [Refused, ['fix_mapping']] : undefined);
 }
 
 /** The error type, if it is well-formed; the reason is not used because it may quote the document. */

@@ -43,10 +43,8 @@ function bytewise(a: string, b: string): number {
 
 /** How a document differs from the expected one; `null` if it does not. */
 export function differenceOf(expected: Entry, { document, version }: Found): Difference['kind'] | null {
-  const [revision, ours] = [document['revision'], expected.document.revision].map(value => (typeof value === 'number' ? value : 0)) as [
-    number,
-    number,
-  ];
+  const revision = typeof document['revision'] === 'number' ? document['revision'] : 0;
+  const ours = expected.document.revision ?? 0;
   if (revision !== ours) return revision > ours ? 'newer' : 'older';
   if (!Object.entries(expected.document).every(([field, value]) => document[field] === value)) return 'older';
   // The engine would reject our next version as older.

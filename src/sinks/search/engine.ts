@@ -43,14 +43,18 @@ export interface Engine {
   close(): void;
 }
 
-/** The class of an error and the advice for it. */
-export type ErrorMeaning = [
-  kind: new (reason: Explanation, advice: Explanation, status: number | null, retryAfterMs?: number) => SinkError,
-  advice: Explanation,
-];
-
 /** The index to write to does not exist. */
 export class Gone extends TryAgain {}
+
+type ErrorClass = new (reason: Explanation, advice: Explanation, status: number | null, retryAfterMs?: number) => SinkError;
+/** The class of an error and the advice for it. */
+export type ErrorMeaning = [kind: ErrorClass, advice: Explanation];
+
+/** Adds the engine's own error code to an error; `meaning` replaces what its status meant. */
+export function withCode(error: SinkError, code: string, meaning?: ErrorMeaning): SinkError {
+  const [kind, advice] = meaning ?? [error.constructor as ErrorClass, error.advice];
+  return new kind(['as_said', code], advice, error.status, error instanceof TryAgain ? error.retryAfterMs : 0);
+}
 
 export function indexName(alias: string, number: number): string {
   return `${alias}-v${number}`;

@@ -15,7 +15,8 @@ const mark = 'channel-sync';
 function text(analyzer: string): object {
   return {
     type: 'text',
-    analyzer: Object.hasOwn(rebuilt, analyzer) ? rebuilt[analyzer]! : analyzer,
+    // A character filter cannot be added to a built-in analyzer, so these are defined anew below.
+    analyzer: ['cjk', 'standard'].includes(analyzer) ? `visible_${analyzer}` : analyzer,
     fields: {
       keyword: { type: 'keyword', ignore_above: 8191 },
       standard: { type: 'text', analyzer: 'visible_standard' },
@@ -23,9 +24,6 @@ function text(analyzer: string): object {
     },
   };
 }
-
-/** Built-in analyzers that are redefined below, since a character filter cannot be added to a built-in one. */
-const rebuilt: Record<string, string> = { cjk: 'visible_cjk', standard: 'visible_standard' };
 
 /** Invisible characters: soft hyphens, byte-order and direction marks, zero-width joiners and spaces, variation selectors, fillers. */
 export const invisible =

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { responseOf } from '../../outgoing/send.js';
+import { withResponse } from '../../outgoing/send.js';
 import { classifyStatus } from '../../outgoing/http.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../errors.js';
 import { isObject, member } from './document.js';
-import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer } from './engine.js';
+import { type ErrorMeaning, Gone, rethrowAsSetup, unknownAnswer, withCode } from './engine.js';
 import type { Call, RestClient } from './rest-client.js';
 
 /** An asynchronous change of an index. */
@@ -61,8 +61,8 @@ export class MeilisearchApi {
         : type === 'auth'
           ? new Misconfigured(['task_failed'], ['meilisearch_key'])
           : new TryAgain(['task_failed'], ['see_tasks']);
-    const response = responseOf(JSON.stringify(error) ?? '', 'application/json', this.client.context.clean);
-    throw Object.assign(classifyMeilisearchError(error, meaning), { response });
+    const answer = { body: JSON.stringify(error) ?? '', contentType: 'application/json' };
+    throw withResponse(classifyMeilisearchError(error, meaning), answer, this.client.context.clean);
   }
 
   close(): void {
@@ -70,12 +70,12 @@ export class MeilisearchApi {
   }
 
   private async call(call: Call, signal: AbortSignal): Promise<unknown> {
-    const { status, retryAfter, body, response } = await this.client.call(call, signal);
-    const error = classifyStatus(status, retryAfter, this.client.context.now());
-    if (error === null) return body;
-    if (typeof member(member(body, 'error'), 'type') === 'string')
+    const answer = await this.client.call(call, signal);
+    const error = classifyStatus(answer.status, answer.retryAfter, this.client.context.now());
+    if (error === null) return answer.json;
+    if (typeof member(member(answer.json, 'error'), 'type') === 'string')
       throw new Misconfigured(['wrong_engine', 'OpenSearch or Elasticsearch', 'Meilisearch'], ['set_engine']);
-    throw Object.assign(classifyMeilisearchError(body, error), { response });
+    throw withResponse(classifyMeilisearchError(answer.json, error), answer, this.client.context.clean);
   }
 }
 
@@ -93,11 +93,7 @@ const meanings: Record<string, ErrorMeaning> = {
 export function classifyMeilisearchError(answer: unknown, error: SinkError): SinkError {
   const [code, type] = [member(answer, 'code'), member(answer, 'type')];
   if (typeof code !== 'string' || !/^[a-z_]{1,100}$/.test(code)) return error;
-  const byStatus: ErrorMeaning = [
-    error.constructor as ErrorMeaning[0],
-    error instanceof Refused ? ['see_tasks_of_document'] : error.advice,
-  ];
-  const bySystem: ErrorMeaning = [TryAgain, ['check_disk']];
-  const [kind, advice] = Object.hasOwn(meanings, code) ? meanings[code]! : type === 'system' ? bySystem : byStatus;
-  return new kind(['as_said', code], advice, error.status, error instanceof TryAgain ? error.retryAfterMs : 0);
+  if (Object.hasOwn(meanings, code)) return withCode(error, code, meanings[code]);
+  if (type === 'system') return withCode(error, code, [TryAgain, ['check_disk']]);
+  return withCode(error, code, error instanceof Refused ? [Refused, ['see_tasks_of_document']] : undefined);
 }

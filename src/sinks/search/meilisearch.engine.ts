@@ -205,14 +205,13 @@ export class MeilisearchEngine implements Engine {
  * preserves byte order. The hyphen sorts before digits, like the end of a text.
  */
 function idOf({ sdkAppId, channelId }: ChannelKey): string {
-  const bytes = Buffer.from(channelId);
-  const groups =
-    bytes
-      .toString('hex')
-      .padEnd(Math.ceil(bytes.length / 5) * 10, '0')
-      .match(/.{10}/g) ?? [];
-  const digits = groups.map(group => Number.parseInt(group, 16).toString(32).padStart(8, '0')).join('');
-  return `${sdkAppId}-${digits.slice(0, Math.ceil((bytes.length * 8) / 5))}`;
+  const hex = Buffer.from(channelId).toString('hex');
+  // Five bytes make eight digits.
+  const groups = Math.ceil(hex.length / 10);
+  const digits = BigInt(`0x0${hex.padEnd(groups * 10, '0')}`)
+    .toString(32)
+    .padStart(groups * 8, '0');
+  return `${sdkAppId}-${digits.slice(0, Math.ceil((hex.length * 4) / 5))}`;
 }
 
 function foundIn(document: Record<string, unknown>): Found {

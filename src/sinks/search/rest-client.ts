@@ -1,7 +1,7 @@
 import type { Agent } from 'node:http';
 import { agentFor } from '../../outgoing/agents.js';
 import { parseJson } from '../../outgoing/http.js';
-import { exchange, responseOf } from '../../outgoing/send.js';
+import { type Answer, exchange } from '../../outgoing/send.js';
 import type { SinkContext } from '../sink-type.js';
 import type { SearchSettings } from './search.settings.js';
 
@@ -14,13 +14,9 @@ export interface Call {
   lines?: string;
 }
 
-/** The engine's response; `body` is `undefined` if it is not JSON or too long. */
-export interface Answer {
-  status: number;
-  retryAfter: unknown;
-  body: unknown;
-  /** The body of an error, cleaned and shortened for display. */
-  response: string | null;
+/** The engine's response; `json` is its parsed body, `undefined` if that is not JSON or too long. */
+export interface ApiAnswer extends Answer {
+  json: unknown;
 }
 
 /** Far above a bulk response for 500 documents; a page of documents that exceeds it is requested again with a smaller size. */
@@ -45,17 +41,13 @@ export class RestClient {
     this.headers = { accept: 'application/json', ...(authorization !== null && { authorization }) };
   }
 
-  async call({ method, path, query, json, lines }: Call, signal: AbortSignal): Promise<Answer> {
+  async call({ method, path, query, json, lines }: Call, signal: AbortSignal): Promise<ApiAnswer> {
     const url = `${this.root}${path}${query ? `?${new URLSearchParams(query).toString()}` : ''}`;
+    const body = lines ?? (json && JSON.stringify(json));
     const type = lines === undefined ? 'application/json' : 'application/x-ndjson';
-    const payload = lines ?? (json && JSON.stringify(json));
-    const headers = payload === undefined ? this.headers : { ...this.headers, 'content-type': type };
-    const { status, retryAfter, body, contentType } = await exchange(
-      { method, url, headers, body: payload, agent: this.agent, signal },
-      maxAnswerBytes,
-    );
-    const response = status < 300 ? null : responseOf(body, contentType, this.context.clean);
-    return { status, retryAfter, body: parseJson(body), response };
+    const headers = body === undefined ? this.headers : { ...this.headers, 'content-type': type };
+    const answer = await exchange({ method, url, headers, body, agent: this.agent, signal }, maxAnswerBytes);
+    return { ...answer, json: parseJson(answer.body) };
   }
 
   close(): void {
