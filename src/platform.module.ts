@@ -3,7 +3,7 @@ import { ConfigModule, ConfigService } from '@nestjs/config';
 import { Database } from './database/database.js';
 import { Clock, SharedClock } from './process/clock.js';
 import { EngineEvents } from './process/engine-events.js';
-import { Tracing, type TracingOptions } from './process/tracing.js';
+import { Tracing } from './process/tracing.js';
 import { version } from './outgoing/http.js';
 import { Log } from './process/log.js';
 import { outage } from './database/outage.js';
@@ -41,8 +41,10 @@ import { Settings } from './settings/settings.js';
           (_, { message: error }) => log.warn('traces cannot be sent, and are dropped', { error }),
           () => log.info('traces can be sent again'),
         );
-        const tracing = await Tracing.start(tracingOptions(settings), onExport);
-        if (tracing.on) events.on('attempt', end => tracing.attempt(end));
+        const { tracesUrl: url, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = settings;
+        const { OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: ratio } = settings;
+        const tracing = await Tracing.start(url === undefined ? null : { url, headers, sampler, ratio, version }, onExport);
+        if (tracing.isOn) events.on('attempt', end => tracing.attempt(end));
         return tracing;
       },
       inject: [Settings, Log, EngineEvents],
@@ -51,11 +53,3 @@ import { Settings } from './settings/settings.js';
   exports: [Settings, Clock, Log, Database, SharedClock, EngineEvents, Tracing],
 })
 export class PlatformModule {}
-
-/** `null` if traces are not exported. */
-function tracingOptions(settings: Settings): TracingOptions | null {
-  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = settings;
-  const url = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base.replace(/\/$/, '')}/v1/traces`);
-  if (!url) return null;
-  return { url, headers, sampler: settings.OTEL_TRACES_SAMPLER, ratio: settings.OTEL_TRACES_SAMPLER_ARG, version };
-}

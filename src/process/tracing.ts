@@ -47,7 +47,7 @@ export class Tracing {
     return new Tracing(options && (await load(options, onExport)));
   }
 
-  get on(): boolean {
+  get isOn(): boolean {
     return this.exporting !== null;
   }
 

@@ -5,15 +5,15 @@ const maxMs = 5;
 
 /** Bounds how much is started per turn of the event loop, so that other work has its turn in between. */
 export class TurnBudget {
-  private left = 0;
+  private startsLeft = 0;
   private spentMs = 0;
   private readonly waiting: (() => void)[] = [];
 
-  constructor(private readonly max: number) {}
+  constructor(private readonly maxStarts: number) {}
 
   /** Starts one thing as soon as it may: first come, first served, so that none keeps the others waiting. Resolves once it has started. */
   async run(start: () => void): Promise<void> {
-    if (this.left > 0 && this.spentMs < maxMs) this.spend(start);
+    if (this.startsLeft > 0 && this.spentMs < maxMs) this.spend(start);
     else
       await new Promise<void>(resolve => {
         this.waiting.push(() => resolve(start()));
@@ -24,7 +24,7 @@ export class TurnBudget {
   private spend(start: () => void): void {
     const [at, before] = [performance.now(), process.threadCpuUsage()];
     start();
-    this.left -= 1;
+    this.startsLeft -= 1;
     const { user, system } = process.threadCpuUsage(before);
     // On a busy machine the clock also counts other processes.
     this.spentMs += Math.min(performance.now() - at, (user + system) / 1000);
@@ -33,8 +33,8 @@ export class TurnBudget {
   private refill(): void {
     // Other work has at least as much time as slow starts.
     void (this.spentMs > maxMs ? pause(this.spentMs) : nextTurn()).then(() => {
-      [this.left, this.spentMs] = [this.max, 0];
-      while (this.waiting.length > 0 && this.left > 0 && this.spentMs < maxMs) this.spend(this.waiting.shift()!);
+      [this.startsLeft, this.spentMs] = [this.maxStarts, 0];
+      while (this.waiting.length > 0 && this.startsLeft > 0 && this.spentMs < maxMs) this.spend(this.waiting.shift()!);
       if (this.waiting.length > 0) this.refill();
     });
   }

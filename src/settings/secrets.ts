@@ -14,22 +14,23 @@ type Owners = readonly { settings: object }[];
 
 /** All secrets in the settings, longest first. */
 export function secretsOf(settings: { sinks: Owners; apps: Owners; proxies: Proxies }): string[] {
+  const owners = [...settings.sinks, ...settings.apps].map(owner => owner.settings);
   const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
-  return longestFirst([...secretsIn(settings, ...[...settings.sinks, ...settings.apps].map(owner => owner.settings)), ...proxies]);
+  const texts = new Set([...secretsIn(settings, ...owners), ...proxies.filter(isLongEnough)]);
+  return [...texts].sort((a, b) => b.length - a.length);
 }
 
 /** The secrets in settings objects, including the parts of URLs and headers that may be secret by themselves. */
 export function secretsIn(...values: object[]): string[] {
-  const texts = values.flatMap(settings =>
-    settingsOf(settings.constructor as SettingsClass).flatMap(({ property, secret }) =>
-      secret ? textsIn(settings[property as keyof typeof settings]) : [],
-    ),
-  );
-  return longestFirst(texts);
+  const texts = values.flatMap(settings => {
+    const secrets = settingsOf(settings.constructor as SettingsClass).filter(({ secret }) => secret);
+    return secrets.flatMap(({ property }) => textsIn(settings[property as keyof typeof settings]));
+  });
+  return texts.filter(isLongEnough);
 }
 
-function longestFirst(texts: readonly string[]): string[] {
-  return [...new Set(texts)].filter(text => text.length >= minSecretLength).sort((a, b) => b.length - a.length);
+function isLongEnough(secret: string): boolean {
+  return secret.length >= minSecretLength;
 }
 
 function textsIn(value: unknown): string[] {

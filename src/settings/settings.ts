@@ -25,7 +25,7 @@ function port(text: string): number | string {
   return isAddress(text) ? text : wholeNumber(text);
 }
 
-function isPort({ property, value }: { property: string; value: unknown }): string {
+function portMistake({ property, value }: { property: string; value: unknown }): string {
   if (typeof value !== 'string') return `${property} must be a whole number`;
   return `${property} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
 }
@@ -70,11 +70,11 @@ export class Settings extends TracingSettings {
   WEBHOOK_BODY_LIMIT!: number;
 
   @Setting('The port for webhooks; 0 takes a free one', { default: '3000', parse: port })
-  @Whole(0, 65_535, { message: isPort })
+  @Whole(0, 65_535, { message: portMistake })
   PORT!: number;
 
   @Setting('The port for health, metrics and the API; keep it inside your network. 0 takes a free one', { default: '3001', parse: port })
-  @Whole(0, 65_535, { message: isPort })
+  @Whole(0, 65_535, { message: portMistake })
   MANAGEMENT_PORT!: number;
 
   @Setting('The address of this machine that PORT listens on', { default: '0.0.0.0' })

@@ -52,8 +52,13 @@ export class TracingSettings extends ComparisonSettings {
   static check(settings: TracingSettings): Mistake[] {
     const names = ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'] as const;
     const name = names.find(one => settings[one] !== undefined);
-    const isOn = settings.OTEL_EXPORTER_OTLP_ENDPOINT ?? settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
-    if (!isOn || name === undefined || /^http\/(json|protobuf)$/.test(settings[name]!)) return [];
+    if (settings.tracesUrl === undefined || name === undefined || /^http\/(json|protobuf)$/.test(settings[name]!)) return [];
     return [[name, 'must be http/json: traces are sent as JSON over HTTP, usually to port 4318']];
+  }
+
+  /** Where traces are sent; `undefined` if they are off. */
+  get tracesUrl(): string | undefined {
+    const base = this.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/$/, '');
+    return this.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base === undefined ? undefined : `${base}/v1/traces`);
   }
 }

@@ -77,7 +77,7 @@ export class ServedSinks {
       proxies: this.settings.proxies,
       clean: this.clean,
       actions: this.actions,
-      ...(this.tracing.on && { traceparent: (changeId: string) => this.tracing.traceparent(changeId) }),
+      ...(this.tracing.isOn && { traceparent: (changeId: string) => this.tracing.traceparent(changeId) }),
       lookup: this.lookups.within(filtersOf(settings)),
       interaction: (payload, credential, keys) => {
         const isNew = firstSeen(this.database, keys, this.clock.now());

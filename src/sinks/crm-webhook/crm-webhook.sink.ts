@@ -9,7 +9,7 @@ import type { CheckResult, Checkable, Delivery, SingleSink } from '../sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { SinkError, TryAgain } from '../errors.js';
 import { OAuthToken } from './oauth.js';
-import { marksTests } from './proof.js';
+import { marksTests } from './template-check.js';
 import { Shape } from './templates.js';
 import { CrmWebhookSettings } from './crm-webhook.settings.js';
 

@@ -5,13 +5,16 @@ import type { TemplateData } from './templates.js';
 const nastyText = `"q" 'q' \\ \n\r\n\t </b>&amp; {{ x }} {% y %} 名字 😀 %2F ?#`;
 const nasty = nastyText + 'é'.repeat((500 - Buffer.byteLength(nastyText)) / 2);
 
-const fillings = {
-  'every field full': (field: FieldName) => (field === 'avatarUrl' ? 'https://cdn.example.com/avatar.png' : `Some ${field}`),
-  'every field null': () => null,
-  'every field empty': () => '',
-  'quotes, line breaks, emoji and 500 bytes': () => nasty,
-  'no changes': (field: FieldName) => `Some ${field}`,
-} satisfies Record<string, (field: FieldName) => string | null>;
+type Fill = (field: FieldName) => string | null;
+
+/** What the fields of a sample contain. */
+const fillings: [about: string, fill: Fill][] = [
+  ['every field full', field => (field === 'avatarUrl' ? 'https://cdn.example.com/avatar.png' : `Some ${field}`)],
+  ['every field null', () => null],
+  ['every field empty', () => ''],
+  ['quotes, line breaks, emoji and 500 bytes', () => nasty],
+  ['no changes', field => `Some ${field}`],
+];
 
 export interface Sample extends TemplateData {
   about: string;
@@ -19,17 +22,16 @@ export interface Sample extends TemplateData {
 
 /** Sample deliveries of each type, for checking templates before the first webhook. */
 export const samples: readonly Sample[] = (['channel.profile.updated', 'channel.created', 'channel.destroyed'] as const).flatMap(type =>
-  (Object.keys(fillings) as (keyof typeof fillings)[]).map(filling => sampleOf(type, filling)),
+  fillings.map(([about, fill]) => sampleOf(type, about, fill)),
 );
 
-function sampleOf(type: ChangeType, filling: keyof typeof fillings): Sample {
-  const fill: (field: FieldName) => string | null = fillings[filling];
-  const profile = Object.fromEntries(fieldNames.map(field => [field, fill(field)])) as Record<FieldName, string | null> as Profile;
-  const isNasty = fill === fillings['quotes, line breaks, emoji and 500 bytes'];
-  const text = fill('name') === null ? null : isNasty ? nasty.slice(0, 60) : fill('name');
-  const changes = filling === 'no changes' ? [] : fieldNames.map(field => ({ field, from: isNasty ? nasty : null, to: fill(field) }));
+function sampleOf(type: ChangeType, about: string, fill: Fill): Sample {
+  const profile = Object.fromEntries(fieldNames.map(field => [field, fill(field)])) as unknown as Profile;
+  const isNasty = profile.name === nasty;
+  const text = profile.name?.slice(0, 60) ?? null;
+  const changes = about === 'no changes' ? [] : fieldNames.map(field => ({ field, from: isNasty ? nasty : null, to: fill(field) }));
   return {
-    about: `${type}, ${filling}`,
+    about: `${type}, ${about}`,
     event: {
       type,
       timestamp: '2022-12-09T08:26:54.123Z',

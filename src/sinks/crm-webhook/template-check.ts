@@ -12,17 +12,17 @@ type Clean = SinkContext['clean'];
 type Compile = () => (sample: Sample) => unknown;
 
 /** Renders all templates with samples before the first webhook. */
-export function shapeMistakes(settings: ShapeSettings, valid: Valid, clean: Clean): Mistake[] {
+export function templateMistakes(settings: ShapeSettings, valid: Valid, clean: Clean): Mistake[] {
   const { URL: url, TEMPLATE, CONTENT_TYPE, SUCCESS } = settings;
   const mistakes: Mistake[] = [];
-  const prove = (property: string, compile: Compile, tolerated: readonly string[] = []): void => {
+  const tryOut = (property: string, compile: Compile, tolerated: readonly string[] = []): void => {
     const problem = problemOf(compile, tolerated, clean);
     if (problem !== null) mistakes.push([property, problem]);
   };
-  if (valid('URL') && hasLiquid(url)) prove('URL', () => urlTemplate(url), ['url_segment', 'url_invalid']);
+  if (valid('URL') && hasLiquid(url)) tryOut('URL', () => urlTemplate(url), ['url_segment', 'url_invalid']);
   if (TEMPLATE !== undefined && valid('CONTENT_TYPE'))
-    prove('TEMPLATE', () => bodyTemplate(TEMPLATE, CONTENT_TYPE), isJson(CONTENT_TYPE) ? [] : ['rendering_empty']);
-  if (SUCCESS !== undefined) prove('SUCCESS', () => (successCondition(SUCCESS), () => undefined));
+    tryOut('TEMPLATE', () => bodyTemplate(TEMPLATE, CONTENT_TYPE), isJson(CONTENT_TYPE) ? [] : ['rendering_empty']);
+  if (SUCCESS !== undefined) tryOut('SUCCESS', () => (successCondition(SUCCESS), () => undefined));
   return mistakes;
 }
 
