@@ -9,6 +9,7 @@ import type { Words } from '../words/en.js';
 
 type AlertOf<Kind extends Alert['kind']> = Extract<Alert, { kind: Kind }>;
 type Summary = AlertOf<'summary'>;
+type SinkTotals = Summary['sinks'][number];
 
 /** Icon, title and lines of an alert; the first line is the most important. */
 interface Content {
@@ -29,11 +30,8 @@ export interface AlertOptions {
 }
 
 /** The message of an alert. Its block types, except for buttons, stay the same when it ends, so that it can be edited. */
-export function alertMessage(
-  alert: Alert,
-  context: RenderContext,
-  { first, isNew = first, fallback, links = new Map() }: AlertOptions = {},
-): Message {
+export function alertMessage(alert: Alert, context: RenderContext, options: AlertOptions = {}): Message {
+  const { first, isNew = first, fallback, links = new Map() } = options;
   const { words } = context;
   const { icon, title, lines } = contentOf(alert, context, links, isNew === true);
   const firstLine = section(lines[0] || []).elements.map(part => (part.type === 'text' ? part.text : ''));
@@ -84,75 +82,65 @@ function contentOf(alert: Alert, context: RenderContext, links: ReadonlyMap<stri
   if (alert.kind === 'summary') return { icon: '📋', title: words.summary.title, lines: summaryLines(alert, words, links) };
   if (alert.kind === 'compared') return compared(alert, words);
   if ('removed' in alert && alert.removed) return removed(alert, words);
-  return alert.until === null ? open(alert, context, isNew) : over(alert, alert.until, words);
-}
-
-type Lasting = Exclude<Alert, { kind: 'summary' | 'compared' }>;
-
-function open(alert: Lasting, context: RenderContext, isNew: boolean): Content {
-  const { words } = context;
   const sink = 'sink' in alert ? clean(alert.sink, 60) : '';
+  const over = (title: string, line: string): Content => ({ icon: '✅', title, lines: [[line]] });
+  const lastedMs = alert.until === null ? null : alert.until - alert.since;
   switch (alert.kind) {
-    case 'incident': {
-      const { state, waiting, paused, by } = alert;
-      const texts = words.incident;
-      const lines = [
-        ...(state === 'paused' ? [] : reasonAndAdvice(alert, words)),
-        [paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)],
-        alert.again && [texts.again],
-        by !== null && byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew),
-      ];
-      return paused ? { icon: '⏸️', title: texts.paused(sink), lines } : { icon: '🔴', title: texts[state](sink), lines };
-    }
+    case 'incident':
+      return lastedMs === null ? openIncident(alert, sink, words, isNew) : endedIncident(alert, sink, words, lastedMs);
     case 'silence': {
-      const { title, calm, rejected } = words.silence;
-      return { icon: '🔇', title: title(alert.afterMs), lines: [[alert.rejected ? rejected : calm]] };
+      const texts = words.silence;
+      if (lastedMs !== null) return over(texts.over, texts.took(lastedMs));
+      return { icon: '🔇', title: texts.title(alert.afterMs), lines: [[alert.rejected ? texts.rejected : texts.calm]] };
     }
     case 'rejected': {
-      const { title, lost, cause, todo } = words.rejected;
-      const lines = rejectionCauses.map(one => {
-        const count = alert.counts[one] ?? 0;
-        return count > 0 && labelled(cause[one](count), todo[one]);
+      const texts = words.rejected;
+      const total = Object.values(alert.counts).reduce((sum, count) => sum + count, 0);
+      if (lastedMs !== null) return over(texts.over, texts.took(total, lastedMs));
+      const lines = rejectionCauses.map(cause => {
+        const count = alert.counts[cause] ?? 0;
+        return count > 0 && labelled(texts.cause[cause](count), texts.todo[cause]);
       });
-      return { icon: '🔑', title: title(rejections(alert)), lines: [[lost], ...lines] };
+      return { icon: '🔑', title: texts.title(total), lines: [[texts.lost], ...lines] };
     }
     case 'parked': {
-      const { title, latest, decide } = words.parked;
-      const lines = [...reasonAndAdvice(alert, words, latest), [decide(context.buttons, context.cards !== 'none')]];
-      return { icon: '❌', title: title(alert.count, sink), lines };
+      const texts = words.parked;
+      if (lastedMs !== null) return over(texts.over(sink), words.lasted(lastedMs));
+      const lines = [...reasonAndAdvice(alert, words, texts.latest), [texts.decide(context.buttons, context.cards !== 'none')]];
+      return { icon: '❌', title: texts.title(alert.count, sink), lines };
     }
     case 'differences': {
       const texts = words.differences;
+      if (lastedMs !== null) return over(texts.over(sink), words.lasted(lastedMs));
       const todo = labelled(words.todo, context.buttons ? texts.todo : texts.todoByApi(sink));
       return { icon: '🧩', title: texts.title(sink), lines: [labelled(texts.found, differences(alert, words)), todo, [texts.again]] };
     }
     case 'vendor': {
-      const lines = [...reasonAndAdvice(alert, words), [words.vendor.harmless]];
-      return { icon: alert.state === 'misconfigured' ? '🔴' : '⚠️', title: words.vendor[alert.state](alert.app), lines };
+      const texts = words.vendor;
+      if (lastedMs !== null) return over(texts.over(alert.app), words.lasted(lastedMs));
+      const lines = [...reasonAndAdvice(alert, words), [texts.harmless]];
+      return { icon: alert.state === 'misconfigured' ? '🔴' : '⚠️', title: texts[alert.state](alert.app), lines };
     }
   }
 }
 
-function over(alert: Lasting, until: number, words: Words): Content {
-  const ms = until - alert.since;
-  switch (alert.kind) {
-    case 'incident': {
-      const { took, left, goesOn, over: recovered } = words.incident;
-      const sink = clean(alert.sink, 60);
-      const lines = [[took(ms)], alert.waiting > 0 && [left(alert.waiting)]];
-      if (alert.state === 'paused') return { icon: '▶️', title: goesOn(sink), lines };
-      return { icon: '✅', title: recovered(sink), lines: [...lines, labelled(words.wasWrong, words.explain(alert.reason))] };
-    }
-    case 'silence':
-      return { icon: '✅', title: words.silence.over, lines: [[words.silence.took(ms)]] };
-    case 'rejected':
-      return { icon: '✅', title: words.rejected.over, lines: [[words.rejected.took(rejections(alert), ms)]] };
-    case 'vendor':
-      return { icon: '✅', title: words.vendor.over(alert.app), lines: [[words.lasted(ms)]] };
-    case 'parked':
-    case 'differences':
-      return { icon: '✅', title: words[alert.kind].over(clean(alert.sink, 60)), lines: [[words.lasted(ms)]] };
-  }
+function openIncident(alert: AlertOf<'incident'>, sink: string, words: Words, isNew: boolean): Content {
+  const { state, waiting, paused, by } = alert;
+  const texts = words.incident;
+  const lines = [
+    ...(state === 'paused' ? [] : reasonAndAdvice(alert, words)),
+    [paused ? texts.waitingPaused(waiting) : texts.waiting(waiting)],
+    alert.again && [texts.again],
+    by !== null && byActor(paused ? texts.pausedBy : texts.resumedBy, by, words, isNew),
+  ];
+  return paused ? { icon: '⏸️', title: texts.paused(sink), lines } : { icon: '🔴', title: texts[state](sink), lines };
+}
+
+function endedIncident({ state, reason, waiting }: AlertOf<'incident'>, sink: string, words: Words, lastedMs: number): Content {
+  const texts = words.incident;
+  const lines = [[texts.took(lastedMs)], waiting > 0 && [texts.left(waiting)]];
+  if (state === 'paused') return { icon: '▶️', title: texts.goesOn(sink), lines };
+  return { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(words.wasWrong, words.explain(reason))] };
 }
 
 /** The sink was removed before it recovered. */
@@ -167,10 +155,6 @@ function removed(alert: AlertOf<'incident' | 'parked' | 'differences'>, words: W
         : words.explain(alert.reason);
   const left = alert.kind === 'incident' ? texts.waiting(alert.waiting) : alert.kind === 'parked' ? texts.parked(alert.count) : texts.index;
   return { icon: '⏹️', title: texts.title(sink), lines: [[left], labelled(words.wasWrong, wrong)] };
-}
-
-function rejections({ counts }: AlertOf<'rejected'>): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function differences(alert: AlertOf<'differences'>, { differences: { list, count } }: Words): string {
@@ -212,10 +196,8 @@ const maxSinks = 20;
 /** The day in one phrase, then one line per sink. If there are too many, sinks with nothing open are left out first. */
 function summaryLines({ changes, channels, sinks }: Summary, words: Words, links: ReadonlyMap<string, string>): Line[] {
   const texts = words.summary;
-  const [parked, waiting] = (['parked', 'waiting'] as const).map(key => sinks.reduce((sum, sink) => sum + sink[key], 0)) as [
-    number,
-    number,
-  ];
+  const total = (key: 'parked' | 'waiting'): number => sinks.reduce((sum, sink) => sum + sink[key], 0);
+  const [parked, waiting] = [total('parked'), total('waiting')];
   const phrase = texts.phrase(texts.changes(changes, channels), parked + waiting === 0 ? texts.well : texts.open(parked, waiting));
   const openFirst = sinks.toSorted((one, other) => Number(isOpen(other)) - Number(isOpen(one)));
   const kept = new Set(openFirst.slice(0, maxSinks));
@@ -223,15 +205,12 @@ function summaryLines({ changes, channels, sinks }: Summary, words: Words, links
   return present([[phrase], ...lines, sinks.length > kept.size && [texts.more(sinks.length - kept.size)]]);
 }
 
-function isOpen({ parked, waiting }: Summary['sinks'][number]): boolean {
+function isOpen({ parked, waiting }: SinkTotals): boolean {
   return parked > 0 || waiting > 0;
 }
 
-function summaryLine(
-  { sink, delivered, slowestMs, parked, waiting, messageRefs }: Summary['sinks'][number],
-  { summary: texts, next }: Words,
-  links: ReadonlyMap<string, string>,
-): Line {
+function summaryLine(totals: SinkTotals, { summary: texts }: Words, links: ReadonlyMap<string, string>): Line {
+  const { sink, delivered, slowestMs, parked, waiting, messageRefs } = totals;
   const linked = (phrase: string, messageRef: string | null): RichTextElement | string => {
     const url = links.get(messageRef ?? '');
     return url === undefined ? phrase : { type: 'link', url, text: phrase };
@@ -242,5 +221,5 @@ function summaryLine(
     waiting > 0 && linked(texts.waiting(waiting), messageRefs.waiting),
   ]);
   const icon = parked > 0 ? 'x' : waiting > 0 ? 'hourglass_flowing_sand' : 'white_check_mark';
-  return [...sinkLine(icon, sink, ` ${texts.delivered(delivered)}`), ...more.flatMap(phrase => [next, phrase])];
+  return [...sinkLine(icon, sink, ` ${texts.delivered(delivered)}`), ...more.flatMap(phrase => [' · ', phrase])];
 }

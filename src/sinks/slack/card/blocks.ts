@@ -41,6 +41,11 @@ export function present<T>(all: readonly (T | Nothing)[]): T[] {
   return all.filter((one): one is T => Boolean(one));
 }
 
+/** These texts in one line, separated by dots; those that are not there are left out. */
+export function joined(texts: readonly (string | Nothing)[]): string {
+  return present(texts).join(' · ');
+}
+
 /** A line of rich text, in which Slack parses no markup. */
 export type Line = readonly (RichTextElement | string | Nothing)[];
 
@@ -91,11 +96,8 @@ export function period(from: number, to: number | null, context: RenderContext):
 type ButtonName = keyof Actions | 'details';
 
 /** The buttons for a change, a sink or an app; `null` if there are none, or clicks cannot be received. */
-export function buttonBlock(
-  actions: readonly (ButtonName | false)[],
-  target: string,
-  { sink, words, buttons }: RenderContext,
-): KnownBlock | null {
+export function buttonBlock(actions: readonly (ButtonName | false)[], target: string, context: RenderContext): KnownBlock | null {
+  const { sink, words, buttons } = context;
   const elements = present(actions).map(action => button(action, `${sink}:${target}`, words));
   return buttons && elements.length > 0 ? { type: 'actions', elements } : null;
 }

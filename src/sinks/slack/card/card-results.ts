@@ -1,7 +1,7 @@
 import type { KnownBlock } from '@slack/types';
 import { statusOf } from '../../lookup.js';
 import type { Report, SinkResult } from '../../report-sink.js';
-import { type Line, type RenderContext, bold, date, emoji, firstFitting, moreLine, richText, sinkLine } from './blocks.js';
+import { type Line, type RenderContext, bold, date, emoji, firstFitting, joined, moreLine, richText, sinkLine } from './blocks.js';
 import { clean } from './card-text.js';
 import type { Words } from '../words/en.js';
 
@@ -33,7 +33,7 @@ export function results({ results: all, auditActions }: Report, context: RenderC
   const badLines = bad.map(result => resultLine(result, context, now));
   const shown = firstFitting(badLines, maxUnits, maxLines);
   const folded = bad.slice(shown.length);
-  const wellLine = wellTexts(all.filter(isWell), words).join(words.next);
+  const wellLine = joined(wellTexts(all.filter(isWell), words));
   return richText([
     headOf(all, wellLine, context),
     ...shown,
@@ -66,9 +66,9 @@ function headOf(all: readonly SinkResult[], wellLine: string, context: RenderCon
   return [
     emoji(isDone ? 'white_check_mark' : worst === 'retrying' ? icons.pending : icons[worst]),
     ' ',
-    ...(isDone && cards === 'problems' ? [bold(words.results.fixed), date(fixedAt, context), words.next] : []),
+    ...(isDone && cards === 'problems' ? [bold(words.results.fixed), date(fixedAt, context), ' · '] : []),
     bold(summary(all, words)),
-    isDone && words.next + wellLine,
+    isDone && ` · ${wellLine}`,
   ];
 }
 
@@ -79,13 +79,10 @@ function wellTexts(well: readonly SinkResult[], words: Words): string[] {
     const how = skipped ? texts.skipped : state === 'superseded' ? texts.state.superseded : took;
     return `${clean(sink, 60)} ${how}`;
   });
-  const { length } = firstFitting(
-    all.map(one => [one]),
-    maxUnits / 2,
-    maxLines,
-  );
-  const more = well.slice(length);
-  return more.length === 0 ? all : [...all.slice(0, length), texts.folded(more.length, counts(more, words))];
+  const lines = all.map(one => [one]);
+  const shown = firstFitting(lines, maxUnits / 2, maxLines).length;
+  const more = well.slice(shown);
+  return more.length === 0 ? all : [...all.slice(0, shown), texts.folded(more.length, counts(more, words))];
 }
 
 function isWell({ state }: SinkResult): boolean {

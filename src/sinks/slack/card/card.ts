@@ -1,10 +1,10 @@
-import type { KnownBlock, RichTextElement, RichTextQuote, RichTextSection, RichTextText } from '@slack/types';
-import type { ChangeType, FieldChange } from '../../sink.js';
-import { type ListedChange, effectOf, lastNameOf, notesOf } from '../../lookup.js';
+import type { KnownBlock, RichTextQuote, RichTextSection } from '@slack/types';
+import { effectOf, notesOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import type { Line, Message, RenderContext } from './blocks.js';
-import { bold, buttonBlock, code, dateMarkup, italic, maxMessageLength, plain, present, richText, section, text } from './blocks.js';
+import { type Line, type Message, type RenderContext, bold, buttonBlock, dateMarkup, italic, joined } from './blocks.js';
+import { maxMessageLength, plain, present, richText, section } from './blocks.js';
 import { results, summary } from './card-results.js';
+import { appOf, changeLine, idOf, nameOf, operatorOf } from './change-lines.js';
 import { clean, cleanLines, escape, isLong, publicImageUrl } from './card-text.js';
 import type { Words } from '../words/en.js';
 
@@ -26,7 +26,7 @@ export function card(report: Report, context: RenderContext, now: number, isNew 
     text: escape(notificationOf(report, altered && type === 'channel.profile.updated' ? words.change.updated(fields) : effect, words)),
     blocks: present<KnownBlock>([
       richText([
-        [bold(nameOf(report, words)), words.next + effect + words.next, idOf(data.channelId, words)],
+        [bold(nameOf(report, words)), ` · ${effect} · `, idOf(data.channelId, words)],
         ...(altered ? changeLines(report, context) : []),
         altered && isTest && [italic(words.card.test)],
         ...(altered ? notesOf(report, words) : []).map(note => [italic(note)]),
@@ -79,52 +79,6 @@ export function fullTexts({ event }: Report, { words }: RenderContext): Message[
   return [{ text: words.card.inFull, blocks: [{ type: 'rich_text', elements }] }];
 }
 
-/** The channel's name; for a destroyed channel, the last known one. */
-export function nameOf(change: ListedChange, words: Words, graphemes?: number): string {
-  return shownName(lastNameOf(change), words, graphemes);
-}
-
-export function shownName(name: string | null, { change: texts, card: { noName } }: Words, graphemes?: number): string {
-  return name === null ? texts.nameUnknown : clean(name, graphemes) || noName;
-}
-
-/** A channel's id, in code style. */
-export function idOf(channelId: string, { card: { blank } }: Words, graphemes?: number): RichTextText {
-  return code(clean(channelId, graphemes) || blank);
-}
-
-/** One field before and after the change; new and destroyed channels have only one of the two. */
-export function changeLine({ field, from, to }: FieldChange, type: ChangeType, words: Words, graphemes?: number): Line {
-  const { card: texts, change, colon } = words;
-  const isAvatar = field === 'avatarUrl';
-  const newLink = isAvatar && linkTo(to, texts.newAvatar);
-  const before = from === null && type === 'channel.created' ? null : valueOf(from, words, graphemes);
-  const after = to === null && type === 'channel.destroyed' ? null : valueOf(to, words, graphemes);
-  return [
-    change.field[field] + colon,
-    before && ((isAvatar && linkTo(from, texts.formerAvatar)) || text(before.text, { strike: true, ...before.style })),
-    before && after && ' → ',
-    after && (newLink || text(after.text, { bold: true, ...after.style })),
-    before?.text === after?.text && !newLink && italic(texts.alike),
-  ];
-}
-
-/** Longer URLs are shown as truncated text, because they count towards the message's length. */
-const maxLinkLength = 500;
-
-/** An avatar as a link with our label; `null` if Slack must not get its URL, or it is too long. */
-function linkTo(avatarUrl: string | null, label: string): RichTextElement | null {
-  const url = publicImageUrl(avatarUrl);
-  return url === null || url.length > maxLinkLength ? null : { type: 'link', url, text: label };
-}
-
-/** Who made the change, as far as the vendor says. */
-export function operatorOf({ event }: ListedChange, { card: texts, details }: Words, graphemes?: number): string {
-  const { operator, source } = event.data;
-  if (source !== 'webhook') return details.source[source];
-  return operator === null ? texts.byNobody : texts.by(clean(operator, graphemes) || texts.blank);
-}
-
 function changeLines({ event }: Report, { words, threads }: RenderContext): Line[] {
   return event.data.changes.map(change => [
     ...changeLine(change, event.type, words),
@@ -132,29 +86,21 @@ function changeLines({ event }: Report, { words, threads }: RenderContext): Line
   ]);
 }
 
-/** A value, or a placeholder in italics if nothing in it is visible. */
-function valueOf(value: string | null, { change: words, card: { blank } }: Words, graphemes?: number): RichTextText {
-  const visible = clean(value ?? '', graphemes);
-  if (visible !== '') return text(visible);
-  return italic(value === null ? words.unknown : value === '' ? words.empty : blank);
-}
-
 /** One small line: avatar, operator, platform and time; then revision and app. */
 function factsOf(report: Report, context: RenderContext): KnownBlock {
   const { sdkAppId, revision, profile } = report.event.data;
   const { words } = context;
-  const { card: texts, next } = words;
+  const { card: texts } = words;
   const { platform } = report.origin;
   const image = publicImageUrl(profile.avatarUrl);
-  const who = [operatorOf(report, words), platform !== null && (clean(platform, 40) || texts.blank)];
-  const which = present([revision !== null && texts.revision(revision), context.severalApps && texts.app(clean(sdkAppId, 40))]);
+  const which = joined([revision !== null && texts.revision(revision), appOf(sdkAppId, context)]);
   return {
     type: 'context',
     elements: present([
       image !== null && ({ type: 'image', image_url: image, alt_text: texts.avatar } as const),
-      plain(present(who).join(next)),
+      plain(joined([operatorOf(report, words), platform !== null && (clean(platform, 40) || texts.blank)])),
       { type: 'mrkdwn', text: dateMarkup(Date.parse(report.event.timestamp), context) } as const,
-      which.length > 0 && plain(which.join(next)),
+      which !== '' && plain(which),
     ]),
   };
 }

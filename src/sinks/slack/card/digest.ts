@@ -1,10 +1,8 @@
-import { type ListedChange, effectOf } from '../../lookup.js';
 import type { Report } from '../../report-sink.js';
-import type { Line, Message, RenderContext } from './blocks.js';
-import { bold, date, firstFitting, header, maxMessageLength, moreLine, period, present, richText } from './blocks.js';
-import { changeLine, idOf, nameOf, operatorOf } from './card.js';
+import { type Line, type Message, type RenderContext, firstFitting, header, maxMessageLength } from './blocks.js';
+import { moreLine, period, present, richText } from './blocks.js';
 import { escape } from './card-text.js';
-import type { Words } from '../words/en.js';
+import { changeItem, lineOf, nameOf } from './change-lines.js';
 
 const maxLines = 20;
 /** Maximum total length of the first message's lines. */
@@ -33,10 +31,7 @@ export function digest(reports: readonly Report[], context: RenderContext): Mess
 export function digestThread(reports: readonly Report[], context: RenderContext): Message[] {
   const { words, threads } = context;
   if (!threads || firstLines(reports, context).length === reports.length) return [];
-  let rest = reports.map((report): Line => {
-    const happenedAt = Date.parse(report.event.timestamp);
-    return [...lineOf(report, context), ` · ${operatorOf(report, words, 60)} · `, date(happenedAt, context)];
-  });
+  let rest = reports.map(report => changeItem(report, context));
   const parts: Line[][] = [];
   while (rest.length > 0 && parts.length < maxParts) {
     const part = firstFitting(rest, maxMessageLength);
@@ -50,17 +45,4 @@ export function digestThread(reports: readonly Report[], context: RenderContext)
 function firstLines(reports: readonly Report[], context: RenderContext): Line[] {
   const lines = reports.slice(0, maxLines).map(report => lineOf(report, context, 40));
   return firstFitting(lines, maxUnits);
-}
-
-export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): Line {
-  const name = bold(nameOf(report, words, graphemes));
-  return [name, ' ', idOf(report.event.data.channelId, words, graphemes), ' ', ...whatChanged(report, words, graphemes)];
-}
-
-/** The changed fields of an update; the effect of any other change. */
-export function whatChanged(change: ListedChange, words: Words, graphemes?: number): Line {
-  const { changes, revision } = change.event.data;
-  if (revision === null || change.event.type !== 'channel.profile.updated') return [effectOf(change, words)];
-  const fields = changes.map(field => changeLine(field, 'channel.profile.updated', words, graphemes));
-  return fields.flatMap((line, index) => (index > 0 ? [words.digest.next, ...line] : line));
 }

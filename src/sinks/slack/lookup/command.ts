@@ -2,7 +2,8 @@ import type { KnownBlock } from '@slack/types';
 import type { ChannelOverview, FailedChange, Lookup } from '../../lookup.js';
 import { fieldNames } from '../../sink.js';
 import type { Line, Message, RenderContext } from '../card/blocks.js';
-import { bold, buttonBlock, code, italic, maxMessageLength, moreLine, present, richText, sinkLine, text } from '../card/blocks.js';
+import { bold, buttonBlock, code, italic, maxMessageLength, moreLine, present, richText, sinkLine } from '../card/blocks.js';
+import { valueOf } from '../card/change-lines.js';
 import { icons } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import { channelChange, channelItem, failedItem, fitting, phraseOf, quoted, restLine, sinkLines, withApps } from './lines.js';
@@ -54,14 +55,14 @@ export async function findChannels(typed: string, lookup: Lookup, context: Rende
   const texts = context.words.lookup;
   const inApps = withApps(context, channels);
   const lines = present([...channels.map(channel => channelItem(channel, inApps)), moreLine(more, texts.more)]);
-  return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed, context)), lines };
+  return { title: (lines.length > 0 ? texts.found : texts.noneFound)(quoted(typed)), lines };
 }
 
 async function channelCommand(channelId: string, lookup: Lookup, context: RenderContext): Promise<Message> {
   // Ids may start or end with spaces, and so may typed text.
   const exact = await lookup.channel(channelId);
   const channels = exact.length > 0 ? exact : await lookup.channel(channelId.trim());
-  const title = quoted(channelId, context);
+  const title = quoted(channelId);
   if (channels.length === 0) return say(context.words.lookup.noChannel(title));
   const inApps = withApps(context, channels);
   const blocks = channels.map(channel => richText(fitting(channelLines(channel, inApps), maxMessageLength / channels.length)));
@@ -70,11 +71,7 @@ async function channelCommand(channelId: string, lookup: Lookup, context: Render
 
 function channelLines(channel: ChannelOverview, context: RenderContext): (Line | false)[] {
   const { lookup: texts, card, change, results, colon, explain } = context.words;
-  const profile = fieldNames.map(field => {
-    const value = channel.profile[field];
-    const shown = value === null ? change.unknown : value === '' ? change.empty : clean(value) || card.blank;
-    return [change.field[field] + colon, text(shown, { italic: shown !== clean(value ?? '') })];
-  });
+  const profile = fieldNames.map(field => [change.field[field] + colon, valueOf(channel.profile[field], context.words)]);
   const sinks = channel.sinks.slice(0, maxSinks).map(({ sink, state, error }) => {
     if (state === 'in_sync') return sinkLine(icons.delivered, sink, ` ${texts.sinks.state.ok}`);
     const why = error === null ? '' : colon + clean(explain(error), 150);
@@ -92,10 +89,8 @@ function channelLines(channel: ChannelOverview, context: RenderContext): (Line |
 
 /** Failed changes, each with its buttons. */
 export function failedBlocks(changes: readonly FailedChange[], context: RenderContext): KnownBlock[] {
-  const inApps = withApps(
-    context,
-    changes.map(({ event }) => event.data),
-  );
+  const listed = changes.map(({ event }) => event.data);
+  const inApps = withApps(context, listed);
   const shown = changes.slice(0, maxItems);
   return shown.flatMap(change => [
     richText(fitting(failedItem(change, inApps), maxMessageLength / shown.length)),

@@ -1,8 +1,8 @@
 import type { KnownBlock, ModalView, RichTextBlock } from '@slack/types';
 import { type ChangeDetails, type ListedChange, type AttemptDetails, effectOf } from '../../lookup.js';
-import type { Line, RenderContext } from '../card/blocks.js';
-import { bold, code, date, firstFitting, header, italic, lengthOf, moreLine, plain, present, richText, section } from '../card/blocks.js';
-import { changeLine, idOf, nameOf, operatorOf } from '../card/card.js';
+import { type Line, type RenderContext, bold, code, date, firstFitting, header, italic, joined } from '../card/blocks.js';
+import { lengthOf, moreLine, plain, present, richText, section } from '../card/blocks.js';
+import { changeLine, idOf, nameOf, operatorOf } from '../card/change-lines.js';
 import { clean, cleanLines } from '../card/card-text.js';
 import { resultLine } from '../card/card-results.js';
 import { channelChange } from './lines.js';
@@ -20,20 +20,20 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
   const texts = words.lookup.details;
   const { event, origin } = details;
   const { source, sdkAppId, revision, changes } = event.data;
-  const facts = present([
+  const facts = joined([
     source === 'webhook' && operatorOf(details, words),
     origin.platform !== null && texts.origin.platform(clean(origin.platform, 80)),
     origin.clientIp !== null && texts.origin.clientIp(clean(origin.clientIp, 80)),
     origin.owner !== null && texts.origin.owner(clean(origin.owner, 80)),
   ]);
-  const which = [words.details.source[source], words.card.app(clean(sdkAppId, 40)), revision !== null && words.card.revision(revision)];
+  const app = words.card.app(clean(sdkAppId, 40));
   const blocks: KnownBlock[] = [
     { type: 'section', text: plain(nameOf(details, words)) },
     richText([
       [bold(effectOf(details, words)), ' ', idOf(event.data.channelId, words)],
       ...(revision === null ? [] : changes.map(change => changeLine(change, event.type, words))),
-      facts.length > 0 && [facts.join(words.next)],
-      [present(which).join(words.next)],
+      facts !== '' && [facts],
+      [joined([words.details.source[source], app, revision !== null && words.card.revision(revision)])],
       [texts.happened, date(Date.parse(event.timestamp), context), texts.received, date(details.receivedAt, context)],
       link !== null && [{ type: 'link', url: link, text: texts.page }],
     ]),
@@ -70,14 +70,14 @@ function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, 
 function attemptLine({ at, durationMs, outcome, status, error, response }: AttemptDetails, context: RenderContext): Line {
   const { words } = context;
   const { outcome: outcomes } = words.details;
-  const parts = present([
+  const facts = joined([
     outcomes[outcome as keyof typeof outcomes] ?? clean(outcome, 40),
     words.formats.duration(durationMs),
     status !== null && `HTTP ${status}`,
     error !== null && clean(words.explain(error), 150),
   ]);
   const answer = clean(response ?? '', maxResponse);
-  return [date(at, context), words.next + parts.join(words.next), answer && words.next, answer && code(answer)];
+  return [date(at, context), ` · ${facts}`, answer && ' · ', answer && code(answer)];
 }
 
 function webhook(body: string | null, { words }: RenderContext): KnownBlock {
@@ -85,7 +85,7 @@ function webhook(body: string | null, { words }: RenderContext): KnownBlock {
   const kept = cleanLines(body, maxUnits.webhook);
   const isCut = kept !== cleanLines(body, body.length + 1);
   const shown = { type: 'rich_text_preformatted' as const, elements: [{ type: 'text' as const, text: kept || words.card.blank }] };
-  return { type: 'rich_text', elements: present([shown, isCut && section([italic(words.lookup.details.cut)])]) };
+  return { type: 'rich_text', elements: present([shown, isCut && section([italic(words.card.cut)])]) };
 }
 
 function neighbours(changes: readonly ListedChange[], context: RenderContext): KnownBlock {

@@ -4,7 +4,8 @@ import type { Line, RenderContext } from '../card/blocks.js';
 import { buttonBlock, dateMarkup, header, italic, plain, present, richText, section } from '../card/blocks.js';
 import { failedBlocks, maxItems, maxSinks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
-import { changeItem, fitting, needsAttention, phraseOf, restLine, sinkLines, withApps } from './lines.js';
+import { changeItem } from '../card/change-lines.js';
+import { fitting, maxGraphemes, needsAttention, phraseOf, restLine, sinkLines, withApps } from './lines.js';
 
 export interface HomeContent {
   sinks: readonly SinkOverview[];
@@ -23,11 +24,9 @@ export function homeText(message: string): HomeView {
 export function homeView({ sinks, latest, failed, outcome }: HomeContent, context: RenderContext, now: number): HomeView {
   const texts = context.words.lookup;
   const rest = restLine(sinks.slice(maxSinks), context);
-  const inApps = withApps(
-    context,
-    latest.map(({ event }) => event.data),
-  );
-  const changes = latest.map(change => changeItem(change, inApps));
+  const listed = latest.map(({ event }) => event.data);
+  const inApps = withApps(context, listed);
+  const changes = latest.map(change => changeItem(change, inApps, maxGraphemes));
   const blocks = present<KnownBlock>([
     outcome.length > 0 && richText(fitting(outcome)),
     outcome.length > 0 && { type: 'divider' },

@@ -1,9 +1,8 @@
 import type { FailedChange, FoundChannel, ListedChange, SinkOverview } from '../../lookup.js';
 import type { Line, RenderContext } from '../card/blocks.js';
-import { bold, date, firstFitting, labelled, maxMessageLength, moreLine, present, sinkLine } from '../card/blocks.js';
+import { bold, date, firstFitting, joined, labelled, maxMessageLength, moreLine, present, sinkLine } from '../card/blocks.js';
 import { clean } from '../card/card-text.js';
-import { idOf, operatorOf, shownName } from '../card/card.js';
-import { lineOf, whatChanged } from '../card/digest.js';
+import { appOf, changeItem, idOf, operatorOf, shownName, whatChanged } from '../card/change-lines.js';
 
 const icons: Record<SinkOverview['state'], string> = {
   misconfigured: 'red_circle',
@@ -14,7 +13,7 @@ const icons: Record<SinkOverview['state'], string> = {
 };
 
 /** Maximum length of a value in a line. */
-const graphemes = 40;
+export const maxGraphemes = 40;
 
 /** Whether someone has to act on this sink. */
 export function needsAttention({ state, failed }: SinkOverview): boolean {
@@ -26,12 +25,12 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): Line[] 
   const { state, queued, failed, lagMs, reason, advice } = sink;
   const texts = words.lookup.sinks;
   const isOk = state === 'ok';
-  const phrases = present([
+  const phrases = joined([
     isOk && queued > 0 ? texts.delivering : (!isOk || failed === 0) && texts.state[state],
     queued > 0 && texts.queued(queued, lagMs),
     failed > 0 && texts.failed(failed),
   ]);
-  const line = sinkLine(isOk && failed > 0 ? 'x' : icons[state], sink.sink, ` ${phrases.join(words.next)}`);
+  const line = sinkLine(isOk && failed > 0 ? 'x' : icons[state], sink.sink, ` ${phrases}`);
   if (isOk || state === 'paused' || reason === null) return [line];
   const why = labelled(words.wrong, words.explain(reason), 150);
   return advice === null ? [line, why] : [line, why, labelled(words.todo, words.explain(advice))];
@@ -39,10 +38,10 @@ export function sinkLines(sink: SinkOverview, { words }: RenderContext): Line[] 
 
 /** Many sinks in one line: how many are in each state. */
 export function restLine(sinks: readonly SinkOverview[], { words }: RenderContext): Line | false {
-  const { more, state: states } = words.lookup.sinks;
+  const { state: states } = words.lookup.sinks;
   const counts = Object.entries(Object.groupBy(sinks, ({ state }) => state)) as [SinkOverview['state'], SinkOverview[]][];
   const phrases = counts.map(([state, group]) => `${words.formats.number(group.length)} ${states[state]}`);
-  return moreLine(sinks.length, count => more(count, phrases));
+  return moreLine(sinks.length, count => words.results.folded(count, phrases));
 }
 
 /** The state of all sinks in one phrase. */
@@ -50,40 +49,30 @@ export function phraseOf(sinks: readonly SinkOverview[], { words }: RenderContex
   const texts = words.lookup.sinks;
   const urgent = sinks.filter(needsAttention).length;
   if (urgent > 0) return `🔴 ${texts.attention(urgent)}`;
-  return `✅ ${sinks.every(({ state, queued }) => state === 'ok' && queued === 0) ? texts.well : texts.busy}`;
-}
-
-/** A change in one line: channel, changed fields, app, operator and time. */
-export function changeItem(change: ListedChange, context: RenderContext): Line {
-  const facts = present([appOf(change.event.data, context), operatorOf(change, context.words, graphemes)]);
-  return [...lineOf(change, context, graphemes), ` · ${facts.join(' · ')} · `, date(Date.parse(change.event.timestamp), context)];
+  return `✅ ${sinks.every(({ state, queued }) => state === 'ok' && queued === 0) ? words.results.all : texts.busy}`;
 }
 
 /** A change in one line of its channel's list. */
 export function channelChange(change: ListedChange, context: RenderContext): Line {
   const { words } = context;
   const happened = date(Date.parse(change.event.timestamp), context);
-  return [happened, words.next, ...whatChanged(change, words, 30), words.next + operatorOf(change, words, graphemes)];
+  return [happened, ' · ', ...whatChanged(change, words, 30), ` · ${operatorOf(change, words, maxGraphemes)}`];
 }
 
 /** A change as in `changeItem`, and the sinks where it failed. */
 export function failedItem(change: FailedChange, context: RenderContext): (Line | false)[] {
   const { explain, colon, lookup: texts } = context.words;
   const lines = change.failures.slice(0, 5).map(({ sink, reason }) => sinkLine('x', sink, colon + (clean(explain(reason), 150) || '–')));
-  return [changeItem(change, context), ...lines, moreLine(change.failures.length - lines.length, texts.more)];
+  return [changeItem(change, context, maxGraphemes), ...lines, moreLine(change.failures.length - lines.length, texts.more)];
 }
 
 /** A channel in one line. */
 export function channelItem(channel: FoundChannel, context: RenderContext): Line {
   const { words } = context;
-  const { name, channelId, exists, updatedAt } = channel;
-  const facts = present([!exists && words.lookup.destroyed, appOf(channel, context)]).map(fact => ` · ${fact}`);
+  const { sdkAppId, channelId, name, exists, updatedAt } = channel;
+  const facts = present([!exists && words.lookup.destroyed, appOf(sdkAppId, context)]).map(fact => ` · ${fact}`);
   const updated = updatedAt === null ? [] : [` · ${words.lookup.updated}`, date(updatedAt, context)];
-  return [bold(shownName(name, words, graphemes)), ' ', idOf(channelId, words), facts.join(''), ...updated];
-}
-
-function appOf({ sdkAppId }: { sdkAppId: string }, { words, severalApps }: RenderContext): string | false {
-  return severalApps && words.card.app(clean(sdkAppId, graphemes));
+  return [bold(shownName(name, words, maxGraphemes)), ' ', idOf(channelId, words), facts.join(''), ...updated];
 }
 
 /** So that lines name the app if they are about several. */
@@ -99,6 +88,6 @@ export function fitting(lines: readonly (Line | false)[], units = maxMessageLeng
 }
 
 /** Typed text, cleaned and quoted. */
-export function quoted(typed: string, { words }: RenderContext): string {
-  return words.lookup.quoted(clean(typed, graphemes));
+export function quoted(typed: string): string {
+  return `“${clean(typed, maxGraphemes)}”`;
 }

@@ -16,7 +16,6 @@ export const en = {
   ...alertsEn,
   api: 'the API',
   someone: 'someone in Slack',
-  next: ' · ',
   since: (time: string) => `Since ${time}`,
   sentences: (first: string, second: string) => `${first}. ${second}`,
 
@@ -126,7 +125,6 @@ export const en = {
         ['help', 'this list'],
       ],
     },
-    quoted: (text: string) => `“${text}”`,
     sinks: {
       state: {
         ok: 'up to date',
@@ -138,8 +136,6 @@ export const en = {
       delivering: 'delivering',
       queued: (count: number, lagMs: number) => `${upToMost(count)} queued, the oldest for ${duration(lagMs)}`,
       failed: (count: number) => `${upToMost(count)} failed`,
-      more: (count: number, what: readonly string[]) => `… and ${number(count)} more: ${list(what)}`,
-      well: 'All sinks up to date',
       busy: 'All sinks are working',
       attention: (sinks: number) => `${counted(sinks, 'sink needs', 'sinks need')} attention`,
     },
@@ -166,7 +162,6 @@ export const en = {
       happened: 'Changed ',
       received: ', received ',
       earlier: (count: number) => `… ${counted(count, 'earlier attempt', 'earlier attempts')}`,
-      cut: 'Shortened: the API has all of it.',
       gone: 'This change is no longer kept.',
     },
     home: {

@@ -5,7 +5,7 @@ import { formatsOf } from '../card/formats.js';
 import { alertsZhCN } from './alerts-zh-cn.js';
 
 const formats = formatsOf('zh-CN');
-const { number, duration, list } = formats;
+const { number, duration } = formats;
 const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 const texts = changeTexts['zh-CN'];
 
@@ -16,7 +16,6 @@ export const zhCN: Words = {
   ...alertsZhCN,
   api: 'API',
   someone: 'Slack 用户',
-  next: ' · ',
   since: time => `开始于 ${time}`,
   sentences: (first, second) => `${first}。${second}`,
 
@@ -108,7 +107,6 @@ export const zhCN: Words = {
         ['help', '显示本帮助'],
       ],
     },
-    quoted: text => `“${text}”`,
     sinks: {
       state: {
         ok: '已同步',
@@ -120,8 +118,6 @@ export const zhCN: Words = {
       delivering: '投递中',
       queued: (count, lagMs) => `${upToMost(count)} 项排队中，最早的已等待 ${duration(lagMs)}`,
       failed: count => `${upToMost(count)} 项失败`,
-      more: (count, what) => `…… 另有 ${number(count)} 个：${list(what)}`,
-      well: '所有目标均已同步',
       busy: '所有目标工作正常',
       attention: sinks => `${number(sinks)} 个目标需要处理`,
     },
@@ -148,7 +144,6 @@ export const zhCN: Words = {
       happened: '变更于 ',
       received: '，接收于 ',
       earlier: count => `…… 此前还有 ${number(count)} 次尝试`,
-      cut: '已截断：全文可通过 API 查看。',
       gone: '这次变更已不再保留。',
     },
     home: {
