@@ -43,7 +43,7 @@ export class IncomingWebhookCards implements Pick<ReportSink, 'report' | 'digest
     const { proxies, now, clean } = this.context;
     const send = async (variant: Message, within: AbortSignal): Promise<void> => {
       const body = JSON.stringify({ ...variant, ...postOptions });
-      const answer = await post(this.url, body, { 'content-type': 'application/json' }, within, proxies);
+      const answer = await post({ url: this.url, headers: { 'content-type': 'application/json' }, body, signal: within }, proxies);
       const error = classifyWebhookAnswer(answer, now());
       if (error) throw withResponse(error, answer, clean);
     };

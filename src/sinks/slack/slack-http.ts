@@ -1,7 +1,7 @@
 import { agentFor } from '../../outgoing/agents.js';
 import { parseJson } from '../../outgoing/http.js';
 import type { Proxies } from '../../outgoing/proxies.js';
-import { type Answer, exchange, withResponse } from '../../outgoing/send.js';
+import { type Answer, type OutgoingRequest, exchange, withResponse } from '../../outgoing/send.js';
 import { within } from '../../outgoing/within.js';
 import { TryAgain } from '../errors.js';
 import type { SinkContext } from '../sink-type.js';
@@ -12,17 +12,13 @@ import type { SlackSettings } from './slack.settings.js';
 /** Limit for one response. The largest are the latest messages of a channel, up to about 60 kB each. */
 const maxResponseBytes = 8 * 1024 * 1024;
 
+type Post = Pick<OutgoingRequest, 'url' | 'headers' | 'body' | 'signal'>;
+
 /** Sends one POST on a new connection: reusing one that Slack has just closed could post a card twice. */
-export async function post(
-  url: string,
-  body: string,
-  headers: Record<string, string>,
-  signal: AbortSignal,
-  proxies: Proxies,
-): Promise<Answer> {
-  const agent = agentFor(url, proxies, { keepAlive: false });
+export async function post(request: Post, proxies: Proxies): Promise<Answer> {
+  const agent = agentFor(request.url, proxies, { keepAlive: false });
   try {
-    return await exchange({ method: 'POST', url, headers, body, agent, signal }, maxResponseBytes);
+    return await exchange({ ...request, method: 'POST', agent }, maxResponseBytes);
   } finally {
     agent.destroy();
   }
@@ -45,22 +41,17 @@ export class WebApi {
   /** Like `call`. @returns the whole HTTP answer */
   ask(method: string, args: object, signal: AbortSignal): Promise<Answer> {
     const { BOT_TOKEN, API_URL = 'https://slack.com/api' } = this.settings;
+    const url = `${API_URL.replace(/\/$/, '')}/${method}`;
     const form = new URLSearchParams();
     for (const [name, value] of Object.entries(args)) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
     const headers = { authorization: `Bearer ${BOT_TOKEN}`, 'content-type': 'application/x-www-form-urlencoded' };
-    return postToApi(`${API_URL.replace(/\/$/, '')}/${method}`, form.toString(), headers, this.context, signal);
+    return postToApi({ url, headers, body: form.toString(), signal }, this.context);
   }
 }
 
 /** Posts to the Web API. @returns the answer of a successful call @throws SinkError unless Slack reports success */
-export async function postToApi(
-  url: string,
-  body: string,
-  headers: Record<string, string>,
-  { now, proxies, clean }: ApiContext,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const answer = await post(url, body, headers, signal, proxies);
+export async function postToApi(request: Post, { now, proxies, clean }: ApiContext): Promise<Answer> {
+  const answer = await post(request, proxies);
   const error = classifyApiAnswer(answer, now());
   if (error) throw withResponse(error, answer, clean);
   return answer;

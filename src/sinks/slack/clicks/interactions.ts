@@ -111,9 +111,9 @@ export class Interactions {
     const { proxies, warn } = this.context;
     const { API_URL, TIMEOUT_MS } = this.settings;
     if (responseUrl === null || !isSlackUrl(responseUrl, API_URL)) return;
-    const [body, headers] = [JSON.stringify(ephemeral(message)), { 'content-type': 'application/json' }];
+    const request = { url: responseUrl, headers: { 'content-type': 'application/json' }, body: JSON.stringify(ephemeral(message)) };
     try {
-      const { status } = await withinTime(TIMEOUT_MS, this.closing.signal, signal => post(responseUrl, body, headers, signal, proxies));
+      const { status } = await withinTime(TIMEOUT_MS, this.closing.signal, signal => post({ ...request, signal }, proxies));
       if (status >= 300) warn(`a private message to someone who clicked was not accepted by Slack, which answered ${status}`);
     } catch (error) {
       if (error instanceof SinkError) warn(`a private message to someone who clicked could not be sent: ${error.message}`);

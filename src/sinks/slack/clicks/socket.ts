@@ -95,8 +95,10 @@ export class Socket {
         ...(API_URL !== undefined && { slackApiUrl: API_URL }),
         retryConfig: { retries: 0 },
         allowAbsoluteUrls: false,
-        fetch: async (url, { body, headers = {} } = {}) =>
-          new Response((await postToApi(String(url), typeof body === 'string' ? body : '', headers, this.context, asking.signal)).body),
+        fetch: async (url, { body, headers = {} } = {}) => {
+          const request = { url: String(url), headers, body: typeof body === 'string' ? body : '', signal: asking.signal };
+          return new Response((await postToApi(request, this.context)).body);
+        },
       },
     });
     const leave = (): void => {
