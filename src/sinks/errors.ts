@@ -33,11 +33,9 @@ export abstract class SinkError extends Error {
 
 /** Truncates a text without splitting surrogate pairs. */
 export function cut(text: string, characters: number): string {
-  return text.length <= characters
-    ? text
-    : Array.from(text.slice(0, 2 * characters))
-        .slice(0, characters)
-        .join('');
+  return Array.from(text.slice(0, 2 * characters))
+    .slice(0, characters)
+    .join('');
 }
 
 /** A failure that may pass, such as a network error, overload or a timeout: the delivery is retried. */
