@@ -1,4 +1,4 @@
-import { type Selectable, type Transaction, type UpdateObject, sql } from 'kysely';
+import { type UpdateObject, sql } from 'kysely';
 import { v4 as uuid } from 'uuid';
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
@@ -9,7 +9,7 @@ import { Log } from '../process/log.js';
 import { Settings } from '../settings/settings.js';
 import { Rejections } from '../webhook/rejections.js';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Tables } from '../database/tables.js';
+import type { Row, Tables, Trx } from '../database/tables.js';
 import { bounded } from '../outgoing/within.js';
 import { backOffMs, plausibleTime, maxAhead, maxPaceLeadMs, paceTake } from '../delivery/retry.js';
 import type { Alert } from '../sinks/alert.js';
@@ -142,7 +142,7 @@ export class Alerts {
     return true;
   }
 
-  private failure(sink: string, { payload, tries }: Selectable<Tables['alert']>, error: unknown): UpdateObject<Tables, 'alert'> {
+  private failure(sink: string, { payload, tries }: Row<'alert'>, error: unknown): UpdateObject<Tables, 'alert'> {
     // Only our own errors are guaranteed to contain no secrets.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
     this.log.warn('an alert could not be posted; retrying', { sink, reason });
@@ -154,13 +154,10 @@ export class Alerts {
   }
 
   /** The oldest alert that is due, unless the sink is stopped, paused or held. Ignores the rate limit; cards after it wait longer instead. */
-  private async claim(
-    trx: Transaction<Tables>,
-    { id, settings, sink: { alerts } }: ServedSink<ReportSink>,
-    lease: string,
-  ): Promise<Selectable<Tables['alert']> | null> {
-    const now = this.clock.now();
+  private async claim(trx: Trx, served: ServedSink<ReportSink>, lease: string): Promise<Row<'alert'> | null> {
+    const { id, settings } = served;
     const { RATE_PER_SECOND: perSecond, TIMEOUT_MS: timeoutMs } = settings;
+    const now = this.clock.now();
     const locked = trx.selectFrom('sink').select(['state', 'paused_at', 'held_until', 'paced_at', 'check_state']).where('id', '=', id);
     const sink = await locked.$call(this.database.lock).executeTakeFirstOrThrow();
     const isHeld = (plausibleTime(sink.held_until, now, maxAhead.holdMs) ?? 0) > now;
@@ -170,7 +167,7 @@ export class Alerts {
       .selectAll()
       .where('sink', '=', id)
       .where('due_at', '<=', now)
-      .$if(!alerts, found => found.where('key', 'like', 'summary %'))
+      .$if(!served.sink.alerts, found => found.where('key', 'like', 'summary %'))
       .where(eb => eb.or([eb('sent_payload', 'is', null), eb('sent_payload', '<>', eb.ref('payload'))]))
       .orderBy('id')
       .limit(1)

@@ -3,7 +3,6 @@ import type { Database } from '../database/database.js';
 import { isThere } from '../database/locks.js';
 import type { Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
-import type { Session } from '../delivery/modes/mode.js';
 import { nextAttemptAt, nextAttemptColumns } from '../delivery/retry.js';
 import type { AuditAction, SinkResult } from '../sinks/report-sink.js';
 
@@ -58,12 +57,8 @@ export async function unfinishedOf(database: Database, trx: Trx, changeIds: read
   return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
 }
 
-/** Loads the results and audit actions of these changes, by change id. */
-export async function loadReportData(
-  { database, trx }: Pick<Session, 'database' | 'trx'>,
-  changeIds: readonly string[],
-): Promise<{ results: Map<string, SinkResult[]>; auditActions: Map<string, AuditAction[]> }> {
-  if (changeIds.length === 0) return { results: new Map(), auditActions: new Map() };
+/** The users' actions on these changes, by change id. */
+export async function auditActionsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, AuditAction[]>> {
   const actions = await trx
     .selectFrom('audit')
     .select(['change_id', 'at', 'actor', 'action'])
@@ -72,10 +67,11 @@ export async function loadReportData(
     .where('action', 'in', ['replay', 'discard'])
     .orderBy('id')
     .execute();
-  return { results: await resultsOf(database, trx, changeIds), auditActions: Map.groupBy(actions, ({ change_id }) => change_id) };
+  return Map.groupBy(actions, ({ change_id }) => change_id);
 }
 
-async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
+/** The results of these changes at all sinks except report sinks, by change id. */
+export async function resultsOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Map<string, SinkResult[]>> {
   const rows = await trx
     .selectFrom('delivery')
     .innerJoin('sink', 'sink.id', 'delivery.sink')

@@ -1,6 +1,6 @@
-import { type Selectable, type Transaction, sql } from 'kysely';
+import { sql } from 'kysely';
 import { latestArrival } from '../database/arrival-times.js';
-import type { Tables } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
 import type { Alert } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
@@ -37,7 +37,7 @@ export type Seen = Alert | 'unknown' | 'removed';
 
 /** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
-  trx: Transaction<Tables>,
+  trx: Trx,
   countsOf: CountsOf,
   local: LocalSignals,
   { SILENCE_ALERT_AFTER: silenceAfterMs, apps }: Pick<Settings, 'SILENCE_ALERT_AFTER' | 'apps'>,
@@ -90,7 +90,7 @@ export async function observe(
   return found;
 }
 
-async function wereRejected(trx: Transaction<Tables>, since: number, { rejected }: LocalSignals): Promise<boolean> {
+async function wereRejected(trx: Trx, since: number, { rejected }: LocalSignals): Promise<boolean> {
   if (Object.keys(rejected).length > 0) return true;
   const alerts = trx.selectFrom('alert').select('payload').where('key', '=', 'rejected');
   const alert = await alerts.orderBy('id', 'desc').limit(1).executeTakeFirst();
@@ -98,7 +98,7 @@ async function wereRejected(trx: Transaction<Tables>, since: number, { rejected 
 }
 
 /** Why and since when a sink is stopped, or what a check of it found; `null` if it is fine. */
-function stopOf({ state, stopped_since: since, reason, advice, paused_at: pausedAt, ...checked }: Selectable<Tables['sink']>) {
+function stopOf({ state, stopped_since: since, reason, advice, paused_at: pausedAt, ...checked }: Row<'sink'>) {
   // Not `state_since`: a stop goes on if only its cause changes.
   if (state !== 'ok' && since !== null) return { state, since, reason: reason ?? '', advice: advice ?? '' } as const;
   if (pausedAt !== null) return { state: 'paused', since: since ?? pausedAt, reason: '', advice: '' } as const;
@@ -109,7 +109,7 @@ function stopOf({ state, stopped_since: since, reason, advice, paused_at: paused
 }
 
 /** Whether the problem was found by the check at startup or by one that a person requested; these are reported without delay. */
-function isReportedAtOnce({ state, paused_at, check_since: since, start_check_at: startedAt }: Selectable<Tables['sink']>): boolean {
+function isReportedAtOnce({ state, paused_at, check_since: since, start_check_at: startedAt }: Row<'sink'>): boolean {
   if (state !== 'ok' || paused_at !== null || since === null || startedAt === null) return false;
   return since >= startedAt && since - startedAt <= maxCheckMs;
 }
@@ -118,7 +118,7 @@ function isReportedAtOnce({ state, paused_at, check_since: since, start_check_at
  * The latest failures of the delivery that has waited longest, which is the one that is probed. Reads only the start of an index: at a sink
  * that was paused while it worked, very many may wait and none has failed.
  */
-async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{ at: number; error: string }[]> {
+async function latestFailures(trx: Trx, sink: number): Promise<{ at: number; error: string }[]> {
   const oldest = trx
     .selectFrom('delivery')
     .select(['change_id', 'failing_since', 'enqueued_at'])
@@ -139,7 +139,7 @@ async function latestFailures(trx: Transaction<Tables>, sink: number): Promise<{
     .execute();
 }
 
-async function latestParked(trx: Transaction<Tables>, sink: number): Promise<{ reason: string; advice: string } | null> {
+async function latestParked(trx: Trx, sink: number): Promise<{ reason: string; advice: string } | null> {
   const deliveries = trx.selectFrom('delivery').select(['reason', 'advice']).where('sink', '=', sink);
   const parked = deliveries.where('state', '=', sql.lit('parked')).orderBy('change_id', 'desc');
   const row = await parked.limit(1).executeTakeFirst();
@@ -147,7 +147,7 @@ async function latestParked(trx: Transaction<Tables>, sink: number): Promise<{ r
 }
 
 /** `null` if the index is in sync or was never compared; `unknown` during a comparison and after a failed one. */
-async function differencesOf(trx: Transaction<Tables>, sink: number, name: string, now: number): Promise<Seen | null> {
+async function differencesOf(trx: Trx, sink: number, name: string, now: number): Promise<Seen | null> {
   const verify = await findJob<VerifyProgress>({ kysely: trx }, sink, 'verify');
   const rebuild = await findJob({ kysely: trx }, sink, 'rebuild');
   // An index that was rebuilt since is in sync.
@@ -159,7 +159,7 @@ async function differencesOf(trx: Transaction<Tables>, sink: number, name: strin
 }
 
 /** Who last paused or resumed a sink. The condition on the action is worded as in its partial index. */
-export function pausedOrResumed(trx: Transaction<Tables>, sink: string) {
+export function pausedOrResumed(trx: Trx, sink: string) {
   return trx
     .selectFrom('audit')
     .select('actor')

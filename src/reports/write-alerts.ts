@@ -1,6 +1,6 @@
-import { type Transaction, sql } from 'kysely';
+import { sql } from 'kysely';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Tables } from '../database/tables.js';
+import type { Trx } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
 import type { Alert } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
@@ -17,7 +17,7 @@ const overlapMs = 60_000;
 
 /** Opens, updates and ends the alerts of these report sinks, according to what was observed. */
 export async function writeAlerts(
-  trx: Transaction<Tables>,
+  trx: Trx,
   reportSinks: readonly number[],
   observed: ReadonlyMap<string, Seen>,
   countsOf: CountsOf,
@@ -54,7 +54,7 @@ export async function writeAlerts(
 }
 
 /** The previous alert of a sink that stopped by itself, recovered, and has stopped again shortly after. */
-async function formerIncident(trx: Transaction<Tables>, sink: number, key: string, since: number) {
+async function formerIncident(trx: Trx, sink: number, key: string, since: number) {
   const alerts = trx.selectFrom('alert').select(['id', 'payload']).where('sink', '=', sink).where('key', '=', key);
   const resolved = alerts.where('resolved_at', '>=', since - reopenWindowMs);
   const row = await resolved.orderBy('id', 'desc').limit(1).executeTakeFirst();
@@ -89,12 +89,7 @@ function isUrgent(before: Alert, after: Alert): boolean {
  * are not reported.
  * @param reportedAt when this was last done: comparisons that finished well before are not looked at again, as there may be very many
  */
-export async function reportComparisons(
-  trx: Transaction<Tables>,
-  reportSinks: readonly number[],
-  reportedAt: number,
-  now: number,
-): Promise<void> {
+export async function reportComparisons(trx: Trx, reportSinks: readonly number[], reportedAt: number, now: number): Promise<void> {
   if (reportSinks.length === 0) return;
   const rows = await endedAfter(trx, Math.max(now - maxComparisonAgeMs, Math.min(reportedAt, now) - overlapMs)).execute();
   const at = rows.length > 0 ? await recordedAt(trx, now) : now;
@@ -113,17 +108,12 @@ export async function reportComparisons(
   }
 }
 
-/** The comparisons of more than single channels that have ended after this time for good. */
-export function endedAfter(trx: Transaction<Tables>, time: number) {
-  return (
-    trx
-      .selectFrom('comparison')
-      .selectAll()
-      .where('finished_at', '>', time)
-      .where('resumes', '=', 0)
-      .where('dry_run', '=', 0)
-      .where('cause', 'not in', ['created', 'tie', 'estimated', 'again'])
-      // Lets SQLite use the index, too: ordered by id, it would read all of them.
-      .orderBy('finished_at')
-  );
+/**
+ * The comparisons of more than single channels that have ended after this time for good. The order lets SQLite use the index, too: ordered
+ * by id, it would read all of them.
+ */
+export function endedAfter(trx: Trx, time: number) {
+  const ended = trx.selectFrom('comparison').selectAll().where('finished_at', '>', time).orderBy('finished_at');
+  const forGood = ended.where('resumes', '=', 0).where('dry_run', '=', 0);
+  return forGood.where('cause', 'not in', ['created', 'tie', 'estimated', 'again']);
 }

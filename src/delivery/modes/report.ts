@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { channelsOf } from '../../database/locks.js';
 import { acknowledgeRefreshes, drainRefreshQueue } from '../../reports/refresh-queue.js';
-import { holdMsOf, loadReportData, recheckAt, unfinishedOf, waits } from '../../reports/results.js';
+import { auditActionsOf, holdMsOf, recheckAt, resultsOf, unfinishedOf, waits } from '../../reports/results.js';
 import { freeLanes, leaseLanes } from '../claim.js';
 import { loadDeliveries } from './load.js';
 import { type LaneWork, type Lease, storedChange } from '../work.js';
@@ -31,7 +31,8 @@ export const report: ModeRules = {
     const changeIds = rows.map(row => row.change_id);
     // These refreshes are covered by the reports being loaded; leaving them queued would cause a redundant update.
     await acknowledgeRefreshes(database, trx, sql`sink = ${sink.id} and ${database.isAmong('change_id', changeIds)}`);
-    const { results, auditActions } = await loadReportData(session, changeIds);
+    const results = await resultsOf(database, trx, changeIds);
+    const auditActions = await auditActionsOf(database, trx, changeIds);
     return row => ({
       ...storedChange(row),
       results: results.get(row.change_id) ?? [],

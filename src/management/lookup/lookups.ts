@@ -6,7 +6,7 @@ import { Database } from '../../database/database.js';
 import { SharedClock } from '../../process/clock.js';
 import { Settings } from '../../settings/settings.js';
 import { countUpToMax } from '../../reports/counting.js';
-import { loadReportData } from '../../reports/results.js';
+import { resultsOf } from '../../reports/results.js';
 import type { Filters } from '../../sinks/filters.js';
 import { Lookups } from '../../sinks/lookup.js';
 import type { ChangeDetails, ChannelOverview, FailedChange, Lookup, SinkOverview } from '../../sinks/lookup.js';
@@ -135,7 +135,7 @@ export class StoredLookups extends Lookups {
   /** The deliveries of a change to every sink except report sinks, with their attempts, oldest first. */
   private async deliveries(changeId: string): Promise<ChangeDetails['deliveries']> {
     const { database } = this;
-    const { results } = await database.kysely.transaction().execute(trx => loadReportData({ database, trx }, [changeId]));
+    const results = await database.kysely.transaction().execute(trx => resultsOf(database, trx, [changeId]));
     const attempts = await database.kysely
       .selectFrom('attempt')
       .innerJoin('sink', 'sink.id', 'attempt.sink')
