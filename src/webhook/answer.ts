@@ -28,39 +28,35 @@ export type WebhookResult = (typeof webhookResults)[number];
 
 /** A rejected webhook: HTTP status, `ErrorCode`, result label for metrics (`null`: not counted), and the fault to log, if any. */
 export class Refusal extends Error {
+  readonly fault: Fault | null;
+
   private constructor(
     readonly status: number,
     readonly code: number,
     readonly result: WebhookResult | null,
+    cause: RejectionCause | null,
     message: string,
-    readonly fault: Fault | null = null,
+    secondsAhead: number | null = null,
   ) {
     super(message);
+    this.fault = cause && { cause, secondsAhead };
   }
 
   get packet(): AnswerPacket {
     return { ActionStatus: 'FAIL', ErrorCode: this.code, ErrorInfo: this.message };
   }
 
-  private static withCause(status: number, code: number, result: WebhookResult, cause: RejectionCause, message: string): Refusal {
-    return new Refusal(status, code, result, message, { cause, secondsAhead: null });
+  static forbidden = (): Refusal => new Refusal(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
+  static unauthorized({ cause, secondsAhead }: Fault): Refusal {
+    const wrong = 'Sign or RequestTime is missing, malformed, wrong or outside the allowed time';
+    const message = `${wrong}: compare the token of the console with WEBHOOK_TOKENS`;
+    return new Refusal(401, 120002, 'unauthorized', cause, message, secondsAhead);
   }
-
-  static forbidden = (): Refusal =>
-    Refusal.withCause(403, 120001, 'forbidden', 'app', 'SdkAppid is missing, repeated or not one of SDK_APP_IDS');
-  static unauthorized = (fault: Fault): Refusal =>
-    new Refusal(
-      401,
-      120002,
-      'unauthorized',
-      'Sign or RequestTime is missing, malformed, wrong or outside the allowed time: compare the token of the console with WEBHOOK_TOKENS',
-      fault,
-    );
-  static invalid = (message: string): Refusal => Refusal.withCause(400, 120003, 'invalid', 'invalid', message);
+  static invalid = (message: string): Refusal => new Refusal(400, 120003, 'invalid', 'invalid', message);
   static tooLarge = (limit: number): Refusal =>
-    Refusal.withCause(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
-  static unavailable = (): Refusal => Refusal.withCause(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be stored');
-  static notFound = (): Refusal => new Refusal(404, 120006, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
+    new Refusal(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
+  static unavailable = (): Refusal => new Refusal(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be stored');
+  static notFound = (): Refusal => new Refusal(404, 120006, null, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
 }
 
 /** Turns errors on the public port into answer packets; stores their result and fault in `response.locals` for metrics and log. */
