@@ -1,3 +1,5 @@
+import { type FieldName, fieldNames, vendorNames } from './profile.js';
+
 /** Where a change came from: a webhook, or a reading of the vendor's REST API; `import` if the channel was unknown before the reading. */
 export const sources = ['webhook', 'comparison', 'import'] as const;
 export type Source = (typeof sources)[number];
@@ -21,6 +23,21 @@ export function originOf({ client_ip: clientIp, platform, owner }: ReturnType<ty
 /** Makes a text storable in every database: NUL and lone surrogates become U+FFFD. */
 export function wellFormed(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+/** The profile fields that the vendor sent as texts; any other value means "not sent". */
+export function fieldsIn(sent: Partial<Record<(typeof vendorNames)[FieldName], unknown>>): Partial<Record<FieldName, string>> {
+  const fields: Partial<Record<FieldName, string>> = {};
+  for (const field of fieldNames) {
+    const value = sent[vendorNames[field]];
+    if (typeof value === 'string') fields[field] = wellFormed(value);
+  }
+  return fields;
+}
+
+/** Whether the value can be the id of a channel: a well-formed text of at most 255 bytes that is not blank. */
+export function isChannelId(value: unknown): value is string {
+  return typeof value === 'string' && shortText(value) === value && value.trim() !== '';
 }
 
 /** The value if it is a text of 1 to 255 bytes, else `null`. */

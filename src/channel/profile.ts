@@ -2,6 +2,14 @@
 export const fieldNames = ['name', 'avatarUrl', 'introduction', 'organization'] as const;
 export type FieldName = (typeof fieldNames)[number];
 
+/** The vendor's names of the fields (Tencent Cloud, product 1047, documents 60758 and 60797). */
+export const vendorNames = {
+  name: 'Name',
+  avatarUrl: 'FaceUrl',
+  introduction: 'Introduction',
+  organization: 'Organization',
+} as const satisfies Record<FieldName, string>;
+
 /** A channel's profile; `null` means unknown, `""` means cleared. */
 export type Profile = Record<FieldName, string | null>;
 

@@ -15,8 +15,6 @@ const stoppedRetryMs = 15 * 60_000;
 const minBackOffMs = 2000;
 const maxBackOffMs = 60_000;
 
-export const appStates = ['ok', 'retrying', 'misconfigured', 'off'] as const;
-
 /** Another process has taken the lease on the app. */
 export class LeaseLost extends Error {}
 

@@ -1,18 +1,15 @@
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
+import { isChannelId } from '../channel/origin.js';
 import { type Explanation, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
 import type { Row, Trx } from '../database/tables.js';
-import { isChannelId } from './vendor/reader.js';
 
-export const causes = [
-  ...(['schedule', 'request', 'slack', 'import', 'refused', 'downtime', 'gone'] as const),
-  ...(['created', 'tie', 'estimated', 'again'] as const),
-] as const;
-export type Cause = (typeof causes)[number];
-export const comparisonStates = ['waiting', 'running', 'done', 'failed'] as const;
+/** Why a comparison was started; the second group is for single channels. */
+export type Cause =
+  ('schedule' | 'request' | 'slack' | 'import' | 'refused' | 'downtime' | 'gone') | ('created' | 'tie' | 'estimated' | 'again');
 
 /** Causes where a person waits for the result; they run even while the app's API is known not to work. */
 export const requestedCauses: readonly string[] = ['request', 'slack', 'import'] satisfies Cause[];

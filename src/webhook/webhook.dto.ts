@@ -2,18 +2,14 @@ import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsOptional, IsString } from 'class-validator';
 import { type InboundWebhook, minEventTime, maxEventTimeAheadMs } from '../channel/inbound-webhook.js';
-import { shortText, wellFormed } from '../channel/origin.js';
+import { fieldsIn, isChannelId, shortText, wellFormed } from '../channel/origin.js';
+import { vendorNames } from '../channel/profile.js';
 import { Must } from '../settings/setting.js';
 import { commands } from './commands.js';
 
 const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : value));
 
 const OptionalText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional(), Text());
-
-const isChannelId = Must(
-  'a text that is not blank, of at most 255 bytes',
-  value => typeof value === 'string' && value.trim() !== '' && Buffer.byteLength(value) <= 255,
-);
 
 /**
  * The fields of a webhook body that we use; all others are ignored. Absent or `null` means unchanged, `""` means cleared.
@@ -22,7 +18,7 @@ const isChannelId = Must(
 export class WebhookDto {
   /** The channel's id, such as `@TOA#_shop_news`. */
   @Text()
-  @isChannelId
+  @Must('a text that is not blank, of at most 255 bytes', isChannelId)
   Official_Account!: string;
 
   @OptionalText()
@@ -52,11 +48,8 @@ export class WebhookDto {
   CallbackCommand!: string;
 }
 
-/** The fields of a profile, by the vendor's names. */
-const profileKeys = { Name: 'name', FaceUrl: 'avatarUrl', Introduction: 'introduction', Organization: 'organization' } as const;
-
 /** The keys that are copied from the body. */
-export const knownKeys = ['Official_Account', 'Operator_Account', 'Owner_Account', 'EventTime', ...Object.keys(profileKeys)];
+export const knownKeys = ['Official_Account', 'Operator_Account', 'Owner_Account', 'EventTime', ...Object.values(vendorNames)];
 
 /** The EventTime of a webhook, or the arrival time if EventTime is missing or implausible. Milliseconds. */
 export function eventTimeOf(value: unknown, arrival: number): { eventTime: number; eventTimeEstimated: boolean } {
@@ -71,11 +64,6 @@ export function inboundWebhookOf(
   { SdkAppid, ClientIP, OptPlatform }: Partial<Record<string, unknown>>,
   arrival: { id: string; at: number; body: Uint8Array },
 ): InboundWebhook {
-  const fields: InboundWebhook['fields'] = {};
-  for (const [key, field] of Object.entries(profileKeys)) {
-    const text = dto[key as keyof typeof profileKeys];
-    if (typeof text === 'string') fields[field] = text;
-  }
   return {
     id: arrival.id,
     sdkAppId: SdkAppid as string,
@@ -86,7 +74,7 @@ export function inboundWebhookOf(
     origin: { clientIp: shortText(ClientIP), platform: shortText(OptPlatform), owner: dto.Owner_Account ?? null },
     ...eventTimeOf(dto.EventTime, arrival.at),
     receivedAt: arrival.at,
-    fields,
+    fields: fieldsIn(dto),
     body: arrival.body,
   };
 }

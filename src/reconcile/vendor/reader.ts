@@ -1,6 +1,6 @@
 import type { Explanation } from '../../explanations/explanation.js';
-import { type FieldName, fieldNames } from '../../channel/profile.js';
-import { shortText, wellFormed } from '../../channel/origin.js';
+import { fieldsIn, isChannelId, shortText } from '../../channel/origin.js';
+import { type FieldName, vendorNames } from '../../channel/profile.js';
 import { type VendorApi, isObject } from './api.js';
 import { VendorError, type When, goneCodes, malformedCodes } from './error.js';
 
@@ -14,13 +14,6 @@ export type Reading = When &
     | { kind: 'failed'; why: Explanation }
   );
 
-/** The vendor's field names (Tencent Cloud, product 1047, document 60758). */
-const vendorNames: Record<FieldName, string> = {
-  name: 'Name',
-  avatarUrl: 'FaceUrl',
-  introduction: 'Introduction',
-  organization: 'Organization',
-};
 const filter = { OfficialAccountBaseInfoFilter: [...Object.values(vendorNames), 'Owner_Account'] };
 
 /** Reads up to 50 channels. A call that is rejected because of its ids is repeated in halves. @throws VendorError if the API fails */
@@ -50,7 +43,7 @@ export async function readChannels(
     if (unclear.has(id)) continue;
     const item = matched.get(id);
     const code = item === undefined ? goneCodes[0] : (item['ErrorCode'] ?? 0);
-    if (code === 0) readings.set(id, { kind: 'found', ...when, ...readItem(item!) });
+    if (code === 0) readings.set(id, { kind: 'found', ...when, fields: fieldsIn(item!), owner: shortText(item!['Owner_Account']) });
     else if (typeof code === 'number' && verdict(code, when)) readings.set(id, verdict(code, when)!);
     else if (again) failed.push(id);
     else readings.set(id, { kind: 'failed', ...when, why: typeof code === 'number' ? ['vendor_answered', code] : ['vendor_no_code'] });
@@ -86,15 +79,6 @@ function verdict(code: number, when: When): Reading | undefined {
   return malformedCodes.includes(code) ? { kind: 'failed', ...when, why: ['vendor_said', code, ['vendor_bad_id']] } : undefined;
 }
 
-function readItem(item: Record<string, unknown>): { fields: Partial<Record<FieldName, string>>; owner: string | null } {
-  const fields: Partial<Record<FieldName, string>> = {};
-  for (const field of fieldNames) {
-    const value = item[vendorNames[field]];
-    if (typeof value === 'string') fields[field] = wellFormed(value);
-  }
-  return { fields, owner: shortText(item['Owner_Account']) };
-}
-
 /** Lists a page of a user's subscribed channels; `next` is the next offset, `null` at the end (document 60763). @throws VendorError */
 export async function listSubscribed(
   api: VendorApi,
@@ -113,9 +97,4 @@ export async function listSubscribed(
   if (typeof next !== 'number' || !Number.isSafeInteger(next) || next <= offset)
     throw new VendorError('stop', ['vendor_list_stuck'], ['vendor_list_again']);
   return { ids, next };
-}
-
-export function isChannelId(id: unknown): id is string {
-  const text = shortText(id);
-  return text !== null && text === id && text.trim() !== '';
 }

@@ -1,8 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, PickType } from '@nestjs/swagger';
 import { ArrayMaxSize, ArrayMinSize, IsArray, IsOptional } from 'class-validator';
 import { inEnglishOrNull } from '../../../explanations/explanation.js';
-import type { appStates } from '../../../reconcile/app-lease.js';
-import type { Cause, Comparison, comparisonStates } from '../../../reconcile/comparison.js';
+import type { Cause, Comparison } from '../../../reconcile/comparison.js';
 import { Flag, NullIsAbsent, PageDto, PageQuery, NonEmptyText } from '../list.dto.js';
 import { toDateOrNull } from '../values.js';
 
@@ -68,7 +67,7 @@ export class ComparisonDto {
   /** Why it was started; created, tie, estimated and again concern single channels, and are listed only if something changed */
   cause!: Cause;
   /** waiting: another comparison of this app is running */
-  state!: (typeof comparisonStates)[number];
+  state!: 'waiting' | 'running' | 'done' | 'failed';
   /** Whether it only counts differences */
   dryRun!: boolean;
   startedAt!: Date | null;
@@ -114,7 +113,7 @@ export class AppDto {
   /** off: it has no secret key */
   comparisons!: 'on' | 'off';
   /** The state of its comparisons */
-  state!: (typeof appStates)[number];
+  state!: 'ok' | 'retrying' | 'misconfigured' | 'off';
   /** Why it is not ok */
   reason!: string | null;
   advice!: string | null;
