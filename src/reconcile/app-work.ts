@@ -1,10 +1,9 @@
 import { v4 as uuid } from 'uuid';
 import { inEnglish, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Trx } from '../database/tables.js';
 import { LeaseLost, isHeldBack } from './app-lease.js';
 import { type Comparison, openComparisons, readComparison, requestedCauses } from './comparison.js';
-import { ComparisonPages } from './comparison-pages.js';
+import { advance } from './comparison-pages.js';
 import type { AppContext } from './record-page.js';
 import { type Single, dueSingles, readSingles } from './singles.js';
 import { VendorError } from './vendor/error.js';
@@ -17,13 +16,10 @@ type Due = Single[] | Comparison;
 
 /** Reads channels of one app from the vendor: due single channels first, then a comparison page by page. */
 export class AppWork {
-  private readonly pages: ComparisonPages;
   /** Whether this process has called the API: after a restart the settings may have been corrected. */
   private called = false;
 
-  constructor(private readonly context: AppContext) {
-    this.pages = new ComparisonPages(context);
-  }
+  constructor(private readonly context: AppContext) {}
 
   async once(stop: AbortSignal): Promise<void> {
     const { lease } = this.context;
@@ -63,7 +59,7 @@ export class AppWork {
     this.called = true;
     try {
       if (Array.isArray(due)) await readSingles(this.context, due, stop);
-      else await this.pages.next(due, stop);
+      else await advance(this.context, due, stop);
     } catch (error) {
       if (!(error instanceof VendorError) || stop.aborted) throw error;
       await this.failed(error, Array.isArray(due) ? null : due);
@@ -75,7 +71,7 @@ export class AppWork {
     const { app, clock, database, log, lease } = this.context;
     const stops = error.kind === 'stop';
     const [reason, advice] = [stored(error.why), stored(error.advice)];
-    const before = await database.kysely.transaction().execute(async (trx: Trx) => {
+    const before = await database.kysely.transaction().execute(async trx => {
       const row = await lease.fence(trx);
       await lease.failed(trx, row, error);
       const ends = stops && { state: 'failed', finished_at: await recordedAt(trx, clock.now()), resumes: 1 };
