@@ -2,11 +2,9 @@ import diagnostics from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { dateMs } from '../../outgoing/http.js';
 
-/** How far other clocks are ahead of ours, in milliseconds, by host name. */
-export type Clocks = Map<string, number>;
-
-/** Reads the `Date` header of all HTTP responses of this process from now on. */
-export function readDates(clocks: Clocks): void {
+/** Reads the `Date` header of all HTTP responses of this process from now on. @returns how many ms each host's clock is ahead of ours */
+export function readDates(): Map<string, number> {
+  const clocks = new Map<string, number>();
   const read = (host: unknown, date: unknown): void => {
     const ms = dateMs(date) - Date.now();
     if (typeof host === 'string' && !Number.isNaN(ms)) clocks.set(host, ms);
@@ -21,4 +19,5 @@ export function readDates(clocks: Clocks): void {
     const index = texts.findIndex((text, at) => at % 2 === 0 && text.toLowerCase() === 'date');
     read(URL.parse(request.origin)?.host, index < 0 ? undefined : texts[index + 1]);
   });
+  return clocks;
 }

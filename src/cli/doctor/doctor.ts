@@ -21,7 +21,7 @@ import { type Settings, examineSettings } from '../../settings/settings.js';
 import type { OpenSink } from '../../sinks/sink-type.js';
 import { openSinks } from '../check.js';
 import { printJson, printTable, progress } from '../terminal.js';
-import { type Clocks, readDates } from './clocks.js';
+import { readDates } from './clocks.js';
 import { examineDatabase } from './database.js';
 
 /** The state of one dependency of the service. */
@@ -51,8 +51,7 @@ export async function doctor({ json }: { json?: true }): Promise<void> {
 
 async function examineAll(settings: Settings): Promise<Finding[]> {
   progress('Looking …');
-  const clocks: Clocks = new Map();
-  readDates(clocks);
+  const clocks = readDates();
   const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
   const findings = await Promise.all([
@@ -73,7 +72,7 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   ];
 }
 
-async function ofDatabase(url: string, clocks: Clocks): Promise<Finding> {
+async function ofDatabase(url: string, clocks: Map<string, number>): Promise<Finding> {
   try {
     const { found, aheadMs } = await examineDatabase(url);
     if (aheadMs !== null) clocks.set('database', aheadMs);
@@ -115,7 +114,7 @@ async function ofSpool(directory: string): Promise<Finding> {
 const warningMs = 5000;
 
 /** @param windowSeconds the allowed difference between the vendor's clock and ours */
-function ofClocks(clocks: Clocks, windowSeconds: number): Finding {
+function ofClocks(clocks: ReadonlyMap<string, number>, windowSeconds: number): Finding {
   if (clocks.size === 0) return ok('clock', 'not compared: no target reported its time');
   const differences = Array.from(clocks, ([name, ms]) => {
     const seconds = Math.round(Math.abs(ms) / 1000);

@@ -1,4 +1,4 @@
-import { BadRequestException, type CanActivate } from '@nestjs/common';
+import { BadRequestException, type CanActivate, HttpCode, Post, UseGuards, applyDecorators } from '@nestjs/common';
 import type { Request } from 'express';
 
 /** Rejects a POST with a query: options are taken from the body only, so that a `dryRun` there would be ignored. */
@@ -12,7 +12,7 @@ export const noQuery: CanActivate = {
 };
 
 /** Rejects options in the body of a call that has none. */
-export const noOptions: CanActivate = {
+const noOptions: CanActivate = {
   canActivate(context) {
     const { body } = context.switchToHttp().getRequest<Request>();
     const [name] = Object.keys(Object(body) as object);
@@ -20,3 +20,6 @@ export const noOptions: CanActivate = {
     return true;
   },
 };
+
+/** A POST without options, answered with its result. */
+export const Action = (path: string): MethodDecorator => applyDecorators(Post(path), HttpCode(200), UseGuards(noOptions));

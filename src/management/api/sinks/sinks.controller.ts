@@ -1,4 +1,4 @@
-import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query, UseGuards } from '@nestjs/common';
+import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
@@ -9,7 +9,7 @@ import { ServedSinks } from '../../../sinks/served-sinks.js';
 import { AdminActions } from '../../admin-actions.js';
 import type { SinkAction } from '../../pause.js';
 import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
-import { noOptions } from '../options.guard.js';
+import { Action } from '../options.guard.js';
 import { toDate, toDateOrNull } from '../values.js';
 import { CheckDto, JobDto, RebuildStateDto, SinkDto, SinkPageDto, TestDto, VerifyDto, VerifyStateDto } from './sink.dto.js';
 import { type SinkStatus, showSinks, sinkStates } from './sinks.queries.js';
@@ -35,33 +35,25 @@ export class SinksController {
   }
 
   /** Pause a sink on all replicas, also across restarts; its deliveries are queued */
-  @Post(':name/pause')
-  @HttpCode(200)
-  @UseGuards(noOptions)
+  @Action(':name/pause')
   pause(@Param('name') name: string): Promise<SinkDto> {
     return this.act('pause', name);
   }
 
   /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE */
-  @Post(':name/resume')
-  @HttpCode(200)
-  @UseGuards(noOptions)
+  @Action(':name/resume')
   resume(@Param('name') name: string): Promise<SinkDto> {
     return this.act('resume', name);
   }
 
   /** Retry a stopped sink at once, without waiting for the next scheduled probe */
-  @Post(':name/probe')
-  @HttpCode(200)
-  @UseGuards(noOptions)
+  @Action(':name/probe')
   probe(@Param('name') name: string): Promise<SinkDto> {
     return this.act('probe', name);
   }
 
   /** Check a sink without sending or writing anything, and update its state @throws {409} The sink is no longer configured */
-  @Post(':name/check')
-  @HttpCode(200)
-  @UseGuards(noOptions)
+  @Action(':name/check')
   async check(@Param('name') name: string): Promise<CheckDto> {
     const { problems, durationMs } = (await this.checks.check(name)) ?? (await this.unserved(name));
     const shown = problems.map(({ reason, advice }) => ({ problem: inEnglish(reason), advice: inEnglish(advice) }));
@@ -69,9 +61,7 @@ export class SinksController {
   }
 
   /** Send a sample change, marked as a test, to this sink only; nothing of it is stored @throws {409} The sink is no longer configured */
-  @Post(':name/test')
-  @HttpCode(200)
-  @UseGuards(noOptions)
+  @Action(':name/test')
   async test(@Param('name') name: string): Promise<TestDto> {
     return (await this.checks.test(name, 'api')) ?? this.unserved(name);
   }
@@ -101,9 +91,8 @@ export class SinksController {
    * @remarks Starts unless it is already running.
    * @throws {409} The sink is not a search sink
    */
-  @Post(':name/rebuild')
   @HttpCode(202)
-  @UseGuards(noOptions)
+  @Action(':name/rebuild')
   async beginRebuild(@Param('name') name: string): Promise<RebuildStateDto> {
     await this.actions.beginJob(await this.searchSink(name), name, 'rebuild', false, 'api');
     return this.rebuild(name);
