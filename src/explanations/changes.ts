@@ -8,14 +8,12 @@ type Fields = readonly FieldName[];
 const andEn = new Intl.ListFormat('en', { type: 'conjunction' });
 const fieldsEn = (all: Fields) => andEn.format(all.map(one => fieldEn[one].toLowerCase()));
 const inBracketsEn = (all: Fields) => (all.length > 0 ? ` (${fieldsEn(all)})` : '');
-/** Capitalizes the first letter. */
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const en = {
   colon: ': ',
   /** A stored reason or piece of advice as text. */
   explain: (text: string) => readExplanation(text, english),
-  /** The effect of a change. */
   change: {
     field: fieldEn,
     created: 'Channel created',
@@ -34,7 +32,6 @@ const en = {
     unknown: 'unknown',
     empty: '(empty)',
   },
-  /** The results at the sinks. */
   results: {
     state: {
       delivered: 'delivered',
@@ -49,7 +46,6 @@ const en = {
     held: { paused: 'the sink is paused', removed: 'the sink is no longer configured' },
     none: 'No other sinks configured',
   },
-  /** The details of a change. */
   details: {
     source: { webhook: 'received by webhook', comparison: 'found by comparison with Tencent Chat', import: 'imported' },
     outcome: { delivered: 'delivered', retry: 'failed, to be retried', refused: 'rejected', misconfigured: 'failed: check its settings' },

@@ -2,14 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Doing, recordAction } from '../database/audit.js';
 import type { Database } from '../database/database.js';
-import type { Trx } from '../database/tables.js';
+import { pageRows } from '../database/limits.js';
 import { channelsOf, lockLanes } from '../database/locks.js';
+import type { Trx } from '../database/tables.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { selectedChanges } from './api/changes/changes.queries.js';
 import type { ReplayDto, ReplayedDto } from './api/deliveries/delivery.dto.js';
-
-/** Deliveries per transaction; recording of webhooks has to wait for one transaction at most. */
-const pageSize = 500;
 
 export type ReplaySelection = Omit<ReplayDto, 'dryRun'>;
 
@@ -74,9 +72,9 @@ async function replayPage(
     .$if(changeId !== undefined, found => found.where('delivery.change_id', '=', changeId!))
     .$if(changes !== null, found => found.where('delivery.change_id', 'in', changes!))
     .orderBy('delivery.change_id')
-    .limit(pageSize)
+    .limit(pageRows)
     .execute();
-  const last = rows.length < pageSize ? null : rows.at(-1)!.changeId;
+  const last = rows.length < pageRows ? null : rows.at(-1)!.changeId;
   const fresh = rows.filter(row => sink.mode !== 'state' || row.sent_revision === null || row.revision! >= row.sent_revision);
   const page = { matched: rows.length, stale: rows.length - fresh.length, last };
   if (dryRun || fresh.length === 0) return { ...page, sinks: [] };

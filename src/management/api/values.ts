@@ -1,6 +1,9 @@
 import { isISO8601 } from 'class-validator';
 import { validate as isUuid } from 'uuid';
 
+/** Maximum bytes of stored texts in one answer; a single item may exceed it. */
+export const maxPageBytes = 4 * 1024 * 1024;
+
 /** The range of times that ISO 8601 writes with a four-digit year. */
 const [earliest, latest] = [Date.parse('0000-01-01T00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
 

@@ -5,7 +5,6 @@ import { PeriodQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { orElse, toDate } from '../values.js';
 import { AuditPageDto } from './audit.dto.js';
 
-/** The audit log. */
 @Controller('api/v1/audit')
 export class AuditController {
   constructor(private readonly database: Database) {}

@@ -8,7 +8,6 @@ import { deliveriesOf } from '../deliveries/deliveries.queries.js';
 import { ChangesQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { storedUuid } from '../values.js';
 
-/** Changes of channels. */
 @Controller('api/v1/changes')
 export class ChangesController {
   constructor(private readonly database: Database) {}

@@ -6,7 +6,7 @@ import { fitting } from '../../../database/limits.js';
 import type { Tables } from '../../../database/tables.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
-import { orElse, toDate } from '../values.js';
+import { maxPageBytes, orElse, toDate } from '../values.js';
 
 type Row = Awaited<ReturnType<ReturnType<typeof selectChanges>['execute']>>[number];
 
@@ -31,9 +31,6 @@ function showChange({ event_time, estimated, tie, received_at, changes, profile,
     stale: orElse(() => readFields(stale), []),
   };
 }
-
-/** Maximum bytes of text in one answer; a single change may exceed it. */
-const maxPageBytes = 4 * 1024 * 1024;
 
 /**
  * The changes that match, latest arrival first, starting after the id `after`.

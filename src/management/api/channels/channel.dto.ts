@@ -4,7 +4,6 @@ import type { Mode } from '../../../sinks/sink.js';
 import { PageDto, PageQuery, NonEmptyText } from '../list.dto.js';
 import { ProfileDto } from '../changes/change.dto.js';
 
-/** The state of a channel at a sink. */
 export class ChannelSinkDto {
   sink!: string;
   /** The mode of the sink */
@@ -51,7 +50,6 @@ class KnownChannelDto {
   verifiedAt!: Date | null;
 }
 
-/** A channel in a list. */
 export class ListedChannelDto extends KnownChannelDto {
   /** null means unknown, an empty text means cleared @example "Shop news" */
   name!: string | null;
@@ -64,7 +62,6 @@ export class ChannelPageDto extends PageDto {
   items!: ListedChannelDto[];
 }
 
-/** The current state of a channel. */
 export class ChannelDto extends KnownChannelDto {
   /** Its current profile */
   profile!: ProfileDto;

@@ -5,7 +5,6 @@ import { afterCursor } from '../list.dto.js';
 import { ChannelDto, ChannelPageDto, ChannelsQuery } from './channel.dto.js';
 import { findChannel, findChannels } from './channels.queries.js';
 
-/** The current state of channels. */
 @Controller('api/v1/channels')
 export class ChannelsController {
   constructor(private readonly database: Database) {}

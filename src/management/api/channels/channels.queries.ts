@@ -1,14 +1,14 @@
-import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { folded } from '../../../channel/findable.js';
 import { type ChannelState, existsIn, profileOf } from '../../../channel/merge.js';
 import { wellFormed } from '../../../channel/origin.js';
 import { unknownProfile } from '../../../channel/profile.js';
 import type { Database } from '../../../database/database.js';
 import { fitting } from '../../../database/limits.js';
-import type { Tables } from '../../../database/tables.js';
+import type { Row } from '../../../database/tables.js';
 import { nextAttemptAt, nextAttemptColumns } from '../../../delivery/retry.js';
 import type { Filters } from '../../../sinks/filters.js';
-import { orElse, toDateOrNull } from '../values.js';
+import { maxPageBytes, orElse, toDateOrNull } from '../values.js';
 import type { ChannelDto, ChannelSinkDto, ChannelsQuery, ListedChannelDto } from './channel.dto.js';
 
 /** The position of a channel in the list, which is ordered by latest update. */
@@ -18,12 +18,8 @@ export interface ChannelPlace {
 }
 
 type Selection = Pick<ChannelsQuery, 'sdkAppId' | 'query' | 'exists'> & Pick<Filters, 'channels' | 'sdkAppIds'> & { channelId?: string };
-type Findable = SelectQueryBuilder<Tables, 'channel_findable', object>;
 
-/** Maximum bytes of channel states in one answer; a single channel may exceed it. */
-const maxPageBytes = 4 * 1024 * 1024;
-
-function selectFindable(database: Database, { sdkAppId, channelId, query, exists, channels, sdkAppIds }: Selection): Findable {
+function selectFindable(database: Database, { sdkAppId, channelId, query, exists, channels, sdkAppIds }: Selection) {
   const contained = database.embedded ? 'instr' : 'strpos';
   return database.kysely
     .selectFrom('channel_findable')
@@ -88,7 +84,7 @@ export async function countChannels(database: Database, selection: Selection): P
 const columns = ['id', 'sdk_app_id', 'channel_id', 'state', 'revision', 'updated_at', 'verified_at'] as const;
 
 /** What lists and single channels have in common, and the profile. A damaged state is shown as an unknown profile that does not exist. */
-function known(row: Pick<Selectable<Tables['channel']>, (typeof columns)[number]>) {
+function known(row: Pick<Row<'channel'>, (typeof columns)[number]>) {
   const { exists, profile } = orElse(
     () => {
       const state = JSON.parse(row.state) as ChannelState;
@@ -141,7 +137,7 @@ export async function findChannel(database: Database, sdkAppId: string, channelI
   return { ...channel, profile, sinks: sinks.filter(sink => sink.removed_at === null || sink.pending > 0).map(showSink) };
 }
 
-type Row = Awaited<ReturnType<typeof selectSinks>>[number];
+type SinkRow = Awaited<ReturnType<typeof selectSinks>>[number];
 
 /** Every sink with its lane of this channel. Each subquery reads only the end of an index, because channels may have very many changes. */
 function selectSinks(database: Database, channel: number) {
@@ -186,7 +182,7 @@ function selectSinks(database: Database, channel: number) {
     .execute();
 }
 
-function showSink(row: Row): ChannelSinkDto {
+function showSink(row: SinkRow): ChannelSinkDto {
   return {
     sink: row.name,
     mode: row.mode,
@@ -199,7 +195,7 @@ function showSink(row: Row): ChannelSinkDto {
   };
 }
 
-function stateOf(row: Row): ChannelSinkDto['state'] {
+function stateOf(row: SinkRow): ChannelSinkDto['state'] {
   if (row.pending > 0) return (row.tries ?? 0) > 0 ? 'retrying' : 'pending';
   return row.parked === null ? 'in_sync' : 'parked';
 }

@@ -18,7 +18,6 @@ import { findDeliveries, findDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto, DiscardDto, ReplayDto, ReplayedDto } from './delivery.dto.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
 
-/** Deliveries of changes to sinks, and their replays. */
 @Controller('api/v1')
 export class DeliveriesController {
   constructor(
