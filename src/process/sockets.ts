@@ -38,10 +38,8 @@ type HttpServer = Server & {
  * Ensures that no client can hold a socket beyond the timeouts or crash the process. After CONNECT, Upgrade and parse errors Node hands
  * over the raw socket: the final answer is sent after all pending ones, and the socket is closed soon after.
  */
-export function guardSockets(
-  plain: Server,
-  { notFound, requestTimeoutMs, socketTimeoutMs, keepAliveTimeoutMs, onError }: SocketRules,
-): void {
+export function guardSockets(plain: Server, rules: SocketRules): void {
+  const { notFound, requestTimeoutMs, socketTimeoutMs, keepAliveTimeoutMs, onError } = rules;
   const server = plain as HttpServer;
   server.requestTimeout = requestTimeoutMs;
   server.headersTimeout = requestTimeoutMs;

@@ -112,32 +112,22 @@ export function decimal(text: string): number {
   return /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
 }
 
-const unitBytes = { b: 1, kb: 1024, mb: 1024 ** 2 } as const;
-
 /** A size such as `1mb` in bytes, or NaN. */
 export function size(text: string): number {
-  const match = /^(\d{1,9}(?:\.\d{1,9})?)(b|kb|mb)?$/i.exec(text);
-  return match ? Math.floor(Number(match[1]) * unitBytes[(match[2]?.toLowerCase() ?? 'b') as keyof typeof unitBytes]) : Number.NaN;
+  const [, count, unit = 'b'] = /^(\d{1,9}(?:\.\d{1,9})?)(b|kb|mb)?$/i.exec(text) ?? [];
+  return Math.floor(Number(count) * { b: 1, kb: 1024, mb: 1024 ** 2 }[unit.toLowerCase() as 'b' | 'kb' | 'mb']);
 }
-
-const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** A duration such as `24h` in milliseconds, or NaN. */
 export function duration(text: string): number {
-  const match = /^(\d{1,9})([smhd])$/.exec(text);
-  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  return Number(count) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 's' | 'm' | 'h' | 'd'];
 }
 
 /** Whether this is an http(s) URL of any length. Hosts without a dot, as inside a cluster, and with a trailing dot are allowed. */
 export function isHttpUrl(text: unknown): boolean {
   const host = { require_tld: false, allow_underscores: true, allow_trailing_dot: true, validate_length: false };
   return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host }) && URL.canParse(text);
-}
-
-/** Whether this is `sqlite:` with a path, or a valid `postgres://` URL; for a Unix socket that has no host. */
-export function isDatabaseUrl(text: unknown): boolean {
-  if (typeof text !== 'string') return false;
-  return /^sqlite:./s.test(text) || (/^postgres(ql)?:\/\/./.test(text) && URL.canParse(text.replace('@/', '@socket/')));
 }
 
 /** Whether this is one or more PEM certificates. */

@@ -4,20 +4,7 @@ import { type DeclaredApp, appVariables, isAppVariable, readApps } from './decla
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
 import { closestName } from './names.js';
-import {
-  type Mistake,
-  Must,
-  Setting,
-  Whole,
-  duration,
-  isDatabaseUrl,
-  isHttpUrl,
-  list,
-  readClass,
-  settingsOf,
-  size,
-  wholeNumber,
-} from './setting.js';
+import { Must, Setting, Whole, duration, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
 
 /** A number, or the unparsed value that Kubernetes injects for a Service of the same name. */
@@ -28,6 +15,12 @@ function port(text: string): number | string {
 function portMistake({ property, value }: { property: string; value: unknown }): string {
   if (typeof value !== 'string') return `${property} must be a whole number`;
   return `${property} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
+}
+
+/** Whether this is `sqlite:` with a path, or a valid `postgres://` URL; for a Unix socket that has no host. */
+function isDatabaseUrl(text: unknown): boolean {
+  if (typeof text !== 'string') return false;
+  return /^sqlite:./s.test(text) || (/^postgres(ql)?:\/\/./.test(text) && URL.canParse(text.replace('@/', '@socket/')));
 }
 
 /** The PostgreSQL driver ignores parameters that it does not know: with `sslMode=require` nothing would be encrypted. */
@@ -145,7 +138,7 @@ export class Settings extends TracingSettings {
   /** Not mistakes, but worth a look; one line each. */
   warnings!: string[];
 
-  static override check(settings: Settings): Mistake[] {
+  static override check(settings: Settings) {
     const { PORT, MANAGEMENT_PORT, WEBHOOK_PATH } = settings;
     const mistakes = super.check(settings);
     if (PORT === MANAGEMENT_PORT && PORT !== 0)

@@ -1,13 +1,4 @@
-import {
-  Context,
-  type Emitter,
-  type FilterImplOptions,
-  Liquid,
-  type Operators,
-  type Template,
-  defaultOperators,
-  toValueSync,
-} from 'liquidjs';
+import { Context, type Emitter, type FilterImplOptions, Liquid, type Template, defaultOperators, toValueSync } from 'liquidjs';
 import { CompleteParser } from './grammar.js';
 
 /** CPU time limit for one rendering. */
@@ -145,7 +136,7 @@ function guarded(name: string, filter: FilterImplOptions): FilterImplOptions {
   return (typeof filter === 'function' ? handler : { ...filter, handler }) as FilterImplOptions;
 }
 
-const contained: Operators[string] = (text, sought, context) =>
+const contained: (typeof defaultOperators)[string] = (text, sought, context) =>
   searchable(text, sought) && defaultOperators['contains']!(text, sought, context);
 
 function searchable(text: unknown, sought: unknown): true {

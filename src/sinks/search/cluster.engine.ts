@@ -6,7 +6,6 @@ import { type Entry, type Found, member, nameOf } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, unknownAnswer } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
 import type { ApiAnswer, Call, RestClient } from './rest-client.js';
-import type { ClusterSettings } from './search.settings.js';
 
 export interface Product {
   name: 'OpenSearch' | 'Elasticsearch';
@@ -24,19 +23,16 @@ type Item = object & { status: number };
 /** The API common to OpenSearch and Elasticsearch. Searches use the alias; a second one, with the suffix `-next`, points to the next index. */
 export class ClusterEngine implements Engine {
   readonly name: string;
-  private readonly alias: string;
   private readonly nextAlias: string;
-  private readonly analyzer: string;
 
   constructor(
     private readonly client: RestClient,
     private readonly product: Product,
-    { INDEX, ANALYZER }: Pick<ClusterSettings, 'INDEX' | 'ANALYZER'>,
+    private readonly alias: string,
+    private readonly analyzer: string,
   ) {
     this.name = product.name;
-    this.alias = INDEX;
-    this.nextAlias = `${INDEX}-next`;
-    this.analyzer = ANALYZER;
+    this.nextAlias = `${alias}-next`;
   }
 
   async check(signal: AbortSignal): Promise<void> {

@@ -26,7 +26,8 @@ function searchSink<S extends SearchSettings>(
 
 function cluster(index: string, product: Product): SinkType {
   return searchSink(product.name.toLowerCase(), index, ClusterSettings, (settings, context) => {
-    return new ClusterEngine(new RestClient(settings, authorizationOf(settings), context), product, settings);
+    const client = new RestClient(settings, authorizationOf(settings), context);
+    return new ClusterEngine(client, product, settings.INDEX, settings.ANALYZER);
   });
 }
 
