@@ -144,12 +144,8 @@ export function decodeText(bytes: Buffer, contentType: unknown): string {
   }
 }
 
-export function withResponse<E extends SinkError>(
-  error: E,
-  { body, contentType }: Pick<Answer, 'body' | 'contentType'>,
-  clean: Clean,
-  more?: readonly string[],
-): E {
-  error.response = responseOf(body, contentType, clean, more);
+/** Adds the response to an error, as `responseOf` shows it. */
+export function withResponse(error: SinkError, answer: Pick<Answer, 'body' | 'contentType'>, clean: Clean, more?: readonly string[]) {
+  error.response = responseOf(answer.body, answer.contentType, clean, more);
   return error;
 }

@@ -74,10 +74,8 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
     const prefix = `SINK_${name}_`;
     if (!type) {
       const variable = raw.names.get(`${prefix}TYPE`)!;
-      const near = closestName(
-        variable,
-        sinkVariables(raw).filter(other => other.endsWith('_CONTENT_TYPE') && !other.startsWith(prefix)),
-      );
+      const contentTypes = sinkVariables(raw).filter(other => other.endsWith('_CONTENT_TYPE') && !other.startsWith(prefix));
+      const near = closestName(variable, contentTypes);
       const types = sinkTypes.map(({ type }) => type).join(', ');
       // A value that could not be read has been reported already.
       if (!raw.unreadable.has(`${prefix}TYPE`))

@@ -193,12 +193,9 @@ export function examineSettings(environment: Environment, warnings: readonly str
   const noProxy = proxyVariable(raw.texts, 'no_proxy') ?? '';
   if (/\/\d/.test(raw.texts.get(noProxy) ?? ''))
     settings.warnings.push(`${noProxy} has a range with a /, which matches nothing: write names and addresses`);
-  for (const sink of settings.sinks)
-    for (const id of sink.settings.SDK_APP_IDS ?? [])
-      if (settings.SDK_APP_IDS?.includes(id) === false)
-        settings.warnings.push(
-          `SINK_${sink.name.toUpperCase()}_SDK_APP_IDS has ${id}, which is not in SDK_APP_IDS: nothing comes from that app`,
-        );
+  for (const { name, settings: own } of settings.sinks)
+    for (const id of own.SDK_APP_IDS?.filter(one => settings.SDK_APP_IDS?.includes(one) === false) ?? [])
+      settings.warnings.push(`SINK_${name.toUpperCase()}_SDK_APP_IDS has ${id}, which is not in SDK_APP_IDS: nothing comes from that app`);
   if (settings.sinks.length > 0 || lines.some(line => line.startsWith('SINK_'))) return { settings, mistakes: lines };
   settings.warnings.push('no sink is declared (SINK_<NAME>_TYPE): changes go to the log');
   settings.sinks = readSinks({ ...raw, texts: new Map([['SINK_LOG_TYPE', 'log']]) }, settings);

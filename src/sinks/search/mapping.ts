@@ -33,9 +33,7 @@ const cjk = '[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsHangul}]';
 
 /** The stop words of the built-in `cjk` analyzer. */
 const cjkStopWords =
-  'a and are as at be but by for if in into is it no not of on or s such t that the their then there these they this to was will with www'.split(
-    ' ',
-  );
+  'a and are as at be but by for if in into is it no not of on or s such t that the their then there these they this to was will with www';
 
 const analysis = {
   char_filter: { visible: { type: 'pattern_replace', pattern: invisible, replacement: '' } },
@@ -44,7 +42,7 @@ const analysis = {
   filter: {
     prefixes: { type: 'edge_ngram', min_gram: 1, max_gram: 20 },
     beginning: { type: 'truncate', length: 20 },
-    cjk_stop: { type: 'stop', stopwords: cjkStopWords },
+    cjk_stop: { type: 'stop', stopwords: cjkStopWords.split(' ') },
   },
   analyzer: {
     prefixes: { type: 'custom', char_filter: ['visible'], tokenizer: 'words', filter: ['cjk_width', 'lowercase', 'prefixes'] },

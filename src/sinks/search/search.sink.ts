@@ -209,7 +209,7 @@ export class ChannelIndex implements SearchSink, Checkable {
     if (results.some(result => result instanceof Misconfigured)) this.checked = false;
     if (!results.some(result => result instanceof Refused)) return results;
     try {
-      await this.withTimeout(signal, inTime => this.refresh(inTime));
+      await this.refresh(signal).catch(rethrowAsSetup);
       return results;
     } catch (error) {
       if (!(error instanceof SinkError)) throw error;
