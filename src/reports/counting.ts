@@ -9,18 +9,15 @@ const countPageSize = 20_000;
 
 type Deliveries = SelectQueryBuilder<Tables, 'delivery', object>;
 
-/** Counts deliveries in parts, in the order of an indexed column, from its lowest value on. */
-export async function countInParts(
-  deliveries: Deliveries,
-  [column, least]: ['enqueued_at', number] | ['change_id', string],
-  count: (part: Deliveries) => Promise<void>,
-): Promise<void> {
+/** Splits deliveries into parts, to be counted one by one, in the order of an indexed column. */
+export async function* inParts(deliveries: Deliveries, column: 'enqueued_at' | 'change_id'): AsyncGenerator<Deliveries> {
+  const least = column === 'enqueued_at' ? 0 : '';
   for (let from: string | number | null = least; from !== null; await nextTurn()) {
     const rest: Deliveries = deliveries.where(column, '>=', from);
     const beyond = await rest.select(column).orderBy(column).offset(countPageSize).limit(1).executeTakeFirst();
     // If all rows of this part have the same key, the next part would start at the same place.
     const until: string | number | null = beyond && beyond[column] > from ? beyond[column] : null;
-    await count(until === null ? rest : rest.where(column, '<', until));
+    yield until === null ? rest : rest.where(column, '<', until);
     from = until;
   }
 }
@@ -29,9 +26,8 @@ export async function countInParts(
 export async function countPending({ kysely }: Database, sink: number): Promise<number> {
   const pending = kysely.selectFrom('delivery').where('sink', '=', sink).where('state', '=', sql.lit('pending'));
   let count = 0;
-  await countInParts(pending, ['enqueued_at', 0], async part => {
+  for await (const part of inParts(pending, 'enqueued_at'))
     count += (await part.select(({ fn }) => fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
-  });
   return count;
 }
 
@@ -39,13 +35,10 @@ export async function countPending({ kysely }: Database, sink: number): Promise<
 export async function countParked({ kysely }: Database, sink: number): Promise<Map<string, number>> {
   const parked = kysely.selectFrom('delivery').where('sink', '=', sink).where('state', '=', sql.lit('parked'));
   const counts = new Map<string, number>();
-  await countInParts(parked, ['change_id', ''], async part => {
-    const rows = await part
-      .select(({ fn }) => ['cause', fn.countAll<number>().as('n')])
-      .groupBy('cause')
-      .execute();
-    for (const { cause, n } of rows) counts.set(cause!, (counts.get(cause!) ?? 0) + n);
-  });
+  for await (const part of inParts(parked, 'change_id')) {
+    const byCause = part.select(({ fn }) => ['cause', fn.countAll<number>().as('n')]).groupBy('cause');
+    for (const { cause, n } of await byCause.execute()) counts.set(cause!, (counts.get(cause!) ?? 0) + n);
+  }
   return counts;
 }
 

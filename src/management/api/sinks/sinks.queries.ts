@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { inEnglishOrNull, stored } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
 import type { Row } from '../../../database/tables.js';
-import { countInParts } from '../../../reports/counting.js';
+import { inParts } from '../../../reports/counting.js';
 import type { CountsDto, SinkDto, SinkState } from './sink.dto.js';
 import { toDateOrNull } from '../values.js';
 
@@ -78,7 +78,7 @@ async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promi
   const none = { owed: 0, pending: 0, delivered: 0, superseded: 0, parked: 0, discarded: 0 };
   const counts = new Map(sinks.map(({ id }) => [id, { ...none }]));
   if (sinks.length === 0) return counts;
-  await countInParts(database.kysely.selectFrom('delivery'), ['change_id', ''], async part => {
+  for await (const part of inParts(database.kysely.selectFrom('delivery'), 'change_id')) {
     const rows = await part
       .select(({ fn }) => ['sink', 'state', fn.countAll<number>().as('count')])
       .where('sink', 'in', [...counts.keys()])
@@ -89,7 +89,7 @@ async function countsOf(database: Database, sinks: readonly SinkStatus[]): Promi
       sinkCounts[state as keyof CountsDto] += count;
       sinkCounts.owed += count;
     }
-  });
+  }
   return counts;
 }
 
