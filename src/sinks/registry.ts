@@ -31,23 +31,15 @@ export async function registerSinks(database: Database, configured: readonly Con
       const latest = rows.findLast(candidate => candidate.name === name);
       const row = latest?.type === type && latest.mode === mode ? latest : undefined;
       const values = { filters: JSON.stringify(filters), removed_at: null };
+      if (row) await trx.updateTable('sink').set(values).where('id', '=', row.id).execute();
       const isNew = latest === undefined;
-      const { id } = row
-        ? await trx.updateTable('sink').set(values).where('id', '=', row.id).returning('id').executeTakeFirstOrThrow()
-        : await trx
-            .insertInto('sink')
-            .values({ name, type, mode, ...values, registered_at: now, backfilled_to: isNew && mode === 'state' ? 0 : null })
-            .returning('id')
-            .executeTakeFirstOrThrow();
+      const added = { name, type, mode, ...values, registered_at: now, backfilled_to: isNew && mode === 'state' ? 0 : null };
+      const { id } = row ?? (await trx.insertInto('sink').values(added).returning('id').executeTakeFirstOrThrow());
       registered.push({ id, ...sink });
     }
     const removed = rows.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
-    if (removed.length > 0)
-      await trx
-        .updateTable('sink')
-        .set({ removed_at: await recordedAt(trx, now) })
-        .where(database.isAmong('id', removed))
-        .execute();
+    const removedAt = { removed_at: await recordedAt(trx, now) };
+    await trx.updateTable('sink').set(removedAt).where(database.isAmong('id', removed)).execute();
     return registered;
   });
 }
