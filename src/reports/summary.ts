@@ -2,11 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import { idFrom } from '../database/arrival-times.js';
-import type { Alert } from '../sinks/alert.js';
+import type { AlertOf } from '../sinks/alert.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { countParked, countPending } from './counting.js';
-
-type Summary = Extract<Alert, { kind: 'summary' }>;
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -51,7 +49,12 @@ function firstAt(wall: (ms: number) => number, shown: number): number {
  * Sums up the time since the previous summary, at most two days; one day if there was none. Reads page by page to let webhooks through.
  * @param reportSink the sink that gets it: its own alerts are linked
  */
-export async function summarize(database: Database, reportSink: number, lastUntil: number | null, now: number): Promise<Summary> {
+export async function summarize(
+  database: Database,
+  reportSink: number,
+  lastUntil: number | null,
+  now: number,
+): Promise<AlertOf<'summary'>> {
   const { kysely } = database;
   const since = lastUntil === null ? now - dayMs : Math.max(lastUntil, now - 2 * dayMs);
   const configured = kysely.selectFrom('sink').select(['id', 'name']).where('removed_at', 'is', null);
@@ -80,7 +83,7 @@ export async function summarize(database: Database, reportSink: number, lastUnti
   const alerts = kysely.selectFrom('alert').select(['key', 'message_ref']).where('sink', '=', reportSink);
   const openAlerts = await alerts.where('resolved_at', 'is', null).execute();
   const messageRefs = new Map(openAlerts.map(({ key, message_ref }) => [key, message_ref]));
-  const counted: Summary['sinks'] = [];
+  const counted: AlertOf<'summary'>['sinks'] = [];
   for (const { id, name } of sinks) {
     const parked = [...(await countParked(database, id)).values()].reduce((sum, count) => sum + count, 0);
     const waiting = await countPending(database, id);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { latestArrival } from '../database/arrival-times.js';
 import type { Row, Trx } from '../database/tables.js';
 import { type VerifyProgress, findJob } from '../search-index/index-job.js';
-import type { Alert } from '../sinks/alert.js';
+import type { Alert, AlertOf } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
 import type { RejectionCause } from '../sinks/sink.js';
 import type { Settings } from '../settings/settings.js';
@@ -94,7 +94,7 @@ async function wereRejected(trx: Trx, since: number, { rejected }: LocalSignals)
   if (Object.keys(rejected).length > 0) return true;
   const alerts = trx.selectFrom('alert').select('payload').where('key', '=', 'rejected');
   const alert = await alerts.orderBy('id', 'desc').limit(1).executeTakeFirst();
-  return alert !== undefined && (JSON.parse(alert.payload) as Extract<Alert, { kind: 'rejected' }>).last >= since;
+  return alert !== undefined && (JSON.parse(alert.payload) as AlertOf<'rejected'>).last >= since;
 }
 
 /** Why and since when a sink is stopped, or what a check of it found; `null` if it is fine. */
@@ -119,24 +119,14 @@ function isReportedAtOnce({ state, paused_at, check_since: since, start_check_at
  * that was paused while it worked, very many may wait and none has failed.
  */
 async function latestFailures(trx: Trx, sink: number): Promise<{ at: number; error: string }[]> {
-  const oldest = trx
-    .selectFrom('delivery')
-    .select(['change_id', 'failing_since', 'enqueued_at'])
-    .where('sink', '=', sink)
-    .where('state', '=', sql.lit('pending'))
-    .orderBy('enqueued_at')
-    .limit(maxFailuresSearched);
-  const failed = trx.selectFrom(oldest.as('oldest')).select('change_id').where('failing_since', 'is not', null);
-  return trx
-    .selectFrom('attempt')
-    .select(['at', 'error'])
-    .where('change_id', '=', failed.orderBy('enqueued_at').limit(1))
-    .where('sink', '=', sink)
-    .where('error', 'is not', null)
-    .$narrowType<{ error: string }>()
-    .orderBy('at', 'desc')
-    .limit(failuresShown)
-    .execute();
+  const { rows } = await sql<{ at: number; error: string }>`
+    select at, error from attempt where sink = ${sink} and error is not null and change_id = (
+      select change_id from (
+        select change_id, failing_since, enqueued_at from delivery where sink = ${sink} and state = 'pending'
+        order by enqueued_at limit ${sql.lit(maxFailuresSearched)}) oldest
+      where failing_since is not null order by enqueued_at limit 1)
+    order by at desc limit ${sql.lit(failuresShown)}`.execute(trx);
+  return rows;
 }
 
 async function latestParked(trx: Trx, sink: number): Promise<{ reason: string; advice: string } | null> {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { recordedAt } from '../database/arrival-times.js';
 import type { Trx } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
-import type { Alert } from '../sinks/alert.js';
+import type { Alert, AlertOf } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
 import { type Seen, combine } from './watch.js';
 
@@ -58,7 +58,7 @@ async function formerIncident(trx: Trx, sink: number, key: string, since: number
   const alerts = trx.selectFrom('alert').select(['id', 'payload']).where('sink', '=', sink).where('key', '=', key);
   const resolved = alerts.where('resolved_at', '>=', since - reopenWindowMs);
   const row = await resolved.orderBy('id', 'desc').limit(1).executeTakeFirst();
-  const alert = row && (JSON.parse(row.payload) as Extract<Alert, { kind: 'incident' }>);
+  const alert = row && (JSON.parse(row.payload) as AlertOf<'incident'>);
   return alert && !alert.removed && alert.state !== 'paused' ? { id: row.id, since: alert.since } : null;
 }
 

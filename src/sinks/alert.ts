@@ -65,3 +65,5 @@ export type Alert = { since: number; until: number | null } & (
       }[];
     }
 );
+
+export type AlertOf<Kind extends Alert['kind']> = Extract<Alert, { kind: Kind }>;

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FieldName } from '../channel/profile.js';
 import type { Alert } from './alert.js';
 import type { Delivery } from './sink.js';
@@ -46,17 +47,15 @@ export interface Report extends Delivery {
   messageRef: string | null;
 }
 
-export type Headers = Readonly<Record<string, string | string[] | undefined>>;
-
 /** The answer to an interaction: empty, a text, or an object to be sent as JSON. */
 export type InteractionAnswer = string | object;
 
 /** Handles a report sink's HTTP requests from Slack: clicks, slash commands and events. */
 export interface InteractionHandler {
   /** Whether the headers allow reading the body. */
-  accepts(headers: Headers): boolean;
+  accepts(headers: IncomingHttpHeaders): boolean;
   /** Handles a request; actions run after the answer. @returns the answer, within 2.5 s; `null` if it is not signed for this sink */
-  handle(body: Buffer, headers: Headers): Promise<InteractionAnswer> | null;
+  handle(body: Buffer, headers: IncomingHttpHeaders): Promise<InteractionAnswer> | null;
 }
 
 /** A sink that shows each change with its results at the other sinks, and updates it when they change. */

@@ -5,8 +5,8 @@ import type { Alert } from '../alert.js';
 import { Misconfigured, SinkError } from '../errors.js';
 import type { Report, ReportSink } from '../report-sink.js';
 import type { SinkContext } from '../sink-type.js';
-import { alertMessage, failures, keyOf, messageRefsOf } from './alerts/alert.js';
-import { type Message, type RenderContext, editOptions, postOptions, withoutImage } from './card/blocks.js';
+import { alertMessage, failures, keyOf } from './alerts/alert.js';
+import { type Message, type RenderContext, editOptions, postOptions, present, withoutImage } from './card/blocks.js';
 import { card, fullTexts, hasCard, noCard } from './card/card.js';
 import { digest, digestThread } from './card/digest.js';
 import { unexpectedApiAnswer } from './slack-errors.js';
@@ -104,8 +104,8 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
     const isSummary = alert.kind === 'summary';
     // For a summary, half of the time limit is for the links, half for the message.
     const timeoutMs = Math.ceil(this.settings.TIMEOUT_MS / (isSummary ? 2 : 1));
-    const links = isSummary ? await this.links(messageRefsOf(alert), timeoutMs, signal, countCall) : new Map<string, string>();
-    const { CHANNEL, ALERT_CHANNEL = CHANNEL } = this.settings;
+    const linked = isSummary ? alert.sinks.flatMap(({ messageRefs: { parked, waiting } }) => present([parked, waiting])) : [];
+    const links = await this.links(linked, timeoutMs, signal, countCall);
     const existing = readMessageRef(messageRef);
     const show = async (channel: string, fallback: boolean): Promise<MessageRef> => {
       const spec: MessageSpec = {
@@ -121,11 +121,13 @@ export class BotCards implements Pick<ReportSink, 'report' | 'digest' | 'alert'>
       return { ...(await this.show(spec, signal, timeoutMs)), ...(fallback && { fallback }) };
     };
     const usedFallback = existing?.fallback === true;
+    const { CHANNEL, ALERT_CHANNEL = CHANNEL } = this.settings;
+    const channel = isSummary || usedFallback ? CHANNEL : ALERT_CHANNEL;
     try {
-      return JSON.stringify(await show(isSummary || usedFallback ? CHANNEL : ALERT_CHANNEL, usedFallback));
+      return JSON.stringify(await show(channel, usedFallback));
     } catch (error) {
       // An invalid ALERT_CHANNEL must not hide alerts. With an invalid token, the second call fails too.
-      if (isSummary || usedFallback || ALERT_CHANNEL === CHANNEL || !(error instanceof Misconfigured)) throw error;
+      if (channel === CHANNEL || !(error instanceof Misconfigured)) throw error;
       countCall?.();
       return JSON.stringify(await show(CHANNEL, true));
     }

@@ -1,5 +1,5 @@
 import type { KnownBlock, RichTextElement } from '@slack/types';
-import type { Alert } from '../../alert.js';
+import type { Alert, AlertOf } from '../../alert.js';
 import { rejectionCauses } from '../../sink.js';
 import type { Line, Message, RenderContext } from '../card/blocks.js';
 import { bold, buttonBlock, date, header, italic, labelled, period, present, richText, section, sinkLine } from '../card/blocks.js';
@@ -7,7 +7,6 @@ import { byActor } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { Words } from '../words/en.js';
 
-type AlertOf<Kind extends Alert['kind']> = Extract<Alert, { kind: Kind }>;
 type Summary = AlertOf<'summary'>;
 type SinkTotals = Summary['sinks'][number];
 
@@ -184,11 +183,6 @@ function exampleOf({ channelId, field, ours, theirs, reason }: NonNullable<Alert
 
 function reasonAndAdvice({ reason, advice }: { reason: string; advice: string }, words: Words, label = words.wrong): Line[] {
   return [labelled(label, words.explain(reason)), labelled(words.todo, words.explain(advice))];
-}
-
-/** The messageRefs of the alerts that a summary can link to. */
-export function messageRefsOf({ sinks }: Summary): string[] {
-  return present(sinks.flatMap(({ messageRefs: { parked, waiting } }) => [parked, waiting]));
 }
 
 const maxSinks = 20;

@@ -1,5 +1,4 @@
 import type { Button, KnownBlock, PlainTextElement, RichTextDate, RichTextElement, RichTextSection, RichTextText } from '@slack/types';
-import type { Actions } from '../../sink.js';
 import { clean, cleanLines } from './card-text.js';
 import type { SlackSettings } from '../slack.settings.js';
 import type { Words } from '../words/en.js';
@@ -93,7 +92,7 @@ export function period(from: number, to: number | null, context: RenderContext):
   return { type: 'context', elements: [{ type: 'mrkdwn', text: span }] };
 }
 
-type ButtonName = keyof Actions | 'details';
+export type ButtonName = keyof Words['buttons'];
 
 /** The buttons for a change, a sink or an app; `null` if there are none, or clicks cannot be received. */
 export function buttonBlock(actions: readonly (ButtonName | false)[], target: string, context: RenderContext): KnownBlock | null {
@@ -103,13 +102,14 @@ export function buttonBlock(actions: readonly (ButtonName | false)[], target: st
 }
 
 /** Actions that cannot be undone or that delay other work ask for confirmation. */
-function button(action: ButtonName, value: string, { buttons: labels, confirm: asks, lookup }: Words): Button {
-  const label = plain(action === 'details' ? lookup.details.title : labels[action]);
+function button(action: ButtonName, value: string, { buttons: labels, confirm: questions, cancel }: Words): Button {
+  const label = plain(labels[action]);
   const simple: Button = { type: 'button', action_id: action, text: label, value };
-  if (action === 'details' || action === 'retry' || action === 'probe' || action === 'resume') return simple;
-  const { title, text: question } = asks[action];
-  const confirm = { title: plain(title), text: plain(question), confirm: label, deny: plain(asks.no), style: 'danger' } as const;
-  return { ...simple, ...(action === 'discard' && { style: 'danger' }), confirm };
+  const asked: Partial<Record<ButtonName, { title: string; text: string }>> = questions;
+  const question = asked[action];
+  if (!question) return simple;
+  const dialog = { title: plain(question.title), text: plain(question.text), confirm: label, deny: plain(cancel) };
+  return { ...simple, ...(action === 'discard' && { style: 'danger' }), confirm: { ...dialog, style: 'danger' } };
 }
 
 /** How much of a message's length limit a line uses: all values in it that are or may be shown. */

@@ -1,8 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { parseJson } from '../../../outgoing/http.js';
-import type { Headers, InteractionHandler } from '../../report-sink.js';
-import type { Actions } from '../../sink.js';
+import type { InteractionHandler } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
+import type { ButtonName } from '../card/blocks.js';
 import type { SlackSettings } from '../slack.settings.js';
 import { en } from '../words/en.js';
 
@@ -28,7 +29,7 @@ export function interactionHandlerOf(secret: string, { now, interaction }: Pick<
  * one from the future could be replayed for longer.
  * @param headers as Node has them: repeated ones are joined by a comma, which matches neither pattern
  */
-function stampOf(headers: Headers, nowMs: number): { time: string; signature: string } | null {
+function stampOf(headers: IncomingHttpHeaders, nowMs: number): { time: string; signature: string } | null {
   const time = headers['x-slack-request-timestamp'];
   const signature = headers['x-slack-signature'];
   if (typeof time !== 'string' || !/^\d{10}$/.test(time)) return null;
@@ -37,7 +38,7 @@ function stampOf(headers: Headers, nowMs: number): { time: string; signature: st
 }
 
 /** Checks Slack's signature: the HMAC of `v0:<time>:<body>`, in constant time. */
-export function isSignedBySlack(body: Buffer, headers: Headers, secret: string, nowMs: number): boolean {
+export function isSignedBySlack(body: Buffer, headers: IncomingHttpHeaders, secret: string, nowMs: number): boolean {
   const stamp = stampOf(headers, nowMs);
   if (!stamp) return false;
   const expected = createHmac('sha256', secret).update(`v0:${stamp.time}:`).update(body).digest();
@@ -65,8 +66,8 @@ export interface Person {
 
 /** A click, an opened Home tab, a search or a slash command. */
 export interface Interaction extends Person {
-  /** The button's name; also `refresh` when Home is opened, `find` for its search field, `command` for the slash command. */
-  action: keyof Actions | 'refresh' | 'find' | 'details' | 'command';
+  /** The button's name, `refresh` also when Home is opened; `find` for its search field, `command` for the slash command. */
+  action: ButtonName | 'find' | 'command';
   /** The Slack sink whose message or Home it was on; `null` if it concerns the app as a whole. */
   sink: string | null;
   /** Id of a change (retry, discard, details) or of an app (compareNow), name of a sink (other buttons), or the typed text. */
@@ -83,7 +84,7 @@ export interface Interaction extends Person {
   responseUrl: string | null;
 }
 
-const buttonNames = new Set([...Object.keys(en.buttons), 'refresh', 'details']);
+const buttonNames = new Set(Object.keys(en.buttons));
 
 /** The interactions in a payload. Every value is validated: users can forge them with the app's own tools. */
 export function interactionsOf(payload: unknown): Interaction[] {

@@ -46,7 +46,7 @@ export function detailsView(details: ChangeDetails, context: RenderContext, link
     header(words.details.after),
     neighbours(details.after, context),
   ];
-  return { type: 'modal', title: plain(texts.title), close: plain(texts.close), blocks };
+  return { type: 'modal', title: plain(words.buttons.details), close: plain(texts.close), blocks };
 }
 
 function deliveries({ deliveries: all }: ChangeDetails, context: RenderContext, now: number): KnownBlock {

@@ -31,10 +31,7 @@ export function homeView({ sinks, latest, failed, outcome }: HomeContent, contex
     outcome.length > 0 && richText(fitting(outcome)),
     outcome.length > 0 && { type: 'divider' },
     header(phraseOf(sinks, context)),
-    {
-      type: 'actions',
-      elements: [{ type: 'button', action_id: 'refresh', text: plain(texts.home.refresh), value: `${context.sink}:home` }],
-    },
+    buttonBlock(['refresh'], 'home', { ...context, buttons: true }),
     ...sinks.slice(0, maxSinks).flatMap(sink => sinkBlocks(sink, context)),
     rest && richText([rest]),
     header(failed.length > 0 ? texts.failed : texts.noneFailed),

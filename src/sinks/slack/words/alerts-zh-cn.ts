@@ -3,7 +3,8 @@ import { formatsOf } from '../card/formats.js';
 import type { alertsEn } from './alerts-en.js';
 
 const { number, duration } = formatsOf('zh-CN');
-const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
+/** A number of changes, which are counted only up to a limit. */
+export const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 
 /** Texts of alerts and the daily summary in Simplified Chinese. */
 export const alertsZhCN: typeof alertsEn = {

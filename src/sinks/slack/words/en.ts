@@ -63,6 +63,8 @@ export const en = {
     resume: 'Resume',
     repair: 'Repair',
     compareNow: 'Compare now',
+    details: 'Details',
+    refresh: 'Refresh',
   },
   confirm: {
     retryAll: {
@@ -85,8 +87,8 @@ export const en = {
       title: 'Repair this search index?',
       text: 'Missing and outdated documents are sent again; extra documents are deleted.',
     },
-    no: 'Cancel',
   },
+  cancel: 'Cancel',
 
   digest: {
     title: (count: number) => `${counted(count, 'change', 'changes')} delivered to all sinks`,
@@ -151,7 +153,6 @@ export const en = {
     destroyed: 'destroyed',
     updated: 'updated ',
     details: {
-      title: 'Details',
       close: 'Close',
       page: 'Open as a page (this link is good for one hour)',
       origin: {
@@ -167,7 +168,6 @@ export const en = {
     home: {
       find: 'Find a channel',
       placeholder: 'Part of its name or id',
-      refresh: 'Refresh',
       asOf: (time: string) => `As of ${time}`,
       first: [
         'Nothing has arrived yet.',

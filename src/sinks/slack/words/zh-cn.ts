@@ -1,12 +1,10 @@
 import { changeTexts } from '../../../explanations/changes.js';
-import { maxCounted } from '../../alert.js';
 import type { Words } from './en.js';
 import { formatsOf } from '../card/formats.js';
-import { alertsZhCN } from './alerts-zh-cn.js';
+import { alertsZhCN, upToMost } from './alerts-zh-cn.js';
 
 const formats = formatsOf('zh-CN');
 const { number, duration } = formats;
-const upToMost = (count: number) => (count > maxCounted ? `超过 ${number(maxCounted)}` : number(count));
 const texts = changeTexts['zh-CN'];
 
 /** Texts of our messages in Simplified Chinese. */
@@ -62,6 +60,8 @@ export const zhCN: Words = {
     resume: '恢复',
     repair: '修复',
     compareNow: '立即比对',
+    details: '详情',
+    refresh: '刷新',
   },
   confirm: {
     retryAll: { title: '重试所有失败的变更？', text: '所有未能送达此目标的变更都会重新发送。请先解决问题，否则会再次失败。' },
@@ -69,8 +69,8 @@ export const zhCN: Words = {
     pause: { title: '暂停此目标？', text: '在有人恢复它之前，不会向其发送任何内容。期间的变更会排队等待，不会丢失。' },
     compareNow: { title: '将所有公众号与腾讯云比对？', text: '读取此应用在腾讯云的所有公众号，并更正差异。回调和目标无需等待。' },
     repair: { title: '修复此搜索索引？', text: '缺失和过期的文档会重新发送；多余的文档会被删除。' },
-    no: '取消',
   },
+  cancel: '取消',
 
   digest: {
     title: count => `${number(count)} 项变更已送达所有目标`,
@@ -133,7 +133,6 @@ export const zhCN: Words = {
     destroyed: '已销毁',
     updated: '更新于 ',
     details: {
-      title: '详情',
       close: '关闭',
       page: '在网页中打开（链接一小时内有效）',
       origin: {
@@ -149,7 +148,6 @@ export const zhCN: Words = {
     home: {
       find: '查找公众号',
       placeholder: '名称或 ID 的一部分',
-      refresh: '刷新',
       asOf: time => `截至 ${time}`,
       first: [
         '尚未收到任何内容。',
