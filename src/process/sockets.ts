@@ -86,6 +86,7 @@ export function guardSockets(plain: Server, rules: SocketRules): void {
   // Node would answer an unknown `Expect` header with 417.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 
+  /** Sends a last answer, after those that are still due, and closes the socket. */
   const leave = (socket: Socket, answer: string): void => {
     const connection = connections.get(socket)!;
     if (connection.leaving) return;

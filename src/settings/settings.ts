@@ -178,13 +178,12 @@ export function examineSettings(environment: Environment, warnings: readonly str
   settings.sinks = readSinks(raw, settings);
   settings.apps = readApps(raw, settings.SDK_APP_IDS ?? []);
   const misses = nearMisses(environment, raw, settings.SDK_APP_IDS ?? []);
-  const lines = [...raw.unreadable.values(), ...new Set(raw.mistakes)]
-    // A value that could not be read has been reported already.
-    .filter(line => [undefined, line].includes(raw.unreadable.get(line.split(' ', 1)[0]!)))
-    .map(line => {
-      const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
-      return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
-    });
+  // Nothing more about a value that could not be read.
+  const others = [...new Set(raw.mistakes)].filter(line => !raw.unreadable.has(line.split(' ', 1)[0]!));
+  const lines = [...raw.unreadable.values(), ...others].map(line => {
+    const [name] = [...misses].find(([, ours]) => line === `${ours} is required`) ?? [];
+    return oneLine(name === undefined ? line : `${line}: is it what ${name} was meant for?`);
+  });
   settings.warnings = [...misses].map(([name, ours]) => oneLine(`${name} is no setting: did you mean ${ours}?`));
   settings.warnings.push(...warnings);
   if (!raw.names.has('WEBHOOK_TOKENS')) settings.warnings.push('WEBHOOK_TOKENS is not set: anyone who knows the URL can send webhooks');

@@ -12,10 +12,7 @@ const outputLimit = 2_000_000;
 const maxSearchSteps = 100_000_000;
 
 export class TemplateError extends Error {
-  /**
-   * @param message may quote the template and data
-   * @param place position in the template, as `line 1, column 2`; empty if unknown
-   */
+  /** @param message may quote the template and data @param place position in the template, as `line 1, column 2` */
   constructor(
     message: string,
     readonly place: string,
@@ -26,10 +23,8 @@ export class TemplateError extends Error {
 
   /** The error and its position, without any data. */
   get fact(): string {
-    const known = /^(undefined (variable|filter): [\w.-]+|memory alloc limit exceeded)$/.test(this.message)
-      ? this.message
-      : 'see the template';
-    return this.place === '' ? known : `${known}, ${this.place}`;
+    const isPlain = /^(undefined (variable|filter): [\w.-]+|memory alloc limit exceeded)$/.test(this.message);
+    return `${isPlain ? this.message : 'see the template'}, ${this.place}`;
   }
 }
 

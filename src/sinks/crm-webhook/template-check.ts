@@ -67,7 +67,7 @@ function problemOf(compile: Compile, tolerated: readonly string[], clean: Clean)
 function describe(error: unknown, clean: Clean): string {
   if (error instanceof TemplateError) {
     const problem = error.isTimeout ? `takes longer than ${renderMs} ms` : `is wrong: ${clean(oneLine(error.message))}`;
-    return error.place === '' ? problem : `${problem}, ${error.place}`;
+    return `${problem}, ${error.place}`;
   }
   if (!(error instanceof UnusableRendering)) throw error;
   const { why, message, rendering } = error;

@@ -56,6 +56,7 @@ export function split(entries: readonly Entry[], maxBytes: number): Entry[][] {
   const bulks: Entry[][] = [];
   let size = Infinity;
   for (const entry of entries) {
+    // What a bulk adds to a document takes less than 200 bytes.
     const bytes = Buffer.byteLength(JSON.stringify(entry)) + 200;
     if (size + bytes > maxBytes) {
       bulks.push([]);
