@@ -47,8 +47,8 @@ export class ComparisonSettings {
     default: '5',
     parse: decimal,
   })
-  @Max(200)
   @IsPositive({ message: '$property must be a number above 0, such as 5 or 0.5' })
+  @Max(200)
   COMPARE_RATE_PER_SECOND!: number;
 }
 

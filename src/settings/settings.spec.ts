@@ -328,6 +328,7 @@ describe('apps that are compared', () => {
     [{ COMPARE_EVERY: 'OFF' }, /^COMPARE_EVERY must be off/],
     [{ COMPARE_EVERY: '24' }, /^COMPARE_EVERY must be/],
     [{ COMPARE_RATE_PER_SECOND: '0' }, /^COMPARE_RATE_PER_SECOND must be a number above 0/],
+    [{ COMPARE_RATE_PER_SECOND: '.5' }, /^COMPARE_RATE_PER_SECOND must be a number above 0, such as 5 or 0.5/],
     [{ COMPARE_RATE_PER_SECOND: '201' }, /^COMPARE_RATE_PER_SECOND must not be greater than 200/],
     [{ COMPARE_RATE_PER_SECOND: 'fast' }, /^COMPARE_RATE_PER_SECOND must/],
   ])('%j is a mistake that names the variable and no value', (environment, message) => {
