@@ -53,6 +53,13 @@ describe.each([
   });
 });
 
+test('numbers are read whatever the parameters of the URL are', async () => {
+  const database = await Database.open(`${await newDatabase(process.env['TEST_POSTGRES_URL']!)}?binary=true`, () => undefined);
+  opened.push({ end: () => database.close() });
+  const { rows } = await sql<object>`select 1670574414123::bigint as big, 5::int as small where true = ${true}`.execute(database.kysely);
+  expect(rows).toEqual([{ big: 1670574414123, small: 5 }]);
+});
+
 // On the way from a webhook to the disk each round trip counts.
 test('a busy connection is not checked', async () => {
   const { database } = await open();

@@ -155,7 +155,7 @@ function isFull(error: unknown): boolean {
 }
 
 /** @throws if the URL is invalid or a file that it names cannot be read */
-function configOf(url: string): pg.ClientConfig {
+function configOf(url: string): pg.ClientConfig & { binary: boolean } {
   // `pg` treats all of these as verify-full, but prints a warning to standard error.
   const strict = url.includes('uselibpqcompat=true')
     ? url
@@ -169,6 +169,8 @@ function configOf(url: string): pg.ClientConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveDelayMs,
     pipeline: true,
+    // A parameter of the URL could turn it on: we read numbers from their texts, and would get NaN.
+    binary: false,
     // We store milliseconds, revisions and counts as bigint, all far below 2^53.
     types: { getTypeParser: (oid, format) => (oid === 20 ? Number : pg.types.getTypeParser(oid, format)) } as pg.CustomTypesConfig,
   };
