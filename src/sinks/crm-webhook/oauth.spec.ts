@@ -179,6 +179,13 @@ describe('OAuth 2 client credentials', () => {
     );
   });
 
+  it('does not tell tokens that come with an error', async () => {
+    const body = { error: 'server_error', access_token: 'planted-token-1', refresh_token: 'planted-token-2', token_type: 'Bearer' };
+    const { url } = await endpoint(() => ({ status: 503, body }));
+    const error = await attempt(await sinkAt((await target()).url, url));
+    expect(error!.response).toBe('{"error":"server_error","access_token":"***","refresh_token":"***","token_type":"Bearer"}');
+  });
+
   it('does not tell the credentials of HTTP Basic either', async () => {
     const { url } = await endpoint((_form, authorization = 'none') => ({ status: 401, body: { error: 'invalid_client', authorization } }));
     const error = await attempt(await sinkAt((await target()).url, url, { OAUTH_CLIENT_SECRET: 'planted~client/secret' }));

@@ -123,13 +123,18 @@ export class OAuthToken {
     const error = isTemporary
       ? new TryAgain(why, advice, status, retryAfterMs(answer.retryAfter, now))
       : new Misconfigured(why, advice, status);
-    // The body of a 2xx may contain a token.
-    return byStatus ? withResponse(error, answer, this.context.clean, this.recentTokens) : error;
+    // What a 2xx without a token means is unknown: its body may contain one in any form.
+    return byStatus ? withResponse(error, answer, this.context.clean, [...this.recentTokens, ...tokensIn(answer)]) : error;
   }
 }
 
 function fieldsOf({ body }: Answer): Record<string, unknown> {
   return Object(parseJson(body)) as Record<string, unknown>;
+}
+
+/** The tokens of a response, which some servers send even with an error. */
+function tokensIn(answer: Answer): string[] {
+  return Object.entries(fieldsOf(answer)).flatMap(([name, value]) => (name.endsWith('_token') && typeof value === 'string' ? value : []));
 }
 
 /** The OAuth error code (RFC 6749, section 5.2). */
