@@ -43,7 +43,7 @@ function problemsOf(error: unknown): readonly string[] | null {
 }
 
 /**
- * Drains on SIGTERM and SIGINT; a second signal skips the wait for load balancers. Also drains after an uncaught error: our state is then
+ * Drains on SIGTERM, SIGINT and SIGHUP; a second signal skips the wait for load balancers. Also drains after an uncaught error: our state is then
  * unknown, but requests and attempts in progress should still finish.
  */
 function drainOnExit(service: Service, log: Log): void {

@@ -61,6 +61,15 @@ test('SIGTERM: not ready at once, webhooks are still taken, a second one skips t
 }, 30_000);
 
 // Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
+test('SIGHUP, as from a terminal that is closed, is answered like SIGTERM', async () => {
+  const service = start({ DATABASE_URL: `sqlite:${join(folder, 'hup.db')}` });
+  const { url } = await service.listening();
+  void service.kill('SIGHUP');
+  await until(() => service.lines.some(({ msg, signal }) => msg === 'stopping' && signal === 'SIGHUP'), 'stopping');
+  expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, '{"Official_Account":"a","Name":"late"}')).status).toBe(200);
+  expect(await service.kill('SIGHUP')).toBe(0);
+}, 30_000);
+
 test('SIGTERM: a webhook that comes slowly is answered while attempts end, and what nobody ends is cut', async () => {
   const service = start({ DATABASE_URL: `sqlite:${join(folder, 'slow.db')}` });
   const { url } = await service.listening();

@@ -10,5 +10,6 @@ export const exitHandlers = {
 };
 
 // Loaded before the program: as PID 1 of a container, a process ignores signals that it has no handler for.
-for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => exitHandlers.onSignal(signal));
+// SIGHUP comes when a terminal is closed; by default it would cut off webhooks that are being answered.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => exitHandlers.onSignal(signal));
 for (const event of ['uncaughtException', 'unhandledRejection']) process.on(event, error => exitHandlers.onUncaught(error));
