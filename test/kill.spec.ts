@@ -61,6 +61,15 @@ test('SIGTERM: not ready at once, webhooks are still taken, a second one skips t
 }, 30_000);
 
 // Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
+test('any number of log sinks: nothing is written to standard error', async () => {
+  const sinks = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`SINK_L${index}_TYPE`, 'log']));
+  const service = start({ DATABASE_URL: `sqlite:${join(folder, 'log.db')}`, ...sinks });
+  const { url } = await service.listening();
+  expect((await send('POST', `${url}/webhooks/tencent-chat?${query}`, '{"Official_Account":"a","Name":"new"}')).status).toBe(200);
+  await until(() => service.lines.filter(({ msg }) => msg === 'channel change').length === 12, 'the changes');
+  expect(service.stderr).toBe('');
+}, 30_000);
+
 test('SIGHUP, as from a terminal that is closed, is answered like SIGTERM', async () => {
   const service = start({ DATABASE_URL: `sqlite:${join(folder, 'hup.db')}` });
   const { url } = await service.listening();

@@ -21,6 +21,8 @@ export function openLog(settings: SinkSettings, context: SinkContext, stream: Wr
   // `write` reports the same error; without a listener, the stream's error event would crash the process.
   const ignore = (): void => {};
   stream.on('error', ignore);
+  // Each sink and each attempt that waits has a listener: more than ten are no leak, which Node would warn of on standard error.
+  stream.setMaxListeners(0);
 
   const failed = (reason: Explanation) => new TryAgain(reason, ['check_output']);
 
