@@ -66,6 +66,7 @@ export async function channelPage(
   });
 }
 
+/** Gives each channel a new version, greater than its last one and than `min`. */
 async function takeVersions(trx: Trx, ids: number[], min: number): Promise<void> {
   const next = sql<number>`case when version >= ${sql.lit(min)} then version + 1 else ${sql.lit(min + 1)} end`;
   await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();

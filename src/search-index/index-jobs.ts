@@ -8,7 +8,7 @@ import { SharedClock } from '../process/clock.js';
 import { EngineEvents } from '../process/engine-events.js';
 import { Log } from '../process/log.js';
 import type { Tables } from '../database/tables.js';
-import type { ChannelKey, SearchSink } from '../sinks/sink.js';
+import { type SearchSink, keyOf } from '../sinks/sink.js';
 import { SinkError } from '../sinks/errors.js';
 import { bounded } from '../outgoing/within.js';
 import { type JobKind, type RebuildProgress, type VerifyProgress, beginJob, findJob } from './index-job.js';
@@ -200,5 +200,3 @@ export class IndexJobs {
     return { progress: JSON.stringify(progress) };
   }
 }
-
-const keyOf = ({ sdkAppId, channelId }: ChannelKey): string => `${sdkAppId}:${channelId}`;

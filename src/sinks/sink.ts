@@ -59,6 +59,11 @@ export interface ChannelKey {
   channelId: string;
 }
 
+/** A channel's key as one text, for maps and as the id of its document; unambiguous, since app ids contain no colon. */
+export function keyOf({ sdkAppId, channelId }: ChannelKey): string {
+  return `${sdkAppId}:${channelId}`;
+}
+
 /** A document that differs from our store. */
 export interface Difference extends ChannelKey {
   /** `older`: outdated, or different at the same revision. `surplus`: excluded by the sink's filters, or unknown to our store. */

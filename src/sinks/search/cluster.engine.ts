@@ -1,8 +1,8 @@
 import { withResponse } from '../../outgoing/send.js';
-import type { ChannelKey, Difference } from '../sink.js';
+import { type ChannelKey, type Difference, keyOf } from '../sink.js';
 import { Misconfigured, type SinkError } from '../errors.js';
 import { classifyClusterError, errorType } from './cluster.errors.js';
-import { type Entry, type Found, member, nameOf } from './document.js';
+import { type Entry, type Found, member } from './document.js';
 import { type Engine, type Indices, type Results, indexName, indexNumber, noEngine, unknownAnswer } from './engine.js';
 import { markOf, newIndex, newMark } from './mapping.js';
 import type { ApiAnswer, Call, RestClient } from './rest-client.js';
@@ -90,7 +90,7 @@ export class ClusterEngine implements Engine {
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const _index = next === null ? this.alias : this.nextAlias;
     const operations = entries.map(({ document, version }) => ({
-      action: { _index, _id: nameOf(document), version, version_type: 'external' },
+      action: { _index, _id: keyOf(document), version, version_type: 'external' },
       document,
     }));
     return (await this.bulk('index', operations, signal)).map(item => this.failure(item));
@@ -111,11 +111,11 @@ export class ClusterEngine implements Engine {
   /** Deletes by sequence number: keeps documents written since and, unlike deleting by version, never creates a missing index. */
   async remove(_index: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
     if (surplus.length === 0) return;
-    const call = { method: 'POST', path: `/${_index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(nameOf) } } as const;
+    const call = { method: 'POST', path: `/${_index}/_mget`, query: { _source: 'false' }, json: { ids: surplus.map(keyOf) } } as const;
     const answer = await this.client.call(call, signal);
     const documents = member(this.jsonOf(answer), 'docs');
     if (!Array.isArray(documents)) throw unknownAnswer(this.name, answer.status);
-    const versions = new Map(surplus.map(document => [nameOf(document), document.version]));
+    const versions = new Map(surplus.map(document => [keyOf(document), document.version]));
     const operations = documents.flatMap((hit): Operation[] => {
       const _id = member(hit, '_id');
       if (typeof _id !== 'string' || member(hit, 'found') !== true || member(hit, '_version') !== versions.get(_id)) return [];

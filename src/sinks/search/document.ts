@@ -27,11 +27,6 @@ export function entryOf({ event: { data }, updatedAt, version }: Delivery): Entr
   return { document: { sdkAppId, channelId, name, avatarUrl, introduction, organization, revision, updatedAt, deleted: !exists }, version };
 }
 
-/** Identifies a channel in maps and as a document id; unambiguous, since app ids contain no colon. */
-export function nameOf({ sdkAppId, channelId }: ChannelKey): string {
-  return `${sdkAppId}:${channelId}`;
-}
-
 /** Compares keys like keyword fields in an index: by UTF-8 bytes, unlike JavaScript strings. */
 export function compareKeys(a: ChannelKey, b: ChannelKey): number {
   return bytewise(a.sdkAppId, b.sdkAppId) || bytewise(a.channelId, b.channelId);

@@ -1,6 +1,6 @@
 import { Misconfigured, Refused } from '../errors.js';
-import type { ChannelKey, Difference } from '../sink.js';
-import { type Entry, type Found, isObject, member, nameOf } from './document.js';
+import { type ChannelKey, type Difference, keyOf } from '../sink.js';
+import { type Entry, type Found, isObject, member } from './document.js';
 import { type Engine, Gone, type Indices, type Results, indexName, noEngine } from './engine.js';
 import type { MeilisearchApi } from './meilisearch.api.js';
 
@@ -97,7 +97,7 @@ export class MeilisearchEngine implements Engine {
 
   async write(entries: readonly Entry[], next: string | null, signal: AbortSignal): Promise<Results> {
     const uid = next ?? this.uid;
-    const names = entries.map(({ document }) => `${uid}/${nameOf(document)}`);
+    const names = entries.map(({ document }) => `${uid}/${keyOf(document)}`);
     const isUncertain = names.some(name => this.uncertain.has(name));
     try {
       await this.writeUntilStored(uid, entries, isUncertain, signal);

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../outgoing/within.js';
-import type { ChannelKey, CheckResult, Checkable, Delivery, Difference, SearchSink } from '../sink.js';
+import { type ChannelKey, type CheckResult, type Checkable, type Delivery, type Difference, type SearchSink, keyOf } from '../sink.js';
 import type { SinkContext } from '../sink-type.js';
 import { Misconfigured, Refused, SinkError, TryAgain } from '../errors.js';
-import { type Entry, type Found, compareKeys, differenceOf, entryOf, nameOf, split } from './document.js';
+import { type Entry, type Found, compareKeys, differenceOf, entryOf, split } from './document.js';
 import type { SearchSettings } from './search.settings.js';
 import { type Engine, Gone, type Indices, type Results, indexName, indexNumber, rethrowAsSetup, unknownAnswer } from './engine.js';
 
@@ -21,7 +21,9 @@ export class ChannelIndex implements SearchSink, Checkable {
   readonly settleMs: number;
   /** The cached indices; dropped when they expire or when a response suggests that they are outdated. */
   private cache: { at: number; indices: Indices } | null = null;
+  /** Whether the engine is known to be the right one. */
   private checked = false;
+  /** Whether an index has been seen: one that is missing later was lost. */
   private hadIndex = false;
 
   constructor(
@@ -68,7 +70,7 @@ export class ChannelIndex implements SearchSink, Checkable {
     signal: AbortSignal,
   ): Promise<Difference[]> {
     await this.withTimeout(signal, inTime => this.indices(inTime));
-    const missing = new Map(expected.map(entryOf).map(entry => [nameOf(entry.document), entry]));
+    const missing = new Map(expected.map(entryOf).map(entry => [keyOf(entry.document), entry]));
     const differences: Difference[] = [];
     let { after } = range;
     for (;;) {
@@ -79,8 +81,8 @@ export class ChannelIndex implements SearchSink, Checkable {
       if (after && page.length > 0 && compareKeys(page.at(-1)!.key, after) <= 0) throw unknownAnswer(this.engine.name);
       const inside = page.filter(({ key }) => range.until === null || compareKeys(key, range.until) <= 0);
       for (const found of inside) {
-        const entry = missing.get(nameOf(found.key));
-        missing.delete(nameOf(found.key));
+        const entry = missing.get(keyOf(found.key));
+        missing.delete(keyOf(found.key));
         const kind = entry ? differenceOf(entry, found) : 'surplus';
         if (kind) differences.push({ ...found.key, kind, version: found.version });
       }
