@@ -155,6 +155,12 @@ eachStore('what people look up', store => {
       [],
       [{ state: 'pending', attempts: [] }],
     ]);
+    // A target that was down for a day.
+    const [attempt] = await stage.database.kysely.selectFrom('attempt').selectAll().execute();
+    const later = Array.from({ length: 119 }, (_, index) => ({ ...attempt!, at: attempt!.at + 1 + index }));
+    await stage.database.kysely.insertInto('attempt').values(later).execute();
+    const [delivery] = (await all.change(ids[0]!))!.deliveries;
+    expect(delivery!.attempts.map(one => one.at)).toEqual([attempt!, ...later].map(one => one.at));
     const link = await all.link(ids[0]!, 'zh-CN', 'slack:U0ALICE');
     expect(link).toMatch(new RegExp(`^https://sync\\.example\\.com/x/changes/${ids[0]}\\?lang=zh-CN&until=\\d{10}&key=[\\w-]{43}$`));
     const recorded = await stage.database.kysely.selectFrom('audit').select(['action', 'actor', 'change_id', 'details']).execute();

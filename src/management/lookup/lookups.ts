@@ -13,14 +13,13 @@ import type { ChangeDetails, ChannelOverview, FailedChange, Lookup, SinkOverview
 import type { ListedChannelDto } from '../api/channels/channel.dto.js';
 import { countChannels, findChannel, findChannels } from '../api/channels/channels.queries.js';
 import { findWebhook } from '../api/changes/changes.queries.js';
+import { attemptsOf } from '../api/deliveries/deliveries.queries.js';
 import { sinkStates, stateDetailsOf } from '../api/sinks/sinks.queries.js';
 import { linkTo } from '../page/key.js';
 import { latestChanges, neighbours, wantedChanges } from './changes.js';
 
 /** How many of the latest failed changes of each sink are searched. */
 const maxFailedSearched = 100;
-/** How many of the latest attempts of a change are shown. */
-const maxAttempts = 100;
 const neighboursShown = 5;
 /** Sinks that need attention come first. */
 const urgency: readonly SinkOverview['state'][] = ['misconfigured', 'down', 'paused', 'retrying', 'ok'];
@@ -136,16 +135,8 @@ export class StoredLookups extends Lookups {
   private async deliveries(changeId: string): Promise<ChangeDetails['deliveries']> {
     const { database } = this;
     const results = await database.kysely.transaction().execute(trx => resultsOf(database, trx, [changeId]));
-    const attempts = await database.kysely
-      .selectFrom('attempt')
-      .innerJoin('sink', 'sink.id', 'attempt.sink')
-      .select(['sink.name', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
-      .where('change_id', '=', changeId)
-      .where('sink.mode', '<>', 'report')
-      .orderBy('at', 'desc')
-      .limit(maxAttempts)
-      .execute();
-    const bySink = Map.groupBy(attempts.reverse(), ({ name }) => name);
+    const attempts = (await attemptsOf(database, changeId)).filter(({ mode }) => mode !== 'report');
+    const bySink = Map.groupBy(attempts, ({ name }) => name);
     return (results.get(changeId) ?? []).map(result => ({ ...result, attempts: bySink.get(result.sink) ?? [] }));
   }
 

@@ -82,17 +82,23 @@ export async function deliveriesOf(database: Database, changeId: string): Promis
     .orderBy('sink.name')
     .orderBy('sink.id')
     .execute();
-  const attempts = await database.kysely
+  const attempts = await attemptsOf(database, changeId);
+  return rows.map(row => ({
+    ...showDelivery(row),
+    attempts: attempts.flatMap(({ sink, at, durationMs, outcome, status, error, response }) =>
+      sink === row.sink ? { at: toDate(at), durationMs, outcome, status, error: inEnglishOrNull(error), response } : [],
+    ),
+  }));
+}
+
+/** All attempts at the deliveries of a change, oldest first. */
+export function attemptsOf({ kysely }: Database, changeId: string) {
+  return kysely
     .selectFrom('attempt')
-    .select(['sink', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
+    .innerJoin('sink', 'sink.id', 'attempt.sink')
+    .select(['attempt.sink', 'sink.name', 'sink.mode', 'at', 'duration_ms as durationMs', 'outcome', 'status', 'error', 'response'])
     .$narrowType<Pick<AttemptDto, 'outcome'>>()
     .where('change_id', '=', changeId)
     .orderBy('at')
     .execute();
-  return rows.map(row => ({
-    ...showDelivery(row),
-    attempts: attempts.flatMap(({ sink, at, error, response, ...rest }) =>
-      sink === row.sink ? { at: toDate(at), ...rest, error: inEnglishOrNull(error), response } : [],
-    ),
-  }));
 }
