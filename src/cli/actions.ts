@@ -39,14 +39,15 @@ export function addActions(program: Command): void {
       return answer;
     });
   const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
-  dry(asking(withFilters(replays, replayFilters)), 'only count');
+  asking(withFilters(replays, replayFilters)).option('--dry-run', 'only count');
   const discards = apiCommand(program, 'discard <id...>', 'Discard parked deliveries by their ids', discard);
   asking(discards).option('--reason <text>', 'why, for the record');
   const verifies = apiCommand(program, 'verify <sink>', 'Compare the index of a search sink with the store', verify);
   asking(verifies).option('--repair', 'send what differs again, and delete what is surplus');
   asking(apiCommand(program, 'rebuild <sink>', 'Rebuild the index of a search sink, then switch to the new one', rebuild));
   const compares = apiCommand(program, 'compare', 'Compare channels with Tencent, and record what differs', compare);
-  dry(asking(compares), 'record nothing')
+  asking(compares)
+    .option('--dry-run', 'record nothing')
     .option(filters.app.flags, 'of this app; may be left out if only one app has a key')
     .option('--channel <ids...>', 'only the channels with these ids')
     .option('--destroy', 'record channels that are gone there as destroyed, however many');
@@ -56,7 +57,6 @@ export function addActions(program: Command): void {
 }
 
 const asking = (command: Command): Command => command.option('--yes', 'do not ask');
-const dry = (command: Command, what: string): Command => command.option('--dry-run', what);
 
 async function replay(api: Api, given: Given): Promise<object> {
   const selection = selectors(given, replayFilters);

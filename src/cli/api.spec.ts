@@ -11,7 +11,7 @@ describe('answers that the management API never gives', () => {
 
   const apiOf = async (handler: Handler): Promise<Api> => {
     server = await fakeServer(handler);
-    return Api.at(server.url, { GET: 300, POST: 300 });
+    return new Api(server.url, { GET: 300, POST: 300 });
   };
 
   test('who says nothing, or never comes to an end, is not waited for', async () => {

@@ -1,14 +1,8 @@
 import { env } from 'node:process';
 import { parse } from 'dotenv';
-import type { Dispatcher } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import { SettingsError, envFile, textsOf, tokenRules } from '../settings/environment.js';
 import { Fault } from './terminal.js';
-
-export interface Page {
-  items: object[];
-  nextCursor?: string | null;
-}
 
 const maxPageItems = 500;
 /** Response timeouts in milliseconds: an attempt at a sink may take five minutes, and so may a large replay. */
@@ -23,23 +17,21 @@ export function segment(text: string): string {
 
 /** A client of the management API of a running service. */
 export class Api {
-  private constructor(
-    private readonly base: URL,
-    private readonly authorization: string,
-    private readonly dispatcher: Dispatcher,
-    private readonly timeouts: typeof defaultTimeouts,
-  ) {}
+  private readonly base: URL;
+  private readonly authorization: string;
 
   /** @throws Fault if the URL is invalid, SettingsError if there is no token */
-  static async at(url: string, timeouts = defaultTimeouts): Promise<Api> {
+  constructor(
+    url: string,
+    private readonly timeouts = defaultTimeouts,
+  ) {
     const base = URL.parse(url);
     // The message does not repeat the URL, which may contain a password.
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
       throw new Fault('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
+    this.base = base;
     // Node encodes headers as latin1.
-    const authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
-    // Loaded lazily, so that --help is fast.
-    return new Api(base, authorization, (await import('undici')).getGlobalDispatcher(), timeouts);
+    this.authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
   }
 
   get<T = object>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
@@ -56,7 +48,7 @@ export class Api {
     const items: object[] = [];
     for (let cursor: string | undefined; ;) {
       const limit = String(Math.min(max - items.length, maxPageItems));
-      const page = await this.get<Page>(path, { ...query, limit, cursor });
+      const page = await this.get<{ items: object[]; nextCursor?: string | null }>(path, { ...query, limit, cursor });
       if (!Array.isArray(page.items)) throw new Fault(`${this.url} is not the management port of channel-sync: check --url`);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
@@ -93,9 +85,11 @@ export class Api {
       'user-agent': userAgent,
       ...(payload && { 'content-type': 'application/json' }),
     };
+    // Loaded lazily, so that --help is fast.
+    const { getGlobalDispatcher } = await import('undici');
     try {
       // Not a URL object, which would remove ids that consist of dots.
-      const { statusCode, body } = await this.dispatcher.request({
+      const { statusCode, body } = await getGlobalDispatcher().request({
         origin: this.base.origin,
         path: this.base.pathname.replace(/\/$/, '') + path,
         method,

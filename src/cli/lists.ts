@@ -102,7 +102,7 @@ export function apiCommand<Given extends object, Argument>(
     .addHelpText('after', '\nNeeds the MANAGEMENT_TOKEN of the service.');
   return command.action(async () => {
     const { url, json } = command.opts<Options>();
-    const result = await run(await Api.at(url), command.opts<Given>(), command.processedArgs[0] as Argument);
+    const result = await run(new Api(url), command.opts<Given>(), command.processedArgs[0] as Argument);
     if (result) (json ? printJson : printRecord)(result);
   });
 }

@@ -9,12 +9,7 @@ export type SinkAction = 'pause' | 'resume' | 'probe';
  * The time paused does not count towards RETRY_MAX_AGE.
  * @returns `applied`: false if there was nothing to do; `null` if there is no such sink
  */
-export async function applySinkAction(
-  database: Database,
-  name: string,
-  action: SinkAction,
-  doing: Doing,
-): Promise<{ id: number; applied: boolean } | null> {
+export async function applySinkAction(database: Database, name: string, action: SinkAction, doing: Doing) {
   return database.kysely.transaction().execute(async trx => {
     // If its type or mode was changed, the latest row of the name is the current one.
     const query = trx.selectFrom('sink').selectAll().where('name', '=', name).orderBy('id', 'desc').limit(1);

@@ -7,9 +7,6 @@ const pingTimeoutMs = 1000;
 /** How long the result of a ping is reused, so that frequent probes put no load on the database. */
 const cacheMs = 1000;
 
-/** Why this process should not receive webhooks now. */
-export type NotReady = 'draining' | 'starting' | 'database does not answer';
-
 /** Whether webhooks can be recorded. Does not depend on sinks: a failing one is no reason to reject webhooks. */
 @Injectable()
 export class Readiness {
@@ -22,7 +19,8 @@ export class Readiness {
     private readonly intake: WebhookIntake,
   ) {}
 
-  async reason(): Promise<NotReady | null> {
+  /** Why this process should not receive webhooks now; `null` if it may. */
+  async reason(): Promise<string | null> {
     if (this.closed) return this.closed;
     // With a working spool webhooks are accepted without the database.
     if (this.intake.spoolWorks) return null;

@@ -44,14 +44,14 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
     if (Array.isArray(queryCommand)) throw Refusal.invalid('CallbackCommand is repeated in the query');
     if (inQuery === null && body.length === 0) return null;
     const parsed = parseBody(body);
-    const inBody = Object.hasOwn(parsed, 'CallbackCommand') ? parsed['CallbackCommand'] : undefined;
+    const { CallbackCommand: inBody } = parsed;
     const isAbsent = inBody === undefined || inBody === null || inBody === '';
     if (inQuery !== null && !isAbsent && inBody !== inQuery) throw Refusal.invalid('CallbackCommand of query and body differ');
     const command = inQuery ?? inBody;
     if (!isOurs(command)) return null;
     Object.assign(request.res!.locals, { command });
     const picked: Record<string, unknown> = { CallbackCommand: command };
-    for (const key of knownKeys) if (Object.hasOwn(parsed, key)) picked[key] = flat(parsed[key]);
+    for (const key of knownKeys) picked[key] = flat(parsed[key]);
     const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
     return inboundWebhookOf(dto, request.query, arrival);
   }

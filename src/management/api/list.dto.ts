@@ -80,11 +80,7 @@ export class PageDto {
 }
 
 /** Makes a page of rows that were queried with one more than the limit. @param idOf returns the id of a row, which serves as the cursor */
-export function pageFrom<Row>(
-  rows: readonly Row[],
-  limit: number,
-  idOf: (row: Row) => string,
-): { items: Row[]; nextCursor: string | null } {
+export function pageFrom<Row>(rows: readonly Row[], limit: number, idOf: (row: Row) => string) {
   const items = rows.slice(0, limit);
   return { items, nextCursor: rows.length > limit ? idOf(items.at(-1)!) : null };
 }

@@ -22,11 +22,6 @@ const idleConnectionMs = 4000;
 export const lagMs = 10_000;
 const maxClockDifferenceMs = 5000;
 
-interface VendorAnswer {
-  body: Record<string, unknown>;
-  when: When;
-}
-
 /** The vendor's REST API for one app (Tencent Cloud, product 1047, document 34620). */
 export class VendorApi {
   private readonly agent: Agent;
@@ -55,7 +50,7 @@ export class VendorApi {
    * @param again whether 70001 (expired signature) may be answered by one more call, with a new signature
    * @throws VendorError; the signal's reason once that is aborted
    */
-  async call(command: string, body: object, signal: AbortSignal, again = true): Promise<VendorAnswer> {
+  async call(command: string, body: object, signal: AbortSignal, again = true): Promise<{ body: Record<string, unknown>; when: When }> {
     const ended = await this.pace(signal);
     const sentAt = this.clock.now();
     const { status, headers, body: text } = await this.post(command, body, sentAt, signal).finally(ended);

@@ -80,12 +80,7 @@ function verdict(code: number, when: When): Reading | undefined {
 }
 
 /** Lists a page of a user's subscribed channels; `next` is the next offset, `null` at the end (document 60763). @throws VendorError */
-export async function listSubscribed(
-  api: VendorApi,
-  user: string,
-  offset: number,
-  signal: AbortSignal,
-): Promise<{ ids: string[]; next: number | null }> {
+export async function listSubscribed(api: VendorApi, user: string, offset: number, signal: AbortSignal) {
   const body = { Subscriber_Account: user, Limit: listedPerCall, Offset: offset };
   const { body: answer } = await api.call('get_subscribed_official_account_list', body, signal);
   const { OfficialAccountInfoList: list, CompleteFlag: complete, Next: next } = answer;

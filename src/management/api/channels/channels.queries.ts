@@ -49,12 +49,7 @@ export function matches({ embedded }: Database, column: string, patterns: readon
  * The channels that match, latest update first, starting after `after`.
  * @returns `next`: the last position of this page; `null` if there is no next page
  */
-export async function findChannels(
-  database: Database,
-  selection: Selection,
-  limit: number,
-  after: ChannelPlace | null,
-): Promise<{ items: ListedChannelDto[]; next: ChannelPlace | null }> {
+export async function findChannels(database: Database, selection: Selection, limit: number, after: ChannelPlace | null) {
   const page = selectFindable(database, selection)
     .select(['channel', 'updated_at'])
     .$if(after !== null, found =>
