@@ -27,34 +27,25 @@ export function waits(changeId: RawBuilder<unknown>, report: ReportOptions): Raw
   return showsFailures(report) ? sql`(${has('pending')} and not ${has('parked')})` : has('pending');
 }
 
-/**
- * Those of these changes that wait for a result of another sink. A query of its own, by key: as a subquery, PostgreSQL scanned all
- * pending deliveries.
- */
-export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[], report?: ReportOptions): Promise<Set<string>> {
+/** Those of these changes that wait for a result of another sink. */
+export async function waitingOf(database: Database, trx: Trx, changeIds: readonly string[], report: ReportOptions): Promise<Set<string>> {
   if (changeIds.length === 0) return new Set();
-  const rows = await trx
-    .selectFrom('delivery')
-    .innerJoin('sink', 'sink.id', 'delivery.sink')
-    .select(['delivery.change_id', 'delivery.state'])
-    .where(database.isAmong('delivery.change_id', changeIds))
-    .where('delivery.state', 'in', [sql.lit('pending'), sql.lit('parked')])
-    .where('sink.mode', '<>', 'report')
-    .execute();
-  const those = (which: string) => rows.filter(({ state }) => state === which).map(row => row.change_id);
-  const failed = new Set(showsFailures(report) ? those('parked') : []);
-  return new Set(those('pending').filter(id => !failed.has(id)));
+  const missing = await missingResults(database, trx, changeIds);
+  const those = (which: string) => missing.filter(({ state }) => state === which).map(row => row.change_id);
+  const shown = new Set(showsFailures(report) ? those('parked') : []);
+  return new Set(those('pending').filter(id => !shown.has(id)));
 }
 
 /** Those of these changes that not every other sink has: a result is missing, or it was parked or discarded somewhere. */
 export async function unfinishedOf(database: Database, trx: Trx, changeIds: readonly string[]): Promise<Set<string>> {
-  const rows = await trx
-    .selectFrom('delivery')
-    .select('change_id')
-    .where(database.isAmong('change_id', changeIds))
-    .where('state', 'in', [sql.lit('parked'), sql.lit('discarded')])
-    .execute();
-  return new Set([...(await waitingOf(database, trx, changeIds)), ...rows.map(row => row.change_id)]);
+  return new Set((await missingResults(database, trx, changeIds)).map(row => row.change_id));
+}
+
+/** The other sinks' deliveries of these changes that were not made. By key: as a subquery, PostgreSQL scanned all pending ones. */
+function missingResults(database: Database, trx: Trx, changeIds: readonly string[]): Promise<{ change_id: string; state: string }[]> {
+  const deliveries = trx.selectFrom('delivery').innerJoin('sink', 'sink.id', 'delivery.sink').where('sink.mode', '<>', 'report');
+  const missing = deliveries.where('delivery.state', 'in', [sql.lit('pending'), sql.lit('parked'), sql.lit('discarded')]);
+  return missing.where(database.isAmong('change_id', changeIds)).select(['change_id', 'delivery.state']).execute();
 }
 
 /** The users' actions on these changes, by change id. */
