@@ -62,9 +62,12 @@ function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
   ] as const;
   const buttons = buttonBlock(actions, sink.sink, context);
   if (buttons?.type !== 'actions' || needsAttention(sink)) return present([richText(lines), buttons]);
-  const words = section(lines.flat()).elements.map(part =>
-    'text' in part ? part.text : part.type === 'emoji' && part.name === 'warning' ? '⚠️' : '✅',
+  const icon = state === 'retrying' ? '⚠️' : '✅';
+  const texts = lines.map(line =>
+    section(line)
+      .elements.map(part => ('text' in part ? part.text : icon))
+      .join(''),
   );
   const [accessory] = buttons.elements;
-  return [{ type: 'section', text: plain(cleanLines(words.join(''), 500)), ...(accessory?.type === 'button' && { accessory }) }];
+  return [{ type: 'section', text: plain(cleanLines(texts.join('\n'), 500)), ...(accessory?.type === 'button' && { accessory }) }];
 }

@@ -137,6 +137,12 @@ describe('Home', () => {
     expect(lines).toEqual(['[Refresh]', `[${en.buttons.probe}] [${en.buttons.retryAll}] [Pause]`, '[Resume]']);
   });
 
+  // Seen failing: "retryingError: answered 503What to do: Wait."
+  it('gives error and advice of a sink that is retrying lines of their own', () => {
+    const retrying = sinkOf({ state: 'retrying', reason: 'answered 503', advice: 'Wait.' });
+    expect(linesOf(home({ sinks: [retrying] }))).toContain('⚠️ crm retrying\nError: answered 503\nWhat to do: Wait.');
+  });
+
   it('shows 20 sinks in full and the rest in one line', () => {
     const sinks = Array.from({ length: 50 }, (_, index) => sinkOf({ sink: `s${index}`, state: index > 45 ? 'retrying' : 'ok' }));
     const lines = linesOf(home({ sinks }));
