@@ -1,6 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { IsIn, Matches } from 'class-validator';
+import { parseJson } from '../../outgoing/http.js';
 import { type Mistake, Must, Setting, type Valid, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { SinkSettings, incomplete } from '../settings.js';
@@ -10,6 +11,9 @@ import { hasLiquid, isJson } from './templates.js';
 /** Headers set by the sink or by HTTP itself; overriding one would silently break the contract. */
 const ownHeaders =
   /^(content-(type|length|encoding)|host|user-agent|webhook-(id|timestamp|signature)|idempotency-key|traceparent|accept-encoding|connection|keep-alive|proxy-connection|transfer-encoding|te|trailer|upgrade|expect)$/i;
+
+/** An invalid text stays as it is, for the rules to reject. */
+const jsonOrText = (text: string): unknown => parseJson(text) ?? text;
 
 export class CrmWebhookSettings extends SinkSettings {
   @Setting(
@@ -75,7 +79,7 @@ export class CrmWebhookSettings extends SinkSettings {
   CERT?: string;
 
   @Setting('The private key (PEM, without passphrase) of `CERT`', { secret: true })
-  @Must('a private key in PEM, without passphrase', isPrivateKey)
+  @Must('a private key in PEM, without passphrase', pem => succeeds(() => createPrivateKey(String(pem))))
   KEY?: string;
 
   @Setting('The token endpoint for OAuth 2 client credentials; every delivery then carries a token', {
@@ -136,15 +140,6 @@ function isSecret(text: unknown): boolean {
   return bytes.toString('base64') === base64 && bytes.length >= 24 && bytes.length <= 64;
 }
 
-/** Parses JSON; an invalid text is returned as it is, for the rules to reject. */
-function jsonOrText(text: string): unknown {
-  try {
-    return (JSON.parse(text) as unknown) ?? text;
-  } catch {
-    return text;
-  }
-}
-
 function isHeaders(value: unknown): value is Record<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.entries(value).every(
@@ -155,8 +150,4 @@ function isHeaders(value: unknown): value is Record<string, string> {
         validateHeaderValue(name, text);
       }),
   );
-}
-
-function isPrivateKey(pem: unknown): boolean {
-  return typeof pem === 'string' && succeeds(() => createPrivateKey(pem));
 }

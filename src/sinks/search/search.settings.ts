@@ -2,9 +2,6 @@ import { Matches } from 'class-validator';
 import { type Mistake, Must, Setting, type Valid, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings, incomplete } from '../settings.js';
 
-/** Valid as an alias and, with `-v1` appended, as an index name. */
-const aliasName = /^[a-z0-9][a-z0-9._-]{0,199}$/;
-
 export class SearchSettings extends SinkSettings {
   @Setting('The URL of the search engine; for OpenSearch and Elasticsearch it may contain a user name and a password', {
     example: 'https://search.example.com:9200',
@@ -15,7 +12,8 @@ export class SearchSettings extends SinkSettings {
   URL!: string;
 
   @Setting('The name to search by; the service creates, versions and swaps the index behind it', { default: 'official-channels' })
-  @Matches(aliasName, {
+  // Valid as an alias and, with `-v1` appended, as an index name.
+  @Matches(/^[a-z0-9][a-z0-9._-]{0,199}$/, {
     message: '$property must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
   })
   INDEX!: string;
