@@ -130,6 +130,11 @@ export function isHttpUrl(text: unknown): boolean {
   return typeof text === 'string' && isURL(text, { protocols: ['http', 'https'], require_protocol: true, ...host }) && URL.canParse(text);
 }
 
+/** Whether a path can be appended to this http(s) URL: it has no query or fragment, not even an empty one. It also has no user. */
+export function isBaseUrl(text: unknown): boolean {
+  return isHttpUrl(text) && !/[?#]|^https?:\/\/[^/]*@/i.test(String(text));
+}
+
 /** Whether this is one or more PEM certificates. */
 export function isCertificates(text: unknown): boolean {
   const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;

@@ -142,6 +142,20 @@ test.each(['sqlite:', 'sqlite: '])('a database without a path is a mistake: "%s"
   expect(mistakesOf({ ...minimal, DATABASE_URL })).toEqual([expect.stringMatching(/^DATABASE_URL must be sqlite: and a path, or /)]),
 );
 
+// Seen failing: what was appended to the URL became a part of its query or fragment.
+test.each(['?', '#', '/?', '/#', '?planted=1'])('a URL to which a path is appended cannot end with %s', end => {
+  const key = { APP_1400000001_SECRET_KEY: 'a-key' };
+  expect(mistakesOf({ ...minimal, ...key, APP_1400000001_REST_URL: `http://vendor${end}` })).toEqual([
+    'APP_1400000001_REST_URL must be an http or https URL without user, query and #',
+  ]);
+  expect(mistakesOf({ ...minimal, OTEL_EXPORTER_OTLP_ENDPOINT: `http://collector${end}` })).toEqual([
+    'OTEL_EXPORTER_OTLP_ENDPOINT must not have a query or fragment, since /v1/traces is appended',
+  ]);
+  expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'meilisearch', SINK_A_URL: `http://search${end}` })).toEqual([
+    'SINK_A_URL must not have a query or a fragment',
+  ]);
+});
+
 // Seen failing: traces went out as JSON, which an endpoint for gRPC does not understand.
 describe('the protocol of traces', () => {
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://planted:4317' };

@@ -4,7 +4,7 @@ import { type DeclaredApp, appVariables, isAppVariable, readApps } from './decla
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
 import { closestName } from './names.js';
-import { Must, Setting, Whole, duration, isHttpUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import { Must, Setting, Whole, duration, isBaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
 
 /** A number, or the unparsed value that Kubernetes injects for a Service of the same name. */
@@ -88,10 +88,7 @@ export class Settings extends TracingSettings {
     "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which anyone who has the link can open for one hour. Needs MANAGEMENT_TOKEN",
     { example: 'https://channel-sync.example.com' },
   )
-  @Must(
-    'an http or https URL without user, query and fragment',
-    value => isHttpUrl(value) && !/[?#]|^https?:\/\/[^/]*@/i.test(String(value)),
-  )
+  @Must('an http or https URL without user, query and fragment', isBaseUrl)
   PUBLIC_URL?: string;
 
   @Setting(

@@ -1,4 +1,4 @@
-import { IsIn } from 'class-validator';
+import { IsIn, Matches } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
 import { type Mistake, Must, Setting, decimal, isHttpUrl, list } from './setting.js';
 
@@ -16,6 +16,7 @@ function headers(text: string): Record<string, string> | string {
 export class TracingSettings extends ComparisonSettings {
   @Setting('Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', { example: 'http://127.0.0.1:4318' })
   @Must('an http or https URL', isHttpUrl)
+  @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment, since /v1/traces is appended' })
   OTEL_EXPORTER_OTLP_ENDPOINT?: string;
 
   @Setting('The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT', { example: 'http://127.0.0.1:4318/v1/traces' })
