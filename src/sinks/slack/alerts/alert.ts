@@ -2,7 +2,7 @@ import type { KnownBlock, RichTextElement } from '@slack/types';
 import type { Alert, AlertOf } from '../../alert.js';
 import { rejectionCauses } from '../../sink.js';
 import type { Line, Message, RenderContext } from '../card/blocks.js';
-import { bold, buttonBlock, date, header, italic, labelled, period, present, richText, section, sinkLine } from '../card/blocks.js';
+import { bold, buttonBlock, date, header, italic, labelled, period, present, richText, sinkLine, unformatted } from '../card/blocks.js';
 import { byActor } from '../card/card-results.js';
 import { clean, escape } from '../card/card-text.js';
 import type { Words } from '../words/en.js';
@@ -33,9 +33,8 @@ export function alertMessage(alert: Alert, context: RenderContext, options: Aler
   const { first, isNew = first, fallback, links = new Map() } = options;
   const { words } = context;
   const { icon, title, lines } = contentOf(alert, context, links, isNew === true);
-  const firstLine = section(lines[0] || []).elements.map(part => (part.type === 'text' ? part.text : ''));
   return {
-    text: escape(words.sentences(`${icon} ${title}`, firstLine.join(''))),
+    text: escape(words.sentences(`${icon} ${title}`, unformatted(lines[0] || []))),
     blocks: present<KnownBlock>([
       header(`${icon} ${title}`),
       richText([...lines, fallback && [italic(words.fallback)], first && mentionLine(alert, context)]),

@@ -60,6 +60,12 @@ export function section(line: Line): RichTextSection {
   return { type: 'rich_text_section', elements: present(line).map(part => (typeof part === 'string' ? text(part) : part)) };
 }
 
+/** The texts of a line, without emoji, links and formatting. */
+export function unformatted(line: Line): string {
+  const texts = section(line).elements.map(part => ('text' in part ? part.text : ''));
+  return texts.join('');
+}
+
 /** A rich-text block with a section for each line. */
 export function richText(lines: readonly (Line | Nothing)[]): KnownBlock {
   return { type: 'rich_text', elements: present(lines).map(section) };

@@ -1,7 +1,7 @@
 import type { HomeView, KnownBlock } from '@slack/types';
 import type { FailedChange, ListedChange, SinkOverview } from '../../lookup.js';
 import type { Line, RenderContext } from '../card/blocks.js';
-import { buttonBlock, dateMarkup, header, italic, plain, present, richText, section } from '../card/blocks.js';
+import { buttonBlock, dateMarkup, header, italic, plain, present, richText, unformatted } from '../card/blocks.js';
 import { failedBlocks, maxItems, maxSinks } from './command.js';
 import { cleanLines } from '../card/card-text.js';
 import { changeItem } from '../card/change-lines.js';
@@ -63,11 +63,7 @@ function sinkBlocks(sink: SinkOverview, context: RenderContext): KnownBlock[] {
   const buttons = buttonBlock(actions, sink.sink, context);
   if (buttons?.type !== 'actions' || needsAttention(sink)) return present([richText(lines), buttons]);
   const icon = state === 'retrying' ? '⚠️' : '✅';
-  const texts = lines.map(line =>
-    section(line)
-      .elements.map(part => ('text' in part ? part.text : icon))
-      .join(''),
-  );
+  const text = icon + lines.map(unformatted).join('\n');
   const [accessory] = buttons.elements;
-  return [{ type: 'section', text: plain(cleanLines(texts.join('\n'), 500)), ...(accessory?.type === 'button' && { accessory }) }];
+  return [{ type: 'section', text: plain(cleanLines(text, 500)), ...(accessory?.type === 'button' && { accessory }) }];
 }
