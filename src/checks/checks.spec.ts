@@ -2,7 +2,7 @@ import { Stage } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { until } from '../../test/support/until.ts';
 import { countUpToMax } from '../reports/counting.js';
-import { observe } from '../reports/watch.js';
+import { observe } from '../reports/observe.js';
 import type { SinkSettings } from '../sinks/settings.js';
 import { Misconfigured, Refused, type SinkError, TryAgain } from '../sinks/errors.js';
 import type { Delivery } from '../sinks/sink.js';

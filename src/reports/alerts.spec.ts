@@ -14,7 +14,7 @@ import type { ReportSink } from '../sinks/report-sink.js';
 import { applySinkAction } from '../management/pause.js';
 import { Alerts } from './alerts.js';
 import { summarize } from './summary.js';
-import { type LocalSignals, pausedOrResumed } from './watch.js';
+import { type LocalSignals, pausedOrResumed } from './observe.js';
 import { nextAlert } from './write-alerts.js';
 import { logTo } from '../../test/support/engine.js';
 import type { ServedSinks } from '../sinks/served-sinks.js';

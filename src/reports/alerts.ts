@@ -17,7 +17,7 @@ import { Refused, SinkError, TryAgain } from '../sinks/errors.js';
 import type { ReportSink } from '../sinks/report-sink.js';
 import { countUpToMax } from './counting.js';
 import { summarize, summaryDue } from './summary.js';
-import { type LocalSignals, combine, observe } from './watch.js';
+import { type LocalSignals, combine, observe } from './observe.js';
 import { reportComparisons, writeAlerts } from './write-alerts.js';
 import type { RepeatedTask } from '../process/repeatedly.js';
 

@@ -5,7 +5,7 @@ import type { Database } from '../database/database.js';
 import { type Cause, beginComparison, newProgress } from '../reconcile/comparison.js';
 import { registerSinks } from '../sinks/registry.js';
 import type { Settings } from '../settings/settings.js';
-import { observe } from './watch.js';
+import { observe } from './observe.js';
 import { endedAfter, reportComparisons } from './write-alerts.js';
 
 const now = Date.UTC(2026, 0, 1);

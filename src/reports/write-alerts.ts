@@ -4,7 +4,7 @@ import type { Trx } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
 import type { Alert, AlertOf } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
-import { type Seen, combine } from './watch.js';
+import { type Seen, combine } from './observe.js';
 
 /** A sink that stops again within this time after its recovery reopens its previous alert. */
 const reopenWindowMs = 15 * 60_000;

@@ -86,7 +86,7 @@ export async function drawViews(localSlack: string, browser: Browser): Promise<v
   for (const locale of locales) {
     const place = mkdtempSync(join(tmpdir(), 'channel-sync-views-'));
     const lookup: Lookup = { ...noLookup };
-    const { payloadOf } = (await load('sinks/slack/clicks/interaction')) as typeof import('../../src/sinks/slack/clicks/interaction.js');
+    const { payloadOf } = (await load('sinks/slack/clicks/payload')) as typeof import('../../src/sinks/slack/clicks/payload.js');
     // Not by the door, whose clock is that of the samples.
     const door = await fakeServer(async ({ body }) => {
       const answer = await sink.interaction?.(payloadOf(body), workspace.signingSecret, Promise.resolve(true));

@@ -2,7 +2,7 @@ import type { ReportSink } from '../report-sink.js';
 import { type SinkContext, defineSink } from '../sink-type.js';
 import { BotCards } from './bot.js';
 import type { RenderContext } from './card/blocks.js';
-import { interactionHandlerOf } from './clicks/interaction.js';
+import { interactionHandlerOf } from './clicks/payload.js';
 import { Interactions } from './clicks/interactions.js';
 import { IncomingWebhookCards } from './incoming-webhook.js';
 import { checkBot, checkHook } from './slack-check.js';
@@ -37,13 +37,13 @@ export const slack = defineSink({
       check: (signal: AbortSignal) => (isBot ? checkBot(settings, context, signal) : checkHook(WEBHOOK_URL, context, signal)),
       summary: summaryTime(settings),
       alerts: settings.ALERTS === 'on',
-      ...(await buttons(settings, rendering, context)),
+      ...(await openInteractions(settings, rendering, context)),
     });
   },
 });
 
 /** Receives interactions: over HTTP with a signing secret, over Socket Mode with an app token. */
-export async function buttons(
+export async function openInteractions(
   settings: SlackSettings,
   rendering: RenderContext,
   context: SinkContext,

@@ -7,7 +7,7 @@ import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { ReportSink } from '../../report-sink.js';
 import type { SinkContext } from '../../sink-type.js';
-import { buttons } from '../slack.sink.js';
+import { openInteractions } from '../slack.sink.js';
 import { en } from '../words/en.js';
 import { SlackSettings } from '../slack.settings.js';
 
@@ -64,7 +64,7 @@ async function open(settings: Partial<SlackSettings>, name = 'team'): Promise<Bu
     interaction,
   };
   const all = Object.assign(new SlackSettings(), { TIMEOUT_MS: 5000, READERS: 'everyone' }, settings);
-  const sink = await buttons(all, renderContext(en, { sink: name }), context);
+  const sink = await openInteractions(all, renderContext(en, { sink: name }), context);
   opened.push(sink);
   return sink;
 }

@@ -9,7 +9,7 @@ import { changeOf, detailsOf } from '../../../../test/support/slack-lookups.ts';
 import { linesOf } from '../../../../test/support/slack-messages.ts';
 import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import type { Actions } from '../../sink.js';
-import { idsOf, interactionsOf, isSignedBySlack, payloadOf } from './interaction.js';
+import { idsOf, interactionsOf, isSignedBySlack, payloadOf } from './payload.js';
 import { Interactions, isSlackUrl } from './interactions.js';
 import { en } from '../words/en.js';
 import { zhCN } from '../words/zh-cn.js';

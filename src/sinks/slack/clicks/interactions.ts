@@ -1,5 +1,5 @@
 // The path of an interaction, each step calling the next:
-// 1. Over HTTP: SlackInteractionsController, then `handle` in interaction.ts, which verifies the signature. Over Socket Mode: socket.ts.
+// 1. Over HTTP: SlackInteractionsController, then `handle` in payload.ts, which verifies the signature. Over Socket Mode: socket.ts.
 // 2. `SinkContext.interaction`, implemented in served-sinks.ts: offers it to every sink until one returns an answer.
 // 3. `ReportSink.interaction`, implemented in slack.sink.ts: compares the signing secret or app token with the sink's own.
 // 4. `Interactions.take`, below: performs it if it is for this sink.
@@ -15,7 +15,7 @@ import { detailsView } from '../lookup/details.js';
 import { homeView, homeText } from '../lookup/home.js';
 import { WebApi, post, withinTime } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { type Interaction, type Person, interactionsOf, mayAct, mayRead } from './interaction.js';
+import { type Interaction, type Person, interactionsOf, mayAct, mayRead } from './payload.js';
 
 /** Slack waits 3 s for an answer. */
 const answerTimeoutMs = 2000;

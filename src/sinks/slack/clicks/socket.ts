@@ -8,7 +8,7 @@ import { type Proxies, proxyFor } from '../../../outgoing/proxies.js';
 import type { SinkContext } from '../../sink-type.js';
 import { postToApi } from '../slack-http.js';
 import type { SlackSettings } from '../slack.settings.js';
-import { idsOf } from './interaction.js';
+import { idsOf } from './payload.js';
 
 const silent = () => {};
 /** Silences Slack's SDK: its logs contain payloads, and URLs that grant access. */

@@ -7,7 +7,7 @@ import { renderContext } from '../../../../test/support/slack-rendering.ts';
 import { until } from '../../../../test/support/until.ts';
 import type { Lookup } from '../../lookup.js';
 import type { ReportSink } from '../../report-sink.js';
-import { buttons } from '../slack.sink.js';
+import { openInteractions } from '../slack.sink.js';
 import { SlackSettings } from '../slack.settings.js';
 import { en } from '../words/en.js';
 
@@ -50,7 +50,7 @@ describe('what opens in Slack', () => {
       lookup: looked,
       interaction: () => Promise.resolve(''),
     };
-    return buttons(Object.assign(new SlackSettings(), all, settings), renderContext(en), context);
+    return openInteractions(Object.assign(new SlackSettings(), all, settings), renderContext(en), context);
   }
 
   /** The views that Slack was asked to show, and to whom. */
