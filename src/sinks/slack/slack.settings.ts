@@ -2,12 +2,9 @@ import { IsIn, Matches, isTimeZone } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
-/** A URL that `fetch` accepts: it rejects user info. */
-const IsFetchUrl = (): PropertyDecorator =>
-  Must(
-    'an http or https URL without user name and password',
-    value => isHttpUrl(value) && URL.canParse(String(value)) && !/^https?:\/\/[^/?#]*@/i.test(String(value)),
-  );
+/** The path of a webhook's URL and the token are all that Slack goes by: a user name would be a mistake. */
+const isUrlWithoutUser = (value: unknown): boolean => isHttpUrl(value) && !/^https?:\/\/[^/?#]*@/i.test(String(value));
+const IsSlackUrl = (): PropertyDecorator => Must('an http or https URL without user name and password', isUrlWithoutUser);
 
 /** The only abbreviations that are IANA names. Intl takes others too, and not as meant: CST is Chicago to it, not China. */
 const abbreviations = /^(UTC|UCT|GMT|EST|MST|HST|WET|CET|MET|EET|PRC|ROC|ROK)$/i;
@@ -35,7 +32,7 @@ export class SlackSettings extends SinkSettings {
     secret: true,
     example: 'https://hooks.slack.com/services/T…/B…/…',
   })
-  @IsFetchUrl()
+  @IsSlackUrl()
   WEBHOOK_URL?: string;
 
   @Setting('Signing secret of the Slack app: buttons, Home and the slash command, through `/slack/interactions`', { secret: true })
@@ -99,7 +96,7 @@ export class SlackSettings extends SinkSettings {
   DAILY_SUMMARY?: string;
 
   @Setting('Another Slack API root, for BOT_TOKEN; the last slash may be left out', { example: 'http://127.0.0.1:4003/api/' })
-  @IsFetchUrl()
+  @IsSlackUrl()
   @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment' })
   API_URL?: string;
 
