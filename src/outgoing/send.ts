@@ -88,14 +88,20 @@ const inflateCode = /^(Z_|ZSTD_|ERR__)/;
 
 /**
  * Sends one request and reads the response. A body beyond the limit is cut, and its connection closed.
- * @param bodyTimeoutMs if only the status matters: how long the body may take; what has not arrived by then is dropped, and no error in it counts
+ * @param bodyTimeoutOf for a status that decides alone: how long the body may take; what has not arrived by then is dropped, and no error in
+ *   it counts. `undefined` where the body matters
  * @throws SinkError if it fails below HTTP; the signal's reason once that is aborted
  */
-export async function exchange(request: OutgoingRequest, maxBytes: number, bodyTimeoutMs?: number): Promise<Answer> {
+export async function exchange(
+  request: OutgoingRequest,
+  maxBytes: number,
+  bodyTimeoutOf?: (status: number) => number | undefined,
+): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   try {
     const response = await send(request);
     const chunks: Buffer[] = [];
+    const bodyTimeoutMs = bodyTimeoutOf?.(response.status);
     if (bodyTimeoutMs !== undefined) timer = setTimeout(() => response.data.destroy(), bodyTimeoutMs);
     await read(response.data, chunks, maxBytes).catch((error: NodeJS.ErrnoException) => {
       // Compressed wrongly, or not at all: its status still counts.

@@ -17,6 +17,7 @@ import { CrmWebhookSettings } from './crm-webhook.settings.js';
 const idleConnectionMs = 4000;
 /** Answers are read up to these limits, so that the connection can be reused; beyond them it is closed. */
 const maxAnswerBytes = 64 * 1024;
+/** Where the status decides; an answer that SUCCESS asks for has all the time of its attempt. */
 const answerTimeoutMs = 1000;
 
 /** Posts changes to a CRM or any other receiver of Standard Webhooks. */
@@ -81,7 +82,7 @@ class CrmWebhookSink implements SingleSink, Checkable {
     this.agent.destroy();
   }
 
-  /** One attempt within its timeout. Throws only while there is no status; after that the status decides. */
+  /** One attempt within its timeout. Throws only while there is no status, or not yet the answer that SUCCESS asks for. */
   private async tryOnce(message: Message, signal: AbortSignal): Promise<Answer> {
     const { oauth } = this;
     const { TIMEOUT_MS } = this.settings;
@@ -113,6 +114,8 @@ class CrmWebhookSink implements SingleSink, Checkable {
     };
     if (traceparent !== undefined) headers['traceparent'] = traceparent;
     if (this.signers.length > 0) headers['webhook-signature'] = this.signers.map(signer => signer.sign(id, time, body)).join(' ');
-    return exchange({ method, url, headers, body, agent: this.agent, signal }, maxAnswerBytes, answerTimeoutMs);
+    return exchange({ method, url, headers, body, agent: this.agent, signal }, maxAnswerBytes, status =>
+      this.shape.readsAnswer(status) ? undefined : answerTimeoutMs,
+    );
   }
 }

@@ -105,6 +105,36 @@ describe('SUCCESS', () => {
     expect({ ...error, message: error?.message }).toMatchObject(body.includes('success') ? { message: undefined } : refused);
   });
 
+  it('waits for an answer that comes late', async () => {
+    const { url } = await target((_, response) => {
+      response.writeHead(200).write('{"code":');
+      setTimeout(() => response.end('0}'), 1500);
+    });
+    expect(await attempt(await sinkAt(url, { SUCCESS: 'answer.code == 0' }), delivery)).toBeNull();
+  });
+
+  it.each([
+    ['breaks off', 'connection reset', 5000],
+    ['does not end in time', 'timed out after 1500 ms', 1500],
+  ])('is unknown where the answer %s: it is tried again', async (how, message, timeoutMs) => {
+    const { url } = await target((_, response) => {
+      response.writeHead(200, { 'content-length': '100' }).write('{"code":');
+      if (how === 'breaks off') setTimeout(() => response.socket?.resetAndDestroy(), 20);
+    });
+    const sink = await sinkAt(url, { SUCCESS: 'answer.code == 0', TIMEOUT_MS: String(timeoutMs) });
+    expect(await attempt(sink, delivery)).toMatchObject({ outcome: 'retry', message });
+  });
+
+  it.each([
+    [422, 'answer.code == 0', 'refused'],
+    [200, 'status != 207', null],
+  ])('waits for no answer that does not matter: %i, %s', async (status, SUCCESS, outcome) => {
+    const { url } = await target((_, response) => response.writeHead(status, { 'content-length': '10' }).flushHeaders());
+    const start = performance.now();
+    expect((await attempt(await sinkAt(url, { SUCCESS }), delivery))?.outcome ?? null).toBe(outcome);
+    expect(performance.now() - start).toBeLessThan(2500);
+  });
+
   it('is asked of a 2xx alone', async () => {
     const { url } = await target(() => ({ status: 503, body: { code: 0 } }));
     expect(await attempt(await sinkAt(url, { SUCCESS: 'answer.code == 0' }), delivery)).toMatchObject({

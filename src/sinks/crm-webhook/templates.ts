@@ -105,6 +105,7 @@ export class Shape {
   private readonly renderUrl: (delivery: Delivery) => string;
   private readonly succeeds: (status: number, body: string) => boolean;
   private readonly urlHasLiquid: boolean;
+  private readonly asksForAnswer: boolean;
   /** Deliveries whose last rendering timed out. */
   private readonly timedOut = new Set<string>();
 
@@ -112,6 +113,7 @@ export class Shape {
     this.renderBody = TEMPLATE === undefined ? ({ event }) => JSON.stringify(event) : bodyTemplate(TEMPLATE, CONTENT_TYPE);
     this.urlHasLiquid = hasLiquid(URL);
     this.renderUrl = this.urlHasLiquid ? urlTemplate(URL) : () => URL;
+    this.asksForAnswer = /\banswer\b/.test(SUCCESS ?? '');
     this.succeeds = SUCCESS === undefined ? () => true : successCondition(SUCCESS);
   }
 
@@ -122,6 +124,11 @@ export class Shape {
 
   url(delivery: Delivery): string {
     return this.rendered('URL', delivery.id, () => this.renderUrl(delivery));
+  }
+
+  /** Whether the body decides about this status, too. A cut one would be refused for good, though the target may have taken the delivery. */
+  readsAnswer(status: number): boolean {
+    return this.asksForAnswer && status >= 200 && status < 300;
   }
 
   /** Refines the outcome that follows from the status: a missing record or an unmet success condition is refused. */
