@@ -52,12 +52,12 @@ export async function channelPage(
       .orderBy('sdk_app_id')
       .orderBy('channel_id')
       .limit(size);
-    const all = await (newVersions && !database.embedded ? page.forUpdate() : page).execute();
+    const all = await (newVersions ? page.$call(database.lock) : page).execute();
     const sizes = all.map(({ bytes }) => bytes);
     const keys = all.slice(0, fitting(sizes, maxPageBytes));
     const ids = keys.filter(key => wants(filters, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
-    if (newVersions && ids.length > 0) await takeVersions(trx, ids, 0);
-    const rows = ids.length === 0 ? [] : await latestOf(trx, sink, ids);
+    if (newVersions) await takeVersions(database, trx, ids, 0);
+    const rows = await latestOf(database, trx, sink, ids);
     const last = keys.at(-1);
     return {
       wanted: rows.map(row => wantedOf(row, sink, filters.fields !== undefined)),
@@ -67,14 +67,14 @@ export async function channelPage(
 }
 
 /** Gives each channel a new version, greater than its last one and than `min`. */
-async function takeVersions(trx: Trx, ids: number[], min: number): Promise<void> {
+async function takeVersions(database: Database, trx: Trx, ids: number[], min: number): Promise<void> {
   const next = sql<number>`case when version >= ${sql.lit(min)} then version + 1 else ${sql.lit(min + 1)} end`;
-  await trx.updateTable('channel').set({ version: next }).where('id', 'in', ids).execute();
+  await trx.updateTable('channel').set({ version: next }).where(database.isAmong('id', ids)).execute();
 }
 
 type Row = Awaited<ReturnType<typeof latestOf>>[number];
 
-function latestOf(db: Pick<Trx, 'selectFrom'>, sink: number, ids: number[]) {
+function latestOf(database: Database, db: Pick<Trx, 'selectFrom'>, sink: number, ids: number[]) {
   return db
     .selectFrom('channel')
     .innerJoin('change', join => join.onRef('change.channel', '=', 'channel.id').onRef('change.revision', '=', 'channel.revision'))
@@ -83,7 +83,7 @@ function latestOf(db: Pick<Trx, 'selectFrom'>, sink: number, ids: number[]) {
     .select(['change.position', 'change.revision', 'type', 'source', 'operator', 'client_ip', 'platform', 'owner', 'event_time'])
     .select(['exist', 'profile', 'delivery.state'])
     .select(isThere(sql`from delivery d where d.sink = ${sink} and d.channel = channel.id and d.open = 1`).as('open'))
-    .where('channel.id', 'in', ids)
+    .where(database.isAmong('channel.id', ids))
     .orderBy('channel.sdk_app_id')
     .orderBy('channel.channel_id')
     .execute();
@@ -106,7 +106,7 @@ function wantedOf(row: Row, sink: number, choosesFields: boolean): WantedChannel
 export async function stillCurrent(database: Database, sink: number, channels: readonly WantedChannel[]): Promise<WantedChannel[]> {
   const settled = channels.filter(({ unsettled }) => !unsettled);
   if (settled.length === 0) return [];
-  const rows = await latestOf(database.kysely, sink, channelsOf(settled));
+  const rows = await latestOf(database, database.kysely, sink, channelsOf(settled));
   const now = new Map(rows.map(row => [row.channel, row]));
   return settled.filter(({ channel, changeId }) => now.get(channel)?.change_id === changeId && !now.get(channel)!.open);
 }
@@ -125,7 +125,8 @@ export async function resend(
   await database.kysely.transaction().execute(async trx => {
     // Channels are always locked before lanes, to avoid deadlocks.
     const inOrder = channels.toSorted((a, b) => a.channel - b.channel);
-    for (const { channel, version, delivery } of inOrder) await takeVersions(trx, [channel], version ?? delivery.version + tombstoneMargin);
+    for (const { channel, version, delivery } of inOrder)
+      await takeVersions(database, trx, [channel], version ?? delivery.version + tombstoneMargin);
     await lockLanes(database, trx, sink, channels);
     const lanes = inOrder.map(({ channel }) => ({ sink, channel, due_at: now }));
     const tail = 'on conflict (sink, channel) do update set due_at = excluded.due_at where lane.lease is null';

@@ -40,7 +40,7 @@ function textsIn(value: unknown): string[] {
   }
   if (typeof value !== 'string') return [];
   const url = URL.parse(value);
-  return [value, ...(url ? urlParts(url) : []), ...(value.startsWith('whsec_') ? [value.slice('whsec_'.length)] : [])];
+  return [value, value.replace(/^whsec_/, ''), ...(url ? urlParts(url) : [])];
 }
 
 function userInfoOf({ username, password }: URL): string[] {
@@ -61,11 +61,7 @@ function urlParts(url: URL): string[] {
 
 /** A header's value, also without its scheme such as `Bearer`; for `Basic` also the decoded credentials. */
 function headerParts(value: string): string[] {
-  const [, scheme, credentials] = /^(\S+)\s+(.+)$/.exec(value) ?? [];
-  const parts = [value, ...(credentials === undefined ? [] : [credentials])];
-  if (scheme?.toLowerCase() === 'basic') {
-    const pair = Buffer.from(credentials!, 'base64').toString();
-    parts.push(pair, pair.slice(pair.indexOf(':') + 1));
-  }
-  return parts.filter(text => text.length >= minValueLength);
+  const [, scheme = '', credentials = ''] = /^(\S+)\s+(.+)$/.exec(value) ?? [];
+  const pair = /^basic$/i.test(scheme) ? Buffer.from(credentials, 'base64').toString() : '';
+  return [value, credentials, pair, pair.slice(pair.indexOf(':') + 1)].filter(text => text.length >= minValueLength);
 }

@@ -112,25 +112,19 @@ export class MeilisearchEngine implements Engine {
 
   /** Finds the start of the page by binary search, since filters compare texts unreliably (meilisearch issue 6335). Ids sort like keys. */
   async page(after: ChannelKey | null, size: number, signal: AbortSignal): Promise<Found[] | null> {
-    const list = async (offset: number, limit: number): Promise<{ total: number; results: Stored[] | null }> => {
+    const list = (offset: number, limit: number): Promise<unknown> => {
       const query = { sort: 'id:asc', offset: String(offset), limit: String(limit) };
-      const answer = await this.api.ask({ method: 'GET', path: `/indexes/${this.uid}/documents`, query }, signal);
-      const results = member(answer, 'results');
-      const total = member(answer, 'total');
-      return {
-        total: typeof total === 'number' ? total : 0,
-        results: Array.isArray(results) ? (results.filter(isObject) as Stored[]) : null,
-      };
+      return this.api.ask({ method: 'GET', path: `/indexes/${this.uid}/documents`, query }, signal);
     };
     let low = 0;
-    let high = after ? (await list(0, 1)).total : 0;
+    let high = after ? Number(member(await list(0, 1), 'total')) : 0;
     while (after && low < high) {
       const middle = Math.floor((low + high) / 2);
-      const [document] = (await list(middle, 1)).results ?? [];
+      const [document] = storedIn(await list(middle, 1)) ?? [];
       if (document && textOf(document.id) <= idOf(after)) low = middle + 1;
       else high = middle;
     }
-    return (await list(low, size)).results?.map(foundIn) ?? null;
+    return storedIn(await list(low, size))?.map(foundIn) ?? null;
   }
 
   async remove(_: string, surplus: readonly Difference[], signal: AbortSignal): Promise<void> {
@@ -212,6 +206,12 @@ function idOf({ sdkAppId, channelId }: ChannelKey): string {
     .toString(32)
     .padStart(groups * 8, '0');
   return `${sdkAppId}-${digits.slice(0, Math.ceil((hex.length * 4) / 5))}`;
+}
+
+/** The documents in a response; `null` if that was too long. */
+function storedIn(answer: unknown): Stored[] | null {
+  const results = member(answer, 'results');
+  return Array.isArray(results) ? (results.filter(isObject) as Stored[]) : null;
 }
 
 function foundIn(document: Record<string, unknown>): Found {
