@@ -9,7 +9,7 @@ import type { RebuildStateDto, VerifyStateDto } from '../management/api/sinks/si
 import { type Api, segment } from './api.js';
 import { type Filter, type Options, apiCommand, filters, selectors, withFilters } from './lists.js';
 import { plain } from './table.js';
-import { Fault, agree, complain, print, printJson, printRecord, progress } from './terminal.js';
+import { CliError, confirm, print, printError, printJson, printRecord, progress } from './terminal.js';
 
 const pollIntervalMs = 500;
 /** The command stops waiting after this many polls in a row that find the job held up. */
@@ -60,16 +60,17 @@ const asking = (command: Command): Command => command.option('--yes', 'do not as
 
 async function replay(api: Api, given: Given): Promise<object> {
   const selection = selectors(given, replayFilters);
-  if (Object.keys(selection).length === 0) throw new Fault('say which deliveries: give at least one of the options that select', 2);
+  if (Object.keys(selection).length === 0) throw new CliError('say which deliveries: give at least one of the options that select', 2);
   const counts = await api.post<ReplayedDto>('replays', { ...selection, dryRun: true });
   if (given.dryRun || counts.replayed === 0) return counts;
-  await agree(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
+  await confirm(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
   return api.post('replays', selection);
 }
 
 async function discard(api: Api, given: Given, ids: readonly string[]): Promise<void> {
   const unique = [...new Set(ids)];
-  await agree(`${many(unique.length, 'delivery', 'deliveries')} will be discarded: only a replay can still send what is discarded`, given);
+  const deliveries = many(unique.length, 'delivery', 'deliveries');
+  await confirm(`${deliveries} will be discarded: only a replay can still send what is discarded`, given);
   const done: object[] = [];
   for (const id of unique) {
     try {
@@ -77,8 +78,8 @@ async function discard(api: Api, given: Given, ids: readonly string[]): Promise<
       if (!given.json) print(plain(`${id} is discarded`));
     } catch (error) {
       // Go on with the others.
-      if (!(error instanceof Fault) || error.exitCode === 78) throw error;
-      complain(`${id}: ${error.message}`);
+      if (!(error instanceof CliError) || error.exitCode === 78) throw error;
+      printError(`${id}: ${error.message}`);
       process.exitCode = 1;
     }
   }
@@ -99,7 +100,7 @@ async function verify(api: Api, given: Given, sink: string): Promise<object> {
     if (different + surplus > 0) process.exitCode = 1;
     return found;
   }
-  await agree(`${many(different, 'document')} will be sent again, and ${many(surplus, 'surplus document')} deleted`, given);
+  await confirm(`${many(different, 'document')} will be sent again, and ${many(surplus, 'surplus document')} deleted`, given);
   return run(true);
 }
 
@@ -108,7 +109,7 @@ async function rebuild(api: Api, given: Given, sink: string): Promise<object> {
   // Fails before the confirmation if there is no such index.
   await read();
   const channels = (await api.list<AppDto>('apps', {}, maxApps)).reduce((sum, app) => sum + app.channels, 0);
-  await agree(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
+  await confirm(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
   await api.post(sinkPath(sink, 'rebuild'));
   return ended(read, ({ done, total }) => `${done} of ${total} channels sent`);
 }
@@ -117,14 +118,14 @@ async function compare(api: Api, given: Omit<Given, 'channel'> & { channel?: str
   const { channel: channelIds, dryRun, destroy } = given;
   const { sdkAppId, channels } = await appOf(api, given.app);
   const count = many(channelIds?.length ?? channels, 'channel');
-  if (!dryRun) await agree(`${count} will be compared; what differs is recorded and sent to the sinks`, given);
+  if (!dryRun) await confirm(`${count} will be compared; what differs is recorded and sent to the sinks`, given);
   return compared(api, await api.post<ComparisonDto>('comparisons', { sdkAppId, channelIds, dryRun, destroy }));
 }
 
 async function importIds(api: Api, given: Given, file: string): Promise<void> {
   const ids = await idsIn(file);
   const { sdkAppId } = await appOf(api, given.app);
-  await agree(`${many(ids.length, 'id')} will be read from Tencent; channels that exist are recorded and sent to the sinks`, given);
+  await confirm(`${many(ids.length, 'id')} will be read from Tencent; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
   for (let first = 0; first < ids.length; first += maxIds) {
     const channelIds = ids.slice(first, first + maxIds);
@@ -135,28 +136,28 @@ async function importIds(api: Api, given: Given, file: string): Promise<void> {
   if (given.json) printJson(done);
 }
 
-/** The named app, or the only one with a secret key. @throws Fault if there is none or several */
+/** The named app, or the only one with a secret key. @throws CliError if there is none or several */
 async function appOf(api: Api, named: string | undefined): Promise<AppDto> {
   const apps = await api.list<AppDto>('apps', {}, maxApps);
   const [app, another] = apps.filter(app => (named === undefined ? app.comparisons === 'on' : app.sdkAppId === named));
   if (app && !another) return app;
   const keyed = apps.filter(app => app.comparisons === 'on').map(app => app.sdkAppId);
-  throw new Fault(`--app must be one of the apps with a secret key: ${keyed.join(', ') || 'there is none'}`, 2);
+  throw new CliError(`--app must be one of the apps with a secret key: ${keyed.join(', ') || 'there is none'}`, 2);
 }
 
-/** @throws Fault if the file is unreadable or has no ids */
+/** @throws CliError if the file is unreadable or has no ids */
 async function idsIn(file: string): Promise<string[]> {
   const bytes = await (file === '-' ? buffer(process.stdin) : readFile(file)).catch((error: NodeJS.ErrnoException) => {
-    throw new Fault(`${file} cannot be read (${error.code})`, 2);
+    throw new CliError(`${file} cannot be read (${error.code})`, 2);
   });
-  if (!isUtf8(bytes)) throw new Fault(`${file} is not text in UTF-8`, 2);
+  if (!isUtf8(bytes)) throw new CliError(`${file} is not text in UTF-8`, 2);
   // Trimming also removes a byte-order mark.
   const lines = bytes
     .toString()
     .split('\n')
     .map(line => line.trim());
   const ids = lines.filter(line => line !== '');
-  if (ids.length === 0) throw new Fault(`${file} has no ids`, 2);
+  if (ids.length === 0) throw new CliError(`${file} has no ids`, 2);
   return ids;
 }
 
@@ -170,7 +171,7 @@ function compared(api: Api, { id, sdkAppId }: ComparisonDto): Promise<Comparison
   return ended(read, ({ state, compared, total }) => `${state}: ${compared} of ${total} channels compared`);
 }
 
-/** Waits until a job of the service has ended. @throws Fault if it is held up for long, though the service keeps trying */
+/** Waits until a job of the service has ended. @throws CliError if it is held up for long, though the service keeps trying */
 async function ended<T extends { state: string; error?: string | null; reason?: string | null }>(
   read: () => Promise<T>,
   describe: (job: T) => string,
@@ -182,7 +183,7 @@ async function ended<T extends { state: string; error?: string | null; reason?: 
     // Jobs of an index have an error, comparisons a reason.
     const obstacle = job.error ?? job.reason;
     heldUp = obstacle ? heldUp + 1 : 0;
-    if (heldUp > maxHeldUpPolls) throw new Fault(`${obstacle}. The service keeps trying; this command stops waiting`);
+    if (heldUp > maxHeldUpPolls) throw new CliError(`${obstacle}. The service keeps trying; this command stops waiting`);
     progress(obstacle ? `${describe(job)}, held up: ${obstacle}` : describe(job));
     await sleep(pollIntervalMs);
   }

@@ -2,16 +2,16 @@ import { env } from 'node:process';
 import { parse } from 'dotenv';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import { SettingsError, envFile, textsOf, tokenRules } from '../settings/environment.js';
-import { Fault } from './terminal.js';
+import { CliError } from './terminal.js';
 
 const maxPageItems = 500;
 /** Response timeouts in milliseconds: an attempt at a sink may take five minutes, and so may a large replay. */
 const defaultTimeouts = { GET: 60_000, POST: 330_000 };
 type Method = keyof typeof defaultTimeouts;
 
-/** Encodes a name or id as a path segment. @throws Fault if it is empty, because the path would be that of the list */
+/** Encodes a name or id as a path segment. @throws CliError if it is empty, because the path would be that of the list */
 export function segment(text: string): string {
-  if (text === '') throw new Fault('a name or an id must not be empty', 2);
+  if (text === '') throw new CliError('a name or an id must not be empty', 2);
   return encodeURIComponent(text);
 }
 
@@ -20,7 +20,7 @@ export class Api {
   private readonly base: URL;
   private readonly authorization: string;
 
-  /** @throws Fault if the URL is invalid, SettingsError if there is no token */
+  /** @throws CliError if the URL is invalid, SettingsError if there is no token */
   constructor(
     url: string,
     private readonly timeouts = defaultTimeouts,
@@ -28,7 +28,7 @@ export class Api {
     const base = URL.parse(url);
     // The message does not repeat the URL, which may contain a password.
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
-      throw new Fault('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
+      throw new CliError('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
     this.base = base;
     // Node encodes headers as latin1.
     this.authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
@@ -43,36 +43,36 @@ export class Api {
     return this.call('POST', path, body);
   }
 
-  /** The first `max` items of a list. @throws Fault */
+  /** The first `max` items of a list. @throws CliError */
   async list<T extends object>(path: string, query: Readonly<Record<string, string | undefined>>, max: number): Promise<T[]> {
     const items: object[] = [];
     for (let cursor: string | undefined; ;) {
       const limit = String(Math.min(max - items.length, maxPageItems));
       const page = await this.get<{ items: object[]; nextCursor?: string | null }>(path, { ...query, limit, cursor });
-      if (!Array.isArray(page.items)) throw new Fault(`${this.url} is not the management port of channel-sync: check --url`);
+      if (!Array.isArray(page.items)) throw new CliError(`${this.url} is not the management port of channel-sync: check --url`);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
       if (cursor === undefined || page.items.length === 0 || items.length >= max) return items as T[];
     }
   }
 
-  /** Whether the service can record webhooks, and if not why. @throws Fault */
+  /** Whether the service can record webhooks, and if not why. @throws CliError */
   async ready(): Promise<{ status: string; reason: string | null }> {
     const { body } = await this.send('GET', '/readyz');
     if (body && 'status' in body && 'reason' in body) return body as { status: string; reason: string | null };
-    throw new Fault(`${this.url} is not the management port of channel-sync`);
+    throw new CliError(`${this.url} is not the management port of channel-sync`);
   }
 
   private async call<T>(method: Method, path: string, payload?: object): Promise<T> {
     const { status, body } = await this.send(method, `/api/v1/${path}`, payload);
     if (status >= 200 && status < 300 && body) return body as T;
     const detail = body && 'detail' in body ? String(body.detail) : null;
-    if (status === 401) throw new Fault('MANAGEMENT_TOKEN is not the one that the service has', 78);
+    if (status === 401) throw new CliError('MANAGEMENT_TOKEN is not the one that the service has', 78);
     if (status === 404 && detail?.startsWith('Cannot '))
-      throw new Fault(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
+      throw new CliError(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
     if (detail === null)
-      throw new Fault(`${this.url} answered ${status}, and not as the management port of channel-sync does: check --url`);
-    throw new Fault(detail, status === 400 ? 2 : 1);
+      throw new CliError(`${this.url} answered ${status}, and not as the management port of channel-sync does: check --url`);
+    throw new CliError(detail, status === 400 ? 2 : 1);
   }
 
   private get url(): string {
@@ -104,7 +104,7 @@ export class Api {
     } catch (error) {
       const isLate = error instanceof DOMException;
       const why = isLate ? `nothing in ${this.timeouts[method] / 1000} s` : classifyNetworkError(error).message;
-      throw new Fault(`${this.url} does not answer (${why}): check that the service runs, and that --url is its management port`);
+      throw new CliError(`${this.url} does not answer (${why}): check that the service runs, and that --url is its management port`);
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Api, segment } from './api.js';
-import { Fault, print, printJson, printRecord, printTable } from './terminal.js';
+import { CliError, print, printJson, printRecord, printTable } from './terminal.js';
 
 export const filters = {
   sink: { flags: '--sink <name>', field: 'sink', what: 'only of this sink' },
@@ -82,7 +82,7 @@ export function selectors(given: Options, allowed: readonly Filter[]): Record<st
 }
 
 function limitOf(text: string): number {
-  if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new Fault('--limit must be a whole number from 1 to 9999999', 2);
+  if (!/^\d{1,7}$/.test(text) || Number(text) === 0) throw new CliError('--limit must be a whole number from 1 to 9999999', 2);
   return Number(text);
 }
 
@@ -129,14 +129,14 @@ async function show({ name, columns, single, ...list }: List, api: Api, given: O
   printTable(shown as object[], columns);
 }
 
-/** The path of the single object; `null` if the list is requested. @throws Fault if the options do not fit together */
+/** The path of the single object; `null` if the list is requested. @throws CliError if the options do not fit together */
 function pathOf({ by, path }: NonNullable<List['single']>, all: readonly Filter[], given: Options): string | null {
   if (given[by[0]!] === undefined) return null;
   const missing = by.filter(name => given[name] === undefined);
   const other = all.filter(name => given[name] !== undefined && !by.includes(name));
   const names = (options: readonly string[]): string => options.map(name => `--${name}`).join(', ');
-  if (missing.length > 0) throw new Fault(`--${by[0]} needs ${names(missing)}`, 2);
-  if (other.length > 0) throw new Fault(`${names(by)} shows one ${by[0]}: leave out ${names(other)}`, 2);
+  if (missing.length > 0) throw new CliError(`--${by[0]} needs ${names(missing)}`, 2);
+  if (other.length > 0) throw new CliError(`${names(by)} shows one ${by[0]}: leave out ${names(other)}`, 2);
   return path(...by.map(name => segment(given[name]!)));
 }
 

@@ -3,7 +3,7 @@ import { version } from '../outgoing/http.js';
 import { SettingsError } from '../settings/environment.js';
 import { addActions } from './actions.js';
 import { addLists } from './lists.js';
-import { Fault, complain, endQuietly } from './terminal.js';
+import { CliError, endQuietly, printError } from './terminal.js';
 
 /** Runs one command. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong settings. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -13,7 +13,7 @@ export async function main(words: readonly string[]): Promise<void> {
   } catch (error) {
     // Commander has already printed the message.
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-    else if (error instanceof Fault) fail(error.message, error.exitCode);
+    else if (error instanceof CliError) fail(error.message, error.exitCode);
     else if (error instanceof SettingsError) fail(error.message, 78);
     else fail(unexpected(error), 1);
   }
@@ -26,7 +26,7 @@ function unexpected(error: unknown): string {
 }
 
 function fail(message: string, exitCode: number): void {
-  complain(message);
+  printError(message);
   process.exitCode = exitCode;
 }
 

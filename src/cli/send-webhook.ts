@@ -7,7 +7,7 @@ import { type Settings, readSettings } from '../settings/settings.js';
 import { fromIso } from '../management/api/values.js';
 import { commands } from '../webhook/commands.js';
 import { plain } from './table.js';
-import { Fault, print } from './terminal.js';
+import { CliError, print } from './terminal.js';
 
 const fields = {
   name: 'Name',
@@ -20,10 +20,10 @@ const fields = {
 /** Longer than the vendor's own timeout of 2 s. */
 const timeoutMs = 10_000;
 
-/** Sends a webhook as the vendor does, and prints the response with its duration. @throws Fault */
+/** Sends a webhook as the vendor does, and prints the response with its duration. @throws CliError */
 export async function sendWebhook(given: Readonly<Record<string, string | undefined>>): Promise<void> {
   const [vendorCommand] = Object.entries(commands).find(([, command]) => command === given['command']) ?? [];
-  if (vendorCommand === undefined) throw new Fault('--command must be created, changed or destroyed', 2);
+  if (vendorCommand === undefined) throw new CliError('--command must be created, changed or destroyed', 2);
   const eventTime = timeOf(given['time']);
   const settings = readSettings(...withEnvFile(env));
   const url = given['url'] === undefined ? ownUrl(settings) : urlOf(given['url']);
@@ -60,12 +60,12 @@ async function post(url: URL, body: string): Promise<void> {
     if (answer.statusCode !== 200 || !kept) process.exitCode = 1;
   } catch (error) {
     const why = error instanceof DOMException ? `no answer in ${timeoutMs / 1000} s` : classifyNetworkError(error).message;
-    throw new Fault(`${url.origin}${url.pathname} does not answer (${why}): check that the service runs, and --url`);
+    throw new CliError(`${url.origin}${url.pathname} does not answer (${why}): check that the service runs, and --url`);
   }
 }
 
 function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
-  if (PORT === 0) throw new Fault('PORT is 0, so that any may be in use: say which by --url', 2);
+  if (PORT === 0) throw new CliError('PORT is 0, so that any may be in use: say which by --url', 2);
   const here = /^(0\.0\.0\.0|::|\[::\])$/.test(HOST) ? '127.0.0.1' : HOST;
   return new URL(`http://${here.includes(':') ? `[${here}]` : here}:${PORT}${WEBHOOK_PATH}`);
 }
@@ -73,14 +73,15 @@ function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
 function urlOf(text: string): URL {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password)
-    throw new Fault('--url must be where webhooks come in, such as http://127.0.0.1:3000/webhooks/tencent-chat', 2);
+    throw new CliError('--url must be where webhooks come in, such as http://127.0.0.1:3000/webhooks/tencent-chat', 2);
   return url;
 }
 
-/** Parses `--time` to milliseconds; the default is now. @throws Fault if it is invalid */
+/** Parses `--time` to milliseconds; the default is now. @throws CliError if it is invalid */
 function timeOf(text: string | undefined): number {
   if (text === undefined) return Date.now();
   const ms = /^(\d{1,3}|\d{5,15})$/.test(text) ? Number(text) : fromIso(text);
-  if (Number.isNaN(ms)) throw new Fault('--time must be a time in ISO 8601, such as 2026-01-31T12:00:00Z, or milliseconds since 1970', 2);
+  if (Number.isNaN(ms))
+    throw new CliError('--time must be a time in ISO 8601, such as 2026-01-31T12:00:00Z, or milliseconds since 1970', 2);
   return ms;
 }

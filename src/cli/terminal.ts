@@ -4,7 +4,7 @@ import { env, stderr, stdin, stdout } from 'node:process';
 import { plain, record, table } from './table.js';
 
 /** Ends a command: the message, which contains no secret, is printed to standard error, and the process exits with `exitCode`. */
-export class Fault extends Error {
+export class CliError extends Error {
   /** @param exitCode 1: failed; 2: wrong usage; 78: wrong settings */
   constructor(
     message: string,
@@ -59,7 +59,7 @@ export function progress(text: string): void {
   shown = text !== '';
 }
 
-export function complain(text: string): void {
+export function printError(text: string): void {
   progress('');
   stderr.write(`${text.split('\n').map(plain).join('\n')}\n`);
 }
@@ -67,18 +67,18 @@ export function complain(text: string): void {
 /**
  * Prints what is about to be done, and asks for confirmation.
  * @param options `yes` skips the question; with `yes` and `json` nothing is printed
- * @throws Fault if it is not confirmed
+ * @throws CliError if it is not confirmed
  */
-export async function agree(what: string, { yes, json }: { yes?: true; json?: true }): Promise<void> {
+export async function confirm(what: string, { yes, json }: { yes?: true; json?: true }): Promise<void> {
   const canAsk = stdin.isTTY && stdout.isTTY;
-  if (!yes && !canAsk) throw new Fault(`${what}. Nothing was done: without a terminal it needs --yes`, 2);
+  if (!yes && !canAsk) throw new CliError(`${what}. Nothing was done: without a terminal it needs --yes`, 2);
   if (!yes || !json) print(plain(`${what}.`));
   if (yes) return;
   const lines = createInterface({ input: stdin, output: stdout });
   const closed = new Promise<string>(resolve => lines.once('close', () => resolve('')));
   const answer = await Promise.race([lines.question('Go on? [y/N] '), closed]);
   lines.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new Fault('nothing was done');
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('nothing was done');
 }
 
 /** Exits silently when the reader of the output closes the pipe, such as `head`; reports other write errors, such as a full disk. */
@@ -86,7 +86,7 @@ export function endQuietly(): void {
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-      if (stream === stdout) complain(`the output cannot be written (${error.code})`);
+      if (stream === stdout) printError(`the output cannot be written (${error.code})`);
       process.exit(1);
     });
   }

@@ -45,7 +45,7 @@ const sqlite = `SQLite ${process.versions['sqlite']}`;
 async function examineSqlite(path: string): Promise<string> {
   const file = resolve(path);
   const isThere = existsSync(file);
-  const problem = fault(nearestExisting(dirname(file)), 'isDirectory') ?? (isThere ? fault(file, 'isFile') : null);
+  const problem = problemOf(nearestExisting(dirname(file)), 'isDirectory') ?? (isThere ? problemOf(file, 'isFile') : null);
   if (problem !== null) throw new UnusableDatabase(problem);
   if (!isThere) return `${sqlite}, ${file} is not there yet: the service makes it`;
   const found = `${sqlite}, UTF-8, ${file}`;
@@ -85,7 +85,7 @@ function nearestExisting(folder: string): string {
 }
 
 /** Why a path cannot be used as a file or folder; `null` if it can. */
-function fault(path: string, kind: 'isFile' | 'isDirectory'): string | null {
+function problemOf(path: string, kind: 'isFile' | 'isDirectory'): string | null {
   if (!statSync(path)[kind]()) return `${path} is no ${kind === 'isFile' ? 'file' : 'folder'}`;
   const isAccessible = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
   return isAccessible ? null : `${path} cannot be read and written: give the user of the service the right to`;

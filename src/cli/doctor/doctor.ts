@@ -54,14 +54,13 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   const clocks = readDates();
   const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
-  const findings = await Promise.all([
+  const [database, spool, ...others] = await Promise.all([
     ofDatabase(settings.DATABASE_URL, clocks),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : ofSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
     ...settings.apps.map(app => ofApp(app, settings.proxies)),
   ]);
   for (const { sink } of opened) await sink.close?.();
-  const [database, spool, ...others] = findings as [Finding, Finding, ...Finding[]];
   const ofSettings = settings.warnings.map(message => warning('settings', message, 'Fix it, or ignore it if it is intended.'));
   return [
     ...(ofSettings.length > 0 ? ofSettings : [ok('settings', 'no mistakes')]),
