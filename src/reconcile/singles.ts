@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Trx } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import { isDueSql } from '../channel/readings/to-read.js';
 import { type Cause, type Outcome, addChannels, idsOf, newProgress, progressAfter } from './comparison.js';
 import { type Ended, finishComparison, logEnd } from './ending.js';
@@ -9,10 +9,7 @@ import { type AppContext, recordReadings } from './record-page.js';
 import { idsPerCall, readChannels } from './vendor/reader.js';
 
 /** A channel to read by itself, and why: a webhook or an inconclusive reading has marked it. */
-export interface Single {
-  channel_id: string;
-  read_cause: string | null;
-}
+export type Single = Pick<Row<'channel'>, 'channel_id' | 'read_cause'>;
 
 /** The single channels that are due, up to the limit of one call. */
 export function dueSingles({ app, database, clock }: AppContext): Promise<Single[]> {

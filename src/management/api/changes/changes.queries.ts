@@ -1,9 +1,8 @@
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import { unknownProfile } from '../../../channel/profile.js';
 import { readChanges, readFields, readProfile } from '../../../channel/stored.js';
 import type { Database } from '../../../database/database.js';
 import { fitting } from '../../../database/limits.js';
-import type { Tables } from '../../../database/tables.js';
 import type { ChangeDto, ProfileDto } from './change.dto.js';
 import type { ChangesQuery } from '../list.dto.js';
 import { maxPageBytes, orElse, toDate } from '../values.js';
@@ -66,18 +65,16 @@ export async function findChange(database: Database, id: string): Promise<(Chang
 }
 
 /** A subquery for the ids of the matching changes; `null` if the query has no filter. */
-export function selectedChanges(
-  database: Database,
-  { sdkAppId, channelId, source, since, until }: Omit<ChangesQuery, 'limit' | 'cursor'>,
-): SelectQueryBuilder<Tables, 'change', { id: string }> | null {
+export function selectedChanges({ kysely }: Database, query: Omit<ChangesQuery, 'limit' | 'cursor'>) {
+  const { sdkAppId, channelId, source, since, until } = query;
   if ([sdkAppId, channelId, source, since, until].every(filter => filter === undefined)) return null;
-  const channels = database.kysely
+  const channels = kysely
     .selectFrom('channel')
     .select('channel.id')
     .$if(sdkAppId !== undefined, found => found.where('sdk_app_id', '=', sdkAppId!))
     .$if(channelId !== undefined, found => found.where('channel_id', '=', channelId!));
   return (
-    database.kysely
+    kysely
       .selectFrom('change')
       .select('change.id')
       .$if(sdkAppId !== undefined || channelId !== undefined, found => found.where('change.channel', 'in', channels))
