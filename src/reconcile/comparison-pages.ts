@@ -1,7 +1,6 @@
 import { stored } from '../explanations/explanation.js';
-import type { Trx } from '../database/tables.js';
-import type { Comparison, ComparisonRow, Outcome, Progress } from './comparison.js';
-import { addChannels, idsOf, progressAfter, readComparison } from './comparison.js';
+import type { Row, Trx } from '../database/tables.js';
+import { type Comparison, type Outcome, type Progress, addChannels, idsOf, progressAfter, readComparison } from './comparison.js';
 import { finishComparison, logEnd } from './ending.js';
 import { type AppContext, recordReadings } from './record-page.js';
 import { idsPerCall, listSubscribed, readChannels } from './vendor/reader.js';
@@ -126,7 +125,7 @@ async function end({ clock, database, log, lease }: AppContext, { id }: Comparis
   logEnd(log, ended);
 }
 
-async function save(trx: Trx, id: string, progress: Progress, more: Partial<ComparisonRow> = {}): Promise<void> {
+async function save(trx: Trx, id: string, progress: Progress, more: Partial<Row<'comparison'>> = {}): Promise<void> {
   const values = { ...more, progress: JSON.stringify(progress) };
   await trx.updateTable('comparison').set(values).where('id', '=', id).execute();
 }

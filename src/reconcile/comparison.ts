@@ -40,13 +40,11 @@ export function newProgress(total: number, whole = false): Progress {
   return { total, ...counts, after: '', discoverFrom: whole ? 0 : null, discoverTries: 0, undiscovered: null, examples: [] };
 }
 
-export type ComparisonRow = Row<'comparison'>;
-
-export interface Comparison extends Omit<ComparisonRow, 'progress'> {
+export interface Comparison extends Omit<Row<'comparison'>, 'progress'> {
   progress: Progress;
 }
 
-export const readComparison = (row: ComparisonRow): Comparison => ({ ...row, progress: JSON.parse(row.progress) as Progress });
+export const readComparison = (row: Row<'comparison'>): Comparison => ({ ...row, progress: JSON.parse(row.progress) as Progress });
 
 const maxExamples = 20;
 const maxExampleLength = 500;

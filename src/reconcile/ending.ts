@@ -2,10 +2,10 @@ import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { inEnglishOrNull, stored } from '../explanations/explanation.js';
 import { recordedAt } from '../database/arrival-times.js';
-import type { Trx } from '../database/tables.js';
+import type { Row, Trx } from '../database/tables.js';
 import type { Log } from '../process/log.js';
 import { variablesOf } from './vendor/error.js';
-import { type Comparison, type ComparisonRow, newProgress } from './comparison.js';
+import { type Comparison, newProgress } from './comparison.js';
 
 /** Delay before missing channels are read a second time. */
 const rereadDelayMs = 60_000;
@@ -14,7 +14,7 @@ const maxGone = 20;
 const maxGoneShare = 0.1;
 
 type Ending = Pick<Comparison, 'id' | 'sdk_app_id' | 'cause' | 'dry_run' | 'destroy' | 'progress'>;
-type End = Pick<ComparisonRow, 'state' | 'reason' | 'advice' | 'finished_at'>;
+type End = Pick<Row<'comparison'>, 'state' | 'reason' | 'advice' | 'finished_at'>;
 /** A comparison that has ended, without its id if it is not stored. */
 export type Ended = Omit<Ending, 'id'> & End & { id: string | undefined };
 
