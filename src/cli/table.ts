@@ -28,11 +28,7 @@ function at(row: object, path: string): unknown {
 /** Columns are no wider than this: a longer cell shifts the rest of its row. */
 const maxColumnWidth = 60;
 
-/**
- * Formats rows as a table, with the last part of each path as the title of its column.
- * @param columns the paths of their fields, such as `counts.pending`
- * @param look styles cells for a terminal
- */
+/** Formats rows as a table; `columns` are paths of fields, such as `counts.pending`, and `look` styles cells for a terminal. */
 export function table(rows: readonly object[], columns: string, look = (cell: string): string => cell): string {
   const paths = columns.split(' ');
   const titles = paths.map(path => path.split('.').at(-1)!);

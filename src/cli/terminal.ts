@@ -64,11 +64,7 @@ export function printError(text: string): void {
   stderr.write(`${text.split('\n').map(plain).join('\n')}\n`);
 }
 
-/**
- * Prints what is about to be done, and asks for confirmation.
- * @param options `yes` skips the question; with `yes` and `json` nothing is printed
- * @throws CliError if it is not confirmed
- */
+/** Prints what is about to be done, and asks unless `yes`; with `yes` and `json` it does neither. @throws CliError if not confirmed */
 export async function confirm(what: string, { yes, json }: { yes?: true; json?: true }): Promise<void> {
   const canAsk = stdin.isTTY && stdout.isTTY;
   if (!yes && !canAsk) throw new CliError(`${what}. Nothing was done: without a terminal it needs --yes`, 2);

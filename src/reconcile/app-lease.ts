@@ -62,7 +62,7 @@ export class AppLease {
 
   /**
    * Waits until a call is allowed: calls are evenly spaced, and no second has more than the rate allows, over all processes and however
-   * long calls take to arrive. Returns what must be called when the call has ended. @throws LeaseLost
+   * long calls take to arrive. @returns what must be called when the call has ended @throws LeaseLost
    */
   readonly pace = async (signal: AbortSignal): Promise<() => void> => {
     const maxCalls = Math.max(1, Math.floor(this.perSecond));

@@ -39,11 +39,8 @@ export class SignatureGuard implements CanActivate {
 }
 
 /**
- * Verifies the vendor's signature: `Sign` is the hex SHA-256 of token + RequestTime, a plain hash, not an HMAC
- * (Tencent Cloud, product 1047, document 34354). Compared in constant time; any token may match.
- * @param tokens the current token and, during rotation, the previous one
- * @param windowSeconds maximum distance of RequestTime from `nowMs` in either direction, inclusive
- * @returns `null` if the signature is valid
+ * Verifies the vendor's signature: `Sign` is the hex SHA-256 of token + RequestTime, a plain hash, not an HMAC (Tencent Cloud, product 1047,
+ * document 34354). Any token may match, since there are two during rotation. @returns `null` if it is valid
  */
 export function signatureFault(
   sign: unknown,

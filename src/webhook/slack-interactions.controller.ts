@@ -44,8 +44,8 @@ export class SlackInteractionsController {
     // The client disconnected or was evicted: there is no one to answer.
     if (request.destroyed && !request.readableEnded) return;
     // One sink is enough: it passes interactions on to others with the same secret.
-    for (const handler of body === null ? [] : handlers) {
-      const answer = handler.handle(body!, request.headers);
+    for (const handler of handlers) {
+      const answer = body && handler.handle(body, request.headers);
       if (answer === null) continue;
       const content = await answer;
       response.status(200);

@@ -11,10 +11,7 @@ const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) 
 
 const OptionalText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional(), Text());
 
-/**
- * The fields of a webhook body that we use; all others are ignored. Absent or `null` means unchanged, `""` means cleared.
- * Source: Tencent Cloud, product 1047, document 60797.
- */
+/** The fields of a webhook that we use (Tencent Cloud, product 1047, document 60797); absent or `null` means unchanged, `""` cleared. */
 export class WebhookDto {
   /** The channel's id, such as `@TOA#_shop_news`. */
   @Text()

@@ -10,10 +10,7 @@ import { parseBody, readBody } from './body.js';
 import { isOurs } from './commands.js';
 import { WebhookDto, inboundWebhookOf, knownKeys } from './webhook.dto.js';
 
-/**
- * Reads and validates the webhook of a request; `null` if we do not handle its command. Only known keys reach the DTO: class-transformer
- * would overflow the stack on a deeply nested body.
- */
+/** Reads and validates the webhook of a request; `null` if we do not handle its command. */
 @Injectable()
 export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhook | null>> {
   /** Keeps ids from the same millisecond in order of arrival. */
@@ -50,6 +47,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
     const command = inQuery ?? inBody;
     if (!isOurs(command)) return null;
     Object.assign(request.res!.locals, { command });
+    // Without unknown keys and nested values, since class-transformer would overflow the stack on a deeply nested body.
     const picked: Record<string, unknown> = { CallbackCommand: command };
     for (const key of knownKeys) picked[key] = flat(parsed[key]);
     const dto = (await this.validation.transform(picked, { type: 'body', metatype: WebhookDto })) as WebhookDto;
@@ -57,7 +55,7 @@ export class WebhookPipe implements PipeTransform<Request, Promise<InboundWebhoo
   }
 }
 
-/** Nested values are invalid in every field; flattening them keeps deep nesting from overflowing the stack later on. */
+/** Nested values are invalid in every field, whatever they hold. */
 function flat(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? {} : value;
 }

@@ -85,11 +85,7 @@ export function pageFrom<Row>(rows: readonly Row[], limit: number, idOf: (row: R
   return { items, nextCursor: rows.length > limit ? idOf(items.at(-1)!) : null };
 }
 
-/**
- * The key of the item that a cursor refers to.
- * @param parse returns `null` for an invalid id
- * @throws BadRequestException if the cursor is invalid
- */
+/** The key of the item that a cursor refers to. @param parse returns `null` for an invalid id @throws BadRequestException */
 export function afterCursor<Key>(cursor: string | undefined, parse: (id: string) => Key | null): Key | null {
   const key = cursor === undefined ? null : parse(cursor);
   if (cursor !== undefined && key === null) throw new BadRequestException('cursor must be the nextCursor of an answer of this list');

@@ -45,11 +45,7 @@ export class VendorApi {
     this.agent.destroy();
   }
 
-  /**
-   * Calls a command.
-   * @param again whether 70001 (expired signature) may be answered by one more call, with a new signature
-   * @throws VendorError; the signal's reason once that is aborted
-   */
+  /** Calls a command; `again`: once more if the signature has expired (70001). @throws VendorError; the signal's reason if aborted */
   async call(command: string, body: object, signal: AbortSignal, again = true): Promise<{ body: Record<string, unknown>; when: When }> {
     const ended = await this.pace(signal);
     const sentAt = this.clock.now();
@@ -95,14 +91,11 @@ export class VendorApi {
       signal.throwIfAborted();
       if (!(error instanceof SinkError)) throw error;
       this.count(error.why[0].startsWith('timed_out') ? 'timeout' : 'network');
-      if (!(error instanceof Misconfigured)) throw outageError(['vendor_unreachable', error.why], this.app.sdkAppId);
+      const why = ['vendor_unreachable', error.why] as const;
+      if (!(error instanceof Misconfigured)) throw outageError(why, sdkAppId);
       // The advice about a proxy names the proxy's variable.
-      const ofProxy = error.why[0].startsWith('proxy');
-      throw new VendorError(
-        'stop',
-        ['vendor_unreachable', error.why],
-        ofProxy ? error.advice : ['vendor_check_url', variablesOf(sdkAppId)],
-      );
+      const isProxy = error.why[0].startsWith('proxy');
+      throw new VendorError('stop', why, isProxy ? error.advice : ['vendor_check_url', variablesOf(sdkAppId)]);
     }
   }
 

@@ -31,10 +31,7 @@ function showChange({ event_time, estimated, tie, received_at, changes, profile,
   };
 }
 
-/**
- * The changes that match, latest arrival first, starting after the id `after`.
- * @returns `limit`: how many of them belong to the page; one more means that there is a next page
- */
+/** The matching changes after the id `after`, latest arrival first; those beyond `limit` mean that there is a next page. */
 export async function findChanges(database: Database, query: ChangesQuery, after: string | null) {
   const selected = selectedChanges(database, query);
   const found = await database.kysely

@@ -11,7 +11,7 @@ import type { Filters } from '../../../sinks/filters.js';
 import { maxPageBytes, orElse, toDateOrNull } from '../values.js';
 import type { ChannelDto, ChannelSinkDto, ChannelsQuery, ListedChannelDto } from './channel.dto.js';
 
-/** The position of a channel in the list, which is ordered by latest update. */
+/** The place of a channel in the list, which is ordered by latest update. */
 export interface ChannelPlace {
   updatedAt: number;
   channel: number;
@@ -45,10 +45,7 @@ export function matches({ embedded }: Database, column: string, patterns: readon
   return sql`exists (select 1 from json_each(${globs}) one where ${name} glob one.value)`;
 }
 
-/**
- * The channels that match, latest update first, starting after `after`.
- * @returns `next`: the last position of this page; `null` if there is no next page
- */
+/** The matching channels after `after`, latest update first; `next` is the last place of this page, `null` if there is no next one. */
 export async function findChannels(database: Database, selection: Selection, limit: number, after: ChannelPlace | null) {
   const page = selectFindable(database, selection)
     .select(['channel', 'updated_at'])

@@ -82,10 +82,7 @@ export class ComparisonsController {
     return showComparison(readComparison(row));
   }
 
-  /**
-   * Import channels by their ids; invalid or nonexistent ids do not affect the others
-   * @throws {409} The app has no secret key
-   */
+  /** Import channels by their ids; invalid or nonexistent ids do not affect the others @throws {409} The app has no secret key */
   @Post('imports')
   @HttpCode(202)
   async import(@Body() { sdkAppId, channelIds }: ImportRequestDto): Promise<ComparisonDto> {
