@@ -246,7 +246,8 @@ eachStore('notices', store => {
     await stop(crm);
     stage.clock.at += 61_000;
     await look();
-    expect(told.last).toMatchObject([{ state: 'misconfigured', until: null }, null]);
+    // Seen failing: it said for as long as the audit is kept that the sink was resumed, which has nothing to do with this stop.
+    expect(told.last).toMatchObject([{ state: 'misconfigured', until: null, by: null }, null]);
   });
 
   test('a report sink without alerts is shown its summary alone', async () => {
@@ -290,9 +291,9 @@ eachStore('notices', store => {
     await database.kysely.transaction().execute(async trx => {
       // In a small table PostgreSQL would not use indices.
       if (!database.embedded) await sql`set local enable_seqscan = off`.execute(trx);
-      const plan = await pausedOrResumed(trx, 'crm').explain(undefined, database.embedded ? sql`query plan` : undefined);
+      const plan = await pausedOrResumed(trx, 'crm', start).explain(undefined, database.embedded ? sql`query plan` : undefined);
       expect(JSON.stringify(plan)).toMatch(/audit_of_sink( \(details=\?\)|.*Index Cond: \(details = )/);
-      expect(await pausedOrResumed(trx, 'crm').execute()).toEqual([{ actor: 'slack:U0ALICE' }]);
+      expect(await pausedOrResumed(trx, 'crm', start).execute()).toEqual([{ actor: 'slack:U0ALICE' }]);
     });
   });
 

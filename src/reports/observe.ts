@@ -65,7 +65,7 @@ export async function observe(
         waiting,
         failures: await latestFailures(trx, id),
         paused: pausedAt !== null,
-        by: (await pausedOrResumed(trx, name).executeTakeFirst())?.actor ?? null,
+        by: (await pausedOrResumed(trx, name, stopped.since).executeTakeFirst())?.actor ?? null,
         removed: false,
       });
     const latest = count > 0 ? await latestParked(trx, id) : null;
@@ -148,13 +148,14 @@ async function differencesOf(trx: Trx, sink: number, name: string, now: number):
   return { since: now, until: null, kind: 'differences', sink: name, missing, older, newer, surplus, removed: false };
 }
 
-/** Who last paused or resumed a sink. The condition on the action is worded as in its partial index. */
-export function pausedOrResumed(trx: Trx, sink: string) {
+/** Who last paused or resumed a sink since then. The condition on the action is worded as in its partial index. */
+export function pausedOrResumed(trx: Trx, sink: string, since: number) {
   return trx
     .selectFrom('audit')
     .select('actor')
     .where(sql<boolean>`action in ('pause', 'resume')`)
     .where('details', '=', JSON.stringify({ sink }))
+    .where('at', '>=', since)
     .orderBy('id', 'desc')
     .limit(1);
 }

@@ -25,7 +25,7 @@ export type Alert = { since: number; until: number | null } & (
       failures: { at: number; error: string }[];
       /** It had recovered since, but soon stopped again. */
       again?: boolean;
-      /** Whether it is paused, and who last paused or resumed it. */
+      /** Whether it is paused, and who last paused or resumed it since it stopped. */
       paused: boolean;
       by: string | null;
     } & OfSink)
