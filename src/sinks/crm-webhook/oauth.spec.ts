@@ -186,6 +186,26 @@ describe('OAuth 2 client credentials', () => {
     expect(error!.response).toBe('{"error":"server_error","access_token":"***","refresh_token":"***","token_type":"Bearer"}');
   });
 
+  it.each([
+    ['deep in JSON', '{"error":"server_error","data":{"accessToken":"planted\\/token-1","tokenType":"Bearer"}}'],
+    ['in JSON that ends early', '{"error":"server_error","id_token": "planted/token-1'],
+    ['in JSON within JSON', String.raw`{"cause":"{\"access_token\":\"planted/token-1\"}"}`],
+    ['in a form', 'error=server_error&access_token=planted/token-1&token_type=Bearer'],
+    ['in XML', '<error><token>planted/token-1</token></error>'],
+    ['in prose', 'cannot store token: planted/token-1'],
+  ])('does not tell a token that comes %s', async (_, body) => {
+    const { url } = await endpoint(() => ({ status: 503, headers: { 'content-type': 'text/plain' }, body }));
+    const error = await attempt(await sinkAt((await target()).url, url));
+    expect(error!.response).toBe(body.replace(/planted\\?\/token-1/, '***'));
+  });
+
+  it('tells all of an answer whose tokens are empty or only named', async () => {
+    const body = '{"error":"invalid_token","refresh_token":"","error_description":"the access token: expired"}';
+    const { url } = await endpoint(() => ({ status: 503, headers: { 'content-type': 'application/json' }, body }));
+    const error = await attempt(await sinkAt((await target()).url, url));
+    expect(error!.response).toBe(body);
+  });
+
   it('does not tell the credentials of HTTP Basic either', async () => {
     const { url } = await endpoint((_form, authorization = 'none') => ({ status: 401, body: { error: 'invalid_client', authorization } }));
     const error = await attempt(await sinkAt((await target()).url, url, { OAUTH_CLIENT_SECRET: 'planted~client/secret' }));

@@ -10,6 +10,8 @@ import type { CrmWebhookSettings } from './crm-webhook.settings.js';
 
 /** Token responses normally have a few hundred bytes. */
 const maxAnswerBytes = 1024 * 1024;
+/** Tokens are sought in what may be shown of a response, in characters. */
+const maxSearched = 16_000;
 const renewalLeadMs = 30_000;
 const advices: Record<string, Explanation> = {
   invalid_client: ['token_client'],
@@ -132,9 +134,12 @@ function fieldsOf({ body }: Answer): Record<string, unknown> {
   return Object(parseJson(body)) as Record<string, unknown>;
 }
 
+/** Values with a name such as `access_token`, in JSON of any depth, a form, XML or prose; without quotes only what is as long as a token. */
+const namedTokens = /token[\\"']*\s*[:=>]\s*(?:\\*["']((?:[^\\"']|\\+\/)+)|([^\s\\"'<>&,;]{8,}))/gi;
+
 /** The tokens of a response, which some servers send even with an error. */
-function tokensIn(answer: Answer): string[] {
-  return Object.entries(fieldsOf(answer)).flatMap(([name, value]) => (name.endsWith('_token') && typeof value === 'string' ? value : []));
+function tokensIn({ body }: Answer): string[] {
+  return Array.from(body.slice(0, maxSearched).matchAll(namedTokens), ([, quoted, plain]) => quoted ?? plain!);
 }
 
 /** The OAuth error code (RFC 6749, section 5.2). */
