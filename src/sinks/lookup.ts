@@ -120,10 +120,11 @@ export function statusOf(
 ): { status: string; why: string; next: { text: string; at: number } | null } {
   if (skipped) return { status: texts.skipped, why: '', next: null };
   const status = texts.state[state];
+  const explained = reason === null ? '' : explain(reason);
   if (state !== 'pending' && state !== 'retrying') {
-    const has = state === 'delivered' || state === 'superseded' || reason === null || reason === noReasonGiven;
-    return { status, why: has ? '' : explain(reason), next: null };
+    const needsNoReason = state === 'delivered' || state === 'superseded' || reason === noReasonGiven;
+    return { status, why: needsNoReason ? '' : explained, next: null };
   }
-  const why = held !== null ? texts.held[held] : reason === null ? '' : explain(reason);
+  const why = held === null ? explained : texts.held[held];
   return { status, why, next: nextAttemptAt !== null && nextAttemptAt > now ? { text: texts.next[state], at: nextAttemptAt } : null };
 }

@@ -24,8 +24,9 @@ export class IncomingWebhookCards implements Pick<ReportSink, 'report' | 'digest
   ) {}
 
   async report(report: Report, signal: AbortSignal, countCall?: () => void): Promise<string> {
-    if (!hasCard(report, this.rendering)) return report.messageRef ?? noCard;
-    return report.messageRef ?? (await this.show(card(report, this.rendering, this.context.now(), true), posted, signal, countCall));
+    if (report.messageRef !== null) return report.messageRef;
+    if (!hasCard(report, this.rendering)) return noCard;
+    return this.show(card(report, this.rendering, this.context.now(), true), posted, signal, countCall);
   }
 
   async digest(reports: readonly Report[], signal: AbortSignal): Promise<string> {

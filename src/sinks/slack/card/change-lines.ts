@@ -70,9 +70,10 @@ export function changeItem(change: ListedChange, context: RenderContext, graphem
   return [...lineOf(change, context, graphemes), ` · ${facts} · `, date(Date.parse(change.event.timestamp), context)];
 }
 
-export function lineOf(report: ListedChange, { words }: RenderContext, graphemes?: number): Line {
-  const name = bold(nameOf(report, words, graphemes));
-  return [name, ' ', idOf(report.event.data.channelId, words, graphemes), ' ', ...whatChanged(report, words, graphemes)];
+/** A change in one line: channel and what changed. */
+export function lineOf(change: ListedChange, { words }: RenderContext, graphemes?: number): Line {
+  const name = bold(nameOf(change, words, graphemes));
+  return [name, ' ', idOf(change.event.data.channelId, words, graphemes), ' ', ...whatChanged(change, words, graphemes)];
 }
 
 /** The changed fields of an update; the effect of any other change. */
