@@ -4,7 +4,10 @@ const weights = { error: 0, warn: 1, info: 2, debug: 3 } as const;
 export type LogLevel = keyof typeof weights;
 const maxStackLength = 10_000;
 
-/** Logs JSON lines to standard output. Callers never pass secrets, profile texts or operators. */
+/**
+ * Logs JSON lines to standard output. Callers never pass secrets, profile texts or operators. The field `error` is for the text of an error
+ * that is not ours, which may repeat what its program was given: secrets are removed from it.
+ */
 export class Log implements LoggerService {
   constructor(
     private readonly level: LogLevel,
@@ -28,12 +31,12 @@ export class Log implements LoggerService {
   /** Nest passes a stack as string, our code passes fields. */
   error(msg: unknown, fields: unknown = {}): void {
     const text = msg instanceof Error ? msg.message : String(msg);
-    this.line('error', text, typeof fields === 'object' && fields !== null ? fields : { stack: fields });
+    this.line('error', text, typeof fields === 'object' && fields !== null ? fields : { error: stackOf(fields) });
   }
 
-  /** Logs an unexpected error with its stack, which may contain secrets: these are removed. */
+  /** Logs an unexpected error with its stack. */
   unexpected(msg: string, error: unknown): void {
-    this.line('error', msg, { error: this.clean(stackOf(error), [], maxStackLength) });
+    this.line('error', msg, { error: stackOf(error) });
   }
 
   /** Nest's info level: what it reports about itself is only of interest for debugging. */
@@ -41,9 +44,10 @@ export class Log implements LoggerService {
     this.line('debug', msg, {});
   }
 
-  private line(level: LogLevel, msg: string, fields: object): void {
+  private line(level: LogLevel, msg: string, fields: { error?: string }): void {
     if (weights[level] > weights[this.level]) return;
-    this.write(`${JSON.stringify({ level, time: new Date(this.now()).toISOString(), msg, ...fields })}\n`);
+    const cleaned = fields.error === undefined ? {} : { error: this.clean(fields.error, [], maxStackLength) };
+    this.write(`${JSON.stringify({ level, time: new Date(this.now()).toISOString(), msg, ...fields, ...cleaned })}\n`);
   }
 }
 

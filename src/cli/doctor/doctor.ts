@@ -16,7 +16,9 @@ import { VendorApi } from '../../reconcile/vendor/api.js';
 import { VendorError } from '../../reconcile/vendor/error.js';
 import { readChannels } from '../../reconcile/vendor/reader.js';
 import type { DeclaredApp } from '../../settings/declared-apps.js';
+import { type Clean, cleaner } from '../../settings/cleaner.js';
 import { withEnvFile } from '../../settings/env-file.js';
+import { secretsOf } from '../../settings/secrets.js';
 import { type Settings, examineSettings } from '../../settings/settings.js';
 import type { OpenSink } from '../../sinks/sink-type.js';
 import { openSinks } from '../check.js';
@@ -55,7 +57,7 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
   const [database, spool, ...others] = await Promise.all([
-    ofDatabase(settings.DATABASE_URL, clocks),
+    ofDatabase(settings.DATABASE_URL, clocks, cleaner(secretsOf(settings))),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : ofSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
     ...settings.apps.map(app => ofApp(app, settings.proxies)),
@@ -71,15 +73,16 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   ];
 }
 
-async function ofDatabase(url: string, clocks: Map<string, number>): Promise<Finding> {
+async function ofDatabase(url: string, clocks: Map<string, number>, clean: Clean): Promise<Finding> {
   try {
     const { found, aheadMs } = await examineDatabase(url);
     if (aheadMs !== null) clocks.set('database', aheadMs);
     return ok('database', found);
   } catch (error) {
-    if (error instanceof UnusableDatabase) return failure('database', error.message, 'Fix DATABASE_URL, or the database that it names.');
+    if (error instanceof UnusableDatabase)
+      return failure('database', clean(error.message), 'Fix DATABASE_URL, or the database that it names.');
     const { error: message, advice } = explain(error as Error);
-    return failure('database', message, `${advice ?? 'See the log of the database'}.`);
+    return failure('database', clean(message), `${advice ?? 'See the log of the database'}.`);
   }
 }
 
