@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ArrayNotEmpty, IsInt, IsOptional, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
 import type { Clean } from './cleaner.js';
 import { clean } from './environment.js';
@@ -139,6 +140,19 @@ export function isBaseUrl(text: unknown): boolean {
 export function isCertificates(text: unknown): boolean {
   const blocks = typeof text === 'string' ? text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) : null;
   return blocks?.every(block => succeeds(() => new X509Certificate(block))) ?? false;
+}
+
+/** Whether this is an object of names and texts that HTTP can carry as headers. */
+export function isHeaders(value: unknown): value is Record<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(
+    ([name, text]) =>
+      typeof text === 'string' &&
+      succeeds(() => {
+        validateHeaderName(name);
+        validateHeaderValue(name, text);
+      }),
+  );
 }
 
 export function succeeds(work: () => unknown): boolean {

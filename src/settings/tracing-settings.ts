@@ -1,6 +1,6 @@
 import { IsIn, Matches } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
-import { type Mistake, Must, Setting, decimal, isHttpUrl, list } from './setting.js';
+import { type Mistake, Must, Setting, decimal, isHeaders, isHttpUrl, list } from './setting.js';
 
 /** Parses comma-separated `name=value` pairs with percent-encoded values; an invalid text is returned as it is, for the rule to reject. */
 function headers(text: string): Record<string, string> | string {
@@ -29,6 +29,7 @@ export class TracingSettings extends ComparisonSettings {
     secret: true,
   })
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
+  @Must('headers that HTTP can carry', isHeaders)
   OTEL_EXPORTER_OTLP_HEADERS?: Record<string, string>;
 
   @Setting(

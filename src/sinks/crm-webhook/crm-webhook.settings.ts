@@ -1,8 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { IsIn, Matches } from 'class-validator';
 import { parseJson } from '../../outgoing/http.js';
-import { type Mistake, Must, Setting, type Valid, isCertificates, isHttpUrl, list, succeeds } from '../../settings/setting.js';
+import { type Mistake, Must, Setting, type Valid, isCertificates, isHeaders, isHttpUrl, list, succeeds } from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { SinkSettings, incomplete } from '../settings.js';
 import { templateMistakes } from './template-check.js';
@@ -138,16 +137,4 @@ function isSecret(text: unknown): boolean {
   if (base64 === undefined) return false;
   const bytes = Buffer.from(base64, 'base64');
   return bytes.toString('base64') === base64 && bytes.length >= 24 && bytes.length <= 64;
-}
-
-function isHeaders(value: unknown): value is Record<string, string> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(
-    ([name, text]) =>
-      typeof text === 'string' &&
-      succeeds(() => {
-        validateHeaderName(name);
-        validateHeaderValue(name, text);
-      }),
-  );
 }
