@@ -36,3 +36,17 @@ test('every secret is found: in lists, in objects, in URLs as sent and as meant'
   // A shorter one may be part of a longer one.
   expect(found.map(text => text.length)).toEqual(found.map(text => text.length).toSorted((one, other) => other - one));
 });
+
+test.each([
+  ['postgres://app:socket%2Fword@/db?host=/run/postgresql', ['socket%2Fword', 'socket/word']],
+  ['postgres://app@127.0.0.1/db?password=query%2Fword', ['query/word']],
+])('the password of a database is found wherever its URL has it: %s', (DATABASE_URL, passwords) => {
+  const found = secretsOf(readSettings({ SDK_APP_IDS: '1400000001', DATABASE_URL }));
+  expect(found.toSorted()).toEqual([DATABASE_URL, ...passwords].toSorted());
+});
+
+test('what the address of a collector holds is found', () => {
+  const OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = 'https://trace-user:trace-word@collector.example.com/0123456789abcdef?key=trace-key';
+  const found = secretsOf(readSettings({ SDK_APP_IDS: '1400000001', OTEL_EXPORTER_OTLP_TRACES_ENDPOINT }));
+  expect(found).toEqual(expect.arrayContaining(['trace-user', 'trace-word', 'trace-key', '0123456789abcdef']));
+});

@@ -13,10 +13,11 @@ const openHeaders = /^(accept|content-type|user-agent)$/i;
 type Owners = readonly { settings: object }[];
 
 /** All secrets in the settings, longest first. */
-export function secretsOf(settings: { sinks: Owners; apps: Owners; proxies: Proxies }): string[] {
+export function secretsOf(settings: { sinks: Owners; apps: Owners; proxies: Proxies; tracesUrl?: string | undefined }): string[] {
   const owners = [...settings.sinks, ...settings.apps].map(owner => owner.settings);
   const proxies = [settings.proxies.http, settings.proxies.https].flatMap(proxy => (proxy ? userInfoOf(proxy.url) : []));
-  const texts = new Set([...secretsIn(settings, ...owners), ...proxies.filter(isLongEnough)]);
+  const traces = settings.tracesUrl === undefined ? [] : urlParts(new URL(settings.tracesUrl));
+  const texts = new Set([...secretsIn(settings, ...owners), ...[...proxies, ...traces].filter(isLongEnough)]);
   return [...texts].sort((a, b) => b.length - a.length);
 }
 
@@ -39,7 +40,8 @@ function textsIn(value: unknown): string[] {
     return Object.entries(value).flatMap(([name, text]) => (openHeaders.test(name) ? [] : headerParts(String(text))));
   }
   if (typeof value !== 'string') return [];
-  const url = URL.parse(value);
+  // Without a host: a database behind a Unix socket.
+  const url = URL.parse(value) ?? URL.parse(value.replace('@/', '@socket/'));
   return [value, value.replace(/^whsec_/, ''), ...(url ? urlParts(url) : [])];
 }
 
@@ -49,7 +51,7 @@ function userInfoOf({ username, password }: URL): string[] {
 
 /** The parts of a URL that may be secret; for a database only the password. */
 function urlParts(url: URL): string[] {
-  if (!url.protocol.startsWith('http')) return [url.password, unescape(url.password)];
+  if (!url.protocol.startsWith('http')) return [url.password, unescape(url.password), ...url.searchParams.getAll('password')];
   const query = url.search
     .slice(1)
     .split('&')
