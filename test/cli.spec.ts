@@ -102,6 +102,25 @@ describe('use', () => {
     60_000,
   );
 
+  // What a command says is searched for the mark.
+  test('a server that repeats what it is sent is shown without the token and the signature', async () => {
+    const echo = await fakeServer(({ headers, path }) => ({
+      status: headers['content-type'] ? 200 : 500,
+      body: { detail: headers.authorization, path },
+    }));
+    const environment = { SDK_APP_IDS: '1', WEBHOOK_TOKENS: mark };
+    const runs = [['pause', 'crm'], ['pause', 'crm', '--json'], ['sinks'], ['send-webhook']].map(words =>
+      cli.run([...words, '--url', echo.url], { environment }),
+    );
+    const [shown, asJson, list, sent] = await Promise.all(runs);
+    await echo.close();
+    expect(shown!.out).toMatch(/^detail +Bearer \*\*\*$/m);
+    expect(asJson!.out).toContain('"detail": "Bearer ***"');
+    expect(list!.errors).toBe('Bearer ***\n');
+    expect(sent!.out).toContain('&Sign=***"');
+    expect(echo.requests.map(({ headers }) => headers.authorization).filter(Boolean)).toEqual([1, 2, 3].map(() => `Bearer ${token}`));
+  }, 60_000);
+
   test('an unreadable .env exits 78', async () => {
     const other = mkdtempSync(join(folder, 'env-'));
     writeFileSync(join(other, '.env'), Buffer.from([0xff, 0xfe, 0x41]));

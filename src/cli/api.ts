@@ -18,7 +18,7 @@ export function segment(text: string): string {
 /** A client of the management API of a running service. */
 export class Api {
   private readonly base: URL;
-  private readonly authorization: string;
+  private readonly token: string;
 
   /** @throws CliError if the URL is invalid, SettingsError if there is no token */
   constructor(
@@ -30,8 +30,7 @@ export class Api {
     if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search || base.hash)
       throw new CliError('--url must be the address of the management port, such as http://127.0.0.1:3001', 2);
     this.base = base;
-    // Node encodes headers as latin1.
-    this.authorization = `Bearer ${Buffer.from(managementToken()).toString('latin1')}`;
+    this.token = managementToken();
   }
 
   get<T = object>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
@@ -81,7 +80,8 @@ export class Api {
 
   private async send(method: Method, path: string, payload?: object): Promise<{ status: number; body: object | null }> {
     const headers = {
-      authorization: this.authorization,
+      // Node encodes headers as latin1.
+      authorization: `Bearer ${Buffer.from(this.token).toString('latin1')}`,
       'user-agent': userAgent,
       ...(payload && { 'content-type': 'application/json' }),
     };
@@ -99,7 +99,8 @@ export class Api {
         bodyTimeout: 0,
         signal: AbortSignal.timeout(this.timeouts[method]),
       });
-      const answer = parseJson(await body.text());
+      // Another server at this URL may repeat what it was sent.
+      const answer = parseJson((await body.text()).replaceAll(JSON.stringify(this.token).slice(1, -1), '***'));
       return { status: statusCode, body: typeof answer === 'object' ? answer : null };
     } catch (error) {
       const isLate = error instanceof DOMException;

@@ -3,6 +3,8 @@ import { env } from 'node:process';
 import { request } from 'undici';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
 import { withEnvFile } from '../settings/env-file.js';
+import { cleaner } from '../settings/cleaner.js';
+import { secretsOf } from '../settings/secrets.js';
 import { type Settings, readSettings } from '../settings/settings.js';
 import { fromIso } from '../management/api/values.js';
 import { commands } from '../webhook/commands.js';
@@ -19,6 +21,8 @@ const fields = {
 
 /** Longer than the vendor's own timeout of 2 s. */
 const timeoutMs = 10_000;
+/** How much of an answer is printed, in characters. */
+const maxShown = 1000;
 
 /** Sends a webhook as the vendor does, and prints the response with its duration. @throws CliError */
 export async function sendWebhook(given: Readonly<Record<string, string | undefined>>): Promise<void> {
@@ -45,16 +49,18 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
     ...Object.fromEntries(present.map(([option, field]) => [field, given[option]])),
     EventTime: eventTime,
   };
-  await post(url, JSON.stringify(body));
+  // An answer may repeat what was sent; with the signature anyone can send webhooks for a minute.
+  const secrets = [...secretsOf(settings), query.Sign ?? ''];
+  await post(url, JSON.stringify(body), text => cleaner(secrets)(text, [], maxShown));
 }
 
-async function post(url: URL, body: string): Promise<void> {
+async function post(url: URL, body: string, clean: (text: string) => string): Promise<void> {
   const from = performance.now();
   const headers = { 'content-type': 'application/json', 'user-agent': userAgent };
   try {
     const answer = await request(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(timeoutMs) });
     const text = await answer.body.text();
-    print(`${answer.statusCode} ${plain(text.slice(0, 1000))} in ${Math.round(performance.now() - from)} ms`);
+    print(`${answer.statusCode} ${plain(clean(text))} in ${Math.round(performance.now() - from)} ms`);
     const packet = parseJson(text);
     const kept = typeof packet === 'object' && packet !== null && 'ErrorCode' in packet && packet.ErrorCode === 0;
     if (answer.statusCode !== 200 || !kept) process.exitCode = 1;
