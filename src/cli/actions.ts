@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { chunks } from '../database/limits.js';
 import type { AppDto, ComparisonDto } from '../management/api/comparisons/comparison.dto.js';
 import type { ReplayedDto } from '../management/api/deliveries/delivery.dto.js';
 import type { RebuildStateDto, VerifyStateDto } from '../management/api/sinks/sink.dto.js';
@@ -87,12 +88,11 @@ async function discard(api: Api, given: Given, ids: readonly string[]): Promise<
 }
 
 async function verify(api: Api, given: Given, sink: string): Promise<object> {
+  const path = sinkPath(sink, 'verify');
+  const read = (): Promise<VerifyStateDto> => api.get(path);
   const run = async (repair: boolean): Promise<VerifyStateDto> => {
-    await api.post(sinkPath(sink, 'verify'), { repair });
-    return ended(
-      () => api.get<VerifyStateDto>(sinkPath(sink, 'verify')),
-      ({ compared }) => `${compared} channels compared`,
-    );
+    await api.post(path, { repair });
+    return ended(read, ({ compared }) => `${compared} channels compared`);
   };
   const found = await run(false);
   const [different, surplus] = [found.missing + found.older + found.newer, found.surplus];
@@ -105,12 +105,13 @@ async function verify(api: Api, given: Given, sink: string): Promise<object> {
 }
 
 async function rebuild(api: Api, given: Given, sink: string): Promise<object> {
-  const read = (): Promise<RebuildStateDto> => api.get(sinkPath(sink, 'rebuild'));
+  const path = sinkPath(sink, 'rebuild');
+  const read = (): Promise<RebuildStateDto> => api.get(path);
   // Fails before the confirmation if there is no such index.
   await read();
   const channels = (await api.list<AppDto>('apps', {}, maxApps)).reduce((sum, app) => sum + app.channels, 0);
   await confirm(`${many(channels, 'channel')} will be sent to a new index of ${sink}, which then replaces the present one`, given);
-  await api.post(sinkPath(sink, 'rebuild'));
+  await api.post(path);
   return ended(read, ({ done, total }) => `${done} of ${total} channels sent`);
 }
 
@@ -127,8 +128,7 @@ async function importIds(api: Api, given: Given, file: string): Promise<void> {
   const { sdkAppId } = await appOf(api, given.app);
   await confirm(`${many(ids.length, 'id')} will be read from Tencent; channels that exist are recorded and sent to the sinks`, given);
   const done: object[] = [];
-  for (let first = 0; first < ids.length; first += maxIds) {
-    const channelIds = ids.slice(first, first + maxIds);
+  for (const channelIds of chunks(ids, maxIds)) {
     const result = await compared(api, await api.post<ComparisonDto>('imports', { sdkAppId, channelIds }));
     done.push(result);
     if (!given.json) printRecord(result);

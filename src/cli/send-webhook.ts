@@ -42,11 +42,10 @@ export async function sendWebhook(given: Readonly<Record<string, string | undefi
     ...(token !== undefined && { RequestTime: requestTime, Sign: hash('sha256', token + requestTime) }),
   };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  const present = Object.entries(fields).filter(([option]) => given[option] !== undefined);
   const body = {
     CallbackCommand: vendorCommand,
     Official_Account: given['channel'],
-    ...Object.fromEntries(present.map(([option, field]) => [field, given[option]])),
+    ...Object.fromEntries(Object.entries(fields).map(([option, field]) => [field, given[option]])),
     EventTime: eventTime,
   };
   // An answer may repeat what was sent; with the signature anyone can send webhooks for a minute.

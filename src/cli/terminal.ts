@@ -14,19 +14,19 @@ export class CliError extends Error {
   }
 }
 
-const highlights = {
-  green: /^(ok|ready|delivered|done)$/,
-  yellow: /^(warning|retrying|paused|not ready)$/,
-  red: /^(mistake|failure|failed|refused|misconfigured|down|parked)$/,
-} as const;
+const highlights = [
+  ['green', /^(ok|ready|delivered|done)$/],
+  ['yellow', /^(warning|retrying|paused|not ready)$/],
+  ['red', /^(mistake|failure|failed|refused|misconfigured|down|parked)$/],
+] as const;
 
 /** Whether the terminal supports cursor movement. */
 const interactive = stdout.isTTY && env['TERM'] !== 'dumb';
 const colourful = interactive && !env['NO_COLOR'];
 
 function colour(text: string): string {
-  const [name] = Object.entries(highlights).find(([, pattern]) => pattern.test(text)) ?? [];
-  return name === undefined ? text : styleText(name as keyof typeof highlights, text);
+  const [name] = highlights.find(([, pattern]) => pattern.test(text)) ?? [];
+  return name === undefined ? text : styleText(name, text);
 }
 
 /** Colours table cells; `undefined` without colours. */
