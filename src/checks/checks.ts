@@ -57,7 +57,9 @@ export class Checks {
   }
 
   async once(): Promise<void> {
-    const due = this.started ? await this.claimDue() : await this.claimAtStart();
+    if (this.started) for (const sink of this.served.all) await this.postpone(sink);
+    const claimed = await (this.started ? this.claimDue() : this.claimAtStart()).returning('id').execute();
+    const due = new Set(claimed.map(({ id }) => id));
     const checks = this.served.all.filter(({ id }) => due.has(id)).map(sink => this.checkOne(sink, !this.started));
     await Promise.all(checks).catch((error: unknown) => {
       if (!this.stopping.signal.aborted) throw error;
@@ -70,7 +72,7 @@ export class Checks {
     const served = this.served.all.find(sink => sink.name === name);
     if (!served) return null;
     const startedAt = this.clock.monotonic();
-    await this.sinks([served.id]).set(this.claimed(true)).execute();
+    await this.update([served]).set(this.claimed(true)).execute();
     const result = await this.checkOne(served, false);
     return { ...result, durationMs: Math.round(this.clock.monotonic() - startedAt) };
   }
@@ -89,46 +91,41 @@ export class Checks {
     return result;
   }
 
-  private sinks(ids: readonly number[]) {
+  private update(sinks: readonly ServedSink[]) {
+    const ids = sinks.map(({ id }) => id);
     return this.database.kysely.updateTable('sink').where(this.database.isAmong('id', ids));
   }
 
-  private claimed(marksStart: boolean): { next_check_at: number; start_check_at?: number } {
+  /** The columns that mark a sink as being checked. */
+  private claimed(marksStart: boolean) {
     const now = this.clock.now();
     return { next_check_at: now + checkTimeoutMs + graceMs, ...(marksStart && { start_check_at: now }) };
   }
 
-  private async claimAtStart(): Promise<Set<number>> {
+  private claimAtStart() {
     const now = this.clock.now();
     const isRecent = (eb: ExpressionBuilder<Tables, 'sink'>) => eb.between('start_check_at', now - startWindowMs, now);
-    const rows = await this.sinks(this.served.all.map(({ id }) => id))
+    return this.update(this.served.all)
       .set(this.claimed(true))
-      .$if(!this.database.embedded, sinks => sinks.where(eb => eb.or([eb('start_check_at', 'is', null), eb.not(isRecent(eb))])))
-      .returning('id')
-      .execute();
-    return new Set(rows.map(({ id }) => id));
+      .$if(!this.database.embedded, sinks => sinks.where(eb => eb.or([eb('start_check_at', 'is', null), eb.not(isRecent(eb))])));
   }
 
   /** Claims idle, unpaused sinks that are due. A time too far in the future can only come from a wrong clock. */
-  private async claimDue(): Promise<Set<number>> {
+  private claimDue() {
     const now = this.clock.now();
-    for (const sink of this.served.all) await this.postpone(sink);
-    const rows = await this.sinks(this.served.all.map(({ id }) => id))
+    return this.update(this.served.all)
       .set(this.claimed(false))
       .where('paused_at', 'is', null)
       .where(eb => eb.or([eb('next_check_at', '<=', now), eb('next_check_at', '>', now + checkIntervalMs.good + checkIntervalMs.bad)]))
-      .where(sql<boolean>`not exists (select 1 from delivery where delivery.sink = sink.id and delivery.state = 'pending')`)
-      .returning('id')
-      .execute();
-    return new Set(rows.map(({ id }) => id));
+      .where(sql<boolean>`not exists (select 1 from delivery where delivery.sink = sink.id and delivery.state = 'pending')`);
   }
 
   /** An attempt makes a check unnecessary for a while. Written at most once a minute. */
-  private async postpone({ id, name }: ServedSink): Promise<void> {
-    const at = this.attemptedAt.get(name);
+  private async postpone(sink: ServedSink): Promise<void> {
+    const at = this.attemptedAt.get(sink.name);
     if (at === undefined) return;
-    this.attemptedAt.delete(name);
-    await this.sinks([id])
+    this.attemptedAt.delete(sink.name);
+    await this.update([sink])
       .set({ next_check_at: at + checkIntervalMs.good })
       .where('check_state', 'is', null)
       .where('next_check_at', '<', at + checkIntervalMs.good - checkIntervalMs.bad)
