@@ -241,6 +241,25 @@ describe('settings of the role', () => {
     await database.asyncCommit(async trx => expect((await show.execute(trx)).rows).toEqual([{ role, synced: 'off', timeout: '3s' }]));
   }, 30_000);
 
+  test.each(['My Schema', 'a.b', 'channel-sync'])(
+    'its schema may be called %s',
+    async schema => {
+      const make = (...rights: string[]) =>
+        newRole(
+          '',
+          `create schema "${schema}"`,
+          `grant ${rights.join()} on schema "${schema}" to ROLE`,
+          `alter role ROLE set search_path = "${schema}"`,
+        );
+      const database = await Database.open((await make('usage')).url, () => undefined);
+      databases.push(database);
+      await expect(database.migrate()).rejects.toThrow(`grant create on schema "${schema}" to`);
+      const { recorder } = await openReady((await make('usage', 'create')).url);
+      expect(await recorder.record(webhook(), 5000)).toBe('recorded');
+    },
+    30_000,
+  );
+
   // Seen failing: a warning each minute that the server is starting or stopping.
   test('that it closes idle connections is no news', async () => {
     const { admin, url, role } = await newRole(

@@ -14,10 +14,10 @@ export async function checkPostgres(db: Kysely<Tables>, tables: readonly string[
   const { rows } = await sql<
     Record<'encoding' | 'version' | 'schema' | 'role', string> & { major: number; creates: boolean; barred: string | null }
   >`
-    select current_setting('server_encoding') as encoding, current_setting('server_version') as version, current_user as role,
-      current_setting('server_version_num')::int / 10000 as major, current_schema() as schema, has_schema_privilege(current_schema(), 'create') as creates,
+    select current_setting('server_encoding') as encoding, current_setting('server_version') as version, quote_ident(current_user) as role,
+      current_setting('server_version_num')::int / 10000 as major, quote_ident(current_schema()) as schema, has_schema_privilege(current_schema(), 'create') as creates,
       (select string_agg(relname, ', ' order by relname) from pg_class
-        where relnamespace = current_schema()::regnamespace and relkind = 'r' and relname = any(${tables}) and not (has_table_privilege(oid, 'select')
+        where relnamespace = quote_ident(current_schema())::regnamespace and relkind = 'r' and relname = any(${tables}) and not (has_table_privilege(oid, 'select')
           and has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))) as barred`.execute(
     db,
   );
