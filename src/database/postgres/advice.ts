@@ -19,6 +19,7 @@ const advice: readonly [RegExp, string][] = [
   [/^ERR_SSL|^EPROTO/, 'Check that it speaks TLS on this port, and that sslcert and sslkey of DATABASE_URL are of a CA that it knows'],
   [/^28/, 'Check user and password in DATABASE_URL, a client certificate (sslcert, sslkey) if it wants one, and pg_hba.conf'],
   [/^(3D000|57P04)/, 'Create this database, or correct its name in DATABASE_URL'],
+  [/^42501/, 'Grant this user connect on the database, create and usage on the schema, and all on its tables, without row-level security'],
   [/^42P01/, 'Its tables are missing: restore them, or restart channel-sync, which creates them again and records what was spooled'],
   [
     /^53300|no more connections|timeout exceeded/,

@@ -73,6 +73,7 @@ test('a busy connection is not checked', async () => {
 // Their messages end in "timeout", which means the network only where the server did not say it.
 test.each([
   ['57P01', 'terminating connection due to administrator command', /administrator/],
+  ['42501', 'permission denied for table change', /Grant this user/],
   ['57P03', 'the database system is starting up', /starting/],
   ['57P04', 'terminating connection due to database drop', /Create this database/],
   ['57P05', 'terminating connection due to idle-session timeout', /idle_session_timeout/],
