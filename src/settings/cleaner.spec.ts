@@ -99,6 +99,22 @@ test('what holds no secret stays as it is', () => {
   for (const text of texts) expect(clean(text)).toBe(text);
 });
 
+describe.each(Object.keys(writings))('a secret %s', how => {
+  const written = writings[how]!(secret);
+
+  it('that is cut by the end of the text is replaced', () => {
+    for (let length = Math.ceil(written.length * 0.9); length < written.length; length++)
+      for (const end of ['', '…', '..."}'])
+        expect(cleaner([secret])(`got ${written.slice(0, length)}${end}`)).toMatch(/^got \*\*\*.{0,12}$/s);
+  });
+});
+
+test('what only ends like the beginning of a secret stays as it is', () => {
+  const clean = cleaner([secret]);
+  for (const text of ['got q7Zx-k/', 'got q7Zx-k/9" and more', 'got q7Zx-k/8"…', '', '"}'.repeat(4000)])
+    expect(clean(text)).toBe(text.slice(0, 4000));
+});
+
 test('of a long text the beginning is left, without half a secret at its end', () => {
   const clean = cleaner([secret]);
   expect(clean('x'.repeat(9000))).toBe('x'.repeat(4000));

@@ -90,10 +90,19 @@ function needlesOf(secrets: readonly string[]): string[] {
   return [...new Set(texts.map(text => text.replace(/\s+/g, '')))].filter(Boolean);
 }
 
-/** The ranges in the original text where any needle occurs. */
+/** A shorter beginning of a secret at the end of a text may be a chance, and tells little. */
+const minPartLength = 8;
+/** What may follow a secret that was cut: half an escape or character, or what marks the cut and closes the text around it. */
+const afterCut = /(?:%[\da-f]?|\\(?:u[\da-f]{0,3})?|&#?\w{0,6})?[\0\ufffd.…"'})\]]{0,8}$/i;
+
+/** The ranges in the original text where any needle occurs, or begins and is cut by the end of the text. */
 function rangesOf({ text, rangeOf }: View, needles: readonly string[]): Range[] {
+  const ends = [text, text.replace(afterCut, '')];
   return needles.flatMap(needle => {
-    const ranges: Range[] = [];
+    const ranges = ends.flatMap(end => {
+      const at = end.indexOf(needle.slice(0, minPartLength), Math.max(0, end.length - needle.length));
+      return at >= 0 && needle.startsWith(end.slice(at)) ? [rangeOf([at, end.length])] : [];
+    });
     for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + 1)) ranges.push(rangeOf([at, at + needle.length]));
     return ranges;
   });
@@ -109,7 +118,7 @@ function widened(text: string, [start, end]: Range): Range {
 
 /**
  * Returns a function that replaces secrets with `***`, whether plain, percent-encoded, JSON- or HTML-escaped, split by white space,
- * or any of these in base64, also as part of a longer base64 text.
+ * or any of these in base64, also as part of a longer base64 text, and also where the end of the text cuts it.
  * @param secrets must not be so short that they would match in any text
  */
 export function cleaner(secrets: readonly string[]): Clean {
