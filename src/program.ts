@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { env } from 'node:process';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { collectDefaultMetrics } from 'prom-client';
@@ -6,7 +7,11 @@ import { AppModule } from './app.module.js';
 import { UnusableDatabase } from './database/errors.js';
 import { Metrics } from './management/metrics.js';
 import { Log, stackOf } from './process/log.js';
+import { cleaner } from './settings/cleaner.js';
+import { withEnvFile } from './settings/env-file.js';
 import { SettingsError } from './settings/environment.js';
+import { secretsOf } from './settings/secrets.js';
+import { examineSettings } from './settings/settings.js';
 import { type Service, type Stop, startService } from './service.js';
 import { exitHandlers } from './process/exit-handlers.js';
 
@@ -18,6 +23,7 @@ const stopTimeoutMs = 24_500;
 async function main(): Promise<void> {
   // If the reader of our output goes away, webhooks must still be stored.
   process.stdout.on('error', () => undefined);
+  exitHandlers.onUncaught = failStart;
   try {
     const app = await NestFactory.create<NestExpressApplication>(AppModule.with(), {
       bodyParser: false,
@@ -30,16 +36,17 @@ async function main(): Promise<void> {
     collectDefaultMetrics({ register: app.get(Metrics).registry });
     drainOnExit(await startService(app), log);
   } catch (error) {
-    const problems = problemsOf(error);
-    process.stderr.write(`${(problems ?? [`could not start: ${stackOf(error)}`]).join('\n')}\n`);
-    process.exit(problems ? configExit : 1);
+    failStart(error);
   }
 }
 
-/** Configuration problems that must be fixed before the service can start, one per line; `null` for other errors. */
-function problemsOf(error: unknown): readonly string[] | null {
-  if (error instanceof SettingsError) return error.mistakes;
-  return error instanceof UnusableDatabase ? [`DATABASE_URL: ${error.message}`] : null;
+/** Ends the process with what must be fixed, one problem per line, or with the error. Secrets are removed, as in the log. */
+function failStart(error: unknown): void {
+  const isUnusable = error instanceof UnusableDatabase;
+  const text = isUnusable ? `DATABASE_URL: ${error.message}` : `could not start: ${stackOf(error)}`;
+  const clean = (): string => cleaner(secretsOf(examineSettings(...withEnvFile(env)).settings))(text);
+  process.stderr.write(`${error instanceof SettingsError ? error.message : clean()}\n`);
+  process.exit(isUnusable || error instanceof SettingsError ? configExit : 1);
 }
 
 /**

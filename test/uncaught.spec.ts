@@ -120,9 +120,9 @@ describe('what nobody caught', () => {
   test.concurrent.each(['exception', 'rejection'])(
     '%s before the service has started: told on standard error, exit 1',
     async kind => {
-      const service = start({ THROW: kind, THROW_AT: 'start', WEBHOOK_TOKENS: 'abc' });
+      const service = start({ THROW: kind, THROW_AT: 'start' });
       expect(await service.exited).toBe(1);
-      expect(service.stderr).toMatch(/^could not start: Error: thrown on purpose.*\n +at /);
+      expect(service.stderr).toMatch(/^could not start: Error: thrown on purpose, with \*\*\*\n +at /);
       expect(service.lines.filter(({ msg }) => msg === 'listening')).toEqual([]);
     },
     30_000,
