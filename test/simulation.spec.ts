@@ -28,6 +28,7 @@ test.each([
   [11440, 'a replica starts a second after the shared clock was set'],
   [60621, 'a replica starts between a jump of the shared clock and the moment that another one notices it'],
   [50219, 'a machine is suspended with work at hand, which another replica does meanwhile'],
+  [101351, 'a machine wakes up just before its leases end'],
   [70288, 'a card that was under way in a suspended machine arrives after a newer one'],
 ])(
   'an hour that broke a promise before, seed %i: %s',

@@ -6,11 +6,14 @@ import { Misconfigured, Refused, SinkError, TryAgain } from '../sinks/errors.js'
 import type { Report, ReportSink } from '../sinks/report-sink.js';
 import type { SinkSettings } from '../sinks/settings.js';
 import type { Sink } from '../sinks/sink-type.js';
+import { renewIntervalMs } from './retry.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
 /** How long after its own timeout a sink's attempt is aborted from outside. */
 export const overrunMs = 2000;
+/** How late a renewal may come. */
+const lateRenewalMs = 1000;
 /** Maximum size of the deliveries held for a sink; a single delivery may exceed it. */
 const maxHeldBytes = 8 * 1024 * 1024;
 /** Up to this many times CONCURRENCY attempts are held, so that the next one can start as soon as one ends. */
@@ -87,9 +90,10 @@ export class Attempts {
     for (const work of works) this.leases.set(work, until);
   }
 
-  private isHeld(work: LaneWork): boolean {
+  /** Whether its lease lasts until the next renewal, even a late one: otherwise it might end before the attempt does. */
+  private mayAttempt(work: LaneWork): boolean {
     const { monotonic, wall } = this.leases.get(work)!;
-    return monotonic > this.clock.monotonic() && wall > this.clock.wall();
+    return Math.min(monotonic - this.clock.monotonic(), wall - this.clock.wall()) > renewIntervalMs + lateRenewalMs;
   }
 
   forget(ended: readonly Ended[]): void {
@@ -122,7 +126,7 @@ export class Attempts {
     const works = this.queue.shift()!;
     while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
     // If this process was blocked for long, other processes may have taken some of these lanes.
-    const expired = works.filter(work => !this.isHeld(work));
+    const expired = works.filter(work => !this.mayAttempt(work));
     for (const work of expired) this.leases.delete(work);
     if (expired.length > 0) this.onEnd([], 0);
     const ours = works.filter(work => this.leases.has(work));

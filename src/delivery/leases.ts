@@ -12,8 +12,11 @@ const lanesPerPage = 2000;
 export class Leases {
   constructor(protected readonly database: Database) {}
 
-  /** Extends leases. @returns the works whose lease is still held; a lost lease is not taken back */
-  renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
+  /** Extends leases. @returns the works whose lease is certainly held until then; a lost lease is not taken back */
+  async renew(sink: RegisteredSink, works: readonly LaneWork[], until: number): Promise<LaneWork[]> {
+    await this.database.readClock();
+    // After a jump, or if our machine was suspended, the other processes would read `until` by another clock.
+    if (this.database.time.jump !== 0) return [];
     return this.updateHeld(sink, works, sql`due_at = ${until}`);
   }
 

@@ -35,8 +35,9 @@ function burst(perSecond: number): number {
   return Math.max(1, Math.floor(perSecond / 20));
 }
 
-/** The duration of a lease; running workers renew it in time. */
+/** The duration of a lease, and how often running workers renew it. */
 export const leaseMs = 10_000;
+export const renewIntervalMs = 3000;
 
 /** How far ahead of now each stored time can be set at most. */
 export const maxAhead = {

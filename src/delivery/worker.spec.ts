@@ -61,7 +61,7 @@ function startAll(queues: readonly LaneWork[][][], started: (sink: number) => vo
   const sinks = queues.map((queue, index) => {
     const sink = { deliver: () => Promise.resolve(started(index)) };
     const attempts = new Attempts(sink, many, { monotonic, wall: () => 0 }, () => undefined, signal, starts);
-    for (const work of queue) attempts.take(work, 1000);
+    for (const work of queue) attempts.take(work, 10_000);
     return attempts;
   });
   for (const attempts of sinks) void attempts.start();
@@ -114,12 +114,12 @@ test('what was released while it waited for its turn is not started', async () =
   for (let turn = 0; turn < 10; turn++) await nextTurn();
   expect(started[1]).toBe(before);
   // Its next work is started again.
-  for (const work of works(5)) sinks[1]!.take(work, 1000);
+  for (const work of works(5)) sinks[1]!.take(work, 10_000);
   void sinks[1]!.start();
   await until(() => started[1] === before + 5, 'the next work');
 });
 
-test('what waited for its turn until its lease was over is not started', async () => {
+test('what waited for its turn until its lease may end before the next renewal is not started', async () => {
   let [started, now] = [0, 0];
   const [attempts] = startAll(
     [works(30)],
@@ -127,7 +127,7 @@ test('what waited for its turn until its lease was over is not started', async (
     () => now,
   );
   while (started === 0) await nextTurn();
-  now = 1000;
+  now = 6000;
   const before = started;
   for (let turn = 0; turn < 10; turn++) await nextTurn();
   expect([started, attempts!.works.length]).toEqual([before, before]);
@@ -135,31 +135,34 @@ test('what waited for its turn until its lease was over is not started', async (
 });
 
 // Fails if the lease is checked only at every fourth start. The monotonic clock stops while a machine is suspended.
-test.each(['monotonic', 'wall'] as const)('no attempt starts once its lease may be over by the %s clock', async passing => {
-  const times = { monotonic: 1000, wall: 5000 };
-  const started: string[] = [];
-  const turns = [{ ...nothing, claimed: works(8) }];
-  const lanes = {
-    turn: () => Promise.resolve(turns.shift() ?? nothing),
-    release: () => Promise.resolve(),
-    giveBack: () => Promise.resolve(),
-  } as unknown as Lanes;
-  const sink = {
-    deliver: ({ id }: { id: string }) => {
-      started.push(id);
-      // The process is blocked while the second starts.
-      if (started.length === 2) times[passing] += 10_000;
-      return Promise.resolve();
-    },
-  };
-  const clock = { now: () => 0, monotonic: () => times.monotonic, wall: () => times.wall };
-  const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, new EngineEvents(), clock, host);
-  worker.start();
-  await until(() => started.length === 2, 'the second start');
-  for (let turn = 0; turn < 10; turn++) await nextTurn();
-  await worker.drain(0);
-  expect(started).toEqual(['delivery 0', 'delivery 1']);
-});
+test.each(['monotonic', 'wall'] as const)(
+  'no attempt starts once its lease may end before the next renewal by the %s clock',
+  async passing => {
+    const times = { monotonic: 1000, wall: 5000 };
+    const started: string[] = [];
+    const turns = [{ ...nothing, claimed: works(8) }];
+    const lanes = {
+      turn: () => Promise.resolve(turns.shift() ?? nothing),
+      release: () => Promise.resolve(),
+      giveBack: () => Promise.resolve(),
+    } as unknown as Lanes;
+    const sink = {
+      deliver: ({ id }: { id: string }) => {
+        started.push(id);
+        // The process is blocked while the second starts.
+        if (started.length === 2) times[passing] += 6000;
+        return Promise.resolve();
+      },
+    };
+    const clock = { now: () => 0, monotonic: () => times.monotonic, wall: () => times.wall };
+    const worker = new Worker({ id: 1, name: 'crm', type: 'webhook', mode: 'log' }, sink, settings, lanes, new EngineEvents(), clock, host);
+    worker.start();
+    await until(() => started.length === 2, 'the second start');
+    for (let turn = 0; turn < 10; turn++) await nextTurn();
+    await worker.drain(0);
+    expect(started).toEqual(['delivery 0', 'delivery 1']);
+  },
+);
 
 // Fails if every wake-up runs a turn: results of other sinks wake a rate-limited sink far more often than it may send.
 test('what wakes a worker while its sink may not be sent anything costs no turn', async () => {

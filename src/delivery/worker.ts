@@ -10,7 +10,7 @@ import type { Sink } from '../sinks/sink-type.js';
 import { type AnswerOrNone, Attempts, overrunMs } from './attempts.js';
 import type { LocalWorker } from './enqueue.js';
 import { ClockJumped, type Lanes, type Turn } from './lanes.js';
-import { leaseMs } from './retry.js';
+import { leaseMs, renewIntervalMs } from './retry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 
@@ -24,7 +24,6 @@ export interface WorkerHost {
   reportFailure(sink: string, error: Error | null): void;
 }
 
-const renewIntervalMs = 3000;
 const databasePauseMs = 1000;
 const maxClaimBytes = 4 * 1024 * 1024;
 /** How long a report sink's refreshes are gathered. */

@@ -123,6 +123,23 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     },
   );
 
+  test('a lease is not renewed by a clock that was set, until that is noticed everywhere', async () => {
+    const { clock, database, record, register, pass } = await stage(await newStore());
+    const sink = await register();
+    await record();
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+    const works = (await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed.flat();
+    const lease = () => database.kysely.selectFrom('lane').select('due_at').executeTakeFirstOrThrow();
+    const before = await lease();
+    clock.ahead = -9500;
+    expect(await lanes.renew(sink, works, database.now() + 10_000)).toEqual([]);
+    expect(await lease()).toEqual(before);
+    await pass(4000);
+    expect(await lanes.renew(sink, works, database.now() + 10_000)).toEqual(works);
+    expect(await lease()).not.toEqual(before);
+  });
+
   test.each([10 * year, -10 * year, 8 * hour, -8 * hour])('a jump by %d ms makes nothing older or younger than it is', async by => {
     const { clock, database, record, register, attempt, pass, states } = await stage(await newStore());
     const sink = await register();
