@@ -56,8 +56,8 @@ export async function channelPage(
     const sizes = all.map(({ bytes }) => bytes);
     const keys = all.slice(0, fitting(sizes, maxPageBytes));
     const ids = keys.filter(key => wants(filters, { ...key, existenceChanged: true, fields: [] })).map(({ id }) => id);
-    if (newVersions) await takeVersions(database, trx, ids, 0);
-    const rows = await latestOf(database, trx, sink, ids);
+    if (newVersions && ids.length > 0) await takeVersions(database, trx, ids, 0);
+    const rows = ids.length === 0 ? [] : await latestOf(database, trx, sink, ids);
     const last = keys.at(-1);
     return {
       wanted: rows.map(row => wantedOf(row, sink, filters.fields !== undefined)),

@@ -38,8 +38,10 @@ export async function registerSinks(database: Database, configured: readonly Con
       registered.push({ id, ...sink });
     }
     const removed = rows.filter(row => row.removed_at === null && !registered.some(sink => sink.id === row.id)).map(row => row.id);
-    const removedAt = { removed_at: await recordedAt(trx, now) };
-    await trx.updateTable('sink').set(removedAt).where(database.isAmong('id', removed)).execute();
+    if (removed.length > 0) {
+      const removedAt = { removed_at: await recordedAt(trx, now) };
+      await trx.updateTable('sink').set(removedAt).where(database.isAmong('id', removed)).execute();
+    }
     return registered;
   });
 }
