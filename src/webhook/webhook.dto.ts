@@ -7,27 +7,26 @@ import { vendorNames } from '../channel/profile.js';
 import { Must } from '../settings/setting.js';
 import { commands } from './commands.js';
 
-const Text = (): PropertyDecorator => Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : value));
-
-const OptionalText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional(), Text());
+/** Texts may be a megabyte long: `fieldsIn` makes them well-formed, once. */
+const ProfileText = (): PropertyDecorator => applyDecorators(IsString(), IsOptional());
 
 /** The fields of a webhook that we use (Tencent Cloud, product 1047, document 60797); absent or `null` means unchanged, `""` cleared. */
 export class WebhookDto {
   /** The channel's id, such as `@TOA#_shop_news`. */
-  @Text()
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wellFormed(value) : value))
   @Must('a text that is not blank, of at most 255 bytes', isChannelId)
   Official_Account!: string;
 
-  @OptionalText()
+  @ProfileText()
   Name?: string | null;
 
-  @OptionalText()
+  @ProfileText()
   FaceUrl?: string | null;
 
-  @OptionalText()
+  @ProfileText()
   Introduction?: string | null;
 
-  @OptionalText()
+  @ProfileText()
   Organization?: string | null;
 
   /** Who made the change. Anything but a string counts as absent. */
