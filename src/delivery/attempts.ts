@@ -12,7 +12,7 @@ import type { LaneWork } from './work.js';
 
 /** How long after its own timeout a sink's attempt is aborted from outside. */
 export const overrunMs = 2000;
-/** How late a renewal may come. */
+/** How late a renewal may come, as on a machine that has just woken up. */
 const lateRenewalMs = 1000;
 /** Maximum size of the deliveries held for a sink; a single delivery may exceed it. */
 const maxHeldBytes = 8 * 1024 * 1024;
@@ -36,7 +36,7 @@ export class Attempts {
   private suspect = false;
 
   /**
-   * @param onEnd called when an attempt has ended, and when work was dropped because its lease may have expired
+   * @param onEnd called when an attempt has ended, and when work was dropped because its lease ends too soon
    * @param stop cancels the attempts in progress
    * @param starts what all sinks of the process may start per turn of the event loop
    */
@@ -125,10 +125,10 @@ export class Attempts {
     if (!this.mayStart()) return;
     const works = this.queue.shift()!;
     while (this.queue.length > 0 && works.length + this.queue[0]!.length <= this.batchSize) works.push(...this.queue.shift()!);
-    // If this process was blocked for long, other processes may have taken some of these lanes.
-    const expired = works.filter(work => !this.mayAttempt(work));
-    for (const work of expired) this.leases.delete(work);
-    if (expired.length > 0) this.onEnd([], 0);
+    // If this process was blocked for long, other processes have some of these lanes, or will have them during the attempt.
+    const ending = works.filter(work => !this.mayAttempt(work));
+    for (const work of ending) this.leases.delete(work);
+    if (ending.length > 0) this.onEnd([], 0);
     const ours = works.filter(work => this.leases.has(work));
     if (ours.length > 0) void this.attempt(ours);
   }
