@@ -16,6 +16,7 @@ import { applySinkAction } from '../management/pause.js';
 import { Lanes } from './lanes.js';
 import { type RegisteredSink, registerSinks } from '../sinks/registry.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
+import { unfinishedOf } from '../reports/results.js';
 import type { Answer, Ended } from './settlement.js';
 import type { LaneWork } from './work.js';
 import type { AttemptEnd } from '../process/engine-events.js';
@@ -570,6 +571,24 @@ eachStore('delivery', store => {
     const rows = await database.kysely.selectFrom('delivery').select('message_ref').where('message_ref', 'like', 'digest%').execute();
     expect(rows.map(row => row.message_ref)).toEqual(Array(6).fill('digest 1'));
     await drain();
+  });
+
+  test('what another report sink failed to show is finished all the same; what a sink failed to get is not', async () => {
+    const database = await store.open();
+    const { serve, change, settled, drain } = stage(database);
+    await serve({ crm: ['log', new ScriptedSink()], cards: ['report', new ScriptedReport()] });
+    await change();
+    await settled();
+    await drain();
+    const [{ change_id }] = (await database.kysely.selectFrom('delivery').select('change_id').limit(1).execute()) as [
+      { change_id: string },
+    ];
+    const unfinishedAfterParkedAt = async (name: string): Promise<number> => {
+      const sink = database.kysely.selectFrom('sink').select('id').where('name', '=', name);
+      await database.kysely.updateTable('delivery').set({ state: 'parked' }).where('sink', '=', sink).execute();
+      return (await database.kysely.transaction().execute(trx => unfinishedOf(database, trx, [change_id]))).size;
+    };
+    expect([await unfinishedAfterParkedAt('cards'), await unfinishedAfterParkedAt('crm')]).toEqual([0, 1]);
   });
 
   // Fails if the worker drops the count, or if the rate counts attempts only.
