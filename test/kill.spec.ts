@@ -60,7 +60,6 @@ test('SIGTERM: not ready at once, webhooks are still taken, a second one skips t
   expect(Date.now() - startedAt).toBeLessThan(4000);
 }, 30_000);
 
-// Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
 test('any number of log sinks: nothing is written to standard error', async () => {
   const sinks = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`SINK_L${index}_TYPE`, 'log']));
   const service = start({ DATABASE_URL: `sqlite:${join(folder, 'log.db')}`, ...sinks });
@@ -79,6 +78,7 @@ test('SIGHUP, as from a terminal that is closed, is answered like SIGTERM', asyn
   expect(await service.kill('SIGHUP')).toBe(0);
 }, 30_000);
 
+// Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
 test('SIGTERM: a webhook that comes slowly is answered while attempts end, and what nobody ends is cut', async () => {
   const service = start({ DATABASE_URL: `sqlite:${join(folder, 'slow.db')}` });
   const { url } = await service.listening();

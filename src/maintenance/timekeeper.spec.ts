@@ -37,6 +37,8 @@ class FakeClock extends Clock {
   }
 }
 
+const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+
 const opened: Database[] = [];
 
 /** A process that uses this database. */
@@ -73,11 +75,11 @@ async function stage(url: string, clock = new FakeClock()) {
   /** Makes one attempt of what is due. @returns whether anything was due */
   const attempt = async (sink: RegisteredSink, failure: TryAgain | null, perSecond: number | null = null): Promise<boolean> => {
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond };
-    const { claimed } = await lanes.turn(sink, [], 24 * hour, claim, database.now());
+    const one = { ...claim, attempts: 1, perSecond };
+    const { claimed } = await lanes.turn(sink, [], 24 * hour, one, database.now());
     const answers = claimed.flat().map(work => ({ work, answer: failure ? { failure } : { messageRef: null } }));
     if (answers.length > 0)
-      await lanes.turn(sink, [{ at: database.now(), durationMs: 1, answers }], 24 * hour, { ...claim, attempts: 0 }, database.now());
+      await lanes.turn(sink, [{ at: database.now(), durationMs: 1, answers }], 24 * hour, { ...one, attempts: 0 }, database.now());
     return answers.length > 0;
   };
   /** Lets time pass in steps, so that jumps of the clock are noticed. */
@@ -128,7 +130,6 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     const sink = await register();
     await record();
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 1, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
     const works = (await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed.flat();
     const lease = () => database.kysely.selectFrom('lane').select('due_at').executeTakeFirstOrThrow();
     const before = await lease();
@@ -193,7 +194,6 @@ describe.each(['sqlite', 'postgres'])('timekeeper (%s)', kind => {
     const sink = await register();
     await record();
     const lanes = new Lanes(database, v4, () => 0.5);
-    const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
     const held = (await lanes.turn(sink, [], 24 * hour, claim, database.now())).claimed.flat();
     expect(held).toHaveLength(1);
     clock.ahead = hour;
@@ -261,7 +261,6 @@ test('a process that starts just after another one has noticed a jump takes no l
   await first.record();
   // A more precise reading of the shared clock may set the estimate back a little.
   await first.pass(1000);
-  const claim = { attempts: 4, batchSize: 1, bytes: 1_000_000, leaseMs: 10_000, probeMs: 5000, perSecond: null };
   const claimed = async (database: Database): Promise<number> =>
     (await new Lanes(database, v4, () => 0.5).turn(sink, [], 24 * hour, claim, database.now())).claimed.length;
   expect(await claimed(first.database)).toBe(1);
