@@ -50,8 +50,8 @@ function failStart(error: unknown): void {
 }
 
 /**
- * Drains on SIGTERM, SIGINT and SIGHUP; a second signal skips the wait for load balancers. Also drains after an uncaught error: our state is then
- * unknown, but requests and attempts in progress should still finish.
+ * Drains on SIGTERM, SIGINT and SIGHUP; a second signal skips the wait for load balancers. Also drains after an uncaught error: our state
+ * is then unknown, but requests and attempts in progress should still finish.
  */
 function drainOnExit(service: Service, log: Log): void {
   let stop: Stop | undefined;

@@ -90,7 +90,7 @@ function needlesOf(secrets: readonly string[]): string[] {
   return [...new Set(texts.map(text => text.replace(/\s+/g, '')))].filter(Boolean);
 }
 
-/** A shorter beginning of a secret at the end of a text may be a chance, and tells little. */
+/** A shorter beginning of a secret at the end of a text may be a coincidence, and reveals little. */
 const minPartLength = 8;
 /** What may follow a secret that was cut: half an escape or character, or what marks the cut and closes the text around it. */
 const afterCut = /(?:%[\da-f]?|\\(?:u[\da-f]{0,3})?|&#?\w{0,6})?[\0\ufffd.…"'})\]]{0,8}$/i;

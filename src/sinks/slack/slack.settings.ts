@@ -2,7 +2,7 @@ import { IsIn, Matches, isTimeZone } from 'class-validator';
 import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
-/** The path of a webhook's URL and the token are all that Slack goes by: a user name would be a mistake. */
+/** Slack identifies us by the path of a webhook's URL, or by a token: a user name can only be a mistake. */
 const isUrlWithoutUser = (value: unknown): boolean => isHttpUrl(value) && !/^https?:\/\/[^/?#]*@/i.test(String(value));
 const IsSlackUrl = (): PropertyDecorator => Must('an http or https URL without user name and password', isUrlWithoutUser);
 
