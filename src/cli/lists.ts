@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Api, segment } from './api.js';
 import { CliError, print, printJson, printRecord, printTable } from './terminal.js';
 
+/** Filters of the API by their command-line options. */
 export const filters = {
   sink: { flags: '--sink <name>', field: 'sink', what: 'only of this sink' },
   app: { flags: '--app <id>', field: 'sdkAppId', what: 'only of this app' },
@@ -77,6 +78,7 @@ export const lists: readonly List[] = [
   },
 ];
 
+/** The query parameters for the given options. */
 export function selectors(given: Options, allowed: readonly Filter[]): Record<string, string> {
   return Object.fromEntries(allowed.flatMap(name => (given[name] === undefined ? [] : [[filters[name].field, given[name]]])));
 }

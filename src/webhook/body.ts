@@ -19,7 +19,10 @@ const inflaters: ReadonlyMap<string, Inflate> = new Map(
 /** Each frame needs its own decoder, and a small body could hold 200,000 empty ones. */
 const maxFrames = 1000;
 
-/** Reads and decompresses a body, using at most four times `limit` bytes of memory. An empty one may have any encoding. @throws Refusal */
+/**
+ * Reads and decompresses a body, using at most four times `limit` bytes of memory. An empty body is accepted with any encoding.
+ * @throws Refusal if the decompressed body is too large, its encoding is unknown or its data is corrupt
+ */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   const inflate = inflaters.get(encoding);

@@ -7,6 +7,7 @@ export const commands: Readonly<Record<string, Command>> = {
   'OfficialAccount.CallbackAfterOfficialAccountDestroyed': 'destroyed',
 };
 
+/** Whether we handle this command. */
 export function isOurs(command: unknown): command is string {
   return typeof command === 'string' && Object.hasOwn(commands, command);
 }

@@ -40,7 +40,9 @@ export class SignatureGuard implements CanActivate {
 
 /**
  * Verifies the vendor's signature: `Sign` is the hex SHA-256 of token + RequestTime, a plain hash, not an HMAC (Tencent Cloud, product 1047,
- * document 34354). Any token may match, since there are two during rotation. @returns `null` if it is valid
+ * document 34354). Compared in constant time; any token may match, since there are two during rotation.
+ * @param windowSeconds maximum distance of RequestTime from `nowMs` in either direction, inclusive
+ * @returns `null` if the signature is valid
  */
 export function signatureFault(
   sign: unknown,

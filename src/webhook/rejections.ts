@@ -9,6 +9,7 @@ import { Log } from '../process/log.js';
 export const rejectionCauses = ['app', 'unsigned', 'clock', 'signature', 'too_large', 'invalid', 'unavailable'] as const;
 export type RejectionCause = (typeof rejectionCauses)[number];
 
+/** What is wrong with a webhook. */
 export interface Fault {
   cause: RejectionCause;
   /** How far RequestTime was ahead of our clock; `null` if it was missing, malformed or irrelevant. */

@@ -45,6 +45,7 @@ export class PageQuery {
   cursor?: string;
 }
 
+/** Paging and a period. */
 export class PeriodQuery extends PageQuery {
   /** Only items that arrived or were done at or after this time, ISO 8601; UTC if no time zone is given */
   @Time()
@@ -66,6 +67,7 @@ export class ArrivalsQuery extends PeriodQuery {
   channelId?: string;
 }
 
+/** Filters for changes. */
 export class ChangesQuery extends ArrivalsQuery {
   /** Only changes from this source */
   @IsOptional()

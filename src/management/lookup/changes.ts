@@ -11,6 +11,7 @@ const maxSearched = { changes: 5000, fields: 1000 };
 /** How many changes are loaded at once. */
 const pageSize = 50;
 
+/** The latest changes that pass the filters. */
 export async function latestChanges(database: Database, filters: Filters, limit: number): Promise<ListedChange[]> {
   const latest = database.kysely.selectFrom('change').select(['id', 'channel']).orderBy('id', 'desc').limit(maxSearched.changes);
   const { sdkAppIds, channels } = filters;

@@ -3,6 +3,7 @@ import { sameSecret } from '../api/bearer.js';
 
 const linkValidityMs = 3_600_000;
 
+/** The query parameters of a link. */
 export interface PageLink {
   /** When the link expires, in seconds since 1970. */
   until?: string;

@@ -45,6 +45,7 @@ const zhCN: typeof en = {
   changeColumns: { at: '时间', what: '变更', operator: '操作者' },
 };
 
+/** The texts of the page by language tag. */
 export const pageTexts = { en, 'zh-CN': zhCN };
 export type Language = keyof typeof pageTexts;
 type PageTexts = typeof en;

@@ -52,6 +52,7 @@ const meanings = (
   [[131000], 'stop', ['vendor_not_enabled'], ['vendor_enable']],
 ];
 
+/** Maps a code to an error with advice for this app. */
 export function errorOf(code: number, sdkAppId: string): VendorError {
   const [, kind, what, advice, waitMs] = meanings(variablesOf(sdkAppId)).find(([codes]) => codes.includes(code)) ?? [];
   if (!kind) return new VendorError('retry', ['vendor_answered', code], ['vendor_look_up'], code);

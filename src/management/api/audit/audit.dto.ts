@@ -1,6 +1,7 @@
 import type { Action } from '../../../database/audit.js';
 import { PageDto } from '../list.dto.js';
 
+/** An action of a person. */
 export class AuditActionDto {
   /** Ascending @example "17" */
   id!: string;

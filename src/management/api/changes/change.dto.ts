@@ -16,6 +16,7 @@ export class ProfileDto {
   organization!: string | null;
 }
 
+/** A changed field. */
 export class FieldChangeDto {
   /** The name of the field */
   field!: FieldName;
@@ -59,6 +60,7 @@ export class ChangeDto {
   stale!: FieldName[];
 }
 
+/** A change with its resulting profile and its deliveries. */
 export class ChangeDetailDto extends ChangeDto {
   /** The complete profile after the change */
   profile!: ProfileDto;

@@ -4,6 +4,7 @@ import type { Mode } from '../../../sinks/sink.js';
 import { PageDto, PageQuery, NonEmptyText } from '../list.dto.js';
 import { ProfileDto } from '../changes/change.dto.js';
 
+/** The state of a channel at a sink. */
 export class ChannelSinkDto {
   sink!: string;
   /** The mode of the sink */
@@ -50,6 +51,7 @@ class KnownChannelDto {
   verifiedAt!: Date | null;
 }
 
+/** A channel in a list. */
 export class ListedChannelDto extends KnownChannelDto {
   /** null means unknown, an empty text means cleared @example "Shop news" */
   name!: string | null;
@@ -62,6 +64,7 @@ export class ChannelPageDto extends PageDto {
   items!: ListedChannelDto[];
 }
 
+/** The current state of a channel. */
 export class ChannelDto extends KnownChannelDto {
   /** Its current profile */
   profile!: ProfileDto;

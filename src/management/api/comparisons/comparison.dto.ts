@@ -7,6 +7,7 @@ import { toDateOrNull } from '../values.js';
 
 const maxIds = 10_000;
 
+/** A request to compare channels with Tencent. */
 export class ComparisonRequestDto {
   /** The app; may be left out if only one app has a secret key */
   @NonEmptyText()
@@ -30,6 +31,7 @@ export class ComparisonRequestDto {
   destroy?: boolean = false;
 }
 
+/** A request to import channels. */
 export class ImportRequestDto extends PickType(ComparisonRequestDto, ['sdkAppId']) {
   /** The ids of the channels; invalid ones count as failed */
   @ApiProperty({ type: [String], minItems: 1, maxItems: maxIds, example: ['@TOA#_shop_news'] })
@@ -39,6 +41,7 @@ export class ImportRequestDto extends PickType(ComparisonRequestDto, ['sdkAppId'
   channelIds!: unknown[];
 }
 
+/** Filters for comparisons. */
 export class ComparisonsQuery extends PageQuery {
   /** Only comparisons of this app */
   @NonEmptyText()
@@ -57,6 +60,7 @@ class ComparisonExampleDto {
   reason!: string | null;
 }
 
+/** A comparison of channels with Tencent. */
 export class ComparisonDto {
   id!: string;
   sdkAppId!: string;
@@ -102,6 +106,7 @@ export function showComparison({ id, sdk_app_id: app, reason, advice, progress, 
   return { id, sdkAppId: app, ...kind, dryRun: row.dry_run === 1, startedAt, finishedAt, ...counts, ...why, examples: shown };
 }
 
+/** An app and the state of its comparisons with Tencent. */
 export class AppDto {
   /** Its id */
   sdkAppId!: string;

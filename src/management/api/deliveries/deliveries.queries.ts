@@ -67,6 +67,7 @@ export async function findDeliveries(database: Database, query: DeliveriesQuery,
   return rows.map(showDelivery);
 }
 
+/** One delivery; `null` if the key is unknown. */
 export async function findDelivery(database: Database, { changeId, sink }: DeliveryKey): Promise<DeliveryDto | null> {
   const row = await selectDeliveries(database)
     .where('delivery.change_id', '=', changeId)

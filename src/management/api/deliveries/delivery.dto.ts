@@ -2,6 +2,7 @@ import { ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
 import { ArrivalsQuery, Flag, NullIsAbsent, PageDto, NonEmptyText } from '../list.dto.js';
 
+/** The states of a delivery. */
 export const deliveryStates = ['pending', 'delivered', 'superseded', 'parked', 'discarded'] as const;
 export type DeliveryState = (typeof deliveryStates)[number];
 
@@ -17,6 +18,7 @@ export class DeliveriesQuery extends ArrivalsQuery {
   state?: DeliveryState;
 }
 
+/** An attempt to send a delivery. */
 export class AttemptDto {
   /** When it started */
   at!: Date;
@@ -24,10 +26,12 @@ export class AttemptDto {
   /** The result of the attempt */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured';
   status!: number | null;
+  /** Why it failed */
   error!: string | null;
   response!: string | null;
 }
 
+/** The delivery of a change to a sink. */
 export class DeliveryDto {
   /** The same on every attempt and replay; sent as webhook-id @example "0198c0de-7a5b-7000-8000-00000000002a_1" */
   id!: string;
@@ -50,6 +54,7 @@ export class DeliveryDto {
   updatedAt!: Date;
 }
 
+/** A delivery with its attempts. */
 export class DeliveryWithAttemptsDto extends DeliveryDto {
   /** Oldest first */
   attempts!: AttemptDto[];
@@ -78,6 +83,7 @@ export class ReplayDto extends OmitType(DeliveriesQuery, ['limit', 'cursor', 'st
   dryRun?: boolean = false;
 }
 
+/** The result of a replay or dry run. */
 export class ReplayedDto {
   /** How many deliveries match */
   matched!: number;
@@ -87,6 +93,7 @@ export class ReplayedDto {
   skippedAsStale!: number;
 }
 
+/** Why a delivery is discarded. */
 export class DiscardDto {
   /** Stored with the delivery @example "corrected in the CRM by hand" */
   @NullIsAbsent()

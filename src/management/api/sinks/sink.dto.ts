@@ -20,6 +20,7 @@ export class CountsDto {
   discarded!: number;
 }
 
+/** A sink and its state. */
 export class SinkDto {
   /** Its name in the settings, lower case */
   name!: string;
@@ -51,6 +52,7 @@ class ProblemFoundDto {
   advice!: string;
 }
 
+/** The result of a check. */
 export class CheckDto {
   /** True if no problem was found; not everything can be checked without sending */
   ok!: boolean;
@@ -59,6 +61,7 @@ export class CheckDto {
   durationMs!: number;
 }
 
+/** The result of a test. */
 export class TestDto {
   /** The result; cancelled: the service was stopping */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
@@ -70,6 +73,7 @@ export class TestDto {
   response!: string | null;
 }
 
+/** Options of a comparison of an index. */
 export class VerifyDto {
   /** Send missing and outdated documents again, and delete surplus ones */
   @Flag()
@@ -94,6 +98,7 @@ class IndexExampleDto {
   kind!: 'missing' | 'older' | 'newer' | 'surplus';
 }
 
+/** The latest comparison of an index with the store. */
 export class VerifyStateDto extends JobDto {
   /** Channels compared so far */
   compared!: number;
@@ -111,6 +116,7 @@ export class VerifyStateDto extends JobDto {
   examples!: IndexExampleDto[];
 }
 
+/** The latest rebuild of an index. */
 export class RebuildStateDto extends JobDto {
   /** Channels written to the new index so far */
   done!: number;
