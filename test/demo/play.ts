@@ -37,7 +37,7 @@ export class Play {
     if (second > this.#newest.second) this.#newest = { time, second };
     const operator = command === 'destroyed' ? { Owner_Account: 'u1001' } : { Operator_Account: 'administrator' };
     this.#last = { CallbackCommand: commands[command], Official_Account: channel, ...operator, ...fields, EventTime: time };
-    this.#cardsBefore = (await this.#stage.slack.messages()).length;
+    this.#cardsBefore = (await this.#cards()).length;
     const what = Object.entries(fields).map(([field, value]) => `${field} = ${shown(value)}`);
     this.#teller.say('vendor', `${command} at ${new Date(time).toLocaleTimeString('en-GB')}: ${what.join(', ')}`);
     await this.#sendLast('kept');
@@ -124,12 +124,12 @@ export class Play {
 
   /** The vendor has this of the channel now; what it does not say is not carried. Its API answers once it is let. */
   async hold(fields: Record<string, string>): Promise<() => Promise<void>> {
-    const { vendor, slack } = this.#stage;
+    const { vendor } = this.#stage;
     const { promise, resolve } = Promise.withResolvers<undefined>();
     vendor.channels.set(channel, fields);
     vendor.fault = () => promise;
     return async () => {
-      this.#cardsBefore = (await slack.messages()).length;
+      this.#cardsBefore = (await this.#cards()).length;
       resolve(undefined);
       vendor.fault = null;
     };
@@ -137,9 +137,9 @@ export class Play {
 
   /** A person compares the channels with the vendor. */
   async compares(fields: Record<string, string>): Promise<void> {
-    const { slack, vendor } = this.#stage;
+    const { vendor } = this.#stage;
     vendor.channels.set(channel, fields);
-    this.#cardsBefore = (await slack.messages()).length;
+    this.#cardsBefore = (await this.#cards()).length;
     await this.#teller.check('record', async () => {
       const { id } = await this.#stage.api<{ id: string }>('comparisons', { channelIds: [channel] });
       const done = await this.#teller.until('the end of the comparison', async () => {
@@ -196,10 +196,15 @@ export class Play {
     return (await this.#stage.api<{ items: { changeId: string; reason: string }[] }>(path)).items[0];
   }
 
+  /** Newest first, without alerts, which may come before the card of the same change. */
+  async #cards(): Promise<SlackMessage[]> {
+    return (await this.#stage.slack.messages()).filter(({ metadata }) => metadata?.event_payload['delivery_id'] !== undefined);
+  }
+
   /** The card of the last webhook, if a line of it says that. */
   async #lastCard(pattern: RegExp): Promise<SlackMessage | undefined> {
-    const messages = await this.#stage.slack.messages();
-    const card = messages.slice(0, messages.length - this.#cardsBefore).at(-1);
+    const cards = await this.#cards();
+    const card = cards.slice(0, cards.length - this.#cardsBefore).at(-1);
     return card && linesOf(card).some(line => pattern.test(line)) ? card : undefined;
   }
 

@@ -6,6 +6,7 @@ export interface SlackMessage {
   text: string;
   blocks?: { type: string; [more: string]: unknown }[];
   edited?: unknown;
+  metadata?: { event_payload: Record<string, string> };
 }
 
 /** A Slack workspace on loopback: a real API server with an inspector in the browser, a channel, and a bot that may post. */
@@ -56,8 +57,10 @@ export async function openSlack(port: number): Promise<SlackWorkspace> {
     botToken,
     signingSecret: randomBytes(16).toString('hex'),
     channelId: channel.id,
-    messages: async () =>
-      (await call<{ messages: SlackMessage[] }>('conversations.history', { channel: channel.id, limit: '200' })).messages,
+    messages: async () => {
+      const which = { channel: channel.id, limit: '200', include_all_metadata: 'true' };
+      return (await call<{ messages: SlackMessage[] }>('conversations.history', which)).messages;
+    },
     close: () => emulator.close(),
   };
 }
