@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import './node-version.js';
+import './preconditions.js';
 
 const { main } = await import('./cli/main.js');
 await main(process.argv.slice(2));

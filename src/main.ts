@@ -1,4 +1,4 @@
-import './node-version.js';
+import './preconditions.js';
 import './process/exit-handlers.js';
 
 // Loading the rest takes a second, during which signals and errors must already be handled.

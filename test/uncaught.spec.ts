@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -127,4 +128,11 @@ describe('what nobody caught', () => {
     },
     30_000,
   );
+});
+
+test.each(['main.js', 'cli.js --help'])('%s says so in a folder that has been deleted', command => {
+  const inDeleted = `mkdir gone && cd gone && rmdir ../gone && exec "${process.execPath}" ${join(import.meta.dirname, '../dist', command)}`;
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', inDeleted], { cwd: folder, encoding: 'utf8' });
+  expect([status, stdout]).toEqual([78, '']);
+  expect(stderr).toBe('channel-sync was started in a folder that has been deleted: change to one that exists\n');
 });
