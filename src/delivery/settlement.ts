@@ -36,6 +36,9 @@ export interface Settlement {
   holdUntil: number | null;
 }
 
+/** From this pause on, reports show again when the next attempt is due, and why the last one failed: shorter ones are soon over. */
+const reportedPauseMs = 60_000;
+
 interface Circumstances {
   random: () => number;
   /** The sink's RETRY_MAX_AGE. */
@@ -146,7 +149,7 @@ function settlementOf(
     lane: { tries: laneTries, config_error_seq: over ? null : errorSeq },
     tryAgainAt: over ? null : Math.max(hold ?? 0, now + pauseMs),
     attempt: { ...tried, outcome: failure.outcome, status: failure.status, error: stored(failure.why), response: failure.response },
-    notifyReports: !isReport(work) && (over || work.failing_since === null),
+    notifyReports: !isReport(work) && (over || work.failing_since === null || (counts && pauseMs >= reportedPauseMs)),
     holdUntil: hold,
   };
 }
