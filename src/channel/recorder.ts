@@ -125,14 +125,11 @@ export class Recorder {
   /** Commits in one transaction. If the database rejects the data, it bisects the group so that only the bad webhooks are left out. */
   private async commit(webhooks: readonly InboundWebhook[], conflictsLeft = maxConflictRetries): Promise<(Recorded | Error)[]> {
     if (!this.database.ready) throw new Unavailable(notSince);
+    let committed: Awaited<ReturnType<typeof recordGroup>>;
     try {
-      const { results, afterCommit } = await this.database.kysely
+      committed = await this.database.kysely
         .transaction()
         .execute(async trx => recordGroup(this.database, this.enqueuer, trx, await this.withCappedTimes(trx, webhooks), this.clock.now()));
-      this.events.emit('recorded', webhooks);
-      // Not awaited: the change is recorded, and an unused lease expires by itself.
-      void afterCommit();
-      return results;
     } catch (error) {
       const fault = faultOf(error);
       if (fault === 'conflict' && conflictsLeft > 0) return this.commit(webhooks, conflictsLeft - 1);
@@ -142,6 +139,10 @@ export class Recorder {
       const middle = webhooks.length >> 1;
       return [...(await this.commit(webhooks.slice(0, middle))), ...(await this.commit(webhooks.slice(middle)))];
     }
+    this.events.emit('recorded', webhooks);
+    // Not awaited: the change is recorded, and an unused lease expires by itself.
+    void committed.afterCommit();
+    return committed.results;
   }
 
   /** Caps estimated EventTimes, since our clock may be wrong: at the server's clock, or with SQLite near the latest known arrivals. */

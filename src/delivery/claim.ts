@@ -4,7 +4,7 @@ import { chunks, pageRows } from '../database/limits.js';
 import type { Row } from '../database/tables.js';
 import { type Health, healthColumns } from './breaker.js';
 import { loadDeliveries } from './modes/load.js';
-import type { Claim, Session } from './modes/mode.js';
+import type { ClaimLimits, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { Ended } from './settlement.js';
 import type { LaneWork, Lease } from './work.js';
@@ -17,7 +17,7 @@ export type SinkRow = Health & Pick<Row<'sink'>, 'removed_at' | 'held_until' | '
 const sinkColumns = sql.raw([...healthColumns, 'removed_at', 'held_until', 'paced_at', 'recovered_to', 'check_state'].join(', '));
 
 /** Drops times that are too far ahead, which only a wrong clock can have set. */
-export function withPlausibleTimes(row: SinkRow, { perSecond, probeMs }: Claim, now: number): SinkRow {
+export function withPlausibleTimes(row: SinkRow, { perSecond, probeMs }: ClaimLimits, now: number): SinkRow {
   return {
     ...row,
     held_until: plausibleTime(row.held_until, now, maxAhead.holdMs),
@@ -134,7 +134,7 @@ function firstDue({ id }: RegisteredSink, after: number | null = null): RawBuild
 
 const isReported = sql`exists (select 1 from sink where mode = 'report' and removed_at is null)`;
 
-interface SinkReading {
+interface SinkSnapshot {
   row: SinkRow;
   /** When the first lane is due, and the first that is not due yet; `null` if there is none. */
   due: number | null;
@@ -145,12 +145,14 @@ interface SinkReading {
   superseding: boolean;
 }
 
-async function readSink({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkReading> {
+async function snapshotOf({ database, trx, sink, mode, now }: Session, lock: boolean): Promise<SinkSnapshot> {
   const superseding = mode.supersedes
     ? sql`exists (select 1 from lane where sink = ${sink.id} and superseded_before is not null)`
     : sql`false`;
   // Also checks the shared clock: a worker must notice a jump before it claims.
-  const read = sql<SinkRow & Pick<SinkReading, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number> & { clock: number }>`
+  const read = sql<
+    SinkRow & Pick<SinkSnapshot, 'due' | 'later'> & Record<'reported' | 'superseding', boolean | number> & { clock: number }
+  >`
       select ${sinkColumns}, ${firstDue(sink)} as due, ${firstDue(sink, now)} as later, ${isReported} as reported, ${superseding} as superseding,
         ${database.clock} as clock from sink where id = ${sink.id} ${lock ? sql`for update` : sql``}`;
   const { due, later, reported, superseding: unmarked, clock: _, ...row } = await database.timed(trx, read);
@@ -158,13 +160,13 @@ async function readSink({ database, trx, sink, mode, now }: Session, lock: boole
 }
 
 /** Reads the sink; locks its row if this turn may change it, so that all processes agree on its health. */
-export async function readForTurn(session: Session, ended: readonly Ended[]): Promise<SinkReading> {
-  if (session.database.embedded) return readSink(session, false);
+export async function readForTurn(session: Session, ended: readonly Ended[]): Promise<SinkSnapshot> {
+  if (session.database.embedded) return snapshotOf(session, false);
   const failed = ended.some(({ answers }) => answers.some(({ answer }) => 'failure' in answer));
-  if (failed || session.claim.perSecond !== null) return readSink(session, true);
-  const read = await readSink(session, false);
+  if (failed || session.claim.perSecond !== null) return snapshotOf(session, true);
+  const read = await snapshotOf(session, false);
   const { state, failures, config_error_seq, cleared_up_to, check_state } = read.row;
-  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq && check_state === null ? read : readSink(session, true);
+  return state === 'ok' && failures === 0 && cleared_up_to === config_error_seq && check_state === null ? read : snapshotOf(session, true);
 }
 
 /** Until when nothing may be sent because of a Retry-After or the sink's rate. */

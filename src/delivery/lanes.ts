@@ -2,7 +2,7 @@ import type { Database } from '../database/database.js';
 import { enqueueRefreshes } from '../reports/refresh-queue.js';
 import { type Health, nextProbe } from './breaker.js';
 import { type SinkRow, claimWork, closedUntil, mayDeliver, nextDue, nothingClaimed, readForTurn, withPlausibleTimes } from './claim.js';
-import type { Claim, Moved, Session } from './modes/mode.js';
+import type { ClaimLimits, Moved, Session } from './modes/mode.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import { modes } from './modes/modes.js';
 import { Leases, recoverPage } from './leases.js';
@@ -20,7 +20,7 @@ export interface Turn {
   claimed: LaneWork[][];
   /** How many deliveries ended in each state. */
   over: { delivered: number; parked: number; superseded: number };
-  /** When to look again; `null` if only a wake-up can bring work. */
+  /** When to look again; `null` if only a wake-up can bring work, or an attempt must end before there is room for more. */
   nextDueAt: number | null;
   /** Nothing can be claimed before this, even after a wake-up. */
   closedUntil: number;
@@ -29,7 +29,7 @@ export interface Turn {
   /** The sink's health after the turn, and whether it may be sent deliveries. */
   health: Health;
   mayDeliver: boolean;
-  /** Finished work whose lease was lost; its result is dropped. */
+  /** Finished work whose lease was lost; its result is left to the new holder. */
   unleased: ReadonlySet<LaneWork>;
   /** True if a success cleared a problem found by a check. */
   checkCleared: boolean;
@@ -54,8 +54,8 @@ export class Lanes extends Leases {
     super(database);
   }
 
-  /** Settles and claims in one transaction. Results whose lease was lost are dropped: the new holder of the lane tries again. */
-  async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: Claim, now: number): Promise<Turn> {
+  /** Settles and claims in one transaction. A result whose lease was lost counts for the sink only: the new holder of the lane tries again. */
+  async turn(sink: RegisteredSink, ended: readonly Ended[], retryMaxAgeMs: number, claim: ClaimLimits, now: number): Promise<Turn> {
     const mode = modes[sink.mode];
     await mode.prepare?.(this.database, sink, now);
     const { recovering, ...turn } = await this.database.asyncCommit(async trx => {
@@ -66,7 +66,7 @@ export class Lanes extends Leases {
       const before = withPlausibleTimes(read.row, claim, now);
       const row = { ...before };
       const settled = ended.length > 0 ? await this.settleAll(session, row, ended, retryMaxAgeMs) : nothingSettled;
-      // Most turns only settle. Lanes that become due meanwhile wake the worker again.
+      // Most turns only settle. Lanes that become due meanwhile wake the worker again, or are found by its next look.
       const mayClaim = row.state !== 'ok' || [read.due, ...settled.dues].some(at => at !== null && at <= now);
       const { works, more } = claim.attempts > 0 && mayClaim ? await claimWork(session, row, this.newToken()) : nothingClaimed;
       await writeSink(session, before, row);
@@ -90,7 +90,8 @@ export class Lanes extends Leases {
         checkCleared: before.check_state !== row.check_state,
       };
     });
-    if (recovering) await recoverPage(this.database, sink, now);
+    // If it fails, the next turn repeats it; this turn has committed, and its result must not be lost.
+    if (recovering) await recoverPage(this.database, sink, now).catch(() => undefined);
     return turn;
   }
 
@@ -105,6 +106,7 @@ export class Lanes extends Leases {
     const settlements = ended.flatMap(attempt => {
       const outcome = settle(row, attempt, { random: this.random, retryMaxAgeMs });
       const { health } = outcome;
+      // The sink's probes follow a schedule from when it stops; each probe that fails sets the time of the next of its kind.
       const stoppedNow = row.state === 'ok' && health.state !== 'ok';
       const probe = attempt.answers.find(({ work }) => work.probe)?.work;
       const probed = health.state !== 'ok' && probe !== undefined;

@@ -41,14 +41,15 @@ const query = Reflect.get(pg.Client.prototype, 'query') as (...call: unknown[]) 
 afterEach(() => void Reflect.set(pg.Client.prototype, 'query', query));
 
 /** Runs something just before the next matching PostgreSQL query. */
-function before(text: RegExp, work: () => Promise<unknown>): void {
-  let armed = true;
+function before(text: RegExp, work: () => Promise<unknown>): { armed: boolean } {
+  const trap = { armed: true };
   Reflect.set(pg.Client.prototype, 'query', function (this: pg.Client, ...call: unknown[]): unknown {
     const go = (): unknown => Reflect.apply(query, this, call);
-    if (!armed || !text.test(String((call[0] as { text?: string }).text ?? call[0]))) return go();
-    armed = false;
+    if (!trap.armed || !text.test(String((call[0] as { text?: string }).text ?? call[0]))) return go();
+    trap.armed = false;
     return work().then(go);
   });
+  return trap;
 }
 
 eachStore('what happens in between', store => {
@@ -68,6 +69,24 @@ eachStore('what happens in between', store => {
       version,
       event: { data: { revision: 2, profile: { name: 'first', introduction: 'second' } } },
     });
+  });
+
+  // Regression: the turn had committed, but its claims were forgotten, and its settled attempts counted as without a lease.
+  test('a turn keeps its result where making the lanes of a recovered sink due fails after it; the next turn does it', async () => {
+    const database = await store.open();
+    const sink = await sinkOf(database, {});
+    await recorderOf(database)(1, { name: 'first' });
+    await database.kysely.updateTable('sink').set({ recovered_to: 0 }).execute();
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const lost = before(/^select "recovered_to" from "sink"/, () => Promise.reject(new Error('connection lost')));
+    const { claimed, nextDueAt } = await lanes.turn(sink, [], day, claim, start);
+    expect([claimed.length, nextDueAt]).toEqual([1, start]);
+    const recoveredTo = async () =>
+      (await database.kysely.selectFrom('sink').select('recovered_to').executeTakeFirstOrThrow()).recovered_to;
+    // Only PostgreSQL's queries can be made to fail here.
+    expect([lost.armed, await recoveredTo()]).toEqual(database.embedded ? [true, null] : [false, 0]);
+    await lanes.turn(sink, [], day, claim, start);
+    expect(await recoveredTo()).toBeNull();
   });
 
   // Regression: the upsert at its settlement restored the row, without its change.

@@ -53,6 +53,35 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   await worker.drain(0);
 });
 
+// Fails if they overlap: the earlier one could be committed last, and leases would end sooner than this process believes.
+test('renewals of leases come one after the other', async () => {
+  const renewals: (() => void)[] = [];
+  const turns = [{ ...nothing, claimed: works(1) }];
+  const lanes = {
+    turn: () => Promise.resolve(turns.shift() ?? nothing),
+    renew: (_: unknown, held: LaneWork[]) => new Promise<LaneWork[]>(resolve => renewals.push(() => resolve(held))),
+    giveBack: () => Promise.resolve(),
+  } as unknown as Lanes;
+  const clock = { now: () => 0, monotonic: () => 0, wall: () => 0 };
+  const attempt = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  const deliver = (): Promise<void> => (started.resolve(), attempt.promise);
+  const registered = { id: 1, name: 'crm', type: 'webhook', mode: 'log' } as const;
+  const worker = new Worker(registered, { deliver }, settings, lanes, new EngineEvents(), clock, host);
+  worker.start();
+  await started.promise;
+  const first = worker['renew']();
+  await worker['renew']();
+  expect(renewals).toHaveLength(1);
+  renewals[0]!();
+  await first;
+  void worker['renew']();
+  expect(renewals).toHaveLength(2);
+  renewals[1]!();
+  attempt.resolve();
+  await worker.drain(0);
+});
+
 /** Attempts of sinks that share a budget of starts; each sink has all of these works to start, leased until 1000. */
 function startAll(queues: readonly LaneWork[][][], started: (sink: number) => void, monotonic = () => 0): Attempts[] {
   const starts = new TurnBudget(12);

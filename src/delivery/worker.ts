@@ -40,6 +40,7 @@ export class Worker implements LocalWorker {
   private mayDeliver = true;
   private draining = false;
   private awake = false;
+  private renewing = false;
   /** Nothing can be claimed before this monotonic time, so wake-ups are ignored. */
   private closedUntil = 0;
   private notify: (() => void) | null = null;
@@ -71,9 +72,12 @@ export class Worker implements LocalWorker {
 
   private async renew(): Promise<void> {
     const { works } = this.attempts;
-    if (works.length === 0) return;
+    // Two at once could end in either order, and the earlier one would shorten the leases.
+    if (works.length === 0 || this.renewing) return;
+    this.renewing = true;
     const leasedUntil = this.clock.monotonic() + leaseMs;
     const ours = await this.lanes.renew(this.registered, works, this.clock.now() + leaseMs).catch(this.databaseFailed);
+    this.renewing = false;
     this.attempts.renewed(ours ?? [], leasedUntil);
   }
 

@@ -42,7 +42,7 @@ export class WebhookIntake {
     this.reportOutage = outage(
       fields => log.warn('the database is unavailable: webhooks are kept in SPOOL_DIR', fields),
       () => {
-        log.info('the database is available again, and all spooled webhooks are recorded', { takenIn: this.drained });
+        log.info('the database is available again, and all spooled webhooks are recorded', { recorded: this.drained });
         this.drained = 0;
       },
     );

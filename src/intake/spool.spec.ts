@@ -204,6 +204,13 @@ describe('spool', () => {
     expect(await readdir(join(root, 'made/when/missing'))).toEqual([]);
   });
 
+  test('can be closed when its folder is gone', async () => {
+    const spool = spoolAt();
+    await append(spool, 1);
+    await rm(root, { recursive: true });
+    await expect(spool.close()).resolves.toBeUndefined();
+  });
+
   test('a file that is not taken in stays, and is taken in again', async () => {
     const spool = spoolAt();
     const ids = await append(spool, 3);

@@ -219,8 +219,9 @@ export class Spool {
   async close(): Promise<void> {
     await this.queue.exclusive(() => this.seal());
     if (this.folder === null) return;
-    // Looks at the disk: a file that could not be read is still there.
-    if ((await files.recordFilesIn(this.folder)).length === 0) return files.removeEmpty(this.folder);
+    // Looks at the disk: a file that could not be read is still there. A folder that another process has taken over is gone.
+    const left = await files.recordFilesIn(this.folder).catch(() => null);
+    if (left?.length === 0) return files.removeEmpty(this.folder);
     await this.heartbeats.release(this.folder).catch(() => undefined);
   }
 

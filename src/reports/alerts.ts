@@ -28,7 +28,7 @@ const graceMs = 10_000;
 /** How soon a message is edited again if only its numbers have changed. */
 const editIntervalMs = 30_000;
 /** Maximum backoff of a failed alert: nothing is queued behind it, and people wait for it. */
-const maxBackOffMs = 60_000;
+const maxAlertBackOffMs = 60_000;
 
 /**
  * Sends alerts about the service itself and the daily summary to report sinks. One process at a time observes. Each alert is a row that is
@@ -145,11 +145,12 @@ export class Alerts {
   private failure(sink: string, { payload, tries }: Row<'alert'>, error: unknown): UpdateObject<Tables, 'alert'> {
     // Only our own errors are guaranteed to contain no secrets.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
-    this.log.warn('an alert could not be posted; retrying', { sink, reason });
+    const refused = error instanceof Refused;
+    this.log.warn(`an alert could not be posted; ${refused ? 'it was refused' : 'retrying'}`, { sink, reason });
     // A refused alert counts as sent; its next change is sent again.
-    if (error instanceof Refused) return { sent_payload: payload, tries: 0 };
+    if (refused) return { sent_payload: payload, tries: 0 };
     const heldMs = error instanceof TryAgain ? error.retryAfterMs : 0;
-    const delayMs = Math.max(heldMs, Math.min(backOffMs(tries + 1, this.clock.random()), maxBackOffMs));
+    const delayMs = Math.max(heldMs, Math.min(backOffMs(tries + 1, this.clock.random()), maxAlertBackOffMs));
     return { tries: tries + 1, due_at: this.clock.now() + delayMs };
   }
 

@@ -42,7 +42,7 @@ export class ReadingRecorder {
   /**
    * Runs a transaction in which readings can be recorded; retried after a conflict. Without changes, the commit does not wait for the disk,
    * so that webhooks wait less: after a power cut, the channels can be read again.
-   * @param work receives a function that records readings of channels that exist or are known; may be called again
+   * @param work receives a function that records readings of channels that exist or are known; called again after a conflict
    * @throws the error of the database or of `work`
    */
   async transaction<T>(

@@ -13,11 +13,11 @@ export interface Session {
   sink: RegisteredSink;
   mode: ModeRules;
   now: number;
-  claim: Claim;
+  claim: ClaimLimits;
 }
 
 /** What a turn may claim, and for how long. */
-export interface Claim {
+export interface ClaimLimits {
   attempts: number;
   batchSize: number;
   /** Maximum size of all texts together; a single delivery may exceed it. */
