@@ -90,7 +90,7 @@ export class Attempts {
     for (const work of works) this.leases.set(work, until);
   }
 
-  /** Whether its lease lasts until the next renewal, even a late one: otherwise it might end before the attempt does. */
+  /** Whether its lease will be renewed before it ends, even by a late renewal: otherwise it could end during the attempt. */
   private mayAttempt(work: LaneWork): boolean {
     const { monotonic, wall } = this.leases.get(work)!;
     return Math.min(monotonic - this.clock.monotonic(), wall - this.clock.wall()) > renewIntervalMs + lateRenewalMs;

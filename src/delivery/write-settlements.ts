@@ -20,7 +20,7 @@ export async function writeSettlements(session: Session, settlements: readonly S
   return writeLanes(session, settlements);
 }
 
-/** Drops reports that retention deleted while they were being edited; only delivered ones can be deleted and still be edited. */
+/** Leaves out reports that retention deleted while they were being edited, as it may once they are delivered: an upsert would create them anew. */
 async function stillThere({ database, trx, sink }: Session, settlements: readonly Settlement[]): Promise<Settlement[]> {
   const ids = settlements.map(({ work }) => work.change_id);
   const query = trx.selectFrom('delivery').select('change_id').where('sink', '=', sink.id).where(database.isAmong('change_id', ids));

@@ -13,7 +13,7 @@ const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) =>
 export class WebhookController {
   constructor(private readonly intake: WebhookIntake) {}
 
-  /** 200 means stored, or ignored because we do not handle its command. The filter turns errors into other answers. */
+  /** The pipe reads the body, after the guards. 200 means stored, or ignored because we do not handle its command. The filter turns errors into other answers. */
   @Post()
   @HttpCode(200)
   @UseGuards(SdkAppIdGuard, SignatureGuard)
