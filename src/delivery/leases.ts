@@ -6,9 +6,9 @@ import type { Row, Trx } from '../database/tables.js';
 import type { RegisteredSink } from '../sinks/registry.js';
 import type { LaneWork } from './work.js';
 
-const lanesPerPage = 2000;
+const recoveredLanesPerPage = 2000;
 
-/** Operations on leases outside of turns. */
+/** Renews, checks and releases leases; `claim.ts` takes them. */
 export class Leases {
   constructor(protected readonly database: Database) {}
 
@@ -71,13 +71,13 @@ export async function recoverPage(database: Database, { id }: RegisteredSink, no
     if (from === null) return;
     const { rows: page } = await sql<Pick<Row<'lane'>, 'channel' | 'due_at' | 'lease'>>`
         select channel, due_at, lease from lane where sink = ${id} and channel > ${from}
-        order by channel limit ${sql.lit(lanesPerPage)}`.execute(trx);
+        order by channel limit ${sql.lit(recoveredLanesPerPage)}`.execute(trx);
     const waiting = page.filter(lane => lane.lease === null && lane.due_at !== null && lane.due_at > now);
     await lockLanes(database, trx, id, waiting);
     await sql`
         update lane set due_at = ${now}
         where sink = ${id} and ${database.isAmong('channel', channelsOf(waiting))} and lease is null and due_at > ${now}`.execute(trx);
-    const to = page.length === lanesPerPage ? page.at(-1)!.channel : null;
+    const to = page.length === recoveredLanesPerPage ? page.at(-1)!.channel : null;
     await trx.updateTable('sink').set({ recovered_to: to }).where('id', '=', id).execute();
   });
 }

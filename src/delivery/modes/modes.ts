@@ -1,18 +1,7 @@
-import { sql } from 'kysely';
 import type { Mode } from '../../sinks/sink.js';
-import { storedEvent } from '../work.js';
+import { log } from './log.js';
 import type { ModeRules } from './mode.js';
 import { report } from './report.js';
 import { state } from './state.js';
-
-/** Sends every change of a channel, in revision order. */
-const log: ModeRules = {
-  next: () =>
-    sql`select d.change_id from delivery d where d.sink = lane.sink and d.channel = lane.channel and d.open = 1 order by d.position limit 1`,
-  show: async () => row => ({ event: storedEvent(row) }),
-  firstOf: changes => changes[0]!,
-  supersedes: false,
-  reopens: false,
-};
 
 export const modes: Record<Mode, ModeRules> = { log, state, report };
