@@ -1,5 +1,10 @@
 import type { CompiledQuery } from 'kysely';
+import { v4, v7 as uuid } from 'uuid';
+import { byWebhook, recorderAt } from '../../test/support/engine.js';
+import { eachStore } from '../../test/support/stores.js';
 import { Database } from '../database/database.js';
+import { Lanes } from '../delivery/lanes.js';
+import type { LaneWork } from '../delivery/work.js';
 import { registerSinks } from '../sinks/registry.js';
 import { enqueueRefreshes } from './refresh-queue.js';
 
@@ -26,4 +31,48 @@ test('any number of changes is put into the queue of each report sink by few sta
   expect(new Set(queued.map(({ sink, change_id }) => `${sink} ${change_id}`)).size).toBe(2 * count);
   expect(texts.size).toBeLessThanOrEqual(16);
   await database.close();
+});
+
+eachStore('many updates', store => {
+  test('come after a new report', async () => {
+    const database = await store.open();
+    let now = Date.UTC(2026, 0, 1);
+    const [sink] = await registerSinks(database, [{ name: 'cards', type: 'any', mode: 'report', filters: {} }], now);
+    const recorder = recorderAt(database, () => now);
+    const lanes = new Lanes(database, v4, () => 0.5);
+    const record = (channelId: string) =>
+      recorder.record(
+        {
+          id: uuid(),
+          sdkAppId: '1',
+          channelId,
+          command: 'changed',
+          operator: null,
+          eventTime: now,
+          eventTimeEstimated: false,
+          ...byWebhook,
+          receivedAt: now,
+          fields: { name: 'a' },
+          body: Buffer.from('{}'),
+        },
+        5000,
+      );
+    const turn = async (done: readonly LaneWork[], attempts: number): Promise<LaneWork[]> => {
+      now += 1000;
+      const ended = done.map(work => ({ at: now, durationMs: 1, answers: [{ work, answer: { messageRef: 'card' } }] }));
+      const limits = { attempts, batchSize: 1, bytes: 1e6, leaseMs: 10_000, probeMs: 5000, perSecond: null };
+      return (await lanes.turn(sink!, ended, 86_400_000, limits, now)).claimed.flat();
+    };
+    for (const channel of ['a', 'b', 'c']) await record(channel);
+    const posts = await turn([], 3);
+    await turn(posts, 0);
+    const moved = posts.map(({ change_id: changeId, channel }) => ({ changeId, channel }));
+    await database.kysely.transaction().execute(trx => enqueueRefreshes(database, trx, moved));
+    await turn([], 0);
+    now += 60_000;
+    await record('new');
+    const [first] = await turn([], 1);
+    expect([first!.state, first!.delivery.event.data.channelId]).toEqual(['pending', 'new']);
+    expect((await turn([first!], 10)).map(({ state }) => state)).toEqual(['delivered', 'delivered', 'delivered']);
+  });
 });

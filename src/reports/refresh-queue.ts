@@ -7,6 +7,7 @@ import type { RegisteredSink } from '../sinks/registry.js';
 import { recheckAt, waitingOf } from './results.js';
 
 const statementSize = 1000;
+const newFirstMs = 3_600_000;
 
 /**
  * Asks the report sinks to update their reports of these changes, in the transaction that moved them. Only a report sink's own workers
@@ -48,8 +49,8 @@ async function drainPage(database: Database, trx: Trx, { id, report }: Registere
   const waiting = await waitingOf(database, trx, hidden, report);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, enqueuedAt } of opened) {
-    // Due in the order in which they were enqueued.
-    const at = state === 'delivered' ? now : waiting.has(changeId) ? recheckAt(report, enqueuedAt, now) : enqueuedAt;
+    // New reports in the order in which they were enqueued, before the updates of an hour: a replay of thousands must not hide what is new.
+    const at = state === 'delivered' ? now : waiting.has(changeId) ? recheckAt(report, enqueuedAt, now) : enqueuedAt - newFirstMs;
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }
   await database.insert(
