@@ -15,6 +15,7 @@ import { AdminActions } from './management/admin-actions.js';
 import { EngineLog } from './management/engine-log.js';
 import { StoredLookups } from './management/lookup/lookups.js';
 import { Metrics } from './management/metrics.js';
+import { ParkedLog } from './management/parked-log.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
 import { Alerts } from './reports/alerts.js';
@@ -50,6 +51,7 @@ import { Rejections } from './webhook/rejections.js';
     { provide: Actions, useExisting: AdminActions },
     { provide: Lookups, useClass: StoredLookups },
     EngineLog,
+    ParkedLog,
     Metrics,
     Readiness,
     Rejections,

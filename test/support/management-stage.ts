@@ -22,6 +22,7 @@ import { AdminActions } from '../../src/management/admin-actions.js';
 import { Log } from '../../src/process/log.js';
 import { ManagementModule, configureManagement } from '../../src/management/management.module.js';
 import { Metrics } from '../../src/management/metrics.js';
+import { ParkedLog } from '../../src/management/parked-log.js';
 import { Readiness } from '../../src/management/readiness.js';
 import { Settings, readSettings } from '../../src/settings/settings.js';
 import type { Delivery } from '../../src/sinks/sink.js';
@@ -65,6 +66,7 @@ export class Stage {
   /** Of an opened stage. */
   auditActions!: AdminActions;
   checks!: Checks;
+  parkedLog!: ParkedLog;
   events!: EngineEvents;
   private readonly recorder: Recorder;
   private readonly lanes: Lanes;
@@ -95,6 +97,7 @@ export class Stage {
     const served = { all: this.servedSinks, searches: this.searchSinks } as unknown as ServedSinks;
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
     new EngineLog(events, log, metrics);
+    this.parkedLog = new ParkedLog(events, database, log);
     this.events = events;
     this.auditActions = new AdminActions(database, clock, log, events, settings);
     this.checks = new Checks(database, settings, served, clock, events, log);
