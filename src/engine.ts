@@ -8,6 +8,7 @@ import { WebhookIntake } from './intake/intake.js';
 import { ServedSinks } from './sinks/served-sinks.js';
 import { Timekeeper } from './maintenance/timekeeper.js';
 import { Upkeep } from './maintenance/upkeep.js';
+import { SharedClock } from './process/clock.js';
 import { EngineEvents } from './process/engine-events.js';
 import { Log } from './process/log.js';
 import { Tracing } from './process/tracing.js';
@@ -15,6 +16,7 @@ import { repeatedly } from './process/repeatedly.js';
 import { outage } from './database/outage.js';
 import { Alerts } from './reports/alerts.js';
 import { Comparisons } from './reconcile/comparisons.js';
+import { warnOfRemovedSinks } from './management/removed-sinks.js';
 import { IndexJobs } from './search-index/index-jobs.js';
 
 const databaseRetryMs = 1000;
@@ -42,6 +44,7 @@ export class Engine {
     private readonly indexJobs: IndexJobs,
     private readonly checks: Checks,
     private readonly comparisons: Comparisons,
+    private readonly clock: SharedClock,
     private readonly events: EngineEvents,
     private readonly log: Log,
     private readonly tracing: Tracing,
@@ -84,6 +87,8 @@ export class Engine {
         if (signal.aborted) return;
         await this.dispatcher.start();
         this.log.info('delivering');
+        // Counting may take long, and an error in it matters to nothing.
+        void warnOfRemovedSinks(this.database, this.clock.now(), this.log).catch(() => undefined);
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         this.background = parts.map(job => repeatedly(job.works(signal), error => this.events.report(job.part, error), signal));
         return;

@@ -46,7 +46,8 @@ export const english = {
   check_output: 'Check what reads the output of this process.',
   bug: 'This is a bug of the sink: please report it.',
   resume: (sink: string) => `Resume it with POST /api/v1/sinks/${sink}/resume. Until then its changes stay queued.`,
-  declare_again: (variable: string) => `Set ${variable} again to continue; otherwise there is nothing to do.`,
+  declare_again: (variable: string) =>
+    `To continue, set ${variable} again. Once it has not been configured for RETENTION_DAYS, its queued and failed changes are discarded. It never gets the changes that are made meanwhile.`,
 
   not_sent: 'not sent (template)',
   change_too_large: 'the change has more than 1 MB of text',

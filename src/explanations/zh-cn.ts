@@ -46,7 +46,8 @@ export const chinese: Catalogue = {
   check_output: '请检查读取本进程输出的程序。',
   bug: '这是该目标程序的缺陷，请反馈。',
   resume: sink => `请通过 POST /api/v1/sinks/${sink}/resume 恢复。在此之前，变更会一直排队。`,
-  declare_again: variable => `如果需要继续投递，请重新设置 ${variable}；否则无需处理。`,
+  declare_again: variable =>
+    `如果需要继续投递，请重新设置 ${variable}。未配置的时间超过 RETENTION_DAYS 后，其排队和失败的变更将被放弃。期间产生的变更不会发送给它。`,
 
   not_sent: '未发送（模板）',
   change_too_large: '此变更的文本超过 1 MB',

@@ -5,6 +5,7 @@ import { eachStore } from '../../test/support/stores.ts';
 import type { Database } from '../database/database.js';
 import { Misconfigured } from '../sinks/errors.js';
 import { Readiness } from './readiness.js';
+import { warnOfRemovedSinks } from './removed-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
 
 eachStore('management', store => {
@@ -136,6 +137,7 @@ eachStore('management', store => {
 
     test('bodies of up to 4 MB are taken, a larger one is 413', async () => {
       const stage = await stageOf();
+      await stage.register({ name: 'crm' });
       const body = '{"sink":"crm","dryRun":true}'.padEnd(4 * 1024 * 1024);
       expect((await stage.call('/api/v1/replays', { method: 'POST', body })).status).toBe(202);
       const larger = await stage.call('/api/v1/replays', { method: 'POST', body: `${body} ` });
@@ -682,6 +684,42 @@ eachStore('management', store => {
       await stage.attempt(crm!);
       expect((await stage.call(`/api/v1/deliveries?sink=crm`)).body.items).toMatchObject([{ changeId: id, state: 'delivered', tries: 2 }]);
       expect((await stage.call('/api/v1/sinks')).body.items[1]).toMatchObject({ name: 'crm', state: 'ok', since: null });
+    });
+
+    test('of a removed sink nothing is done, which is told: it keeps its deliveries, is counted, and says when they go', async () => {
+      const stage = await stageOf();
+      const [gone] = await stage.register({ name: 'gone' }, { name: 'crm' }, { name: 'empty' });
+      await stage.record();
+      await stage.attempt(gone!, never());
+      await stage.record();
+      await stage.database.kysely
+        .deleteFrom('delivery')
+        .where('sink', '=', gone!.id + 2)
+        .execute();
+      await stage.register({ name: 'crm' });
+      for (const call of ['pause', 'resume', 'probe', 'test', 'check'].map(action => `sinks/gone/${action}`))
+        expect([call, await stage.call(`/api/v1/${call}`, { method: 'POST' })]).toMatchObject([
+          call,
+          { status: 409, body: { detail: 'this sink is no longer configured: declare it again to use it' } },
+        ]);
+      for (const dryRun of [true, false]) {
+        const replay = (sink: string) => stage.call('/api/v1/replays', { method: 'POST', body: JSON.stringify({ sink, dryRun }) });
+        expect(await replay('gone')).toMatchObject({ status: 409, body: { detail: expect.stringContaining('no longer configured') } });
+        expect(await replay('nosuch')).toMatchObject({ status: 404, body: { detail: 'no sink has this name' } });
+      }
+      expect((await stage.call('/api/v1/audit')).body.items).toEqual([]);
+      const advice =
+        'To continue, set SINK_GONE_TYPE=webhook again. Once it has not been configured for RETENTION_DAYS, its queued and failed changes are discarded. It never gets the changes that are made meanwhile.';
+      const [, , shown] = (await stage.call('/api/v1/sinks')).body.items;
+      expect(shown).toMatchObject({ name: 'gone', state: 'removed', reason: 'no longer configured', advice });
+      const metrics = (await stage.call('/metrics')).body as string;
+      expect(metrics).toContain('channel_sync_pending{sink="gone"} 1');
+      expect(metrics).toContain('channel_sync_parked{sink="gone",reason="refused"} 1');
+      expect(metrics).not.toContain('channel_sync_lag_seconds{sink="gone"}');
+      stage.logged.length = 0;
+      await warnOfRemovedSinks(stage.database, stage.clock.at, stage.log);
+      const msg = 'a sink is no longer configured, but deliveries of it are kept';
+      expect(stage.logged).toMatchObject([{ level: 'warn', msg, sink: 'gone', pending: 1, parked: 1, since: shown.since, advice }]);
     });
 
     test.each(['pause', 'resume'])('%s of an unknown sink is 404', async verb => {

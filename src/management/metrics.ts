@@ -64,7 +64,7 @@ export class Metrics {
       return all;
     };
     this.gauge('pending', 'Deliveries that wait, by sink', ['sink'], () =>
-      ofSinks(async ({ id, name, state }) => (state === 'removed' ? [] : [[{ sink: name }, await countPending(database, id)]])),
+      ofSinks(async ({ id, name }) => [[{ sink: name }, await countPending(database, id)]]),
     );
     this.gauge('lag_seconds', 'Age of the oldest delivery that waits, by sink; 0 if none does', ['sink'], () =>
       ofSinks(({ name, lagSeconds }) => (lagSeconds === null ? [] : [[{ sink: name }, lagSeconds]])),

@@ -67,6 +67,7 @@ export class Stage {
   auditActions!: AdminActions;
   checks!: Checks;
   parkedLog!: ParkedLog;
+  log!: Log;
   events!: EngineEvents;
   private readonly recorder: Recorder;
   private readonly lanes: Lanes;
@@ -88,7 +89,7 @@ export class Stage {
       { spooled: 7 } as WebhookIntake,
       readSettings({ SDK_APP_IDS: '1400000001', ...environment }),
     );
-    const log = new Log(
+    this.log = new Log(
       'debug',
       () => clock.now(),
       line => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
@@ -96,6 +97,7 @@ export class Stage {
     const settings = readSettings({ SDK_APP_IDS: '1400000001', ...environment });
     const served = { all: this.servedSinks, searches: this.searchSinks } as unknown as ServedSinks;
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
+    const { log } = this;
     new EngineLog(events, log, metrics);
     this.parkedLog = new ParkedLog(events, database, log);
     this.events = events;

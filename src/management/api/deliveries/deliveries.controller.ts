@@ -13,15 +13,18 @@ import {
 import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { parseDeliveryId } from '../../../delivery/work.js';
+import { SharedClock } from '../../../process/clock.js';
 import { AdminActions } from '../../admin-actions.js';
 import { findDeliveries, findDelivery } from './deliveries.queries.js';
 import { DeliveriesQuery, DeliveryDto, DeliveryPageDto, DiscardDto, ReplayDto, ReplayedDto } from './delivery.dto.js';
 import { afterCursor, pageFrom } from '../list.dto.js';
+import { configuredSink } from '../sinks/sinks.queries.js';
 
 @Controller('api/v1')
 export class DeliveriesController {
   constructor(
     private readonly database: Database,
+    private readonly clock: SharedClock,
     private readonly actions: AdminActions,
   ) {}
 
@@ -45,12 +48,17 @@ export class DeliveriesController {
     return shown;
   }
 
-  /** Replay parked (or otherwise ended) deliveries under the same ids; at least one filter is required */
+  /**
+   * Replay parked (or otherwise ended) deliveries under the same ids; at least one filter is required
+   * @throws {404} No sink has this name
+   * @throws {409} The sink is no longer configured
+   */
   @Post('replays')
   @HttpCode(202)
   async replay(@Body() { dryRun = false, ...selection }: ReplayDto): Promise<ReplayedDto> {
     if (Object.values(selection).every(value => value === undefined))
       throw new BadRequestException('give at least one of sink, sdkAppId, channelId, changeId, state, since, until');
+    if (selection.sink !== undefined) await configuredSink(this.database, selection.sink, this.clock.now());
     return this.actions.replay(selection, dryRun, 'api');
   }
 }

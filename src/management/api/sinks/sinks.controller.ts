@@ -1,8 +1,7 @@
-import { Body, ConflictException, Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { Body, ConflictException, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
-import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { ServedSinks } from '../../../sinks/served-sinks.js';
@@ -12,7 +11,7 @@ import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { Action } from '../options.guard.js';
 import { toDate, toDateOrNull } from '../values.js';
 import { CheckDto, JobDto, RebuildStateDto, SinkDto, SinkPageDto, TestDto, VerifyDto, VerifyStateDto } from './sink.dto.js';
-import { type SinkStatus, showSinks, sinkStates } from './sinks.queries.js';
+import { configuredSink, notConfigured, showSinks, sinkNamed, sinkStates } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
 @Controller('api/v1/sinks')
@@ -34,19 +33,19 @@ export class SinksController {
     return { items: await showSinks(this.database, items), nextCursor };
   }
 
-  /** Pause a sink on all replicas, also across restarts; its deliveries are queued */
+  /** Pause a sink on all replicas, also across restarts; its deliveries are queued @throws {409} The sink is no longer configured */
   @Action(':name/pause')
   pause(@Param('name') name: string): Promise<SinkDto> {
     return this.act('pause', name);
   }
 
-  /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE */
+  /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE @throws {409} The sink is no longer configured */
   @Action(':name/resume')
   resume(@Param('name') name: string): Promise<SinkDto> {
     return this.act('resume', name);
   }
 
-  /** Retry a stopped sink at once, without waiting for the next scheduled probe */
+  /** Retry a stopped sink at once, without waiting for the next scheduled probe @throws {409} The sink is no longer configured */
   @Action(':name/probe')
   probe(@Param('name') name: string): Promise<SinkDto> {
     return this.act('probe', name);
@@ -107,29 +106,23 @@ export class SinksController {
   }
 
   private async act(action: SinkAction, name: string): Promise<SinkDto> {
-    await this.actions[action](wellFormed(name), 'api');
-    const [shown] = await showSinks(this.database, [await this.find(name)]);
+    const { name: found } = await configuredSink(this.database, name, this.clock.now());
+    await this.actions[action](found, 'api');
+    const [shown] = await showSinks(this.database, [await sinkNamed(this.database, found, this.clock.now())]);
     return shown!;
-  }
-
-  private async find(name: string): Promise<SinkStatus> {
-    const sinks = await sinkStates(this.database, this.clock.now());
-    const sink = sinks.find(sink => sink.name === wellFormed(name));
-    if (!sink) throw new NotFoundException('no sink has this name');
-    return sink;
   }
 
   private async searchSink(name: string): Promise<number> {
     const found = this.served.searches.find(sink => sink.name === name);
     if (found) return found.id;
-    await this.find(name);
+    await sinkNamed(this.database, name, this.clock.now());
     throw new ConflictException('only a search sink that is configured has an index');
   }
 
   /** @throws an error that says why this process does not serve the sink */
   private async unserved(name: string): Promise<never> {
-    await this.find(name);
-    throw new ConflictException('this sink is no longer configured: declare it again to use it');
+    await sinkNamed(this.database, name, this.clock.now());
+    throw notConfigured();
   }
 }
 

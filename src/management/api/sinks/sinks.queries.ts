@@ -1,4 +1,6 @@
+import { ConflictException, NotFoundException } from '@nestjs/common';
 import { sql } from 'kysely';
+import { wellFormed } from '../../../channel/origin.js';
 import { inEnglishOrNull, stored } from '../../../explanations/explanation.js';
 import type { Database } from '../../../database/database.js';
 import type { Row } from '../../../database/tables.js';
@@ -47,6 +49,24 @@ export async function sinkStates(database: Database, now: number): Promise<SinkS
     state: stateOf(row, failing !== null),
     lagSeconds: row.removed_at !== null ? null : oldest === null ? 0 : Math.max(0, now - oldest) / 1000,
   }));
+}
+
+/** The sink with this name. @throws HttpException if there is none */
+export async function sinkNamed(database: Database, name: string, now: number): Promise<SinkStatus> {
+  const sink = (await sinkStates(database, now)).find(sink => sink.name === wellFormed(name));
+  if (!sink) throw new NotFoundException('no sink has this name');
+  return sink;
+}
+
+/** The sink with this name, if it is configured. @throws HttpException if not */
+export async function configuredSink(database: Database, name: string, now: number): Promise<SinkStatus> {
+  const sink = await sinkNamed(database, name, now);
+  if (sink.state === 'removed') throw notConfigured();
+  return sink;
+}
+
+export function notConfigured(): ConflictException {
+  return new ConflictException('this sink is no longer configured: declare it again to use it');
 }
 
 /** The outcome of attempts takes precedence over that of checks. */
