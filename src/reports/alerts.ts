@@ -145,10 +145,12 @@ export class Alerts {
   private failure(sink: string, { payload, tries }: Row<'alert'>, error: unknown): UpdateObject<Tables, 'alert'> {
     // Only our own errors are guaranteed to contain no secrets.
     const reason = error instanceof SinkError ? error.message : 'unexpected error';
-    const refused = error instanceof Refused;
-    this.log.warn(`an alert could not be posted; ${refused ? 'it was refused' : 'retrying'}`, { sink, reason });
-    // A refused alert counts as sent; its next change is sent again.
-    if (refused) return { sent_payload: payload, tries: 0 };
+    if (error instanceof Refused) {
+      this.log.warn('an alert was refused', { sink, reason });
+      // It counts as sent; its next change is sent again.
+      return { sent_payload: payload, tries: 0 };
+    }
+    this.log.warn('an alert could not be posted; retrying', { sink, reason });
     const heldMs = error instanceof TryAgain ? error.retryAfterMs : 0;
     const delayMs = Math.max(heldMs, Math.min(backOffMs(tries + 1, this.clock.random()), maxAlertBackOffMs));
     return { tries: tries + 1, due_at: this.clock.now() + delayMs };
