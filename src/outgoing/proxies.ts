@@ -30,7 +30,9 @@ export function proxiesFrom(texts: ReadonlyMap<string, string>): { proxies: Prox
   function proxy(name: string): Proxy | null {
     const variable = proxyVariable(texts, name);
     if (variable === undefined) return null;
-    const url = URL.parse(texts.get(variable)!);
+    const text = texts.get(variable)!;
+    // The parser of URLs would join the lines.
+    const url = /[\r\n]/.test(text) ? null : URL.parse(text);
     try {
       if (url && /^https?:$/.test(url.protocol)) return { variable, url, authorization: authorizationOf(url) };
     } catch {

@@ -31,6 +31,14 @@ export function ignoredNames(text: string): string[] {
   });
 }
 
+/** The variables that a `.env` file sets more than once. */
+export function repeatedNames(text: string): string[] {
+  // With a number of its own in each name, dotenv keeps them all.
+  const numbered = text.replace(/^([^\S\r\n]*(?:export\s+)?[\w.-]+)(?=\s*=|:\s)/gm, (name, _, at) => `${name}.${at}`);
+  const names = Object.keys(parse(numbered)).map(name => name.replace(/\.\d+$/, ''));
+  return Array.from(Map.groupBy(names, name => name)).flatMap(([name, times]) => (times.length > 1 ? [name] : []));
+}
+
 /**
  * Adds the variables of `.env` in the working directory, which those given override. Warnings contain no values.
  * @throws SettingsError if the file exists and cannot be read
@@ -41,6 +49,7 @@ export function withEnvFile(variables: Environment): [variables: Environment, wa
   const isSet = (name: string): boolean => variables[name] !== undefined;
   const truncated = truncatedNames(text).flatMap(name => (isSet(name) ? [] : `${name} is cut at a # in .env: put its value in quotes`));
   const ignored = ignoredNames(text).flatMap(name => (isSet(name) ? [] : `${name} is not set by its line in .env: write ${name}=value`));
+  const repeated = repeatedNames(text).flatMap(name => (isSet(name) ? [] : `${name} is set more than once in .env: the last value counts`));
   const read = Object.entries(parse(text)).map(([name, value]) => [name, value.replaceAll(blank, '')] as const);
-  return [{ ...Object.fromEntries(read), ...variables }, [...truncated, ...ignored]];
+  return [{ ...Object.fromEntries(read), ...variables }, [...truncated, ...ignored, ...repeated]];
 }

@@ -160,7 +160,48 @@ describe('as people type them', () => {
       );
     }
     expect(readSettings({ ...minimal, WEBHOOK_TOKENS_FILE: file('quoted', '"a"\n') }).WEBHOOK_TOKENS).toEqual(['"a"']);
-    for (const kept of ['"', `"a'`, 'a"', '"a"b', '{"a":"b"}']) expect(mistakesOf({ ...minimal, WEBHOOK_TOKENS: kept })).toEqual([]);
+    for (const kept of [`it's`, '"a"b', 'a"b"', '{"a":"b"}']) expect(mistakesOf({ ...minimal, WEBHOOK_TOKENS: kept })).toEqual([]);
+  });
+
+  // Regression: the quote was part of the token, and every webhook was lost as 401.
+  describe('half of a pair of quotes', () => {
+    const remedy = (name: string) => `: remove it, or put the value into the file of ${name}_FILE if it belongs to it`;
+
+    test.each([`'planted`, '"planted', '`planted', '“planted', '"', `"planted'`])('at the start is a mistake: %s', text =>
+      expect(mistakesOf({ ...minimal, WEBHOOK_TOKENS: text, SINK_A_TYPE: text })).toEqual(
+        ['WEBHOOK_TOKENS', 'SINK_A_TYPE'].map(name => `${name} begins with a quote that nothing closes${remedy(name)}`),
+      ),
+    );
+    test.each([`planted'`, 'planted"', 'pl[ant]ed`', 'planted”', `it"s planted'`])('at the end is a mistake: %s', text =>
+      expect(mistakesOf({ ...minimal, MANAGEMENT_TOKEN: text })).toEqual([
+        `MANAGEMENT_TOKEN ends with a quote that nothing opens${remedy('MANAGEMENT_TOKEN')}`,
+      ]),
+    );
+
+    test('is none where it may belong to the value', () => {
+      const search = { SINK_S_TYPE: 'opensearch', SINK_S_URL: `http://us:it's@search`, SINK_A_TYPE: 'webhook', SINK_A_URL: 'http://a/' };
+      for (const SINK_A_SUCCESS of ['answer.code == "0"', `"0" == answer.code`, `answer contains '"'`])
+        expect(mistakesOf({ ...minimal, ...search, SINK_A_SUCCESS })).toEqual([]);
+      const text = { SINK_A_TEMPLATE: `'Tis {{ data.channelId }}`, SINK_A_CONTENT_TYPE: 'text/plain' };
+      expect(mistakesOf({ ...minimal, ...search, ...text })).toEqual([]);
+      expect(readSettings({ ...minimal, WEBHOOK_TOKENS_FILE: file('half', `'a\n`) }).WEBHOOK_TOKENS).toEqual([`'a`]);
+    });
+  });
+
+  // Regression: a quote in .env that a later line closed took all lines between into the value.
+  test('a line break is a mistake where a value has one line, also in a file', () => {
+    const lines = 'a\nB=planted\r\nC=c';
+    const log = { SINK_A_TYPE: 'log' };
+    const problem = 'must be one line: in .env, close its quotes where they open';
+    for (const name of ['DATABASE_URL', 'SPOOL_DIR', 'HOST', 'LOG_LEVEL', 'SINK_A_TIMEOUT_MS'])
+      for (const given of [{ [name]: lines }, { [`${name}_FILE`]: file('lines', lines) }])
+        expect(mistakesOf({ ...minimal, ...log, ...given })).toEqual([`${name} ${problem}`]);
+    for (const name of ['HTTPS_PROXY', 'SINK_A_SDK_APP_IDS', 'WEBHOOK_TOKENS', 'SINK_A_TYPE'])
+      expect(mistakesOf({ ...minimal, ...log, [name]: name === 'HTTPS_PROXY' ? `http://${lines}` : lines })).toEqual([
+        expect.stringMatching(`^${name} must be `),
+      ]);
+    const own = { SINK_W_TYPE: 'webhook', SINK_W_URL: 'http://crm/{% if true %}\n{% endif %}', SINK_W_HEADERS: '{\n"a":"b"\n}' };
+    expect(mistakesOf({ ...minimal, ...own, SINK_W_TEMPLATE: '{\n}', SINK_W_SUCCESS: 'status\n== 200' })).toEqual([]);
   });
 
   test.each([

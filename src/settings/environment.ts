@@ -65,7 +65,7 @@ export function textsOf(environment: Environment, wanted: (name: string) => bool
       raw.mistakes.push(`${base} and ${name} are both set: keep one of them`);
       continue;
     }
-    const { text = '', problem } = isFile ? fileText(value) : valueText(value);
+    const { text = '', problem } = isFile ? fileText(value) : valueText(value, base);
     if (problem !== undefined) raw.unreadable.set(base, `${name} ${isFile ? 'names a file that ' : ''}${problem}`);
     else if (text === '') continue;
     raw.texts.set(base, text);
@@ -99,8 +99,23 @@ export function envFile(): string | null {
   return text;
 }
 
-/** Rejects quoted values: `docker run --env-file` keeps quotes, and as part of a secret or URL they only show up as failed requests. */
-function valueText(text: string): Read {
+/** Kinds of quotes; those of prose pair with each other. */
+const quotes = ['"', "'", '`', '“”„‘’«»「」『』'];
+/** Matches a value that begins or ends with the only quote of its kind. */
+const unpaired = quotes.map(kind => new RegExp(`^[${kind}][^${kind}]*$|^[^${kind}]*[${kind}]$`));
+/** Settings for any text, which an apostrophe may begin or end. */
+const prose = /^SINK_.+_TEMPLATE$/;
+
+/**
+ * Rejects values with quotes around them, which `docker run --env-file` keeps, and with half of them, which dotenv keeps: as part of a secret
+ * or URL they only show up as failed requests.
+ */
+function valueText(text: string, name: string): Read {
   const quoted = /^(["'`])[^]*\1$|^[“”„‘«「『][^]*[“”’»」』]$/.test(text);
-  return quoted ? { problem: 'is in quotes, which count as part of the value: remove them' } : { text };
+  if (quoted) return { problem: 'is in quotes, which count as part of the value: remove them' };
+  if (prose.test(name) || !unpaired.some(pattern => pattern.test(text))) return { text };
+  const where = quotes.some(kind => kind.includes(text[0]!))
+    ? 'begins with a quote that nothing closes'
+    : 'ends with a quote that nothing opens';
+  return { problem: `${where}: remove it, or put the value into the file of ${name}_FILE if it belongs to it` };
 }

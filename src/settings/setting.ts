@@ -13,6 +13,8 @@ export interface SettingOptions {
   example?: string;
   /** True if the value must never be printed. */
   secret?: boolean;
+  /** True if the value may have several lines. Elsewhere a line break is from a quote in `.env` that a later line closes. */
+  lines?: boolean;
   /** Converts the text to the value; for an invalid text it returns a value that the property's class-validator rules reject. */
   parse?: (text: string) => unknown;
 }
@@ -67,14 +69,19 @@ export function readClass<T extends object>(
     const text = texts.get(property) ?? fallback;
     if (text !== undefined) Object.assign(value, { [property]: parse(text) });
   }
-  const invalid = validateSync(value, { forbidUnknownValues: false });
+  // Lists have a rule of their own.
+  const oneLine = settingsOf(settingsClass).filter(({ lines, parse }) => !lines && parse !== list);
+  const broken = oneLine.map(({ property }) => property).filter(property => /[\r\n]/.test(texts.get(property) ?? ''));
+  const invalid = validateSync(value, { forbidUnknownValues: false }).filter(({ property }) => !broken.includes(property));
   const mistakes = invalid.map(({ property, constraints }) => {
     if (!texts.has(property) && value[property as keyof T] === undefined) return `${prefix}${property} is required`;
     // Constraints come last declared first; the first declared has the most helpful message.
     const rule = Object.values(constraints ?? {}).at(-1) ?? 'is wrong';
     return prefix + (rule.startsWith(property) ? rule : `${property} ${rule}`);
   });
-  const valid: Valid = (...properties) => !invalid.some(({ property }) => properties.includes(property));
+  mistakes.push(...broken.map(property => `${prefix}${property} must be one line: in .env, close its quotes where they open`));
+  const valid: Valid = (...properties) =>
+    !invalid.some(({ property }) => properties.includes(property)) && !broken.some(one => properties.includes(one));
   const between = settingsClass.check?.(value, valid, text => cleanBy(value)(text)) ?? [];
   return { value, mistakes: [...mistakes, ...between.map(([property, message]) => `${prefix}${property} ${message}`)] };
 }

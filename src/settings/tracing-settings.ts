@@ -27,6 +27,7 @@ export class TracingSettings extends ComparisonSettings {
     example: 'api-key=a-key-of-theirs',
     parse: headers,
     secret: true,
+    lines: true,
   })
   @Must('name=value, comma-separated, the values percent-encoded', value => typeof value === 'object')
   @Must('headers that HTTP can carry', isHeaders)

@@ -17,7 +17,7 @@ const jsonOrText = (text: string): unknown => parseJson(text) ?? text;
 export class CrmWebhookSettings extends SinkSettings {
   @Setting(
     'The URL that changes are sent to; its path and query may contain Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
-    { example: 'https://crm.example.com/hooks/channels', required: true, secret: true },
+    { example: 'https://crm.example.com/hooks/channels', required: true, secret: true, lines: true },
   )
   @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
   @Must('without #: what follows one is never sent, so write %23', text => !/#/.test(String(text).replace(/\{\{.*?\}\}|\{%.*?%\}/gs, '')))
@@ -29,6 +29,7 @@ export class CrmWebhookSettings extends SinkSettings {
 
   @Setting('A Liquid template for the body, usually in a file; if it renders `skip`, nothing is sent. See docs/recipes', {
     example: '{"id":{{ data.channelId | json }},"name":{{ data.profile.name | json }}}',
+    lines: true,
   })
   TEMPLATE?: string;
 
@@ -40,6 +41,7 @@ export class CrmWebhookSettings extends SinkSettings {
 
   @Setting('A Liquid condition on `status` and `answer` (JSON or text): where it is false on a 2xx, the delivery is refused', {
     example: 'answer.code == 0',
+    lines: true,
   })
   SUCCESS?: string;
 
@@ -53,7 +55,12 @@ export class CrmWebhookSettings extends SinkSettings {
   )
   SECRETS?: string[];
 
-  @Setting('Additional headers, as a JSON object of strings', { example: '{"Authorization":"Bearer …"}', parse: jsonOrText, secret: true })
+  @Setting('Additional headers, as a JSON object of strings', {
+    example: '{"Authorization":"Bearer …"}',
+    parse: jsonOrText,
+    secret: true,
+    lines: true,
+  })
   @Must('a JSON object of header names and texts that HTTP can carry', isHeaders)
   @Must(
     'without the headers that channel-sync sets itself, such as content-type, user-agent and webhook-id',
@@ -69,15 +76,15 @@ export class CrmWebhookSettings extends SinkSettings {
   @IsIn(['log', 'state'])
   MODE!: 'log' | 'state';
 
-  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs")
+  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs", { lines: true })
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
-  @Setting('The client certificate (PEM, with its chain) for mutual TLS')
+  @Setting('The client certificate (PEM, with its chain) for mutual TLS', { lines: true })
   @Must('one or more certificates in PEM', isCertificates)
   CERT?: string;
 
-  @Setting('The private key (PEM, without passphrase) of `CERT`', { secret: true })
+  @Setting('The private key (PEM, without passphrase) of `CERT`', { secret: true, lines: true })
   @Must('a private key in PEM, without passphrase', pem => succeeds(() => createPrivateKey(String(pem))))
   KEY?: string;
 

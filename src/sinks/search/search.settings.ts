@@ -25,7 +25,7 @@ export class SearchSettings extends SinkSettings {
   @Matches(/^[\x21-\x7e]+$/, { message: '$property must be visible ASCII without blanks' })
   API_KEY?: string;
 
-  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs")
+  @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs", { lines: true })
   @Must('one or more certificates in PEM', isCertificates)
   CA?: string;
 
