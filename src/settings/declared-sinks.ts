@@ -15,6 +15,8 @@ export interface DeclaredSink {
 }
 
 const allProperties = [...new Set(sinkTypes.flatMap(propertiesOf))];
+/** Variables that lack the sink's name. */
+const nameless = allProperties.map(property => `SINK_${property}`);
 
 /** The settings of a sink type, as variable suffixes; of all types if it is unknown. */
 function propertiesOf(type: SinkType | undefined): string[] {
@@ -92,16 +94,25 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
 
 /** The problem with an unknown variable, with the probable intention; worded to follow its name. */
 function unknownProblem(variable: string, type: SinkType | undefined, property: string, raw: RawSettings): string {
-  const near = closestName(raw.names.get(variable)!, sinkVariables(raw));
+  // Several underscores in place of a name are one.
+  const name = raw.names.get(variable)!.replace(/^SINK__+/, 'SINK_');
+  const near = closestName(name, sinkVariables(raw));
   if (!type) {
     const undeclared = undeclaredVariables(variable);
     if (undeclared.includes(variable)) {
-      const ending = allProperties.filter(property => variable.endsWith(`_${property}`)).sort((a, b) => b.length - a.length)[0]!;
-      const declaration = `declare it with ${variable.slice(0, -ending.length)}TYPE`;
-      return `belongs to no sink: ${declaration}${near === undefined ? '' : `, or did you mean ${near}?`}`;
+      const endings = allProperties.filter(property => variable.endsWith(`_${property}`) && variable !== `SINK_${property}`);
+      const [ending] = endings.sort((a, b) => b.length - a.length);
+      const declaration = `declare it with ${variable.slice(0, -ending!.length)}TYPE`;
+      const whole = nameless.includes(variable) ? variable.replace('_', '_<NAME>_') : undefined;
+      const other = near ?? whole;
+      return `belongs to no sink: ${declaration}${other === undefined ? '' : `, or did you mean ${other}?`}`;
     }
-    const other = near ?? closestName(raw.names.get(variable)!, undeclared);
-    return `belongs to no sink: ${other === undefined ? 'declare one with SINK_<NAME>_TYPE, or correct the name' : `did you mean ${other}?`}`;
+    // Of a short property, two edits may leave nothing.
+    const whole = nameless.filter(one => one === name || one.length >= 10);
+    const other = closestName(name, [...sinkVariables(raw), ...whole, ...undeclared]);
+    if (other === undefined) return 'belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name';
+    if (nameless.includes(other.replace(/_FILE$/, ''))) return `names no sink: write ${other.replace('_', '_<NAME>_')}`;
+    return `belongs to no sink: did you mean ${other}?`;
   }
   const others = sinkTypes.filter(other => propertiesOf(other).includes(property)).map(other => other.type);
   if (others.length > 0) return `is not a setting of ${type.type} sinks, only of ${others.join(', ')}`;

@@ -47,7 +47,14 @@ test.each([
   ['SINK_TEAM_WEBHOOK_URL', 'SINK_TEAM_WEBHOOK_URL belongs to no sink: declare it with SINK_TEAM_TYPE'],
   ['SINK_TEAM_TYP', 'SINK_TEAM_TYP belongs to no sink: did you mean SINK_TEAM_TYPE?'],
   ['SINK_team_TYPE', 'SINK_team_TYPE belongs to no sink: did you mean SINK_TEAM_TYPE?'],
-  ['SINK_TYPE', 'SINK_TYPE belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name'],
+  // Seen failing: it said "did you mean SINK_TIMEOUT_CA?".
+  ['SINK_TIMEOUT_MS', 'SINK_TIMEOUT_MS names no sink: write SINK_<NAME>_TIMEOUT_MS'],
+  ['SINK_TIMOUT_MS', 'SINK_TIMOUT_MS names no sink: write SINK_<NAME>_TIMEOUT_MS'],
+  ['SINK_BOT_TOKEN_FILE', 'SINK_BOT_TOKEN_FILE names no sink: write SINK_<NAME>_BOT_TOKEN_FILE'],
+  ['SINK_TYPE', 'SINK_TYPE names no sink: write SINK_<NAME>_TYPE'],
+  ['SINK__TYPE', 'SINK__TYPE names no sink: write SINK_<NAME>_TYPE'],
+  ['SINK__CRM_MODE', 'SINK__CRM_MODE belongs to no sink: declare it with SINK__CRM_TYPE, or did you mean SINK_CRM_MODE?'],
+  ['SINK_API_KEY', 'SINK_API_KEY belongs to no sink: declare it with SINK_API_TYPE, or did you mean SINK_<NAME>_API_KEY?'],
   ['WEBHOOK_FILE', /^WEBHOOK_FILE is no setting; those that begin like it are WEBHOOK_TOKENS/],
   ['SINK_FILE', 'SINK_FILE is no setting of this version'],
   ['SINK_', 'SINK_ belongs to no sink: declare one with SINK_<NAME>_TYPE, or correct the name'],
@@ -57,6 +64,13 @@ test.each([
   writeFileSync(path, 'planted');
   const { mistakes } = mistakesAndWarnings({ ...minimal, [name]: name.endsWith('_FILE') ? path : 'planted' });
   expect([mistakes.length, mistakes[0]]).toEqual([1, expect.stringMatching(message)]);
+});
+
+test('a name is missing, whatever the sinks are called', () => {
+  for (const name of ['SINK_TYPE', 'SINK__TYPE', 'SINK_TIMEOUT_MS'])
+    expect(mistakesAndWarnings({ ...minimal, SINK_A_TYPE: 'log', [name]: 'log' }).mistakes).toEqual([
+      `${name} names no sink: write ${name.replace(/_+/, '_<NAME>_')}`,
+    ]);
 });
 
 test.each([

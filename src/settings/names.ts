@@ -18,14 +18,20 @@ export function normalized(name: string): string {
   return name.toUpperCase().replace(/[-. ]/g, '_');
 }
 
-/** The setting that a misspelled name probably stands for: the closest, at most two edits away; case and separators are ignored. */
-export function closestName(name: string, ours: readonly string[]): string | undefined {
-  const written = normalized(name);
-  const [closest] = ours
-    .flatMap(setting => [setting, `${setting}_FILE`])
-    .filter(setting => Math.abs(setting.length - written.length) <= 2)
-    .map(setting => ({ setting, edits: distance(written, setting) }))
+/** The closest of these words, at most two edits away. */
+export function closest(written: string, words: readonly string[]): string | undefined {
+  const [found] = words
+    .filter(word => Math.abs(word.length - written.length) <= 2)
+    .map(word => ({ word, edits: distance(written, word) }))
     .filter(({ edits }) => edits <= 2)
     .sort((a, b) => a.edits - b.edits);
-  return closest?.setting;
+  return found?.word;
+}
+
+/** The setting that a misspelled name probably stands for; case and separators are ignored. */
+export function closestName(name: string, ours: readonly string[]): string | undefined {
+  return closest(
+    normalized(name),
+    ours.flatMap(setting => [setting, `${setting}_FILE`]),
+  );
 }
