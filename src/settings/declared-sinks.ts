@@ -3,7 +3,7 @@ import type { SinkType } from '../sinks/sink-type.js';
 import { sinkTypes } from '../sinks/sinks.js';
 import { type RawSettings, isInjected } from './environment.js';
 import { cleaner } from './cleaner.js';
-import { closestName, normalized } from './names.js';
+import { closest, closestName, normalized } from './names.js';
 import { secretsIn } from './secrets.js';
 import { readClass, settingsOf } from './setting.js';
 
@@ -14,6 +14,7 @@ export interface DeclaredSink {
   settings: SinkSettings;
 }
 
+const typeNames = sinkTypes.map(({ type }) => type);
 const allProperties = [...new Set(sinkTypes.flatMap(propertiesOf))];
 /** Variables that lack the sink's name. */
 const nameless = allProperties.map(property => `SINK_${property}`);
@@ -26,13 +27,14 @@ function propertiesOf(type: SinkType | undefined): string[] {
 /** A valid sink name in a variable. It cannot end in _CONTENT: SINK_CRM_CONTENT_TYPE is the content type of `crm`. */
 const isName = /^[A-Z0-9_]*[A-Z0-9](?<!_CONTENT)$/;
 
-/** The types of the declared sinks by upper-case name, sorted by name. */
+/** The types of the declared sinks by upper-case name, sorted by name; of a misspelled type the one that was probably meant. */
 function declaredIn({ texts }: RawSettings): Map<string, SinkType | undefined> {
   const declared = [...texts].flatMap(([variable, text]): [string, SinkType | undefined][] => {
     const name = /^SINK_(.+)_TYPE$/.exec(variable)?.[1] ?? '';
-    const type = sinkTypes.find(candidate => candidate.type === text);
     // Kubernetes may inject such a variable for a port called `type` of a Service `sink-…`.
-    return isName.test(name) && (type || !isInjected(variable, text)) ? [[name, type]] : [];
+    if (!isName.test(name) || (!typeNames.includes(text) && isInjected(variable, text))) return [];
+    const meant = closest(text.toLowerCase(), typeNames);
+    return [[name, sinkTypes.find(({ type }) => type === meant)]];
   });
   return new Map(declared.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -61,7 +63,7 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
   for (const [variable, text] of raw.texts) {
     if (!variable.startsWith('SINK_')) continue;
     const [, name] = /^SINK_(.+)_CONTENT_TYPE$/.exec(variable) ?? [];
-    if (name !== undefined && sinkTypes.some(({ type }) => type === text)) {
+    if (name !== undefined && typeNames.includes(text)) {
       const rule = `must be a content type, of the webhook sink ${name.toLowerCase()}: no sink can be called ${name.toLowerCase()}_content`;
       raw.mistakes.push(`${raw.names.get(variable)} ${rule}`);
       continue;
@@ -69,21 +71,20 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
     const owner = byLength.find(name => variable.startsWith(`SINK_${name}_`));
     const property = variable.slice(`SINK_${owner}_`.length);
     const type = owner === undefined ? undefined : declared.get(owner);
-    if (owner !== undefined && (!type || propertiesOf(type).includes(property))) parts.get(owner)!.set(property, text);
-    else if (!isInjected(variable, text)) raw.mistakes.push(`${raw.names.get(variable)} ${unknownProblem(variable, type, property, raw)}`);
+    if (owner !== undefined && propertiesOf(type).includes(property)) parts.get(owner)!.set(property, text);
+    else if (!isInjected(variable, text))
+      raw.mistakes.push(`${raw.names.get(variable)} ${unknownProblem(variable, owner === undefined ? null : type, property, raw)}`);
   }
   const sinks = [...declared].flatMap(([name, type]) => {
     const prefix = `SINK_${name}_`;
-    if (!type) {
+    // A value that could not be read has been reported already.
+    if (raw.texts.get(`${prefix}TYPE`) !== type?.type && !raw.unreadable.has(`${prefix}TYPE`)) {
       const variable = raw.names.get(`${prefix}TYPE`)!;
       const contentTypes = sinkVariables(raw).filter(other => other.endsWith('_CONTENT_TYPE') && !other.startsWith(prefix));
-      const near = closestName(variable, contentTypes);
-      const types = sinkTypes.map(({ type }) => type).join(', ');
-      // A value that could not be read has been reported already.
-      if (!raw.unreadable.has(`${prefix}TYPE`))
-        raw.mistakes.push(`${variable} must be one of ${types}${near === undefined ? '' : `, or did you mean ${near}?`}`);
-      return [];
+      const near = type?.type ?? closestName(variable, contentTypes);
+      raw.mistakes.push(`${variable} must be one of ${typeNames.join(', ')}${near === undefined ? '' : `: did you mean ${near}?`}`);
     }
+    if (!type) return [];
     const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix, value => cleaner(secretsIn(others, value)));
     raw.mistakes.push(...mistakes);
     return [{ name: name.toLowerCase(), type, settings: value }];
@@ -92,12 +93,15 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
   return sinks;
 }
 
-/** The problem with an unknown variable, with the probable intention; worded to follow its name. */
-function unknownProblem(variable: string, type: SinkType | undefined, property: string, raw: RawSettings): string {
+/**
+ * The problem with an unknown variable, with the probable intention; worded to follow its name.
+ * @param type of the sink that the variable belongs to: `null` if there is none, `undefined` if its type is unknown
+ */
+function unknownProblem(variable: string, type: SinkType | null | undefined, property: string, raw: RawSettings): string {
   // Several underscores in place of a name are one.
   const name = raw.names.get(variable)!.replace(/^SINK__+/, 'SINK_');
   const near = closestName(name, sinkVariables(raw));
-  if (!type) {
+  if (type === null) {
     const undeclared = undeclaredVariables(variable);
     if (undeclared.includes(variable)) {
       const endings = allProperties.filter(property => variable.endsWith(`_${property}`) && variable !== `SINK_${property}`);
@@ -114,9 +118,11 @@ function unknownProblem(variable: string, type: SinkType | undefined, property: 
     if (nameless.includes(other.replace(/_FILE$/, ''))) return `names no sink: write ${other.replace('_', '_<NAME>_')}`;
     return `belongs to no sink: did you mean ${other}?`;
   }
-  const others = sinkTypes.filter(other => propertiesOf(other).includes(property)).map(other => other.type);
-  if (others.length > 0) return `is not a setting of ${type.type} sinks, only of ${others.join(', ')}`;
-  return `is not a setting of ${type.type} sinks${near === undefined ? `, which have ${propertiesOf(type).join(', ')}` : `: did you mean ${near}?`}`;
+  const others = type ? sinkTypes.filter(other => propertiesOf(other).includes(property)).map(other => other.type) : [];
+  if (others.length > 0) return `is not a setting of ${type!.type} sinks, only of ${others.join(', ')}`;
+  const which = near === undefined ? '' : `: did you mean ${near}?`;
+  if (!type) return `is not a setting of any sink${which}`;
+  return `is not a setting of ${type.type} sinks${which || `, which have ${propertiesOf(type).join(', ')}`}`;
 }
 
 /** Mistakes about sinks that would overwrite each other's data. */
