@@ -1,7 +1,7 @@
 import { IsPositive, Matches, Max } from 'class-validator';
 import { type RawSettings, isInjected } from './environment.js';
 import { closestName } from './names.js';
-import { Must, Setting, decimal, duration, isBaseUrl, readClass, settingsOf } from './setting.js';
+import { IsUrl, Must, Setting, decimal, duration, isBaseUrl, readClass, settingsOf } from './setting.js';
 
 const NoControls = Matches(/^[^\p{C}]+$/u, { message: '$property must have no control characters' });
 
@@ -21,7 +21,7 @@ export class AppSettings {
   @Setting("The API's address for the app's region, such as `https://adminapisgp.im.qcloud.com`; `http://` is allowed", {
     default: 'https://console.tim.qq.com',
   })
-  @Must('an http or https URL without user, query and #', isBaseUrl)
+  @IsUrl('an http or https URL without user, query and #', isBaseUrl)
   REST_URL!: string;
 
   @Setting(

@@ -5,7 +5,7 @@ import { type RawSettings, isInjected } from './environment.js';
 import { cleaner } from './cleaner.js';
 import { closest, closestName, normalized } from './names.js';
 import { secretsIn } from './secrets.js';
-import { readClass, settingsOf } from './setting.js';
+import { alternatives, readClass, settingsOf } from './setting.js';
 
 export interface DeclaredSink {
   /** Lower case. */
@@ -82,7 +82,7 @@ export function readSinks(raw: RawSettings, others: object): DeclaredSink[] {
       const variable = raw.names.get(`${prefix}TYPE`)!;
       const contentTypes = sinkVariables(raw).filter(other => other.endsWith('_CONTENT_TYPE') && !other.startsWith(prefix));
       const near = type?.type ?? closestName(variable, contentTypes);
-      raw.mistakes.push(`${variable} must be one of ${typeNames.join(', ')}${near === undefined ? '' : `: did you mean ${near}?`}`);
+      raw.mistakes.push(`${variable} must be ${alternatives(typeNames)}${near === undefined ? '' : `: did you mean ${near}?`}`);
     }
     if (!type) return [];
     const { value, mistakes } = readClass(type.settings, parts.get(name)!, prefix, value => cleaner(secretsIn(others, value)));

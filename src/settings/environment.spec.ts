@@ -126,6 +126,56 @@ describe('as people type them', () => {
     },
   );
 
+  // Seen failing: "must be an integer number" did not say what is wrong with 90d.
+  test('the range and the unit of a whole number are told', () => {
+    const given = { WEBHOOK_SIGN_WINDOW_SECONDS: '1m', PORT: '65536', RETENTION_DAYS: '90d', SINK_A_TYPE: 'log', SINK_A_TIMEOUT_MS: '5s' };
+    expect(mistakesOf({ ...minimal, ...given, SINK_A_CONCURRENCY: '0' })).toEqual([
+      'WEBHOOK_SIGN_WINDOW_SECONDS must be a whole number from 1 to 86400, in seconds, without a unit',
+      'PORT must be a whole number from 0 to 65535',
+      'RETENTION_DAYS must be a whole number from 1 to 36500, in days, without a unit',
+      'SINK_A_TIMEOUT_MS must be a whole number from 1 to 300000, in milliseconds, without a unit',
+      'SINK_A_CONCURRENCY must be a whole number from 1 to 1000',
+    ]);
+  });
+
+  test('one of several words is told in one way', () => {
+    const sinks = { SINK_A_TYPE: 'slack', SINK_A_WEBHOOK_URL: 'http://a/', SINK_A_LOCALE: 'de', SINK_A_CARDS: 'some', SINK_B_TYPE: 'none' };
+    expect(mistakesOf({ ...minimal, ...sinks, LOG_LEVEL: 'loud' })).toEqual([
+      'LOG_LEVEL must be error, warn, info or debug',
+      'SINK_A_CARDS must be all, problems or none',
+      'SINK_A_LOCALE must be en or zh-CN',
+      'SINK_B_TYPE must be webhook, slack, opensearch, elasticsearch, meilisearch or log',
+    ]);
+  });
+
+  // Seen failing: HOST=localhost:3000 passed `check`.
+  test.each(['localhost:3000', 'http://localhost', '127.0.0.1:3000', '[::1]:3000', '[::]', 'a b', '10.0.0.0/8'])(
+    'the host %s is a mistake',
+    text =>
+      expect(mistakesOf({ ...minimal, HOST: text, MANAGEMENT_HOST: text })).toEqual(
+        ['HOST', 'MANAGEMENT_HOST'].map(name => `${name} must be an IP address or a host name, without scheme and port`),
+      ),
+  );
+  test.each(['localhost', '::', 'fe80::1%eth0', 'my_host.example.com.'])('the host %s is none', HOST =>
+    expect(mistakesOf({ ...minimal, HOST })).toEqual([]),
+  );
+
+  // Seen failing: the blank was not told, and is easily overlooked.
+  test('a blank in a URL is told', () => {
+    const sinks = {
+      SINK_A_TYPE: 'webhook',
+      SINK_A_URL: 'https://crm.example.com/a b',
+      SINK_S_TYPE: 'opensearch',
+      SINK_S_URL: 'http://s: 9200',
+    };
+    expect(mistakesOf({ ...minimal, ...sinks, PUBLIC_URL: 'https://a /', MANAGEMENT_TOKEN: '0123456789abcdef' })).toEqual(
+      ['PUBLIC_URL', 'SINK_A_URL', 'SINK_S_URL'].map(
+        name => `${name} must be an http or https URL without blanks: in a path or query write %20`,
+      ),
+    );
+    expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'webhook', SINK_A_URL: 'https://crm.example.com/{{ data.channelId }}' })).toEqual([]);
+  });
+
   // Regression: the rate was read as 16 a second.
   test.each(['0x10', '1e3', '1_0', '0,5', '٣', '5/s', '.'])('a rate of %s is a mistake', text =>
     expect(mistakesOf({ ...minimal, SINK_A_TYPE: 'log', SINK_A_RATE_PER_SECOND: text })).toHaveLength(1),

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { ArrayNotEmpty, IsInt, IsOptional, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
+import { ArrayNotEmpty, IsIn, IsInt, IsOptional, Max, Min, ValidateBy, type ValidationOptions, isURL, validateSync } from 'class-validator';
 import type { Clean } from './cleaner.js';
 import { clean } from './environment.js';
 
@@ -91,9 +92,37 @@ export function Must(be: string, validate: (value: unknown) => boolean): Propert
   return ValidateBy({ name: be, validator: { validate } }, { message: `$property must be ${be}` });
 }
 
-/** A validation rule: a whole number within these bounds, inclusive. */
+/** A validation rule: a whole number within these bounds, inclusive, in the unit that the property's name ends with. */
 export function Whole(min: number, max: number, options?: ValidationOptions): PropertyDecorator {
-  return (target, property) => [Max(max), Min(min), IsInt(options)].forEach(rule => rule(target, property));
+  return (target, property) => {
+    const [, unit = ''] = /_(DAYS|SECONDS|MS)$/.exec(String(property)) ?? [];
+    const unitless = unit && `, in ${unit === 'MS' ? 'milliseconds' : unit.toLowerCase()}, without a unit`;
+    const rule = options ?? { message: `$property must be a whole number from ${min} to ${max}${unitless}` };
+    [Max(max, rule), Min(min, rule), IsInt(rule)].forEach(one => one(target, property));
+  };
+}
+
+/** A validation rule: one of these words. */
+export function OneOf(words: readonly string[]): PropertyDecorator {
+  return IsIn(words, { message: `$property must be ${alternatives(words)}` });
+}
+
+/** As in `a, b or c`. */
+export function alternatives(words: readonly string[]): string {
+  return [words.slice(0, -1).join(', '), words.at(-1)].join(' or ');
+}
+
+/** A validation rule for a URL, which names blanks by themselves: they are easily overlooked. */
+export function IsUrl(
+  be: string,
+  validate: (value: unknown) => boolean,
+  mayHaveBlanks: (text: string) => boolean = () => false,
+): PropertyDecorator {
+  const isWhole = (value: unknown): boolean => !/\s/.test(String(value)) || mayHaveBlanks(String(value));
+  return (target, property) =>
+    [Must(be, validate), Must('an http or https URL without blanks: in a path or query write %20', isWhole)].forEach(rule =>
+      rule(target, property),
+    );
 }
 
 /** Rejects other separators, which would silently make one item of the whole list. */
@@ -130,6 +159,11 @@ export function size(text: string): number {
 export function duration(text: string): number {
   const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
   return Number(count) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 's' | 'm' | 'h' | 'd'];
+}
+
+/** Whether this is an IP address, or may be a host name. */
+export function isHost(text: unknown): boolean {
+  return typeof text === 'string' && (isIP(text) > 0 || !/[\s:/?#@[\]]/.test(text));
 }
 
 /** Whether this is an http(s) URL of any length. Hosts without a dot, as inside a cluster, and with a trailing dot are allowed. */

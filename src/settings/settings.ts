@@ -1,10 +1,24 @@
-import { IsIn, IsPositive, Matches, MaxLength } from 'class-validator';
+import { IsPositive, Matches, MaxLength } from 'class-validator';
 import { type Proxies, proxiesFrom, proxyVariable, proxyVariables } from '../outgoing/proxies.js';
 import { type DeclaredApp, appVariables, isAppVariable, readApps } from './declared-apps.js';
 import { type DeclaredSink, readSinks, sinkVariables, undeclaredVariables } from './declared-sinks.js';
 import { type Environment, type RawSettings, SettingsError, isAddress, isInjected, textsOf, tokenRules, valuesOf } from './environment.js';
 import { closestName } from './names.js';
-import { Must, Setting, Whole, duration, isBaseUrl, list, readClass, settingsOf, size, wholeNumber } from './setting.js';
+import {
+  IsUrl,
+  Must,
+  OneOf,
+  Setting,
+  Whole,
+  duration,
+  isBaseUrl,
+  isHost,
+  list,
+  readClass,
+  settingsOf,
+  size,
+  wholeNumber,
+} from './setting.js';
 import { TracingSettings } from './tracing-settings.js';
 
 /** A number, or the unparsed value that Kubernetes injects for a Service of the same name. */
@@ -12,8 +26,10 @@ function port(text: string): number | string {
   return isAddress(text) ? text : wholeNumber(text);
 }
 
+const IsHost = (): PropertyDecorator => Must('an IP address or a host name, without scheme and port', isHost);
+
 function portMistake({ property, value }: { property: string; value: unknown }): string {
-  if (typeof value !== 'string') return `${property} must be a whole number`;
+  if (typeof value !== 'string') return `${property} must be a whole number from 0 to 65535`;
   return `${property} is set by Kubernetes for a Service of that name: set enableServiceLinks: false in the pod`;
 }
 
@@ -71,9 +87,11 @@ export class Settings extends TracingSettings {
   MANAGEMENT_PORT!: number;
 
   @Setting('The address of this machine that PORT listens on', { default: '0.0.0.0' })
+  @IsHost()
   HOST!: string;
 
   @Setting('The address of this machine that MANAGEMENT_PORT listens on; the same as HOST unless set', { example: '127.0.0.1' })
+  @IsHost()
   MANAGEMENT_HOST?: string;
 
   @Setting('The bearer token of /api/v1, 16 characters or more; without it the API and its documentation answer 404', {
@@ -88,7 +106,7 @@ export class Settings extends TracingSettings {
     "The http(s) address at which people's browsers reach MANAGEMENT_PORT: Details in Slack then has a link to a page, which anyone who has the link can open for one hour. Needs MANAGEMENT_TOKEN",
     { example: 'https://channel-sync.example.com' },
   )
-  @Must('an http or https URL without user, query and fragment', isBaseUrl)
+  @IsUrl('an http or https URL without user, query and fragment', isBaseUrl)
   PUBLIC_URL?: string;
 
   @Setting(
@@ -121,7 +139,7 @@ export class Settings extends TracingSettings {
   SILENCE_ALERT_AFTER?: number;
 
   @Setting(`How much is logged, as JSON lines on standard output: ${logLevels.join(', ')}`, { default: 'info' })
-  @IsIn(logLevels)
+  @OneOf(logLevels)
   LOG_LEVEL!: (typeof logLevels)[number];
 
   /** Every declared sink, ordered by name. */

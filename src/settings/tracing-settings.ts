@@ -1,6 +1,6 @@
-import { IsIn, Matches } from 'class-validator';
+import { Matches } from 'class-validator';
 import { ComparisonSettings } from './declared-apps.js';
-import { type Mistake, Must, Setting, decimal, isHeaders, isHttpUrl, list } from './setting.js';
+import { type Mistake, IsUrl, Must, OneOf, Setting, decimal, isHeaders, isHttpUrl, list } from './setting.js';
 
 /** Parses comma-separated `name=value` pairs with percent-encoded values; an invalid text is returned as it is, for the rule to reject. */
 function headers(text: string): Record<string, string> | string {
@@ -15,12 +15,12 @@ function headers(text: string): Record<string, string> | string {
 /** OpenTelemetry's own variables. Extends the comparison settings because all variables are read as one class. */
 export class TracingSettings extends ComparisonSettings {
   @Setting('Where traces are sent over OTLP/HTTP; `/v1/traces` is appended. Off unless set', { example: 'http://127.0.0.1:4318' })
-  @Must('an http or https URL', isHttpUrl)
+  @IsUrl('an http or https URL', isHttpUrl)
   @Matches(/^[^?#]*$/, { message: '$property must not have a query or fragment, since /v1/traces is appended' })
   OTEL_EXPORTER_OTLP_ENDPOINT?: string;
 
   @Setting('The full URL where traces are sent, instead of OTEL_EXPORTER_OTLP_ENDPOINT', { example: 'http://127.0.0.1:4318/v1/traces' })
-  @Must('an http or https URL', isHttpUrl)
+  @IsUrl('an http or https URL', isHttpUrl)
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
 
   @Setting('Headers sent with the traces: `name=value`, comma-separated, the values percent-encoded', {
@@ -45,7 +45,7 @@ export class TracingSettings extends ComparisonSettings {
   @Setting('Which traces are sent: `always_on`, `always_off` or `traceidratio` (a part), each also with `parentbased_` before it', {
     default: 'parentbased_always_on',
   })
-  @IsIn(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
+  @OneOf(['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
   OTEL_TRACES_SAMPLER!: string;
 
   @Setting('With `traceidratio`: the share of traces that are sent, from 0 to 1', { default: '1', parse: decimal })

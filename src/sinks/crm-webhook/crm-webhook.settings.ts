@@ -1,7 +1,19 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { IsIn, Matches } from 'class-validator';
+import { Matches } from 'class-validator';
 import { parseJson } from '../../outgoing/http.js';
-import { type Mistake, Must, Setting, type Valid, isCertificates, isHeaders, isHttpUrl, list, succeeds } from '../../settings/setting.js';
+import {
+  type Mistake,
+  IsUrl,
+  Must,
+  OneOf,
+  Setting,
+  type Valid,
+  isCertificates,
+  isHeaders,
+  isHttpUrl,
+  list,
+  succeeds,
+} from '../../settings/setting.js';
 import type { SinkContext } from '../sink-type.js';
 import { SinkSettings, incomplete } from '../settings.js';
 import { templateMistakes } from './template-check.js';
@@ -19,12 +31,12 @@ export class CrmWebhookSettings extends SinkSettings {
     'The URL that changes are sent to; its path and query may contain Liquid, such as `{{ data.channelId }}`, whose values are percent-encoded',
     { example: 'https://crm.example.com/hooks/channels', required: true, secret: true, lines: true },
   )
-  @Must('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate)
+  @IsUrl('an http or https URL, with Liquid in its path and query alone', isUrlOrTemplate, hasLiquid)
   @Must('without #: what follows one is never sent, so write %23', text => !/#/.test(String(text).replace(/\{\{.*?\}\}|\{%.*?%\}/gs, '')))
   URL!: string;
 
   @Setting('The HTTP method: `POST`, `PUT` or `PATCH`', { default: 'POST' })
-  @IsIn(['POST', 'PUT', 'PATCH'])
+  @OneOf(['POST', 'PUT', 'PATCH'])
   METHOD!: string;
 
   @Setting('A Liquid template for the body, usually in a file; if it renders `skip`, nothing is sent. See docs/recipes', {
@@ -73,7 +85,7 @@ export class CrmWebhookSettings extends SinkSettings {
   HEADERS?: Record<string, string>;
 
   @Setting('`log`: every change in order; `state`: only the latest state, skipping superseded changes', { default: 'log' })
-  @IsIn(['log', 'state'])
+  @OneOf(['log', 'state'])
   MODE!: 'log' | 'state';
 
   @Setting("Certificates (PEM) of the private CA that signs the target's certificate, instead of the public CAs", { lines: true })
@@ -92,7 +104,7 @@ export class CrmWebhookSettings extends SinkSettings {
     example: 'https://login.example.com/oauth/token',
     secret: true,
   })
-  @Must('an http or https URL', isHttpUrl)
+  @IsUrl('an http or https URL', isHttpUrl)
   OAUTH_TOKEN_URL?: string;
 
   @Setting('The id of the OAuth client', { example: 'channel-sync' })

@@ -129,7 +129,7 @@ describe('templates are tried before the first webhook', () => {
 });
 
 test.each<[Record<string, string>, RegExp[]]>([
-  [{ METHOD: 'put' }, [/^SINK_CRM_METHOD must be one of the following values: POST, PUT, PATCH$/]],
+  [{ METHOD: 'put' }, [/^SINK_CRM_METHOD must be POST, PUT or PATCH$/]],
   [{ METHOD: 'GET' }, [/^SINK_CRM_METHOD /]],
   [{ CONTENT_TYPE: 'text/plain' }, [/^SINK_CRM_CONTENT_TYPE must be one of JSON.* without TEMPLATE$/]],
   [{ CONTENT_TYPE: 'webhook' }, [/^SINK_CRM_CONTENT_TYPE must be a content type/]],

@@ -430,7 +430,7 @@ describe('settings of a sink of a cluster', () => {
   });
 
   it.each<[Record<string, string>, string]>([
-    [{ URL: 'search:9200' }, 'SINK_S_URL must be an http(s) URL'],
+    [{ URL: 'search:9200' }, 'SINK_S_URL must be an http or https URL'],
     [
       { INDEX: 'Channels' },
       'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
@@ -444,7 +444,7 @@ describe('settings of a sink of a cluster', () => {
       'SINK_S_INDEX must be lower case letters, digits, dots, hyphens and underscores, and start with a letter or a digit',
     ],
     [{ ANALYZER: '{}' }, 'SINK_S_ANALYZER must be the name of an analyzer, such as cjk'],
-    [{ CONCURRENCY: 'many' }, 'SINK_S_CONCURRENCY must be an integer number'],
+    [{ CONCURRENCY: 'many' }, 'SINK_S_CONCURRENCY must be a whole number from 1 to 1000'],
     [{ USERNAME: 'u' }, 'SINK_S_PASSWORD is required with USERNAME'],
     [{ PASSWORD: 'p' }, 'SINK_S_USERNAME is required with PASSWORD'],
     [{ USERNAME: 'u', PASSWORD: 'p', API_KEY: 'k' }, 'SINK_S_API_KEY must not be set together with USERNAME and PASSWORD'],

@@ -1,5 +1,5 @@
 import { Matches } from 'class-validator';
-import { type Mistake, Must, Setting, type Valid, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
+import { type Mistake, IsUrl, Must, Setting, type Valid, Whole, isCertificates, isHttpUrl, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings, incomplete } from '../settings.js';
 
 export class SearchSettings extends SinkSettings {
@@ -8,7 +8,7 @@ export class SearchSettings extends SinkSettings {
     required: true,
     secret: true,
   })
-  @Must('an http(s) URL', isHttpUrl)
+  @IsUrl('an http or https URL', isHttpUrl)
   URL!: string;
 
   @Setting('The name to search by; the service creates, versions and swaps the index behind it', { default: 'official-channels' })

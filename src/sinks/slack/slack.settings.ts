@@ -1,10 +1,10 @@
-import { IsIn, Matches, isTimeZone } from 'class-validator';
-import { Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
+import { Matches, isTimeZone } from 'class-validator';
+import { IsUrl, OneOf, Must, Setting, decimal, isHttpUrl, list, wholeNumber } from '../../settings/setting.js';
 import { SinkSettings } from '../settings.js';
 
 /** Slack identifies us by the path of a webhook's URL, or by a token: a user name can only be a mistake. */
 const isUrlWithoutUser = (value: unknown): boolean => isHttpUrl(value) && !/^https?:\/\/[^/?#]*@/i.test(String(value));
-const IsSlackUrl = (): PropertyDecorator => Must('an http or https URL without user name and password', isUrlWithoutUser);
+const IsSlackUrl = (): PropertyDecorator => IsUrl('an http or https URL without user name and password', isUrlWithoutUser);
 
 /** The only abbreviations that are IANA names. Intl takes others too, and not as meant: CST is Chicago to it, not China. */
 const abbreviations = /^(UTC|UCT|GMT|EST|MST|HST|WET|CET|MET|EET|PRC|ROC|ROK)$/i;
@@ -55,15 +55,15 @@ export class SlackSettings extends SinkSettings {
   @Setting('Who may use Home, Details and the slash command: `everyone` in the workspace, or `allowed`, those in ALLOWED_USERS', {
     default: 'everyone',
   })
-  @IsIn(['everyone', 'allowed'], { message: '$property must be everyone or allowed' })
+  @OneOf(['everyone', 'allowed'])
   READERS!: 'everyone' | 'allowed';
 
   @Setting('Which changes have a card: `all`; `problems`, those that could not be delivered somewhere; `none`', { default: 'all' })
-  @IsIn(['all', 'problems', 'none'], { message: '$property must be all, problems or none' })
+  @OneOf(['all', 'problems', 'none'])
   CARDS!: 'all' | 'problems' | 'none';
 
   @Setting('Whether alerts (stopped sinks, failed changes and so on) are posted: `on` or `off`', { default: 'on' })
-  @IsIn(['on', 'off'], { message: '$property must be on or off' })
+  @OneOf(['on', 'off'])
   ALERTS!: 'on' | 'off';
 
   @Setting('Id of another channel for alerts; invite the bot to it. Needs BOT_TOKEN', { example: 'C0123456789' })
@@ -81,7 +81,7 @@ export class SlackSettings extends SinkSettings {
   MENTION?: string[];
 
   @Setting('Language of the messages: `en` or `zh-CN`', { default: 'en' })
-  @IsIn(['en', 'zh-CN'], { message: '$property must be en or zh-CN' })
+  @OneOf(['en', 'zh-CN'])
   LOCALE!: 'en' | 'zh-CN';
 
   @Setting('Time zone of DAILY_SUMMARY, and of times that Slack does not show in the zone of the reader', {

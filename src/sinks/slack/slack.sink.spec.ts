@@ -144,7 +144,7 @@ describe('settings', () => {
       { WEBHOOK_URL, DAILY_SUMMARY },
       ['SINK_TEAM_DAILY_SUMMARY must be a time of the day, such as 09:00'],
     ]),
-    [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must not be less than 1']],
+    [{ BOT_TOKEN, CHANNEL, CONCURRENCY: '0' }, ['SINK_TEAM_CONCURRENCY must be a whole number from 1 to 1000']],
     [{ BOT_TOKEN, CHANNEL, RATE_PER_SECOND: '-1' }, ['SINK_TEAM_RATE_PER_SECOND must be a number such as 50 or 0.5, 0.001 at least']],
   ])('explains what is wrong with %j', (texts, expected) => {
     expect(mistakes(texts)).toEqual(expected);
