@@ -2,7 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Response } from 'express';
 import { faultOf } from '../database/errors.js';
-import { Log, stackOf } from '../process/log.js';
+import { explain } from '../database/postgres/advice.js';
+import { Log } from '../process/log.js';
 import type { ProblemDto } from './api/problem.dto.js';
 
 /** Answers errors of the management port as RFC 9457 problems, without internal details. */
@@ -26,7 +27,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (typeof status === 'number' && status >= 400 && status < 500) return { status, detail: 'the request cannot be read' };
     // Handlers here depend only on the database.
     if (['conflict', 'server', 'database'].includes(faultOf(error))) {
-      this.log.warn('an API call failed: the database is unavailable', { error: stackOf(error) });
+      this.log.warn('an API call failed: the database is unavailable', explain(error as Error));
       return { status: 503, detail: 'the database is unavailable' };
     }
     this.log.unexpected('unexpected error', error);

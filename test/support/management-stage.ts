@@ -98,7 +98,7 @@ export class Stage {
     const served = { all: this.servedSinks, searches: this.searchSinks } as unknown as ServedSinks;
     const events = soundEvents().on('due', sinks => this.woken.push([...sinks!]));
     const { log } = this;
-    new EngineLog(events, log, metrics);
+    new EngineLog(events, log, metrics, database);
     this.parkedLog = new ParkedLog(events, database, log);
     this.events = events;
     this.auditActions = new AdminActions(database, clock, log, events, settings);
