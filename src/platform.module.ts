@@ -11,6 +11,9 @@ import { cleaner } from './settings/cleaner.js';
 import { secretsOf } from './settings/secrets.js';
 import { Settings } from './settings/settings.js';
 
+const putBack =
+  'Move the original back; if it no longer exists, see ChannelSyncWebhooksUnavailable in the runbook before you stop the service';
+
 /** Shared services: settings, clocks, log, database, engine events and tracing. */
 @Global()
 @Module({
@@ -27,7 +30,12 @@ import { Settings } from './settings/settings.js';
     {
       provide: Database,
       useFactory: (settings: Settings, log: Log, clock: Clock) => {
-        const onLost = outage(fields => log.warn('database connection lost', fields));
+        const onLost = settings.DATABASE_URL.startsWith('sqlite:')
+          ? outage(
+              (_, { message: error }) => log.error('the database file is gone: webhooks are rejected', { error, advice: putBack }),
+              () => log.info('the database file is back'),
+            )
+          : outage(fields => log.warn('database connection lost', fields));
         return Database.open(settings.DATABASE_URL, onLost, clock);
       },
       inject: [Settings, Log, Clock],

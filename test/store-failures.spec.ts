@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { Database } from '../src/database/database.js';
+import { fill, smallDisk, testWithDisks } from './support/disks.js';
 import { FaultyProxy } from './support/faulty-proxy.js';
 import { mark } from './support/planted.js';
 import { newDatabase, startPostgres } from './support/postgres.js';
@@ -158,43 +159,8 @@ test('a real PostgreSQL is frozen for 5 s, then restarted', async () => {
   }
 }, 90_000);
 
-/** A disk of its own of so many megabytes; only root can make one. */
-function smallDisk(megabytes: number): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), 'channel-sync-disk-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path], { stdio: 'pipe' });
-  const remove = (): void => {
-    execFileSync('umount', ['--lazy', path]);
-    rmSync(path, { recursive: true });
-  };
-  return { path, remove };
-}
-
-const canMakeDisks = ((): boolean => {
-  try {
-    smallDisk(1).remove();
-    return true;
-  } catch (error) {
-    console.warn(`SKIPPED: PostgreSQL on a full disk, since this machine lets us mount none: ${String(error)}`);
-    return false;
-  }
-})();
-
-/** Takes all the room that is left. */
-function fill(file: string): void {
-  const handle = openSync(file, 'a');
-  for (let chunk = Buffer.alloc(1 << 20); chunk.length > 0;) {
-    try {
-      writeSync(handle, chunk);
-    } catch {
-      chunk = chunk.subarray(0, chunk.length >> 1);
-    }
-  }
-  closeSync(handle);
-}
-
 // Seen failing with a full disk that counts as the webhook's own fault: nobody was told.
 /* oxlint-disable jest/no-standalone-expect -- it is a test where disks can be made */
-const testWithDisks = canMakeDisks ? test : test.skip;
 testWithDisks(
   'the disk of PostgreSQL is full: webhooks go to the spool, the log says why, and all is taken in within 5 s of there being room',
   async () => {

@@ -15,6 +15,12 @@ export function segment(text: string): string {
   return encodeURIComponent(text);
 }
 
+/** Where a service on this machine listens that has these settings. */
+export function originHere(host: string, port: number): string {
+  const here = /^(0\.0\.0\.0|::|\[::\])$/.test(host) ? '127.0.0.1' : host;
+  return `http://${here.includes(':') ? `[${here}]` : here}:${port}`;
+}
+
 /** A client of the management API of a running service. */
 export class Api {
   private readonly base: URL;

@@ -8,6 +8,7 @@ import { secretsOf } from '../settings/secrets.js';
 import { type Settings, readSettings } from '../settings/settings.js';
 import { fromIso } from '../management/api/values.js';
 import { commands } from '../webhook/commands.js';
+import { originHere } from './api.js';
 import { plain } from './table.js';
 import { CliError, print } from './terminal.js';
 
@@ -71,8 +72,7 @@ async function post(url: URL, body: string, clean: (text: string) => string): Pr
 
 function ownUrl({ HOST, PORT, WEBHOOK_PATH }: Settings): URL {
   if (PORT === 0) throw new CliError('PORT is 0, so that any may be in use: say which by --url', 2);
-  const here = /^(0\.0\.0\.0|::|\[::\])$/.test(HOST) ? '127.0.0.1' : HOST;
-  return new URL(`http://${here.includes(':') ? `[${here}]` : here}:${PORT}${WEBHOOK_PATH}`);
+  return new URL(originHere(HOST, PORT) + WEBHOOK_PATH);
 }
 
 function urlOf(text: string): URL {

@@ -68,12 +68,12 @@ export class Database {
 
   /**
    * Opens the database of a `DATABASE_URL`: `sqlite:` with a path, or `postgres://…`, which connects on first use.
-   * @param onLost called when an idle connection is lost
+   * @param onLost called when an idle connection to PostgreSQL or the file of SQLite is lost; with `null` when the file is back
    * @throws UnusableDatabase
    */
-  static async open(url: string, onLost: (error: Error) => void, clock: LocalClock = new Clock()): Promise<Database> {
+  static async open(url: string, onLost: (error: Error | null) => void, clock: LocalClock = new Clock()): Promise<Database> {
     if (url.startsWith('sqlite:')) {
-      const kysely = new Kysely<Tables>({ dialect: await openSqlite(url.slice('sqlite:'.length), lockWaitMs) });
+      const kysely = new Kysely<Tables>({ dialect: await openSqlite(url.slice('sqlite:'.length), lockWaitMs, onLost) });
       return new Database(kysely, kysely, null, clock);
     }
     // Loaded only when used.
@@ -202,9 +202,17 @@ export class Database {
     await listen(this.server, notifyChannel, onNotification, stop);
   }
 
-  /** Checks that the database is writable. @throws if it does not respond, is read-only, or its disk is full */
+  /** Checks that the database is writable. @throws if it does not respond, is read-only, its disk is full or its file is gone */
   async ping(): Promise<void> {
-    await sql`update migration set applied_at = applied_at`.execute(this.kysely);
+    const row = { key: 'ping', at: this.now() };
+    // The time, since SQLite writes nothing where no byte changes. A transaction, since only `commit` looks whether the file is still there.
+    await this.kysely.transaction().execute(async trx => {
+      await trx
+        .insertInto('seen')
+        .values(row)
+        .onConflict(conflict => conflict.column('key').doUpdateSet({ at: row.at }))
+        .execute();
+    });
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,9 +13,10 @@ const lockRetryMs = 100;
 /**
  * Opens the embedded store: WAL mode, fsync on every commit, exclusively locked until it is closed.
  * @param waitMs how long to wait for another process to release the file
+ * @param onLost called when a commit fails because the file was deleted or replaced, and with `null` once it is back
  * @throws UnusableDatabase
  */
-export async function openSqlite(path: string, waitMs: number): Promise<SqliteDialect> {
+export async function openSqlite(path: string, waitMs: number, onLost: (error: Error | null) => void): Promise<SqliteDialect> {
   // Imported here, so that older versions of Node get as far as our error message about the version.
   const { DatabaseSync: Database } = await import('node:sqlite');
   const file = path === ':memory:' ? path : resolve(path);
@@ -32,7 +33,7 @@ export async function openSqlite(path: string, waitMs: number): Promise<SqliteDi
       opened.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
       // Consecutive groups of webhooks rewrite the same pages: with rarer checkpoints (at 32 MB of WAL) each page is written once.
       opened.exec('pragma wal_autocheckpoint = 8192; pragma temp_store = memory; pragma cache_size = -32768; begin immediate; commit');
-      return new SqliteDialect({ database: adapted(opened) });
+      return new SqliteDialect({ database: adapted(opened, file === ':memory:' ? () => undefined : inPlace(file, onLost)) });
     } catch (error) {
       database?.close();
       if (!isLocked(error) || performance.now() > giveUpAt) throw new UnusableDatabase(`${file}: ${explain(error)}`);
@@ -54,12 +55,32 @@ function explain(error: unknown): string {
   return message;
 }
 
+/**
+ * SQLite goes on writing to files that were deleted or replaced, and all that it writes is gone once they are closed.
+ * @returns call it before each commit. It throws while the database or its WAL is not the file that was opened
+ */
+function inPlace(file: string, onLost: (error: Error | null) => void): () => void {
+  const identityOf = (path: string): string | null => {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return found ? `${found.dev} ${found.ino}` : null;
+  };
+  const opened = [file, `${file}-wal`].map(path => ({ path, identity: identityOf(path) }));
+  let isLost = false;
+  return () => {
+    const lost = opened.find(({ path, identity }) => identityOf(path) !== identity);
+    const error = lost ? new Error(`${lost.path} was deleted or replaced`) : null;
+    if (isLost || error) onLost(error);
+    isLost = error !== null;
+    if (error) throw error;
+  };
+}
+
 /** Adapts `node:sqlite` to the interface that Kysely expects. */
-function adapted(database: DatabaseSync): SqliteDatabase {
+function adapted(database: DatabaseSync, beforeCommit: () => void): SqliteDatabase {
   const prepared = new Map<string, SqliteStatement>();
   return {
     prepare(sql) {
-      const statement = prepared.get(sql) ?? prepare(database, sql);
+      const statement = prepared.get(sql) ?? prepare(database, sql, beforeCommit);
       // Reinserted at the end, so that the first entry is the least recently used.
       prepared.delete(sql);
       if (prepared.size >= preparedLimit) prepared.delete(prepared.keys().next().value!);
@@ -70,7 +91,7 @@ function adapted(database: DatabaseSync): SqliteDatabase {
   };
 }
 
-function prepare(database: DatabaseSync, sql: string): SqliteStatement {
+function prepare(database: DatabaseSync, sql: string, beforeCommit: () => void): SqliteStatement {
   const statement = database.prepare(sql);
   return {
     reader: statement.columns().length > 0,
@@ -87,6 +108,7 @@ function prepare(database: DatabaseSync, sql: string): SqliteStatement {
     run(parameters) {
       // A full disk has already rolled back the transaction: an error here would hide the original one.
       if (sql === 'rollback' && !database.isTransaction) return { changes: 0, lastInsertRowid: 0 };
+      if (sql === 'commit') beforeCommit();
       return statement.run(...bindable(parameters));
     },
     iterate: parameters => statement.iterate(...bindable(parameters)),

@@ -4,6 +4,8 @@ import { type Answer, Stage, channelId, down, never, path, start, token } from '
 import { eachStore } from '../../test/support/stores.ts';
 import type { Database } from '../database/database.js';
 import { Misconfigured } from '../sinks/errors.js';
+import { Clock } from '../process/clock.js';
+import { EngineEvents } from '../process/engine-events.js';
 import { Readiness } from './readiness.js';
 import { warnOfRemovedSinks } from './removed-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
@@ -166,16 +168,47 @@ eachStore('management', store => {
       const asked: number[] = [];
       const database = { ready: false, ping: () => Promise.resolve(void asked.push(1)) };
       const noSpool = { spoolWorks: false } as WebhookIntake;
-      const readiness = new Readiness(database as unknown as Database, noSpool);
+      const readiness = new Readiness(database as unknown as Database, noSpool, new Clock(), new EngineEvents());
       expect(await readiness.reason()).toBe('starting');
       database.ready = true;
       for (let probe = 0; probe < 100; probe += 1) expect(await readiness.reason()).toBeNull();
       expect(asked).toHaveLength(1);
 
-      const refusing = new Readiness({ ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database, noSpool);
-      expect(await refusing.reason()).toBe('database does not answer');
-      const hanging = new Readiness({ ready: true, ping: () => new Promise(() => undefined) } as unknown as Database, noSpool);
+      const refusing = new Readiness(
+        { ready: true, ping: () => Promise.reject(new Error('gone')) } as unknown as Database,
+        noSpool,
+        new Clock(),
+        new EngineEvents(),
+      );
+      expect(await refusing.reason()).toBe('database cannot be written');
+      const hanging = new Readiness(
+        { ready: true, ping: () => new Promise(() => undefined) } as unknown as Database,
+        noSpool,
+        new Clock(),
+        new EngineEvents(),
+      );
       for (let probe = 0; probe < 2; probe += 1) expect(await hanging.reason()).toBe('database does not answer');
+    });
+
+    // A page for a ping may be left on a disk that is full. For ever would keep a load balancer from sending what clears it.
+    test('not ready after webhooks could not be recorded, until some are, for ten seconds at most', async () => {
+      let now = 0;
+      const [clock, events] = [Object.assign(new Clock(), { monotonic: () => now }), new EngineEvents()];
+      const database = { ready: true, ping: () => Promise.resolve() } as unknown as Database;
+      const readiness = new Readiness(database, { spoolWorks: false } as WebhookIntake, clock, events);
+      const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
+      events.report('recording', full);
+      expect(await readiness.reason()).toBe('the latest webhook could not be stored');
+      events.emit('recorded', []);
+      events.report('delivery', full);
+      // A webhook that the database refuses for good.
+      events.report('recording', new RangeError('too long'));
+      expect(await readiness.reason()).toBeNull();
+      events.report('recording', full);
+      now = 9999;
+      expect(await readiness.reason()).not.toBeNull();
+      now = 10_000;
+      expect(await readiness.reason()).toBeNull();
     });
 
     test('metrics are text for Prometheus, and those without the database survive it', async () => {

@@ -4,7 +4,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { v7 as uuid } from 'uuid';
 import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import { byWebhook, recorderAt, soundEvents } from './engine.js';
-import type { EngineEvents } from '../../src/process/engine-events.js';
+import { EngineEvents } from '../../src/process/engine-events.js';
 import { Clock, SharedClock } from '../../src/process/clock.js';
 import { Database } from '../../src/database/database.js';
 import { StoredLookups } from '../../src/management/lookup/lookups.js';
@@ -76,7 +76,7 @@ export class Stage {
   private arrivals = 0;
 
   constructor(readonly database: Database) {
-    this.readiness = new Readiness(database, { spoolWorks: false } as WebhookIntake);
+    this.readiness = new Readiness(database, { spoolWorks: false } as WebhookIntake, new Clock(), new EngineEvents());
     this.recorder = recorderAt(database, () => this.clock.now());
     this.lanes = new Lanes(database, uuid, () => 0);
   }

@@ -10,11 +10,11 @@ import { succeeds } from '../../settings/setting.js';
 
 /**
  * Checks whether the database of `DATABASE_URL` can be used, without writing to it or blocking a running service.
- * @returns `aheadMs`: how far its clock is ahead of ours; `null` for SQLite, which uses ours
+ * @returns `aheadMs`: how far its clock is ahead of ours; `null` for SQLite, which uses ours. `isThere`: whether it exists already
  * @throws UnusableDatabase, or the error of the database
  */
-export async function examineDatabase(url: string): Promise<{ found: string; aheadMs: number | null }> {
-  if (url.startsWith('sqlite:')) return { found: await examineSqlite(url.slice('sqlite:'.length)), aheadMs: null };
+export async function examineDatabase(url: string): Promise<{ found: string; aheadMs: number | null; isThere: boolean }> {
+  if (url.startsWith('sqlite:')) return { ...(await examineSqlite(url.slice('sqlite:'.length))), aheadMs: null };
   const database = await Database.open(url, () => undefined);
   try {
     await database.readClock();
@@ -33,6 +33,7 @@ export async function examineDatabase(url: string): Promise<{ found: string; ahe
     return {
       found: `PostgreSQL ${version}, ${encoding}, all rights${rows[0]!.tables ? '' : ', no tables yet: the service makes them'}`,
       aheadMs,
+      isThere: true,
     };
   } finally {
     await database.close();
@@ -42,12 +43,12 @@ export async function examineDatabase(url: string): Promise<{ found: string; ahe
 const sqlite = `SQLite ${process.versions['sqlite']}`;
 
 /** Takes only a short read lock, and creates no file. @throws UnusableDatabase */
-async function examineSqlite(path: string): Promise<string> {
+async function examineSqlite(path: string): Promise<{ found: string; isThere: boolean }> {
   const file = resolve(path);
   const isThere = existsSync(file);
   const problem = problemOf(nearestExisting(dirname(file)), 'isDirectory') ?? (isThere ? problemOf(file, 'isFile') : null);
   if (problem !== null) throw new UnusableDatabase(problem);
-  if (!isThere) return `${sqlite}, ${file} is not there yet: the service makes it`;
+  if (!isThere) return { found: `${sqlite}, ${file} is not there`, isThere };
   const found = `${sqlite}, UTF-8, ${file}`;
   try {
     // Fails if a killed service left a write-ahead log, which only the next start may recover. Then read the file without the log.
@@ -55,11 +56,11 @@ async function examineSqlite(path: string): Promise<string> {
       if (!/unable to open/i.test(error.message)) throw error;
       return throwIfUnusable(file, 'immutable=1');
     });
-    return found;
+    return { found, isThere };
   } catch (error) {
     if (error instanceof UnusableDatabase) throw error;
     const { message } = error as Error;
-    if (/locked|busy/i.test(message)) return `${found}, in use by a running service`;
+    if (/locked|busy/i.test(message)) return { found: `${found}, in use by a running service`, isThere };
     const isOther = /not a database/i.test(message);
     throw new UnusableDatabase(isOther ? `${file} is no SQLite database: move it away or name another file` : `${file}: ${message}`);
   }

@@ -25,6 +25,7 @@ import { openSinks } from '../check.js';
 import { printJson, printTable, progress } from '../terminal.js';
 import { readDates } from './clocks.js';
 import { examineDatabase } from './database.js';
+import { askService } from './service.js';
 
 /** The state of one dependency of the service. */
 interface Finding {
@@ -38,6 +39,10 @@ interface Finding {
 const ok = (what: string, message: string): Finding => ({ what, state: 'ok', message, advice: null });
 const warning = (what: string, message: string, advice: string): Finding => ({ what, state: 'warning', message, advice });
 const failure = (what: string, message: string, advice: string): Finding => ({ what, state: 'failure', message, advice });
+
+/** Reasons of a service not to be ready that say nothing of its database. */
+const passing = ['starting', 'draining'];
+const lostFile = 'If its database was deleted or moved, put it back; otherwise give DATABASE_URL of that service.';
 
 /** Checks the settings and everything that they connect to, and prints findings with advice. */
 export async function doctor({ json }: { json?: true }): Promise<void> {
@@ -57,7 +62,7 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   const opened = await openSinks(settings);
   const embedded = settings.DATABASE_URL.startsWith('sqlite:');
   const [database, spool, ...others] = await Promise.all([
-    ofDatabase(settings.DATABASE_URL, clocks, cleaner(secretsOf(settings))),
+    ofDatabase(settings, clocks, cleaner(secretsOf(settings))),
     embedded ? ok('spool', 'not needed: SQLite keeps all') : ofSpool(settings.SPOOL_DIR),
     ...opened.map(ofSink),
     ...settings.apps.map(app => ofApp(app, settings.proxies)),
@@ -73,11 +78,16 @@ async function examineAll(settings: Settings): Promise<Finding[]> {
   ];
 }
 
-async function ofDatabase(url: string, clocks: Map<string, number>, clean: Clean): Promise<Finding> {
+async function ofDatabase(settings: Settings, clocks: Map<string, number>, clean: Clean): Promise<Finding> {
   try {
-    const { found, aheadMs } = await examineDatabase(url);
+    const { found, aheadMs, isThere } = await examineDatabase(settings.DATABASE_URL);
     if (aheadMs !== null) clocks.set('database', aheadMs);
-    return ok('database', found);
+    // Only the process that has a file of SQLite can try to write to it.
+    const service = aheadMs === null ? await askService(settings) : null;
+    if (service && !isThere) return failure('database', `${found}, though a service runs`, lostFile);
+    if (service && service.reason !== null && !passing.includes(service.reason))
+      return failure('database', `${found}; the running service is not ready: ${clean(service.reason)}`, 'Its log says why.');
+    return ok('database', isThere ? found : `${found} yet: the service makes it`);
   } catch (error) {
     if (error instanceof UnusableDatabase)
       return failure('database', clean(error.message), 'Fix DATABASE_URL, or the database that it names.');

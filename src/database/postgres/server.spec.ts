@@ -15,7 +15,7 @@ const block = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArr
 async function open(): Promise<{ database: Database; admin: pg.Client; lost: Error[] }> {
   const url = await newDatabase(process.env['TEST_POSTGRES_URL']!);
   const lost: Error[] = [];
-  const database = await Database.open(url, error => lost.push(error));
+  const database = await Database.open(url, error => lost.push(error!));
   const admin = new pg.Client({ connectionString: url });
   await admin.connect();
   opened.push({ end: () => database.close() }, admin);
