@@ -234,6 +234,8 @@ eachStore('checks', store => {
       const answer = { outcome: 'misconfigured', status: 401, reason: 'answered 401 — no such token', response: 'no such token' };
       expect(failed).toMatchObject({ status: 200, body: { ...answer, advice: 'Check the credentials of this sink.' } });
       expect(Object.keys(failed.body).sort()).toEqual(['advice', 'durationMs', 'outcome', 'reason', 'response', 'status']);
+      const logged = { sink: 'crm', by: 'api', outcome: 'misconfigured', status: 401, reason: 'answered 401' };
+      expect(stage.logged.findLast(({ msg }) => msg === 'sink tested')).toMatchObject(logged);
       sink.failure = null;
       const none = { status: null, reason: null, advice: null, response: null };
       expect((await post(stage, 'crm/test')).body).toMatchObject({ outcome: 'delivered', ...none });

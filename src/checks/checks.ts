@@ -83,9 +83,9 @@ export class Checks {
     if (!served) return null;
     const at = this.clock.now();
     await recordAction(this.database.kysely, { at, actor }, 'test', { sink: name });
-    const result = await testSink(served, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
+    const { result, why } = await testSink(served, this.settings.SDK_APP_IDS[0]!, at, this.stopping.signal);
     const { outcome, status, durationMs, reason } = result;
-    this.log.info('sink tested', { sink: name, by: actor, outcome, status, durationMs });
+    this.log.info('sink tested', { sink: name, by: actor, outcome, status, durationMs, reason: why });
     // A success with a reason was skipped by the sink's template, which says nothing about the sink.
     if (outcome === 'delivered' && reason === null) await this.heal(served);
     return result;

@@ -10,14 +10,18 @@ import type { Sink } from '../sinks/sink-type.js';
 
 const testChannel = '@TOA#_channel-sync-test';
 
-/** Sends a sample change to a sink at once. Nothing of it is stored, and a test document in an index is removed. */
+/**
+ * Sends a sample change to a sink at once. Nothing of it is stored, and a test document in an index is removed.
+ * @returns also why it failed without the target's answer, for the log
+ */
 export async function testSink({ id, sink, settings }: ServedSink, sdkAppId: string, now: number, stop: AbortSignal) {
   const startedAt = performance.now();
   const sample = sampleFor(id, sdkAppId, now);
-  let [isSent, isSkipped] = [false, false];
+  let isSent = false;
+  let sent: 'skipped' | number | void = undefined;
   let error: SinkError | null = null;
   try {
-    isSkipped = await bounded(signal => send(sink, sample, signal), settings.TIMEOUT_MS + overrunMs, stop);
+    sent = await bounded(signal => send(sink, sample, signal), settings.TIMEOUT_MS + overrunMs, stop);
     isSent = true;
     const document = { sdkAppId, channelId: testChannel, kind: 'surplus', version: sample.version } as const;
     if ('compare' in sink) await bounded(signal => sink.remove([document], signal), null, stop);
@@ -26,15 +30,16 @@ export async function testSink({ id, sink, settings }: ServedSink, sdkAppId: str
   }
   const outcome: SinkError['outcome'] | 'delivered' | 'cancelled' = stop.aborted ? 'cancelled' : (error?.outcome ?? 'delivered');
   const failure: Explanation | null = error && (isSent ? ['test_document_left', error.reason] : error.reason);
-  const reason: Explanation | null = isSkipped ? ['not_sent'] : failure;
-  return {
+  const reason: Explanation | null = sent === 'skipped' ? ['not_sent'] : failure;
+  const result = {
     outcome,
-    status: error?.status ?? null,
+    status: outcome === 'delivered' && typeof sent === 'number' ? sent : (error?.status ?? null),
     durationMs: Math.round(performance.now() - startedAt),
     reason: reason && inEnglish(reason),
     advice: error && inEnglish(error.advice),
     response: error?.response ?? null,
   };
+  return { result, why: error && error.message };
 }
 
 function sampleFor(sink: number, sdkAppId: string, now: number): Report {
@@ -64,12 +69,10 @@ function sampleFor(sink: number, sdkAppId: string, now: number): Report {
   };
 }
 
-/** @returns true if the sink's template skips it */
-async function send(sink: Sink, sample: Report, signal: AbortSignal): Promise<boolean> {
+async function send(sink: Sink, sample: Report, signal: AbortSignal): Promise<'skipped' | number | void> {
   if ('deliverMany' in sink) {
     const [failure] = await sink.deliverMany([sample], signal);
     if (failure) throw failure;
   } else if ('report' in sink) await sink.report(sample, signal);
-  else return (await sink.deliver(sample, signal)) === 'skipped';
-  return false;
+  else return sink.deliver(sample, signal);
 }

@@ -40,9 +40,9 @@ export interface Delivery {
   updatedAt: string;
 }
 
-/** A log or state sink that takes one delivery at a time. Returning means delivered; `skipped`: there was nothing to send. */
+/** A log or state sink that takes one delivery at a time. Returning means delivered, a number with this HTTP status; `skipped`: there was nothing to send. */
 export interface SingleSink {
-  deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void>;
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | number | void>;
   close?(): Promise<void>;
 }
 

@@ -55,13 +55,14 @@ class CrmWebhookSink implements SingleSink, Checkable {
     this.oauth = OAUTH_TOKEN_URL === undefined ? null : new OAuthToken(OAUTH_TOKEN_URL, settings, context);
   }
 
-  async deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | void> {
+  async deliver(delivery: Delivery, signal: AbortSignal): Promise<'skipped' | number> {
     const body = this.shape.body(delivery);
     if (body === null) return 'skipped';
     const traceparent = this.context.traceparent?.(delivery.event.data.changeId);
     const answer = await this.tryOnce({ id: delivery.id, url: this.shape.url(delivery), body, traceparent }, signal);
     const error = this.shape.failureOf(answer, classifyStatus(answer.status, answer.retryAfter, this.context.now()));
     if (error) throw withResponse(error, answer, this.context.clean, this.oauth?.recentTokens);
+    return answer.status;
   }
 
   /** Checks the token endpoint and the connection to the target. Sends it no request, so path and credentials stay unverified. */

@@ -65,6 +65,7 @@ export class CheckDto {
 export class TestDto {
   /** The result; cancelled: the service was stopping */
   outcome!: 'delivered' | 'retry' | 'refused' | 'misconfigured' | 'cancelled';
+  /** The HTTP status of a failure, if there was one; of a webhook sink also of a success */
   status!: number | null;
   durationMs!: number;
   /** Why it failed */
