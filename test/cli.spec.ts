@@ -474,14 +474,16 @@ describe('a running service', () => {
     const words = ['replay', '--sink', 'crm', '--url', service.managementUrl];
     const answers = ['n\n', '\n', 'yesterday\n', '\u0004', '\u0003'];
     const [change] = await listed('changes', '--channel', '@TOA#_a');
-    const [refused, counted, ofOne, ...asked] = await Promise.all([
+    const [refused, said, counted, ofOne, ...asked] = await Promise.all([
       run('replay', '--sink', 'crm'),
+      run('replay', '--sink', 'crm', '--dry-run'),
       run('replay', '--sink', 'crm', '--dry-run', '--json'),
       run('replay', '--change', String(change!['id']), '--dry-run', '--json'),
       ...answers.map(answer => here.onTerminal(words, answer)),
     ]);
     expect(refused).toMatchObject({ code: 2, out: '' });
     expect(refused.errors).toMatch(/^3 deliveries will be sent again.*--yes/);
+    expect(said).toMatchObject({ code: 0, out: 'matched            3\nwould be replayed  3\nskippedAsStale     0\n' });
     expect(counted).toMatchObject({ code: 0, out: expect.stringContaining('"replayed": 3') as unknown });
     expect(ofOne).toMatchObject({ code: 0, out: expect.stringContaining('"replayed": 1') as unknown });
     for (const [index, { code, out }] of asked.entries()) {
@@ -523,7 +525,11 @@ describe('a running service', () => {
   }, 60_000);
 
   test('test, probe, apps, import, compare and what they leave on record', async () => {
-    expect(await run('test', 'crm')).toMatchObject({ code: 0, errors: '', out: expect.stringMatching(/^outcome +delivered$/m) as unknown });
+    expect(await run('test', 'crm')).toMatchObject({
+      code: 0,
+      errors: '',
+      out: expect.stringMatching(/^outcome +delivered\nstatus +200$/m) as unknown,
+    });
     status = 401;
     expect(await run('test', 'crm')).toMatchObject({ code: 1, errors: '', out: expect.stringMatching(/^status +401$/m) as unknown });
     status = 200;
@@ -785,7 +791,16 @@ describe('what takes long, and the calls of other services, by the shapes of the
       out: expect.stringMatching(/^response +a\ufffdb\ufffd\[31m$/m) as unknown,
     });
     answers['POST sinks/crm/probe'] = [{ name: 'crm', state: 'down' }];
+    answers['POST sinks/crm/test'] = [{ outcome: 'retry', status: 503 }];
+    expect((await run(['test', 'crm'])).out).toBe('outcome  retry (a change would be sent again later; a test is not)\nstatus   503\n');
+    expect(json((await run(['test', 'crm', '--json'])).out)).toEqual({ outcome: 'retry', status: 503 });
     expect(await run(['probe', 'crm'])).toMatchObject({ code: 0, out: 'name   crm\nstate  down\n' });
+    answers['POST sinks/crm/probe'] = [{ name: 'crm', state: 'ok' }];
+    const well = 'crm is not stopped: there is nothing to probe.\nname   crm\nstate  ok\n';
+    expect(await run(['probe', 'crm'])).toMatchObject({ code: 0, errors: '', out: well });
+    expect(json((await run(['probe', 'crm', '--json'])).out)).toEqual({ name: 'crm', state: 'ok' });
+    answers['POST sinks/crm/probe'] = [{ name: 'crm', state: 'paused' }];
+    expect(await run(['probe', 'crm'])).toEqual({ code: 1, out: '', errors: 'crm is paused: resume it first\n' });
   }, 60_000);
 
   test('status is 1 while webhooks cannot be kept', async () => {

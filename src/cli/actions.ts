@@ -34,10 +34,13 @@ const replayFilters: Filter[] = ['sink', 'app', 'channel', 'change', 'state', 's
 
 export function addActions(program: Command): void {
   for (const [name, summary] of Object.entries(sinkCommands))
-    apiCommand(program, `${name} <sink>`, summary, async (api, _given: Given, sink: string) => {
-      const answer = await api.post<{ outcome?: string }>(sinkPath(sink, name));
+    apiCommand(program, `${name} <sink>`, summary, async (api, given: Given, sink: string) => {
+      const answer = await api.post<{ outcome?: string; state?: string }>(sinkPath(sink, name));
       if (name === 'test' && answer.outcome !== 'delivered') process.exitCode = 1;
-      return answer;
+      if (name === 'probe' && answer.state === 'paused') throw new CliError(`${sink} is paused: resume it first`);
+      if (given.json) return answer;
+      if (name === 'probe' && answer.state === 'ok') print(plain(`${sink} is not stopped: there is nothing to probe.`));
+      return answer.outcome === 'retry' ? { ...answer, outcome: 'retry (a change would be sent again later; a test is not)' } : answer;
     });
   const replays = apiCommand(program, 'replay', 'Send deliveries again, with the same ids; parked ones unless --state is given', replay);
   asking(withFilters(replays, replayFilters)).option('--dry-run', 'only count');
@@ -63,6 +66,10 @@ async function replay(api: Api, given: Given): Promise<object> {
   const selection = selectors(given, replayFilters);
   if (Object.keys(selection).length === 0) throw new CliError('say which deliveries: give at least one of the options that select', 2);
   const counts = await api.post<ReplayedDto>('replays', { ...selection, dryRun: true });
+  if (given.dryRun && !given.json) {
+    const { matched, replayed, skippedAsStale } = counts;
+    return { matched, 'would be replayed': replayed, skippedAsStale };
+  }
   if (given.dryRun || counts.replayed === 0) return counts;
   await confirm(`${many(counts.replayed, 'delivery', 'deliveries')} will be sent again`, given);
   return api.post('replays', selection);
