@@ -423,7 +423,7 @@ describe('a running service', () => {
   }, 60_000);
 
   test('lists are tables of one line a row, or JSON with everything as it is', async () => {
-    const [{ code, out, errors }, sinks, two, none, before, gone, wrongTime, wrongState] = await Promise.all([
+    const [{ code, out, errors }, sinks, two, none, before, gone, wrongTime, wrongState, noSink, noneOfSink] = await Promise.all([
       run('changes', '--channel', '@TOA#_a'),
       listed('sinks'),
       listed('changes', '--limit', '2'),
@@ -432,6 +432,8 @@ describe('a running service', () => {
       listed('channels', '--exists', 'false'),
       run('changes', '--since', 'x'),
       run('deliveries', '--state', 'x'),
+      run('deliveries', '--sink', 'nosuch'),
+      listed('deliveries', '--sink', 'crm', '--until', '2000-01-01'),
     ]);
     expect({ code, errors }).toEqual({ code: 0, errors: '' });
     const lines = out.split('\n');
@@ -442,6 +444,8 @@ describe('a running service', () => {
     expect(two).toHaveLength(2);
     expect([none, before]).toEqual([[], []]);
     expect(gone).toMatchObject([{ channelId: 'b', exists: false }]);
+    expect(noSink).toEqual({ code: 1, out: '', errors: 'no sink has this name\n' });
+    expect(noneOfSink).toEqual([]);
     expect(wrongTime).toMatchObject({ code: 2, out: '', errors: 'since must be a time in ISO 8601\n' });
     expect(wrongState).toMatchObject({ code: 2, errors: expect.stringContaining('state must be one of') as unknown });
   }, 60_000);

@@ -19,6 +19,8 @@ export type Filter = keyof typeof filters;
 /** Options of the commands that call the service. */
 export type Options = { url: string; json?: true; limit?: string } & { [name in Filter]?: string };
 
+const maxSinks = 10_000;
+
 interface List {
   name: string;
   summary: string;
@@ -127,6 +129,11 @@ async function show({ name, columns, single, ...list }: List, api: Api, given: O
   const path = single && pathOf(single, list.filters, given);
   const found = path ? await api.get<Record<string, object>>(path) : null;
   const shown = found ? (single!.part ? found[single!.part]! : found) : await api.list(name, selectors(given, list.filters), limit);
+  // Nothing is listed of a misspelled sink either.
+  if (given.sink !== undefined && Array.isArray(shown) && shown.length === 0) {
+    const sinks = await api.list<{ name: string }>('sinks', {}, maxSinks);
+    if (!sinks.some(sink => sink.name === given.sink)) throw new CliError('no sink has this name');
+  }
   if (given.json || !Array.isArray(shown)) return shown;
   printTable(shown as object[], columns);
 }
@@ -144,7 +151,7 @@ function pathOf({ by, path }: NonNullable<List['single']>, all: readonly Filter[
 
 async function status(api: Api, given: Options): Promise<object | void> {
   const { status: state, reason } = await api.ready();
-  const [sinks, apps] = await Promise.all([api.list('sinks', {}, 10_000), api.list('apps', {}, 10_000)]);
+  const [sinks, apps] = await Promise.all([api.list('sinks', {}, maxSinks), api.list('apps', {}, 10_000)]);
   if (state !== 'ready') process.exitCode = 1;
   if (given.json) return { state, reason, sinks, apps };
   printRecord({ service: state, ...(reason !== null && { reason }) });

@@ -1,21 +1,34 @@
 import { type ArgumentMetadata, BadRequestException, Injectable, ValidationPipe, type ValidationPipeOptions } from '@nestjs/common';
+import { type ValidationError, getMetadataStorage } from 'class-validator';
+import { closest } from '../settings/names.js';
 
 const maxDepth = 10;
 
-const validation: ValidationPipeOptions = {
+/** @param kind what a field is called in messages */
+const validation = (kind: 'option' | 'parameter'): ValidationPipeOptions => ({
   transform: true,
   whitelist: true,
-  // Constraints are checked from the last declared to the first, and the first one has the best message.
-  exceptionFactory: errors => new BadRequestException(errors.map(({ constraints = {} }) => Object.values(constraints).at(-1)).join('; ')),
-};
+  forbidNonWhitelisted: true,
+  validationError: { target: true },
+  exceptionFactory: errors => new BadRequestException(errors.map(error => messageOf(error, kind)).join('; ')),
+});
 
-/** Validates requests. Unknown fields in a body are rejected: a misspelled `dryRun` or filter would change more than intended. */
+function messageOf({ property, target, constraints = {} }: ValidationError, kind: string): string {
+  // Constraints are checked from the last declared to the first, and the first one has the best message.
+  if (!('whitelistValidation' in constraints)) return Object.values(constraints).at(-1)!;
+  const known = getMetadataStorage().getTargetValidationMetadatas(target!.constructor, '', false, false);
+  const names = [...new Set(known.map(({ propertyName }) => propertyName))];
+  const near = closest(property, names);
+  return `unknown ${kind} ${property}${near === undefined ? '' : `: did you mean ${near}?`} (known: ${names.toSorted().join(', ')})`;
+}
+
+/** Validates requests. Unknown fields are rejected: without a misspelled `dryRun` or filter, more would be changed or listed than intended. */
 @Injectable()
 export class RequestPipe extends ValidationPipe {
-  private readonly ofBodies = new ValidationPipe({ ...validation, forbidNonWhitelisted: true });
+  private readonly ofBodies = new ValidationPipe(validation('option'));
 
   constructor() {
-    super(validation);
+    super(validation('parameter'));
   }
 
   override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {

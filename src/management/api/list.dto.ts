@@ -28,7 +28,7 @@ const Time = (): PropertyDecorator =>
     IsInt({ message: '$property must be a time in ISO 8601' }),
   );
 
-/** Paging of a list. Unknown parameters are ignored. */
+/** Paging of a list. */
 export class PageQuery {
   /** Maximum number of items in the response */
   @ApiPropertyOptional()

@@ -16,7 +16,7 @@ const noOptions: CanActivate = {
   canActivate(context) {
     const { body } = context.switchToHttp().getRequest<Request>();
     const [name] = Object.keys(Object(body) as object);
-    if (name !== undefined) throw new BadRequestException(`property ${name} should not exist: this call has no options`);
+    if (name !== undefined) throw new BadRequestException(`unknown option ${name}: this call has none`);
     return true;
   },
 };
