@@ -1,3 +1,5 @@
+import { count, span } from './formats.js';
+
 /** The English text of every reason and every piece of advice, by its code. Codes are stored: a code never changes its meaning. */
 export const english = {
   /** A text from another system or a person, unchanged. */
@@ -10,7 +12,7 @@ export const english = {
   with_answer: (why: string, answer: string) => `${why} — ${answer}`,
   gave_up: (reason: string) => `gave up: ${reason}`,
   timed_out: 'timed out',
-  timed_out_after: (ms: string) => `timed out after ${ms} ms`,
+  timed_out_after: (ms: string) => `timed out after ${span(ms, 'ms', 's')}`,
   connection_reset: 'connection reset',
   connection_refused: 'connection refused',
   host_unreachable: 'host unreachable',
@@ -26,7 +28,7 @@ export const english = {
   paused: 'paused by a person',
   not_configured: 'no longer configured',
   replaced: (sink: string, type: string, mode: string) => `the sink was replaced: ${sink} is now of type ${type} in mode ${mode}`,
-  not_configured_for: (days: string) => `the sink was not configured for ${days} days`,
+  not_configured_for: (days: string) => `the sink was not configured for ${count(days)} days`,
   output_closed: 'standard output is closed',
   output_timed_out: 'standard output timed out',
 
@@ -64,7 +66,7 @@ export const english = {
   fix_or_success: 'Its answer says why: fix the cause, or correct SUCCESS, then retry.',
   no_record: 'The target has no record at the URL of this delivery: create it there, or correct URL, then retry.',
 
-  token_timed_out: (ms: string) => `the token endpoint timed out after ${ms} ms`,
+  token_timed_out: (ms: string) => `the token endpoint timed out after ${span(ms, 'ms', 's')}`,
   token_missing: 'the token endpoint answered without a token',
   token_answered: (status: string) => `the token endpoint answered ${status}`,
   token_answered_word: (status: string, word: string) => `the token endpoint answered ${status}, ${word}`,
@@ -113,7 +115,7 @@ export const english = {
   foreign_index_of: (index: string) => `the index ${index} was not created by channel-sync`,
   foreign_alias: (alias: string) => `${alias} is an alias of an index that channel-sync did not create`,
   no_alias: (name: string) => `${name} is an index, not an alias`,
-  many_indices: (alias: string, count: string) => `${alias} is an alias of ${count} indices`,
+  many_indices: (alias: string, indices: string) => `${alias} is an alias of ${count(indices)} indices`,
   alias_elsewhere: (index: string, alias: string) => `the index ${index} exists, but the alias ${alias} does not lead to it`,
   index_not_next: (index: string) => `the index ${index} exists, but not as the next one`,
   index_gone: (index: string) => `the index ${index} is gone`,
@@ -190,7 +192,7 @@ export const english = {
   channel_unclear: 'the answer does not say which channel it is about',
   channel_damaged: 'the stored record of this channel is damaged, or cannot be written',
   too_many_gone: (gone: string, compared: string) =>
-    `${gone} of ${compared} channels do not exist any more at Tencent: none of them was recorded as destroyed`,
+    `${count(gone)} of ${count(compared)} channels do not exist any more at Tencent: none of them was recorded as destroyed`,
   vendor_check_id: 'Check the id: Tencent does not accept it.',
   vendor_check_request: (app: string) =>
     `Check that ${app}_REST_URL leads to Tencent and that no proxy changes requests; otherwise report this with its code.`,

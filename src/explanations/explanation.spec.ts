@@ -20,6 +20,19 @@ test('each has a text in both languages, which names the same parts', () => {
   }
 });
 
+// Seen failing: "timed out after 10000 ms", while Slack's own numbers had units and separators.
+test('times and counts are as people write them', () => {
+  const both = (sample: Explanation) => [inEnglish(sample), readExplanation(stored(sample), chinese)];
+  expect(both(['timed_out_after', 10_000])).toEqual(['timed out after 10 s', '10 秒后超时']);
+  expect(both(['timed_out_after', 1500])).toEqual(['timed out after 1.5 s', '1.5 秒后超时']);
+  expect(both(['token_timed_out', 999])).toEqual(['the token endpoint timed out after 999 ms', '获取令牌 999 毫秒后超时']);
+  expect(both(['too_many_gone', 1200, 1_500_000])).toEqual([
+    expect.stringMatching(/^1,200 of 1,500,000 channels /),
+    expect.stringMatching(/^1,500,000 个公众号中有 1,200 个/),
+  ]);
+  expect(inEnglish(['vendor_answered', 130_004])).toBe('Tencent answered 130004');
+});
+
 test('an explanation inside another is in the same language', () => {
   const gaveUp = stored(['gave_up', ['proxy_unreachable', ['connection_refused']]]);
   expect(readExplanation(gaveUp)).toBe('gave up: the proxy cannot be reached: connection refused');

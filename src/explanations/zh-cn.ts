@@ -1,4 +1,5 @@
 import type { Catalogue } from './explanation.js';
+import { count, span } from './formats.js';
 
 /** The same texts in Simplified Chinese. */
 export const chinese: Catalogue = {
@@ -10,7 +11,7 @@ export const chinese: Catalogue = {
   with_answer: (why, answer) => `${why} — ${answer}`,
   gave_up: reason => `已停止重试：${reason}`,
   timed_out: '超时',
-  timed_out_after: ms => `${ms} 毫秒后超时`,
+  timed_out_after: ms => `${span(ms, '毫秒', '秒')}后超时`,
   connection_reset: '连接被重置',
   connection_refused: '连接被拒绝',
   host_unreachable: '主机不可达',
@@ -26,7 +27,7 @@ export const chinese: Catalogue = {
   paused: '已由人工暂停',
   not_configured: '已从配置中移除',
   replaced: (sink, type, mode) => `目标已被替换：${sink} 现在的类型为 ${type}，模式为 ${mode}`,
-  not_configured_for: days => `该目标已有 ${days} 天不在配置中`,
+  not_configured_for: days => `该目标已有 ${count(days)} 天不在配置中`,
   output_closed: '标准输出已关闭',
   output_timed_out: '写入标准输出超时',
 
@@ -64,7 +65,7 @@ export const chinese: Catalogue = {
   fix_or_success: '原因见其返回内容：请解决后重试，或修正 SUCCESS 后重试。',
   no_record: '目标系统在此投递的 URL 处没有记录：请在那里创建，或修正 URL，然后重试。',
 
-  token_timed_out: ms => `获取令牌 ${ms} 毫秒后超时`,
+  token_timed_out: ms => `获取令牌 ${span(ms, '毫秒', '秒')}后超时`,
   token_missing: '令牌接口的返回中没有令牌',
   token_answered: status => `令牌接口返回 ${status}`,
   token_answered_word: (status, word) => `令牌接口返回 ${status}，${word}`,
@@ -111,7 +112,7 @@ export const chinese: Catalogue = {
   foreign_index_of: index => `索引 ${index} 不是由 channel-sync 创建的`,
   foreign_alias: alias => `别名 ${alias} 指向的索引不是由 channel-sync 创建的`,
   no_alias: name => `${name} 是索引，而不是别名`,
-  many_indices: (alias, count) => `别名 ${alias} 指向 ${count} 个索引`,
+  many_indices: (alias, indices) => `别名 ${alias} 指向 ${count(indices)} 个索引`,
   alias_elsewhere: (index, alias) => `索引 ${index} 存在，但别名 ${alias} 没有指向它`,
   index_not_next: index => `索引 ${index} 存在，但不是重建用的索引`,
   index_gone: index => `索引 ${index} 已不存在`,
@@ -184,7 +185,7 @@ export const chinese: Catalogue = {
   channel_back: '公众号再次存在',
   channel_unclear: '应答没有说明是哪个公众号',
   channel_damaged: '此公众号的存储记录已损坏，或无法写入',
-  too_many_gone: (gone, compared) => `${compared} 个公众号中有 ${gone} 个在腾讯云已不存在：均未记为已销毁`,
+  too_many_gone: (gone, compared) => `${count(compared)} 个公众号中有 ${count(gone)} 个在腾讯云已不存在：均未记为已销毁`,
   vendor_check_id: '请检查该 ID：腾讯云不接受它。',
   vendor_check_request: app => `请确认 ${app}_REST_URL 指向腾讯云，且没有代理改动请求；否则请附上错误码反馈此问题。`,
   vendor_check_key: app => `请检查 ${app}_IDENTIFIER 和 ${app}_SECRET_KEY。`,

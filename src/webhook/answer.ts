@@ -10,6 +10,8 @@ export interface AnswerPacket {
   ErrorInfo: string;
 }
 
+const mb = 1024 ** 2;
+
 export const okPacket: AnswerPacket = { ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: '' };
 
 /** The possible outcomes of a webhook, as labelled in metrics. */
@@ -53,8 +55,11 @@ export class Refusal extends Error {
     return new Refusal(401, 120002, 'unauthorized', cause, message, secondsAhead);
   }
   static invalid = (message: string): Refusal => new Refusal(400, 120003, 'invalid', 'invalid', message);
-  static tooLarge = (limit: number): Refusal =>
-    new Refusal(413, 120004, 'too_large', 'too_large', `the body is larger than ${limit} bytes, see WEBHOOK_BODY_LIMIT`);
+  static tooLarge(limit: number): Refusal {
+    const [unit, bytes] = limit < mb ? ['kB', 1024] : ['MB', mb];
+    const size = `${(limit / bytes).toLocaleString('en', { maximumFractionDigits: 1 })} ${unit}`;
+    return new Refusal(413, 120004, 'too_large', 'too_large', `the body is larger than ${size}, see WEBHOOK_BODY_LIMIT`);
+  }
   static unavailable = (): Refusal => new Refusal(503, 120005, 'unavailable', 'unavailable', 'the webhook could not be stored');
   static notFound = (): Refusal => new Refusal(404, 120006, null, null, 'nothing is here: the webhook path is WEBHOOK_PATH');
 }

@@ -115,7 +115,7 @@ describe('SUCCESS', () => {
 
   it.each([
     ['breaks off', 'connection reset', 5000],
-    ['does not end in time', 'timed out after 1500 ms', 1500],
+    ['does not end in time', 'timed out after 1.5 s', 1500],
   ])('is unknown where the answer %s: it is tried again', async (how, message, timeoutMs) => {
     const { url } = await target((_, response) => {
       response.writeHead(200, { 'content-length': '100' }).write('{"code":');
