@@ -73,10 +73,10 @@ eachStore('checks', store => {
       { level: 'warn', sink: 'crm', reason: 'answered 503' },
     ]);
     const alerts = async (atMs: number) => {
-      const heard = { webhookAt: null, startedAt: stage.clock.at, rejected: {} };
+      const heard = { webhookAt: null, startedAt: stage.clock.at, rejected: {}, rejectedSince: 0 };
       const seen = await stage.database.kysely
         .transaction()
-        .execute(async trx => observe(trx, await countUpToMax(trx), heard, { apps: [] }, stage.clock.at + atMs));
+        .execute(async trx => observe(trx, await countUpToMax(trx), heard, { apps: [], RETENTION_DAYS: 90 }, stage.clock.at + atMs));
       return [...seen.values()];
     };
     expect(await alerts(0)).toMatchObject([{ kind: 'incident', sink: 'crm', state: 'misconfigured', waiting: 0, failures: [] }]);

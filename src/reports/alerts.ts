@@ -38,6 +38,8 @@ const maxAlertBackOffMs = 60_000;
 export class Alerts {
   readonly part = 'alerts';
   private rejectedBefore: LocalSignals['rejected'] = {};
+  /** When, on the monotonic clock, the first webhook was rejected that no observation has covered; `null` if there is none. */
+  private firstRejectedAt: number | null = null;
   /** When this process last reported comparisons; 0 before. */
   private reportedAt = 0;
   private readonly startedAt: number;
@@ -71,8 +73,11 @@ export class Alerts {
     const now = this.clock.now();
     const counts = { ...this.rejections.counts };
     const rejected = combine(counts, this.rejectedBefore, -1);
-    const startedAt = now - (this.clock.monotonic() - this.startedAt);
-    const local: LocalSignals = { webhookAt: this.intake.lastKeptAt, startedAt, rejected };
+    const first = this.rejections.takeFirst();
+    this.firstRejectedAt ??= first;
+    const wall = (monotonic: number): number => now - (this.clock.monotonic() - monotonic);
+    const rejectedSince = this.firstRejectedAt === null ? now : wall(this.firstRejectedAt);
+    const local: LocalSignals = { webhookAt: this.intake.lastKeptAt, startedAt: wall(this.startedAt), rejected, rejectedSince };
     const ids = this.served.reports.filter(served => served.sink.alerts).map(served => served.id);
     // Counted before the transaction, which keeps webhooks waiting, as the embedded store has a single connection.
     const counted = this.database.embedded ? await countUpToMax(this.database.kysely) : null;
@@ -84,7 +89,7 @@ export class Alerts {
       return true;
     });
     // While another process observes, rejections counted here are kept for the next time.
-    if (isObserver) [this.rejectedBefore, this.reportedAt] = [counts, now];
+    if (isObserver) [this.rejectedBefore, this.firstRejectedAt, this.reportedAt] = [counts, null, now];
   }
 
   /** Writes the daily summary once; if there is nothing to report, it is marked as already sent. */

@@ -103,7 +103,7 @@ eachStore('alerts of comparisons', store => {
     await ended(database, 'schedule', {});
     const failing = async (apps = [app], at = now + 1000) => {
       const settings = { apps: apps.map(sdkAppId => ({ sdkAppId })) } as Settings;
-      const local = { webhookAt: null, startedAt: now, rejected: {} };
+      const local = { webhookAt: null, startedAt: now, rejected: {}, rejectedSince: 0 };
       const look = database.kysely.transaction().execute(trx => observe(trx, () => ({ queued: 0, failed: 0 }), local, settings, at));
       return [...(await look).keys()];
     };

@@ -15,6 +15,8 @@ export interface LocalSignals {
   webhookAt: number | null;
   startedAt: number;
   rejected: Rejections;
+  /** When the first of them was; without meaning if there are none. */
+  rejectedSince: number;
 }
 
 /** Sinks that are stopped, and APIs of Tencent that fail, for less than this are not reported. */
@@ -32,15 +34,25 @@ export function combine(one: Rejections, other: Rejections, sign: 1 | -1): Rejec
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** The result of an observation: an alert, `unknown` if an open one stays as it is, or `removed` if its sink is no longer configured. */
-export type Seen = Alert | 'unknown' | 'removed';
+/** The sink of an alert is no longer configured; what it was owed is kept for these days. */
+export interface Removed {
+  kind: 'removed';
+  keptDays: number;
+}
+
+/** The result of an observation: an alert, or `unknown` if an open one stays as it is. */
+export type Seen = Alert | Removed | 'unknown';
 
 /** The current alerts by key; the one for rejected webhooks covers those since the last observation. */
 export async function observe(
   trx: Trx,
   countsOf: CountsOf,
   local: LocalSignals,
-  { SILENCE_ALERT_AFTER: silenceAfterMs, apps }: Pick<Settings, 'SILENCE_ALERT_AFTER' | 'apps'>,
+  {
+    SILENCE_ALERT_AFTER: silenceAfterMs,
+    RETENTION_DAYS: keptDays,
+    apps,
+  }: Pick<Settings, 'SILENCE_ALERT_AFTER' | 'RETENTION_DAYS' | 'apps'>,
   now: number,
 ): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
@@ -48,7 +60,7 @@ export async function observe(
   for (const sink of await trx.selectFrom('sink').selectAll().orderBy('id').execute()) {
     const { id, name, paused_at: pausedAt } = sink;
     if (sink.removed_at !== null) {
-      for (const kind of ['incident', 'parked', 'differences']) found.set(`${kind} ${id}`, 'removed');
+      for (const kind of ['incident', 'parked', 'differences']) found.set(`${kind} ${id}`, { kind: 'removed', keptDays });
       continue;
     }
     const stopped = stopOf(sink);
@@ -73,7 +85,8 @@ export async function observe(
     const differences = await differencesOf(trx, id, name, now);
     if (differences) found.set(`differences ${id}`, differences);
   }
-  if (Object.keys(local.rejected).length > 0) found.set('rejected', { ...open, kind: 'rejected', counts: local.rejected, last: now });
+  if (Object.keys(local.rejected).length > 0)
+    found.set('rejected', { ...open, since: local.rejectedSince, kind: 'rejected', counts: local.rejected, last: now });
   for (const { sdk_app_id: app, state, state_since, reason, advice } of await trx.selectFrom('app').selectAll().execute()) {
     const since = state_since ?? now;
     const shown = state === 'misconfigured' ? state : 'retrying';

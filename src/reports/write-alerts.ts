@@ -4,7 +4,7 @@ import type { Trx } from '../database/tables.js';
 import { readComparison } from '../reconcile/comparison.js';
 import type { Alert, AlertOf } from '../sinks/alert.js';
 import type { CountsOf } from './counting.js';
-import { type Seen, combine } from './observe.js';
+import { type Removed, type Seen, combine } from './observe.js';
 
 /** A sink that stops again within this time after its recovery reopens its previous alert. */
 const reopenWindowMs = 15 * 60_000;
@@ -40,7 +40,7 @@ export async function writeAlerts(
     }
     const openKeys = new Set(rows.map(row => row.key));
     for (const [key, alert] of observed) {
-      if (typeof alert === 'string' || openKeys.has(key)) continue;
+      if (alert === 'unknown' || alert.kind === 'removed' || openKeys.has(key)) continue;
       const former = alert.kind === 'incident' && !alert.paused ? await formerIncident(trx, sink, key, alert.since) : null;
       if (former) {
         const payload = JSON.stringify({ ...alert, since: former.since, again: true });
@@ -63,8 +63,8 @@ async function formerIncident(trx: Trx, sink: number, key: string, since: number
 }
 
 /** An alert after another observation; without `seen`, its cause is gone. */
-export function nextAlert(before: Alert, seen: Alert | 'removed' | undefined, now: number): Alert {
-  if (seen === 'removed') return { ...before, removed: true, until: now } as Alert;
+export function nextAlert(before: Alert, seen: Alert | Removed | undefined, now: number): Alert {
+  if (seen?.kind === 'removed') return { ...before, removed: true, keptDays: seen.keptDays, until: now } as Alert;
   if (before.kind === 'rejected') {
     if (seen?.kind === 'rejected') return { ...before, counts: combine(before.counts, seen.counts, 1), last: now };
     return now - before.last < rejectionQuietMs ? before : { ...before, until: now };

@@ -8,6 +8,8 @@ interface OfSink {
   sink: string;
   /** Resolved only because the sink is no longer configured: its queued and parked changes and its index are left as they are. */
   removed: boolean;
+  /** Set if it was removed: for how many days they are kept. */
+  keptDays?: number;
 }
 
 /** An alert of the service in a report sink: one message, updated until it is resolved at `until`. Times are in milliseconds. */

@@ -19,7 +19,7 @@ function stage() {
     }
     return logged.splice(0);
   };
-  return { rejections, logged, minute };
+  return { rejections, logged, minute, at: (time: number) => (now = time) };
 }
 
 test('the first is told at once, then each minute how many more there were, until a minute without', () => {
@@ -35,6 +35,18 @@ test('the first is told at once, then each minute how many more there were, unti
   rejections.add(one);
   expect(logged).toEqual([one]);
   expect(rejections.counts).toEqual({ app: 1003 });
+});
+
+test('when the first was rejected is told once, whatever comes after it; those without a cause do not count', () => {
+  const { rejections, at } = stage();
+  rejections.add({ ...one, cause: null });
+  expect(rejections.takeFirst()).toBe(null);
+  for (const time of [1000, 2000]) {
+    at(time);
+    rejections.add(one);
+  }
+  expect(rejections.takeFirst()).toBe(1000);
+  expect(rejections.takeFirst()).toBe(null);
 });
 
 test('each result is a story of its own, with its latest cause', () => {

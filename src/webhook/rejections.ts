@@ -41,6 +41,7 @@ interface Period {
 export class Rejections {
   /** Counts since the process started. */
   readonly counts: Partial<Record<RejectionCause, number>> = {};
+  private firstAt: number | null = null;
   private readonly periods = new Map<string, Period>();
   private timer: NodeJS.Timeout | undefined;
 
@@ -51,7 +52,10 @@ export class Rejections {
 
   add(rejection: Rejection): void {
     const { result, cause, address } = rejection;
-    if (cause !== null) this.counts[cause] = (this.counts[cause] ?? 0) + 1;
+    if (cause !== null) {
+      this.counts[cause] = (this.counts[cause] ?? 0) + 1;
+      this.firstAt ??= this.clock.monotonic();
+    }
     const period = this.periods.get(result);
     if (!period) {
       this.log.warn('a webhook was rejected and is lost', rejection);
@@ -60,6 +64,13 @@ export class Rejections {
     }
     Object.assign(period, { count: period.count + 1, latest: rejection });
     if (period.addresses.size < maxAddresses) period.addresses.add(address);
+  }
+
+  /** When, on the monotonic clock, the first was counted since the last call; `null` if none was. */
+  takeFirst(): number | null {
+    const at = this.firstAt;
+    this.firstAt = null;
+    return at;
   }
 
   /** Call often; logs what is due. @param all also logs periods whose minute is not over */

@@ -250,7 +250,7 @@ export const notices: readonly Alert[] = [
   { ...incident, sink: 'vip_crm', state: 'paused', reason: '', advice: '', failures: [], paused: true, by: 'slack:U0ALICE', waiting: 0 },
   { ...incident, sink: 'old_crm', state: 'retrying', failures: [], waiting: 0 },
   { ...incident, sink: 'mail_crm', until: now + 85 * minute, failures: [] },
-  { ...incident, sink: 'gone_crm', until: now + 85 * minute, failures: [], removed: true },
+  { ...incident, sink: 'gone_crm', until: now + 85 * minute, failures: [], removed: true, keptDays: 90 },
   {
     kind: 'parked',
     sink: 'shop_crm',

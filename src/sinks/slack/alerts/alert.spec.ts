@@ -97,7 +97,7 @@ describe('the alert of an incident', () => {
     ]);
     expect(linesOf(alertMessage({ ...paused, until, waiting: 0 }, context))).toEqual([
       '▶️ crm has been resumed',
-      'It lasted 2 hr 5 min. No change was lost.',
+      'It was paused for 2 hr 5 min. No change was lost.',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
     expect(linesOf(alertMessage({ ...paused, until, removed: true }, context))[2]).toBe('*Error was: *crm is paused');
@@ -107,27 +107,30 @@ describe('the alert of an incident', () => {
     const shown = alertMessage({ ...incident, until, waiting: 3 }, context);
     expect(linesOf(shown)).toEqual([
       '✅ crm has recovered',
-      'It lasted 2 hr 5 min. No change was lost.',
+      'The problem lasted 2 hr 5 min. No change was lost.',
       '3 queued changes are being sent.',
       '*Error was: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
-    expect(shown.text).toBe('✅ crm has recovered. It lasted 2 hr 5 min. No change was lost.');
+    expect(shown.text).toBe('✅ crm has recovered. The problem lasted 2 hr 5 min. No change was lost.');
     expect(linesOf(alertMessage({ ...incident, until, waiting: 0 }, context))).toHaveLength(4);
   });
 
   it('is closed with what stays owed when the sink is no longer configured', () => {
-    const removed = { ...incident, until, removed: true };
+    const removed = { ...incident, until, removed: true, keptDays: 90 };
     expect(linesOf(alertMessage(removed, context))).toEqual([
       '⏹️ crm is no longer configured',
-      '1,200 changes are still queued. If it is configured again within RETENTION_DAYS, they are sent.',
+      '1,200 changes are still queued, to be sent if crm is configured again within 90 days.',
       '*Error was: *answered 401',
       'Dec 9, 2022, 08:00:00 UTC – Dec 9, 2022, 10:05:00 UTC',
     ]);
+    expect(linesOf(alertMessage({ ...removed, waiting: 1, keptDays: 1 }, context))[1]).toBe(
+      '1 change is still queued, to be sent if crm is configured again within 1 day.',
+    );
     expect(linesOf(alertMessage({ ...removed, waiting: 0 }, context))[1]).toBe('No changes are queued for it.');
     expect(linesOf(alertMessage(removed, { ...context, words: zhCN })).slice(0, 2)).toEqual([
       '⏹️ crm 已从配置中移除',
-      '1,200 项变更仍在排队：如果在 RETENTION_DAYS 之内重新配置它，则会发送。',
+      '1,200 项变更仍在排队：如果在 90 天之内重新配置 crm，则会发送。',
     ]);
   });
 
@@ -161,7 +164,7 @@ describe('an alert', () => {
     [
       ['🔇 No webhook for more than 6 hr', '✅ Webhooks are arriving again', 'None for 2 hr 5 min.'],
       ['🔑 12 webhooks rejected', '✅ No more webhooks are rejected', '12 webhooks were rejected in 2 hr 5 min.'],
-      ['❌ 3 changes could not be delivered to crm', '✅ No failed changes left at crm', 'It lasted 2 hr 5 min.'],
+      ['❌ 3 changes could not be delivered to crm', '✅ No failed changes left at crm', 'The problem lasted 2 hr 5 min.'],
     ].map((texts, index) => [others[index]!.kind, others[index]!, texts] as const),
   )('of %s reads differently when it is over', (_, alert, texts) => {
     const [open, over] = [alertMessage(alert, context), alertMessage({ ...alert, until } as Alert, context)];
@@ -225,14 +228,14 @@ describe('an alert', () => {
   });
 
   it('of what is parked tells that it stays so when the sink is no longer configured', () => {
-    const removed = { ...others[2]!, until, removed: true } as Alert;
+    const removed = { ...others[2]!, until, removed: true, keptDays: 90 } as Alert;
     expect(linesOf(alertMessage(removed, context)).slice(0, 3)).toEqual([
       '⏹️ crm is no longer configured',
-      '3 failed changes are kept, to be retried if it is configured again within RETENTION_DAYS.',
+      '3 failed changes are kept, to be retried if crm is configured again within 90 days.',
       '*Error was: *answered 400',
     ]);
     expect(linesOf(alertMessage(removed, { ...context, words: zhCN }))[1]).toBe(
-      '3 项失败的变更仍保留：如果在 RETENTION_DAYS 之内重新配置它，则可以重试。',
+      '3 项失败的变更仍保留：如果在 90 天之内重新配置 crm，则可以重试。',
     );
   });
 
@@ -284,7 +287,7 @@ describe('the alert of an index', () => {
   it('is closed when it is mended, or the sink is no longer configured', () => {
     expect(linesOf(alertMessage({ ...differences, until }, context)).slice(0, 2)).toEqual([
       '✅ Search index search is in sync again',
-      'It lasted 2 hr 5 min.',
+      'The problem lasted 2 hr 5 min.',
     ]);
     expect(linesOf(alertMessage({ ...differences, until, removed: true }, context)).slice(0, 2)).toEqual([
       '⏹️ search is no longer configured',

@@ -136,7 +136,7 @@ function openIncident(alert: AlertOf<'incident'>, sink: string, words: Words, is
 
 function endedIncident({ state, reason, waiting }: AlertOf<'incident'>, sink: string, words: Words, lastedMs: number): Content {
   const texts = words.incident;
-  const lines = [[texts.took(lastedMs)], waiting > 0 && [texts.left(waiting)]];
+  const lines = [[state === 'paused' ? texts.wasPaused(lastedMs) : texts.took(lastedMs)], waiting > 0 && [texts.left(waiting)]];
   if (state === 'paused') return { icon: '▶️', title: texts.goesOn(sink), lines };
   return { icon: '✅', title: texts.over(sink), lines: [...lines, labelled(words.wasWrong, words.explain(reason))] };
 }
@@ -151,7 +151,13 @@ function removed(alert: AlertOf<'incident' | 'parked' | 'differences'>, words: W
       : alert.kind === 'incident' && alert.state === 'paused'
         ? words.incident.paused(sink)
         : words.explain(alert.reason);
-  const left = alert.kind === 'incident' ? texts.waiting(alert.waiting) : alert.kind === 'parked' ? texts.parked(alert.count) : texts.index;
+  const days = alert.keptDays ?? 0;
+  const left =
+    alert.kind === 'incident'
+      ? texts.waiting(alert.waiting, sink, days)
+      : alert.kind === 'parked'
+        ? texts.parked(alert.count, sink, days)
+        : texts.index;
   return { icon: '⏹️', title: texts.title(sink), lines: [[left], labelled(words.wasWrong, wrong)] };
 }
 

@@ -10,7 +10,7 @@ export const alertsEn = {
   wrong: 'Error: ',
   wasWrong: 'Error was: ',
   todo: 'What to do: ',
-  lasted: (ms: number) => `It lasted ${duration(ms)}.`,
+  lasted: (ms: number) => `The problem lasted ${duration(ms)}.`,
   fallback: 'Posted here because ALERT_CHANNEL could not be posted to. For the next alerts, invite the bot there or correct that setting.',
 
   incident: {
@@ -29,7 +29,8 @@ export const alertsEn = {
         ? 'No changes are queued. New ones are kept and sent when someone resumes it.'
         : `${upToMost(count, 'change is', 'changes are')} queued and will be sent when someone resumes it.`,
     again: 'It recovered in between, but stopped again.',
-    took: (ms: number) => `It lasted ${duration(ms)}. No change was lost.`,
+    took: (ms: number) => `The problem lasted ${duration(ms)}. No change was lost.`,
+    wasPaused: (ms: number) => `It was paused for ${duration(ms)}. No change was lost.`,
     left: (count: number) => `${upToMost(count, 'queued change is', 'queued changes are')} being sent.`,
     pausedBy: (who: string) => `Paused by ${who}.`,
     resumedBy: (who: string) => `Resumed by ${who}.`,
@@ -39,12 +40,12 @@ export const alertsEn = {
   /** The sink of an open alert was removed. */
   removed: {
     title: (sink: string) => `${sink} is no longer configured`,
-    waiting: (count: number) =>
+    waiting: (count: number, sink: string, days: number) =>
       count === 0
         ? 'No changes are queued for it.'
-        : `${upToMost(count, 'change is', 'changes are')} still queued. If it is configured again within RETENTION_DAYS, they are sent.`,
-    parked: (count: number) =>
-      `${upToMost(count, 'failed change is', 'failed changes are')} kept, to be retried if it is configured again within RETENTION_DAYS.`,
+        : `${upToMost(count, 'change is', 'changes are')} still queued, to be sent if ${sink} is configured again within ${counted(days, 'day', 'days')}.`,
+    parked: (count: number, sink: string, days: number) =>
+      `${upToMost(count, 'failed change is', 'failed changes are')} kept, to be retried if ${sink} is configured again within ${counted(days, 'day', 'days')}.`,
     index: 'Its index stays as it is.',
   },
 
@@ -76,7 +77,7 @@ export const alertsEn = {
         'compare WEBHOOK_TOKENS with the token in the Tencent Chat console. If they match, someone else is calling this URL; those requests are rejected.',
       too_large: 'raise WEBHOOK_BODY_LIMIT.',
       invalid: 'check what changes requests on their way here, such as a proxy.',
-      unavailable: 'check the database and SPOOL_DIR; the log says what failed.',
+      unavailable: 'check the database and, with PostgreSQL, SPOOL_DIR; the log says what failed.',
     },
     over: 'No more webhooks are rejected',
     took: (count: number, ms: number) => `${counted(count, 'webhook was', 'webhooks were')} rejected in ${duration(ms)}.`,

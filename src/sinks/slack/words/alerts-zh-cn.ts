@@ -11,7 +11,7 @@ export const alertsZhCN: typeof alertsEn = {
   wrong: '错误：',
   wasWrong: '当时的错误：',
   todo: '处理办法：',
-  lasted: ms => `历时 ${duration(ms)}。`,
+  lasted: ms => `问题持续了 ${duration(ms)}。`,
   fallback: '由于当时无法在 ALERT_CHANNEL 中发送消息，此告警发到了这里。请邀请机器人加入该频道，或更正该设置，之后的告警会发到那里。',
 
   incident: {
@@ -28,7 +28,8 @@ export const alertsZhCN: typeof alertsEn = {
     waitingPaused: count =>
       count === 0 ? '没有排队的变更。新的变更会保留，在有人恢复它后发送。' : `${upToMost(count)} 项变更正在排队，将在有人恢复它后发送。`,
     again: '曾短暂恢复，随后再次停止。',
-    took: ms => `历时 ${duration(ms)}，没有丢失任何变更。`,
+    took: ms => `问题持续了 ${duration(ms)}，没有丢失任何变更。`,
+    wasPaused: ms => `暂停了 ${duration(ms)}，没有丢失任何变更。`,
     left: count => `${upToMost(count)} 项排队的变更正在发送。`,
     pausedBy: who => `由 ${who} 暂停。`,
     resumedBy: who => `由 ${who} 恢复。`,
@@ -37,9 +38,9 @@ export const alertsZhCN: typeof alertsEn = {
 
   removed: {
     title: sink => `${sink} 已从配置中移除`,
-    waiting: count =>
-      count === 0 ? '没有排队的变更。' : `${upToMost(count)} 项变更仍在排队：如果在 RETENTION_DAYS 之内重新配置它，则会发送。`,
-    parked: count => `${upToMost(count)} 项失败的变更仍保留：如果在 RETENTION_DAYS 之内重新配置它，则可以重试。`,
+    waiting: (count, sink, days) =>
+      count === 0 ? '没有排队的变更。' : `${upToMost(count)} 项变更仍在排队：如果在 ${number(days)} 天之内重新配置 ${sink}，则会发送。`,
+    parked: (count, sink, days) => `${upToMost(count)} 项失败的变更仍保留：如果在 ${number(days)} 天之内重新配置 ${sink}，则可以重试。`,
     index: '其索引保持原样。',
   },
 
@@ -70,7 +71,7 @@ export const alertsZhCN: typeof alertsEn = {
       signature: '请核对 WEBHOOK_TOKENS 与控制台中的鉴权 Token 是否一致。如果一致，则是他人在调用此地址，这些请求会被拒绝。',
       too_large: '请调大 WEBHOOK_BODY_LIMIT。',
       invalid: '请检查途中是否有代理等改动了请求。',
-      unavailable: '请检查数据库和 SPOOL_DIR；日志中有原因。',
+      unavailable: '请检查数据库；如果使用了 SPOOL_DIR，也请检查。日志中有原因。',
     },
     over: '不再有回调被拒绝',
     took: (count, ms) => `在 ${duration(ms)}内拒绝了 ${number(count)} 条回调。`,
