@@ -30,7 +30,7 @@ export class SinkDto {
   mode!: Mode;
   /** Its state */
   state!: SinkState;
-  /** Since when it is in this state; null if it is ok */
+  /** Since when it is in this state; a stop goes on if only its cause changes; null if it is ok */
   since!: Date | null;
   /** Why it is not ok */
   reason!: string | null;

@@ -127,7 +127,8 @@ export async function stateDetailsOf(database: Database, sink: SinkStatus): Prom
     }
     case 'misconfigured':
     case 'down':
-      return sink.state_since === null ? foundByCheck : { since: sink.state_since, reason: sink.reason, advice: sink.advice };
+      // As in alerts: a stop goes on if only its cause changes.
+      return sink.state === 'ok' ? foundByCheck : { since: sink.stopped_since, reason: sink.reason, advice: sink.advice };
     case 'retrying':
       return (await oldestFailing(database, sink.id)) ?? foundByCheck;
   }
