@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
-import { type Fault, faultOf } from './errors.js';
+import { type Fault, UnusableDatabase, faultOf, fileAdvice } from './errors.js';
+import { openSqlite } from './sqlite.js';
 
 const coded = (code: string, more: object = {}): Error => Object.assign(new Error('planted'), { code, ...more });
 
@@ -33,6 +34,17 @@ test('what pg says without a code means the server', () => {
   expect(texts.map(text => faultOf(new Error(text)))).toEqual(texts.map(() => 'server'));
   // All connections of the pool are busy, which is no reason to discard them.
   expect(faultOf(new Error('timeout exceeded when trying to connect'))).toBe('database');
+});
+
+// Seen failing: a read-only folder was told without what to do, or as a matter of rights.
+test('what to do about a file is told with its error', async () => {
+  expect(fileAdvice(coded('EROFS'))).toBe('name a path on a file system that is not read-only');
+  expect(fileAdvice(coded('EACCES'))).toMatch(/^let the user of the service read and write there/);
+  expect(fileAdvice(coded('ENOTDIR'))).toBe(undefined);
+  // Not even root may create a folder there.
+  const error: unknown = await openSqlite('/sys/channel-sync/a.db', 0, () => undefined).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(UnusableDatabase);
+  expect((error as Error).message).toMatch(/^\/sys\/channel-sync\/a\.db: (Error: )?E(PERM|ROFS|ACCES): .*: (let|name) /);
 });
 
 test('our own code, whatever it throws', () => {

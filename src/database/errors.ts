@@ -14,6 +14,13 @@ export type Fault = 'conflict' | 'data' | 'server' | 'database' | 'files' | 'bug
 /** The database cannot be used and retrying would not help. The message says why and what to do. */
 export class UnusableDatabase extends Error {}
 
+/** What to do about the file or folder of the embedded store, where the error tells. */
+export function fileAdvice({ code = '' }: NodeJS.ErrnoException): string | undefined {
+  if (code === 'EROFS') return 'name a path on a file system that is not read-only';
+  if (code === 'EACCES' || code === 'EPERM') return 'let the user of the service read and write there, or name another path';
+  return code === 'ENOSPC' ? 'free some space on that disk' : undefined;
+}
+
 /** SQLSTATEs, by class or, where a class is mixed, by code. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const sqlStates: readonly [RegExp, Fault][] = [
   [/^40/, 'conflict'],

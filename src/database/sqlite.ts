@@ -4,7 +4,7 @@ import type { DatabaseSync, StatementSync, SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { makeFolder } from '../process/make-folder.js';
-import { UnusableDatabase } from './errors.js';
+import { UnusableDatabase, fileAdvice } from './errors.js';
 
 /** Maximum number of cached prepared statements; see `chunksOfFewSizes`. */
 const preparedLimit = 500;
@@ -52,7 +52,8 @@ function explain(error: unknown): string {
   if (isLocked(error)) return 'another process holds this file; SQLite serves one process, use postgres:// for several';
   if (/not a database|malformed/i.test(message))
     return `${message}: this is not (or no longer) a SQLite database; move it away or restore it`;
-  return message;
+  const advice = fileAdvice(error as NodeJS.ErrnoException);
+  return advice === undefined ? message : `${message}: ${advice}`;
 }
 
 /**

@@ -3,10 +3,9 @@ import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { Database } from '../../database/database.js';
-import { UnusableDatabase } from '../../database/errors.js';
+import { UnusableDatabase, fileAdvice } from '../../database/errors.js';
 import { tableNames, throwIfNewer } from '../../database/migrations.js';
 import { checkPostgres } from '../../database/postgres/preconditions.js';
-import { succeeds } from '../../settings/setting.js';
 
 /**
  * Checks whether the database of `DATABASE_URL` can be used, without writing to it or blocking a running service.
@@ -88,6 +87,11 @@ function nearestExisting(folder: string): string {
 /** Why a path cannot be used as a file or folder; `null` if it can. */
 function problemOf(path: string, kind: 'isFile' | 'isDirectory'): string | null {
   if (!statSync(path)[kind]()) return `${path} is no ${kind === 'isFile' ? 'file' : 'folder'}`;
-  const isAccessible = succeeds(() => accessSync(path, constants.R_OK | constants.W_OK));
-  return isAccessible ? null : `${path} cannot be read and written: give the user of the service the right to`;
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return [`${path} cannot be written (${code})`, fileAdvice(error as NodeJS.ErrnoException)].filter(Boolean).join(': ');
+  }
 }
