@@ -34,7 +34,7 @@ const signed = (secondsAhead = 0, token = mark): string => {
 // Once wrong: not a line.
 test('every webhook that is lost is told with cause and sender, without its signature or body', async () => {
   const { service, url } = await start();
-  const post = async (query: string, body = '{"Official_Account":"a","Name":"the body"}'): Promise<number> =>
+  const post = async (query: string, body = '{"Official_Account":"a","Name":"the name"}'): Promise<number> =>
     (await send('POST', `${url}/webhooks/tencent-chat?${query}`, body)).status;
   const now = String(Math.floor(Date.now() / 1000));
   const statuses = [
@@ -54,36 +54,44 @@ test('every webhook that is lost is told with cause and sender, without its sign
   expect(told().map(({ level, result, cause, address }) => [level, result, cause, address])).toEqual([
     ['warn', 'forbidden', 'app', '127.0.0.1'],
     ['warn', 'unauthorized', 'clock', '127.0.0.1'],
+    ['warn', 'unauthorized', 'signature', '127.0.0.1'],
+    ['warn', 'unauthorized', 'unsigned', '127.0.0.1'],
     ['warn', 'too_large', 'too_large', '127.0.0.1'],
     ['warn', 'invalid', 'invalid', '127.0.0.1'],
   ]);
+  expect(
+    told()
+      .map(({ rule }) => rule)
+      .filter(Boolean),
+  ).toEqual([expect.stringMatching(/^the body is not valid JSON/)]);
   expect(Math.abs((told()[1]!['secondsAhead'] as number) - 90)).toBeLessThanOrEqual(2);
   expect(await service.stop()).toBe(0);
   // The end tells the rest at once.
-  expect(told().slice(4)).toEqual([
-    expect.objectContaining({
-      result: 'unauthorized',
-      cause: 'unsigned',
-      count: 4,
-      address: '127.0.0.1',
-      otherAddresses: 0,
-      secondsAhead: null,
-    }),
+  expect(told().slice(6)).toEqual([
+    expect.objectContaining({ result: 'unauthorized', cause: 'clock', count: 1, address: '127.0.0.1', otherAddresses: 0 }),
+    expect.objectContaining({ result: 'unauthorized', cause: 'unsigned', count: 1, secondsAhead: null }),
   ]);
+  expect(told()[6]!['secondsAhead']).toBeLessThan(-80);
   const log = JSON.stringify(service.lines.filter(line => line['msg'] !== 'channel change'));
-  expect(log).not.toMatch(/[0-9a-f]{64}|the body|no JSON/);
+  expect(log).not.toMatch(/[0-9a-f]{64}|the name|no JSON/);
 }, 30_000);
 
 // Once not a line: a console with another path, and a sender that goes away, would only show as silence.
 test('a webhook to another path, and one that breaks off, are told', async () => {
   const { service, url } = await start();
-  expect((await send('POST', `${url}/webhooks/other?${signed()}`, '{}')).status).toBe(404);
+  const long = 'x'.repeat(500);
+  expect((await send('POST', `${url}/webhooks/${mark}/${long}?${signed()}`, '{}')).status).toBe(404);
   expect((await send('POST', `${url}/favicon.ico?SdkAppid=1400000001`, '{}')).status).toBe(404);
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   socket.write(`POST /webhooks/tencent-chat?${signed()} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"Official`, () => socket.end());
-  const told = (): unknown[] => service.lines.filter(line => String(line['msg']).includes('rejected')).map(line => line['result']);
+  const told = (): unknown[] =>
+    service.lines.filter(line => String(line['msg']).includes('rejected')).map(line => [line['result'], line['path']]);
   await until(() => told().length === 2, 'both are told');
-  expect(told()).toEqual(['not_found', 'broken_off']);
+  // Neither a token nor more than a glance of it.
+  expect(told()).toEqual([
+    ['not_found', expect.stringMatching(/^\/webhooks\/\*\*\*\/x{150,190}$/)],
+    ['broken_off', undefined],
+  ]);
   socket.destroy();
   await service.kill();
 }, 30_000);

@@ -2,11 +2,12 @@ import type { LoggerService } from '@nestjs/common';
 
 const weights = { error: 0, warn: 1, info: 2, debug: 3 } as const;
 export type LogLevel = keyof typeof weights;
-const maxStackLength = 10_000;
+/** The fields with texts that are not ours, and how much of each is logged, in characters. */
+const foreign = { error: 10_000, path: 200 } as const;
 
 /**
  * Logs JSON lines to standard output. Callers never pass secrets, profile texts or operators. The field `error` is for the text of an error
- * that is not ours, which may repeat what its program was given: secrets are removed from it.
+ * that is not ours, which may repeat what its program was given, and `path` for the path of a request: secrets are removed from both.
  */
 export class Log implements LoggerService {
   constructor(
@@ -44,9 +45,11 @@ export class Log implements LoggerService {
     this.line('debug', msg, {});
   }
 
-  private line(level: LogLevel, msg: string, fields: { error?: string }): void {
+  private line(level: LogLevel, msg: string, fields: { error?: string; path?: string }): void {
     if (weights[level] > weights[this.level]) return;
-    const cleaned = fields.error === undefined ? {} : { error: this.clean(fields.error, [], maxStackLength) };
+    const cleaned: typeof fields = {};
+    for (const name of ['error', 'path'] as const)
+      if (fields[name] !== undefined) cleaned[name] = this.clean(fields[name], [], foreign[name]);
     this.write(`${JSON.stringify({ level, time: new Date(this.now()).toISOString(), msg, ...fields, ...cleaned })}\n`);
   }
 }

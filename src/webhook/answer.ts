@@ -38,10 +38,10 @@ export class Refusal extends Error {
     readonly result: WebhookResult | null,
     cause: RejectionCause | null,
     message: string,
-    secondsAhead: number | null = null,
+    more: Partial<Fault> = {},
   ) {
     super(message);
-    this.fault = cause && { cause, secondsAhead };
+    this.fault = cause && { secondsAhead: null, ...more, cause };
   }
 
   get packet(): AnswerPacket {
@@ -52,9 +52,9 @@ export class Refusal extends Error {
   static unauthorized({ cause, secondsAhead }: Fault): Refusal {
     const wrong = 'Sign or RequestTime is missing, malformed, wrong or outside the allowed time';
     const message = `${wrong}: compare the token of the console with WEBHOOK_TOKENS`;
-    return new Refusal(401, 120002, 'unauthorized', cause, message, secondsAhead);
+    return new Refusal(401, 120002, 'unauthorized', cause, message, { secondsAhead });
   }
-  static invalid = (message: string): Refusal => new Refusal(400, 120003, 'invalid', 'invalid', message);
+  static invalid = (message: string): Refusal => new Refusal(400, 120003, 'invalid', 'invalid', message, { rule: message });
   static tooLarge(limit: number): Refusal {
     const [unit, bytes] = limit < mb ? ['kB', 1024] : ['MB', mb];
     const size = `${(limit / bytes).toLocaleString('en', { maximumFractionDigits: 1 })} ${unit}`;

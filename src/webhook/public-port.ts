@@ -84,7 +84,7 @@ function countWebhooks(metrics: Metrics, rejections: Rejections, events: EngineE
       const { result, command: inBody, fault, changeId } = response.locals as Answered;
       const queryCommand = request.query['CallbackCommand'];
       const isAstray = response.statusCode === 404 && request.method === 'POST' && isOurs(queryCommand);
-      if (isAstray) rejections.add({ result: 'not_found', address, ...unexplained });
+      if (isAstray) rejections.add({ result: 'not_found', path: request.path, address, ...unexplained });
       if (!result) return;
       const command = isOurs(queryCommand) ? queryCommand : (inBody ?? 'other');
       const durationMs = performance.now() - startedAt;

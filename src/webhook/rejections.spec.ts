@@ -49,15 +49,15 @@ test('when the first was rejected is told once, whatever comes after it; those w
   expect(rejections.takeFirst()).toBe(null);
 });
 
-test('each result is a story of its own, with its latest cause', () => {
+test('each cause is a story of its own: none hides another', () => {
   const { rejections, logged, minute } = stage();
   const late: Rejection = { result: 'unauthorized', cause: 'clock', address: '::1', secondsAhead: -90 };
   const forged: Rejection = { ...late, cause: 'signature', secondsAhead: 2 };
   for (const rejection of [one, late, late, one, forged]) rejections.add(rejection);
-  expect(logged.splice(0)).toEqual([one, late]);
+  expect(logged.splice(0)).toEqual([one, late, forged]);
   expect(minute()).toEqual([
     { ...one, count: 1, otherAddresses: 0 },
-    { ...forged, count: 2, otherAddresses: 0 },
+    { ...late, count: 1, otherAddresses: 0 },
   ]);
   expect(rejections.counts).toEqual({ app: 2, clock: 2, signature: 1 });
 });

@@ -12,15 +12,19 @@ export type RejectionCause = (typeof rejectionCauses)[number];
 /** What is wrong with a webhook. */
 export interface Fault {
   cause: RejectionCause;
+  /** Of an invalid webhook, the rule that it breaks; it repeats nothing of the webhook. */
+  rule?: string;
   /** How far RequestTime was ahead of our clock; `null` if it was missing, malformed or irrelevant. */
   secondsAhead: number | null;
 }
 
 /** A rejected webhook. It is lost: the vendor does not retry. */
-export interface Rejection extends Pick<Fault, 'secondsAhead'> {
+export interface Rejection extends Pick<Fault, 'secondsAhead' | 'rule'> {
   /** The result label in metrics, or `not_found` or `broken_off`, which metrics do not count and which have no cause. */
   result: string;
   cause: RejectionCause | null;
+  /** Where a webhook went that came to another path than ours. */
+  path?: string;
   /** The peer of the connection. Behind a proxy this is the proxy, since anyone can forge X-Forwarded-For. */
   address: string;
 }
@@ -36,7 +40,7 @@ interface Period {
   latest: Rejection;
 }
 
-/** Logs rejected webhooks: the first of each result at once, then a summary every minute until a minute passes without any. */
+/** Logs rejected webhooks: the first of each result and cause at once, then a summary every minute until a minute passes without any. */
 @Injectable()
 export class Rejections {
   /** Counts since the process started. */
@@ -56,10 +60,11 @@ export class Rejections {
       this.counts[cause] = (this.counts[cause] ?? 0) + 1;
       this.firstAt ??= this.clock.monotonic();
     }
-    const period = this.periods.get(result);
+    const kind = `${result} ${cause}`;
+    const period = this.periods.get(kind);
     if (!period) {
       this.log.warn('a webhook was rejected and is lost', rejection);
-      this.periods.set(result, this.newPeriod(rejection));
+      this.periods.set(kind, this.newPeriod(rejection));
       return;
     }
     Object.assign(period, { count: period.count + 1, latest: rejection });
@@ -75,13 +80,13 @@ export class Rejections {
 
   /** Call often; logs what is due. @param all also logs periods whose minute is not over */
   logSummaries(all = false): void {
-    for (const [result, { endsAt, count, addresses, latest }] of this.periods) {
+    for (const [kind, { endsAt, count, addresses, latest }] of this.periods) {
       if (!all && this.clock.monotonic() < endsAt) continue;
-      if (count === 0) this.periods.delete(result);
+      if (count === 0) this.periods.delete(kind);
       else {
         addresses.delete(latest.address);
         this.log.warn('webhooks were rejected and are lost; of these the latest', { count, ...latest, otherAddresses: addresses.size });
-        this.periods.set(result, this.newPeriod(latest));
+        this.periods.set(kind, this.newPeriod(latest));
       }
     }
   }
