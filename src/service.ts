@@ -8,6 +8,7 @@ import { Engine } from './engine.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
 import { Readiness } from './management/readiness.js';
 import { Log } from './process/log.js';
+import { EngineEvents } from './process/engine-events.js';
 import { SettingsError } from './settings/environment.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestTimeoutMs } from './webhook/public-port.js';
@@ -67,10 +68,12 @@ export async function startService(app: NestExpressApplication): Promise<Service
       await Promise.all([closePort(app, webhookGraceMs), engine.drain()]);
       await Promise.all([engine.stopIntake(), closePort(management, managementGraceMs)]);
       await engine.close();
-      log.info('stopped');
+      log.info('stopped', { cancelledAttempts: cancelled });
     })();
     return { hurry: () => hurry.abort(), done };
   };
+    let cancelled = 0;
+    app.get(EngineEvents).on('attempt', ({ outcome }) => (cancelled += Number(outcome === 'cancelled')));
   return { port, managementPort, stop };
 }
 

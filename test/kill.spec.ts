@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type Socket, connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -79,6 +80,24 @@ test('SIGHUP, as from a terminal that is closed, is answered like SIGTERM', asyn
 }, 30_000);
 
 // Seen failing with a cut 3 s after the port closed, and with attempts that drained only after that.
+test('SIGTERM: attempts that do not end are cut off, and the last line says how many', async () => {
+  let reached = false;
+  const target = createServer(socket => socket.on('error', () => undefined).once('data', () => (reached = true))).listen(0, '127.0.0.1');
+  await once(target, 'listening');
+  const service = start({
+    DATABASE_URL: `sqlite:${join(folder, 'cut.db')}`,
+    SINK_A_TYPE: 'webhook',
+    SINK_A_URL: `http://127.0.0.1:${(target.address() as AddressInfo).port}/`,
+    SINK_A_TIMEOUT_MS: '60000',
+  });
+  const { url } = await service.listening();
+  await send('POST', `${url}/webhooks/tencent-chat?${query}`, JSON.stringify({ Official_Account: 'a', Name: 'b' }));
+  await until(() => reached, 'the attempt');
+  expect(await service.stop()).toBe(0);
+  expect(service.lines.at(-1)).toMatchObject({ msg: 'stopped', cancelledAttempts: 1 });
+  target.close();
+}, 30_000);
+
 test('SIGTERM: a webhook that comes slowly is answered while attempts end, and what nobody ends is cut', async () => {
   const service = start({ DATABASE_URL: `sqlite:${join(folder, 'slow.db')}` });
   const { url } = await service.listening();
