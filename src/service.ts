@@ -4,11 +4,13 @@ import { type AddressInfo, type Server as NetServer, createServer } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { outage } from './database/outage.js';
 import { Engine } from './engine.js';
 import { ManagementModule, configureManagement } from './management/management.module.js';
 import { Readiness } from './management/readiness.js';
-import { Log } from './process/log.js';
 import { EngineEvents } from './process/engine-events.js';
+import { Log } from './process/log.js';
+import { watchDescriptors } from './process/sockets.js';
 import { SettingsError } from './settings/environment.js';
 import { Settings } from './settings/settings.js';
 import { configurePublic, requestTimeoutMs } from './webhook/public-port.js';
@@ -60,9 +62,18 @@ export async function startService(app: NestExpressApplication): Promise<Service
   const [port, managementPort] = [portOf(app), portOf(management)];
   log.info('listening', { port, managementPort, path: settings.WEBHOOK_PATH, sinks: settings.sinks.map(sink => sink.name) });
 
+  const descriptors = outage(
+    (_, { message: error }) =>
+      log.error('connections cannot be accepted', { error, advice: 'If it lasts, raise the limit (ulimit -n) and restart' }),
+    () => log.info('connections can be accepted again'),
+  );
+  watchDescriptors(app.getHttpServer() as Server, descriptors);
+
   const stop = (): Stop => {
     const hurry = new AbortController();
     readiness.closed = 'draining';
+    let cancelled = 0;
+    app.get(EngineEvents).on('attempt', ({ outcome }) => (cancelled += Number(outcome === 'cancelled')));
     const done = (async () => {
       await sleep(preStopDelayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
       await Promise.all([closePort(app, webhookGraceMs), engine.drain()]);
@@ -72,8 +83,6 @@ export async function startService(app: NestExpressApplication): Promise<Service
     })();
     return { hurry: () => hurry.abort(), done };
   };
-    let cancelled = 0;
-    app.get(EngineEvents).on('attempt', ({ outcome }) => (cancelled += Number(outcome === 'cancelled')));
   return { port, managementPort, stop };
 }
 

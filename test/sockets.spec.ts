@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceProcess } from './support/process.js';
 import { send } from './support/service.js';
+import { until } from './support/until.js';
 import { commands } from './support/vendor.js';
 
 const path = '/webhooks/tencent-chat';
@@ -105,3 +107,28 @@ describe('what Node hands over as a bare socket', () => {
     expect(statuses({ text, ended: false })).toContain(status);
   });
 });
+
+// libuv closes such connections itself: once there was not a line.
+test('without free file descriptors the log says so once, and when there are some again', async () => {
+  const limit = (descriptors: number): unknown => execFileSync('prlimit', ['--pid', String(service.pid), `--nofile=${descriptors}:`]);
+  const told = (): unknown[] => service.lines.filter(line => String(line['msg']).startsWith('connections can'));
+  limit(readdirSync(`/proc/${service.pid}/fd`).length + 5);
+  const sockets = Array.from({ length: 20 }, () => connect(ports.public, '127.0.0.1').on('error', () => undefined));
+  try {
+    await until(() => told().length > 0, 'word of it');
+    await sleep(2000);
+    expect(told()).toEqual([
+      expect.objectContaining({
+        level: 'error',
+        msg: 'connections cannot be accepted',
+        error: expect.stringMatching(/^EMFILE/) as unknown,
+        advice: expect.stringContaining('ulimit -n') as unknown,
+      }),
+    ]);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    limit(1024);
+  }
+  await until(() => told().length === 2, 'the end is told');
+  expect(told()[1]).toMatchObject({ level: 'info', msg: 'connections can be accepted again' });
+}, 30_000);

@@ -38,7 +38,7 @@ export function classifyStatus(status: number, retryAfter: unknown, now: number)
   return new Refused(reason, ['fix_at_target'], status);
 }
 
-const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation]> = {
+const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation, advice?: Explanation]> = {
   ECONNRESET: [TryAgain, ['connection_reset']],
   EPIPE: [TryAgain, ['connection_reset']],
   ETIMEDOUT: [TryAgain, ['timed_out']],
@@ -47,6 +47,8 @@ const networkErrors: Record<string, [kind: typeof TryAgain, why: Explanation]> =
   EHOSTUNREACH: [NotSent, ['host_unreachable']],
   ENETUNREACH: [NotSent, ['network_unreachable']],
   EAI_AGAIN: [NotSent, ['dns_try_again']],
+  EMFILE: [NotSent, ['no_descriptors'], ['raise_descriptors']],
+  ENFILE: [NotSent, ['no_descriptors'], ['raise_descriptors']],
 };
 
 /** Node's TLS error codes that a retry would not fix. */
@@ -61,8 +63,8 @@ export function classifyNetworkError(error: unknown): SinkError {
   if (found instanceof SinkError) return found;
   if (found === 'ENOTFOUND') return new Misconfigured(['unknown_host'], ['check_host']);
   if (tlsCode.test(found)) return new Misconfigured(['tls_failed', found], ['check_certificate']);
-  const [kind, why] = networkErrors[found] ?? [TryAgain, ['network_error']];
-  return new kind(why, ['check_runs']);
+  const [kind, why, advice = ['check_runs']] = networkErrors[found] ?? [TryAgain, ['network_error']];
+  return new kind(why, advice);
 }
 
 /** The deepest `SinkError` or error code among an error and its causes (`original` in errors of Slack's SDK); empty if there is none. */

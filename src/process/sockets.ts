@@ -1,8 +1,11 @@
+import { closeSync, openSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { devNull } from 'node:os';
 
 /** How long a socket that Node has detached from HTTP stays open for pending answers and for the client to read the last one. */
 const lingerMs = 3000;
+const descriptorCheckMs = 1000;
 const badRequest = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n';
 /** Clients offer these upgrades with ordinary requests and continue with HTTP/1.1 if they are ignored. */
 const ignoredUpgrade = /^(h2c|TLS\/)/i;
@@ -114,6 +117,22 @@ export function guardSockets(plain: Server, rules: SocketRules): void {
 
   // Errors while binding go to the caller of `listen`; later ones, such as EMFILE, would crash the process without a listener.
   server.once('listening', () => server.on('error', onError));
+}
+
+/**
+ * Without free file descriptors libuv closes new connections and Node hears nothing of it, so this tries to open one each second.
+ * @param report called with the error if there is none, else with `null`
+ */
+export function watchDescriptors(server: Server, report: (error: Error | null) => void): void {
+  const timer = setInterval(() => {
+    try {
+      closeSync(openSync(devNull, 'r'));
+      report(null);
+    } catch (error) {
+      if (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code!)) report(error as Error);
+    }
+  }, descriptorCheckMs).unref();
+  server.once('close', () => clearInterval(timer));
 }
 
 interface Connection {
