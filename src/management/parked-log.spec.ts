@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { jest } from '@jest/globals';
 import { Stage } from '../../test/support/management-stage.ts';
 import { eachStore } from '../../test/support/stores.ts';
 import { Refused } from '../sinks/errors.js';
+
+const { jest } = import.meta;
 
 const msg = 'changes could not be delivered and wait for a person';
 

@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { jest } from '@jest/globals';
 import { sql } from 'kysely';
 import { v7 as uuid } from 'uuid';
 import { stored } from '../explanations/explanation.js';
@@ -22,6 +21,8 @@ import type { ServedSinks } from '../sinks/served-sinks.js';
 import type { WebhookIntake } from '../intake/intake.js';
 import type { Settings } from '../settings/settings.js';
 import type { Rejections } from '../webhook/rejections.js';
+
+const { jest } = import.meta;
 
 /** A report sink that records what it was sent. */
 class Told implements ReportSink {
