@@ -33,6 +33,7 @@ export const english = {
   output_closed: 'standard output is closed',
   output_timed_out: 'standard output timed out',
 
+  slow_down: 'The target limits how fast we may send. If it lasts, set RATE_PER_SECOND of this sink to what it allows.',
   wait: 'If it lasts, check the status and the log of the target.',
   check_answers: 'Check that the target answers.',
   check_answers_in_time: 'It may have arrived. Check that the target answers in time.',

@@ -32,6 +32,7 @@ export const chinese: Catalogue = {
   output_closed: '标准输出已关闭',
   output_timed_out: '写入标准输出超时',
 
+  slow_down: '目标系统限制了发送速度。如果持续如此，请将该目标的 RATE_PER_SECOND 设为其允许的速度。',
   wait: '如果持续如此，请检查目标系统的状态和日志。',
   check_answers: '请确认目标系统有响应。',
   check_answers_in_time: '可能已经送达。请确认目标系统能及时响应。',

@@ -81,6 +81,10 @@ describe('the status table', () => {
     );
   });
 
+  it('has advice of its own for a target that limits how fast we may send', () => {
+    expect([429, 503].map(status => classifyStatus(status, undefined, now)?.advice)).toEqual([['slow_down'], ['wait']]);
+  });
+
   it('counts every 2xx as delivered', () => {
     for (let status = 200; status < 300; status += 1) expect(classifyStatus(status, '60', now)).toBeNull();
   });

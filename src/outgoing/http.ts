@@ -30,7 +30,7 @@ export function classifyStatus(status: number, retryAfter: unknown, now: number)
   if (status >= 200 && status < 300) return null;
   const reason = ['answered', status] as const;
   if (status === 408 || status === 425 || status === 429 || status >= 500 || status < 200) {
-    return new TryAgain(reason, ['wait'], status, retryAfterMs(retryAfter, now));
+    return new TryAgain(reason, [status === 429 ? 'slow_down' : 'wait'], status, retryAfterMs(retryAfter, now));
   }
   if (status >= 300 && status < 400) return new Misconfigured(['redirected', status], ['set_final_url'], status);
   if (status === 401 || status === 403) return new Misconfigured(reason, ['check_credentials'], status);
