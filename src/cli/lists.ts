@@ -103,7 +103,10 @@ export function apiCommand<Given extends object, Argument>(
     .description(`${summary}.`)
     .option('--url <url>', 'the management port of the service', 'http://127.0.0.1:3001')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nNeeds the MANAGEMENT_TOKEN of the service.');
+    .addHelpText(
+      'after',
+      '\nNeeds the MANAGEMENT_TOKEN of the service. Of the settings only that is read: for another MANAGEMENT_PORT give --url.',
+    );
   return command.action(async () => {
     const { url, json } = command.opts<Options>();
     const result = await run(new Api(url), command.opts<Given>(), command.processedArgs[0] as Argument);

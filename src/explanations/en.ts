@@ -50,7 +50,8 @@ export const english = {
   check_certificate: 'Check the certificate of the target; a private CA goes into the CA setting of this sink.',
   check_output: 'Check what reads the output of this process.',
   bug: 'This is a bug of the sink: please report it.',
-  resume: (sink: string) => `Resume it with POST /api/v1/sinks/${sink}/resume. Until then its changes stay queued.`,
+  resume: (sink: string) =>
+    `Resume it with the command \`resume ${sink}\` or POST /api/v1/sinks/${sink}/resume. Until then its changes stay queued.`,
   declare_again: (variable: string) =>
     `To continue, set ${variable} again. Once it has not been configured for RETENTION_DAYS, its queued and failed changes are discarded. It never gets the changes that are made meanwhile.`,
 

@@ -49,7 +49,7 @@ export const chinese: Catalogue = {
   check_certificate: '请检查目标系统的证书；私有 CA 应填入该目标的 CA 设置。',
   check_output: '请检查读取本进程输出的程序。',
   bug: '这是该目标程序的缺陷，请反馈。',
-  resume: sink => `请通过 POST /api/v1/sinks/${sink}/resume 恢复。在此之前，变更会一直排队。`,
+  resume: sink => `请通过命令 \`resume ${sink}\` 或 POST /api/v1/sinks/${sink}/resume 恢复。在此之前，变更会一直排队。`,
   declare_again: variable =>
     `如果需要继续投递，请重新设置 ${variable}。未配置的时间超过 RETENTION_DAYS 后，其排队和失败的变更将被放弃。期间产生的变更不会发送给它。`,
 
