@@ -73,7 +73,7 @@ export class Api {
     if (status >= 200 && status < 300 && body) return body as T;
     const detail = body && 'detail' in body ? String(body.detail) : null;
     if (status === 401) throw new CliError('MANAGEMENT_TOKEN is not the one that the service has', 78);
-    if (status === 404 && detail?.startsWith('Cannot '))
+    if (status === 404 && detail === 'there is no such call')
       throw new CliError(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
     if (detail === null)
       throw new CliError(`${this.url} answered ${status}, and not as the management port of channel-sync does: check --url`);

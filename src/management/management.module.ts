@@ -15,7 +15,7 @@ import { Settings } from '../settings/settings.js';
 import { bearer } from './api/bearer.js';
 import { openApiOf } from './api/openapi.js';
 import { noQuery } from './api/options.guard.js';
-import type { ProblemDto } from './api/problem.dto.js';
+import { type ProblemDto, noSuchCall } from './api/problem.dto.js';
 import { AuditController } from './api/audit/audit.controller.js';
 import { ChangesController } from './api/changes/changes.controller.js';
 import { ComparisonsController } from './api/comparisons/comparisons.controller.js';
@@ -69,7 +69,7 @@ export function configureManagement(app: NestExpressApplication): void {
   const [settings, log] = [app.get(Settings), app.get(Log)];
   const express = app.getHttpAdapter().getInstance() as Application;
   express.disable('x-powered-by').disable('etag');
-  const problem: ProblemDto = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'nothing is here' };
+  const problem: ProblemDto = { type: 'about:blank', title: 'Not Found', status: 404, detail: noSuchCall };
   guardSockets(app.getHttpServer() as Server, {
     notFound: { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problem) },
     requestTimeoutMs: 60_000,

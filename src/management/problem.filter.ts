@@ -1,10 +1,10 @@
 import { STATUS_CODES } from 'node:http';
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, NotFoundException } from '@nestjs/common';
 import type { Response } from 'express';
 import { faultOf } from '../database/errors.js';
 import { explain } from '../database/postgres/advice.js';
 import { Log } from '../process/log.js';
-import type { ProblemDto } from './api/problem.dto.js';
+import { type ProblemDto, noSuchCall } from './api/problem.dto.js';
 
 /** Answers errors of the management port as RFC 9457 problems, without internal details. */
 @Catch()
@@ -21,6 +21,8 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   private causeOf(error: unknown): { status: number; detail: string } {
+    // Nest's own text for a path that nobody serves.
+    if (error instanceof NotFoundException && error.message.startsWith('Cannot ')) return { status: 404, detail: noSuchCall };
     if (error instanceof HttpException) return { status: error.getStatus(), detail: error.message };
     // Body parsers and the router throw errors with a 4xx status for bad requests.
     const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;

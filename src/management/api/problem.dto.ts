@@ -1,3 +1,6 @@
+/** The detail for a path or method that nobody serves; the command line knows it. */
+export const noSuchCall = 'there is no such call';
+
 /** An error response, RFC 9457. */
 export class ProblemDto {
   /** Always `about:blank`: the status identifies the problem @example "about:blank" */
