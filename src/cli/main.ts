@@ -35,16 +35,19 @@ function program(): Command {
   program.description('Operates a channel-sync service. Reads .env in the current folder, as the service does.');
   program
     .command('check')
+    .summary('Check the settings; print all mistakes and warnings')
     .description('Check the settings; print all mistakes and warnings.')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./check.js')).check(given));
   program
     .command('doctor')
+    .summary('Check the settings and everything they connect to; sends nothing to a sink')
     .description('Check the settings and everything they connect to; sends nothing to a sink.')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./doctor/doctor.js')).doctor(given));
   program
     .command('send-webhook')
+    .summary('Send a webhook as Tencent Chat would, signed with a token of the settings')
     .description('Send a webhook as Tencent Chat would, signed with a token of the settings.')
     .option('--url <url>', 'where to; otherwise PORT and WEBHOOK_PATH of the settings, on this machine')
     .option('--command <command>', 'created, changed or destroyed', 'changed')

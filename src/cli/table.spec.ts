@@ -17,6 +17,13 @@ test('a table has a line of titles and a line for each row, in columns', () => {
   ]);
 });
 
+test('long things of a list are one below the other, with a blank line between', () => {
+  const long = Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`f${index}`, index]));
+  const lines = record({ id: '1', list: [long, long] }).split('\n');
+  expect(lines.slice(0, 4)).toEqual(['id  1', '', 'list:', '  f0  0']);
+  expect(lines.slice(10)).toEqual(['  f7  7', '', ...lines.slice(3, 11)]);
+});
+
 test('wide letters take two columns', () => {
   const lines = table(rows, 'name id').split('\n');
   expect(lines.map(line => stringWidth(line.slice(0, line.search(/\S+$/))))).toEqual(Array(4).fill(lines[0]!.indexOf('id')));

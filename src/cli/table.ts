@@ -64,7 +64,7 @@ export function record(thing: object, look = (cell: string): string => cell): st
     if (!isList(value)) return [];
     const keys = Object.keys(value[0]!);
     const texts = keys.length < maxTableFields ? [table(value, keys.join(' '), look)] : value.map(item => record(item, look));
-    return ['', `${plain(key)}:`, ...texts.map(text => text.replace(/^(?=.)/gm, '  '))];
+    return ['', `${plain(key)}:`, texts.map(text => text.replace(/^(?=.)/gm, '  ')).join('\n\n')];
   });
   return [...lines, ...lists].join('\n');
 }
