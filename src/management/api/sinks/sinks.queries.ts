@@ -128,7 +128,7 @@ export async function stateDetailsOf(database: Database, sink: SinkStatus): Prom
     case 'misconfigured':
     case 'down':
       // As in alerts: a stop goes on if only its cause changes.
-      return sink.state === 'ok' ? foundByCheck : { since: sink.stopped_since, reason: sink.reason, advice: sink.advice };
+      return sink.state_since === null ? foundByCheck : { since: sink.stopped_since, reason: sink.reason, advice: sink.advice };
     case 'retrying':
       return (await oldestFailing(database, sink.id)) ?? foundByCheck;
   }
