@@ -11,7 +11,7 @@ import { PageQuery, afterCursor, pageFrom } from '../list.dto.js';
 import { Action } from '../options.guard.js';
 import { toDate, toDateOrNull } from '../values.js';
 import { CheckDto, JobDto, RebuildStateDto, SinkDto, SinkPageDto, TestDto, VerifyDto, VerifyStateDto } from './sink.dto.js';
-import { configuredSink, notConfigured, showSinks, sinkNamed, sinkStates } from './sinks.queries.js';
+import { notConfigured, showSinks, sinkNamed, sinkStates } from './sinks.queries.js';
 
 /** The sinks that are or were configured. */
 @Controller('api/v1/sinks')
@@ -33,19 +33,19 @@ export class SinksController {
     return { items: await showSinks(this.database, items), nextCursor };
   }
 
-  /** Pause a sink on all replicas, also across restarts; its deliveries are queued @throws {409} The sink is no longer configured */
+  /** Pause a sink on all replicas, also across restarts; its deliveries are queued */
   @Action(':name/pause')
   pause(@Param('name') name: string): Promise<SinkDto> {
     return this.act('pause', name);
   }
 
-  /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE @throws {409} The sink is no longer configured */
+  /** Resume a paused sink; the time paused does not count towards RETRY_MAX_AGE */
   @Action(':name/resume')
   resume(@Param('name') name: string): Promise<SinkDto> {
     return this.act('resume', name);
   }
 
-  /** Retry a stopped sink at once, without waiting for the next scheduled probe @throws {409} The sink is no longer configured */
+  /** Retry a stopped sink at once, without waiting for the next scheduled probe */
   @Action(':name/probe')
   probe(@Param('name') name: string): Promise<SinkDto> {
     return this.act('probe', name);
@@ -106,7 +106,7 @@ export class SinksController {
   }
 
   private async act(action: SinkAction, name: string): Promise<SinkDto> {
-    const { name: found } = await configuredSink(this.database, name, this.clock.now());
+    const { name: found } = await sinkNamed(this.database, name, this.clock.now());
     await this.actions[action](found, 'api');
     const [shown] = await showSinks(this.database, [await sinkNamed(this.database, found, this.clock.now())]);
     return shown!;
