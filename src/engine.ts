@@ -87,7 +87,7 @@ export class Engine {
         if (signal.aborted) return;
         await this.dispatcher.start();
         this.log.info('delivering');
-        // Counting may take long, and an error in it matters to nothing.
+        // Not awaited: counting may take long. A failure does no harm: the API and the metrics have the counts, too.
         void warnOfRemovedSinks(this.database, this.clock.now(), this.log).catch(() => undefined);
         const parts = [this.timekeeper, this.upkeep, this.alerts, this.indexJobs, this.checks, this.comparisons];
         this.background = parts.map(job => repeatedly(job.works(signal), error => this.events.report(job.part, error), signal));

@@ -1,6 +1,7 @@
 import { env } from 'node:process';
 import { parse } from 'dotenv';
 import { classifyNetworkError, parseJson, userAgent } from '../outgoing/http.js';
+import { noSuchCall } from '../management/api/problem.dto.js';
 import { SettingsError, envFile, textsOf, tokenRules } from '../settings/environment.js';
 import { CliError } from './terminal.js';
 
@@ -73,7 +74,7 @@ export class Api {
     if (status >= 200 && status < 300 && body) return body as T;
     const detail = body && 'detail' in body ? String(body.detail) : null;
     if (status === 401) throw new CliError('MANAGEMENT_TOKEN is not the one that the service has', 78);
-    if (status === 404 && detail === 'there is no such call')
+    if (status === 404 && detail === noSuchCall)
       throw new CliError(`${this.url} has no such call: the service has no MANAGEMENT_TOKEN, or is another release`);
     if (detail === null)
       throw new CliError(`${this.url} answered ${status}, and not as the management port of channel-sync does: check --url`);

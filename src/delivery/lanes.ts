@@ -33,6 +33,8 @@ export interface Turn {
   unleased: ReadonlySet<LaneWork>;
   /** True if a success cleared a problem found by a check. */
   checkCleared: boolean;
+  /** Why the work after the commit failed, which the next turn repeats. */
+  failure: Error | null;
 }
 
 interface Settled extends WrittenLanes, Pick<Turn, 'unleased'> {
@@ -90,9 +92,9 @@ export class Lanes extends Leases {
         checkCleared: before.check_state !== row.check_state,
       };
     });
-    // If it fails, the next turn repeats it; this turn has committed, and its result must not be lost.
-    if (recovering) await recoverPage(this.database, sink, now).catch(() => undefined);
-    return turn;
+    // Not thrown: this turn has committed, and its result must not be lost.
+    const failure = (recovering && (await recoverPage(this.database, sink, now).catch((error: Error) => error))) || null;
+    return { ...turn, failure };
   }
 
   private polled(due: number | null, now: number): number | null {

@@ -79,8 +79,9 @@ eachStore('what happens in between', store => {
     await database.kysely.updateTable('sink').set({ recovered_to: 0 }).execute();
     const lanes = new Lanes(database, v4, () => 0.5);
     const lost = before(/^select "recovered_to" from "sink"/, () => Promise.reject(new Error('connection lost')));
-    const { claimed, nextDueAt } = await lanes.turn(sink, [], day, claim, start);
+    const { claimed, nextDueAt, failure } = await lanes.turn(sink, [], day, claim, start);
     expect([claimed.length, nextDueAt]).toEqual([1, start]);
+    expect(failure?.message ?? null).toBe(database.embedded ? null : 'connection lost');
     const recoveredTo = async () =>
       (await database.kysely.selectFrom('sink').select('recovered_to').executeTakeFirstOrThrow()).recovered_to;
     // Only PostgreSQL's queries can be made to fail here.

@@ -150,7 +150,7 @@ export class Worker implements LocalWorker {
     // Converted to shared time only now: the shared clock may have been set since the attempts started.
     const shared = ended.map(attempt => ({ ...attempt, at: Math.round(now - startedAt + attempt.at) }));
     const turn = await this.lanes.turn(this.registered, shared, RETRY_MAX_AGE, claim, now);
-    this.host.reportFailure(this.registered.name, null);
+    this.host.reportFailure(this.registered.name, turn.failure);
     this.closedUntil = startedAt + turn.closedUntil - now;
     this.attempts.forget(ended);
     // If the lease was lost, the new holder tries again, so the result counts as cancelled.
@@ -161,6 +161,7 @@ export class Worker implements LocalWorker {
     for (const works of turn.claimed) this.attempts.take(works, startedAt + leaseMs);
     if (this.draining) await this.releaseQueue();
     void this.attempts.start();
+    if (turn.failure) await pause(databasePauseMs);
     // The released lanes are due, which the turn could not know.
     if (freed) return startedAt;
     return turn.nextDueAt === null ? null : startedAt + turn.nextDueAt - now;

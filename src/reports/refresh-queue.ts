@@ -7,6 +7,7 @@ import type { RegisteredSink } from '../sinks/registry.js';
 import { recheckAt, waitingOf } from './results.js';
 
 const statementSize = 1000;
+/** New reports are due this much earlier, so that they go before updates, which may be thousands after a replay. */
 const newFirstMs = 3_600_000;
 
 /**
@@ -49,7 +50,7 @@ async function drainPage(database: Database, trx: Trx, { id, report }: Registere
   const waiting = await waitingOf(database, trx, hidden, report);
   const dueAt = new Map<number, number>();
   for (const { changeId, channel, state, enqueuedAt } of opened) {
-    // New reports in the order in which they were enqueued, before the updates of an hour: a replay of thousands must not hide what is new.
+    // New reports are due in the order in which they were enqueued.
     const at = state === 'delivered' ? now : waiting.has(changeId) ? recheckAt(report, enqueuedAt, now) : enqueuedAt - newFirstMs;
     dueAt.set(channel, Math.min(at, dueAt.get(channel) ?? Infinity));
   }

@@ -2,6 +2,7 @@ import { Body, ConflictException, Controller, Get, HttpCode, Param, Post, Query 
 import { Checks } from '../../../checks/checks.js';
 import { inEnglish } from '../../../explanations/explanation.js';
 import { SharedClock } from '../../../process/clock.js';
+import { wellFormed } from '../../../channel/origin.js';
 import { Database } from '../../../database/database.js';
 import { type Job, type RebuildProgress, type VerifyProgress, findJob } from '../../../search-index/index-job.js';
 import { ServedSinks } from '../../../sinks/served-sinks.js';
@@ -106,9 +107,8 @@ export class SinksController {
   }
 
   private async act(action: SinkAction, name: string): Promise<SinkDto> {
-    const { name: found } = await sinkNamed(this.database, name, this.clock.now());
-    await this.actions[action](found, 'api');
-    const [shown] = await showSinks(this.database, [await sinkNamed(this.database, found, this.clock.now())]);
+    await this.actions[action](wellFormed(name), 'api');
+    const [shown] = await showSinks(this.database, [await sinkNamed(this.database, name, this.clock.now())]);
     return shown!;
   }
 
