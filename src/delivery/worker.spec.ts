@@ -53,6 +53,34 @@ test('an attempt whose lane somebody else has by now counts as cancelled', async
   await worker.drain(0);
 });
 
+// Fails if the failure is dropped, or if what failed is repeated at once.
+test('work that fails after the commit of a turn is reported, and the next turn waits', async () => {
+  const turnsAt: number[] = [];
+  const reported: (string | undefined)[] = [];
+  const turns = [{ ...nothing, nextDueAt: 0, failure: new Error('connection lost') }];
+  const lanes = {
+    turn: () => (turnsAt.push(performance.now()), Promise.resolve(turns.shift() ?? nothing)),
+    giveBack: () => Promise.resolve(),
+  } as unknown as Lanes;
+  const clock = { now: () => 0, monotonic: () => performance.now(), wall: () => 0 };
+  const watching = { ...host, reportFailure: (_: string, error: Error | null) => void reported.push(error?.message) };
+  const sink = { deliver: () => Promise.resolve() };
+  const worker = new Worker(
+    { id: 1, name: 'crm', type: 'webhook', mode: 'log' },
+    sink,
+    settings,
+    lanes,
+    new EngineEvents(),
+    clock,
+    watching,
+  );
+  worker.start();
+  await until(() => turnsAt.length === 2, 'the next turn');
+  expect(reported[0]).toBe('connection lost');
+  expect(turnsAt[1]! - turnsAt[0]!).toBeGreaterThan(900);
+  await worker.drain(0);
+});
+
 // Fails if they overlap: the earlier one could be committed last, and leases would end sooner than this process believes.
 test('renewals of leases come one after the other', async () => {
   const renewals: (() => void)[] = [];
