@@ -90,6 +90,11 @@ function limitOf(text: string): number {
   return Number(text);
 }
 
+/** A command, listed by its summary. @param name with its argument */
+export function commandOf(program: Command, name: string, summary: string): Command {
+  return program.command(name).summary(summary).description(`${summary}.`);
+}
+
 /** A command that calls a running service. @param name with its argument, which `run` is given; what that returns is printed */
 export function apiCommand<Given extends object, Argument>(
   program: Command,
@@ -97,10 +102,7 @@ export function apiCommand<Given extends object, Argument>(
   summary: string,
   run: (api: Api, given: Given, argument: Argument) => Promise<object | void>,
 ): Command {
-  const command = program
-    .command(name)
-    .summary(summary)
-    .description(`${summary}.`)
+  const command = commandOf(program, name, summary)
     .option('--url <url>', 'the management port of the service', 'http://127.0.0.1:3001')
     .option('--json', 'print JSON')
     .addHelpText(

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../outgoing/http.js';
 import { SettingsError } from '../settings/environment.js';
 import { addActions } from './actions.js';
-import { addLists } from './lists.js';
+import { addLists, commandOf } from './lists.js';
 import { CliError, endQuietly, printError } from './terminal.js';
 
 /** Runs one command. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong settings. */
@@ -33,22 +33,13 @@ function fail(message: string, exitCode: number): void {
 function program(): Command {
   const program = new Command('channel-sync').version(version).exitOverride().showSuggestionAfterError();
   program.description('Operates a channel-sync service. Reads .env in the current folder, as the service does.');
-  program
-    .command('check')
-    .summary('Check the settings; print all mistakes and warnings')
-    .description('Check the settings; print all mistakes and warnings.')
+  commandOf(program, 'check', 'Check the settings; print all mistakes and warnings')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./check.js')).check(given));
-  program
-    .command('doctor')
-    .summary('Check the settings and everything they connect to; sends nothing to a sink')
-    .description('Check the settings and everything they connect to; sends nothing to a sink.')
+  commandOf(program, 'doctor', 'Check the settings and everything they connect to; sends nothing to a sink')
     .option('--json', 'print JSON')
     .action(async (given: { json?: true }) => (await import('./doctor/doctor.js')).doctor(given));
-  program
-    .command('send-webhook')
-    .summary('Send a webhook as Tencent Chat would, signed with a token of the settings')
-    .description('Send a webhook as Tencent Chat would, signed with a token of the settings.')
+  commandOf(program, 'send-webhook', 'Send a webhook as Tencent Chat would, signed with a token of the settings')
     .option('--url <url>', 'where to; otherwise PORT and WEBHOOK_PATH of the settings, on this machine')
     .option('--command <command>', 'created, changed or destroyed', 'changed')
     .option('--app <id>', 'the app; otherwise the first of SDK_APP_IDS')

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { v4, v7 as uuid } from 'uuid';
+import { v4 } from 'uuid';
 import { eachStore } from '../../test/support/stores.js';
-import { byWebhook, recorderAt } from '../../test/support/engine.js';
+import { changedAt, recorderAt } from '../../test/support/engine.js';
 import { Misconfigured, Refused, TryAgain } from '../sinks/errors.js';
 import { Lanes } from './lanes.js';
 import { registerSinks } from '../sinks/registry.js';
@@ -51,23 +51,7 @@ eachStore('lanes', store => {
           for (const step of list) {
             now += 1;
             if (step.does === 'wait') now += step.ms;
-            if (step.does === 'record')
-              await recorder.record(
-                {
-                  id: uuid(),
-                  sdkAppId: '1',
-                  channelId: `channel ${step.channel}`,
-                  command: 'changed',
-                  operator: null,
-                  eventTime: now,
-                  eventTimeEstimated: false,
-                  ...byWebhook,
-                  receivedAt: now,
-                  fields: { name: `name ${now}` },
-                  body: Buffer.from('{}'),
-                },
-                5000,
-              );
+            if (step.does === 'record') await recorder.record(changedAt(now, `channel ${step.channel}`, { name: `name ${now}` }), 5000);
             if (step.does !== 'turn') continue;
             const ended = step.answers
               .slice(0, underWay.length)

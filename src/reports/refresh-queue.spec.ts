@@ -1,6 +1,6 @@
 import type { CompiledQuery } from 'kysely';
-import { v4, v7 as uuid } from 'uuid';
-import { byWebhook, recorderAt } from '../../test/support/engine.js';
+import { v4 } from 'uuid';
+import { changedAt, recorderAt } from '../../test/support/engine.js';
 import { eachStore } from '../../test/support/stores.js';
 import { Database } from '../database/database.js';
 import { Lanes } from '../delivery/lanes.js';
@@ -40,23 +40,7 @@ eachStore('many updates', store => {
     const [sink] = await registerSinks(database, [{ name: 'cards', type: 'any', mode: 'report', filters: {} }], now);
     const recorder = recorderAt(database, () => now);
     const lanes = new Lanes(database, v4, () => 0.5);
-    const record = (channelId: string) =>
-      recorder.record(
-        {
-          id: uuid(),
-          sdkAppId: '1',
-          channelId,
-          command: 'changed',
-          operator: null,
-          eventTime: now,
-          eventTimeEstimated: false,
-          ...byWebhook,
-          receivedAt: now,
-          fields: { name: 'a' },
-          body: Buffer.from('{}'),
-        },
-        5000,
-      );
+    const record = (channelId: string) => recorder.record(changedAt(now, channelId, { name: 'a' }), 5000);
     const turn = async (done: readonly LaneWork[], attempts: number): Promise<LaneWork[]> => {
       now += 1000;
       const ended = done.map(work => ({ at: now, durationMs: 1, answers: [{ work, answer: { messageRef: 'card' } }] }));

@@ -1,3 +1,5 @@
+import { v7 as uuid } from 'uuid';
+import type { InboundWebhook } from '../../src/channel/inbound-webhook.js';
 import { Recorder } from '../../src/channel/recorder.js';
 import type { Database } from '../../src/database/database.js';
 import { Enqueuer } from '../../src/delivery/enqueue.js';
@@ -6,6 +8,7 @@ import { SharedClock } from '../../src/process/clock.js';
 import { EngineEvents } from '../../src/process/engine-events.js';
 import { Log } from '../../src/process/log.js';
 import { TurnBudget } from '../../src/process/turn-budget.js';
+import { byWebhook } from './vendor.js';
 
 /** Events of an engine that nothing may fail. */
 export function soundEvents(): EngineEvents {
@@ -22,6 +25,13 @@ export function recorderAt(
   enqueuer: Enqueuer = new Enqueuer(database, SharedClock.by(now), events),
 ): Recorder {
   return new Recorder(database, SharedClock.by(now), enqueuer, events);
+}
+
+/** A new webhook that changed a channel at this time, and arrived then. */
+export function changedAt(at: number, channelId: string, fields: InboundWebhook['fields']): InboundWebhook {
+  const key = { id: uuid(), sdkAppId: '1', channelId, command: 'changed', operator: null } as const;
+  const times = { eventTime: at, eventTimeEstimated: false, receivedAt: at };
+  return { ...key, ...byWebhook, ...times, fields, body: Buffer.from('{}') };
 }
 
 /** A process that always has time for its workers, and whose database serves them. */
@@ -41,4 +51,4 @@ export function logTo(told: (message: string, fields: Record<string, unknown>) =
   });
 }
 
-export { byWebhook } from './vendor.js';
+export { byWebhook };
